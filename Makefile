@@ -1,0 +1,51 @@
+# Everything sets itself up: `make demo` and `make test` need Python 3.11 (or newer), make, and a package index.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint types layers check bench lock format clean
+
+help:  ## list what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# The environment is complete when the stamp is newer than the locks. Hashes are required for everything that is fetched;
+# the project itself is then linked in place.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "rotator needs Python 3.11 or newer; say which with: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
+	@$(BIN)/rotator demo
+
+test: $(VENV)/.ready  ## the whole suite, one summary
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready  ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready  ## types
+	$(BIN)/mypy
+
+layers: $(VENV)/.ready  ## who may import whom
+	$(BIN)/lint-imports
+
+check: lint types layers test  ## everything that CI runs
+
+bench: $(VENV)/.ready  ## speed, as ratios in one run
+	$(BIN)/python -m tests.bench
+
+format: $(VENV)/.ready  ## rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
+	uv pip compile -q --upgrade pyproject.toml --extra sandbox --group test --group lint --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
+	uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
+
+clean:  ## forget the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

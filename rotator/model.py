@@ -1,0 +1,353 @@
+"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
+
+All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
+output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
+grace, revoke, leftover, stranger.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.secret import Secret
+
+SCHEMA = 1
+"""The schema of the ledger that this program writes. It reads this one and older ones."""
+
+HISTORY_LIMIT = 50
+"""Entries kept in a ledger's history; older ones are dropped, Vault's own versions remain."""
+
+INCIDENT_LIMIT = 20
+"""Entries kept in a ledger's list of incidents."""
+
+
+class Mode(enum.StrEnum):
+    """Why a rotation is in a hurry, or not."""
+
+    SCHEDULED = "scheduled"
+    REQUESTED = "requested"
+    COMPROMISED = "compromised"
+    DEAD = "dead"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether consumers are in danger or down, so that windows and long backoff do not apply."""
+        return self in (Mode.COMPROMISED, Mode.DEAD)
+
+
+# --- what the provider has ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as the provider describes it; never its secret."""
+
+    access_key: str
+    bearer: str
+    description: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    default_project_id: str | None = None
+    deletable: bool = True
+    managed: bool = False
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    @property
+    def touchable(self) -> bool:
+        """A managed or not deletable key is never ours, whatever its description says."""
+        return self.deletable and not self.managed
+
+
+class Verdict(enum.StrEnum):
+    """What a provider says of a secret that was tried."""
+
+    ALIVE = "alive"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+# --- what consumers read --------------------------------------------------------------------------------------------------
+
+
+class DocumentState(enum.StrEnum):
+    """Whether a version of a document can be read. Vault answers the same 404 for several of these; metadata tells them apart."""
+
+    ABSENT = "absent"
+    """There is nothing, and as far as Vault says there never was: version 0. Of a single version: pruned or never written."""
+    LIVE = "live"
+    DELETED = "deleted"
+    """Soft-deleted or destroyed by somebody; the version number is known."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One version of a credential document (usually the current one).
+
+    ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept in ``secret``. A live
+    document whose ``access_key`` is None has none of our fields.
+    """
+
+    version: int
+    state: DocumentState
+    created_time: datetime | None = None
+    access_key: str | None = None
+    secret: Secret | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def published(self) -> str | None:
+        """The access key that consumers read now, if any."""
+        return self.access_key if self.state is DocumentState.LIVE else None
+
+
+ABSENT = Document(version=0, state=DocumentState.ABSENT)
+
+
+# --- what we remember -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a key proves that it is alive, or dead: so many answers in a row, so far apart, within so long."""
+
+    successes: int
+    interval: timedelta
+    timeout: timedelta
+
+
+@dataclass(frozen=True)
+class Current:
+    """The key that consumers should be using, and the document version that made it so (or last confirmed it)."""
+
+    access_key: str
+    version: int
+    since: datetime
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The claim of a rotation, written before anything is created. Only the process that wrote it may create for it."""
+
+    id: str
+    base: int
+    incarnation: str
+    reason: str
+    mode: Mode
+    owner: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A key that left the credential document and lives on until ``revoke_after``. ``version`` last held its secret."""
+
+    access_key: str
+    version: int
+    revoke_after: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Revoking:
+    """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
+
+    ``not_before`` is set only when a person published the key again after it had been condemned: it then dies after the
+    grace of the key that replaces it.
+    """
+
+    access_key: str
+    version: int
+    reason: str
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Compromised:
+    """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death."""
+
+    access_key: str
+    reason: str
+    by: str
+    at: datetime
+    mode: str = "replace_first"
+    incident: str = ""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An operator's hand on the brake: no claim and no revocation for this application."""
+
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why the application cannot go on, since when; written when it appears and removed when it clears."""
+
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One thing that happened to one key of the application."""
+
+    at: datetime
+    event: str
+    access_key: str
+    version: int = 0
+    rotation_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One emergency, from the mark to the proof of death."""
+
+    id: str
+    opened_at: datetime
+    reason: str
+    by: str
+    access_keys: tuple[str, ...]
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What we remember about one application. It names keys and never holds a secret.
+
+    It says enough to finish the revocations of an application that has left the configuration.
+    """
+
+    application: str
+    account: str
+    bearer: str
+    path: str
+    access_field: str
+    secret_field: str
+    grace: timedelta
+    prove: Proof
+    prove_emergency: Proof
+    current: Current | None = None
+    intent: Intent | None = None
+    retiring: tuple[Retiring, ...] = ()
+    revoking: tuple[Revoking, ...] = ()
+    compromised: tuple[Compromised, ...] = ()
+    hold: Hold | None = None
+    trouble: Trouble | None = None
+    failures: int = 0
+    not_before: datetime | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    schema: int = SCHEMA
+
+    def names(self) -> frozenset[str]:
+        """Every access key that this ledger holds an obligation for."""
+        named = {entry.access_key for entry in (*self.retiring, *self.revoking, *self.compromised)}
+        if self.current:
+            named.add(self.current.access_key)
+        return frozenset(named)
+
+    def compromised_keys(self) -> frozenset[str]:
+        """The access keys that are marked compromised."""
+        return frozenset(mark.access_key for mark in self.compromised)
+
+    def is_revoking(self, access_key: str) -> bool:
+        """Whether the key has been condemned."""
+        return any(entry.access_key == access_key for entry in self.revoking)
+
+    def highest_version(self) -> int:
+        """The highest version of the credential document that this ledger knows to exist."""
+        versions = [entry.version for entry in (*self.retiring, *self.revoking)]
+        if self.current:
+            versions.append(self.current.version)
+        if self.intent:
+            versions.append(self.intent.base)
+        return max(versions, default=0)
+
+    def with_history(self, *entries: HistoryEntry) -> Ledger:
+        """This ledger with more history, the oldest entries dropped beyond the limit."""
+        return replace(self, history=(*self.history, *entries)[-HISTORY_LIMIT:])
+
+
+# --- what is wanted -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the day, local time.
+
+    ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means the next day.
+    """
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the configuration wants for one application. ``configured`` is False for one that left the configuration."""
+
+    application: str
+    account: str
+    bearer: str
+    path: str
+    fields: Mapping[str, str]
+    grace: timedelta
+    prove: Proof
+    prove_emergency: Proof
+    every: timedelta | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    window: Window | None = None
+    jitter: timedelta = timedelta(0)
+    max_age: timedelta | None = None
+    lifetime: timedelta | None = None
+    default_project_id: str | None = None
+    organization_id: str = ""
+    observe_every: timedelta = timedelta(minutes=15)
+    publish_timeout: timedelta = timedelta(minutes=2)
+    takeover_after: timedelta = timedelta(minutes=10)
+    max_live_keys: int = 5
+    clock_tolerance: timedelta = timedelta(seconds=30)
+    catch_up: timedelta = timedelta(0)
+    configured: bool = True
+
+    @property
+    def access_field(self) -> str:
+        """The field of the credential document that holds the access key."""
+        return next(name for name, template in self.fields.items() if template == "{access_key}")
+
+    @property
+    def secret_field(self) -> str:
+        """The field of the credential document that holds the secret key."""
+        return next(name for name, template in self.fields.items() if template == "{secret_key}")
+
+
+DEFAULT_FIELDS: Mapping[str, str] = {
+    name: "{" + name + "}"
+    for name in (
+        "access_key",
+        "secret_key",
+        "application_id",
+        "default_project_id",
+        "organization_id",
+        "created_at",
+        "expires_at",
+        "rotation_id",
+    )
+}
+"""The fields of a credential document unless the configuration says otherwise: flat strings, empty when there is no value."""

@@ -1,0 +1,63 @@
+"""A secret as a type that cannot print itself."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import weakref
+from typing import NoReturn
+
+MASK = "[secret]"
+
+_alive: weakref.WeakSet[Secret] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+class Secret:
+    """A value that is shown by ``reveal()`` and by nothing else.
+
+    It has no ``str``, no ``repr``, no format and no pickle that would show it, and it cannot be a key of a mapping. While it
+    lives, ``redact`` finds its value in any text; that is the second net under the logs, not the first.
+    """
+
+    __slots__ = ("__weakref__", "_value")
+
+    def __init__(self, value: str) -> None:
+        if not value:
+            raise ValueError("a secret cannot be empty")
+        self._value = value
+        with _lock:
+            _alive.add(self)
+
+    def reveal(self) -> str:
+        """The value itself, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    # Equality of contents with the hash of identity would break sets; sets of secrets are needed by nobody but the register
+    # of living ones, which wants identity.
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+
+def redact(text: str) -> str:
+    """``text`` without the value of any secret that is alive in this process."""
+    with _lock:
+        alive = list(_alive)
+    for secret in alive:
+        if secret._value in text:
+            text = text.replace(secret._value, MASK)
+    return text
