@@ -160,13 +160,14 @@ class Retiring:
 class Revoking:
     """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
 
-    ``not_before`` is set only when a person published the key again after it had been condemned: it then dies after the
-    grace of the key that replaces it.
+    ``republished``: a person published the key again after it had been condemned. It then dies at ``not_before``, which is
+    set when another key replaces it: the end of the grace that it is owed.
     """
 
     access_key: str
     version: int
     reason: str
+    republished: bool = False
     not_before: datetime | None = None
 
 

@@ -58,6 +58,6 @@ def redact(text: str) -> str:
     with _lock:
         alive = list(_alive)
     for secret in alive:
-        if secret._value in text:
-            text = text.replace(secret._value, MASK)
+        if secret.reveal() in text:
+            text = text.replace(secret.reveal(), MASK)
     return text

@@ -1,0 +1,69 @@
+"""The stored form of a ledger: strict JSON with a schema version.
+
+Strict means: what would be written for the ledger that was read is exactly what was read. An unknown field, a number where a
+text belongs, a time without a zone: all of them make the ledger *damaged*, which is not the same as absent. Times are RFC 3339
+in UTC, durations ISO 8601.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rotator.errors import LedgerUnreadable
+from rotator.model import SCHEMA, Ledger
+
+_adapter = TypeAdapter(Ledger)
+
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From each older schema to the next one. They are applied when reading; the next write stores the result."""
+
+
+def dump_ledger(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as JSON values."""
+    stored: dict[str, Any] = _adapter.dump_python(ledger, mode="json")
+    return stored
+
+
+def load_ledger(data: Mapping[str, Any]) -> Ledger:
+    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger."""
+    stored = dict(data)
+    name = stored.get("application", "?")
+    schema = stored.get("schema")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise LedgerUnreadable(
+            f"the ledger of {name} is damaged: it has no schema number; restore an earlier version of it in Vault"
+        )
+    if schema > SCHEMA:
+        raise LedgerUnreadable(
+            f"the ledger of {name} was written by a newer rotator (schema {schema}, this one knows {SCHEMA}); upgrade this rotator"
+        )
+    while schema < SCHEMA:
+        stored = MIGRATIONS[schema](stored)
+        schema += 1
+    try:
+        ledger = _adapter.validate_python(stored)
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        raise LedgerUnreadable(f"the ledger of {name} is damaged at {where}; restore an earlier version of it in Vault") from None
+    if dump_ledger(ledger) != stored or not all(time.utcoffset() == timedelta(0) for time in _times(ledger)):
+        raise LedgerUnreadable(
+            f"the ledger of {name} is damaged: it says more, or says it otherwise, than schema {SCHEMA} allows; "
+            "restore an earlier version of it in Vault"
+        )
+    return ledger
+
+
+def _times(value: object) -> Iterator[datetime]:
+    if isinstance(value, datetime):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _times(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _times(item)

@@ -1,0 +1,123 @@
+"""The catalogue of events: every name that a log line may have, how loud it is, and what it means.
+
+``docs/events.md`` is made from this table and a test holds both to what the code emits. Names are stable: people build alarms
+on them. Every line also has ``event``, ``level`` and ``timestamp`` (RFC 3339, UTC); lines about one application have
+``application`` and ``account``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One event of the catalogue. ``fields`` are those that it has beside the common ones."""
+
+    level: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+CATALOGUE: dict[str, Kind] = {
+    # a rotation, step by step
+    "rotation.claimed": Kind(
+        "info", "A rotation was announced in the ledger; nothing was created yet.", ("rotation_id", "base", "reason", "mode")
+    ),
+    "rotation.taken_over": Kind(
+        "warning",
+        "A rotation that another process began and did not finish was replaced by a new one.",
+        ("rotation_id", "reason"),
+    ),
+    "rotation.created": Kind("info", "The provider made the new key.", ("rotation_id", "access_key", "reason")),
+    "rotation.create_failed": Kind(
+        "error",
+        "The provider did not make the new key, or its answer was lost (unclear); the request is not repeated.",
+        ("rotation_id", "reason", "message", "unclear"),
+    ),
+    "rotation.proven": Kind(
+        "info", "The new key authenticated as often as the policy asks.", ("rotation_id", "access_key", "successes", "reason")
+    ),
+    "rotation.not_alive": Kind(
+        "error", "The new key did not come alive in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
+    ),
+    "rotation.published": Kind(
+        "info",
+        "The new key was written to the credential document and read back.",
+        ("rotation_id", "access_key", "version", "reason"),
+    ),
+    "rotation.committed": Kind(
+        "info", "The ledger followed: the new key is the current one.", ("rotation_id", "access_key", "version", "reason")
+    ),
+    "rotation.abandoned": Kind(
+        "warning", "A rotation was given up; the published key stays as it is.", ("rotation_id", "reason", "message")
+    ),
+    # keys
+    "key.retiring": Kind(
+        "info",
+        "A key left the credential document and will be revoked after its grace.",
+        ("access_key", "revoke_after", "reason"),
+    ),
+    "key.revoking": Kind("info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")),
+    "key.republished": Kind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
+    "key.deleted": Kind(
+        "info", "The provider deleted the key, or had none of that name (already_gone).", ("access_key", "reason", "already_gone")
+    ),
+    "key.delete_unclear": Kind(
+        "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
+    ),
+    "key.dead": Kind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "proof")),
+    "key.still_alive": Kind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
+    "key.found_dead": Kind(
+        "critical", "The published key is dead at the provider: consumers are down; it is replaced at once.", ("access_key",)
+    ),
+    "leftover.found": Kind(
+        "warning", "A key of ours was never published and never can be; it is revoked.", ("access_key", "rotation_id")
+    ),
+    "stranger.seen": Kind(
+        "warning", "The bearer has a key that we neither made nor published; it is never touched.", ("access_key",)
+    ),
+    # documents
+    "document.followed": Kind(
+        "warning",
+        "Somebody else changed the published key; the ledger followed.",
+        ("access_key", "version", "rotation_id", "reason"),
+    ),
+    "document.rewritten": Kind("info", "Somebody wrote a new version with the same key.", ("access_key", "version")),
+    "document.fenced": Kind(
+        "info", "The unchanged document was rewritten so that leftovers become certain.", ("access_key", "version")
+    ),
+    "document.not_annotated": Kind(
+        "warning", "The document's custom metadata could not be merged; nothing depends on it.", ("message",)
+    ),
+    # applications
+    "application.adopted": Kind(
+        "info", "The key that consumers already use was taken over as it is.", ("access_key", "version", "rotation_id", "reason")
+    ),
+    "application.blocked": Kind(
+        "error", "Nothing can be done for the application until the reason clears.", ("reason", "message")
+    ),
+    "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
+    # emergencies
+    "compromise.marked": Kind(
+        "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
+    ),
+    "compromise.contained": Kind("info", "Every key of the incident is proven dead.", ("incident", "access_keys")),
+    # passes
+    "pass.decided": Kind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
+    "pass.interrupted": Kind("warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")),
+    "pass.failed": Kind("error", "A pass was cut short; it is repeated.", ("reason", "message")),
+    "pass.crashed": Kind("critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")),
+    # the daemon
+    "daemon.started": Kind("info", "The daemon began.", ("version", "applications", "config")),
+    "daemon.ready": Kind("info", "The first look was made.", ("applications", "down")),
+    "daemon.reloaded": Kind("info", "A new configuration is in force.", ("applications", "added", "removed")),
+    "daemon.reload_refused": Kind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
+    "daemon.stopping": Kind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
+    "daemon.stopped": Kind("info", "The daemon ended.", ("unfinished",)),
+    "daemon.orphan": Kind("warning", "An application left the configuration; its keys in grace are still revoked on time.", ()),
+    "service.down": Kind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
+    "service.up": Kind("info", "Vault or a provider is back.", ("service",)),
+    "logs.lost": Kind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+}
+"""Every event that may be emitted."""

@@ -1,0 +1,206 @@
+"""The changes that a ledger can go through, each as a pure function from one ledger to the next.
+
+They are the only places that build ledgers. Which one applies is for ``rotator.decide``; that it takes effect only when nobody
+else was faster is for check-and-set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rotator.marker import Marker
+from rotator.model import (
+    INCIDENT_LIMIT,
+    Compromised,
+    Current,
+    Document,
+    HistoryEntry,
+    Incident,
+    Key,
+    Ledger,
+    Policy,
+    Retiring,
+    Revoking,
+    Trouble,
+)
+from rotator.steps import Clocks, Event, Seen
+from rotator.timing import backoff
+
+PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
+"""Shortest and longest pause after failed attempts of an ordinary rotation."""
+
+HASTE = (timedelta(seconds=1), timedelta(minutes=1))
+"""The same while consumers are in danger or down."""
+
+
+def fresh_ledger(policy: Policy) -> Ledger:
+    """The ledger of an application that Vault has none for yet."""
+    return Ledger(
+        application=policy.application,
+        account=policy.account,
+        bearer=policy.bearer,
+        path=policy.path,
+        access_field=policy.access_field,
+        secret_field=policy.secret_field,
+        grace=policy.grace,
+        prove=policy.prove,
+        prove_emergency=policy.prove_emergency,
+    )
+
+
+def followed(
+    ledger: Ledger, document: Document, key: Key | None, marker: Marker | None, policy: Policy, clocks: Clocks
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
+    once if it is compromised; an intent that made the published key is done, any other is abandoned."""
+    access_key = document.published or ""
+    since = document.created_time or clocks.ours
+    events: list[Event] = []
+    old, rotation_id = ledger.current, marker.rotation if marker else ""
+    deadline = max(since, clocks.latest) + policy.grace
+    after = replace(
+        ledger,
+        current=Current(
+            access_key=access_key,
+            version=document.version,
+            since=old.since if old and old.access_key == access_key else since,
+            created_at=key.created_at if key else (old.created_at if old else None),
+            expires_at=key.expires_at if key else (old.expires_at if old else None),
+        ),
+        retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
+        revoking=tuple(
+            replace(entry, not_before=deadline) if entry.republished and entry.not_before is None else entry
+            for entry in ledger.revoking
+        ),
+        intent=None,
+    )
+    if old is not None and old.access_key == access_key:
+        events.append(Event("document.rewritten", {"access_key": access_key, "version": document.version}))
+        if ledger.intent is not None:
+            events.append(_overtaken(ledger))
+        return after, tuple(events)
+    done = ledger.intent is not None and marker is not None and ledger.intent.id == marker.rotation
+    reason = ledger.intent.reason if done and ledger.intent else ("document changed" if old else "taken over")
+    name = "rotated" if marker and (done or old) else ("followed" if old else "adopted")
+    after = replace(after, failures=0, not_before=None, trouble=None).with_history(
+        HistoryEntry(clocks.ours, name, access_key, document.version, rotation_id, reason)
+    )
+    events.append(
+        Event(
+            {"rotated": "rotation.committed", "followed": "document.followed", "adopted": "application.adopted"}[name],
+            {"access_key": access_key, "version": document.version, "rotation_id": rotation_id, "reason": reason},
+        )
+    )
+    if ledger.intent is not None and not done:
+        events.append(_overtaken(ledger))
+    if old is not None and not ledger.is_revoking(old.access_key):
+        if old.access_key in ledger.compromised_keys():
+            after = condemned(after, old.access_key, old.version, "compromised")
+            events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
+        else:
+            after = replace(after, retiring=(*after.retiring, Retiring(old.access_key, old.version, deadline, "replaced")))
+            events.append(_retiring(old.access_key, deadline, "replaced"))
+    return after, tuple(events)
+
+
+def _overtaken(ledger: Ledger) -> Event:
+    rotation_id = ledger.intent.id if ledger.intent else ""
+    return Event(
+        "rotation.abandoned", {"rotation_id": rotation_id, "reason": "overtaken", "message": "the document changed meanwhile"}
+    )
+
+
+def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
+    return Event("key.retiring", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
+
+
+def retired(ledger: Ledger, access_key: str, version: int, reason: str, policy: Policy, seen: Seen) -> tuple[Ledger, Event]:
+    """The ledger with one more key in grace, counted from now: nobody wrote down when it left the document."""
+    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace
+    entry = Retiring(access_key, version, deadline, reason)
+    return replace(ledger, retiring=(*ledger.retiring, entry)), _retiring(access_key, deadline, reason)
+
+
+def condemned(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
+    """The ledger with the key moved into ``revoking``, from where nothing comes back."""
+    if ledger.is_revoking(access_key):
+        return ledger
+    return replace(
+        ledger,
+        retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
+        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),
+    )
+
+
+def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
+    """The ledger with a note that a person published a condemned key again."""
+    return replace(
+        ledger,
+        revoking=tuple(
+            replace(entry, republished=True, not_before=None) if entry.access_key == access_key else entry
+            for entry in ledger.revoking
+        ),
+    )
+
+
+def died(ledger: Ledger, deaths: Mapping[str, str], now: datetime) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger without keys whose death is proven; ``deaths`` says how each was. Their marks leave with them, and an incident
+    closes with its last key."""
+    entries = [entry for entry in ledger.revoking if entry.access_key in deaths]
+    after = replace(
+        ledger,
+        revoking=tuple(entry for entry in ledger.revoking if entry.access_key not in deaths),
+        compromised=tuple(mark for mark in ledger.compromised if mark.access_key not in deaths),
+    ).with_history(
+        *(
+            HistoryEntry(now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {deaths[entry.access_key]}")
+            for entry in entries
+        )
+    )
+    events = [
+        Event("key.dead", {"access_key": entry.access_key, "reason": entry.reason, "proof": deaths[entry.access_key]})
+        for entry in entries
+    ]
+    remaining = after.compromised_keys()
+    incidents: list[Incident] = []
+    for incident in after.incidents:
+        if incident.closed_at is None and not remaining & set(incident.access_keys):
+            events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
+            incidents.append(replace(incident, closed_at=now))
+        else:
+            incidents.append(incident)
+    return replace(after, incidents=tuple(incidents)), tuple(events)
+
+
+def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, trouble: Trouble | None) -> Ledger:
+    """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
+    fixed by the rotation's id."""
+    intent = ledger.intent
+    if not failed or intent is None:
+        return replace(ledger, intent=None)
+    shortest, longest = HASTE if intent.mode.urgent else PATIENCE
+    if policy.every is not None:
+        shortest = min(shortest, max(policy.every / 10, timedelta(seconds=1)))
+    failures = ledger.failures + 1
+    pause = backoff(failures, policy.application, intent.id, base=shortest, cap=longest)
+    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)
+    reason = trouble.reason if trouble else ""
+    return after.with_history(HistoryEntry(now, "abandoned", "", intent.base, intent.id, reason))
+
+
+def marked_compromised(
+    ledger: Ledger, access_keys: Iterable[str], *, reason: str, by: str, at: datetime, incident: str, mode: str
+) -> Ledger:
+    """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
+    known to be newer than the mark. A key that is marked already keeps its first mark."""
+    known = ledger.compromised_keys()
+    fresh = sorted(set(access_keys) - known)
+    return replace(
+        ledger,
+        compromised=(*ledger.compromised, *(Compromised(key, reason, by, at, mode, incident) for key in fresh)),
+        incidents=(*ledger.incidents, Incident(incident, at, reason, by, tuple(sorted(access_keys))))[-INCIDENT_LIMIT:],
+        intent=None,
+        not_before=None,
+    )

@@ -1,0 +1,516 @@
+"""The pass: observe, decide, take one step, observe again, until the step is to wait.
+
+A daemon, a second daemon elsewhere and the command line all do exactly this, each for itself; check-and-set decides between
+them. A pass keeps no state but what it has seen and the rotation that it holds in memory (``Memory``), so it may be killed at
+any instant and the next one goes on.
+
+``run_pass`` is a generator: it yields the time until which it has nothing to do but wait (for a new key to come alive, for
+Vault to come back), so that whoever drives it can lend the thread to somebody else meanwhile, and returns an ``Outcome``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from rotator.decide import SOON, Case, decide
+from rotator.errors import Conflict, LedgerUnreadable, NotFound, RotatorError, ServiceError, Unavailable, Unclear
+from rotator.judge import wanted_versions
+from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Trouble, Verdict
+from rotator.ports import Clock, Journal, Provider, VaultStore
+from rotator.render import document_fields, notes
+from rotator.secret import Secret
+from rotator.steps import (
+    AskRoom,
+    Clocks,
+    Create,
+    Delete,
+    Failure,
+    Fence,
+    Held,
+    LetGo,
+    Probe,
+    Prove,
+    ProveDeath,
+    Publish,
+    Record,
+    Request,
+    Room,
+    Seen,
+    Sight,
+    Step,
+    Wait,
+)
+
+MOST_STEPS = 100
+"""Steps that one pass may take before it stops and looks at the calendar again; a sound one needs about a dozen."""
+
+MOST_LOOKS = 10
+"""Observations that one pass may begin, because others were faster each time, before it leaves the field to them."""
+
+BREATH = timedelta(seconds=1)
+"""How long to wait before asking a service again that is away while a secret is held."""
+
+Naps = Generator[datetime, None, None]
+
+
+class Casualties:
+    """Which applications of one account were lately seen with a dead published key: several at once mean that the account, the
+    organisation or the address is wrong, not the keys."""
+
+    MEMORY = timedelta(hours=1)
+
+    def __init__(self) -> None:
+        self._seen: dict[str, datetime] = {}
+
+    def note(self, application: str, now: datetime) -> None:
+        """The application's published key looks dead."""
+        self._seen[application] = now
+
+    def clear(self, application: str) -> None:
+        """The application's published key works."""
+        self._seen.pop(application, None)
+
+    def others(self, application: str, now: datetime) -> int:
+        """How many other applications looked dead within the last hour."""
+        seen = dict(self._seen)
+        return sum(other != application and now - when <= self.MEMORY for other, when in seen.items())
+
+
+@dataclass
+class World:
+    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
+    process has ended, and says nothing (False) of any other."""
+
+    provider: Provider
+    vault: VaultStore
+    clock: Clock
+    journal: Journal
+    owner: str
+    casualties: Casualties = field(default_factory=Casualties)
+    is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
+    started: datetime | None = None
+
+
+@dataclass
+class Memory:
+    """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
+    the document seen, and which strangers were reported."""
+
+    held: Held | None = None
+    floor: int = 0
+    strangers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did."""
+
+    wait: Wait
+    ledger: Ledger | None = None
+    document: Document | None = None
+    error: RotatorError | None = None
+
+
+def run_pass(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Outcome]:
+    """One pass for one application. Never raises a ``RotatorError``: what cut it short is in the outcome."""
+    current = _Pass(policy, world, memory, request)
+    try:
+        wait = yield from current.run()
+    except RotatorError as error:
+        return current.cut_short(error)
+    return Outcome(wait, current.seen.ledger if current.seen else None, current.seen.document if current.seen else None)
+
+
+class _LookAgain(Exception):
+    """What was seen no longer holds: begin a new observation."""
+
+
+class _Pass:
+    def __init__(self, policy: Policy, world: World, memory: Memory, request: Request | None) -> None:
+        self.policy = policy
+        self.world = world
+        self.memory = memory
+        self.request = request
+        self.seen: Seen | None = None
+
+    # --- the loop ---
+
+    def run(self) -> Generator[datetime, None, Wait]:
+        for _ in range(MOST_LOOKS):
+            self.seen = self.look()
+            for _ in range(MOST_STEPS):
+                self.seen = replace(self.seen, clocks=self.clocks(), held=self.memory.held)
+                step = decide(self.policy, self.seen)
+                if isinstance(step, Wait):
+                    self.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
+                    return step
+                try:
+                    yield from self.take(step, self.seen)
+                except _LookAgain:
+                    break
+                except (Conflict, Unclear) as error:
+                    # A refused check-and-set, or an answer that got lost: what is true now has to be looked at.
+                    self.emit("pass.interrupted", kind=error.kind, message=str(error))
+                    yield self.world.clock.now() + BREATH / 4
+                    break
+        return Wait(self.world.clock.now() + BREATH, "contended", "others were faster each time")
+
+    def cut_short(self, error: RotatorError) -> Outcome:
+        now = self.world.clock.now()
+        reason = error.kind if isinstance(error, ServiceError) else "ledger_unreadable"
+        self.emit("pass.failed", reason=reason, message=str(error))
+        patience = SOON if isinstance(error, ServiceError) else 2 * SOON
+        held = self.memory.held
+        if held is not None:
+            patience = BREATH
+            if self.too_late(held):
+                failure = Failure("vault_away", "Vault did not come back in time to publish")
+                self.memory.held = replace(held, secret=None, failure=failure)
+        wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Trouble(reason, str(error), now))
+        return Outcome(wait, self.seen.ledger if self.seen else None, self.seen.document if self.seen else None, error)
+
+    def emit(self, event: str, **fields: object) -> None:
+        self.world.journal.emit(event, application=self.policy.application, account=self.policy.account, **fields)
+
+    def clocks(self) -> Clocks:
+        now = self.world.clock.now()
+        return Clocks(now, now + self.world.vault.clock_offset(), now + self.world.provider.clock_offset())
+
+    # --- observe: the ledger, then the document, then the provider; the order matters ---
+
+    def look(self) -> Seen:
+        policy, vault, provider = self.policy, self.world.vault, self.world.provider
+        vault.require_kv2(policy.path)
+        installation = vault.installation()
+        ledger, ledger_version = vault.read_ledger(policy.application)
+        document = self.read_document()
+        keys = {key.access_key: key for key in provider.list_keys(policy.bearer)}
+        sight, foreign = self.find_unlisted(document.published, ledger, keys)
+        now = self.world.clock.now()
+        seen = Seen(
+            clocks=self.clocks(),
+            installation=installation,
+            owner=self.world.owner,
+            spare_id=self.world.clock.token(),
+            ledger=ledger,
+            ledger_version=ledger_version,
+            document=document,
+            keys=tuple(sorted(keys.values(), key=lambda key: (key.created_at, key.access_key))),
+            sight=sight,
+            foreign=foreign,
+            held=self.memory.held,
+            floor=self.memory.floor,
+            owner_gone=bool(ledger and ledger.intent and self.world.is_gone(ledger.intent.owner)),
+            dead_elsewhere=self.world.casualties.others(policy.application, now),
+            request=self.request,
+            started=self.world.started,
+        )
+        case = Case(policy, seen)
+        self.report_strangers(case)
+        wanted = wanted_versions([marker for _, marker in case.unnamed], document)
+        return replace(seen, versions={version: self.read_version(version) for version in sorted(wanted)})
+
+    def find_unlisted(self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]) -> tuple[Sight, frozenset[str]]:
+        """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
+        foreign: set[str] = set()
+        condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
+        asked = {published} | ((ledger.compromised_keys() - condemned) if ledger else set())
+        for access_key in sorted(asked - {None} - set(keys), key=str):
+            key = self.world.provider.get_key(str(access_key))
+            if key is not None and key.bearer == self.policy.bearer:
+                keys[key.access_key] = key
+            elif key is not None:
+                foreign.add(key.access_key)
+        if published is None:
+            return Sight.NOTHING, frozenset(foreign)
+        if published in keys:
+            return Sight.LISTED, frozenset(foreign)
+        return (Sight.FOREIGN if published in foreign else Sight.GONE), frozenset(foreign)
+
+    def report_strangers(self, case: Case) -> None:
+        known = {key.access_key for key, _ in case.marked} | case.ledger.names() | {case.published}
+        strangers = frozenset(key.access_key for key in case.seen.keys) - known
+        for access_key in sorted(strangers - self.memory.strangers):
+            self.emit("stranger.seen", access_key=access_key)
+        self.memory.strangers = strangers
+
+    def read_document(self) -> Document:
+        document = self.world.vault.read_document(self.policy.path, self.policy.access_field, self.policy.secret_field)
+        self.memory.floor = max(self.memory.floor, document.version)
+        return document
+
+    def read_version(self, version: int) -> Document:
+        return self.world.vault.read_version(self.policy.path, version, self.policy.access_field, self.policy.secret_field)
+
+    # --- act: one step, whose confirmed result is the next observation ---
+
+    def take(self, step: Step, seen: Seen) -> Naps:
+        match step:
+            case Record():
+                self.record(step, seen)
+            case Probe():
+                yield from self.probe(seen)
+            case AskRoom():
+                lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
+                self.seen = replace(seen, room=Room(lacking, None if lacking else self.world.provider.headroom()))
+            case Create():
+                self.create(step, seen)
+            case Prove():
+                yield from self.prove()
+            case Publish():
+                yield from self.publish(seen)
+            case Fence():
+                self.fence(seen)
+            case Delete():
+                self.delete(step, seen)
+            case ProveDeath():
+                yield from self.prove_death(step, seen)
+            case LetGo():
+                self.memory.held = None
+
+    def record(self, step: Record, seen: Seen) -> None:
+        before, intent = seen.ledger, step.ledger.intent
+        claimed = intent is not None and intent.id == seen.spare_id
+        if claimed and intent is not None:
+            # Held from before the write: if its answer is lost and the next look finds our claim, we still know that it is
+            # ours and that nothing was posted for it.
+            self.memory.held = Held(intent)
+        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)
+        held = self.memory.held
+        if held and held.key and step.ledger.is_revoking(held.key.access_key):
+            self.memory.held = None  # the secret is dropped before its key is deleted
+        for event in step.events:
+            self.emit(event.name, **event.fields)
+        self.seen = replace(
+            seen,
+            ledger=step.ledger,
+            ledger_version=version,
+            spare_id=self.world.clock.token() if claimed else seen.spare_id,
+            room=None,
+        )
+        if step.ledger.current and (before is None or before.current != step.ledger.current):
+            self.annotate(step.ledger)
+
+    def annotate(self, ledger: Ledger) -> None:
+        try:
+            self.world.vault.annotate(self.policy.path, notes(ledger))
+        except ServiceError as error:
+            self.emit("document.not_annotated", message=str(error))
+
+    def probe(self, seen: Seen) -> Naps:
+        secret, published = seen.document.secret, seen.document.published
+        if secret is None or published is None:
+            raise _LookAgain
+        verdict = yield from self.ask(lambda: self.world.provider.authenticate(published, secret), self.policy.prove_emergency)
+        bearer_seen = verdict is not Verdict.REFUSED or self.world.provider.bearer_exists(self.policy.bearer)
+        now = self.world.clock.now()
+        if verdict is Verdict.REFUSED and bearer_seen and seen.sight is Sight.GONE:
+            self.emit("key.found_dead", access_key=published)
+            self.world.casualties.note(self.policy.application, now)
+        elif verdict is Verdict.ALIVE:
+            self.world.casualties.clear(self.policy.application)
+        self.seen = replace(seen, proof=verdict, bearer_seen=bearer_seen)
+
+    def ask(self, try_once: Callable[[], Verdict], proof: Proof) -> Generator[datetime, None, Verdict]:
+        """One success settles that a secret works; that it does not takes several refusals in a row."""
+        give_up, refusals = self.world.clock.now() + proof.timeout, 0
+        while True:
+            verdict = try_once()
+            refusals += verdict is Verdict.REFUSED
+            if verdict is Verdict.ALIVE or refusals >= proof.successes:
+                return verdict
+            again = self.world.clock.now() + proof.interval
+            if again > give_up:
+                return Verdict.UNCLEAR
+            yield again
+
+    def create(self, step: Create, seen: Seen) -> None:
+        held = self.holding()
+        self.memory.held = held = replace(held, posted=True)  # before the call: nobody may ever send it a second time
+        now = self.world.clock.now()
+        try:
+            key, secret = self.world.provider.create_key(
+                self.policy.bearer,
+                step.description,
+                default_project_id=step.default_project_id,
+                expires_at=now + step.lifetime if step.lifetime else None,
+            )
+        except ServiceError as error:
+            unclear = isinstance(error, Unclear)
+            reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
+            self.memory.held = replace(held, failure=Failure(reason, str(error), unclear))
+            self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
+            return
+        self.memory.held = replace(held, key=key, secret=secret)
+        self.emit("rotation.created", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
+        self.seen = replace(seen, keys=(*seen.keys, key))
+
+    def prove(self) -> Naps:
+        held = self.holding()
+        key, secret = self.unpublished(held)
+        proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
+        give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
+        while True:
+            verdict = self.world.provider.authenticate(key.access_key, secret)
+            in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]
+            now = self.world.clock.now()
+            if in_a_row >= proof.successes:
+                self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)
+                self.emit(
+                    "rotation.proven",
+                    rotation_id=held.intent.id,
+                    access_key=key.access_key,
+                    successes=in_a_row,
+                    reason=held.intent.reason,
+                )
+                return
+            if now + proof.interval > give_up:
+                message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s"
+                self.memory.held = replace(held, failure=Failure("never_alive", message))
+                self.emit("rotation.not_alive", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
+                return
+            yield now + proof.interval
+
+    def publish(self, seen: Seen) -> Naps:
+        held = self.holding()
+        key, secret = self.unpublished(held)
+        base = held.intent.base
+        document = yield from self.patiently(held, self.read_document)
+        if document is not None and (document.version, document.state) == (base, seen.document.state):
+            fields = document_fields(self.policy, document, key, secret, held.intent.id)
+            sent_before = held.publish_sent
+            self.memory.held = held = replace(held, publish_sent=True)  # before the call: its answer may never come
+            try:
+                self.world.vault.write_document(self.policy.path, fields, cas=base)
+            except (Conflict, Unclear) as error:
+                # Only a look can tell; a write whose answer was lost stays possible for ever after.
+                if isinstance(error, Conflict):
+                    self.memory.held = replace(held, publish_sent=sent_before)
+                self.emit("pass.interrupted", kind=error.kind, message=str(error))
+            except ServiceError as error:
+                self.memory.held = held = replace(held, publish_sent=sent_before)  # surely not executed
+                if not isinstance(error, Unavailable) or self.too_late(held):
+                    self.memory.held = replace(held, failure=Failure(error.kind, str(error)))
+                    return
+                yield self.world.clock.now() + BREATH
+                return
+            document = yield from self.patiently(self.holding(), self.read_document)
+        if document is None:
+            held = self.holding()
+            self.memory.held = replace(
+                held, secret=None, failure=Failure("vault_away", "Vault did not come back in time to publish")
+            )
+            return
+        if document.published == key.access_key:
+            self.emit(
+                "rotation.published",
+                rotation_id=held.intent.id,
+                access_key=key.access_key,
+                version=document.version,
+                reason=held.intent.reason,
+            )
+        elif document.version == base and self.too_late(self.holding()):
+            failure = Failure("publish_timeout", "Vault did not take the publish in time")
+            self.memory.held = replace(self.holding(), secret=None, failure=failure)
+            return
+        elif document.version == base:
+            yield self.world.clock.now() + BREATH / 4
+        if document.published not in {seen.document.published, key.access_key}:
+            raise _LookAgain  # somebody else's key: it has to be found at the provider first
+        sight = Sight.LISTED if document.published == key.access_key else seen.sight
+        self.seen = replace(seen, document=document, sight=sight, proof=None)
+
+    def patiently(self, held: Held, read: Callable[[], Document]) -> Generator[datetime, None, Document | None]:
+        """Read while a secret waits: a Vault that is away may come back before the time is up. None when it did not."""
+        while True:
+            try:
+                return read()
+            except Unavailable as error:
+                self.emit("pass.interrupted", kind=error.kind, message=str(error))
+            if self.too_late(held):
+                return None
+            yield self.world.clock.now() + BREATH
+
+    def too_late(self, held: Held) -> bool:
+        return held.publish_by is not None and self.world.clock.now() >= held.publish_by
+
+    def holding(self) -> Held:
+        if self.memory.held is None:
+            raise _LookAgain
+        return self.memory.held
+
+    def unpublished(self, held: Held) -> tuple[Key, Secret]:
+        if held.key is None or held.secret is None:
+            raise _LookAgain
+        return held.key, held.secret
+
+    def fence(self, seen: Seen) -> None:
+        document, secret = seen.document, seen.document.secret
+        if secret is None:
+            raise _LookAgain
+        fields = {**document.fields, self.policy.secret_field: secret}
+        version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
+        self.emit("document.fenced", access_key=document.published, version=version)
+        raise _LookAgain
+
+    def delete(self, step: Delete, seen: Seen) -> None:
+        document = self.read_document()
+        if (document.version, document.state) != (seen.document.version, seen.document.state):
+            raise _LookAgain
+        if document.published == step.access_key and not step.even_if_published:
+            raise _LookAgain
+        try:
+            done = self.world.provider.delete_key(step.access_key)
+        except Unclear as error:
+            self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
+        else:
+            self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
+        self.seen = seen.without_key(step.access_key)
+
+    def prove_death(self, step: ProveDeath, seen: Seen) -> Naps:
+        proof = self.policy.prove_emergency if step.emergency else self.policy.prove
+        secret = self.old_secret(step)
+        how = "refused" if secret else "gone, not probed"
+        give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
+        while True:
+            verdict = self.answer_of_the_dead(step.access_key, secret)
+            in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]
+            if in_a_row >= proof.successes:
+                self.seen = replace(seen, dead={**seen.dead, step.access_key: how})
+                return
+            again = self.world.clock.now() + proof.interval
+            if again > give_up:
+                self.emit("key.still_alive", access_key=step.access_key)
+                self.seen = replace(seen, still_alive=seen.still_alive | {step.access_key})
+                return
+            yield again
+
+    def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> Verdict:
+        if secret is not None:
+            return self.world.provider.authenticate(access_key, secret)
+        try:
+            return Verdict.REFUSED if self.world.provider.get_key(access_key) is None else Verdict.ALIVE
+        except Unavailable:
+            return Verdict.UNCLEAR
+
+    def old_secret(self, step: ProveDeath) -> Secret | None:
+        if step.version == 0:
+            return None
+        try:
+            document = self.read_version(step.version)
+        except LedgerUnreadable:
+            return None
+        readable = document.state is DocumentState.LIVE and document.access_key == step.access_key
+        return document.secret if readable else None
+
+
+def drive(passing: Generator[datetime, None, Outcome], sleep_until: Callable[[datetime], None]) -> Outcome:
+    """Run a pass to its end on the calling thread, sleeping where it has to wait."""
+    while True:
+        try:
+            sleep_until(next(passing))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
