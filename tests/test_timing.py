@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.model import DEFAULT_FIELDS, Current, Policy, Proof, Window
+from rotator.timing import Due, backoff, contains, due, format_duration, fraction, next_cron, next_open, parse_duration, zone
+
+PARIS = "Europe/Paris"
+ZONES = st.sampled_from([PARIS, "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
+MOMENTS = st.integers(0, 4 * 366 * 24 * 3600).map(lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+MILLISECONDS = st.integers(0, 36500 * 24 * 3600 * 1000).map(lambda count: timedelta(milliseconds=count))
+WINDOWS = st.builds(
+    Window, days=st.frozensets(st.integers(0, 6), min_size=1), start=st.integers(0, 24 * 60 - 1), end=st.integers(0, 24 * 60)
+)
+PROOF = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+BORN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def paris(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(PARIS)).astimezone(UTC)
+
+
+def policy(**changes: object) -> Policy:
+    base: dict[str, object] = {
+        "application": "billing",
+        "account": "acme",
+        "bearer": "b",
+        "path": "secret/b",
+        "fields": DEFAULT_FIELDS,
+        "grace": timedelta(hours=24),
+        "prove": PROOF,
+        "prove_emergency": PROOF,
+    }
+    return Policy(**(base | changes))  # type: ignore[arg-type]  # a test names the fields it is about
+
+
+def key(created: datetime | None = BORN, *, expires: datetime | None = None, name: str = "SCWKEY") -> Current:
+    return Current(access_key=name, version=1, since=BORN + timedelta(seconds=5), created_at=created, expires_at=expires)
+
+
+def must(found: Due | None) -> Due:
+    assert found is not None
+    return found
+
+
+# --- durations
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("24h", 86400),
+        ("30d", 30 * 86400),
+        ("1d12h", 129600),
+        ("1d1h1m1s", 90061),
+        ("1s", 1),
+        ("1s500ms", 1.5),
+    ],
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "5 m", "m5", "1h1d", "1.5h", "-5m", "5M", "1m1m", "5min", "1d 2h", "٣s", "5s\n", "9" * 5000 + "s"]
+)
+def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match='such as "90s"'):
+        parse_duration(text)
+
+
+def test_a_duration_below_a_second_is_too_short_unless_allowed() -> None:
+    with pytest.raises(ValueError, match="is too short; write 1s or more"):
+        parse_duration("500ms")
+    assert parse_duration("500ms", minimum=timedelta(milliseconds=100)) == timedelta(milliseconds=500)
+    assert parse_duration("0s", minimum=timedelta(0)) == timedelta(0)
+
+
+@pytest.mark.parametrize("text", ["36501d", "999999999999999d"])
+def test_a_duration_above_a_hundred_years_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="hundred years"):
+        parse_duration(text)
+
+
+@given(MILLISECONDS)
+def test_a_duration_written_in_full_is_read_back_as_itself(duration: timedelta) -> None:
+    assert parse_duration(format_duration(duration, units=5), minimum=timedelta(0)) == duration
+
+
+@given(MILLISECONDS)
+def test_a_duration_written_short_is_never_longer_than_it_is(duration: timedelta) -> None:
+    short = parse_duration(format_duration(duration), minimum=timedelta(0))
+    assert short <= duration
+    assert duration - short < max(duration / 24, timedelta(milliseconds=1))
+
+
+def test_durations_are_written_as_people_say_them() -> None:
+    expected = ["0s", "500ms", "1m30s", "1d12h", "1d12h", "-5m"]
+    seconds = [0, 0.5, 90, 129600, 129660, -300]
+    assert [format_duration(timedelta(seconds=count)) for count in seconds] == expected
+
+
+# --- chance
+
+
+@given(st.lists(st.text()))
+def test_a_fraction_is_in_range_and_always_the_same(parts: list[str]) -> None:
+    assert 0.0 <= fraction(*parts) < 1.0
+    assert fraction(*parts) == fraction(*parts)
+
+
+def test_fractions_do_not_change_between_versions_and_tell_parts_apart() -> None:
+    assert fraction("billing", "SCWKEY") == pytest.approx(0.97854032)
+    assert fraction("ab", "c") != fraction("a", "bc")
+
+
+def test_fractions_are_spread_evenly() -> None:
+    tenths = [int(fraction("app", str(number)) * 10) for number in range(2000)]
+    assert min(tenths.count(tenth) for tenth in range(10)) > 100
+
+
+@given(st.integers(-5, 10**6), st.text(), MILLISECONDS, MILLISECONDS)
+def test_a9_backoff_is_between_its_base_and_its_cap(failures: int, seed: str, base: timedelta, cap: timedelta) -> None:
+    base = min(base, timedelta(days=1))
+    wait = backoff(failures, seed, base=base, cap=cap)
+    assert wait == backoff(failures, seed, base=base, cap=cap)
+    if failures <= 0:
+        assert wait == timedelta(0)
+    else:
+        assert base <= wait <= max(base, min(cap, base * 2 ** min(failures, 20)))
+
+
+def test_a9_backoff_grows_and_differs_between_applications() -> None:
+    waits = [[backoff(n, f"app-{i}", base=timedelta(seconds=1), cap=timedelta(hours=1)) for i in range(200)] for n in (1, 5, 20)]
+    assert [len(set(some)) for some in waits] == [200, 200, 200]
+    assert max(waits[0]) <= timedelta(seconds=2) < max(waits[1]) <= timedelta(seconds=32) < max(waits[2]) <= timedelta(hours=1)
+
+
+# --- zones and cron
+
+
+@pytest.mark.parametrize("name", ["", "Europe", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe/Paris\0"])
+def test_what_is_no_time_zone_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match='write a name such as "Europe/Paris"'):
+        zone(name)
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "expected"),
+    [
+        ("0 3 * * 1", "2026-03-02T12:00", "2026-03-09T03:00"),
+        ("0 3 * * 1", "2026-03-09T03:00", "2026-03-16T03:00"),
+        ("0 3 * * *", "2026-03-28T12:00", "2026-03-29T03:00"),
+        # 02:30 does not exist on 29 March 2026: right after the gap.
+        ("30 2 * * *", "2026-03-28T12:00", "2026-03-29T03:00"),
+        # 02:30 happens twice on 25 October 2026: only the first counts.
+        ("30 2 * * *", "2026-10-24T12:00", "2026-10-25T02:30"),
+        ("30 2 * * *", "2026-10-25T02:30", "2026-10-26T02:30"),
+    ],
+)
+def test_cron_is_in_local_time_also_when_clocks_change(expression: str, after: str, expected: str) -> None:
+    assert next_cron(expression, paris(after), PARIS) == paris(expected)
+
+
+def test_cron_looks_on_where_the_repeated_hour_would_lead_it_back() -> None:
+    second_half_past_two = at("2026-10-25T01:30+00:00")
+    assert next_cron("45 2 * * *", second_half_past_two, PARIS) == paris("2026-10-26T02:45")
+
+
+@given(MOMENTS, ZONES, st.sampled_from(["0 3 * * *", "*/7 * * * *", "45 1,2 * * *", "15 0 1 * *", "0 */2 * * 0"]))
+def test_cron_always_leads_forward(moment: datetime, place: str, expression: str) -> None:
+    found = next_cron(expression, moment, place)
+    assert moment < found
+    assert found.tzinfo is UTC
+    # What is next after a time in between is the same.
+    assert next_cron(expression, moment + (found - moment) / 2, place) == found
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("", "five fields"),
+        ("* * * *", "five fields"),
+        ("0 0 3 * * 1", "five fields"),
+        ("61 * * * *", "bad minute field"),
+        ("0 3 * * MOO", "bad day-of-week field"),
+        ("0 3 30 2 *", "bad day-of-month field"),
+    ],
+)
+def test_what_is_no_cron_expression_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        next_cron(expression, BORN, "UTC")
+
+
+# --- windows
+
+NIGHTS = Window(days=frozenset({0, 1}), start=22 * 60, end=6 * 60)
+
+
+@pytest.mark.parametrize(
+    ("moment", "opens"),
+    [
+        ("2026-03-02T12:00", "2026-03-02T22:00"),
+        ("2026-03-02T22:00", "2026-03-02T22:00"),
+        ("2026-03-03T05:59", "2026-03-03T05:59"),
+        ("2026-03-03T06:00", "2026-03-03T22:00"),
+        ("2026-03-04T05:00", "2026-03-04T05:00"),
+        ("2026-03-04T06:00", "2026-03-09T22:00"),
+    ],
+)
+def test_a17_a_window_over_midnight_belongs_to_the_day_on_which_it_opens(moment: str, opens: str) -> None:
+    assert next_open(NIGHTS, paris(moment), PARIS) == paris(opens)
+    assert contains(NIGHTS, paris(moment), PARIS) == (moment == opens)
+
+
+def test_a_window_of_the_whole_day_is_always_open() -> None:
+    always = Window(days=frozenset(range(7)), start=0, end=24 * 60)
+    change = paris("2026-03-29T00:00")
+    assert all(contains(always, change + timedelta(minutes=10 * step), PARIS) for step in range(200))
+
+
+def test_an_opening_that_the_change_of_clocks_swallows_is_left_out() -> None:
+    # From 02:30, which does not exist on 29 March 2026 and is taken as 03:30, until 03:00.
+    swallowed = Window(days=frozenset({6}), start=150, end=180)
+    assert next_open(swallowed, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
+
+
+@given(WINDOWS, MOMENTS, ZONES)
+def test_a_window_opens_next_at_the_first_time_that_it_contains(window: Window, moment: datetime, place: str) -> None:
+    opens = next_open(window, moment, place)
+    assert opens.tzinfo is UTC
+    assert moment <= opens <= moment + timedelta(days=15)
+    assert contains(window, opens, place)
+    assert contains(window, moment, place) == (opens == moment)
+    for part in (0.25, 0.5, 0.75, 0.999):
+        between = moment + (opens - moment) * part
+        assert contains(window, between, place) == (between >= opens)
+
+
+@given(WINDOWS, MOMENTS, ZONES)
+def test_an_open_window_is_open_by_the_clock_on_the_wall(window: Window, moment: datetime, place: str) -> None:
+    local = moment.astimezone(ZoneInfo(place))
+    # Near a change of clocks the wall does not tell; the cases above do.
+    if local.utcoffset() != (moment - timedelta(days=2)).astimezone(ZoneInfo(place)).utcoffset():
+        return
+    if local.utcoffset() != (moment + timedelta(days=2)).astimezone(ZoneInfo(place)).utcoffset():
+        return
+    minute = local.hour * 60 + local.minute
+    over_midnight = window.end <= window.start
+    since_today = local.weekday() in window.days and minute >= window.start and (over_midnight or minute < window.end)
+    since_yesterday = (local.weekday() - 1) % 7 in window.days and over_midnight and minute < window.end
+    assert contains(window, moment, place) == (since_today or since_yesterday)
+
+
+# --- when a key is due
+
+
+def test_every_counts_from_the_providers_creation_date() -> None:
+    found = must(due(policy(every=timedelta(days=30)), key()))
+    assert found == Due(BORN + timedelta(days=30), None, "every 30d")
+
+
+def test_every_counts_from_since_when_the_creation_date_is_not_known() -> None:
+    assert must(due(policy(every=timedelta(days=30)), key(None))).at == BORN + timedelta(days=30, seconds=5)
+
+
+def test_a17_jitter_makes_a_rotation_earlier_by_a_part_that_stays_the_same_for_a_key() -> None:
+    wanted = policy(every=timedelta(days=30), jitter=timedelta(days=3))
+    found = [must(due(wanted, key(name=f"SCW{number}"))).at for number in range(100)]
+    assert found == [must(due(wanted, key(name=f"SCW{number}"))).at for number in range(100)]
+    assert len(set(found)) == 100
+    assert BORN + timedelta(days=27) < min(found) < BORN + timedelta(days=28)
+    assert BORN + timedelta(days=29) < max(found) <= BORN + timedelta(days=30)
+
+
+def test_jitter_makes_cron_later() -> None:
+    wanted = policy(cron="0 3 * * 1", timezone=PARIS, jitter=timedelta(hours=1))
+    stroke = paris("2026-03-09T03:00")
+    found = {must(due(wanted, key(name=f"SCW{number}"))).at for number in range(20)}
+    assert len(found) == 20
+    assert stroke <= min(found) < max(found) < stroke + timedelta(hours=1)
+
+
+def test_a_key_made_on_the_stroke_of_cron_is_not_due_again_by_a_provider_whose_clock_is_behind() -> None:
+    wanted = policy(cron="0 3 * * 1", timezone=PARIS)
+    stroke = paris("2026-03-09T03:00")
+    assert must(due(wanted, key(stroke - timedelta(seconds=20)))).at == stroke + timedelta(days=7)
+
+
+def test_nothing_asks_for_a_rotation_without_schedule_age_and_expiry() -> None:
+    assert due(policy(), key()) is None
+
+
+def test_a_key_without_schedule_is_still_replaced_before_it_expires() -> None:
+    found = must(due(policy(), key(expires=BORN + timedelta(days=5))))
+    assert found == Due(BORN + timedelta(days=4), BORN + timedelta(days=4), "the key expires at 2026-03-07 12:00 UTC")
+
+
+def test_a17_a_rotation_waits_for_the_window() -> None:
+    wanted = policy(every=timedelta(days=3), window=NIGHTS, timezone=PARIS)
+    assert must(due(wanted, key())).at == paris("2026-03-09T22:00")
+
+
+def test_a17_a_hard_deadline_beats_the_window() -> None:
+    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=4), window=NIGHTS, timezone=PARIS)
+    deadline = BORN + timedelta(days=4)
+    assert must(due(wanted, key())) == Due(deadline, deadline, "max_age 4d")
+
+
+def test_a_rotation_that_missed_its_window_waits_for_the_next() -> None:
+    wanted = policy(every=timedelta(days=1), window=NIGHTS, timezone=PARIS)
+    planned = must(due(wanted, key())).at
+    assert planned == paris("2026-03-03T22:00")
+    assert must(due(wanted, key(), now=paris("2026-03-04T05:00"))).at == planned
+    assert must(due(wanted, key(), now=paris("2026-03-04T08:00"))).at == paris("2026-03-09T22:00")
+
+
+@pytest.mark.parametrize(
+    ("life", "before"),
+    [
+        (timedelta(days=100), timedelta(days=10)),
+        (timedelta(days=4), timedelta(days=1)),
+        (timedelta(hours=10), timedelta(hours=5)),
+    ],
+)
+def test_a_key_is_replaced_a_grace_or_a_tenth_of_its_life_but_at_most_half_of_it_before_it_expires(
+    life: timedelta, before: timedelta
+) -> None:
+    wanted = policy(every=timedelta(days=1000))
+    assert must(due(wanted, key(expires=BORN + life))).at == BORN + life - before
+
+
+def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interval() -> None:
+    started = BORN + timedelta(days=300)
+    found = []
+    for number in range(100):
+        wanted = policy(application=f"app-{number}", every=timedelta(days=1), catch_up=timedelta(days=30))
+        found.append(must(due(wanted, key(), started=started)).at - started)
+    assert len(set(found)) == 100
+    assert timedelta(0) <= min(found) < timedelta(minutes=10)
+    assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
+
+
+def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:
+    wanted = policy(every=timedelta(days=30), catch_up=timedelta(hours=1))
+    assert due(wanted, key(), started=BORN + timedelta(days=29)) == due(wanted, key())
+
+
+def test_a10_catching_up_stays_in_the_window() -> None:
+    started = paris("2026-03-10T05:50")
+    for number in range(50):
+        wanted = policy(
+            application=f"app-{number}", every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8)
+        )
+        assert started <= must(due(wanted, key(), started=started)).at < paris("2026-03-10T06:00")
+    closed = paris("2026-03-11T12:00")
+    wanted = policy(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8))
+    assert paris("2026-03-16T22:00") <= must(due(wanted, key(), started=closed)).at < paris("2026-03-17T06:00")
+
+
+def test_what_is_past_its_deadline_is_not_spread() -> None:
+    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=4), catch_up=timedelta(hours=8))
+    assert must(due(wanted, key(), started=BORN + timedelta(days=10))).at == BORN + timedelta(days=4)
+
+
+SCHEDULES: st.SearchStrategy[dict[str, object]] = st.one_of(
+    st.fixed_dictionaries({"every": st.timedeltas(timedelta(seconds=1), timedelta(days=400))}),
+    st.fixed_dictionaries({"cron": st.sampled_from(["0 3 * * *", "*/5 * * * *", "30 2 * * 0"])}),
+    st.just({}),
+)
+OPTIONAL = st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=400))
+
+
+@given(
+    SCHEDULES,
+    st.none() | WINDOWS,
+    ZONES,
+    st.timedeltas(timedelta(0), timedelta(days=500)),
+    OPTIONAL,
+    OPTIONAL,
+    st.none() | MOMENTS,
+    st.none() | MOMENTS,
+    MOMENTS,
+)
+def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
+    schedule: dict[str, object],
+    window: Window | None,
+    place: str,
+    jitter: timedelta,
+    max_age: timedelta | None,
+    life: timedelta | None,
+    started: datetime | None,
+    now: datetime | None,
+    created: datetime,
+) -> None:
+    wanted = policy(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, catch_up=timedelta(hours=1))
+    current = key(created, expires=created + life if life else None)
+    found = due(wanted, current, started=started, now=now)
+    if found is None:
+        assert not schedule
+        assert not max_age
+        assert not life
+        return
+    assert found.at.tzinfo is UTC
+    assert found.at >= created
+    assert found.reason
+    if max_age or life:
+        assert found.deadline is not None
+        assert found.at <= found.deadline
+        assert not life or found.deadline <= created + life * 0.9 + timedelta(milliseconds=1)
+        assert not max_age or found.deadline <= created + max_age
+    if window and found.at != found.deadline:
+        assert contains(window, found.at, place)
+    assert due(wanted, current, started=started, now=now) == found
