@@ -19,254 +19,37 @@ The life of a key::
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
-from rotator.judge import Fate, fate
+from rotator.case import SOON, Case
+from rotator.claiming import replace_at_once, rotate_when_due
+from rotator.following import document_gone, follow, moved, stale
+from rotator.judge import Fate
 from rotator.ledgers import (
     abandoned,
     condemned,
     died,
-    followed,
-    fresh_ledger,
-    marked_republished,
     retired,
 )
-from rotator.marker import Marker, incarnation
-from rotator.model import DocumentState, Intent, Key, Ledger, Mode, Policy, Revoking, Trouble, Verdict
+from rotator.marker import Marker
+from rotator.model import DocumentState, Ledger, Policy, Revoking, Trouble
 from rotator.steps import (
-    AskRoom,
     Create,
     Delete,
     Event,
-    Fence,
     LetGo,
-    Probe,
     Prove,
     ProveDeath,
     Publish,
+    ReadVersions,
     Record,
-    Request,
-    Room,
     Seen,
-    Sight,
     Step,
-    Wait,
 )
 from rotator.timing import due
 
-SOON = timedelta(seconds=30)
-"""How soon to look again when something is wrong that may clear by itself."""
-
-TAKEOVER_MARGIN = timedelta(seconds=5)
-"""How long beyond its proof an emergency of another process is given before it is taken over."""
-
-ROOMY = 3
-"""Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
-
-MANY_DEAD = 2
-"""Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
-
-    policy: Policy
-    seen: Seen
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The ledger, or an empty one where Vault has none yet."""
-        return self.seen.ledger or fresh_ledger(self.policy)
-
-    @property
-    def now(self) -> datetime:
-        """The time by our clock; deadlines ask all three."""
-        return self.seen.clocks.ours
-
-    @property
-    def published(self) -> str | None:
-        """The access key that consumers read."""
-        return self.seen.document.published
-
-    @property
-    def held_back(self) -> bool:
-        """Whether an operator holds this application: no claim and no revocation."""
-        return self.ledger.hold is not None
-
-    @property
-    def trusted_clocks(self) -> bool:
-        """Whether the clocks agree well enough to revoke by them."""
-        return self.seen.clocks.spread <= self.policy.clock_tolerance
-
-    @property
-    def published_is_dying(self) -> bool:
-        """Whether consumers read a key that has been condemned."""
-        return self.published is not None and self.ledger.is_revoking(self.published)
-
-    @property
-    def published_is_compromised(self) -> bool:
-        """Whether consumers read a key that is in the wrong hands."""
-        return self.published in self.ledger.compromised_keys()
-
-    @property
-    def published_is_dead(self) -> bool:
-        """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
-        return (
-            self.published is not None
-            and self.seen.proof is Verdict.REFUSED
-            and self.seen.bearer_seen
-            and (self.seen.sight is Sight.GONE or self.published_has_expired)
-        )
-
-    @property
-    def published_has_expired(self) -> bool:
-        """Whether the provider stopped accepting the published key because of its date, by every clock."""
-        key = self.seen.key(self.published)
-        return key is not None and key.expired(self.seen.clocks.earliest)
-
-    @property
-    def published_is_ours_just_proven(self) -> bool:
-        """Whether the published key is the one that this very pass has made and proven."""
-        held = self.seen.held
-        return held is not None and held.proven and held.key is not None and held.key.access_key == self.published
-
-    @cached_property
-    def marked(self) -> list[tuple[Key, Marker]]:
-        """The bearer's keys with our marker, oldest first."""
-        found = [(key, self.seen.marker(key, self.policy.application)) for key in self.seen.keys]
-        return [(key, marker) for key, marker in found if marker is not None]
-
-    @cached_property
-    def unnamed(self) -> list[tuple[Key, Marker]]:
-        """Marked keys that neither the ledger nor the document nor a rotation in memory accounts for."""
-        held = self.seen.held
-        own = held.key.access_key if held and held.key else None
-        known = self.ledger.names() | {self.published, own}
-        return [(key, marker) for key, marker in self.marked if key.access_key not in known]
-
-    def fate(self, key: Key, marker: Marker) -> Fate:
-        """What became of an unnamed key (rule 7)."""
-        return fate(
-            key.access_key,
-            marker,
-            path=self.policy.path,
-            document=self.seen.document,
-            versions={**self.seen.versions, self.seen.document.version: self.seen.document},
-        )
-
-    @cached_property
-    def possible(self) -> list[str]:
-        """Unnamed keys that may still be published by somebody."""
-        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Fate.POSSIBLE]
-
-    @property
-    def live_keys_of_ours(self) -> int:
-        """How many keys of ours the provider lists, expired ones included: they count in its quota."""
-        marked = {key.access_key for key, _ in self.marked}
-        return sum(key.access_key in marked | self.ledger.names() | {self.published} for key in self.seen.keys)
-
-    @property
-    def urgent_mode(self) -> Mode | None:
-        """Whether consumers must get another key at once, and why."""
-        if self.published_is_compromised:
-            return Mode.COMPROMISED
-        if self.published_is_dying or self.published_is_dead:
-            return Mode.DEAD
-        return None
-
-    @property
-    def foreign_intent(self) -> Intent | None:
-        """An intent in the ledger that is not the one held in memory."""
-        intent, held = self.ledger.intent, self.seen.held
-        return None if intent is None or (held and held.intent.id == intent.id) else intent
-
-    def takeover_at(self, intent: Intent) -> datetime:
-        """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
-        if intent.owner == self.seen.owner or self.seen.owner_gone:
-            return self.now
-        if self.published_is_compromised and not intent.mode.urgent:
-            return self.now
-        patience = self.policy.takeover_after
-        if self.urgent_mode:
-            patience = min(patience, self.policy.prove_emergency.timeout + TAKEOVER_MARGIN)
-        if intent.claimed_at > self.seen.clocks.latest + patience:
-            return self.now
-        return intent.claimed_at + patience
-
-    # --- endings ---
-
-    def wait(self, until: datetime, reason: str, message: str) -> Step:
-        """Wait in peace; a trouble that the ledger still shows has cleared."""
-        if self.seen.ledger and self.ledger.trouble and self.ledger.failures == 0:
-            cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
-            return Record(replace(self.ledger, trouble=None), (cleared,))
-        latest = self.now + self.policy.observe_every
-        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
-
-    def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
-        """Say that nothing can be done, and why; the ledger shows it until it clears."""
-        known = self.ledger.trouble
-        trouble = Trouble(reason, message, known.since if known and known.reason == reason else self.now)
-        if record and self.seen.ledger and (known is None or known.reason != reason):
-            return Record(
-                replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
-            )
-        return Wait(until or self.now + min(SOON, self.policy.observe_every), reason, message, trouble)
-
-
-# --- what forbids acting at all -------------------------------------------------------------------------------------------
-
-
-def moved(case: Case) -> Step | None:
-    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
-    ledger, policy = case.ledger, case.policy
-    for word, before, after in (
-        ("account", ledger.account, policy.account),
-        ("bearer", ledger.bearer, policy.bearer),
-        ("path", ledger.path, policy.path),
-    ):
-        if before != after:
-            return case.block(
-                "moved",
-                f"the {word} of {policy.application} was {before} and is now {after}: put it back,"
-                " or give the application a new name so that the old one can be wound up",
-                record=False,
-            )
-    if (ledger.access_field, ledger.secret_field) != (policy.access_field, policy.secret_field):
-        return case.block(
-            "fields_renamed",
-            f"the fields that hold the key of {policy.application} were renamed from {ledger.access_field} and"
-            f" {ledger.secret_field}: put the old names back, or give the application a new name and path",
-            record=False,
-        )
-    return None
-
-
-def stale(case: Case) -> Step | None:
-    """A document older than what is known is stale, restored or recreated: take no step (rule 14)."""
-    known = max(case.ledger.highest_version(), case.seen.floor)
-    version = case.seen.document.version
-    if version < known:
-        return case.block(
-            "stale",
-            f"the credential document of {case.policy.application} is at version {version}, but version {known} is known to exist:"
-            " the answer is stale, or the document was restored or recreated; nothing is touched",
-            record=False,
-        )
-    for key, marker in case.unnamed:
-        if case.fate(key, marker) is Fate.RESTORED:
-            return case.block(
-                "restored",
-                f"key {key.access_key} was made for version {marker.base} of the credential document of {case.policy.application},"
-                f" which is now at version {version}: it was restored or recreated; nothing is touched",
-            )
-    return None
-
-
-# --- what is compromised --------------------------------------------------------------------------------------------------
+# --- what is compromised ---
 
 
 def contain(case: Case) -> Step | None:
@@ -304,111 +87,7 @@ def _revoking(access_key: str, reason: str) -> Event:
     return Event("key.revoking", {"access_key": access_key, "reason": reason})
 
 
-# --- what holds a secret --------------------------------------------------------------------------------------------------
-
-
-def document_gone(case: Case) -> Step | None:
-    """A document that a person deleted, damaged or emptied is their decision: revoke nothing, create nothing (rules 6, 11)."""
-    document, name = case.seen.document, case.policy.application
-    if case.seen.held is not None:
-        return None  # the rotation in memory is ended first: it may hold a key that nobody else knows
-    if document.state is DocumentState.DELETED:
-        return case.block(
-            "document_deleted",
-            f"the credential document of {name} was deleted: undelete it in Vault, or remove its metadata and its ledger to begin anew",
-        )
-    if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
-        return case.block(
-            "document_damaged",
-            f"the credential document of {name} names key {document.access_key} but holds no secret: write a sound version, or roll it back",
-        )
-    if document.state is DocumentState.LIVE and document.access_key is None:
-        if document.secret is not None:
-            return case.block(
-                "document_damaged",
-                f"the credential document of {name} holds a secret but names no key: write a sound version, or roll it back",
-            )
-        if case.ledger.current is not None or _had_published(case):
-            return case.block(
-                "document_emptied",
-                f"the credential document of {name} no longer holds a key: roll it back in Vault, or remove the ledger to begin anew",
-            )
-    return None
-
-
-def _had_published(case: Case) -> bool:
-    """Whether a key of ours with a base above 0 was published, as far as can be told: then this is not a first key (rule 11)."""
-    return any(marker.base > 0 and case.fate(key, marker) in (Fate.PUBLISHED, Fate.ASSUMED) for key, marker in case.unnamed)
-
-
-def follow(case: Case) -> Step | None:
-    """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
-    if case.published is None:
-        return None
-    seen, ledger, name = case.seen, case.ledger, case.policy.application
-    if case.published_is_dying:
-        return _note_republished(case)
-    current = ledger.current
-    settled = current is not None and current.access_key == case.published and current.version == seen.document.version
-    healthy = seen.sight is Sight.LISTED and not case.published_has_expired
-    if settled and healthy:
-        return None
-    if seen.sight is Sight.FOREIGN:
-        return case.block(
-            "foreign_key",
-            f"the credential document of {name} holds key {case.published}, which belongs to another bearer: publish one of its own keys",
-        )
-    if not case.published_is_ours_just_proven:
-        if seen.proof is None:
-            return Probe()
-        if seen.proof is Verdict.UNCLEAR and not case.published_is_compromised:
-            return case.block(
-                "unproven", f"the published key of {name} could not be tried: no clear answer from the provider", record=False
-            )
-        if seen.proof is Verdict.REFUSED:
-            return _refused(case)
-    if settled or seen.proof is Verdict.UNCLEAR:
-        return None
-    return _commit(case)
-
-
-def _note_republished(case: Case) -> Step | None:
-    """A condemned key that a person published again is noted before anything else, so that it gets its grace (rule 8)."""
-    entry = next(entry for entry in case.ledger.revoking if entry.access_key == case.published)
-    if entry.republished or case.published_is_compromised:
-        return None
-    event = Event("key.republished", {"access_key": entry.access_key})
-    return Record(marked_republished(case.ledger, entry.access_key), (event,))
-
-
-def _refused(case: Case) -> Step | None:
-    name = case.policy.application
-    if not case.seen.bearer_seen:
-        return case.block(
-            "bearer_gone",
-            f"the provider does not know the bearer {case.policy.bearer} of {name}: check its id and the account, nothing is touched",
-        )
-    if not case.published_is_dead and not case.published_is_compromised:
-        return case.block(
-            "secret_refused",
-            f"the secret in the credential document of {name} does not belong to key {case.published}: publish the right one, or roll back",
-        )
-    if case.seen.dead_elsewhere >= MANY_DEAD and case.seen.request is None and not case.published_is_compromised:
-        return case.block(
-            "many_dead",
-            f"the published key of {name} looks dead, and so do those of other applications: check organization and address of account"
-            f" {case.policy.account}; if they really died, run: rotator rotate {name}",
-        )
-    return None  # consumers are down: see `replace_at_once`
-
-
-def _commit(case: Case) -> Step:
-    seen, document = case.seen, case.seen.document
-    held = seen.held
-    key = seen.key(case.published) or (held.key if held else None)
-    marker = seen.marker(key, case.policy.application) if key else None
-    ledger, events = followed(case.ledger, document, key, marker, case.policy, seen.clocks)
-    return Record(ledger, events)
+# --- what holds a secret ---
 
 
 def continue_held(case: Case) -> Step | None:
@@ -453,34 +132,7 @@ def _end_held(case: Case, ledger: Ledger, reason: str, *events: Event) -> Step:
     return Record(ledger, events) if ledger != case.ledger else LetGo()
 
 
-# --- what consumers lack --------------------------------------------------------------------------------------------------
-
-
-def replace_at_once(case: Case) -> Step | None:
-    """Published and compromised, dying or dead: rotate now, ahead of everything."""
-    mode = case.urgent_mode
-    if mode is None or case.held_back or not case.policy.configured:
-        return None
-    if _too_soon(case) or _somebody_else_is_at_it(case):
-        return None
-    reasons = {mark.access_key: mark.reason for mark in case.ledger.compromised}
-    return claim(case, mode, reasons.get(case.published or "", "the published key is dead"))
-
-
-def _too_soon(case: Case) -> bool:
-    """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
-    not_before = case.ledger.not_before
-    if case.seen.request is not None or not_before is None:
-        return False
-    return case.now < not_before <= case.now + timedelta(hours=2)
-
-
-def _somebody_else_is_at_it(case: Case) -> bool:
-    intent = case.foreign_intent
-    return intent is not None and case.now < case.takeover_at(intent)
-
-
-# --- tidying --------------------------------------------------------------------------------------------------------------
+# --- tidying ---
 
 
 def forget_the_dead(case: Case) -> Step | None:
@@ -537,6 +189,8 @@ def account_for_keys(case: Case) -> Step | None:
     """Keys with our marker that nothing names: leftovers are condemned, published ones get their grace (rule 7)."""
     if case.held_back:
         return None
+    if case.unread_versions:
+        return ReadVersions(case.unread_versions)
     for key, marker in case.unnamed:
         verdict = case.fate(key, marker)
         if verdict is Fate.LEFTOVER:
@@ -552,104 +206,7 @@ def account_for_keys(case: Case) -> Step | None:
     return None
 
 
-# --- the calendar ---------------------------------------------------------------------------------------------------------
-
-
-def rotate_when_due(case: Case) -> Step | None:
-    """A first key, a takeover, a person's wish, or the schedule."""
-    if case.held_back or not case.policy.configured:
-        return None
-    if _somebody_else_is_at_it(case):
-        return None
-    wanted = _wanted(case)
-    if wanted is None:
-        return _drop_stale_intent(case)
-    return None if _too_soon(case) else claim(case, *wanted)
-
-
-def _drop_stale_intent(case: Case) -> Step | None:
-    """An emergency that somebody began and that is over needs no takeover, only an end."""
-    intent = case.foreign_intent
-    if intent is None or case.urgent_mode:
-        return None
-    event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
-    return Record(abandoned(case.ledger, case.policy, case.now, failed=False, trouble=None), (event,))
-
-
-def _wanted(case: Case) -> tuple[Mode, str] | None:
-    request, intent = case.seen.request, case.foreign_intent
-    if request is not None and case.published == request.replaces:
-        return request.mode, request.reason
-    if intent is not None and not intent.mode.urgent:
-        return intent.mode, intent.reason
-    if case.published is None:
-        return Mode.SCHEDULED, "first key"
-    if case.ledger.current is not None and (calendar := due(case.policy, case.ledger.current, started=case.seen.started)):
-        return (Mode.SCHEDULED, calendar.reason) if case.seen.clocks.passed(calendar.at) else None
-    return None
-
-
-def claim(case: Case, mode: Mode, reason: str) -> Step:
-    """Claim the rotation (rule 2), or say why it would be unsafe."""
-    seen, name, request = case.seen, case.policy.application, case.seen.request
-    if case.published is None and len(case.possible) >= 2:
-        return case.block(
-            "two_possible_leftovers",
-            f"two attempts to make the first key of {name} may have left keys behind ({', '.join(case.possible)}): delete them by hand",
-        )
-    crowded = case.live_keys_of_ours >= (case.policy.max_live_keys if request else ROOMY)
-    if crowded and not mode.urgent:
-        return _make_room(
-            case,
-            "too_many_keys",
-            f"{name} has {case.live_keys_of_ours} live keys already: wait for the grace of the old ones to end",
-        )
-    if seen.room is None:
-        return AskRoom()
-    if seen.room.missing_capabilities:
-        lacking = " and ".join(seen.room.missing_capabilities)
-        return case.block("vault_denies", f"our Vault token may not {lacking} {case.policy.path} of {name}: extend its policy")
-    if seen.room.headroom == 0:
-        return _make_room(
-            case,
-            "quota",
-            f"the organisation of account {case.policy.account} has no room for another key, so {name} cannot be rotated:"
-            " delete keys that nobody needs, or have the quota raised",
-        )
-    return _claimed(case, mode, reason)
-
-
-def _make_room(case: Case, reason: str, message: str) -> Step:
-    """A possible leftover that must go sooner is made a certain one by moving the document on (rule 7, second shortcut)."""
-    if case.possible and case.published is not None and not _somebody_else_is_at_it(case):
-        return Fence()
-    deadlines = [entry.revoke_after for entry in case.ledger.retiring]
-    until = min((case.seen.clocks.ours_at(deadline) for deadline in deadlines), default=case.now + SOON)
-    return case.block(reason, message, until=max(until, case.now + timedelta(seconds=1)))
-
-
-def _claimed(case: Case, mode: Mode, reason: str) -> Record:
-    seen, before = case.seen, case.ledger.intent
-    intent = Intent(
-        id=seen.spare_id,
-        base=seen.document.version,
-        incarnation=incarnation(case.policy.path, seen.document.created_time),
-        reason=reason,
-        mode=mode,
-        owner=seen.owner,
-        claimed_at=case.now,
-    )
-    events = [Event("rotation.claimed", {"rotation_id": intent.id, "base": intent.base, "reason": reason, "mode": mode.value})]
-    if before is not None:
-        events.insert(0, Event("rotation.taken_over", {"rotation_id": before.id, "reason": f"claimed by {before.owner}"}))
-    ledger = replace(
-        case.ledger,
-        intent=intent,
-        grace=case.policy.grace,
-        prove=case.policy.prove,
-        prove_emergency=case.policy.prove_emergency,
-    )
-    return Record(ledger, tuple(events))
+# --- rest ---
 
 
 def rest(case: Case) -> Step:
@@ -706,11 +263,13 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
     if ledger.intent is not None:
         until = Case(policy, replace(seen, ledger=ledger)).takeover_at(ledger.intent)
         candidates.append((until, "takeover", f"rotation {ledger.intent.id} is under way"))
-    if policy.configured and ledger.current and (calendar := due(policy, ledger.current, started=seen.started)):
+    elif (
+        policy.configured
+        and ledger.current
+        and (calendar := due(policy, ledger.current, started=seen.started, now=clocks.earliest))
+    ):
         at = clocks.ours_at(calendar.at)
-        if ledger.not_before:
-            at = max(at, ledger.not_before)
-        candidates.append((at, "rotate", calendar.reason))
+        candidates.append((max(at, ledger.not_before or at), "rotate", calendar.reason))
     elif policy.configured and ledger.not_before:
         candidates.append((ledger.not_before, "rotate", "after a failure"))
     floor = clocks.ours + timedelta(milliseconds=200)
@@ -747,4 +306,4 @@ def decide(policy: Policy, seen: Seen) -> Step:
     return rest(case)
 
 
-__all__ = ["RULES", "Case", "Request", "Room", "decide", "next_action"]
+__all__ = ["RULES", "decide", "next_action"]

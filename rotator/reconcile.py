@@ -14,9 +14,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.decide import SOON, Case, decide
+from rotator.case import SOON, Case
+from rotator.decide import decide
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, RotatorError, ServiceError, Unavailable, Unclear
-from rotator.judge import wanted_versions
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Trouble, Verdict
 from rotator.ports import Clock, Journal, Provider, VaultStore
 from rotator.render import document_fields, notes
@@ -34,6 +34,7 @@ from rotator.steps import (
     Prove,
     ProveDeath,
     Publish,
+    ReadVersions,
     Record,
     Request,
     Room,
@@ -207,10 +208,8 @@ class _Pass:
             request=self.request,
             started=self.world.started,
         )
-        case = Case(policy, seen)
-        self.report_strangers(case)
-        wanted = wanted_versions([marker for _, marker in case.unnamed], document)
-        return replace(seen, versions={version: self.read_version(version) for version in sorted(wanted)})
+        self.report_strangers(Case(policy, seen))
+        return seen
 
     def find_unlisted(self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]) -> tuple[Sight, frozenset[str]]:
         """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
@@ -252,6 +251,9 @@ class _Pass:
                 self.record(step, seen)
             case Probe():
                 yield from self.probe(seen)
+            case ReadVersions():
+                read = {version: self.read_version(version) for version in sorted(step.versions)}
+                self.seen = replace(seen, versions={**seen.versions, **read})
             case AskRoom():
                 lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
                 self.seen = replace(seen, room=Room(lacking, None if lacking else self.world.provider.headroom()))
@@ -351,27 +353,27 @@ class _Pass:
         held = self.holding()
         key, secret = self.unpublished(held)
         proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
-        give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
+        visit = self.world.clock.now()
+        since = held.proving_since or visit
+        in_a_row = held.successes
         while True:
             verdict = self.world.provider.authenticate(key.access_key, secret)
             in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]
             now = self.world.clock.now()
+            self.memory.held = held = replace(held, proving_since=since, successes=in_a_row)
+            about = {"rotation_id": held.intent.id, "access_key": key.access_key, "reason": held.intent.reason}
             if in_a_row >= proof.successes:
                 self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)
-                self.emit(
-                    "rotation.proven",
-                    rotation_id=held.intent.id,
-                    access_key=key.access_key,
-                    successes=in_a_row,
-                    reason=held.intent.reason,
-                )
+                self.emit("rotation.proven", successes=in_a_row, **about)
                 return
-            if now + proof.interval > give_up:
+            if now + proof.interval > since + proof.timeout:
                 message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s"
                 self.memory.held = replace(held, failure=Failure("never_alive", message))
-                self.emit("rotation.not_alive", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
+                self.emit("rotation.not_alive", **about)
                 return
             yield now + proof.interval
+            if now + proof.interval - visit > SOON:
+                raise _LookAgain  # a long proof must not be blind to an emergency that was marked meanwhile
 
     def publish(self, seen: Seen) -> Naps:
         held = self.holding()

@@ -72,7 +72,7 @@ class Failure:
 class Held:
     """A rotation that this process holds in memory, from its claim to its end. The only place where an unpublished secret is.
 
-    ``posted``: the one POST was sent. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
+    ``posted``: the one POST was sent. ``proving_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
     the answer was. ``publish_by``: until when the secret waits for Vault to come back.
     """
 
@@ -80,6 +80,8 @@ class Held:
     posted: bool = False
     key: Key | None = None
     secret: Secret | None = field(default=None, repr=False)
+    proving_since: datetime | None = None
+    successes: int = 0
     proven: bool = False
     publish_sent: bool = False
     publish_by: datetime | None = None
@@ -191,6 +193,13 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class ReadVersions:
+    """Read these versions of the document: a key with our marker asks what became of it (rule 7)."""
+
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True)
 class AskRoom:
     """Ask Vault for our rights on the credential path and the provider for head-room, before a claim."""
 
@@ -242,4 +251,4 @@ class LetGo:
     """Forget the held rotation: it is over, and nothing is left to do for it here."""
 
 
-Step = Wait | Record | Probe | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Step = Wait | Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo

@@ -83,7 +83,8 @@ def backoff(failures: int, *seed: str, base: timedelta, cap: timedelta) -> timed
     """
     if failures <= 0:
         return timedelta(0)
-    ceiling = max(base, min(cap, base * (1 << min(failures, 30))))
+    # Twenty doublings are a factor of a million: beyond every sensible cap, and not beyond what a timedelta holds.
+    ceiling = max(base, min(cap, base * (1 << min(failures, 20))))
     return base + (ceiling - base) * fraction(*seed, str(failures))
 
 

@@ -378,6 +378,8 @@ class Actor:
         for _ in range(most):
             outcome = self.run()
             wake = outcome.wait.until - self.skew
+            if outcome.wait.trouble:
+                wake = max(wake, self.sim.time.now + span / 100)  # a trouble is looked at often; the story need not
             if wake > end:
                 self.sim.time.now = end
                 return outcome

@@ -1,0 +1,18 @@
+"""The command line. Every command is an actor under the same protocol as the daemon, with or without one beside it.
+
+What a command needs is imported when it runs: on the night of a leak the first thing to happen is the rotation, not imports.
+"""
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.monotonic()
+"""When the command began, for "so many seconds after the start"."""
+
+
+def main() -> None:
+    """The console script ``rotator``: runs one command and ends the process with its exit code."""
+    from rotator.cli.root import root  # noqa: PLC0415 - so that this module alone costs nothing
+
+    root()

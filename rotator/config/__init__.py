@@ -1,0 +1,29 @@
+"""The configuration: one TOML file, read into plain frozen values, or refused with everything that is wrong with it.
+
+``load`` is the way in. The values and ``Reference`` are light; the schema, and pydantic with it, is imported when a file is
+read, so that a command that reads none starts quickly.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rotator.config.reference import Reference
+from rotator.config.values import Account, Auth, Configuration, Daemon, Vault
+
+__all__ = ["DEFAULT_PATH", "Account", "Auth", "Configuration", "Daemon", "Reference", "Vault", "load", "locate"]
+
+DEFAULT_PATH = Path("/etc/rotator/rotator.toml")
+
+
+def locate(given: Path | None = None) -> Path:
+    """The file to read: the one given, else the one that ``$ROTATOR_CONFIG`` names, else the default."""
+    return given or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_PATH)
+
+
+def load(path: Path) -> Configuration:
+    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
+    from rotator.config.load import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
+
+    return read(path)

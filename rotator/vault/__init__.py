@@ -1,0 +1,39 @@
+"""HashiCorp Vault and OpenBao behind ``rotator.ports.VaultStore``; the only place that knows hvac."""
+
+from __future__ import annotations
+
+from rotator.http import HttpClient
+from rotator.vault.documents import Version
+from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
+from rotator.vault.store import Health, KvStore
+from rotator.vault.transport import Connection
+
+__all__ = [
+    "AppRoleAuth",
+    "Auth",
+    "CertAuth",
+    "Health",
+    "JwtAuth",
+    "KvStore",
+    "Supplier",
+    "TokenAuth",
+    "VaultSettings",
+    "Version",
+    "build",
+]
+
+
+def build(settings: VaultSettings) -> KvStore:
+    """The store that these settings describe. Nothing is contacted before the first call.
+
+    Raises ``ConfigurationError`` for a certificate file that cannot be used.
+    """
+    certificate = (settings.client_cert, settings.client_key) if settings.client_cert and settings.client_key else None
+    http = HttpClient(
+        timeout=settings.timeout,
+        connections=settings.connections,
+        ca_cert=settings.ca_cert,
+        client_cert=certificate,
+        proxy=settings.proxy,
+    )
+    return KvStore(Connection(http, settings.address, settings.auth, settings.namespace), settings.ledger)

@@ -1,0 +1,187 @@
+"""One application at one instant: what is wanted and what was seen, with the questions that the rules ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from rotator.judge import Fate, fate, wanted_versions
+from rotator.ledgers import (
+    fresh_ledger,
+)
+from rotator.marker import Marker
+from rotator.model import Intent, Key, Ledger, Mode, Policy, Trouble, Verdict
+from rotator.steps import (
+    Event,
+    Record,
+    Seen,
+    Sight,
+    Step,
+    Wait,
+)
+
+SOON = timedelta(seconds=30)
+"""How soon to look again when something is wrong that may clear by itself."""
+
+TAKEOVER_MARGIN = timedelta(seconds=5)
+"""How long beyond its proof an emergency of another process is given before it is taken over."""
+
+ROOMY = 3
+"""Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
+
+MANY_DEAD = 2
+"""Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
+
+    policy: Policy
+    seen: Seen
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, or an empty one where Vault has none yet."""
+        return self.seen.ledger or fresh_ledger(self.policy)
+
+    @property
+    def now(self) -> datetime:
+        """The time by our clock; deadlines ask all three."""
+        return self.seen.clocks.ours
+
+    @property
+    def published(self) -> str | None:
+        """The access key that consumers read."""
+        return self.seen.document.published
+
+    @property
+    def held_back(self) -> bool:
+        """Whether an operator holds this application: no claim and no revocation."""
+        return self.ledger.hold is not None
+
+    @property
+    def trusted_clocks(self) -> bool:
+        """Whether the clocks agree well enough to revoke by them."""
+        return self.seen.clocks.spread <= self.policy.clock_tolerance
+
+    @property
+    def published_is_dying(self) -> bool:
+        """Whether consumers read a key that has been condemned."""
+        return self.published is not None and self.ledger.is_revoking(self.published)
+
+    @property
+    def published_is_compromised(self) -> bool:
+        """Whether consumers read a key that is in the wrong hands."""
+        return self.published in self.ledger.compromised_keys()
+
+    @property
+    def published_is_dead(self) -> bool:
+        """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
+        return (
+            self.published is not None
+            and self.seen.proof is Verdict.REFUSED
+            and self.seen.bearer_seen
+            and (self.seen.sight is Sight.GONE or self.published_has_expired)
+        )
+
+    @property
+    def published_has_expired(self) -> bool:
+        """Whether the provider stopped accepting the published key because of its date, by every clock."""
+        key = self.seen.key(self.published)
+        return key is not None and key.expired(self.seen.clocks.earliest)
+
+    @property
+    def published_is_ours_just_proven(self) -> bool:
+        """Whether the published key is the one that this very pass has made and proven."""
+        held = self.seen.held
+        return held is not None and held.proven and held.key is not None and held.key.access_key == self.published
+
+    @cached_property
+    def marked(self) -> list[tuple[Key, Marker]]:
+        """The bearer's keys with our marker, oldest first."""
+        found = [(key, self.seen.marker(key, self.policy.application)) for key in self.seen.keys]
+        return [(key, marker) for key, marker in found if marker is not None]
+
+    @cached_property
+    def unnamed(self) -> list[tuple[Key, Marker]]:
+        """Marked keys that neither the ledger nor the document nor a rotation in memory accounts for."""
+        held = self.seen.held
+        own = held.key.access_key if held and held.key else None
+        known = self.ledger.names() | {self.published, own}
+        return [(key, marker) for key, marker in self.marked if key.access_key not in known]
+
+    def fate(self, key: Key, marker: Marker) -> Fate:
+        """What became of an unnamed key (rule 7)."""
+        return fate(
+            key.access_key,
+            marker,
+            path=self.policy.path,
+            document=self.seen.document,
+            versions={**self.seen.versions, self.seen.document.version: self.seen.document},
+        )
+
+    @property
+    def unread_versions(self) -> frozenset[int]:
+        """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
+        return wanted_versions([marker for _, marker in self.unnamed], self.seen.document) - set(self.seen.versions)
+
+    @cached_property
+    def possible(self) -> list[str]:
+        """Unnamed keys that may still be published by somebody."""
+        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Fate.POSSIBLE]
+
+    @property
+    def live_keys_of_ours(self) -> int:
+        """How many keys of ours the provider lists, expired ones included: they count in its quota."""
+        marked = {key.access_key for key, _ in self.marked}
+        return sum(key.access_key in marked | self.ledger.names() | {self.published} for key in self.seen.keys)
+
+    @property
+    def urgent_mode(self) -> Mode | None:
+        """Whether consumers must get another key at once, and why."""
+        if self.published_is_compromised:
+            return Mode.COMPROMISED
+        if self.published_is_dying or self.published_is_dead:
+            return Mode.DEAD
+        return None
+
+    @property
+    def foreign_intent(self) -> Intent | None:
+        """An intent in the ledger that is not the one held in memory."""
+        intent, held = self.ledger.intent, self.seen.held
+        return None if intent is None or (held and held.intent.id == intent.id) else intent
+
+    def takeover_at(self, intent: Intent) -> datetime:
+        """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
+        if intent.owner == self.seen.owner or self.seen.owner_gone:
+            return self.now
+        if self.published_is_compromised and not intent.mode.urgent:
+            return self.now
+        patience = self.policy.takeover_after
+        if self.urgent_mode:
+            patience = min(patience, self.policy.prove_emergency.timeout + TAKEOVER_MARGIN)
+        if intent.claimed_at > self.seen.clocks.latest + patience:
+            return self.now
+        return intent.claimed_at + patience
+
+    # --- endings ---
+
+    def wait(self, until: datetime, reason: str, message: str) -> Step:
+        """Wait in peace; a trouble that the ledger still shows has cleared."""
+        if self.seen.ledger and self.ledger.trouble and self.ledger.failures == 0:
+            cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
+            return Record(replace(self.ledger, trouble=None), (cleared,))
+        latest = self.now + self.policy.observe_every
+        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
+
+    def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
+        """Say that nothing can be done, and why; the ledger shows it until it clears."""
+        known = self.ledger.trouble
+        trouble = Trouble(reason, message, known.since if known and known.reason == reason else self.now)
+        if record and self.seen.ledger and (known is None or known.reason != reason):
+            return Record(
+                replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
+            )
+        return Wait(until or self.now + min(SOON, self.policy.observe_every), reason, message, trouble)

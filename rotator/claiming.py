@@ -1,0 +1,144 @@
+"""The rules that begin a rotation: because consumers need another key at once, or because the calendar says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from rotator.case import ROOMY, SOON, Case
+from rotator.ledgers import (
+    abandoned,
+)
+from rotator.marker import incarnation
+from rotator.model import Intent, Mode
+from rotator.steps import (
+    AskRoom,
+    Event,
+    Fence,
+    Record,
+    Step,
+)
+from rotator.timing import due
+
+
+def replace_at_once(case: Case) -> Step | None:
+    """Published and compromised, dying or dead: rotate now, ahead of everything."""
+    mode = case.urgent_mode
+    if mode is None or case.held_back or not case.policy.configured:
+        return None
+    if _too_soon(case) or _somebody_else_is_at_it(case):
+        return None
+    reasons = {mark.access_key: mark.reason for mark in case.ledger.compromised}
+    return claim(case, mode, reasons.get(case.published or "", "the published key is dead"))
+
+
+def _too_soon(case: Case) -> bool:
+    """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
+    not_before = case.ledger.not_before
+    if case.seen.request is not None or not_before is None:
+        return False
+    return case.now < not_before <= case.now + timedelta(hours=2)
+
+
+def _somebody_else_is_at_it(case: Case) -> bool:
+    intent = case.foreign_intent
+    return intent is not None and case.now < case.takeover_at(intent)
+
+
+def rotate_when_due(case: Case) -> Step | None:
+    """A first key, a takeover, a person's wish, or the schedule."""
+    if case.held_back or not case.policy.configured:
+        return None
+    if _somebody_else_is_at_it(case):
+        return None
+    wanted = _wanted(case)
+    if wanted is None:
+        return _drop_stale_intent(case)
+    return None if _too_soon(case) else claim(case, *wanted)
+
+
+def _drop_stale_intent(case: Case) -> Step | None:
+    """An emergency that somebody began and that is over needs no takeover, only an end."""
+    intent = case.foreign_intent
+    if intent is None or case.urgent_mode:
+        return None
+    event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
+    return Record(abandoned(case.ledger, case.policy, case.now, failed=False, trouble=None), (event,))
+
+
+def _wanted(case: Case) -> tuple[Mode, str] | None:
+    request, intent = case.seen.request, case.foreign_intent
+    if request is not None and case.published == request.replaces:
+        return request.mode, request.reason
+    if intent is not None and not intent.mode.urgent:
+        return intent.mode, intent.reason
+    if case.published is None:
+        return Mode.SCHEDULED, "first key"
+    if case.ledger.current is not None and (
+        calendar := due(case.policy, case.ledger.current, started=case.seen.started, now=case.seen.clocks.earliest)
+    ):
+        return (Mode.SCHEDULED, calendar.reason) if case.seen.clocks.passed(calendar.at) else None
+    return None
+
+
+def claim(case: Case, mode: Mode, reason: str) -> Step:
+    """Claim the rotation (rule 2), or say why it would be unsafe."""
+    seen, name, request = case.seen, case.policy.application, case.seen.request
+    if case.published is None and len(case.possible) >= 2:
+        return case.block(
+            "two_possible_leftovers",
+            f"two attempts to make the first key of {name} may have left keys behind ({', '.join(case.possible)}): delete them by hand",
+        )
+    crowded = case.live_keys_of_ours >= (case.policy.max_live_keys if request else ROOMY)
+    if crowded and not mode.urgent:
+        return _make_room(
+            case,
+            "too_many_keys",
+            f"{name} has {case.live_keys_of_ours} live keys already: wait for the grace of the old ones to end",
+        )
+    if seen.room is None:
+        return AskRoom()
+    if seen.room.missing_capabilities:
+        lacking = " and ".join(seen.room.missing_capabilities)
+        return case.block("vault_denies", f"our Vault token may not {lacking} {case.policy.path} of {name}: extend its policy")
+    if seen.room.headroom == 0:
+        return _make_room(
+            case,
+            "quota",
+            f"the organisation of account {case.policy.account} has no room for another key, so {name} cannot be rotated:"
+            " delete keys that nobody needs, or have the quota raised",
+        )
+    return _claimed(case, mode, reason)
+
+
+def _make_room(case: Case, reason: str, message: str) -> Step:
+    """A possible leftover that must go sooner is made a certain one by moving the document on (rule 7, second shortcut)."""
+    if case.possible and case.published is not None and not _somebody_else_is_at_it(case):
+        return Fence()
+    deadlines = [entry.revoke_after for entry in case.ledger.retiring]
+    until = min((case.seen.clocks.ours_at(deadline) for deadline in deadlines), default=case.now + SOON)
+    return case.block(reason, message, until=max(until, case.now + timedelta(seconds=1)))
+
+
+def _claimed(case: Case, mode: Mode, reason: str) -> Record:
+    seen, before = case.seen, case.ledger.intent
+    intent = Intent(
+        id=seen.spare_id,
+        base=seen.document.version,
+        incarnation=incarnation(case.policy.path, seen.document.created_time),
+        reason=reason,
+        mode=mode,
+        owner=seen.owner,
+        claimed_at=case.now,
+    )
+    events = [Event("rotation.claimed", {"rotation_id": intent.id, "base": intent.base, "reason": reason, "mode": mode.value})]
+    if before is not None:
+        events.insert(0, Event("rotation.taken_over", {"rotation_id": before.id, "reason": f"claimed by {before.owner}"}))
+    ledger = replace(
+        case.ledger,
+        intent=intent,
+        grace=case.policy.grace,
+        prove=case.policy.prove,
+        prove_emergency=case.policy.prove_emergency,
+    )
+    return Record(ledger, tuple(events))

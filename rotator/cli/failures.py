@@ -1,0 +1,118 @@
+"""From whatever went wrong to what a person reads, what a machine reads, and the exit code.
+
+An unexpected exception is told by its type and place only: its text may hold a secret.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rotator.errors import ConfigurationError, RotatorError, ServiceError
+
+EXIT_CODES = """\
+0  done
+1  it failed
+2  usage or configuration
+3  a service was unreachable
+4  refused, because it would be unsafe
+130  interrupted (Ctrl-C)"""
+"""What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
+
+UNREACHABLE = frozenset(
+    {
+        "connection",
+        "deadline",
+        "name",
+        "no_answer",
+        "publish_timeout",
+        "rate_limited",
+        "reset",
+        "sealed",
+        "server_error",
+        "standby",
+        "timeout",
+        "tls",
+        "uninitialized",
+        "unproven",
+        "unreachable",
+        "unreadable",
+        "upgrading",
+        "vault_away",
+    }
+)
+"""Troubles that are a service's, and pass when it comes back: exit code 3."""
+
+UNSAFE = frozenset(
+    {
+        "bearer_gone",
+        "document_damaged",
+        "document_deleted",
+        "document_emptied",
+        "fields_renamed",
+        "foreign_key",
+        "held",
+        "ledger_unreadable",
+        "many_dead",
+        "moved",
+        "not_configured",
+        "quota",
+        "restored",
+        "secret_refused",
+        "stale",
+        "too_many_keys",
+        "two_possible_leftovers",
+    }
+)
+"""Troubles in which going on would be unsafe, so that we do not: exit code 4. All others mean that it failed: exit code 1."""
+
+
+def exit_code_of(reason: str) -> int:
+    """The exit code for the trouble of that name."""
+    if reason in UNREACHABLE:
+        return 3
+    return 4 if reason in UNSAFE else 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is told of an error: its kind (stable, for machines), sentences for people, the exit code."""
+
+    kind: str
+    sentences: tuple[str, ...]
+    exit_code: int
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The value of ``error`` in the JSON answer."""
+        return {"kind": self.kind, "message": "\n".join(self.sentences), "exit_code": self.exit_code, **self.details}
+
+
+def explain(error: BaseException) -> Failure:
+    """What to tell of this error."""
+    if isinstance(error, ConfigurationError):
+        problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
+        return Failure("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
+    if isinstance(error, ServiceError):
+        details = {
+            name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))
+        }
+        return Failure(error.kind, (str(error),), error.exit_code, details)
+    if isinstance(error, RotatorError):
+        return Failure(_snake(type(error).__name__), (str(error),), error.exit_code)
+    return Failure("program", (f"an error of the program: {type(error).__name__} at {place(error)}; please report it",), 1)
+
+
+def place(error: BaseException) -> str:
+    """Where in our own code an exception came from, such as ``cli/rotate.py:41``."""
+    package = Path(__file__).parent.parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)]
+    if not frames:
+        return "an unknown place"
+    return f"{Path(frames[-1].filename).relative_to(package)}:{frames[-1].lineno}"
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -1,0 +1,121 @@
+"""``rotator status``: every application from its ledger; needs no right to read credentials."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import click
+
+from rotator.cli.failures import explain
+from rotator.cli.session import App, Session, chosen, common, pass_session
+from rotator.cli.together import together
+from rotator.cli.view import View, unreadable, view
+from rotator.cli.words import span
+from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.model import Policy
+from rotator.render import timestamp
+
+
+@click.command(
+    "status",
+    epilog="""\b
+Examples:
+  rotator status
+  rotator status billing mailer
+  rotator status --json | jq '.applications[] | select(.trouble != null)'""",
+)
+@click.argument("applications", nargs=-1, metavar="[APP]...")
+@common
+@pass_session
+def command(session: Session, applications: Sequence[str]) -> int:
+    """Show every application from its ledger: its keys, their deadlines, what comes next, and what is wrong.
+
+    On a terminal the keys are drawn along the time; in a pipe it is plain text.
+    """
+    with session.app() as app:
+        policies = chosen(app, applications)
+        problems: list[RotatorError] = []
+        if not applications:
+            orphans, problems = _orphans(app)
+            policies += [policy for name, policy in orphans.items() if name not in app.policies]
+        views, worst = _views(app, policies)
+    _show(session, views)
+    for problem in problems:
+        click.echo(f"rotator: applications that left the configuration are not shown: {problem}", err=True)
+    return max([worst, *(problem.exit_code for problem in problems)])
+
+
+def _orphans(app: App) -> tuple[Mapping[str, Policy], list[RotatorError]]:
+    """Applications that left the configuration; what cannot be listed hides nothing else."""
+    try:
+        return app.orphans(), []
+    except Unavailable:
+        raise
+    except (ServiceError, LedgerUnreadable) as error:
+        return {}, [error]
+
+
+def _views(app: App, policies: Sequence[Policy]) -> tuple[list[View], int]:
+    """What there is to show, in order, and the exit code that it deserves."""
+    worst, views = 0, []
+    for policy, found in zip(policies, together(lambda policy: _look(app, policy), policies), strict=True):
+        if isinstance(found, View):
+            views.append(found)
+            continue
+        if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
+            raise found
+        failure = explain(found)
+        # A damaged ledger is shown as such, and that is all that status can do; a missing right is a failure of our own.
+        worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
+        views.append(unreadable(policy, failure.kind, str(found), datetime.now(UTC)))
+    return views, worst
+
+
+def _look(app: App, policy: Policy) -> View:
+    ledger, _ = app.vault.read_ledger(policy.application)
+    return view(policy, ledger, datetime.now(UTC))
+
+
+def _show(session: Session, views: Sequence[View]) -> None:
+    if session.json:
+        click.echo(json.dumps({"applications": [found.as_json() for found in views]}, indent=2))
+    elif sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - a pipe needs no colours
+
+        from rotator.cli.picture import draw  # noqa: PLC0415 - same
+
+        draw(views, Console(), fine="utf" in (sys.stdout.encoding or "").lower())
+    else:
+        click.echo(plain(views))
+
+
+def plain(views: Sequence[View]) -> str:
+    """The same for a pipe: one line for each application, one indented line for each further thing."""
+    width = max((len(found.name) for found in views), default=0)
+    lines = []
+    for found in views:
+        ledger, coming = found.ledger, found.next
+        current = ledger.current if ledger else None
+        key = f"{current.access_key} since {timestamp(current.since)}" if current else "no key"
+        late = f", past due by {span(found.late)}" if found.phase == "past_due" else ""
+        lines.append(
+            f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
+        )
+        if ledger:
+            lines += [f"  grace: {entry.access_key} until {timestamp(entry.revoke_after)} ({entry.reason})" for entry in ledger.retiring]
+            lines += [f"  revoking: {entry.access_key} ({entry.reason})" for entry in ledger.revoking]
+            lines += [
+                f"  compromised: {mark.access_key} since {timestamp(mark.at)} by {mark.by} ({mark.reason})"
+                for mark in ledger.compromised
+            ]
+            if ledger.hold:
+                lines.append(f"  held: since {timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
+        if not found.policy.configured:
+            lines.append("  orphan: not in the configuration any more")
+        if found.trouble:
+            lines.append(f"  trouble: {found.trouble.message}")
+    as_of = timestamp(views[0].as_of) if views else timestamp(datetime.now(UTC))
+    return "\n".join([*lines, f"ledgers read {as_of}"])

@@ -1,0 +1,168 @@
+"""What ``status`` knows of one application: its ledger, put into words and numbers. Pure; nothing here is contacted.
+
+The phase is the first of these that is true::
+
+    unreadable   the ledger cannot be read; nothing is done for the application
+    compromised  a key is marked compromised and not yet proven dead
+    held         an operator's hand is on the brake
+    rotating     a rotation is claimed and under way
+    failing      the last attempt failed; it is tried again at the time shown
+    blocked      nothing can be done until a person, or time, removes the trouble
+    past_due     something should have been done long ago (no daemon, or it cannot)
+    revoking     a key is condemned and about to die
+    grace        an old key lives on until its deadline
+    new          there is no key yet, as far as the ledger knows
+    idle         nothing to do until the next rotation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.decide import next_action
+from rotator.model import Ledger, Policy, Trouble
+from rotator.render import timestamp
+from rotator.steps import Clocks, Seen
+from rotator.timing import due
+
+PHASES = (
+    "unreadable",
+    "compromised",
+    "held",
+    "rotating",
+    "failing",
+    "blocked",
+    "past_due",
+    "revoking",
+    "grace",
+    "new",
+    "idle",
+)
+"""Every phase, the most pressing first."""
+
+
+@dataclass(frozen=True)
+class Next:
+    """What comes next, when and why. The time may have passed: then it is past due."""
+
+    action: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
+
+    policy: Policy
+    ledger: Ledger | None
+    as_of: datetime
+    phase: str
+    next: Next
+    late: timedelta = timedelta(0)
+    trouble: Trouble | None = None
+
+    @property
+    def name(self) -> str:
+        """The application."""
+        return self.policy.application
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of ``status --json``."""
+        ledger = self.ledger
+        hold = ledger.hold if ledger else None
+        return {
+            "name": self.name,
+            "account": self.policy.account,
+            "path": self.policy.path,
+            "configured": self.policy.configured,
+            "as_of": timestamp(self.as_of),
+            "phase": self.phase,
+            "current": self._current(),
+            "retiring": [
+                _stamped(access_key=entry.access_key, revoke_after=entry.revoke_after, reason=entry.reason)
+                for entry in (ledger.retiring if ledger else ())
+            ],
+            "revoking": [
+                _stamped(access_key=entry.access_key, reason=entry.reason, not_before=entry.not_before)
+                for entry in (ledger.revoking if ledger else ())
+            ],
+            "compromised": [
+                _stamped(access_key=mark.access_key, reason=mark.reason, by=mark.by, at=mark.at, incident=mark.incident)
+                for mark in (ledger.compromised if ledger else ())
+            ],
+            "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at) if hold else None,
+            "next": _stamped(action=self.next.action, at=self.next.at, reason=self.next.reason),
+            "past_due_seconds": int(self.late.total_seconds()),
+            "trouble": _stamped(reason=self.trouble.reason, message=self.trouble.message, since=self.trouble.since)
+            if self.trouble
+            else None,
+        }
+
+    def _current(self) -> dict[str, Any] | None:
+        current = self.ledger.current if self.ledger else None
+        if current is None:
+            return None
+        return _stamped(
+            access_key=current.access_key,
+            since=current.since,
+            version=current.version,
+            created_at=current.created_at,
+            expires_at=current.expires_at,
+            age_seconds=int((self.as_of - (current.created_at or current.since)).total_seconds()),
+        )
+
+
+def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
+    """The application as its ledger tells it now; None when it has none yet."""
+    if ledger is None:
+        next_ = Next("observe", now, "the first look takes over the key that is published, or makes the first one")
+        return View(policy, None, now, "new", next_)
+    next_ = _next(policy, ledger, now)
+    late = max(now - next_.at, timedelta(0))
+    return View(policy, ledger, now, _phase(policy, ledger, late), next_, late, ledger.trouble)
+
+
+def unreadable(policy: Policy, reason: str, message: str, now: datetime) -> View:
+    """The application when its ledger cannot be read."""
+    next_ = Next("observe", now, "the ledger cannot be read")
+    return View(policy, None, now, "unreadable", next_, trouble=Trouble(reason, message, now))
+
+
+def _phase(policy: Policy, ledger: Ledger, late: timedelta) -> str:
+    truths: Mapping[str, bool] = {
+        "compromised": bool(ledger.compromised),
+        "held": ledger.hold is not None,
+        "rotating": ledger.intent is not None,
+        "failing": ledger.failures > 0,
+        "blocked": ledger.trouble is not None,
+        # A rotation takes as long as its proof; what is later than that is not on its way.
+        "past_due": late > policy.prove.timeout,
+        "revoking": bool(ledger.revoking),
+        "grace": bool(ledger.retiring),
+        "new": ledger.current is None,
+        "idle": True,
+    }
+    return next(phase for phase in PHASES if truths.get(phase))
+
+
+def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
+    """What a pass would wait for; where that time has passed already, since when."""
+    at, action, reason = next_action(policy, ledger, Seen(Clocks(now, now, now), installation="", owner="", spare_id=""))
+    overdue: list[tuple[datetime, str, str]] = []
+    if ledger.hold is None:
+        overdue += [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
+        waiting = ledger.not_before is not None and ledger.not_before > now
+        if policy.configured and ledger.current and not waiting and (calendar := due(policy, ledger.current)):
+            overdue.append((calendar.at, "rotate", calendar.reason))
+    at, action, reason = min([(at, action, reason), *(late for late in overdue if late[0] <= now)])
+    return Next(action, at, reason)
+
+
+
+
+def _stamped(**values: object) -> dict[str, Any]:
+    return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,0 +1,111 @@
+"""Everything that is wrong with one configuration file, as sentences for a person.
+
+No sentence repeats a value, because a value may be a secret in the wrong place; the path says where to look.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, get_args
+
+from rotator.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+_BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
+_WRONG_TYPE = {
+    "string_type": "is not text; write it in quotes",
+    "int_type": "is not a whole number; write digits without quotes",
+    "int_from_float": "is not a whole number; write digits without a point",
+    "float_type": "is not a number; write digits without quotes",
+    "bool_type": "is neither true nor false; write one of them, without quotes",
+    "list_type": "is not a list; write it as [ … ]",
+    "dict_type": "is not a table; write it as { option = … }",
+    "model_type": "is not a table; write it as { option = … }",
+    "model_attributes_type": "is not a table; write it as { option = … }",
+}
+"""pydantic's names for values of a wrong type, and what we say instead."""
+
+_LIMITS = {
+    "greater_than_equal": ("is too small; write {} or more", "ge"),
+    "greater_than": ("is too small; write more than {}", "gt"),
+    "less_than_equal": ("is too large; write {} or less", "le"),
+}
+
+
+def dotted(*parts: str) -> str:
+    """The path of an option, such as ``applications.billing.grace``."""
+    return ".".join(part if _BARE.fullmatch(part) else repr(part) for part in parts)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A suggestion for a name that is not known: the nearest one, or all there are."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]}?"
+    return "write one of: " + ", ".join(names) if names else "there is none"
+
+
+class Problems:
+    """A collector: one file, its problems in the order of their discovery, each once."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[Problem, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, path: str, message: str) -> None:
+        """One more problem, unless it is known already."""
+        self._found.setdefault(Problem(self.file, path, message))
+
+    def stop(self) -> None:
+        """Raise all of them, if there are any."""
+        if self._found:
+            raise ConfigurationError(list(self._found))
+
+    def add_invalid(self, table: type[BaseModel], where: tuple[str, ...], errors: Iterable[ErrorDetails]) -> None:
+        """What pydantic found in one table, in our words."""
+        for error in errors:
+            location = tuple(str(part) for part in error["loc"])
+            self.add(dotted(*where, *location), _sentence(table, location, error))
+
+
+def _sentence(table: type[BaseModel], location: tuple[str, ...], error: ErrorDetails) -> str:
+    kind = error["type"]
+    context: Mapping[str, Any] = error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "missing":
+        return f"is missing: {_field(table, location)}"
+    if kind == "extra_forbidden":
+        return f"is not an option here; {nearest(location[-1], _inner(table, location[:-1]).model_fields)}"
+    if kind == "literal_error":
+        return f"is not known; write {context['expected']}"
+    if kind in _LIMITS:
+        text, limit = _LIMITS[kind]
+        return text.format(f"{context[limit]:g}")
+    return _WRONG_TYPE.get(kind, "is not valid; see docs/configuration.md")
+
+
+def _inner(table: type[BaseModel], location: tuple[str, ...]) -> type[BaseModel]:
+    """The table at ``location`` inside of ``table``."""
+    for name in location:
+        annotation = table.model_fields[name].annotation
+        table = next(kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields"))
+    return table
+
+
+def _field(table: type[BaseModel], location: tuple[str, ...]) -> str:
+    field = _inner(table, location[:-1]).model_fields[location[-1]]
+    text = (field.description or "").strip()
+    return text[:1].lower() + text[1:]

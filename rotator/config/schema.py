@@ -1,0 +1,286 @@
+"""The schema of the configuration file: every option with its type, its default and what it means.
+
+Each class is one table. The descriptions are the text of docs/configuration.md and of the messages about missing options; a
+test holds the three together. A default of None with a ``computed`` text depends on other options.
+
+No message may repeat a value: what was written may be a secret in the wrong place. So messages begin in the middle of a
+sentence ("is not a duration; …"), after the path of the option.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from rotator import model
+from rotator.config.reference import Reference, as_reference
+from rotator.timing import next_cron, parse_duration, zone
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SEGMENT = re.compile(r"[^\s?#%*+\\\x00-\x1f\x7f]+")
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_TOKEN = re.compile(r"[^\s\x00-\x1f\x7f]+")
+
+
+def option(text: str, default: Any = ..., *, computed: str = "", **limits: Any) -> Any:
+    """One option: what it means, and its default or how that is computed."""
+    return Field(default, description=text, json_schema_extra={"computed": computed} if computed else None, **limits)
+
+
+# --- how values are written -----------------------------------------------------------------------------------------------
+
+
+def _duration(value: object, minimum: timedelta) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError('is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
+    return parse_duration(value if isinstance(value, str) else "", minimum=minimum)
+
+
+def _path(value: object) -> str:
+    segments = value.split("/") if isinstance(value, str) else []
+    if len(segments) < 2 or any(segment in (".", "..") or not _SEGMENT.fullmatch(segment) for segment in segments):
+        raise ValueError('is not MOUNT/PATH; write the mount of a KV version 2 engine and a path, such as "secret/apps/billing"')
+    if segments[1] == "data":
+        raise ValueError('has "data" after the mount, which only the HTTP API wants; leave it out: MOUNT/PATH')
+    return "/".join(segments)
+
+
+def _url(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = None
+    if not sound or not _TOKEN.fullmatch(text):
+        raise ValueError('is not a web address; write one such as "https://vault.example.com:8200"')
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("holds more than an address; leave out user, password, query and fragment")
+    return text.rstrip("/")
+
+
+def _token(value: object) -> str:
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise ValueError("is not an identifier; write it in quotes, without spaces")
+    return value
+
+
+def _file(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("is not the path of a file; write it in quotes")
+    return Path(value)
+
+
+def _cron(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    next_cron(text, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
+    return text
+
+
+def _zone(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    zone(text)
+    return text
+
+
+def _days(value: object) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise ValueError('is not a list of days; write one such as ["mon", "tue"]')
+    for day in value:
+        if not isinstance(day, str) or day.lower() not in (*DAYS, *(name[:3] for name in DAYS)):
+            raise ValueError('names a day that does not exist; write "mon", "tue", "wed", "thu", "fri", "sat" or "sun"')
+    return value
+
+
+def _hours(value: object) -> str:
+    if not isinstance(value, str) or not _HOURS.fullmatch(value):
+        raise ValueError('are not hours; write from and to, such as "22:00-06:00" (which ends on the next day)')
+    return value
+
+
+def _fields(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(name and isinstance(template, str) for name, template in value.items()):
+        raise ValueError('is not a table of fields; write { SCW_ACCESS_KEY = "{access_key}", SCW_SECRET_KEY = "{secret_key}" }')
+    known = "{" + "}, {".join(model.DEFAULT_FIELDS) + "}"
+    for template in value.values():
+        if set("{}") & set(_PLACEHOLDER.sub("", template)) or set(_PLACEHOLDER.findall(template)) - set(model.DEFAULT_FIELDS):
+            raise ValueError(f"has a placeholder that does not exist; these do: {known}")
+    for placeholder in ("{access_key}", "{secret_key}"):
+        users = [template for template in value.values() if placeholder in template]
+        # The ledger finds the published key by these two fields, and a secret in a second field could not be taken out of logs.
+        if users != [placeholder]:
+            raise ValueError(f'must have exactly one field that is "{placeholder}" and nothing else, and no other that holds it')
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(seconds=1)))]
+Pause = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(0)))]
+Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(milliseconds=100)))]
+VaultPath = Annotated[str, BeforeValidator(_path)]
+Url = Annotated[str, BeforeValidator(_url)]
+Token = Annotated[str, BeforeValidator(_token)]
+File = Annotated[Path, BeforeValidator(_file)]
+Cron = Annotated[str, BeforeValidator(_cron)]
+Zone = Annotated[str, BeforeValidator(_zone)]
+SecretReference = Annotated[Reference, BeforeValidator(as_reference)]
+
+
+# --- the tables -----------------------------------------------------------------------------------------------------------
+
+
+class Table(BaseModel):
+    """A table of options. Unknown ones are errors, and nothing is converted silently."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        validate_assignment=True,  # the good options of a table are looked at one by one when there are bad ones
+        hide_input_in_errors=True,
+    )
+
+
+class Auth(Table):
+    """`[vault] auth`: how to log in to Vault."""
+
+    method: Literal["approle", "cert", "jwt", "token"] = option("How to log in: `approle`, `cert`, `jwt` or `token`.")
+    mount: Token | None = option("Where the method is mounted.", None, computed="the name of the method")
+    role_id: SecretReference | None = option("`approle`: a reference to the role id.", None)
+    secret_id: SecretReference | None = option("`approle`: a reference to the secret id, unless the role binds none.", None)
+    certificate: SecretReference | None = option("`cert`: `file:` or `credential:` of the client certificate, in PEM.", None)
+    key: SecretReference | None = option("`cert`: `file:` or `credential:` of the private key, in PEM.", None)
+    jwt: SecretReference | None = option("`jwt`: a reference to the token, read afresh for every login.", None)
+    token: SecretReference | None = option("`token`: a reference to a Vault token.", None)
+    role: Token | None = option("`jwt`: the role to log in as. `cert`: the role, where several could match.", None)
+
+
+class Vault(Table):
+    """`[vault]`: where Vault or OpenBao is."""
+
+    address: Url = option("The address of Vault or OpenBao, such as `https://vault.example.com:8200`.")
+    auth: Auth = option("How to log in: the table below.")
+    ledger: VaultPath = option("Where we keep our ledgers: the mount of a KV version 2 engine, then a prefix of our own.")
+    namespace: Token | None = option("The namespace of everything, where Vault has namespaces.", None)
+    ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
+    timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
+    proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
+    allow_http: bool = option(
+        "Allow an address without TLS that is not of this machine: everybody on the way reads it.", default=False
+    )
+
+
+class Account(Table):
+    """`[accounts.NAME]`: an organisation at a provider."""
+
+    provider: Token = option("The kind of provider.", "scaleway")
+    organization_id: Token = option("The id of the organisation.")
+    secret_key: SecretReference = option("A reference to the secret key that manages the organisation's keys.")
+    api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
+    ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
+    timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))
+    rate_limit: float = option("The most calls in one second.", 50.0, gt=0, le=10_000)
+    proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
+    allow_http: bool = option(
+        "Allow an address without TLS that is not of this machine: everybody on the way reads it.", default=False
+    )
+
+
+class Window(Table):
+    """`window`: when scheduled rotations may begin, in the application's time zone."""
+
+    days: Annotated[list[str], BeforeValidator(_days)] = option("The days on which the window opens.", [day[:3] for day in DAYS])
+    hours: Annotated[str, BeforeValidator(_hours)] = option(
+        "From and to. An end not after the start is on the next day.", "00:00-24:00"
+    )
+
+
+class Prove(Table):
+    """`prove`: how a new key proves that it is alive, and an old one that it is dead."""
+
+    model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
+
+    successes: int = option("How many answers in a row.", 3, ge=1, le=100)
+    interval: Short = option("How far apart.", timedelta(seconds=10))
+    timeout: Duration = option("Within how long.", timedelta(minutes=5))
+
+
+class ProveEmergency(Table):
+    """`prove_emergency`: the same for a compromised key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    successes: int = option("How many answers in a row.", 2, ge=1, le=100)
+    interval: Short = option("How far apart.", timedelta(milliseconds=500))
+    timeout: Duration = option("Within how long.", timedelta(minutes=1))
+
+
+class Defaults(Table):
+    """`[defaults]`: what every application says unless it says otherwise itself."""
+
+    account: Token | None = option("The account that the keys belong to.", None, computed="the only account")
+    default_project_id: Token | None = option(
+        "The project that new keys prefer.", None, computed="carried over from the current key"
+    )
+    every: Duration | None = option("How long a key lives until the next replaces it, counted from its creation.", None)
+    cron: Cron | None = option("When to rotate, as five cron fields, instead of `every`.", None)
+    timezone: Zone = option("The time zone of `cron` and `window`.", "UTC")
+    window: Window | None = option("When scheduled rotations may begin: the table below.", None, computed="always")
+    jitter: Pause | None = option(
+        "How far rotations are spread: up to so much earlier than `every`, or later than `cron`.",
+        None,
+        computed="a tenth of `every`, none for `cron`",
+    )
+    max_age: Duration | None = option("The age at which a key is replaced even outside of the window.", None)
+    lifetime: Duration | None = option("After how long new keys expire at the provider by themselves.", None, computed="never")
+    grace: Duration | None = option(
+        "How long an old key lives on after a new one is published.",
+        None,
+        computed="`24h`, or the interval where that is shorter",
+    )
+    refresh: Duration | None = option(
+        "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
+    )
+    prove: Prove = option("How a new key proves that it is alive, and an old one that it is dead: the table below.", Prove())
+    prove_emergency: ProveEmergency = option("The same for a compromised key: the table below.", ProveEmergency())
+    observe_every: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
+    publish_timeout: Duration = option("How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2))
+    takeover_after: Duration | None = option(
+        "After how long a rotation that another process left unfinished is begun anew.",
+        None,
+        computed="`10m`, or a minute more than the timeout of a proof and `publish_timeout` together where that is longer",
+    )
+    max_live_keys: int = option("Beyond so many live keys of one application, `rotate` refuses.", 5, ge=2, le=1000)
+    fields: Annotated[dict[str, str], BeforeValidator(_fields)] | None = option(
+        "The fields of the credential document, and what is in them.",
+        None,
+        computed="each of the placeholders under its own name",
+    )
+
+
+class Application(Defaults):
+    """`[applications.NAME]`: an application whose key is rotated. It may say all that `[defaults]` may say, and:"""
+
+    application_id: Token = option("The id of the IAM application that bears the key.")
+    path: VaultPath = option("Where consumers read the key: the mount of a KV version 2 engine, then a path.")
+
+
+class Daemon(Table):
+    """`[daemon]`: what concerns the process."""
+
+    workers: int = option("How many applications are worked on at once.", 16, ge=1, le=512)
+    stop_timeout: Duration = option(
+        "How long a stopping daemon may take to finish the step that it is in.", timedelta(seconds=30)
+    )
+    clock_tolerance: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
+    catch_up: Pause = option(
+        "Over how long rotations that were overdue at the start are spread; at most a tenth of `every`.", timedelta(hours=1)
+    )

@@ -1,0 +1,80 @@
+"""What a sound configuration says, as plain frozen values. References stay references until somebody needs the secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+    from pathlib import Path
+
+    from rotator.config.reference import Reference
+    from rotator.model import Policy
+
+
+@dataclass(frozen=True)
+class Auth:
+    """How to log in to Vault. ``method`` is ``approle`` (role_id, perhaps secret_id), ``cert`` (certificate, key, perhaps role),
+    ``jwt`` (role, jwt) or ``token`` (token); ``mount`` is where the method is mounted, empty for a token.
+    """
+
+    method: str
+    mount: str = ""
+    role: str = ""
+    role_id: Reference | None = None
+    secret_id: Reference | None = None
+    certificate: Reference | None = None
+    key: Reference | None = None
+    jwt: Reference | None = None
+    token: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Where Vault (or OpenBao) is, how to log in, and where the ledgers are: ``ledger`` is a KV v2 mount, then a prefix."""
+
+    address: str
+    auth: Auth
+    ledger: str
+    namespace: str
+    ca_cert: Path | None
+    timeout: timedelta
+    proxy: str | None
+
+
+@dataclass(frozen=True)
+class Account:
+    """An organisation at a provider, and the reference to the key that manages its keys. ``rate_limit`` is calls a second."""
+
+    name: str
+    provider: str
+    organization_id: str
+    secret_key: Reference
+    api_url: str
+    ca_cert: Path | None
+    timeout: timedelta
+    rate_limit: float
+    proxy: str | None
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """What concerns the process and not a single application."""
+
+    workers: int
+    stop_timeout: timedelta
+    clock_tolerance: timedelta
+    catch_up: timedelta
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A whole configuration that is sound, and the file that it was read from. The keys are names of accounts and applications."""
+
+    path: Path
+    vault: Vault
+    accounts: Mapping[str, Account]
+    policies: Mapping[str, Policy]
+    daemon: Daemon

@@ -1,0 +1,59 @@
+"""What the daemon needs of whoever built everything: the applications, and the objects to work on them through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol, Self
+
+from rotator.model import Policy
+from rotator.ports import Journal, Provider, VaultStore
+from rotator.reconcile import World
+
+
+class Fleet(Protocol):
+    """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
+
+    journal: Journal
+
+    @property
+    def source(self) -> str:
+        """The file that the configuration came from."""
+
+    @property
+    def workers(self) -> int:
+        """How many applications are worked on at once."""
+
+    @property
+    def stop_timeout(self) -> timedelta:
+        """How long a stopping daemon may take."""
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The applications of the configuration, by name."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+
+    @property
+    def vault(self) -> VaultStore:
+        """The one Vault."""
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account of the configuration."""
+
+    def world(self, policy: Policy) -> World:
+        """What a pass of that application acts through."""
+
+    def orphans(self) -> Mapping[str, Policy]:
+        """Applications that have a ledger and are not in the configuration. Asks Vault."""
+
+    def tend(self) -> None:
+        """Keep the login to Vault alive, when it is time."""
+
+    def reopen(self) -> Self:
+        """The same built anew from the file as it is now; raises ``ConfigurationError`` when it is not sound."""
+
+    def close(self) -> None:
+        """Give the login back and close all connections."""

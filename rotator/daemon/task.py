@@ -1,0 +1,171 @@
+"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret but the one in ``memory``."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from rotator.daemon.fleet import Fleet
+from rotator.decide import next_action
+from rotator.errors import Denied, RotatorError, Unavailable, Unclear
+from rotator.model import Ledger, Policy, Trouble
+from rotator.reconcile import Memory, Outcome, World, run_pass
+from rotator.steps import Clocks, Failure, Seen
+
+SHORTEST = timedelta(milliseconds=200)
+"""The least time between two passes of one application, whatever the first one says."""
+
+
+class Result(enum.StrEnum):
+    """How the last pass of an application ended, in the words of the exit codes."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says so."""
+        return {Result.OK: 0, Result.UNREACHABLE: 3, Result.REFUSED: 4, Result.FAILED: 1}[self]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is remembered of an outcome: enough for the status and for the order of work. Never a document."""
+
+    result: Result
+    next_at: datetime
+    next_what: str
+    in_grace: int = 0
+    urgent: bool = False
+    settled: bool = False
+    trouble: Trouble | None = None
+
+
+@dataclass
+class Task:
+    """One application's place in the daemon.
+
+    ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
+    due, but a service that it needs is away. ``heir``: the configuration that replaces this one as soon as the pass is over.
+    """
+
+    policy: Policy
+    fleet: Fleet
+    started: datetime
+    due: datetime
+    memory: Memory = field(default_factory=Memory)
+    passing: Generator[datetime, None, Outcome] | None = None
+    running: bool = False
+    parked: bool = False
+    done: bool = False
+    abandoning: bool = False
+    crashes: int = 0
+    facts: Facts | None = None
+    heir: tuple[Policy, Fleet] | None = None
+    _world: World | None = None
+
+    @property
+    def name(self) -> str:
+        """The application's name."""
+        return self.policy.application
+
+    @property
+    def holding(self) -> bool:
+        """Whether this process holds a new key that must be published or given up before it ends."""
+        return self.memory.held is not None and self.memory.held.key is not None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes before others: a rotation is under way, or consumers are in danger or down."""
+        return self.memory.held is not None or bool(self.facts and self.facts.urgent)
+
+    def advance(self) -> Outcome | None:
+        """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
+        if self.abandoning:
+            self._give_up()
+        if self.passing is None:
+            self._inherit()
+            if self._world is None:
+                self._world = replace(self.fleet.world(self.policy), started=self.started)
+            self.passing = run_pass(self.policy, self._world, self.memory)
+        try:
+            self.due = next(self.passing)
+        except StopIteration as end:
+            self.passing = None
+            outcome: Outcome = end.value
+            return outcome
+        except BaseException:
+            self.passing = None
+            raise
+        return None
+
+    def conclude(self, outcome: Outcome, now: datetime) -> None:
+        """Remember what a finished pass found, and when the next one is due."""
+        self.crashes = 0
+        self.facts = _facts(self.policy, outcome, now, self.started)
+        self.due = max(outcome.wait.until, now + SHORTEST)
+
+    def succeed(self, policy: Policy, fleet: Fleet) -> None:
+        """Work under this policy from the next pass on."""
+        self.heir = (policy, fleet)
+        if self.passing is None and not self.running:
+            self._inherit()
+
+    def _inherit(self) -> None:
+        if self.heir is None:
+            return
+        policy, fleet = self.heir
+        if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
+            self.memory = Memory()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
+        self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
+
+    def _give_up(self) -> None:
+        """There is no time left to prove and publish: let the next steps revoke the new key instead. A publish that was sent
+        cannot be taken back, so its pass goes on."""
+        self.abandoning = False
+        held = self.memory.held
+        if held is None or held.publish_sent or self.passing is None:
+            return
+        self.passing.close()
+        self.passing = None
+        failure = Failure("stopping", "the daemon was stopped before the new key had proven itself and was published")
+        self.memory.held = replace(held, failure=failure)
+
+
+def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -> Facts:
+    ledger, wait = outcome.ledger, outcome.wait
+    if ledger is None:
+        return Facts(_result(outcome, None), wait.until, wait.reason, trouble=wait.trouble)
+    seen = Seen(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
+    at, what, _ = next_action(policy, ledger, seen)
+    urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
+    return Facts(
+        result=_result(outcome, ledger),
+        next_at=at,
+        next_what=what,
+        in_grace=len(ledger.retiring),
+        urgent=bool(ledger.compromised) or urgent_intent,
+        settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
+        trouble=wait.trouble,
+    )
+
+
+def _result(outcome: Outcome, ledger: Ledger | None) -> Result:
+    if outcome.error is not None:
+        return result_of(outcome.error)
+    if outcome.wait.trouble is None:
+        return Result.OK
+    return Result.FAILED if ledger and ledger.failures else Result.REFUSED
+
+
+def result_of(error: RotatorError) -> Result:
+    """The result that an error stands for."""
+    if isinstance(error, Unavailable | Unclear):
+        return Result.UNREACHABLE
+    if isinstance(error, Denied):
+        return Result.FAILED
+    return Result.REFUSED if error.exit_code == Result.REFUSED.exit_code else Result.FAILED

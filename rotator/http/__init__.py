@@ -1,0 +1,27 @@
+"""One HTTP client for every service: a request and its whole answer within one deadline, or one kind of failure.
+
+Vault and the providers share it, so that both have the same deadlines, TLS, connections and limits. It is httpx, with these
+differences, each because a daemon with somebody's keys in hand needs it:
+
+- the deadline of a request covers everything: the name look-up, waiting for a connection, connecting, TLS, sending, headers
+  and body. httpx bounds each read by itself, which a server that sends one byte a second can stretch for ever;
+- no redirect is followed (the token would go along), nothing is taken from the environment, cookies are not kept;
+- the answer has a size limit and is never decompressed;
+- nothing is ever sent twice, and a failure says whether the request may have been executed.
+
+::
+
+    client = HttpClient(timeout=timedelta(seconds=10), connections=8)
+    try:
+        answer = client.request("GET", "https://vault.example.com:8200/v1/sys/health")
+    except HttpFailure as failure:
+        raise failure.error(service="vault", doing="reading secret/app", writing=False) from None
+    answer.status, answer.headers.get("date"), answer.body, answer.json()
+
+An answer of any status is an answer; what it means is for the caller to say.
+"""
+
+from rotator.http.client import Answer, HttpClient, clock_difference
+from rotator.http.failures import HttpFailure
+
+__all__ = ["Answer", "HttpClient", "HttpFailure", "clock_difference"]

@@ -1,0 +1,201 @@
+"""The client: one request, one whole answer."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+
+from rotator import __version__
+from rotator.errors import ConfigurationError, Problem
+from rotator.http.failures import COVERED, HttpFailure, failure_of, reason_of
+from rotator.http.network import Network, Transport, Wire
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
+
+KEEP_ALIVE = timedelta(seconds=20)
+"""How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
+create above all) hardly ever meets a connection that the other side has just given up."""
+
+HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a secret."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Names are found in any case."""
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body as JSON; ``ValueError``, without any of its text, when it is none."""
+        try:
+            return jsonlib.loads(self.body)
+        except (ValueError, RecursionError):
+            pass
+        # Raised here and not above: the exception of the parser holds the body.
+        raise ValueError("the answer is not JSON")
+
+
+class HttpClient:
+    """A pool of kept-alive connections to one service, for any number of threads.
+
+    ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are open at once; a request
+    waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is
+    the files of a certificate and of its key. ``proxy`` is an http:// or https:// address. ``now`` is the clock that
+    ``clock_offset`` compares with. Raises ``ConfigurationError`` for files and addresses that it cannot use.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: timedelta,
+        connections: int = 8,
+        keep_alive: timedelta = KEEP_ALIVE,
+        ca_cert: Path | None = None,
+        client_cert: tuple[Path, Path] | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body_limit: int = BODY_LIMIT,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._timeout = timeout
+        self._body_limit = body_limit
+        self._now = now
+        self._offset = timedelta(0)
+        self._wire = Wire()
+        pool = httpcore.ConnectionPool(
+            ssl_context=tls_context(ca_cert, client_cert),
+            proxy=_proxy(proxy, ca_cert) if proxy else None,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=keep_alive.total_seconds(),
+            retries=0,
+            network_backend=Network(self._wire),
+        )
+        self._client = httpx.Client(
+            transport=Transport(pool),
+            headers={**HEADERS, **(headers or {})},
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        json: Any = None,
+        deadline: timedelta | None = None,
+    ) -> Answer:
+        """Send exactly one request and return its whole answer, whatever its status; raises ``HttpFailure``.
+
+        ``deadline`` is the time for all of it, from now.
+        """
+        with self._wire.exchange(self._timeout if deadline is None else deadline) as exchange:
+            try:
+                left = httpx.Timeout(exchange.left(httpcore.PoolTimeout))
+                request = self._client.build_request(
+                    method, url, headers=headers, params=params, content=content, json=json, timeout=left
+                )
+                return self._send(request)
+            except COVERED as error:
+                failure = failure_of(error, exchange)
+        # Raised here and not above: the exceptions of the libraries hold the request, and so the token.
+        raise failure
+
+    def clock_offset(self) -> timedelta:
+        """The service's clock minus ours, from the latest answer that had a Date; zero before the first."""
+        return self._offset
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def _send(self, request: httpx.Request) -> Answer:
+        before = self._now()
+        response = self._client.send(request, stream=True)
+        try:
+            offset = clock_difference(response.headers.get("date"), before, self._now())
+            if offset is not None:
+                self._offset = offset
+            return Answer(response.status_code, response.headers, self._body(response))
+        finally:
+            response.close()
+
+    def _body(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HttpFailure("the answer is compressed although we did not ask for that", kind="encoding", sent="unknown")
+        body = bytearray()
+        for piece in response.iter_raw():
+            body += piece
+            if len(body) > self._body_limit:
+                raise HttpFailure(f"the answer has more than {self._body_limit} bytes", kind="too_large", sent="unknown")
+        return bytes(body)
+
+
+def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:
+    """The smallest difference (theirs minus ours) that explains a Date header; None when there is no usable one.
+
+    A Date is cut to whole seconds and was written at some moment between ``before`` and ``after`` on our clock. So zero is
+    reported whenever it is possible.
+    """
+    try:
+        theirs = parsedate_to_datetime(date) if date else None
+        if theirs is None or theirs.tzinfo is None:
+            return None
+        lowest = theirs - max(before, after)
+        highest = theirs + timedelta(seconds=1) - min(before, after)
+    except (ValueError, OverflowError):
+        return None
+    return max(lowest, min(highest, timedelta(0)))
+
+
+def tls_context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """TLS that verifies names and certificates, against ``ca_cert``, else the system's authorities, else httpx's."""
+    system = ssl.get_default_verify_paths()
+    if ca_cert is None and not (system.cafile or system.capath):
+        context = httpx.create_ssl_context(trust_env=False)
+    else:
+        try:
+            context = ssl.create_default_context(cafile=ca_cert)
+        except OSError as error:
+            message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
+            raise ConfigurationError([Problem(str(ca_cert), "", message)]) from None
+    if client_cert is not None:
+        certificate, key = client_cert
+        try:
+            # Without a password OpenSSL would ask for one on the terminal and wait.
+            context.load_cert_chain(certificate, key, password="")
+        except OSError as error:
+            message = f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM files"
+            raise ConfigurationError([Problem(str(certificate), "", message)]) from None
+    return context
+
+
+def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
+    # The address may hold a password, so no error repeats it.
+    try:
+        proxy = httpx.Proxy(address)
+    except (ValueError, httpx.InvalidURL):
+        proxy = None
+    if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
+        raise ConfigurationError([Problem("", "proxy", "is not a proxy that we can use; write an http:// or https:// address")])
+    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
+    return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=tls_context(ca_cert, None) if url.scheme == b"https" else None)

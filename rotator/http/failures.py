@@ -1,0 +1,95 @@
+"""What went wrong when no usable answer came, as one exception. The table from the libraries' exceptions is here."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Literal
+
+import httpcore
+import httpx
+
+from rotator.errors import Unavailable, Unclear
+
+if TYPE_CHECKING:
+    from rotator.http.network import Exchange
+
+Sent = Literal["no", "unknown"]
+
+
+class HttpFailure(Exception):
+    """No usable answer came.
+
+    ``sent`` is "no" when surely nothing of the request left this machine, so that it was not executed, and "unknown"
+    otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls, connect, proxy, lost, protocol, too_large, encoding
+    or request. The message is half a sentence without any part of the request or the answer.
+    """
+
+    def __init__(self, message: str, *, kind: str, sent: Sent) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.sent = sent
+
+    def error(self, *, service: str, doing: str, writing: bool) -> Unavailable | Unclear:
+        """The same for a person: ``doing`` names the attempt, such as "listing the keys of billing". A request that may
+        have been executed is ``Unclear`` only if it was to change something."""
+        if writing and self.sent == "unknown":
+            return Unclear(f"{service}: {doing}: {self}; whether it was done is not known", service=service, kind=self.kind)
+        return Unavailable(f"{service}: {doing}: {self}; try again later", service=service, kind=self.kind)
+
+
+# What each exception below us means: kind and words. The first class that fits counts. Whether the request may have been
+# executed is not read from the exception but from the wire; a proxy that refuses is the exception, as it got no request.
+FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    ((httpx.PoolTimeout, httpcore.PoolTimeout), "timeout", "no free connection within {limit}"),
+    ((httpx.ConnectTimeout, httpcore.ConnectTimeout), "timeout", "no connection within {limit}"),
+    ((httpx.TimeoutException, httpcore.TimeoutException), "timeout", "no complete answer within {limit}"),
+    ((httpx.ConnectError, httpcore.ConnectError), "connect", "the connection could not be made"),
+    ((httpx.NetworkError, httpcore.NetworkError), "lost", "the connection was lost"),
+    ((httpx.ProxyError, httpcore.ProxyError), "proxy", "the proxy refused the connection"),
+    ((httpx.RemoteProtocolError, httpcore.RemoteProtocolError), "protocol", "the answer was cut off or is not HTTP"),
+    ((httpx.LocalProtocolError, httpcore.LocalProtocolError), "request", "the request cannot be expressed in HTTP"),
+    ((httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol), "request", "the address is neither http:// nor https://"),
+    ((httpx.ProtocolError, httpcore.ProtocolError), "protocol", "the answer is not HTTP"),
+    ((httpx.DecodingError,), "encoding", "the answer could not be decoded"),
+    ((httpx.InvalidURL,), "request", "the address is not valid"),
+    # Raised by uses of httpx that are not ours (redirects, statuses, cookies, streams). If one comes, nothing is known.
+    ((httpx.HTTPError, httpx.CookieConflict, httpx.StreamError), "protocol", "the answer could not be read"),
+    ((httpcore.ConnectionNotAvailable,), "lost", "the connection was lost"),
+    ((OSError,), "lost", "the connection was lost"),
+    # A header that cannot be encoded, for one; the exception quotes it, so it must not get out.
+    ((ValueError,), "request", "the request cannot be expressed in HTTP"),
+)
+
+COVERED = tuple(cls for classes, _, _ in FAILURES for cls in classes)
+
+
+def failure_of(error: Exception, exchange: Exchange) -> HttpFailure:
+    """The failure that a library's exception stands for, given what the wire saw."""
+    kind, words = next((kind, words) for classes, kind, words in FAILURES if isinstance(error, classes))
+    sent: Sent = "unknown" if exchange.wrote and kind != "proxy" else "no"
+    if kind == "connect":
+        kind, words = _connect_failure(error, words)
+    return HttpFailure(words.format(limit=f"{exchange.limit.total_seconds():g} s"), kind=kind, sent=sent)
+
+
+def _connect_failure(error: Exception, words: str) -> tuple[str, str]:
+    cause = error.args[0] if error.args else None  # httpcore hands the operating system's exception on as the argument
+    if isinstance(cause, socket.gaierror):
+        return "dns", "the host name could not be resolved"
+    if isinstance(cause, ssl.SSLError):
+        return "tls", f"TLS failed ({reason_of(cause)})"
+    if isinstance(cause, ConnectionRefusedError):
+        return "refused", "the connection was refused"
+    if isinstance(cause, OSError) and cause.strerror:
+        return "connect", f"{words} ({reason_of(cause)})"
+    return "connect", words
+
+
+def reason_of(error: OSError) -> str:
+    """What the operating system or OpenSSL says, in words that hold nothing of ours."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS error").replace("_", " ").lower()
+    return (error.strerror or "input or output error").lower()

@@ -1,0 +1,195 @@
+"""Connections that know the deadline of the request they serve, and whether a byte of it was sent.
+
+httpcore takes its connections from a *network backend*, which is a public interface; httpx does not pass one on, hence the
+small transport at the end.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import queue
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator
+    from datetime import timedelta
+
+WRITE_PIECE = 16 * 1024
+"""Bytes handed to a socket at once; the deadline is looked at between pieces."""
+
+
+class Exchange:
+    """One request on its way: when it must be over, and whether any byte of it was handed to a socket."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self.limit = limit
+        self._end = time.monotonic() + limit.total_seconds()
+        self.wrote = False
+
+    def left(self, overdue: type[Exception]) -> float:
+        """Seconds that are left; raises ``overdue`` when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise overdue("deadline")
+        return left
+
+
+class Wire(threading.local):
+    """The exchange that the current thread is busy with.
+
+    A connection serves one exchange at a time, in the thread that asked for it; so this is how a stream that outlives many
+    requests learns the deadline of the present one.
+    """
+
+    current: Exchange | None = None
+
+    @contextmanager
+    def exchange(self, limit: timedelta) -> Iterator[Exchange]:
+        """A new exchange, until the block ends."""
+        self.current = exchange = Exchange(limit)
+        try:
+            yield exchange
+        finally:
+            self.current = None
+
+    def left(self, overdue: type[Exception], limit: float | None = None) -> float:
+        """Seconds left for the current exchange, at most ``limit``."""
+        if self.current is None:
+            raise RuntimeError("the connection is used outside of a request")
+        left = self.current.left(overdue)
+        return left if limit is None else min(left, limit)
+
+    def note(self, *, wrote: bool) -> None:
+        """Remember whether bytes of the request itself may have left."""
+        if self.current is not None:
+            self.current.wrote = wrote
+
+
+class Network(httpcore.NetworkBackend):
+    """Plain connections, whose every operation is bounded by what is left of the current exchange."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Try the host's addresses one after the other; each gets its share of the time, so that one that swallows
+        packets does not hide the next."""
+        addresses = look_up(host, port, self._wire.left(httpcore.ConnectTimeout, timeout))
+        failure: Exception = httpcore.ConnectError("no address")
+        for position, address in enumerate(addresses):
+            share = self._wire.left(httpcore.ConnectTimeout, timeout) / (len(addresses) - position)
+            try:
+                return Stream(self._plain.connect_tcp(address, port, share, local_address, socket_options), self._wire)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+class Stream(httpcore.NetworkStream):
+    """A connection, plain or TLS, that minds the deadline of the exchange using it."""
+
+    def __init__(self, inner: httpcore.NetworkStream, wire: Wire) -> None:
+        self._inner = inner
+        self._wire = wire
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Whatever comes, before the deadline."""
+        return self._inner.read(max_bytes, self._wire.left(httpcore.ReadTimeout, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send everything, before the deadline."""
+        for start in range(0, len(buffer), WRITE_PIECE):
+            left = self._wire.left(httpcore.WriteTimeout, timeout)
+            self._wire.note(wrote=True)
+            self._inner.write(buffer[start : start + WRITE_PIECE], left)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The connection under TLS. What was written before was for a proxy (CONNECT), not the request."""
+        self._wire.note(wrote=False)
+        left = self._wire.left(httpcore.ConnectTimeout, timeout)
+        return Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._wire)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What the connection knows of itself."""
+        return self._inner.get_extra_info(info)
+
+
+def look_up(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of a host, looked up in a thread of its own because the resolver knows no deadline."""
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.put(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
+        except OSError as error:
+            found.put(error)
+        except UnicodeError:  # a label that is too long, for one
+            found.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
+
+    threading.Thread(target=ask, name="rotator-resolver", daemon=True).start()
+    try:
+        result = found.get(timeout=seconds)
+    except queue.Empty:
+        raise httpcore.ConnectTimeout("name look-up") from None
+    if isinstance(result, OSError):
+        raise httpcore.ConnectError(result)
+    return result
+
+
+class Transport(httpx.BaseTransport):
+    """httpx on a pool of ours. Exceptions of httpcore pass through httpx unchanged; the table in ``failures`` has both."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; its answer, of which the body is still to come."""
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
+        )
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()

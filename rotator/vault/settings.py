@@ -1,0 +1,69 @@
+"""What the Vault adapter must be told: where Vault is, how to log in, and where the ledgers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rotator.secret import Secret
+
+Supplier = Callable[[], Secret]
+"""Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it."""
+
+
+@dataclass(frozen=True)
+class TokenAuth:
+    """A token that somebody else made. It is renewed when it can be, and never revoked by us."""
+
+    token: Supplier
+
+
+@dataclass(frozen=True)
+class AppRoleAuth:
+    """The AppRole method; ``secret_id`` may be left out for roles that do not bind one."""
+
+    role_id: Supplier
+    secret_id: Supplier | None = None
+    mount: str = "approle"
+
+
+@dataclass(frozen=True)
+class CertAuth:
+    """The TLS certificate method, with the client certificate of the connection. An empty role lets Vault choose."""
+
+    role: str = ""
+    mount: str = "cert"
+
+
+@dataclass(frozen=True)
+class JwtAuth:
+    """The JWT method, for tokens of Kubernetes, GitLab and the like."""
+
+    role: str
+    jwt: Supplier
+    mount: str = "jwt"
+
+
+Auth = TokenAuth | AppRoleAuth | CertAuth | JwtAuth
+
+
+@dataclass(frozen=True)
+class VaultSettings:
+    """Everything that ``build`` needs. ``ledger`` is a KV v2 mount and then a prefix, such as ``secret/rotator``.
+
+    ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert`` and ``client_key`` are
+    PEM files. ``timeout`` bounds one call from start to end; ``connections`` are open at most.
+    """
+
+    address: str
+    auth: Auth
+    ledger: str
+    namespace: str = ""
+    ca_cert: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    timeout: timedelta = timedelta(seconds=15)
+    proxy: str | None = None
+    connections: int = 8

@@ -1,0 +1,306 @@
+"""The two documents of each application in Vault KV version 2: the implementation of ``rotator.ports.VaultStore``.
+
+Every verb is one call in the normal case; what a mount is, what we may do and who we are is asked once in a while. A write is
+made with check-and-set or not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, unquote
+
+from rotator.codec import dump_ledger, load_ledger
+from rotator.errors import Conflict, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
+from rotator.model import Document, DocumentState, Ledger
+from rotator.secret import Secret
+from rotator.vault.answers import SERVICE, Reply, failure, mapping
+from rotator.vault.documents import Version, document_of, parse_time, state_of, versions_of
+from rotator.vault.freshness import Floors
+from rotator.vault.mounts import Mounts
+from rotator.vault.rights import Rights
+from rotator.vault.transport import Connection
+
+STALE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between the looks at a document that is older than it was, before it is called stale."""
+
+USUAL_MAX_VERSIONS = 10
+"""What KV version 2 keeps when neither the document nor the mount says a number."""
+
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
+
+
+@dataclass(frozen=True)
+class Health:
+    """How Vault is, as far as one call can tell. ``detail`` is a sentence for a person."""
+
+    reachable: bool
+    sealed: bool
+    standby: bool
+    detail: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls can be expected to succeed."""
+        return self.reachable and not self.sealed
+
+
+class KvStore:
+    """Ledgers under a prefix of our own, credential documents wherever their consumers read them. Thread-safe."""
+
+    def __init__(self, connection: Connection, ledger: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._connection = connection
+        self._prefix = ledger.strip("/")
+        self._sleep = sleep
+        self._floors = Floors()
+        self._mounts = Mounts(connection.ask_mount)
+        self._rights = Rights(connection, self._mounts)
+        self._installation = ""
+
+    # --- ledgers ----------------------------------------------------------------------------------------------------
+
+    def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
+        """The ledger and its version; (None, 0) only when Vault has never had one."""
+        data, version = self._read_own(self._ledger_path(application), f"the ledger of {application}")
+        if data is None:
+            return None, 0
+        ledger = load_ledger(data)
+        if ledger.application != application:
+            raise LedgerUnreadable(
+                f"the ledger of {application} is damaged: it says that it belongs to {ledger.application}; "
+                "restore an earlier version of it in Vault"
+            )
+        return ledger, version
+
+    def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
+        """Write the ledger if its version is still ``cas``; the new version."""
+        return self._write(self._ledger_path(ledger.application), dump_ledger(ledger), cas)[0]
+
+    def list_ledgers(self) -> tuple[str, ...]:
+        """The applications that have a ledger."""
+        path = f"{self._prefix}/applications"
+        mount, inside = self._mounts.split(path)
+        reply: Reply = self._connection.kv.list_secrets(inside, mount_point=mount)
+        if reply.nothing_there:
+            return ()
+        if not reply.ok:
+            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
+        return tuple(sorted(unquote(str(key)) for key in reply.data.get("keys", ())))
+
+    def read_account(self, account: str) -> tuple[Mapping[str, Any] | None, int]:
+        """The document of what belongs to an account and to no application, and its version; (None, 0) when there is none."""
+        return self._read_own(f"{self._prefix}/accounts/{_name(account)}", f"the document of account {account}")
+
+    def write_account(self, account: str, data: Mapping[str, Any], *, cas: int) -> int:
+        """Write the document of an account if its version is still ``cas``; the new version."""
+        return self._write(f"{self._prefix}/accounts/{_name(account)}", data, cas)[0]
+
+    def installation(self) -> str:
+        """The random id of this installation, made on first use and remembered."""
+        if not self._installation:
+            self._installation = self._read_installation() or self._make_installation()
+        return self._installation
+
+    def _read_installation(self) -> str:
+        data, _ = self._read_own(f"{self._prefix}/installation", "the installation id")
+        if data is None:
+            return ""
+        found = data.get("id")
+        if not isinstance(found, str) or not found:
+            raise LedgerUnreadable(
+                f"the installation id at {self._prefix}/installation is damaged: restore an earlier version of it"
+            )
+        return found
+
+    def _make_installation(self) -> str:
+        if self.list_ledgers():
+            raise LedgerUnreadable(
+                f"the installation id at {self._prefix}/installation is missing while ledgers exist: restore it from a backup"
+            )
+        fresh = secrets.token_hex(8)
+        try:
+            self._write(f"{self._prefix}/installation", {"id": fresh}, 0)
+        except Conflict:
+            return self._read_installation()
+        return fresh
+
+    def _ledger_path(self, application: str) -> str:
+        return f"{self._prefix}/applications/{_name(application)}"
+
+    def _read_own(self, path: str, what: str) -> tuple[Mapping[str, Any] | None, int]:
+        """The fields of a document of our own and its version; a deleted one is not the same as none."""
+        reply, state, version = self._current(path)
+        if state is DocumentState.ABSENT:
+            return None, 0
+        if state is DocumentState.DELETED:
+            raise LedgerUnreadable(
+                f"{what} was deleted (version {version} at {path}): undelete it, or restore an earlier version"
+            )
+        return mapping(reply.data.get("data")), version
+
+    # --- credential documents ---------------------------------------------------------------------------------------
+
+    def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
+        """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
+        reply, _, _ = self._current(path)
+        return document_of(reply, access_field, secret_field)
+
+    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> Document:
+        """One version; ABSENT with the version asked for when it was pruned or never was."""
+        document = document_of(self._read(path, version), access_field, secret_field)
+        return Document(version, DocumentState.ABSENT) if document.state is DocumentState.ABSENT else document
+
+    def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
+        """Write the credential document if its version is still ``cas``; the new version and its created time."""
+        plain = {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
+        return self._write(path, plain, cas)
+
+    def read_field(self, path: str, field: str) -> Secret:
+        """One field of a document, for a reference such as ``vault:MOUNT/PATH#FIELD``."""
+        reply, state, _ = self._current(path)
+        value = mapping(reply.data.get("data")).get(field) if state is DocumentState.LIVE else None
+        if not isinstance(value, str) or not value:
+            raise NotFound(f"there is no text at {path}#{field} in Vault: check the reference", service=SERVICE, kind="no_field")
+        return Secret(value)
+
+    def annotate(self, path: str, values: Mapping[str, str]) -> None:
+        """Merge into the document's custom metadata, for people who look. Whoever calls may ignore that it failed."""
+        mount, inside = self._mounts.split(path)
+        reply = self._connection.patch(f"/v1/{mount}/metadata/{inside}", {"custom_metadata": dict(values)}, MERGE_PATCH)
+        if not reply.ok:
+            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="patch", writing=True)
+
+    def list_versions(self, path: str) -> tuple[Version, ...]:
+        """The versions of a document that Vault still knows, oldest first."""
+        return versions_of(self._metadata(path))
+
+    def document_limits(self, path: str) -> int:
+        """How many versions of a document Vault keeps: its own number, else its mount's, else the usual one."""
+        own = self._metadata(path).get("max_versions")
+        if own:
+            return int(own)
+        mount, _ = self._mounts.split(path)
+        reply: Reply = self._connection.kv.read_configuration(mount_point=mount)
+        if not reply.ok:
+            raise failure(reply, path=f"{mount}/config", capability="read", writing=False)
+        return int(reply.data.get("max_versions") or USUAL_MAX_VERSIONS)
+
+    def _metadata(self, path: str) -> Mapping[str, Any]:
+        mount, inside = self._mounts.split(path)
+        reply: Reply = self._connection.kv.read_secret_metadata(inside, mount_point=mount)
+        if not reply.ok and not reply.nothing_there:
+            raise failure(reply, path=f"{mount}/metadata/{inside}", capability="read", writing=False)
+        return reply.data
+
+    # --- what we may do, and how Vault is -----------------------------------------------------------------------------
+
+    def watch_paths(self, paths: Sequence[str]) -> None:
+        """The credential paths whose rights shall be asked for together."""
+        self._rights.watch(paths)
+
+    def missing_capabilities(self, path: str) -> Sequence[str]:
+        """What our token lacks of read, create and update on the credential path, at most five minutes ago."""
+        return self._rights.missing(path)
+
+    def require_kv2(self, path: str) -> None:
+        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""
+        self._mounts.split(path)
+
+    def health(self) -> Health:
+        """How Vault is now. Never raises, needs no login."""
+        try:
+            reply = self._connection.health()
+        except ServiceError as error:
+            return Health(reachable=False, sealed=False, standby=False, detail=str(error))
+        if "sealed" not in reply.body:
+            detail = f"what answers at {self._connection.address} is not Vault (status {reply.status})"
+            return Health(reachable=False, sealed=False, standby=False, detail=detail)
+        sealed, standby = bool(reply.body["sealed"]), bool(reply.body.get("standby"))
+        detail = "Vault is sealed" if sealed else "Vault answers as a standby" if standby else "Vault is well"
+        return Health(reachable=True, sealed=sealed, standby=standby, detail=detail)
+
+    def clock_offset(self) -> timedelta:
+        """Vault's clock minus ours, from the latest answer; zero before the first."""
+        return self._connection.clock_offset()
+
+    def calls(self) -> Mapping[str, int]:
+        """How many calls were sent so far, by kind."""
+        return self._connection.calls()
+
+    def tend(self) -> None:
+        """Renew the login when it is time. Calls do that too; this keeps it alive while there are none."""
+        self._connection.tend()
+
+    def close(self) -> None:
+        """Revoke the login if it was ours, and close the connections."""
+        self._connection.close()
+
+    # --- one call each ----------------------------------------------------------------------------------------------
+
+    def _current(self, path: str) -> tuple[Reply, DocumentState, int]:
+        """A read of the current version that is at least as new as anything seen of that path before (rule 14)."""
+        for pause in (*STALE_PAUSES, None):
+            reply = self._read(path)
+            state, version, _ = state_of(reply)
+            if self._floors.reached(path, version):
+                return reply, state, version
+            if pause is not None:
+                self._sleep(pause)
+        raise Unavailable(
+            f"Vault answers for {path} with a version older than one seen before: a node is behind, or the document was "
+            "restored or recreated; check that, then restart rotator",
+            service=SERVICE,
+            kind="stale",
+        )
+
+    def _read(self, path: str, version: int | None = None) -> Reply:
+        mount, inside = self._mounts.split(path)
+        reply: Reply = self._connection.kv.read_secret_version(inside, version, mount, raise_on_deleted_version=True)
+        if reply.ok or reply.nothing_there:
+            return reply
+        raise self._failed(reply, mount, inside, "read", writing=False)
+
+    def _write(self, path: str, data: Mapping[str, Any], cas: int) -> tuple[int, datetime]:
+        mount, inside = self._mounts.split(path)
+        reply: Reply = self._connection.kv.create_or_update_secret(inside, dict(data), cas, mount)
+        if reply.cas_mismatch:
+            raise self._judged_mismatch(path, cas)
+        if not reply.ok:
+            raise self._failed(reply, mount, inside, "update" if cas else "create", writing=True)
+        version, created = reply.data.get("version"), parse_time(reply.data.get("created_time"))
+        if reply.status == 204:
+            self._mounts.forget(mount)
+            raise Rejected(
+                f"the Vault mount {mount}/ is not KV version 2 any more", service=SERVICE, kind="not_kv2", argument=mount
+            )
+        if not isinstance(version, int) or created is None:
+            raise Unclear(f"Vault answered the write of {path} without a version: look at it", service=SERVICE, kind="unreadable")
+        self._floors.reached(path, version)
+        return version, created
+
+    def _judged_mismatch(self, path: str, cas: int) -> ServiceError:
+        """A refused check-and-set is a conflict only after a fresh read says so too."""
+        _, version, _ = state_of(self._read(path))
+        if version != cas:
+            return Conflict(
+                f"somebody else wrote {path} first: it is at version {version}, not {cas}", service=SERVICE, kind="conflict"
+            )
+        return Unavailable(
+            f"Vault refused the write of {path} because of its version and then showed that very version: try again later",
+            service=SERVICE,
+            kind="stale",
+        )
+
+    def _failed(self, reply: Reply, mount: str, inside: str, capability: str, *, writing: bool) -> ServiceError:
+        if reply.status == 404:
+            self._mounts.forget(mount)
+        return failure(reply, path=f"{mount}/data/{inside}", capability=capability, writing=writing)
+
+
+def _name(name: str) -> str:
+    """A name as one segment of a path."""
+    return quote(name, safe="")
