@@ -7,6 +7,7 @@ in UTC, durations ISO 8601.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -50,12 +51,17 @@ def load_ledger(data: Mapping[str, Any]) -> Ledger:
     except ValidationError as error:
         where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
         raise LedgerUnreadable(f"the ledger of {name} is damaged at {where}; restore an earlier version of it in Vault") from None
-    if dump_ledger(ledger) != stored or not all(time.utcoffset() == timedelta(0) for time in _times(ledger)):
+    if not _same(dump_ledger(ledger), stored) or not all(time.utcoffset() == timedelta(0) for time in _times(ledger)):
         raise LedgerUnreadable(
             f"the ledger of {name} is damaged: it says more, or says it otherwise, than schema {SCHEMA} allows; "
             "restore an earlier version of it in Vault"
         )
     return ledger
+
+
+def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:
+    """Equal as JSON, where true is not 1."""
+    return json.dumps(ours, sort_keys=True) == json.dumps(stored, sort_keys=True)
 
 
 def _times(value: object) -> Iterator[datetime]:

@@ -44,7 +44,9 @@ class Monitor:
         assert not published_now or self.outage_allowed, f"I1: {access_key} was deleted while consumers read it"
         if holding and access_key not in self._marked and not published_now:
             left = versions[holding[-1] + 1].created
-            assert true.deleted_at - left >= self.grace, f"I2: {access_key} was deleted {true.deleted_at - left} after it left the document"
+            assert true.deleted_at - left >= self.grace, (
+                f"I2: {access_key} was deleted {true.deleted_at - left} after it left the document"
+            )
         assert access_key not in self.strangers, f"I5: the stranger {access_key} was deleted"
         ours = parse(true.key.description) is not None
         assert ours or holding or access_key in self._marked, f"I5: {access_key} was neither made nor published by us"

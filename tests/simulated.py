@@ -129,7 +129,14 @@ class Sim:
 
     # --- ground truth that tests use ---
 
-    def make_key(self, description: str = "made by hand", *, bearer: str = BEARER, created: datetime | None = None, expires: datetime | None = None) -> tuple[Key, Secret]:
+    def make_key(
+        self,
+        description: str = "made by hand",
+        *,
+        bearer: str = BEARER,
+        created: datetime | None = None,
+        expires: datetime | None = None,
+    ) -> tuple[Key, Secret]:
         n = next(self._serial)
         at = created or self.time.now
         key = Key(f"SCW{n:017d}", bearer, description, at, expires, "project-" + bearer[:4])
@@ -226,7 +233,12 @@ class SimVault:
         fields = dict(version.data)
         secret = fields.pop(secret_field, None)
         return Document(
-            number, DocumentState.LIVE, version.created, fields.get(access_field) or None, Secret(secret) if secret else None, fields
+            number,
+            DocumentState.LIVE,
+            version.created,
+            fields.get(access_field) or None,
+            Secret(secret) if secret else None,
+            fields,
         )
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
@@ -277,7 +289,9 @@ class SimProvider:
 
         return self.sim.effect("get_key", execute)
 
-    def create_key(self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None) -> tuple[Key, Secret]:
+    def create_key(
+        self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
+    ) -> tuple[Key, Secret]:
         def execute() -> tuple[Key, Secret]:
             if bearer not in self.sim.bearers:
                 raise Rejected("the application does not exist", service="acme", kind="not_found")
@@ -354,7 +368,9 @@ class Actor:
     deaths: int = 0
 
     def __post_init__(self) -> None:
-        self.world = World(SimProvider(self.sim), SimVault(self.sim), ActorClock(self.sim.time, self.skew), self.journal, self.owner)
+        self.world = World(
+            SimProvider(self.sim), SimVault(self.sim), ActorClock(self.sim.time, self.skew), self.journal, self.owner
+        )
 
     def restart(self) -> None:
         self.deaths += 1

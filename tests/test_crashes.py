@@ -84,7 +84,13 @@ def mark_once(story: Story) -> None:
     published = story.sim.published_key()
     assert published is not None
     marked = marked_compromised(
-        ledger, {published, *ledger.names()}, reason="leaked", by="test", at=story.sim.time.now, incident="i1", mode="replace_first"
+        ledger,
+        {published, *ledger.names()},
+        reason="leaked",
+        by="test",
+        at=story.sim.time.now,
+        incident="i1",
+        mode="replace_first",
     )
     vault.write_ledger(marked, cas=version)
 

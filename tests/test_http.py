@@ -225,7 +225,12 @@ def test_the_deadline_covers_waiting_for_a_connection() -> None:
 
 def test_the_deadline_covers_the_name_look_up(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [stop.wait()])
+
+    def slow(*_: object, **__: object) -> list[object]:
+        stop.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
     failure = failure_of(client, "http://vault.test", deadline=SHORT)
     stop.set()
     assert (failure.kind, failure.sent) == ("timeout", "no")

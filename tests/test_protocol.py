@@ -50,7 +50,8 @@ def mark(actor: Actor, *keys: str, mode: str = "replace_first") -> None:
     assert ledger is not None
     named = set(keys) or {actor.sim.published_key() or "", *ledger.names()}
     vault.write_ledger(
-        marked_compromised(ledger, named, reason="leaked", by="test", at=actor.sim.time.now, incident="i1", mode=mode), cas=version
+        marked_compromised(ledger, named, reason="leaked", by="test", at=actor.sim.time.now, incident="i1", mode=mode),
+        cas=version,
     )
 
 
@@ -694,7 +695,7 @@ def test_r9_an_open_rotation_is_abandoned_and_its_key_revoked_also_in_the_middle
     sim.hook = hook
     sim.time.advance(30 * DAY)
     daemon.run_for(HOUR)
-    made_before = [name for name, true in sim.keys.items() if parse(true.key.description)][0]
+    made_before = next(name for name, true in sim.keys.items() if parse(true.key.description))
     assert not sim.live(made_before)
     assert sim.keys[first].deleted_at - marked_at[0] < MINUTE  # type: ignore[operator]  # dead, so it has a time
     assert not sim.live(first)

@@ -1,0 +1,116 @@
+"""The stored form of a ledger: what is not exactly what we would write is damaged, and damaged is not empty."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.codec import dump_ledger, load_ledger
+from rotator.errors import LedgerUnreadable
+from rotator.ledgers import fresh_ledger, marked_compromised
+from rotator.model import (
+    HISTORY_LIMIT,
+    Current,
+    HistoryEntry,
+    Hold,
+    Intent,
+    Ledger,
+    Mode,
+    Retiring,
+    Revoking,
+    Trouble,
+)
+from tests.simulated import policy
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
+
+
+def full() -> Ledger:
+    ledger = marked_compromised(
+        fresh_ledger(policy()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
+    )
+    from dataclasses import replace
+
+    return replace(
+        ledger,
+        current=Current("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
+        intent=Intent("1" * 16, 4, "2" * 16, "asked", Mode.REQUESTED, "owner", NOW),
+        retiring=(Retiring("SCWB", 3, NOW, "replaced"),),
+        revoking=(Revoking("SCWC", 2, "leftover", republished=True, not_before=NOW),),
+        hold=Hold("migration", "ops", NOW),
+        trouble=Trouble("quota", "no room", NOW),
+        failures=2,
+        not_before=NOW,
+        history=(HistoryEntry(NOW, "rotated", "SCWA", 4, "1" * 16, "every 30d"),),
+    )
+
+
+def test_a_ledger_survives_json_unchanged() -> None:
+    assert load_ledger(json.loads(json.dumps(dump_ledger(full())))) == full()
+
+
+def change(path: str, value: Any) -> dict[str, Any]:
+    data = dump_ledger(full())
+    *parents, last = path.split(".")
+    place: Any = data
+    for name in parents:
+        place = place[int(name) if name.isdigit() else name]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("surprise", 1),
+        ("current.surprise", 1),
+        ("retiring.0.revoke_after", "2026-05-04T03:02:01"),
+        ("retiring.0.revoke_after", "2026-05-04T05:02:01+02:00"),
+        ("retiring.0.revoke_after", "tomorrow"),
+        ("retiring.0.revoke_after", 17),
+        ("retiring.0.access_key", None),
+        ("retiring.0.access_key", ...),
+        ("retiring", {}),
+        ("revoking", None),
+        ("current.version", "4"),
+        ("current.version", 4.5),
+        ("failures", True),
+        ("intent.mode", "whenever"),
+        ("prove.interval", "soon"),
+        ("application", ...),
+        ("schema", "1"),
+        ("schema", 0),
+        ("schema", True),
+        ("schema", None),
+        ("schema", ...),
+        ("schema", 2),
+    ],
+)
+def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
+    with pytest.raises(LedgerUnreadable):
+        load_ledger(change(path, value))
+
+
+def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
+    with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
+        load_ledger(change("schema", 2))
+
+
+def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_ledger(change("retiring.0.access_key", {"secret": "11111111-1111-1111-1111-111111111111"}))
+    assert "retiring.0.access_key" in str(caught.value)
+    assert "11111111" not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_the_history_is_bounded() -> None:
+    ledger = full().with_history(*(HistoryEntry(NOW, "rotated", f"SCW{n}") for n in range(200)))
+    assert len(ledger.history) == HISTORY_LIMIT
+    assert ledger.history[-1].access_key == "SCW199"
