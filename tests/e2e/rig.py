@@ -1,0 +1,298 @@
+"""The whole product on this machine: a real OpenBao, the stand-in of Scaleway, daemons as real processes, and probers.
+
+What happened is read from the ground truth: the stand-in's log of every key, and Vault's versions of every document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from rotator.marker import parse
+from rotator.sandbox.authority import Authority
+from rotator.sandbox.openbao import OpenBao
+from rotator.sandbox.process import Process, wait_until
+from rotator.sandbox.scaleway import ScalewaySandbox
+from rotator.secret import Secret
+
+POLICY = """
+path "secret/data/rotator/*"     { capabilities = ["create", "read", "update"] }
+path "secret/metadata/rotator/*" { capabilities = ["read", "list"] }
+path "secret/data/apps/*"        { capabilities = ["create", "read", "update"] }
+path "secret/metadata/apps/*"    { capabilities = ["read", "patch"] }
+"""
+
+FAST = """
+every = "{every}"
+grace = "{grace}"
+refresh = "1s"
+observe_every = "2s"
+jitter = "0s"
+prove = {{ successes = 2, interval = "100ms", timeout = "10s" }}
+prove_emergency = {{ successes = 2, interval = "100ms", timeout = "10s" }}
+publish_timeout = "20s"
+takeover_after = "40s"
+"""
+
+
+@dataclass
+class Daemon:
+    """One ``rotator run``, started again as often as it is killed."""
+
+    rig: Rig
+    name: str
+    process: Process | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.rig.directory / f"{self.name}.log"
+
+    def start(self) -> Self:
+        self.process = Process([sys.executable, "-m", "rotator", "run", "--config", str(self.rig.configuration), "--log-format", "json"], self.log)
+        return self
+
+    def signal(self, number: int) -> None:
+        assert self.process
+        self.process.send(number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.end(number)
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every whole line of the log; a kill may cut the last one of a life."""
+        found = []
+        for line in self.log.read_text().splitlines() if self.log.exists() else []:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def said(self, event: str, **fields: object) -> bool:
+        return any(line.get("event") == event and all(line.get(k) == v for k, v in fields.items()) for line in self.events())
+
+
+@dataclass
+class Rig:
+    """Enter it to start Vault and the stand-in; applications, configuration and daemons are then a method away."""
+
+    tls: bool = False
+    storage: str = "inmem"
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rotator-e2e-")))
+    bearers: dict[str, str] = field(default_factory=dict)
+    secrets: list[Secret] = field(default_factory=list)
+    daemons: list[Daemon] = field(default_factory=list)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Self:
+        authority = Authority(self.directory / "authority") if self.tls else None
+        self.vault = self._stack.enter_context(OpenBao(self.storage, authority=authority))
+        self.scaleway = self._stack.enter_context(ScalewaySandbox(events_kept=1_000_000))
+        self.configuration = self.directory / "rotator.toml"
+        self.vault.policy("rotator", POLICY)
+        role_id, secret_id = self.vault.approle("rotator", ["rotator"])
+        self.secrets += [secret_id]
+        for name, secret in (("role-id", role_id), ("secret-id", secret_id), ("management-key", Secret(self.scaleway.management_secret))):
+            self.keep(name, secret)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for daemon in self.daemons:
+            daemon.end(signal.SIGKILL)
+        self._stack.close()
+
+    def keep(self, name: str, secret: Secret) -> None:
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(secret.reveal())
+
+    # --- furnishing ---
+
+    def application(self, name: str, *, with_key: bool = True) -> str:
+        """An application at the provider; with a key that a person made and published by hand long ago."""
+        bearer = self.bearers[name] = self.scaleway.create_application(name)
+        # Every version is kept, so that the truth about when a key left the document can be read in the end.
+        self.vault.admin("POST", f"secret/metadata/apps/{name}", {"max_versions": 1000})
+        if with_key:
+            access_key, secret = self.scaleway.create_key(bearer, description="made by hand")
+            self.publish(name, access_key, secret)
+        return bearer
+
+    def publish(self, name: str, access_key: str, secret: str) -> None:
+        answer = self.vault.admin("POST", f"secret/data/apps/{name}", {"data": {"access_key": access_key, "secret_key": secret}})
+        assert answer.status == 200
+
+    def configure(self, defaults: str, *, daemon: str = 'catch_up = "0s"', applications: list[str] | None = None, more: str = "", **vault: str) -> None:
+        names = list(self.bearers) if applications is None else applications
+        extra = "".join(f'{name} = "{value}"\n' for name, value in vault.items())
+        ca = f'ca_cert = "{self.vault.ca_cert}"\n' if self.vault.ca_cert else ""
+        text = (
+            f'[vault]\naddress = "{self.vault.address}"\nledger = "secret/rotator"\n{ca}{extra}'
+            'auth = { method = "approle", role_id = "file:role-id", secret_id = "file:secret-id" }\n'
+            f'[accounts.acme]\norganization_id = "{self.scaleway.organization_id}"\nsecret_key = "file:management-key"\n'
+            f'api_url = "{self.scaleway.url}"\nrate_limit = 1000\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n'
+        )
+        for name in names:
+            text += f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
+        fresh = self.configuration.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self.configuration)
+
+    def daemon(self, name: str = "daemon") -> Daemon:
+        daemon = Daemon(self, name)
+        self.daemons.append(daemon)
+        return daemon.start()
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one command of rotator to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "rotator", *arguments, "--config", str(self.configuration)],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.directory)},
+            timeout=300,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr or done.stdout
+        assert "Traceback" not in done.stderr
+        return done
+
+    # --- the truth ---
+
+    def document(self, name: str, version: int = 0) -> dict[str, Any] | None:
+        answer = self.vault.admin("GET", f"secret/data/apps/{name}" + (f"?version={version}" if version else ""))
+        return dict(answer.data) if answer.status == 200 else None
+
+    def published(self, name: str) -> str:
+        document = self.document(name)
+        return str(document["data"].get("access_key", "")) if document else ""
+
+    def ledger(self, name: str) -> dict[str, Any]:
+        answer = self.vault.admin("GET", f"secret/data/rotator/applications/{name}")
+        return dict(answer.data["data"]) if answer.status == 200 else {}
+
+    def at_rest(self, name: str) -> bool:
+        ledger = self.ledger(name)
+        return bool(ledger.get("current")) and not any(ledger[open_end] for open_end in ("intent", "retiring", "revoking", "compromised"))
+
+    def rotations(self, name: str) -> int:
+        document = self.document(name)
+        return int(document["metadata"]["version"]) - 1 if document else 0
+
+    def wait_for_rotations(self, name: str, more: int) -> None:
+        goal = self.rotations(name) + more
+        wait_until(lambda: self.rotations(name) >= goal, f"{name} was rotated {more} times", patience=120)
+
+    def all_secrets(self) -> list[str]:
+        """Every secret that there ever was here: API keys, Vault tokens, secret ids."""
+        root = [self.vault.root_token] if self.vault.root_token else []
+        return [*self.scaleway.all_secrets(), *(secret.reveal() for secret in (*root, *self.secrets))]
+
+    # --- the verdict ---
+
+    def check_history(self, name: str, grace: float, *, compromised: frozenset[str] = frozenset()) -> int:
+        """I1, I2 and I5 of everything that ever happened to the application's keys; how many deletions were judged."""
+        out_since: dict[str, datetime] = {}
+        last = ""
+        document = self.document(name)
+        assert document is not None
+        ever: set[str] = set()
+        for version in range(1, int(document["metadata"]["version"]) + 1):
+            one = self.document(name, version)
+            assert one is not None, "a version is gone"
+            key = str(one["data"].get("access_key", ""))
+            if last and key != last:
+                out_since[last] = datetime.fromisoformat(one["metadata"]["created_time"])
+            out_since.pop(key, None)
+            ever.add(key)
+            last = key
+        deletions = [event for event in self.scaleway.events() if event.kind == "deleted" and event.bearer == self.bearers[name] and event.by]
+        for event in deletions:
+            assert event.access_key != last, f"I1: the published key {event.access_key} was deleted"
+            if event.access_key in ever and event.access_key not in compromised:
+                assert event.access_key in out_since, f"I1: {event.access_key} was deleted while it was published"
+                left = (event.at - out_since[event.access_key]).total_seconds()
+                assert left >= grace, f"I2: {event.access_key} was deleted {left:.2f} s after it left the document"
+        for key in self.scaleway.keys(self.bearers[name], deleted=True):
+            if key.deleted_at is not None and key.access_key not in ever and key.access_key not in compromised:
+                assert parse(key.description) is not None, f"I5: the stranger {key.access_key} was deleted"
+        return len(deletions)
+
+    def check_rest(self, name: str) -> None:
+        """I4 and I1 at rest: every live key with our marker is current, and what is published works."""
+        ledger = self.ledger(name)
+        live = {key.access_key for key in self.scaleway.keys(self.bearers[name]) if parse(key.description)}
+        assert live <= {ledger["current"]["access_key"]}, f"I4: left over: {live - {ledger['current']['access_key']}}"
+        assert self.published(name) == ledger["current"]["access_key"]
+        assert self.scaleway.accepts(self.published(name), everywhere=True)
+
+    def check_no_secret(self, *texts: str) -> None:
+        """I6: no secret that was ever issued stands in any of these, nor in any log, ledger, command line or environment."""
+        everything = list(texts)
+        everything += [daemon.log.read_text() for daemon in self.daemons if daemon.log.exists()]
+        everything += [json.dumps(self.ledger(name)) for name in self.bearers]
+        for daemon in self.daemons:
+            if daemon.alive() and daemon.process:
+                everything += [Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace") for what in ("cmdline", "environ")]
+        for secret in self.all_secrets():
+            assert not any(secret in text for text in everything), "I6: a secret got out"
+
+
+class Prober(threading.Thread):
+    """A consumer that reads Vault before every call and is never refused, or it says with which key and when."""
+
+    def __init__(self, rig: Rig, name: str) -> None:
+        super().__init__(daemon=True)
+        self.rig, self.application = rig, name
+        self.calls = 0
+        self.refusals: list[str] = []
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        vault, api = self._connection(self.rig.vault.address), self._connection(self.rig.scaleway.url)
+        root = self.rig.vault.root_token
+        assert root
+        while not self._ended.wait(0.02):
+            try:
+                read = self._get(vault, f"/v1/secret/data/apps/{self.application}", {"X-Vault-Token": root.reveal()})
+                if read is None or read[0] != 200:
+                    continue
+                fields = json.loads(read[1])["data"]["data"]
+                tried = self._get(api, f"/iam/v1alpha1/api-keys/{fields['access_key']}", {"X-Auth-Token": fields["secret_key"]})
+            except (OSError, http.client.HTTPException, ValueError):
+                vault, api = self._connection(self.rig.vault.address), self._connection(self.rig.scaleway.url)
+                continue
+            self.calls += 1
+            if tried and tried[0] == 401:
+                self.refusals.append(fields["access_key"])
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def _connection(self, address: str) -> http.client.HTTPConnection:
+        parts = urlsplit(address)
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=str(self.rig.vault.ca_cert))
+            return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=10, context=context)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+
+    def _get(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, bytes] | None:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
