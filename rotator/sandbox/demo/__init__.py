@@ -1,0 +1,65 @@
+"""``rotator demo``: the whole life cycle of keys on this machine, in under a minute, with a verdict at the end.
+
+A real OpenBao, a stand-in of Scaleway's API as its own process, the real daemon and the real command line; three applications
+that work all the time; a kill -9 in the middle; a compromise. What is told was seen at Vault and at the provider, not heard
+from rotator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+LIMIT = 55.0
+"""Seconds that the story may take. It usually takes about half of that."""
+
+
+def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
+    """Run the demo and print what it shows; 0 only if nothing was refused and nothing is left over.
+
+    On a terminal a live picture, otherwise plain lines as things happen; ``as_json`` prints the summary alone, for machines.
+    Raises ``RotatorError`` when the packages of the extra ``sandbox`` are missing.
+    """
+    from rotator.sandbox.demo import show  # noqa: PLC0415 - rich and the sandbox are loaded by nobody else
+    from rotator.sandbox.demo.chronicle import Chronicle  # noqa: PLC0415 - same
+    from rotator.sandbox.demo.world import APPLICATIONS, World, require_sandbox  # noqa: PLC0415 - same
+
+    require_sandbox()
+    stage = show.stage(as_json=as_json)
+    try:
+        chronicle = Chronicle(APPLICATIONS, stage.hear)
+        chronicle.enter("A real OpenBao and a stand-in of Scaleway's API start on this machine")
+        with _ended_by_signals(), World() as world:
+            verdict = show.perform(world, stage, chronicle, limit)
+    except KeyboardInterrupt:
+        print("\nThe demo was interrupted; everything that it had started is gone.", file=sys.stderr)  # noqa: T201 - its output
+        return 130
+    if as_json:
+        print(json.dumps(verdict.as_json(), indent=2))  # noqa: T201 - same
+    else:
+        stage.conclude(verdict)
+    return 0 if verdict.good else 1
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does, so that nothing is left running or lying about."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,84 @@
+"""Child processes of the sandbox, which do not outlive us, and waiting for conditions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rotator.errors import Unavailable
+
+PATIENCE = 60.0
+"""Seconds to wait for a server to do what it was asked; a slow machine needs a small part of it."""
+
+# The kernel kills the child when its parent is gone; on systems without prctl the child is only ended by `stop`.
+_LAUNCHER = (
+    "import ctypes, os, sys\n"
+    "try:\n"
+    "    ctypes.CDLL(None).prctl(1, 9)\n"
+    "except (AttributeError, OSError):\n"
+    "    pass\n"
+    "if os.getppid() == int(sys.argv[1]):\n"
+    "    os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Return as soon as the condition holds; it may raise ``Unavailable`` meanwhile."""
+    end = time.monotonic() + patience
+    while True:
+        with contextlib.suppress(Unavailable):
+            if condition():
+                return
+        if time.monotonic() > end:
+            raise Unavailable(f"Waited {patience:.0f} s in vain until {what}.", service="sandbox", kind="timeout")
+        time.sleep(0.02)
+
+
+class Process:
+    """A child process that writes to a log file and does not outlive us."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which the program keeps that the launcher turns into."""
+        return self._child.pid
+
+    def alive(self) -> bool:
+        """Whether the process still exists (it may be paused)."""
+        return self._child.poll() is None
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process if it still exists."""
+        if self.alive():
+            self._child.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End the process with a signal, and with SIGKILL when it does not listen."""
+        self.send(number)
+        self.send(signal.SIGCONT)
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()

@@ -1,0 +1,216 @@
+"""What every ``VaultStore`` must do. A subclass gives the fixtures ``store`` (fresh) and ``hand``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pytest
+
+from rotator.errors import Conflict, LedgerUnreadable
+from rotator.model import ABSENT, Current, DocumentState, Ledger, Proof
+from rotator.ports import VaultStore
+from rotator.secret import Secret
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FIELDS = ("access_key", "secret_key")
+PAIR = {"access_key": "SCWAAAAAAAAAAAAAAAAA", "secret_key": "11111111-aaaa-4aaa-8aaa-111111111111"}
+
+
+class Hand(Protocol):
+    """What a person does beside the store. ``root`` is a path under which nothing is yet."""
+
+    root: str
+    prefix: str
+
+    def put(self, path: str, fields: Mapping[str, Any]) -> None: ...
+    def delete(self, path: str) -> None: ...
+    def destroy(self, path: str, version: int) -> None: ...
+    def prune_to(self, path: str, versions: int) -> None: ...
+    def custom_metadata(self, path: str) -> Mapping[str, str]: ...
+    def annotate(self, path: str, values: Mapping[str, str]) -> None: ...
+
+
+def ledger(application: str = "billing") -> Ledger:
+    proof = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+    return Ledger(
+        application=application,
+        account="acme",
+        bearer="bearer-1",
+        path="secret/apps/billing",
+        access_field="access_key",
+        secret_field="secret_key",
+        grace=timedelta(hours=24),
+        prove=proof,
+        prove_emergency=proof,
+        current=Current("SCWAAAAAAAAAAAAAAAAA", 1, NOW),
+    )
+
+
+class VaultStoreContract:
+    # --- ledgers
+
+    def test_a_ledger_that_never_was_is_none_at_version_0(self, store: VaultStore) -> None:
+        assert store.read_ledger("billing") == (None, 0)
+        assert store.list_ledgers() == ()
+
+    def test_a_ledger_reads_back_as_it_was_written(self, store: VaultStore) -> None:
+        assert store.write_ledger(ledger(), cas=0) == 1
+        assert store.read_ledger("billing") == (ledger(), 1)
+        assert store.write_ledger(replace(ledger(), failures=2), cas=1) == 2
+        assert store.read_ledger("billing") == (replace(ledger(), failures=2), 2)
+
+    def test_rule_1_of_two_writers_of_one_ledger_version_one_gets_a_conflict(self, store: VaultStore) -> None:
+        store.write_ledger(ledger(), cas=0)
+        for stale in (0, 2, 7):
+            with pytest.raises(Conflict):
+                store.write_ledger(replace(ledger(), failures=9), cas=stale)
+        assert store.read_ledger("billing") == (ledger(), 1)
+
+    def test_ledgers_are_listed_by_application(self, store: VaultStore) -> None:
+        for name in ("billing", "a b/c", "über"):
+            store.write_ledger(ledger(name), cas=0)
+        assert store.list_ledgers() == ("a b/c", "billing", "über")
+        assert store.read_ledger("a b/c") == (ledger("a b/c"), 1)
+
+    def test_rule_11_a_deleted_ledger_is_not_an_absent_one(self, store: VaultStore, hand: Hand) -> None:
+        store.write_ledger(ledger(), cas=0)
+        hand.delete(f"{hand.prefix}/applications/billing")
+        with pytest.raises(LedgerUnreadable, match="billing"):
+            store.read_ledger("billing")
+
+    def test_rule_11_a_destroyed_ledger_is_not_an_absent_one(self, store: VaultStore, hand: Hand) -> None:
+        store.write_ledger(ledger(), cas=0)
+        hand.destroy(f"{hand.prefix}/applications/billing", 1)
+        with pytest.raises(LedgerUnreadable):
+            store.read_ledger("billing")
+
+    @pytest.mark.parametrize("content", [{}, {"schema": 99, "application": "billing"}, {"schema": 1, "application": "billing"}])
+    def test_rule_11_a_damaged_or_newer_ledger_is_unreadable(
+        self, store: VaultStore, hand: Hand, content: dict[str, Any]
+    ) -> None:
+        hand.put(f"{hand.prefix}/applications/billing", content)
+        with pytest.raises(LedgerUnreadable):
+            store.read_ledger("billing")
+
+    def test_rule_11_the_ledger_of_another_application_is_unreadable(self, store: VaultStore, hand: Hand) -> None:
+        store.write_ledger(ledger("payroll"), cas=0)
+        with_wrong_name = f"{hand.prefix}/applications/billing"
+        from rotator.codec import dump_ledger
+
+        hand.put(with_wrong_name, dump_ledger(ledger("payroll")))
+        with pytest.raises(LedgerUnreadable, match="payroll"):
+            store.read_ledger("billing")
+
+    # --- credential documents
+
+    def test_a_path_that_never_was_is_absent(self, store: VaultStore, hand: Hand) -> None:
+        assert store.read_document(f"{hand.root}/nothing", *FIELDS) == ABSENT
+
+    def test_a_document_reads_back_with_its_secret_apart(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        fields = {"access_key": PAIR["access_key"], "secret_key": Secret(PAIR["secret_key"]), "other": {"deep": [1, None]}}
+        version, created = store.write_document(path, fields, cas=0)
+        seen = store.read_document(path, *FIELDS)
+        assert (seen.version, seen.state, seen.created_time) == (version, DocumentState.LIVE, created) == (1, "live", created)
+        assert created.utcoffset() == timedelta(0)
+        assert seen.access_key == PAIR["access_key"]
+        assert seen.secret == Secret(PAIR["secret_key"])
+        assert seen.fields == {"access_key": PAIR["access_key"], "other": {"deep": [1, None]}}
+        assert PAIR["secret_key"] not in repr(seen)
+
+    def test_rule_5_publish_is_one_cas(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        store.write_document(path, PAIR, cas=0)
+        hand.put(path, {**PAIR, "access_key": "SCWBYHAND"})
+        with pytest.raises(Conflict):
+            store.write_document(path, {**PAIR, "access_key": "SCWOURS"}, cas=1)
+        assert store.read_document(path, *FIELDS).access_key == "SCWBYHAND"
+
+    def test_b_a_soft_deleted_document_is_deleted_and_keeps_its_version(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        _, created = store.write_document(path, PAIR, cas=0)
+        hand.delete(path)
+        seen = store.read_document(path, *FIELDS)
+        assert (seen.version, seen.state, seen.created_time) == (1, DocumentState.DELETED, created)
+        assert (seen.published, seen.secret) == (None, None)
+        assert store.write_document(path, PAIR, cas=1)[0] == 2
+
+    def test_rule_7_single_versions_tell_live_deleted_and_pruned_apart(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        created = [store.write_document(path, {**PAIR, "access_key": f"SCW{n}"}, cas=n)[1] for n in range(4)]
+        hand.destroy(path, 3)
+        hand.prune_to(path, 3)
+        created.append(store.write_document(path, PAIR, cas=4)[1])
+        live, destroyed, pruned, never = (store.read_version(path, version, *FIELDS) for version in (4, 3, 1, 9))
+        assert (live.version, live.state, live.access_key, live.created_time) == (4, DocumentState.LIVE, "SCW3", created[3])
+        assert (destroyed.version, destroyed.state, destroyed.created_time) == (3, DocumentState.DELETED, created[2])
+        assert (pruned.version, pruned.state) == (1, DocumentState.ABSENT)
+        assert (never.version, never.state) == (9, DocumentState.ABSENT)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"access_key": "SCWX"},
+            {"access_key": "SCWX", "secret_key": ""},
+            {"access_key": "SCWX", "secret_key": 5},
+            {"access_key": 5, "secret_key": "x"},
+            {"access_key": {"a": 1}},
+            {"secret_key": "alone"},
+        ],
+    )
+    def test_rule_11_a_damaged_document_has_a_key_and_no_secret(
+        self, store: VaultStore, hand: Hand, fields: dict[str, Any]
+    ) -> None:
+        hand.put(f"{hand.root}/doc", fields)
+        seen = store.read_document(f"{hand.root}/doc", *FIELDS)
+        assert seen.state is DocumentState.LIVE
+        assert seen.access_key is not None
+        assert seen.secret is None
+        assert "secret_key" not in seen.fields
+
+    @pytest.mark.parametrize("fields", [{}, {"database": "x"}, {"access_key": "", "secret_key": ""}, {"access_key": None}])
+    def test_rule_11_a_document_without_our_fields_has_no_key(
+        self, store: VaultStore, hand: Hand, fields: dict[str, Any]
+    ) -> None:
+        hand.put(f"{hand.root}/doc", fields)
+        seen = store.read_document(f"{hand.root}/doc", *FIELDS)
+        assert (seen.version, seen.state, seen.access_key, seen.secret) == (1, DocumentState.LIVE, None, None)
+
+    def test_other_names_of_the_fields_are_taken(self, store: VaultStore, hand: Hand) -> None:
+        hand.put(f"{hand.root}/doc", {"SCW_ACCESS_KEY": "SCWX", "SCW_SECRET_KEY": "s", "secret_key": "theirs"})
+        seen = store.read_document(f"{hand.root}/doc", "SCW_ACCESS_KEY", "SCW_SECRET_KEY")
+        assert (seen.access_key, seen.secret) == ("SCWX", Secret("s"))
+        assert seen.fields == {"SCW_ACCESS_KEY": "SCWX", "secret_key": "theirs"}
+
+    def test_b_metadata_written_by_others_is_merged_never_replaced(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        store.write_document(path, PAIR, cas=0)
+        hand.annotate(path, {"team": "payments", "rotation": "old"})
+        store.annotate(path, {"rotation": "new", "access_key": "SCWX"})
+        assert hand.custom_metadata(path) == {"team": "payments", "rotation": "new", "access_key": "SCWX"}
+        assert store.read_document(path, *FIELDS).version == 1
+
+    # --- the rest
+
+    def test_rights_and_mount_are_well_for_a_good_path(self, store: VaultStore, hand: Hand) -> None:
+        assert list(store.missing_capabilities(f"{hand.root}/doc")) == []
+        store.require_kv2(f"{hand.root}/doc")
+
+    def test_the_installation_is_made_once(self, store: VaultStore) -> None:
+        made = store.installation()
+        store.write_ledger(ledger(), cas=0)
+        assert made == store.installation()
+        assert len(made) >= 16
+
+    def test_rule_11_a_missing_installation_beside_ledgers_stops(self, store: VaultStore) -> None:
+        store.write_ledger(ledger(), cas=0)
+        with pytest.raises(LedgerUnreadable, match="installation"):
+            store.installation()
+
+    def test_the_clocks_of_one_machine_agree(self, store: VaultStore) -> None:
+        assert store.clock_offset() == timedelta(0)
+        store.read_ledger("billing")
+        assert abs(store.clock_offset()) < timedelta(minutes=1)
