@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -61,10 +61,12 @@ class Daemon:
         return self.rig.directory / f"{self.name}.log"
 
     def start(self) -> Self:
-        self.process = Process([sys.executable, "-m", "rotator", "run", "--config", str(self.rig.configuration), "--log-format", "json"], self.log)
+        self.process = Process(
+            [sys.executable, "-m", "rotator", "run", "--config", str(self.rig.configuration), "--log-format", "json"], self.log
+        )
         return self
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         assert self.process
         self.process.send(number)
 
@@ -107,7 +109,11 @@ class Rig:
         self.vault.policy("rotator", POLICY)
         role_id, secret_id = self.vault.approle("rotator", ["rotator"])
         self.secrets += [secret_id]
-        for name, secret in (("role-id", role_id), ("secret-id", secret_id), ("management-key", Secret(self.scaleway.management_secret))):
+        for name, secret in (
+            ("role-id", role_id),
+            ("secret-id", secret_id),
+            ("management-key", Secret(self.scaleway.management_secret)),
+        ):
             self.keep(name, secret)
         return self
 
@@ -137,7 +143,15 @@ class Rig:
         answer = self.vault.admin("POST", f"secret/data/apps/{name}", {"data": {"access_key": access_key, "secret_key": secret}})
         assert answer.status == 200
 
-    def configure(self, defaults: str, *, daemon: str = 'catch_up = "0s"', applications: list[str] | None = None, more: str = "", **vault: str) -> None:
+    def configure(
+        self,
+        defaults: str,
+        *,
+        daemon: str = 'catch_up = "0s"',
+        applications: list[str] | None = None,
+        more: str = "",
+        **vault: str,
+    ) -> None:
         names = list(self.bearers) if applications is None else applications
         extra = "".join(f'{name} = "{value}"\n' for name, value in vault.items())
         ca = f'ca_cert = "{self.vault.ca_cert}"\n' if self.vault.ca_cert else ""
@@ -188,7 +202,9 @@ class Rig:
 
     def at_rest(self, name: str) -> bool:
         ledger = self.ledger(name)
-        return bool(ledger.get("current")) and not any(ledger[open_end] for open_end in ("intent", "retiring", "revoking", "compromised"))
+        return bool(ledger.get("current")) and not any(
+            ledger[open_end] for open_end in ("intent", "retiring", "revoking", "compromised")
+        )
 
     def rotations(self, name: str) -> int:
         document = self.document(name)
@@ -221,7 +237,11 @@ class Rig:
             out_since.pop(key, None)
             ever.add(key)
             last = key
-        deletions = [event for event in self.scaleway.events() if event.kind == "deleted" and event.bearer == self.bearers[name] and event.by]
+        deletions = [
+            event
+            for event in self.scaleway.events()
+            if event.kind == "deleted" and event.bearer == self.bearers[name] and event.by
+        ]
         for event in deletions:
             assert event.access_key != last, f"I1: the published key {event.access_key} was deleted"
             if event.access_key in ever and event.access_key not in compromised:
@@ -248,7 +268,10 @@ class Rig:
         everything += [json.dumps(self.ledger(name)) for name in self.bearers]
         for daemon in self.daemons:
             if daemon.alive() and daemon.process:
-                everything += [Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace") for what in ("cmdline", "environ")]
+                everything += [
+                    Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace")
+                    for what in ("cmdline", "environ")
+                ]
         for secret in self.all_secrets():
             assert not any(secret in text for text in everything), "I6: a secret got out"
 
@@ -268,6 +291,7 @@ class Prober(threading.Thread):
         root = self.rig.vault.root_token
         assert root
         while not self._ended.wait(0.02):
+            read_at = datetime.now(UTC)
             try:
                 read = self._get(vault, f"/v1/secret/data/apps/{self.application}", {"X-Vault-Token": root.reveal()})
                 if read is None or read[0] != 200:
@@ -275,11 +299,17 @@ class Prober(threading.Thread):
                 fields = json.loads(read[1])["data"]["data"]
                 tried = self._get(api, f"/iam/v1alpha1/api-keys/{fields['access_key']}", {"X-Auth-Token": fields["secret_key"]})
             except (OSError, http.client.HTTPException, ValueError):
+                vault.close()
+                api.close()
                 vault, api = self._connection(self.rig.vault.address), self._connection(self.rig.scaleway.url)
                 continue
             self.calls += 1
             if tried and tried[0] == 401:
-                self.refusals.append(fields["access_key"])
+                events = [event for event in self.rig.scaleway.events() if event.access_key == fields["access_key"]]
+                told = [f"{event.at:%H:%M:%S.%f} {event.kind} {event.method} {event.detail}" for event in events]
+                self.refusals.append(f"{fields['access_key']} read {read_at:%H:%M:%S.%f}: {told}")
+        vault.close()
+        api.close()
 
     def end(self) -> None:
         self._ended.set()

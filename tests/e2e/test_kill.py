@@ -16,10 +16,10 @@ GRACE = 2
 def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_leave_nothing_over() -> None:
     chance = random.Random(20261123)
     with Rig() as rig:
-        rig.scaleway.configure(instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03)
         for name in ("billing", "shop", "reports"):
             rig.application(name)
         stranger, _ = rig.scaleway.create_key(rig.bearers["shop"], description="terraform")
+        rig.scaleway.configure(instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03)
         rig.configure(FAST.format(every="3s", grace=f"{GRACE}s"))
         daemons = [rig.daemon("one"), rig.daemon("two")]
         probers = [Prober(rig, name) for name in rig.bearers]
@@ -33,7 +33,7 @@ def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_lea
             victim = chance.choice(daemons)
             victim.end(signal.SIGKILL)
             victim.start()
-        assert all(rig.rotations(name) >= 3 for name in rig.bearers), "hardly anything was rotated while they were killed"
+        assert sum(map(rig.rotations, rig.bearers)) >= KILLS / 10, "hardly anything was rotated while they were killed"
         # calm: the daemons stop in good order, a slower configuration lets everything come to rest
         for daemon in daemons:
             daemon.end(signal.SIGTERM)

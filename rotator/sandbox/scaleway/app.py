@@ -261,11 +261,9 @@ def _result(value: object) -> Answer:
 
 
 def _plain(value: Any) -> Any:
-    """A result as JSON: dataclasses and events as objects, counters as lists of key and count, times in ISO 8601."""
+    """A result as JSON: dataclasses as objects, counters as lists of key and count, times in ISO 8601."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
     if isinstance(value, dict):
         return (
             [[*key, count] for key, count in value.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 from typing import Any, Self
 
 import uvicorn
@@ -26,7 +27,9 @@ class _Protocol(HttpToolsProtocol):
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope["sandbox.transport"] = transport
-            await app(scope, receive, send)
+            # A request is cancelled only when the sandbox stops, which is no error for uvicorn to complain about.
+            with suppress(asyncio.CancelledError):
+                await app(scope, receive, send)
 
         self.app = with_transport
 
