@@ -28,17 +28,17 @@ def document_fields(policy: Policy, document: Document, key: Key, secret: Secret
 
 
 def notes(ledger: Ledger) -> dict[str, str]:
-    """What people see in the document's custom metadata; nothing reads it back."""
+    """What people see in the document's custom metadata; nothing reads it back. Vault takes no empty values."""
     current = ledger.current
     if current is None:
         return {}
     last = next((entry for entry in reversed(ledger.history) if entry.access_key == current.access_key), None)
     return {
         "rotator_access_key": current.access_key,
-        "rotator_rotation_id": last.rotation_id if last else "",
+        "rotator_rotation_id": (last.rotation_id if last else "") or "none",
         "rotator_published_at": timestamp(current.since),
-        "rotator_created_at": timestamp(current.created_at) if current.created_at else "",
-        "rotator_expires_at": timestamp(current.expires_at) if current.expires_at else "",
+        "rotator_created_at": timestamp(current.created_at) if current.created_at else "unknown",
+        "rotator_expires_at": timestamp(current.expires_at) if current.expires_at else "never",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import rotator.config
 from rotator.config import DEFAULT_PATH, Configuration, Reference, load, locate
 from rotator.errors import ConfigurationError
 from rotator.model import DEFAULT_FIELDS, Proof, Window
@@ -522,3 +523,9 @@ def test_a_secret_in_vault_is_read_by_whoever_can_read_vault() -> None:
     assert reference.resolve(read) == Secret(SECRET)
     assert asked == [("secret/admin/scaleway", "key")]
     assert "cannot be read before Vault is" in refused(reference)
+
+
+def test_a_configuration_can_be_read_twice_in_one_process_which_a_reload_does(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ConfigurationError):
+            rotator.config.load(tmp_path / "none.toml")

@@ -24,6 +24,6 @@ def locate(given: Path | None = None) -> Path:
 
 def load(path: Path) -> Configuration:
     """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-    from rotator.config.load import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
+    from rotator.config.reading import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
 
     return read(path)
