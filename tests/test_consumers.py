@@ -13,7 +13,8 @@ from types import ModuleType
 
 import pytest
 
-from rotator.sandbox.openbao import OpenBao, Process, find_binary, wait_until
+from rotator.sandbox.openbao import OpenBao, find_binary
+from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import ScalewaySandbox
 from rotator.secret import Secret
 

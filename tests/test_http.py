@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rotator.errors import ConfigurationError, Unavailable, Unclear
+from rotator.errors import ConfigurationError
 from rotator.http import HttpClient, HttpFailure, clock_difference
 from rotator.http.failures import FAILURES
 from tests.providers.raw import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
@@ -236,23 +236,48 @@ def test_the_deadline_covers_the_name_look_up(client: HttpClient, monkeypatch: p
     assert (failure.kind, failure.sent) == ("timeout", "no")
 
 
-def test_an_address_that_does_not_answer_does_not_hide_the_next(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_swallows_packets_does_not_hide_the_next(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, float]] = []
+    real = socket.create_connection
+
+    def connect(address: tuple[str, int], timeout: float, **_: object) -> socket.socket:
+        tried.append((address[0], timeout))
+        if address[0] == "192.0.2.1":  # stands in for one that lets us wait until the timeout
+            raise TimeoutError
+        return real(address, timeout)
+
     with RawServer(answer(200, {})) as server:
-        entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.9", "127.0.0.1")]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
-        # httpcore connects to the addresses that we hand it, which look themselves up as usual.
-        monkeypatch.setattr(socket, "create_connection", lambda address, *_, **__: _connect(*address))
+        entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("192.0.2.1", "127.0.0.1")]
+        look_up = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda host, *a, **k: entries if host == "vault.test" else look_up(host, *a, **k)
+        )
+        monkeypatch.setattr(socket, "create_connection", connect)
         assert client.request("GET", f"http://vault.test:{server.port}").status == 200
+    assert [address for address, _ in tried] == ["192.0.2.1", "127.0.0.1"]
+    assert tried[0][1] <= LONG.total_seconds() / 2
 
 
-def _connect(host: str, port: int) -> socket.socket:
-    connection = socket.socket()
-    try:
-        connection.connect((host, port))
-    except OSError:
-        connection.close()
-        raise
-    return connection
+def test_no_failure_costs_a_connection() -> None:
+    """With a single one, a request that kept it for itself would block every later one until its deadline."""
+    client = HttpClient(timeout=LONG, connections=1, body_limit=1000)
+    stop = threading.Event()
+    awkward: list[Script] = [
+        close,
+        reset,
+        then_close(b"HTTP/1.1 200"),
+        answer(200, b"x" * 2000),
+        answer(200, Content_Encoding="br"),
+    ]
+    with RawServer(*awkward, silence(stop), answer(200, {})) as server:
+        for script in awkward:
+            assert failure_of(client, server.url).kind != "timeout", script
+        failure_of(client, server.url, deadline=SHORT)
+        stop.set()
+        with refusing() as nowhere:
+            failure_of(client, nowhere)
+        assert client.request("GET", server.url).status == 200
+    client.close()
 
 
 def test_a_deadline_in_the_past_sends_nothing(client: HttpClient) -> None:
@@ -315,8 +340,8 @@ def test_b_a_kept_connection_that_ends_under_a_write_leaves_it_unknown(client: H
 
 def _ended(client: HttpClient) -> bool:
     # The pool has no public way to tell that an idle connection has been ended by the other side.
-    pool = client._client._transport._pool  # type: ignore[attr-defined]  # see above
-    return all(connection.has_expired() for connection in pool.connections)
+    lanes = client._client._transport.lanes  # type: ignore[attr-defined]  # see above
+    return all(connection.has_expired() for lane in lanes.idle for connection in lane.connections)
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -332,6 +357,16 @@ def test_a_proxy_that_refuses_got_no_request() -> None:
         failure = failure_of(client, "https://127.0.0.2:1/x")
         client.close()
     assert (failure.kind, failure.sent) == ("proxy", "no")
+    assert not proxy.said(TOKEN)
+
+
+def test_tls_that_fails_behind_a_proxy_sent_nothing_of_the_request() -> None:
+    with RawServer(then_close(b"HTTP/1.1 200 Connection established\r\n\r\n")) as proxy:
+        client = HttpClient(timeout=LONG, proxy=proxy.url)
+        failure = failure_of(client, "https://127.0.0.2:1/x")
+        client.close()
+    assert failure.sent == "no"
+    assert proxy.requests[0].startswith(b"CONNECT 127.0.0.2:1 ")
     assert not proxy.said(TOKEN)
 
 
@@ -357,20 +392,6 @@ def test_a_failure_neither_says_nor_holds_the_token(client: HttpClient) -> None:
         failure = failure_of(client, server.url)
     assert TOKEN not in "".join(traceback.format_exception(failure))
     assert (failure.__context__, failure.__cause__) == (None, None)
-
-
-def test_a_failure_becomes_an_error_for_a_person() -> None:
-    lost = HttpFailure("the connection was lost", kind="lost", sent="unknown")
-    refused = HttpFailure("the connection was refused", kind="refused", sent="no")
-    assert isinstance(lost.error(service="acme", doing="creating a key", writing=True), Unclear)
-    assert isinstance(lost.error(service="acme", doing="listing keys", writing=False), Unavailable)
-    error = refused.error(service="acme", doing="creating a key", writing=True)
-    assert isinstance(error, Unavailable)
-    assert (str(error), error.service, error.kind) == (
-        "acme: creating a key: the connection was refused; try again later",
-        "acme",
-        "refused",
-    )
 
 
 def _exceptions_of(module: object) -> list[type[Exception]]:

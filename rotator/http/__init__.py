@@ -15,7 +15,7 @@ differences, each because a daemon with somebody's keys in hand needs it:
     try:
         answer = client.request("GET", "https://vault.example.com:8200/v1/sys/health")
     except HttpFailure as failure:
-        raise failure.error(service="vault", doing="reading secret/app", writing=False) from None
+        failure.sent, failure.kind, str(failure)
     answer.status, answer.headers.get("date"), answer.body, answer.json()
 
 An answer of any status is an answer; what it means is for the caller to say.

@@ -18,7 +18,7 @@ import httpx
 from rotator import __version__
 from rotator.errors import ConfigurationError, Problem
 from rotator.http.failures import COVERED, HttpFailure, failure_of, reason_of
-from rotator.http.network import Network, Transport, Wire
+from rotator.http.network import Lanes, Network, Transport, Wire
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
@@ -76,17 +76,21 @@ class HttpClient:
         self._now = now
         self._offset = timedelta(0)
         self._wire = Wire()
-        pool = httpcore.ConnectionPool(
-            ssl_context=tls_context(ca_cert, client_cert),
-            proxy=_proxy(proxy, ca_cert) if proxy else None,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=keep_alive.total_seconds(),
-            retries=0,
-            network_backend=Network(self._wire),
-        )
+        tls = tls_context(ca_cert, client_cert)
+        relay = _proxy(proxy, ca_cert) if proxy else None
+
+        def lane() -> httpcore.ConnectionPool:
+            return httpcore.ConnectionPool(
+                ssl_context=tls,
+                proxy=relay,
+                max_connections=1,
+                keepalive_expiry=keep_alive.total_seconds(),
+                retries=0,
+                network_backend=Network(self._wire),
+            )
+
         self._client = httpx.Client(
-            transport=Transport(pool),
+            transport=Transport(Lanes(lane, connections), self._wire),
             headers={**HEADERS, **(headers or {})},
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
@@ -196,6 +200,6 @@ def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
     except (ValueError, httpx.InvalidURL):
         proxy = None
     if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
-        raise ConfigurationError([Problem("", "proxy", "is not a proxy that we can use; write an http:// or https:// address")])
+        raise ConfigurationError([Problem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")])
     url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
     return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=tls_context(ca_cert, None) if url.scheme == b"https" else None)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Literal
 import httpcore
 import httpx
 
-from rotator.errors import Unavailable, Unclear
-
 if TYPE_CHECKING:
     from rotator.http.network import Exchange
 
@@ -29,13 +27,6 @@ class HttpFailure(Exception):
         super().__init__(message)
         self.kind = kind
         self.sent = sent
-
-    def error(self, *, service: str, doing: str, writing: bool) -> Unavailable | Unclear:
-        """The same for a person: ``doing`` names the attempt, such as "listing the keys of billing". A request that may
-        have been executed is ``Unclear`` only if it was to change something."""
-        if writing and self.sent == "unknown":
-            return Unclear(f"{service}: {doing}: {self}; whether it was done is not known", service=service, kind=self.kind)
-        return Unavailable(f"{service}: {doing}: {self}; try again later", service=service, kind=self.kind)
 
 
 # What each exception below us means: kind and words. The first class that fits counts. Whether the request may have been

@@ -7,6 +7,7 @@ made with check-and-set or not at all.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class KvStore:
         self._mounts = Mounts(connection.ask_mount)
         self._rights = Rights(connection, self._mounts)
         self._installation = ""
+        self._first_use = threading.Lock()
 
     # --- ledgers ----------------------------------------------------------------------------------------------------
 
@@ -101,9 +103,10 @@ class KvStore:
 
     def installation(self) -> str:
         """The random id of this installation, made on first use and remembered."""
-        if not self._installation:
-            self._installation = self._read_installation() or self._make_installation()
-        return self._installation
+        with self._first_use:
+            if not self._installation:
+                self._installation = self._read_installation() or self._make_installation()
+            return self._installation
 
     def _read_installation(self) -> str:
         data, _ = self._read_own(f"{self._prefix}/installation", "the installation id")
@@ -118,6 +121,9 @@ class KvStore:
 
     def _make_installation(self) -> str:
         if self.list_ledgers():
+            # Another process may have made both since we looked: what it made first is looked for last.
+            if found := self._read_installation():
+                return found
             raise LedgerUnreadable(
                 f"the installation id at {self._prefix}/installation is missing while ledgers exist: restore it from a backup"
             )

@@ -8,6 +8,7 @@ from rotator.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import signal
 import sys
@@ -31,9 +32,11 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
     from rotator.sandbox.demo.world import APPLICATIONS, World, require_sandbox  # noqa: PLC0415 - same
 
     require_sandbox()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot write an ellipsis is no reason to fail
     stage = show.stage(as_json=as_json)
     try:
-        chronicle = Chronicle(APPLICATIONS, stage.hear)
+        chronicle = Chronicle(tuple(APPLICATIONS), stage.hear)
         chronicle.enter("A real OpenBao and a stand-in of Scaleway's API start on this machine")
         with _ended_by_signals(), World() as world:
             verdict = show.perform(world, stage, chronicle, limit)

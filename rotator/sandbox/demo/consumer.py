@@ -1,13 +1,14 @@
 """Those who use keys: an application for each document, which works all the time, and the finder of a leaked key.
 
 An application reads Vault as real ones do, now and then and not before each call. It reads again at once when it is refused,
-and counts the refusal all the same, unless the key is one that we know to have leaked: that one is meant to be refused.
+and the refusal counts all the same, unless the key was marked compromised: that one is meant to be refused, grace or no grace.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import random
 import threading
 import time
 from collections import Counter
@@ -20,8 +21,8 @@ from rotator.secret import Secret
 REFRESH = 0.9
 """Seconds between two looks at Vault; the daemon's configuration promises ``refresh = "1s"``."""
 
-PAUSE = 0.05
-"""Seconds between two calls of the API."""
+PAUSE = (0.02, 0.1)
+"""Seconds between two calls of the API: from, to."""
 
 CERTAIN = 10
 """Refusals in a row after which a leaked key is taken for dead."""
@@ -66,15 +67,15 @@ class Api:
 
 
 class Consumer:
-    """One application at work. ``served`` counts the calls that each key was good for, ``refused`` those that it was not."""
+    """One application at work. ``served`` counts the calls that each key was good for, ``turned_away`` those that it was not.
+    ``compromised`` are the keys that the ledger marked, as the observer saw it."""
 
     def __init__(self, application: str, vault: str, document: str, token: Secret, api: str) -> None:
         self.application = application
         self.served: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.cut_off: Counter[str] = Counter()
+        self.turned_away: Counter[str] = Counter()
+        self.compromised: set[str] = set()
         self.unanswered = 0
-        self.leaked: str | None = None
         self.cut_off_at = self.back_at = 0.0
         self._vault = Caller(vault)
         self._document = document
@@ -86,12 +87,20 @@ class Consumer:
     @property
     def calls(self) -> int:
         """All calls that were answered."""
-        return self.served.total() + self.refused.total() + self.cut_off.total()
+        return self.served.total() + self.turned_away.total()
+
+    @property
+    def refused(self) -> Counter[str]:
+        """The refusals that should not have been, by key."""
+        return Counter({key: count for key, count in self.turned_away.items() if key not in self.compromised})
 
     def work(self, stop: threading.Event) -> None:
         """Work until told to stop."""
-        while not stop.wait(PAUSE):
+        while not stop.wait(random.uniform(*PAUSE)):  # noqa: S311 - only so that they do not march in step
             self.step()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._vault.close()
         self._api.close()
 
@@ -110,16 +119,10 @@ class Consumer:
             if self.cut_off_at and not self.back_at:
                 self.back_at = time.time()
         else:
-            self.turned_away(access_key)
-
-    def turned_away(self, access_key: str) -> None:
-        """A refusal: count it, and look for another key at once."""
-        if access_key == self.leaked:
-            self.cut_off[access_key] += 1
-            self.cut_off_at = self.cut_off_at or time.time()
-        else:
-            self.refused[access_key] += 1
-        self.read()
+            self.turned_away[access_key] += 1
+            if access_key in self.compromised:
+                self.cut_off_at = self.cut_off_at or time.time()
+            self.read()
 
     def read(self) -> None:
         """Read the key from Vault. What was read last stays in use while Vault does not answer."""

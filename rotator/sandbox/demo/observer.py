@@ -41,7 +41,7 @@ class Observer:
         self._see_keys()
         for application in self._chronicle.applications:
             self._see_document(application)
-            self.ledgers[application] = self._world.ledger(application) or {}
+            self._see_ledger(application)
         self._see_deaths()
 
     def _see_keys(self) -> None:
@@ -56,6 +56,11 @@ class Observer:
                 chronicle.say(life.application, f"{life.short} {made}", at=at)
             elif event.kind == "deleted" and event.access_key in chronicle.lives:
                 chronicle.lives[event.access_key].died = at
+
+    def _see_ledger(self, application: str) -> None:
+        self.ledgers[application] = ledger = self._world.ledger(application) or {}
+        marked = {str(mark["access_key"]) for mark in ledger.get("compromised", ())}
+        next(consumer for consumer in self._world.consumers if consumer.application == application).compromised.update(marked)
 
     def _see_document(self, application: str) -> None:
         document = self._world.document(application)
@@ -78,10 +83,10 @@ class Observer:
         if life is None or life is old:
             return
         life.published = at
-        text = f"{life.short} is published as version {version}"
+        text = f"{life.short} is published (version {version})"
         if old:
             old.left = at
-            text += f"; {old.short} leaves" if old.leaked is None else f" in place of {old.short}"
+            text += f"; {old.short} " + ("has 3 s of grace" if old.leaked is None else "dies at once")
         chronicle.say(application, text, at=at)
 
     def _see_deaths(self) -> None:

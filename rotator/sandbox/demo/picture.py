@@ -60,7 +60,7 @@ class Picture:
         rows = 4 if roomy else 3
         lines = [
             self._head(now, width),
-            Text(f" {self._chronicle.phase}"[:width], style="bold"),
+            Text(f" {shorten(self._chronicle.phase, width - 2)}", style="bold"),
             Text(),
             self._daemon(first, width, now),
         ]
@@ -113,18 +113,19 @@ class Picture:
         return [row("", "", line), row("", "", words)] if roomy else [row("", "", words)]
 
     def _legend(self) -> Text:
-        legend = Text(" ")
+        legend = Text(" ", no_wrap=True, overflow="crop")
         for (character, style), meaning in LEGEND:
             legend.append(character * 2, style=style).append(f" {meaning}   ", style="bright_black")
         return legend
 
     def _ticker(self, room: int, width: int) -> list[Text]:
         told: list[Text] = []
-        for line in reversed(self._chronicle.lines[-max(room, 0) :] if room > 0 else []):
+        happened = [line for line in list(self._chronicle.lines) if line.who]  # the story's own words are in the head
+        for line in happened[-max(room, 1) :]:
             text = Text(f" {line.at:5.1f} s  ", style="bright_black")
-            text.append(f"{line.who:<9}", style="bold").append(shorten(line.text, width - 20), style="red" if line.bad else "")
+            text.append(f"{line.who:<8} ", style="bold").append(shorten(line.text, width - 19), style="red" if line.bad else "")
             told.append(text)
-        return told[::-1]
+        return told
 
 
 def column(at: float) -> int:

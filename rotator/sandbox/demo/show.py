@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import signal
 import textwrap
 from collections.abc import Iterator
 
@@ -63,11 +63,12 @@ class Lines(Stage):
     """Plain lines, as things happen."""
 
     def hear(self, line: Line) -> None:
-        """Print it."""
-        if line.who:
-            self.console.print(Text(f"{line.at:5.1f} s  {line.who:<8}  {line.text}"))
-        else:
-            self.console.print(Text(f"{line.at:5.1f} s  {line.text}"))
+        """Print it. When nobody reads the pipe any more, the demo ends as if it had been interrupted."""
+        who = f"{line.who:<8}  " if line.who else ""
+        try:
+            self.console.print(Text(f"{line.at:5.1f} s  {who}{line.text}"))
+        except SystemExit:  # rich's answer to a broken pipe, which would end only the thread that is speaking
+            signal.raise_signal(signal.SIGINT)
 
 
 class Screen(Stage):
@@ -84,10 +85,11 @@ class Screen(Stage):
 
 
 def stage(*, as_json: bool) -> Stage:
-    """Where to show it: for machines, on this terminal, or in this pipe."""
+    """Where to show it: for machines, on this terminal if it can draw, or as lines."""
     if as_json:
         return Stage()
-    return Screen() if sys.stdout.isatty() else Lines()
+    console = Console()
+    return Screen() if console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf") else Lines()
 
 
 def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> Verdict:
@@ -95,6 +97,7 @@ def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> V
     observer = Observer(world, chronicle)
     story = Story(world, chronicle, observer, limit)
     trouble = ""
+    observer.look()
     with where.showing(chronicle, world):
         world.run_thread(observer.work, world.stop)
         for consumer in world.consumers:

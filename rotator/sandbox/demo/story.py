@@ -5,6 +5,7 @@ Each part lasts until something has truly happened, and never longer than the wh
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from rotator.sandbox.demo.observer import Observer
 from rotator.sandbox.demo.world import World
 from rotator.secret import Secret
 
-EVERY = "6s"
 DRILLED = "shop"
 """The application whose key leaks."""
 
@@ -28,24 +28,25 @@ class Stuck(RotatorError):
 
 @dataclass
 class Kill:
-    """The kill -9: when, and which key it orphaned."""
+    """The kill -9: when, and which keys it orphaned, with the names of their applications."""
 
     at: float
-    application: str
-    access_key: str
+    orphans: dict[str, str]
 
 
 @dataclass
 class Drill:
-    """The compromise: times are seconds from the start of the command."""
+    """The compromise. ``dead_after``, ``command_took``: seconds from the start of the command until the finder was refused and until
+    the command had proven it; ``mark_to_proof``: seconds from the mark in the ledger, as the command says. The finder's calls
+    that were still accepted; the seconds for which the application had no key that works, if any."""
 
     application: str
     access_key: str
-    exit_code: int
+    dead_after: float
     command_took: float
-    dead_after: float | None
-    calls_of_the_finder: int
-    consumer_without_key: float | None
+    mark_to_proof: float | None
+    accepted_meanwhile: int
+    application_without_key: float
 
 
 @dataclass
@@ -74,11 +75,11 @@ class Story:
     def rotate(self) -> None:
         """Until every application has seen a whole life of a key: made, proven, published, in grace, revoked, proven dead."""
         self.chronicle.enter("Three applications without a key; the daemon starts and makes the first ones")
-        self.world.configure(EVERY)
+        self.world.configure()
         self.start_daemon()
         self.until(lambda: all(self.lives(name, "published") for name in self.names), "every application has its first key")
         self.until(lambda: all(consumer.served for consumer in self.world.consumers), "every application works with its key")
-        self.chronicle.enter(f"A rotation every {EVERY}: each old key lives on for 3 s of grace, then it is revoked")
+        self.chronicle.enter("A rotation every 6 to 8 s; each old key has 3 s of grace, then it is revoked")
         self.until(lambda: all(self.lives(name, "proven_dead") for name in self.names), "every first key is replaced and dead")
 
     def kill_in_the_middle(self) -> None:
@@ -94,10 +95,10 @@ class Story:
             self.start_daemon()
             self.kill_in_the_middle()
             return
-        life = orphans[0]
-        self.kill = Kill(at, life.application, life.access_key)
+        self.kill = Kill(at, {life.access_key: life.application for life in orphans})
         self.chronicle.mark("kill -9")
-        self.chronicle.say("daemon", f"killed: {life.short} was made, and its secret is lost for ever")
+        for life in orphans:
+            self.chronicle.say("daemon", f"killed: {life.short} is made, and its secret is lost for ever", bad=True)
         calls = [consumer.calls for consumer in self.world.consumers]
         self.until(
             lambda: all(consumer.calls >= before + 5 for consumer, before in zip(self.world.consumers, calls, strict=True)),
@@ -107,13 +108,15 @@ class Story:
     def recover(self) -> None:
         """Until the next daemon has replaced the key whose rotation was cut short, and revoked what was left of that."""
         assert self.kill  # noqa: S101 - the part before made it
-        orphan, since = self.chronicle.lives[self.kill.access_key], self.chronicle.now()
-        self.chronicle.enter("The daemon starts again, and finds what it needs to know in Vault")
+        orphans, since = [self.chronicle.lives[access_key] for access_key in self.kill.orphans], self.chronicle.now()
+        self.chronicle.enter("The daemon starts again; all that it has to know is in Vault")
         self.start_daemon()
-        self.until(lambda: orphan.proven_dead is not None, f"what was left over, {orphan.short}, is found and revoked")
+        self.until(lambda: all(life.proven_dead for life in orphans), "what was left over is found and revoked")
         self.until(
-            lambda: any((life.published or 0) > since for life in self.chronicle.of(orphan.application)),
-            f"{orphan.application} has a new key",
+            lambda: all(
+                any((life.published or 0) > since for life in self.chronicle.of(orphan.application)) for orphan in orphans
+            ),
+            "the rotations that were cut short are made up for",
         )
 
     def leak(self) -> None:
@@ -126,7 +129,7 @@ class Story:
         finder = Finder(self.world.scaleway.url, access_key, secret)
         self.chronicle.enter(f"Drill: {DRILLED}'s key {life.short} has leaked. rotator rotate {DRILLED} --compromised")
         self.chronicle.mark("leak")
-        life.leaked, consumer.leaked = self.chronicle.now(), access_key
+        life.leaked = self.chronicle.now()
         self.world.run_thread(finder.work, self.world.stop, time.time)
         began = time.time()
         arguments = ("rotate", DRILLED, "--compromised", "--reason", "found in a public repository", "--json")
@@ -138,13 +141,19 @@ class Story:
         self.command_output = done.stdout + done.stderr
         if done.returncode != 0:
             raise Stuck(f"`rotator rotate {DRILLED} --compromised` failed with exit code {done.returncode}.")
-        self.chronicle.say(DRILLED, f"the command is back after {took:.1f} s")
+        self.chronicle.say(DRILLED, f"the command is back after {took:.1f} s and says: dead")
         self.until(lambda: finder.dead_at is not None, "the leaked key is refused")
         self.until(lambda: not consumer.cut_off_at or bool(consumer.back_at), f"{DRILLED} works again")
-        dead_after = finder.dead_at - began if finder.dead_at else None
-        pause = consumer.back_at - consumer.cut_off_at if consumer.cut_off_at else None
-        self.drill = Drill(DRILLED, access_key, done.returncode, took, dead_after, finder.accepted, pause)
-        self.chronicle.say(DRILLED, f"whoever found {life.short} is refused since {dead_after:.1f} s after the alarm")
+        self.drill = Drill(
+            application=DRILLED,
+            access_key=access_key,
+            dead_after=(finder.dead_at or 0.0) - began,
+            command_took=took,
+            mark_to_proof=from_the_mark(done.stdout),
+            accepted_meanwhile=finder.accepted,
+            application_without_key=consumer.back_at - consumer.cut_off_at,
+        )
+        self.chronicle.say(DRILLED, f"whoever found {life.short} is refused since {self.drill.dead_after:.1f} s after the alarm")
 
     def rest(self) -> None:
         """Until nothing is under way any more: a longer interval, told to the running daemon, and then its orderly end."""
@@ -156,6 +165,7 @@ class Story:
         self.chronicle.daemons[-1].end = self.chronicle.now()
         self.chronicle.say("daemon", "ended when it was asked to" if self.stopped_well else "did not end when it was asked to")
         self.observer_catches_up()
+        self.chronicle.enter("At rest: a look at what is left")
 
     # --- small things ---------------------------------------------------------------------------------------------------
 
@@ -199,3 +209,11 @@ class Story:
             if self.world.daemon and not self.world.daemon.alive():
                 raise Stuck("The daemon ended by itself.")
             time.sleep(often)
+
+
+def from_the_mark(answer: str) -> float | None:
+    """The seconds from the mark to the proof of death that the command's answer tells."""
+    try:
+        return float(json.loads(answer)["applications"][0]["seconds_from_mark"])
+    except (ValueError, LookupError, TypeError):
+        return None

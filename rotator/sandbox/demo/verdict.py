@@ -57,14 +57,15 @@ def judge(world: World, chronicle: Chronicle, story: Story, trouble: str = "") -
     log = world.log.read_text() if world.log.exists() else ""
     found = [secret for secret in world.all_secrets() if secret in log or secret in story.command_output]
     made = [life for life in chronicle.lives.values() if not life.stranger]
-    orphan = chronicle.lives.get(story.kill.access_key) if story.kill else None
+    orphans = [chronicle.lives[access_key] for access_key in story.kill.orphans] if story.kill else []
+    deaths = [life.proven_dead for life in orphans if life.proven_dead is not None]
     return Verdict(
         seconds=chronicle.now(),
         keys_made=len(made),
         keys_revoked=sum(life.died is not None for life in made),
         consumers=tuple(report(consumer) for consumer in world.consumers),
         kill=story.kill,
-        leftover_dead_after=orphan.proven_dead - story.kill.at if orphan and orphan.proven_dead and story.kill else None,
+        leftover_dead_after=max(deaths) - story.kill.at if story.kill and len(deaths) == len(orphans) else None,
         drill=story.drill,
         rest=rest,
         log_lines=len(log.splitlines()),
@@ -114,7 +115,7 @@ def report(consumer: Consumer) -> dict[str, Any]:
         "application": consumer.application,
         "calls": consumer.calls,
         "refused": consumer.refused.total(),
-        "refused_with_the_leaked_key": consumer.cut_off.total(),
+        "refused_with_a_compromised_key": consumer.turned_away.total() - consumer.refused.total(),
         "unanswered": consumer.unanswered,
         "keys_used": len(consumer.served),
     }
@@ -122,9 +123,10 @@ def report(consumer: Consumer) -> dict[str, Any]:
 
 def wrong_with(consumer: Consumer) -> str:
     """Why an application has reason to complain; empty when it has none."""
-    if consumer.refused:
-        keys = ", ".join(sorted(consumer.refused))
-        return f"{consumer.application} was refused {consumer.refused.total()} times, with {keys}"
+    refused = consumer.refused
+    if refused:
+        keys = ", ".join(sorted(refused))
+        return f"{refused.total()} calls of {consumer.application} were refused, with {keys}"
     if not consumer.served:
         return f"{consumer.application} never worked"
     return ""
@@ -153,11 +155,10 @@ def _rotation_sentence(verdict: Verdict) -> str:
 
 
 def _kill_sentence(kill: Kill, dead_after: float | None) -> str:
-    end = f"found it and revoked it, {dead_after:.1f} s after the kill" if dead_after else "never revoked it"
-    return (
-        f"The daemon was killed when {_short(kill.access_key)} for {kill.application} was made and not yet published. "
-        f"The next one {end}."
-    )
+    keys = " and ".join(f"{_short(access_key)} for {application}" for access_key, application in kill.orphans.items())
+    end = f"found and revoked what was left over, {dead_after:.1f} s after the kill" if dead_after else "left it over"
+    were = "was" if len(kill.orphans) == 1 else "were"
+    return f"The daemon was killed when {keys} {were} made and not yet published. The next one {end}."
 
 
 def _rest_sentence(rest: Rest) -> str:
@@ -169,15 +170,13 @@ def _rest_sentence(rest: Rest) -> str:
 
 
 def _drill_sentence(drill: Drill) -> str:
-    dead = f"{drill.dead_after:.1f} s" if drill.dead_after else "never"
+    mark = f" ({drill.mark_to_proof:.1f} s after the mark in the ledger)" if drill.mark_to_proof else ""
     sentence = (
-        f"`rotator rotate {drill.application} --compromised`: the leaked key was refused {dead} after the command began, proven dead "
-        f"and reported after {drill.command_took:.1f} s."
+        f"`rotator rotate {drill.application} --compromised`: the leaked key was refused {drill.dead_after:.1f} s after the command "
+        f"began, and proven dead after {drill.command_took:.1f} s{mark}."
     )
-    if drill.consumer_without_key is not None:
-        sentence += (
-            f" {drill.application} itself had the next key {drill.consumer_without_key:.1f} s after its old one was refused."
-        )
+    if drill.application_without_key:
+        sentence += f" {drill.application} noticed, and went on with the next key after {drill.application_without_key:.1f} s."
     return sentence
 
 

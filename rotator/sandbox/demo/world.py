@@ -25,7 +25,9 @@ from rotator.sandbox.scaleway.client import SandboxClient
 from rotator.sandbox.scaleway.settings import REAL_LATENCY
 from rotator.secret import Secret
 
-APPLICATIONS = ("billing", "shop", "reports")
+APPLICATIONS = {"billing": "6s", "shop": "7s", "reports": "8s"}
+"""The applications, and how long a key of each lives until the next replaces it."""
+
 LEDGERS = "secret/data/rotator/applications"
 
 GATEWAYS = {"instances": 3, "activation_delay": 0.4, "revocation_delay": 0.3}
@@ -53,7 +55,6 @@ api_url = "{api}"
 catch_up = "0s"
 
 [defaults]
-every = "{every}"
 grace = "3s"
 refresh = "1s"
 observe_every = "2s"
@@ -67,6 +68,7 @@ APPLICATION = """
 [applications.{name}]
 application_id = "{bearer}"
 path = "secret/apps/{name}/scaleway"
+every = "{every}"
 """
 
 
@@ -133,7 +135,7 @@ class World:
             document = f"secret/data/apps/{name}/scaleway"
             self.consumers.append(Consumer(name, self.vault.address, document, token, self.scaleway.url))
             self.vault_secrets.append(token)
-        self.stranger, _ = self.scaleway.create_key(self.bearers[APPLICATIONS[-1]], description="made by hand, by Ada")
+        self.stranger, _ = self.scaleway.create_key(self.bearers["reports"], description="made by hand, by Ada")
         self.scaleway.configure(**GATEWAYS, **REAL_LATENCY)
         self.vault.policy("rotator", ROTATOR_POLICY)
         role_id, secret_id = self.vault.approle("rotator", ["rotator"])
@@ -160,15 +162,17 @@ class World:
         self.stop.set()
         for thread in self._threads:
             thread.join(5)
+        for consumer in self.consumers:
+            consumer.close()
 
     # --- rotator, as its users run it -----------------------------------------------------------------------------------
 
-    def configure(self, every: str) -> None:
-        """Write the configuration."""
-        text = CONFIGURATION.format(
-            vault=self.vault.address, organization=self.scaleway.organization_id, api=self.scaleway.url, every=every
-        )
-        text += "".join(APPLICATION.format(name=name, bearer=bearer) for name, bearer in self.bearers.items())
+    def configure(self, every: str = "") -> None:
+        """Write the configuration, with another interval for all applications if one is given."""
+        vault, api, organization = self.vault.address, self.scaleway.url, self.scaleway.organization_id
+        text = CONFIGURATION.format(vault=vault, api=api, organization=organization)
+        for name, bearer in self.bearers.items():
+            text += APPLICATION.format(name=name, bearer=bearer, every=every or APPLICATIONS[name])
         fresh = self.configuration.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(self.configuration)

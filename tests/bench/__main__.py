@@ -1,0 +1,248 @@
+"""Speed, as ratios in one run: ``make bench`` (about four minutes), or ``python -m tests.bench calls fleet emergency idle``.
+
+Everything is measured on the sandbox, once with the latencies that were recorded from the real API and once with none. What is
+compared stands beside it and was measured in the same run on the same machine, because only ratios travel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rotator.app import App
+from rotator.reconcile import Memory, drive, run_pass
+from rotator.sandbox.process import Process, wait_until
+from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
+from rotator.steps import Request
+from tests.bench.script import rotate_by_script
+from tests.e2e.rig import Rig
+
+NO_LATENCY = dict.fromkeys(REAL_LATENCY, 0.0)
+OLD = 40 * 86_400
+"""Seconds by which the first keys are older than now, so that every one of them is due."""
+
+ONE_SUCCESS = 'prove = { successes = 1, interval = "1s", timeout = "30s" }\nprove_emergency = { successes = 1, interval = "500ms", timeout = "30s" }\n'
+BUSY = 'workers = 64\ncatch_up = "0s"'
+
+
+class Bench(Rig):
+    """A rig whose stand-in is a process of its own, so that it shares no interpreter with what is measured."""
+
+    def __enter__(self) -> Bench:
+        super().__enter__()
+        log = self.directory / "scaleway.log"
+        process = Process([sys.executable, "-m", "rotator.sandbox.scaleway"], log)
+        self._stack.callback(process.end, signal.SIGKILL)
+        wait_until(lambda: log.exists() and log.read_text().endswith("}\n"), "the stand-in listens")
+        self.scaleway = SandboxClient(json.loads(log.read_text())["url"])  # type: ignore[assignment]  # the same methods, elsewhere
+        (self.directory / "management-key").write_text(self.scaleway.management_secret)
+        self.scaleway.edit_organization(quota=10_000)
+        return self
+
+    def fleet(self, count: int, prefix: str = "app") -> list[str]:
+        """So many applications with an old key each."""
+        self.scaleway.configure(clock_offset=-OLD)
+        names = [f"{prefix}-{n:04d}" for n in range(count)]
+        for name in names:
+            bearer = self.bearers[name] = self.scaleway.create_application(name)
+            self.publish(name, *self.scaleway.create_key(bearer))
+        self.scaleway.configure(clock_offset=0.0)
+        return names
+
+    def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY) -> None:
+        self.configure(f'refresh = "1s"\njitter = "0s"\n{defaults}', daemon=daemon, applications=applications)
+        text = self.configuration.read_text().replace("rate_limit = 1000", "rate_limit = 10000")
+        self.configuration.write_text(text)
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def row(what: str, value: str, aim: str = "") -> None:
+    say(f"  {what:<62} {value:>14}{'   aim: ' + aim if aim else ''}")
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    with Bench() as found:
+        yield found
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------------
+
+
+def calls() -> None:
+    """Provider and Vault calls in the whole life of a rotation, from its claim to the proof of death of the old key."""
+    say("calls in the whole life of one rotation (observations that found nothing to do are not part of it)")
+    with bench() as rig:
+        for successes, aim in ((3, ""), (2, ""), (1, "")):
+            name = rig.fleet(1, f"calls{successes}")[0]
+            rig.set_up(f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name])
+            app = App.open(rig.configuration)
+            policy, memory = app.policy(name), Memory()
+            world = app.world(policy)
+            rest = drive(run_pass(policy, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once
+            _end_grace(app, name, memory)
+            provider_before, vault_before = rig.scaleway.calls(), dict(app.vault.calls())
+            drive(run_pass(policy, world, memory, Request("bench", rest.document.published if rest.document else None)), _sleep)
+            _end_grace(app, name, memory)
+            provider = rig.scaleway.calls() - provider_before
+            headroom = sum(count for (_, route), count in provider.items() if "quota" in route)
+            vault = {kind: count - vault_before.get(kind, 0) for kind, count in app.vault.calls().items()}
+            vault["read"] -= 1  # our own look at the deadline
+            total = sum(provider.values()) - headroom
+            shown = "default" if successes == 3 else f"{successes} in a row"
+            row(f"provider calls, proofs of {successes} ({shown})", f"{total}", "9" if successes == 2 else aim)
+            row("Vault calls", f"{sum(vault.values())}", "13")
+            row("  of the provider", ", ".join(f"{count} {method} {route.rsplit('/', 1)[-1]}" for (method, route), count in sorted(provider.items())))
+            row("  of Vault", ", ".join(f"{count} {kind}" for kind, count in sorted(vault.items()) if count))
+            app.close()
+
+
+def _sleep(until: Any) -> None:
+    time.sleep(max(0.0, until.timestamp() - time.time()))
+
+
+def _end_grace(app: App, name: str, memory: Memory) -> None:
+    """Wait until the grace is over, look once, and see the old key dead."""
+    policy = app.policy(name)
+    ledger, _ = app.vault.read_ledger(name)
+    assert ledger is not None
+    if ledger.retiring:
+        _sleep(max(entry.revoke_after for entry in ledger.retiring))
+        time.sleep(1.2)  # the Date headers have whole seconds, and the slowest clock counts
+    outcome = drive(run_pass(policy, app.world(policy), memory), _sleep)
+    assert outcome.ledger is not None
+    assert not outcome.ledger.retiring, outcome
+    assert not outcome.ledger.revoking, outcome
+
+
+# --- a fleet --------------------------------------------------------------------------------------------------------------
+
+
+def fleet(count: int = 200) -> None:
+    """Rotations a second of a fleet, against the script that one would write instead."""
+    say(f"a fleet of {count}, every key due at once; the script is the official SDK and hvac, one after the other")
+    for latencies, label, aim in ((REAL_LATENCY, "real latencies", "15 x"), (NO_LATENCY, "no latency", "")):
+        with bench() as rig:
+            rig.scaleway.configure(**latencies)
+            some = rig.fleet(20, "script")
+            began = time.monotonic()
+            for name in some:
+                rotate_by_script(rig, name)
+            script = len(some) / (time.monotonic() - began)
+            names = rig.fleet(count)
+            rig.set_up(f'every = "30d"\ngrace = "1s"\nobserve_every = "1h"\n{ONE_SUCCESS}', names)
+            daemon = rig.daemon()
+            wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
+            wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is proven dead", patience=600)  # type: ignore[misc]  # bound on purpose
+            moments = [_moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.dead"}]
+            rate = count / (max(moments) - min(moments))
+            daemon.end()
+            row(f"script, {label}", f"{script:.1f} /s")
+            row(f"rotator, {label}: claimed, proven, published, revoked, seen dead", f"{rate:.1f} /s")
+            row("rotator against the script", f"{rate / script:.1f} x", aim)
+
+
+def _dead(log: Path) -> int:
+    return log.read_bytes().count(b'"key.dead"') if log.exists() else 0
+
+
+def _moment(line: dict[str, Any]) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(line["timestamp"]).timestamp()
+
+
+# --- an emergency ---------------------------------------------------------------------------------------------------------
+
+
+def emergency() -> None:
+    """From ``rotate --compromised`` to proven death, as multiples of the bare sum of create, write and delete."""
+    say("rotate --compromised, proofs of one success")
+    for latencies, label in ((REAL_LATENCY, "real latencies"), (NO_LATENCY, "no latency")):
+        with bench() as rig:
+            rig.scaleway.configure(**latencies)
+            names = rig.fleet(6, "leak")
+            rig.set_up(f'every = "1000d"\ngrace = "1h"\n{ONE_SUCCESS}', names)
+            bare = min(_bare_sum(rig, names[0]) for _ in range(3))
+            from_command, from_mark = [], []
+            for name in names[1:]:
+                began = time.time()
+                done = rig.command("rotate", name, "--compromised", "--reason", "bench")
+                del done
+                incident = rig.ledger(name)["incidents"][-1]
+                from datetime import datetime
+
+                dead, marked = (datetime.fromisoformat(incident[what]).timestamp() for what in ("closed_at", "opened_at"))
+                from_command.append(dead - began)
+                from_mark.append(dead - marked)
+            row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
+            for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
+                middle = sorted(found)[len(found) // 2]
+                row(f"proven dead, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if latencies is REAL_LATENCY else "")
+
+
+def _bare_sum(rig: Bench, name: str) -> float:
+    began = time.monotonic()
+    rotate_by_script(rig, name)
+    return time.monotonic() - began
+
+
+# --- idle -----------------------------------------------------------------------------------------------------------------
+
+
+def idle(count: int = 1000) -> None:
+    """Processor time and memory of a daemon with many applications for which nothing is due; time to READY."""
+    say(f"a daemon with {count} idle applications (observed every 15 minutes, the default)")
+    with bench() as rig:
+        names = rig.fleet(count, "idle")
+        rig.set_up('every = "1000d"\ngrace = "24h"\n', names, daemon='catch_up = "1h"')
+        began = time.monotonic()
+        daemon = rig.daemon()
+        wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
+        ready = time.monotonic() - began
+        wait_until(lambda: daemon.log.read_bytes().count(b'"application.adopted"') >= count, "every application was looked at", patience=900)
+        looked = time.monotonic() - began
+        assert daemon.process
+        pid = daemon.process.pid
+        time.sleep(5)
+        before, at = _processor_seconds(pid), time.monotonic()
+        time.sleep(40)
+        used = (_processor_seconds(pid) - before) / (time.monotonic() - at)
+        row("time to READY", f"{ready:.1f} s", "10 s")
+        row("until every application was looked at", f"{looked:.1f} s")
+        row("memory (resident)", f"{_memory(pid) / 2**20:.0f} MiB", "100 MiB")
+        row("processor, of one core", f"{used * 100:.2f} %", "1 %")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int) -> int:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+PARTS: dict[str, Callable[[], None]] = {"calls": calls, "fleet": fleet, "emergency": emergency, "idle": idle}
+
+
+def main() -> None:
+    """Run the parts named, or all of them."""
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
+        say()
+
+
+if __name__ == "__main__":
+    main()
