@@ -14,7 +14,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -39,30 +39,29 @@ _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 
 
 class Lines:
-    """A file descriptor that takes lines. Never raises and never blocks for long; knows how many lines it lost."""
+    """A file descriptor that takes lines. Never raises and never blocks for long. What it cannot write is lost and counted;
+    ``confess`` makes the line that tells how many, which goes before the next one that can be written."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, confess: Callable[[int], str]) -> None:
         self._descriptor = descriptor
+        self._confess = confess
         self._lock = threading.Lock()
         self._torn = False
         self.lost = 0
 
-    def write(self, line: str, *, unless_lost: bool = False) -> bool:
-        """Write one line; whether it worked. With ``unless_lost`` nothing is counted when it did not."""
+    def write(self, line: str) -> None:
+        """Write one line, or lose it."""
         with self._lock:
             try:
-                self._put(line.encode(errors="backslashreplace") + b"\n")
+                if self.lost:
+                    self._put(self._confess(self.lost))
+                    self.lost = 0
+                self._put(line)
             except (OSError, ValueError):
-                self.lost += not unless_lost
-                return False
-            return True
+                self.lost += 1
 
-    def found(self, lines: int) -> None:
-        """So many lost lines were told of."""
-        with self._lock:
-            self.lost -= lines
-
-    def _put(self, data: bytes) -> None:
+    def _put(self, line: str) -> None:
+        data = line.encode(errors="backslashreplace") + b"\n"
         if self._torn:
             data = b"\n" + data  # what was cut off in the middle must not swallow this line as well
         poll = select.poll()
@@ -83,7 +82,7 @@ class LogJournal:
     def __init__(self, form: Format | None = None, *, descriptor: int = 1, level: str = "info") -> None:
         terminal = os.isatty(descriptor) if _is_open(descriptor) else False
         form = form or ("console" if terminal else "json")
-        self._lines = Lines(descriptor)
+        self._lines = Lines(descriptor, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
         self._least = getattr(logging, level.upper())
         self._logger = structlog.wrap_logger(
             _Sink(),
@@ -94,7 +93,6 @@ class LogJournal:
                 _plain,
                 _ordered,
                 _renderer(form, colours=terminal),
-                _without_secrets,
             ],
         )
 
@@ -108,14 +106,11 @@ class LogJournal:
             line = self._line(level, event, fields)
         except Exception as error:  # noqa: BLE001  # a line that cannot be made must not end a pass
             line = self._line(level, event, {"unprintable": type(error).__name__})
-        lost = self._lines.lost
-        if lost and self._lines.write(self._line("error", "logs.lost", {"lines": lost}), unless_lost=True):
-            self._lines.found(lost)
         self._lines.write(line)
 
     def _line(self, level: str, event: str, fields: Mapping[str, object]) -> str:
         line: str = getattr(self._logger, level)(event, **fields)
-        return line
+        return redact(line)
 
 
 class NoJournal:
@@ -196,7 +191,7 @@ def rfc3339(time: datetime) -> str:
 
 def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
     first = ("timestamp", "level", "event", "application", "account")
-    return {name: fields[name] for name in first if name in fields} | fields
+    return {name: fields[name] for name in first if name in fields} | dict(fields)
 
 
 def _renderer(form: Format, *, colours: bool) -> structlog.typing.Processor:
@@ -211,10 +206,6 @@ def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> st
 
 def _journal(logger: object, method: str, fields: structlog.typing.EventDict) -> str:
     return f"<{_PRIORITIES[fields['level']]}>{_json(logger, method, fields)}"
-
-
-def _without_secrets(logger: object, method: str, line: str) -> str:  # noqa: ARG001  # structlog's signature
-    return redact(line)
 
 
 def _is_open(descriptor: int) -> bool:
@@ -240,9 +231,9 @@ def crash_site(error: BaseException) -> tuple[str, str]:
 def capture_crashes(journal: LogJournal) -> None:
     """Let exceptions that nobody caught be reported by type and place, without the text that Python would print."""
 
-    def report(error: BaseException | None, event: str) -> None:
+    def report(error: BaseException | None) -> None:
         kind, where = crash_site(error) if error else ("?", "?")
-        journal.emit(event, error=kind, where=where)
+        journal.emit("daemon.crashed", error=kind, where=where)
 
-    sys.excepthook = lambda _type, error, _trace: report(error, "daemon.crashed")
-    threading.excepthook = lambda found: report(found.exc_value, "daemon.crashed")
+    sys.excepthook = lambda _type, error, _trace: report(error)
+    threading.excepthook = lambda found: report(found.exc_value)

@@ -49,7 +49,7 @@ def is_gone(owner: str) -> bool:
     except (OSError, OverflowError):
         pass  # it exists and is not ours
     now = _start(pid)
-    return now is not None and start != 0 and now != start
+    return now is not None and start not in (0, now)
 
 
 def _start(pid: int) -> int | None:

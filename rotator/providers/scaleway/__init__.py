@@ -1,0 +1,20 @@
+"""Scaleway's IAM API as a provider of keys: six endpoints, spoken to directly.
+
+The official SDK is not used: it has no timeout, cannot read an empty 429 or a page of HTML, shows secrets in its debug log and
+in ``repr``, and escapes no path.
+"""
+
+from __future__ import annotations
+
+from rotator.ports import Clock
+from rotator.providers import AccountSettings
+from rotator.providers.scaleway.adapter import Scaleway
+from rotator.providers.scaleway.api import Api
+
+
+def build(account: AccountSettings, *, clock: Clock) -> Scaleway:
+    """The provider for one organisation. Contacts nothing; raises ``ConfigurationError`` for settings it cannot use."""
+    return Scaleway(account.name, account.organization_id, Api(account, clock=clock))
+
+
+__all__ = ["Scaleway", "build"]

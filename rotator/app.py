@@ -1,0 +1,240 @@
+"""The composition root: the one place that knows which objects stand behind the ports.
+
+``App.open`` reads a configuration and builds everything that it speaks of, and contacts nothing. The daemon builds a second one
+beside the first when it is asked to reload; nothing in an ``App`` changes after it was built.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from rotator import config, owner, providers, vault
+from rotator.config import Account, Configuration, Reference
+from rotator.config.problems import nearest
+from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
+from rotator.logs import NoJournal
+from rotator.model import Ledger, Policy
+from rotator.ports import Journal, Provider
+from rotator.reconcile import Casualties, World
+from rotator.secret import Secret
+from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
+
+SPARE_CONNECTIONS = 4
+"""Connections to Vault beyond one for each worker: for probes, for the login, and for the emergency share of the workers."""
+
+
+class UnknownApplication(RotatorError):
+    """A name that the configuration does not have."""
+
+    exit_code = 2
+
+
+class SystemClock:
+    """The clock and the chance of this machine."""
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
+
+    def token(self) -> str:
+        """16 hexadecimal digits that nobody can guess."""
+        return secrets.token_hex(8)
+
+
+class App:
+    """Everything that one configuration describes. ``started`` is when it was opened, ``journal`` where its passes report."""
+
+    def __init__(self, configuration: Configuration, journal: Journal) -> None:
+        self.configuration = configuration
+        self.journal = journal
+        self.clock = SystemClock()
+        self.started = self.clock.now()
+        # Vault comes first: the management keys of accounts may be kept in it.
+        self.vault: KvStore = vault.build(_vault_settings(configuration))
+        self.vault.watch_paths([policy.path for policy in configuration.policies.values()])
+        self._providers = {name: self._build(account) for name, account in configuration.accounts.items()}
+        self._casualties = {name: Casualties() for name in configuration.accounts}
+
+    @classmethod
+    def open(cls, path: Path, *, journal: Journal | None = None) -> Self:
+        """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
+        return cls(config.load(path), journal or NoJournal())
+
+    def reopen(self) -> Self:
+        """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
+        return type(self).open(self.configuration.path, journal=self.journal)
+
+    def close(self) -> None:
+        """Close the providers, then give the login back to Vault: a provider may read its key from there to the last."""
+        for provider in self._providers.values():
+            if callable(close := getattr(provider, "close", None)):
+                close()
+        self.vault.close()
+
+    # --- what it is made of -------------------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> str:
+        """The file that the configuration came from."""
+        return str(self.configuration.path)
+
+    @property
+    def workers(self) -> int:
+        """How many applications are worked on at once."""
+        return self.configuration.daemon.workers
+
+    @property
+    def stop_timeout(self) -> timedelta:
+        """How long a stopping daemon may take."""
+        return self.configuration.daemon.stop_timeout
+
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The applications of the configuration, by name."""
+        return dict(self.configuration.policies)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+        return frozenset(self.configuration.accounts)
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account of the configuration."""
+        found = self._providers.get(account)
+        if found is None:
+            raise UnknownApplication(
+                f"there is no account {account} in {self.source}: put it back, its keys are still looked after"
+            )
+        return found
+
+    def policy(self, name: str) -> Policy:
+        """The application of that name. An unknown one raises with the nearest name."""
+        policies = self.configuration.policies
+        if name not in policies:
+            raise UnknownApplication(f"there is no application {name} in {self.source}; {nearest(name, policies)}")
+        return policies[name]
+
+    def world(self, policy: Policy) -> World:
+        """What a pass of that application acts through."""
+        return World(
+            provider=self.provider(policy.account),
+            vault=self.vault,
+            clock=self.clock,
+            journal=self.journal,
+            owner=owner.current(),
+            casualties=self._casualties[policy.account],
+            is_gone=owner.is_gone,
+            started=self.started,
+        )
+
+    def tend(self) -> None:
+        """Keep the login to Vault alive, when it is time."""
+        self.vault.tend()
+
+    def orphans(self) -> dict[str, Policy]:
+        """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
+
+        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other.
+        """
+        found = {}
+        for name in self.vault.list_ledgers():
+            if name in self.configuration.policies:
+                continue
+            try:
+                ledger, _ = self.vault.read_ledger(name)
+            except (LedgerUnreadable, ServiceError) as error:
+                if isinstance(error, Unavailable):
+                    raise
+                self.journal.emit("daemon.orphan_stuck", application=name, message=str(error))
+                continue
+            if ledger is not None:
+                found[name] = self._orphan(ledger)
+        return found
+
+    def _orphan(self, ledger: Ledger) -> Policy:
+        account = self.configuration.accounts.get(ledger.account)
+        return Policy(
+            application=ledger.application,
+            account=ledger.account,
+            bearer=ledger.bearer,
+            path=ledger.path,
+            fields={ledger.access_field: "{access_key}", ledger.secret_field: "{secret_key}"},
+            grace=ledger.grace,
+            prove=ledger.prove,
+            prove_emergency=ledger.prove_emergency,
+            organization_id=account.organization_id if account else "",
+            clock_tolerance=self.configuration.daemon.clock_tolerance,
+            configured=False,
+        )
+
+    # --- how it is made -----------------------------------------------------------------------------------------------------
+
+    def _build(self, account: Account) -> Provider:
+        settings = providers.AccountSettings(
+            name=account.name,
+            provider=account.provider,
+            organization_id=account.organization_id,
+            secret_key=_supplier(account.secret_key, self.vault.read_field),
+            api_url=account.api_url,
+            timeout=account.timeout,
+            rate_limit=account.rate_limit,
+            proxy=account.proxy,
+            ca_cert=account.ca_cert,
+        )
+        try:
+            return providers.load(account.provider)(settings, clock=self.clock)
+        except ConfigurationError as error:
+            raise _at(error, self.source, f"accounts.{account.name}") from None
+
+
+def _vault_settings(configuration: Configuration) -> VaultSettings:
+    found = configuration.vault
+    certificate, key = found.auth.certificate, found.auth.key
+    return VaultSettings(
+        address=found.address,
+        auth=_auth(found.auth),
+        ledger=found.ledger,
+        namespace=found.namespace,
+        ca_cert=found.ca_cert,
+        client_cert=certificate.file() if certificate else None,
+        client_key=key.file() if key else None,
+        timeout=found.timeout,
+        proxy=found.proxy,
+        connections=configuration.daemon.workers + SPARE_CONNECTIONS,
+    )
+
+
+def _auth(auth: config.Auth) -> Auth:
+    """How to log in, with suppliers in place of references. The schema made sure that each method has what it needs."""
+    if auth.method == "approle":
+        return AppRoleAuth(_needed(auth.role_id), _supplier(auth.secret_id) if auth.secret_id else None, auth.mount)
+    if auth.method == "cert":
+        return CertAuth(auth.role, auth.mount)
+    if auth.method == "jwt":
+        return JwtAuth(auth.role, _needed(auth.jwt), auth.mount)
+    return TokenAuth(_needed(auth.token))
+
+
+def _supplier(reference: Reference, read: Callable[[str, str], Secret] | None = None) -> Callable[[], Secret]:
+    """The reference as something that reads the secret afresh on every call."""
+    return lambda: reference.resolve(read)
+
+
+def _needed(reference: Reference | None) -> Callable[[], Secret]:
+    if reference is None:
+        raise AssertionError("the schema lets no configuration through that lacks this reference")
+    return _supplier(reference)
+
+
+def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError:
+    """The same problems, told with the place in the file that they come from."""
+    return ConfigurationError(
+        [
+            Problem(source, ".".join(filter(None, (path, problem.path or problem.file))), problem.message)
+            for problem in error.problems
+        ]
+    )

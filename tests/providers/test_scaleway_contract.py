@@ -1,0 +1,179 @@
+"""The Scaleway adapter keeps the contract, against the stand-in over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rotator.errors import Rejected, Unclear
+from rotator.providers.scaleway import Scaleway
+from rotator.providers.scaleway.refusals import Call
+from rotator.sandbox.scaleway import ScalewaySandbox
+from rotator.secret import Secret
+from tests.providers.building import provider_at
+from tests.providers.contract import ProviderContract, Verb
+
+ROUTES = {"create": ("POST", "/iam/v1alpha1/api-keys"), "delete": ("DELETE", "/iam/v1alpha1/api-keys/{access_key}")}
+
+
+class SandboxHand:
+    def __init__(self, sandbox: ScalewaySandbox) -> None:
+        self.sandbox = sandbox
+        self.bearer = sandbox.create_application("billing")
+        self.other_bearer = sandbox.create_application("shop")
+        self.unknown_bearer = "00000000-0000-4000-8000-00000000dead"
+        self.project = sandbox.create_project("side")
+        self.unknown_key = "SCW00000000000000000"
+
+    def make(self, bearer: str, description: str = "", expires_at: datetime | None = None) -> tuple[str, Secret]:
+        access_key, secret = self.sandbox.create_key(bearer, description=description, expires_at=expires_at)
+        return access_key, Secret(secret)
+
+    def delete(self, access_key: str) -> None:
+        self.sandbox.delete_key(access_key)
+
+    def protect(self, access_key: str, *, deletable: bool, managed: bool) -> None:
+        self.sandbox.edit_key(access_key, deletable=deletable, managed=managed)
+
+    def live(self, bearer: str) -> Collection[str]:
+        return [key.access_key for key in self.sandbox.keys(bearer)]
+
+    def attempts(self, verb: Verb) -> int:
+        method, path = ROUTES[verb]
+        return sum(n for (m, route), n in self.sandbox.calls().items() if m == method and route.startswith(path.split("{")[0]))
+
+    def limit(self, room: int) -> None:
+        self.sandbox.edit_organization(quota=len(self.sandbox.keys()) + room)
+
+    def lose_answer(self, verb: Verb) -> None:
+        self.sandbox.faults.add("reset", method=ROUTES[verb][0], path="*/api-keys*", executed=True)
+
+    def fail_before(self, verb: Verb) -> None:
+        self.sandbox.faults.add("status", method=ROUTES[verb][0], path="*/api-keys*", status=503)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        fault = self.sandbox.faults.add("drop", times=None)
+        yield
+        self.sandbox.faults.remove(fault.id)
+
+    def forbid(self) -> None:
+        self.sandbox.edit_application(self.sandbox.management_application_id, manager=False)
+
+    def retire_management_key(self) -> None:
+        self.sandbox.delete_key(self.sandbox.management_access_key)
+
+    def turn_clock(self, by: timedelta) -> None:
+        self.sandbox.configure(date_skew=by.total_seconds())
+
+
+@pytest.fixture
+def sandbox() -> Iterator[ScalewaySandbox]:
+    with ScalewaySandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def hand(sandbox: ScalewaySandbox) -> SandboxHand:
+    return SandboxHand(sandbox)
+
+
+@pytest.fixture
+def provider(sandbox: ScalewaySandbox, hand: SandboxHand) -> Iterator[Scaleway]:
+    with provider_at(
+        sandbox.url, organization_id=sandbox.organization_id, secret_key=lambda: Secret(sandbox.management_secret)
+    ) as provider:
+        yield provider
+
+
+class TestScaleway(ProviderContract):
+    pass
+
+
+# --- what is Scaleway's own ------------------------------------------------------------------------------------------------
+
+
+def test_b_list_pages_shift_under_a_concurrent_delete(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    """While the second page is on its way, a key of the first one goes: every later key moves up by one, and one is skipped."""
+    sandbox.edit_organization(quota=1000)
+    names = [hand.make(hand.bearer)[0] for _ in range(150)]
+    deleted: list[str] = []
+    pages = provider._page
+
+    def page(call: Call, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
+        if params["page"] == "2" and not deleted:
+            deleted.append(names[0])
+            sandbox.delete_key(names[0])
+        return pages(call, path, name, params)
+
+    provider._page = page  # type: ignore[method-assign]  # the moment between two pages has no other handle
+    listed = {key.access_key for key in provider.list_keys(hand.bearer)}
+    assert deleted
+    assert listed == set(names[1:])
+
+
+def test_b_old_key_still_answers_after_delete(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    """The verdict stays ALIVE for as long as the secret is accepted, whatever DELETE said."""
+    access_key, secret = hand.make(hand.bearer)
+    sandbox.configure(revocation_delay=3600.0)
+    assert provider.delete_key(access_key)
+    assert provider.authenticate(access_key, secret) == "alive"
+    assert provider.get_key(access_key) is None
+
+
+def test_b_401_just_after_create(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    sandbox.configure(activation_delay=3600.0)
+    key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
+    assert provider.authenticate(key.access_key, secret) == "refused"
+
+
+def test_b_create_lands_minutes_later(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    sandbox.faults.add("late", method="POST", status=504)
+    with pytest.raises(Unclear):
+        provider.create_key(hand.bearer, "marker", default_project_id=None, expires_at=None)
+    assert provider.list_keys(hand.bearer) == ()
+    sandbox.release()
+    assert [key.description for key in provider.list_keys(hand.bearer)] == ["marker"]
+
+
+@pytest.mark.parametrize("lifetime", [None, timedelta(days=400)])
+def test_b_400_on_create_an_expiry_policy_names_the_option_to_set(
+    provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand, lifetime: timedelta | None
+) -> None:
+    sandbox.edit_organization(max_api_key_expiration_duration="31536000s")
+    with pytest.raises(Rejected, match="lifetime") as caught:
+        provider.create_key(
+            hand.bearer, "", default_project_id=None, expires_at=datetime.now(UTC) + lifetime if lifetime else None
+        )
+    assert caught.value.argument == "expires_at"
+
+
+def test_both_white_space_styles_are_read(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    hand.make(hand.bearer)
+    sandbox.configure(spaced=True)
+    spaced = provider.list_keys(hand.bearer)
+    sandbox.configure(spaced=False)
+    assert provider.list_keys(hand.bearer) == spaced
+
+
+def test_a_whole_rotation_costs_few_calls(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    """One request for each verb, and none beside them."""
+    sandbox.reset_calls()
+    key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
+    provider.list_keys(hand.bearer)
+    provider.get_key(key.access_key)
+    provider.authenticate(key.access_key, secret)
+    provider.bearer_exists(hand.bearer)
+    provider.delete_key(key.access_key)
+    assert sum(sandbox.calls().values()) == 6
+
+
+def test_headroom_is_asked_once_a_minute_whoever_asks(provider: Scaleway, sandbox: ScalewaySandbox) -> None:
+    sandbox.reset_calls()
+    for _ in range(20):
+        provider.headroom()
+    provider.urgent().headroom()
+    assert sum(sandbox.calls().values()) == 2
