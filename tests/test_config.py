@@ -529,3 +529,14 @@ def test_a_configuration_can_be_read_twice_in_one_process_which_a_reload_does(tm
     for _ in range(2):
         with pytest.raises(ConfigurationError):
             rotator.config.load(tmp_path / "none.toml")
+
+
+def test_a11_a_grace_shorter_than_the_consumers_refresh_is_an_error(tmp_path: Path) -> None:
+    small = Path(__file__).parents[1] / "config" / "rotator.small.toml"
+    text = small.read_text().replace('grace          = "24h"', 'grace = "2m"\nrefresh = "5m"')
+    assert 'refresh = "5m"' in text
+    file = tmp_path / "rotator.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(file)
+    assert any(problem.path.startswith("applications.billing") and "refresh" in str(problem) for problem in caught.value.problems)
