@@ -11,7 +11,7 @@ from rotator.ledgers import (
     fresh_ledger,
 )
 from rotator.marker import Marker
-from rotator.model import Intent, Key, Ledger, Mode, Policy, Trouble, Verdict
+from rotator.model import DocumentState, Intent, Key, Ledger, Mode, Policy, Trouble, Verdict
 from rotator.steps import (
     Event,
     Record,
@@ -29,6 +29,12 @@ TAKEOVER_MARGIN = timedelta(seconds=5)
 
 ROOMY = 3
 """Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
+
+KEPT_VERSIONS = 10
+"""Versions of a document that KV version 2 keeps unless told otherwise."""
+
+LONGEST_PATIENCE = timedelta(hours=2)
+"""Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
 
 MANY_DEAD = 2
 """Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
@@ -67,6 +73,14 @@ class Case:
         return self.seen.clocks.spread <= self.policy.clock_tolerance
 
     @property
+    def settled(self) -> bool:
+        """Whether the ledger has followed the document that was seen."""
+        current = self.ledger.current
+        if current is None:
+            return self.published is None
+        return (current.access_key, current.version) == (self.published, self.seen.document.version)
+
+    @property
     def published_is_dying(self) -> bool:
         """Whether consumers read a key that has been condemned."""
         return self.published is not None and self.ledger.is_revoking(self.published)
@@ -94,9 +108,11 @@ class Case:
 
     @property
     def published_is_ours_just_proven(self) -> bool:
-        """Whether the published key is the one that this very pass has made and proven."""
+        """Whether consumers read exactly the pair that this very process has made and proven, secret included."""
         held = self.seen.held
-        return held is not None and held.proven and held.key is not None and held.key.access_key == self.published
+        if held is None or not held.proven or held.key is None or held.secret is None:
+            return False
+        return held.key.access_key == self.published and held.secret == self.seen.document.secret
 
     @cached_property
     def marked(self) -> list[tuple[Key, Marker]]:
@@ -126,6 +142,25 @@ class Case:
     def unread_versions(self) -> frozenset[int]:
         """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
         return wanted_versions([marker for _, marker in self.unnamed], self.seen.document) - set(self.seen.versions)
+
+    @cached_property
+    def skipped(self) -> frozenset[int]:
+        """Versions of the document that nobody followed: written between the one that the ledger knows and the one seen now.
+        Of many, the latest that Vault keeps; what the others held cannot be told."""
+        version, current = self.seen.document.version, self.ledger.current
+        known = current.version if current else 0
+        return frozenset(range(max(known + 1, version - KEPT_VERSIONS), version))
+
+    @cached_property
+    def held_meanwhile(self) -> frozenset[str] | None:
+        """The keys that consumers may have read from the skipped versions; None when that cannot be told."""
+        current, version = self.ledger.current, self.seen.document.version
+        if current is not None and version - current.version > KEPT_VERSIONS:
+            return None
+        found = [self.seen.versions.get(number) for number in self.skipped]
+        if any(document is None or document.state is not DocumentState.LIVE for document in found):
+            return None
+        return frozenset(document.access_key for document in found if document and document.access_key)
 
     @cached_property
     def possible(self) -> list[str]:
@@ -166,6 +201,14 @@ class Case:
             return self.now
         return intent.claimed_at + patience
 
+    @property
+    def too_soon(self) -> bool:
+        """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
+        not_before = self.ledger.not_before
+        if self.seen.request is not None or not_before is None:
+            return False
+        return self.now < not_before <= self.now + LONGEST_PATIENCE
+
     # --- endings ---
 
     def wait(self, until: datetime, reason: str, message: str) -> Step:
@@ -184,4 +227,5 @@ class Case:
             return Record(
                 replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
             )
-        return Wait(until or self.now + min(SOON, self.policy.observe_every), reason, message, trouble)
+        latest = self.now + self.policy.observe_every
+        return Wait(min(until or self.now + SOON, latest), reason, message, trouble)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from rotator.case import ROOMY, SOON, Case
 from rotator.ledgers import (
@@ -26,18 +25,10 @@ def replace_at_once(case: Case) -> Step | None:
     mode = case.urgent_mode
     if mode is None or case.held_back or not case.policy.configured:
         return None
-    if _too_soon(case) or _somebody_else_is_at_it(case):
+    if case.too_soon or _somebody_else_is_at_it(case):
         return None
     reasons = {mark.access_key: mark.reason for mark in case.ledger.compromised}
     return claim(case, mode, reasons.get(case.published or "", "the published key is dead"))
-
-
-def _too_soon(case: Case) -> bool:
-    """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
-    not_before = case.ledger.not_before
-    if case.seen.request is not None or not_before is None:
-        return False
-    return case.now < not_before <= case.now + timedelta(hours=2)
 
 
 def _somebody_else_is_at_it(case: Case) -> bool:
@@ -47,20 +38,18 @@ def _somebody_else_is_at_it(case: Case) -> bool:
 
 def rotate_when_due(case: Case) -> Step | None:
     """A first key, a takeover, a person's wish, or the schedule."""
-    if case.held_back or not case.policy.configured:
+    if case.held_back or _somebody_else_is_at_it(case):
         return None
-    if _somebody_else_is_at_it(case):
-        return None
-    wanted = _wanted(case)
+    wanted = _wanted(case) if case.policy.configured else None
     if wanted is None:
         return _drop_stale_intent(case)
-    return None if _too_soon(case) else claim(case, *wanted)
+    return None if case.too_soon else claim(case, *wanted)
 
 
 def _drop_stale_intent(case: Case) -> Step | None:
-    """An emergency that somebody began and that is over needs no takeover, only an end."""
+    """A rotation that somebody began and that nothing asks for any more needs no takeover, only an end."""
     intent = case.foreign_intent
-    if intent is None or case.urgent_mode:
+    if intent is None or (case.urgent_mode and case.policy.configured):
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
     return Record(abandoned(case.ledger, case.policy, case.now, failed=False, trouble=None), (event,))
@@ -89,6 +78,8 @@ def claim(case: Case, mode: Mode, reason: str) -> Step:
             "two_possible_leftovers",
             f"two attempts to make the first key of {name} may have left keys behind ({', '.join(case.possible)}): delete them by hand",
         )
+    if mode.urgent and case.live_keys_of_ours >= case.policy.max_live_keys and _can_fence(case):
+        return Fence()  # an emergency waits for nobody, but attempts whose answers get lost must not fill the account
     crowded = case.live_keys_of_ours >= (case.policy.max_live_keys if request else ROOMY)
     if crowded and not mode.urgent:
         return _make_room(
@@ -101,7 +92,7 @@ def claim(case: Case, mode: Mode, reason: str) -> Step:
     if seen.room.missing_capabilities:
         lacking = " and ".join(seen.room.missing_capabilities)
         return case.block("vault_denies", f"our Vault token may not {lacking} {case.policy.path} of {name}: extend its policy")
-    if seen.room.headroom == 0:
+    if seen.room.headroom == 0 or (seen.room.headroom is None and _was_full(case) and _can_fence(case)):
         return _make_room(
             case,
             "quota",
@@ -113,11 +104,22 @@ def claim(case: Case, mode: Mode, reason: str) -> Step:
 
 def _make_room(case: Case, reason: str, message: str) -> Step:
     """A possible leftover that must go sooner is made a certain one by moving the document on (rule 7, second shortcut)."""
-    if case.possible and case.published is not None and not _somebody_else_is_at_it(case):
+    if _can_fence(case):
         return Fence()
-    deadlines = [entry.revoke_after for entry in case.ledger.retiring]
-    until = min((case.seen.clocks.ours_at(deadline) for deadline in deadlines), default=case.now + SOON)
-    return case.block(reason, message, until=max(until, case.now + timedelta(seconds=1)))
+    deadlines = [case.seen.clocks.ours_at(entry.revoke_after) for entry in case.ledger.retiring]
+    until = min((deadline for deadline in deadlines if deadline > case.now), default=case.now + SOON)
+    return case.block(reason, message, until=until)
+
+
+def _can_fence(case: Case) -> bool:
+    """Whether there are possible leftovers that moving the document on would make certain ones."""
+    return bool(case.possible) and case.seen.document.secret is not None and not _somebody_else_is_at_it(case)
+
+
+def _was_full(case: Case) -> bool:
+    """Whether the last attempt found no room; a provider that does not tell head-room tells only so."""
+    trouble = case.ledger.trouble
+    return trouble is not None and trouble.reason == "quota"
 
 
 def _claimed(case: Case, mode: Mode, reason: str) -> Record:

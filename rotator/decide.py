@@ -38,6 +38,7 @@ from rotator.steps import (
     Create,
     Delete,
     Event,
+    Fence,
     LetGo,
     Prove,
     ProveDeath,
@@ -65,13 +66,23 @@ def contain(case: Case) -> Step | None:
         if key is not None and not key.touchable:
             continue
         if not ledger.is_revoking(access_key):
+            if _may_still_be_published(case, access_key):
+                return Fence()
             return Record(
                 condemned(ledger, access_key, _version_of(case, access_key), "compromised"),
                 (_revoking(access_key, "compromised"),),
             )
-        if access_key not in case.seen.deleted and access_key not in case.seen.dead:
+        if not {access_key} & (case.seen.deleted | case.seen.dead.keys() | case.seen.undeletable.keys()):
             return Delete(access_key, "compromised", even_if_published=revoke_first)
     return None
+
+
+def _may_still_be_published(case: Case, access_key: str) -> bool:
+    """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
+    held, document = case.seen.held, case.seen.document
+    if document.secret is None or (held and held.key and held.key.access_key == access_key and not held.publish_sent):
+        return False
+    return any(key.access_key == access_key and case.fate(key, marker) is Fate.POSSIBLE for key, marker in case.marked)
 
 
 def _version_of(case: Case, access_key: str) -> int:
@@ -136,8 +147,8 @@ def _end_held(case: Case, ledger: Ledger, reason: str, *events: Event) -> Step:
 
 
 def forget_the_dead(case: Case) -> Step | None:
-    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9)."""
-    dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead]
+    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it."""
+    dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead and entry.access_key != case.published]
     if not dead:
         return None
     ledger, events = died(case.ledger, {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}, case.now)
@@ -149,7 +160,8 @@ def delete_condemned(case: Case) -> Step | None:
     if case.held_back:
         return None
     for entry in case.ledger.revoking:
-        if entry.access_key != case.published and entry.access_key not in case.seen.deleted and _may_die(case, entry):
+        done = entry.access_key in case.seen.deleted or entry.access_key in case.seen.undeletable
+        if entry.access_key != case.published and not done and _may_die(case, entry):
             return Delete(entry.access_key, entry.reason)
     return None
 
@@ -158,7 +170,11 @@ def _may_die(case: Case, entry: Revoking) -> bool:
     key = case.seen.key(entry.access_key)
     if key is not None and not key.touchable:
         return False
-    if entry.access_key in case.ledger.compromised_keys() or not entry.republished:
+    if entry.access_key in case.ledger.compromised_keys():
+        return True
+    if not case.settled:
+        return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
+    if not entry.republished:
         return True
     return entry.not_before is not None and case.trusted_clocks and case.seen.clocks.passed(entry.not_before)
 
@@ -215,6 +231,8 @@ def rest(case: Case) -> Step:
     if case.seen.still_alive:
         keys = ", ".join(sorted(case.seen.still_alive))
         return case.block("still_alive", f"the deleted key {keys} of {case.policy.application} still answers; probing goes on")
+    if case.seen.undeletable:
+        return case.block("delete_refused", "; ".join(message for _, message in sorted(case.seen.undeletable.items())))
     untouchable = [
         key.access_key for key in case.seen.keys if not key.touchable and key.access_key in case.ledger.names() - {case.published}
     ]
@@ -245,12 +263,12 @@ def rest(case: Case) -> Step:
 
 def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, str, str]:
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
-    clocks = seen.clocks
+    clocks, case = seen.clocks, Case(policy, replace(seen, ledger=ledger))
     horizon = clocks.ours + policy.observe_every
+    if ledger.hold:
+        return horizon, "held", f"held by {ledger.hold.by}: {ledger.hold.reason}"
+    patience = ledger.not_before if ledger.not_before and case.too_soon else clocks.ours
     candidates = [
-        (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends") for entry in ledger.retiring
-    ]
-    candidates += [
         (
             clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + SOON,
             "revoke",
@@ -258,20 +276,23 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
         )
         for entry in ledger.revoking
     ]
-    if ledger.hold:
-        return horizon, "held", f"held by {ledger.hold.by}: {ledger.hold.reason}"
+    if not case.urgent_mode:
+        candidates += [
+            (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends") for entry in ledger.retiring
+        ]
     if ledger.intent is not None:
-        until = Case(policy, replace(seen, ledger=ledger)).takeover_at(ledger.intent)
+        until = max(case.takeover_at(ledger.intent), patience)
         candidates.append((until, "takeover", f"rotation {ledger.intent.id} is under way"))
+    elif policy.configured and case.urgent_mode:
+        candidates.append((patience, "rotate", "consumers need another key"))
     elif (
         policy.configured
         and ledger.current
         and (calendar := due(policy, ledger.current, started=seen.started, now=clocks.earliest))
     ):
-        at = clocks.ours_at(calendar.at)
-        candidates.append((max(at, ledger.not_before or at), "rotate", calendar.reason))
-    elif policy.configured and ledger.not_before:
-        candidates.append((ledger.not_before, "rotate", "after a failure"))
+        candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
+    elif policy.configured and case.too_soon:
+        candidates.append((patience, "rotate", "after a failure"))
     floor = clocks.ours + timedelta(milliseconds=200)
     return min(
         ((max(at, floor), what, why) for at, what, why in candidates),

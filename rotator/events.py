@@ -111,13 +111,64 @@ CATALOGUE: dict[str, Kind] = {
     # the daemon
     "daemon.started": Kind("info", "The daemon began.", ("version", "applications", "config")),
     "daemon.ready": Kind("info", "The first look was made.", ("applications", "down")),
-    "daemon.reloaded": Kind("info", "A new configuration is in force.", ("applications", "added", "removed")),
+    "daemon.reloaded": Kind(
+        "info",
+        "A new configuration is in force; restart_needed names options that only a restart brings into force.",
+        ("applications", "added", "removed", "restart_needed"),
+    ),
     "daemon.reload_refused": Kind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
     "daemon.stopping": Kind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
     "daemon.stopped": Kind("info", "The daemon ended.", ("unfinished",)),
     "daemon.orphan": Kind("warning", "An application left the configuration; its keys in grace are still revoked on time.", ()),
+    "daemon.orphan_stuck": Kind(
+        "error", "The keys of an application that left the configuration cannot be revoked by this process.", ("message",)
+    ),
+    "daemon.clock_stepped": Kind(
+        "warning", "The clock of this machine was set; what waits goes on waiting as long.", ("seconds",)
+    ),
+    "daemon.chore_failed": Kind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
+    "daemon.crashed": Kind("critical", "An error of the program outside of any pass.", ("error", "where")),
+    "round.done": Kind(
+        "info",
+        "One round of passes is over: how many applications ended how.",
+        ("applications", "ok", "unreachable", "refused", "failed"),
+    ),
     "service.down": Kind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
     "service.up": Kind("info", "Vault or a provider is back.", ("service",)),
+    "library.warned": Kind(
+        "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
+    ),
     "logs.lost": Kind("error", "Log lines could not be written; so many were lost.", ("lines",)),
 }
 """Every event that may be emitted."""
+
+COMMON = ("event", "level", "timestamp", "application", "account")
+"""Fields that lines have beside those of their kind; the last two only where the line is about one application."""
+
+
+def document() -> str:
+    """The text of ``docs/events.md``; ``python -m rotator.events`` prints it."""
+    lines = [
+        "# Events",
+        "",
+        "<!-- Made from rotator/events.py by: python -m rotator.events > docs/events.md -->",
+        "",
+        "Every line that `rotator run` logs is one of these events. Names and fields are stable, so alarms can be built on them; new",
+        "ones may come. Every line also has `event`, `level` and `timestamp` (RFC 3339, UTC); lines about one application have",
+        "`application` and `account`. No line ever holds a secret; `access_key` is the public name of a key.",
+        "",
+        "Worth an alarm: everything at level `critical`, and `error` that does not go away.",
+        "",
+        "| event | level | meaning | fields |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, kind in CATALOGUE.items():
+        fields = ", ".join(f"`{field}`" for field in kind.fields) or "—"
+        lines.append(f"| `{name}` | {kind.level} | {kind.meaning} | {fields} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(document())

@@ -110,13 +110,11 @@ def follow(case: Case) -> Step | None:
     """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
     if case.published is None:
         return None
-    seen, ledger, name = case.seen, case.ledger, case.policy.application
+    seen, name = case.seen, case.policy.application
     if case.published_is_dying:
         return _note_republished(case)
-    current = ledger.current
-    settled = current is not None and current.access_key == case.published and current.version == seen.document.version
     healthy = seen.sight is Sight.LISTED and not case.published_has_expired
-    if settled and healthy:
+    if case.settled and healthy:
         return None
     if seen.sight is Sight.FOREIGN:
         return case.block(
@@ -132,9 +130,16 @@ def follow(case: Case) -> Step | None:
             )
         if seen.proof is Verdict.REFUSED:
             return _refused(case)
-    if settled or seen.proof is Verdict.UNCLEAR:
+    if case.settled or seen.proof is Verdict.UNCLEAR:
         return None
+    if _may_live_longer(case) and not case.skipped <= set(seen.versions):
+        return ReadVersions(case.skipped - set(seen.versions))
     return _commit(case)
+
+
+def _may_live_longer(case: Case) -> bool:
+    """Whether a key that is on its way out could have been published again, and replaced again, while nobody looked."""
+    return bool(case.ledger.retiring or case.ledger.revoking)
 
 
 def _note_republished(case: Case) -> Step | None:
@@ -172,5 +177,5 @@ def _commit(case: Case) -> Step:
     held = seen.held
     key = seen.key(case.published) or (held.key if held else None)
     marker = seen.marker(key, case.policy.application) if key else None
-    ledger, events = followed(case.ledger, document, key, marker, case.policy, seen.clocks)
+    ledger, events = followed(case.ledger, document, key, marker, case.policy, seen.clocks, case.held_meanwhile)
     return Record(ledger, events)

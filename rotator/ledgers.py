@@ -51,10 +51,17 @@ def fresh_ledger(policy: Policy) -> Ledger:
 
 
 def followed(
-    ledger: Ledger, document: Document, key: Key | None, marker: Marker | None, policy: Policy, clocks: Clocks
+    ledger: Ledger,
+    document: Document,
+    key: Key | None,
+    marker: Marker | None,
+    policy: Policy,
+    clocks: Clocks,
+    meanwhile: frozenset[str] | None = frozenset(),
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
-    once if it is compromised; an intent that made the published key is done, any other is abandoned."""
+    once if it is compromised; an intent that made the published key is done, any other is abandoned. Keys on their way out
+    that were published ``meanwhile``, in versions that nobody followed (None: any may have been), are owed their grace anew."""
     access_key = document.published or ""
     since = document.created_time or clocks.ours
     events: list[Event] = []
@@ -66,12 +73,18 @@ def followed(
             access_key=access_key,
             version=document.version,
             since=old.since if old and old.access_key == access_key else since,
-            created_at=key.created_at if key else (old.created_at if old else None),
-            expires_at=key.expires_at if key else (old.expires_at if old else None),
+            created_at=key.created_at if key else (old.created_at if old and old.access_key == access_key else None),
+            expires_at=key.expires_at if key else (old.expires_at if old and old.access_key == access_key else None),
         ),
-        retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
+        retiring=tuple(
+            replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile) else entry
+            for entry in ledger.retiring
+            if entry.access_key != access_key
+        ),
         revoking=tuple(
-            replace(entry, not_before=deadline) if entry.republished and entry.not_before is None else entry
+            replace(entry, republished=True, not_before=deadline)
+            if _seen_again(entry, meanwhile) or (entry.republished and entry.not_before is None)
+            else entry
             for entry in ledger.revoking
         ),
         intent=None,
@@ -103,6 +116,13 @@ def followed(
             after = replace(after, retiring=(*after.retiring, Retiring(old.access_key, old.version, deadline, "replaced")))
             events.append(_retiring(old.access_key, deadline, "replaced"))
     return after, tuple(events)
+
+
+def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str] | None) -> bool:
+    """Whether consumers may have read the key after it was entered. What no version ever held, none held meanwhile."""
+    if meanwhile is None:
+        return isinstance(entry, Retiring) or entry.version > 0
+    return entry.access_key in meanwhile
 
 
 def _overtaken(ledger: Ledger) -> Event:

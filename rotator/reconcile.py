@@ -16,7 +16,17 @@ from datetime import datetime, timedelta
 
 from rotator.case import SOON, Case
 from rotator.decide import decide
-from rotator.errors import Conflict, LedgerUnreadable, NotFound, RotatorError, ServiceError, Unavailable, Unclear
+from rotator.errors import (
+    Conflict,
+    Denied,
+    LedgerUnreadable,
+    NotFound,
+    Rejected,
+    RotatorError,
+    ServiceError,
+    Unavailable,
+    Unclear,
+)
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Trouble, Verdict
 from rotator.ports import Clock, Journal, Provider, VaultStore
 from rotator.render import document_fields, notes
@@ -167,7 +177,7 @@ class _Pass:
         if held is not None:
             patience = BREATH
             if self.too_late(held):
-                failure = Failure("vault_away", "Vault did not come back in time to publish")
+                failure = held.failure or Failure("services_away", "Vault or the provider did not come back in time to publish")
                 self.memory.held = replace(held, secret=None, failure=failure)
         wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Trouble(reason, str(error), now))
         return Outcome(wait, self.seen.ledger if self.seen else None, self.seen.document if self.seen else None, error)
@@ -345,7 +355,10 @@ class _Pass:
             self.memory.held = replace(held, failure=Failure(reason, str(error), unclear))
             self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
             return
-        self.memory.held = replace(held, key=key, secret=secret)
+        # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.
+        proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
+        deadline = now + proof.timeout + self.policy.publish_timeout
+        self.memory.held = replace(held, key=key, secret=secret, publish_by=deadline)
         self.emit("rotation.created", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
         self.seen = replace(seen, keys=(*seen.keys, key))
 
@@ -387,9 +400,7 @@ class _Pass:
             try:
                 self.world.vault.write_document(self.policy.path, fields, cas=base)
             except (Conflict, Unclear) as error:
-                # Only a look can tell; a write whose answer was lost stays possible for ever after.
-                if isinstance(error, Conflict):
-                    self.memory.held = replace(held, publish_sent=sent_before)
+                # Only a look can tell: a lost answer says nothing, and a conflict may be with our own write of a moment ago.
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             except ServiceError as error:
                 self.memory.held = held = replace(held, publish_sent=sent_before)  # surely not executed
@@ -465,6 +476,9 @@ class _Pass:
             raise _LookAgain
         try:
             done = self.world.provider.delete_key(step.access_key)
+        except (Denied, Rejected) as error:
+            self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
+            return
         except Unclear as error:
             self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
         else:
@@ -479,6 +493,10 @@ class _Pass:
         while True:
             verdict = self.answer_of_the_dead(step.access_key, secret)
             in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]
+            if in_a_row >= proof.successes and secret is not None:
+                # Expired and flapping keys are refused too, and so is a secret that never was this key's: ask by name as well.
+                verdict = self.answer_of_the_dead(step.access_key, None)
+                in_a_row = in_a_row if verdict is Verdict.REFUSED else 0
             if in_a_row >= proof.successes:
                 self.seen = replace(seen, dead={**seen.dead, step.access_key: how})
                 return
@@ -516,3 +534,16 @@ def drive(passing: Generator[datetime, None, Outcome], sleep_until: Callable[[da
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
+
+
+def observe(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Seen]:
+    """Look at one application, and take the steps that only ask, so that ``decide`` can tell what a pass would do next.
+
+    Changes nothing. Yields like ``run_pass``; raises ``RotatorError`` where a pass would be cut short.
+    """
+    current = _Pass(policy, world, memory, request)
+    current.seen = seen = current.look()
+    while isinstance(step := decide(policy, seen), Probe | AskRoom | ReadVersions):
+        yield from current.take(step, seen)
+        seen = current.seen
+    return seen

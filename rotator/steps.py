@@ -110,7 +110,8 @@ class Seen:
     """One observation of one application, with what this pass has confirmed since.
 
     ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was confirmed in this pass, ``dead``
-    the keys proven dead and how, ``still_alive`` those that kept answering. ``versions`` holds earlier versions of the
+    the keys proven dead and how, ``still_alive`` those that kept answering, ``undeletable`` those whose DELETE was refused for
+    good, with the reason: one such key must not keep the others waiting. ``versions`` holds earlier versions of the
     document that were read because a key asked for them.
     """
 
@@ -132,6 +133,7 @@ class Seen:
     deleted: frozenset[str] = frozenset()
     dead: Mapping[str, str] = field(default_factory=dict)
     still_alive: frozenset[str] = frozenset()
+    undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
     owner_gone: bool = False
     dead_elsewhere: int = 0

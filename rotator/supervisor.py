@@ -8,6 +8,9 @@ from datetime import timedelta
 
 import sdnotify
 
+PATIENCE = 1.0
+"""Seconds that a message waits for a supervisor which does not listen; then it is lost. (The socket takes about ten.)"""
+
 
 class Supervisor:
     """Speaks the protocol of sd_notify(3) to ``$NOTIFY_SOCKET``. No method raises: a supervisor that does not listen must not
@@ -16,6 +19,8 @@ class Supervisor:
     def __init__(self) -> None:
         # Without the socket the library would leave an open one of its own behind.
         self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.settimeout(PATIENCE)
         self._status = ""
 
     @property
@@ -48,6 +53,12 @@ class Supervisor:
         if line != self._status:
             self._status = line
             self._tell(f"STATUS={line}")
+
+    def close(self) -> None:
+        """Nothing more will be told."""
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.close()
+            self._notifier = None
 
     def _tell(self, message: str) -> None:
         if self._notifier is not None:

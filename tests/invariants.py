@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from rotator.marker import parse
 from rotator.model import Ledger
@@ -12,50 +13,91 @@ from tests.simulated import PATH, Sim
 
 @dataclass
 class Monitor:
-    """Watches every effect. ``hand_made`` are keys made by people; ``outage_allowed`` is an operator's revoke-first."""
+    """Watches every effect. ``strangers`` are keys that nobody may touch; ``outage_allowed`` is an operator's revoke-first.
+
+    ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions of the
+    document that a person wrote. All times here are true ones, whatever Vault's clock said.
+    """
 
     sim: Sim
     grace: timedelta
     application: str = "billing"
     strangers: set[str] = field(default_factory=set)
     outage_allowed: bool = False
+    by_people: set[str] = field(default_factory=set)
+    hand_written: set[int] = field(default_factory=set)
+    marked: set[str] = field(default_factory=set)
     seen_effects: int = 0
     _deleted: set[str] = field(default_factory=set)
-    _marked: set[str] = field(default_factory=set)
+    _versions: int = 0
+    _ledgers: int = 0
+    _left: dict[str, datetime] = field(default_factory=dict)
+    _made: set[str] = field(default_factory=set)
+    _rotations: set[str] = field(default_factory=set)
+    _ever_published: set[str] = field(default_factory=set)
+    _published: str | None = None
 
     def check(self) -> None:
         """To be called after every effect."""
         self.seen_effects += 1
-        ledgers = self.sim.kv.get("ledger:" + self.application, [])
-        if ledgers:
-            self._marked |= {mark["access_key"] for mark in ledgers[-1].data["compromised"]}
+        self._read_ledgers()
+        self._read_documents()
         for access_key, true in self.sim.keys.items():
+            marker = parse(true.key.description)
+            if marker and access_key not in self._made:
+                assert marker.rotation not in self._rotations, f"rule 3: rotation {marker.rotation} created twice"
+                self._made.add(access_key)  # ours, also if a person edits the marker later
+                self._rotations.add(marker.rotation)
             if true.deleted_at is not None and access_key not in self._deleted:
                 self._deleted.add(access_key)
-                self._check_death(access_key)
-        self._check_no_secret_in_ledgers()
+                if access_key not in self.by_people:
+                    self._check_death(access_key)
+
+    def _read_ledgers(self) -> None:
+        versions = self.sim.kv.get("ledger:" + self.application, [])
+        if len(versions) != self._ledgers:
+            for version in versions[min(self._ledgers, max(len(versions) - 1, 0)) :]:
+                self.marked |= {mark["access_key"] for mark in version.data["compromised"]}
+                text = repr(version.data)
+                assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
+            self._ledgers = len(versions)
+
+    def _read_documents(self) -> None:
+        """Notes what is published, and when each key left the document; what we publish must not be dead."""
+        versions = self.sim.kv.get("doc:" + PATH, [])
+        for number, version in enumerate(versions[self._versions :], start=self._versions + 1):
+            access_key = self._readable_key(version.data)
+            by_us = number not in self.hand_written and number > 1 and access_key != self._published
+            if by_us and access_key in self._deleted and access_key not in self.by_people:
+                raise AssertionError(f"I1: {access_key} was published after it had been deleted")
+            self._ever_published.add(str(access_key))
+            self._leave(access_key)
+        self._versions = len(versions)
+        readable = bool(versions) and not versions[-1].deleted
+        self._leave(self._readable_key(versions[-1].data) if readable else None)
+
+    def _readable_key(self, data: dict[str, Any]) -> str | None:
+        """The key whose secret consumers read; a name with somebody else's secret beside it serves nobody."""
+        true = self.sim.keys.get(str(data.get("access_key")))
+        return true.key.access_key if true and true.secret == data.get("secret_key") else None
+
+    def _leave(self, access_key: str | None) -> None:
+        if self._published is not None and self._published != access_key:
+            self._left[self._published] = self.sim.time.now
+        self._published = access_key
 
     def _check_death(self, access_key: str) -> None:
         true = self.sim.keys[access_key]
         assert true.deleted_at is not None
-        versions = self.sim.kv.get("doc:" + PATH, [])
-        holding = [n for n, version in enumerate(versions) if version.data.get("access_key") == access_key]
-        published_now = bool(versions) and not versions[-1].deleted and versions[-1].data.get("access_key") == access_key
+        published_now = self._published == access_key
         assert not published_now or self.outage_allowed, f"I1: {access_key} was deleted while consumers read it"
-        if holding and access_key not in self._marked and not published_now:
-            left = versions[holding[-1] + 1].created
-            assert true.deleted_at - left >= self.grace, (
-                f"I2: {access_key} was deleted {true.deleted_at - left} after it left the document"
-            )
-        assert access_key not in self.strangers, f"I5: the stranger {access_key} was deleted"
-        ours = parse(true.key.description) is not None
-        assert ours or holding or access_key in self._marked, f"I5: {access_key} was neither made nor published by us"
-
-    def _check_no_secret_in_ledgers(self) -> None:
-        for name, versions in self.sim.kv.items():
-            if name.startswith("ledger:") and versions:
-                text = repr(versions[-1].data)
-                assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
+        if access_key in self._left and access_key not in self.marked and not published_now:
+            out = true.deleted_at - self._left[access_key]
+            assert out >= self.grace, f"I2: {access_key} was deleted {out} after it left the document"
+        named = access_key in self.marked
+        assert named or access_key not in self.strangers, f"I5: the stranger {access_key} was deleted"
+        known = named or access_key in self._made or access_key in self._ever_published
+        assert known, f"I5: {access_key} was neither made nor published by us"
 
     def check_rest(self, ledger: Ledger) -> None:
         """To be called when nothing is left to do."""
@@ -74,4 +116,4 @@ class Monitor:
         assert not ledger.revoking
         assert not ledger.compromised
         for stranger in self.strangers:
-            assert self.sim.live(stranger), "I5: a stranger is gone"
+            assert self.sim.live(stranger) or stranger in self.by_people | self.marked, "I5: a stranger is gone"

@@ -147,7 +147,7 @@ class Sim:
     def publish_by_hand(self, access_key: str, secret: str | None = None, path: str = PATH, **extra: Any) -> int:
         versions = self.kv.setdefault("doc:" + path, [])
         data = {"access_key": access_key, "secret_key": secret or self.keys[access_key].secret, **extra}
-        versions.append(Version(data, self.time.now))
+        versions.append(Version(data, self.time.now + self.time.skew_vault))
         return len(versions)
 
     def live(self, access_key: str) -> bool:

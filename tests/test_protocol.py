@@ -589,7 +589,7 @@ def test_r8_the_order_is_ledger_document_delete_proof_ledger() -> None:
     sim.calls.clear()
     daemon.run_for(25 * HOUR)
     at = sim.calls.index("delete_key")
-    assert sim.calls[at - 2 : at + 6] == [
+    assert sim.calls[at - 2 : at + 7] == [
         "write_ledger",
         "read_document",
         "delete_key",
@@ -597,6 +597,7 @@ def test_r8_the_order_is_ledger_document_delete_proof_ledger() -> None:
         "authenticate",
         "authenticate",
         "authenticate",
+        "get_key",
         "write_ledger",
     ]
     assert sim.ledger().history[-1].reason == "replaced; refused"
@@ -754,7 +755,7 @@ def test_i5_r10_strangers_are_reported_and_never_touched() -> None:
 
 
 @pytest.mark.parametrize("change", [{"managed": True}, {"deletable": False}])
-def test_b_a_key_that_becomes_managed_or_not_deletable_is_never_touched_and_reported(change: dict[str, bool]) -> None:
+def test_b_a_key_that_becomes_managed_or_not_deletable_is_never_touched_and_reported(change: dict[str, Any]) -> None:
     sim, daemon, first = adopted()
     rotate(daemon)
     sim.keys[first].key = replace(sim.keys[first].key, **change)

@@ -76,6 +76,12 @@ def exit_code_of(reason: str) -> int:
     return 4 if reason in UNSAFE else 1
 
 
+class Interrupted(RotatorError):
+    """The person at the keyboard ended the command."""
+
+    exit_code = 130
+
+
 @dataclass(frozen=True)
 class Failure:
     """What is told of an error: its kind (stable, for machines), sentences for people, the exit code."""
@@ -96,9 +102,7 @@ def explain(error: BaseException) -> Failure:
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
         return Failure("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
     if isinstance(error, ServiceError):
-        details = {
-            name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))
-        }
+        details = {name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))}
         return Failure(error.kind, (str(error),), error.exit_code, details)
     if isinstance(error, RotatorError):
         return Failure(_snake(type(error).__name__), (str(error),), error.exit_code)

@@ -74,9 +74,9 @@ def _table(views: Sequence[View], width: int, *, fine: bool) -> Table:
         cells = [_name(view, fine=fine), Text(view.phase.replace("_", " "), PHASE_STYLES[view.phase])]
         current = view.ledger.current if view.ledger else None
         if width >= 100:
-            cells.append(Text(current.access_key if current else "none", "" if current else "dim"))
-        cells.append(Text(span(view.as_of - (current.created_at or current.since)) if current else "none", "" if current else "dim"))
-        cells.append(_next(view))
+            cells.append(Text(current.access_key if current else ""))
+        cells.append(Text(span(view.as_of - (current.created_at or current.since)) if current else ""))
+        cells.append(_next(view, reasons=width >= 100 or current is None))
         table.add_row(*cells)
     return table
 
@@ -87,7 +87,7 @@ def _name(view: View, *, fine: bool) -> Text:
     return Text.assemble((f"{dot} ", style), (view.name, "bold" if view.policy.configured else "dim italic"))
 
 
-def _next(view: View) -> Text:
+def _next(view: View, *, reasons: bool) -> Text:
     if view.phase == "past_due":
         return Text(f"{view.next.action}, past due by {span(view.late)}", "bold red")
     if view.phase == "held":
@@ -95,7 +95,9 @@ def _next(view: View) -> Text:
     when = towards(view.next.at, view.as_of)
     if view.next.at <= view.as_of:
         when = "now"
-    text = Text.assemble(f"{view.next.action} {when}", (f", {view.next.reason}", "dim"))
+    text = Text(f"{view.next.action} {when}")
+    if reasons:
+        text.append(f", {view.next.reason}", "dim")
     if not view.policy.configured:
         text.append(", not in the configuration", "dim italic")
     return text
@@ -125,7 +127,9 @@ def _timelines(views: Sequence[View], console: Console, *, fine: bool) -> None:
     width = console.width - 2 - KEY_WIDTH - 1 - 1 - NOTE_WIDTH
     longest = max(len(bar.access_key) for _, found in groups for bar in found)
     key_width = max(KEY_WIDTH, min(longest, 24))
-    axis = Axis([at for _, found in groups for bar in found for at in bar.moments()], groups[0][0].as_of, width - key_width + KEY_WIDTH)
+    axis = Axis(
+        [at for _, found in groups for bar in found for at in bar.moments()], groups[0][0].as_of, width - key_width + KEY_WIDTH
+    )
     console.print()
     indent = 2 + key_width + 1
     console.print(Text(" " * indent + axis.labels(), "dim"), no_wrap=True)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from rotator import __version__
-from rotator.cli.failures import EXIT_CODES, Failure, explain
+from rotator.cli.failures import EXIT_CODES, Failure, Interrupted, explain
 from rotator.cli.session import Session, common
 
 COMMANDS = {
@@ -34,20 +34,18 @@ INTERRUPTED = (
 class Root(click.Group):
     """The group of all commands, imported one at a time, and the end of every exception."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """The commands in the order in which people meet them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click passes it
         """The command of that name, imported now."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"rotator.cli.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was named, or an error with the nearest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
@@ -56,7 +54,7 @@ class Root(click.Group):
             raise click.UsageError(f"there is no command {name!r}; {nearest(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -77,7 +75,7 @@ class Root(click.Group):
         except click.ClickException as error:
             sys.exit(tell(_usage(error), as_json=session.json or "--json" in arguments))
         except (click.Abort, KeyboardInterrupt):
-            sys.exit(tell(Failure("interrupted", (INTERRUPTED,), 130), as_json=session.json))
+            sys.exit(tell(explain(Interrupted(INTERRUPTED)), as_json=session.json))
         except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and never a traceback
             sys.exit(tell(explain(error), as_json=session.json))
         sys.exit(code if isinstance(code, int) else 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 
 import click
 
@@ -35,33 +35,49 @@ def command(session: Session, applications: Sequence[str]) -> int:
 
     On a terminal the keys are drawn along the time; in a pipe it is plain text.
     """
-    with session.app() as app:
+    remarks = Remarks()
+    with session.app(remarks) as app:
         policies = chosen(app, applications)
-        problems: list[RotatorError] = []
+        worst_of_orphans = 0
         if not applications:
-            orphans, problems = _orphans(app)
-            policies += [policy for name, policy in orphans.items() if name not in app.policies]
-        views, worst = _views(app, policies)
+            orphans, worst_of_orphans = _orphans(app, remarks)
+            policies += orphans
+        views, worst = _views(session, app, policies)
     _show(session, views)
-    for problem in problems:
-        click.echo(f"rotator: applications that left the configuration are not shown: {problem}", err=True)
-    return max([worst, *(problem.exit_code for problem in problems)])
+    for remark in remarks.sentences:
+        click.echo(f"rotator: {remark}", err=True)
+    return max(worst, worst_of_orphans)
 
 
-def _orphans(app: App) -> tuple[Mapping[str, Policy], list[RotatorError]]:
-    """Applications that left the configuration; what cannot be listed hides nothing else."""
+class Remarks:
+    """A journal that keeps what was found about ledgers of applications that left the configuration."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Keep the message of a ledger that cannot be read."""
+        if event == "daemon.orphan_stuck":
+            self.sentences.append(
+                f"{fields.get('application')}, which left the configuration, is not shown: {fields.get('message')}"
+            )
+
+
+def _orphans(app: App, remarks: Remarks) -> tuple[list[Policy], int]:
+    """Applications that left the configuration, and an exit code; that they cannot be listed hides nothing else."""
     try:
-        return app.orphans(), []
+        return list(app.orphans().values()), 0
     except Unavailable:
         raise
-    except (ServiceError, LedgerUnreadable) as error:
-        return {}, [error]
+    except ServiceError as error:
+        remarks.sentences.append(f"applications that left the configuration are not shown: {error}")
+        return [], error.exit_code
 
 
-def _views(app: App, policies: Sequence[Policy]) -> tuple[list[View], int]:
+def _views(session: Session, app: App, policies: Sequence[Policy]) -> tuple[list[View], int]:
     """What there is to show, in order, and the exit code that it deserves."""
     worst, views = 0, []
-    for policy, found in zip(policies, together(lambda policy: _look(app, policy), policies), strict=True):
+    for policy, found in zip(policies, together(lambda policy: _look(session, app, policy), policies), strict=True):
         if isinstance(found, View):
             views.append(found)
             continue
@@ -70,13 +86,13 @@ def _views(app: App, policies: Sequence[Policy]) -> tuple[list[View], int]:
         failure = explain(found)
         # A damaged ledger is shown as such, and that is all that status can do; a missing right is a failure of our own.
         worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
-        views.append(unreadable(policy, failure.kind, str(found), datetime.now(UTC)))
+        views.append(unreadable(policy, failure.kind, str(found), session.now()))
     return views, worst
 
 
-def _look(app: App, policy: Policy) -> View:
+def _look(session: Session, app: App, policy: Policy) -> View:
     ledger, _ = app.vault.read_ledger(policy.application)
-    return view(policy, ledger, datetime.now(UTC))
+    return view(policy, ledger, session.now())
 
 
 def _show(session: Session, views: Sequence[View]) -> None:
@@ -89,10 +105,10 @@ def _show(session: Session, views: Sequence[View]) -> None:
 
         draw(views, Console(), fine="utf" in (sys.stdout.encoding or "").lower())
     else:
-        click.echo(plain(views))
+        click.echo(plain(views, session.now()))
 
 
-def plain(views: Sequence[View]) -> str:
+def plain(views: Sequence[View], now: datetime) -> str:
     """The same for a pipe: one line for each application, one indented line for each further thing."""
     width = max((len(found.name) for found in views), default=0)
     lines = []
@@ -105,7 +121,9 @@ def plain(views: Sequence[View]) -> str:
             f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
         )
         if ledger:
-            lines += [f"  grace: {entry.access_key} until {timestamp(entry.revoke_after)} ({entry.reason})" for entry in ledger.retiring]
+            lines += [
+                f"  grace: {entry.access_key} until {timestamp(entry.revoke_after)} ({entry.reason})" for entry in ledger.retiring
+            ]
             lines += [f"  revoking: {entry.access_key} ({entry.reason})" for entry in ledger.revoking]
             lines += [
                 f"  compromised: {mark.access_key} since {timestamp(mark.at)} by {mark.by} ({mark.reason})"
@@ -117,5 +135,4 @@ def plain(views: Sequence[View]) -> str:
             lines.append("  orphan: not in the configuration any more")
         if found.trouble:
             lines.append(f"  trouble: {found.trouble.message}")
-    as_of = timestamp(views[0].as_of) if views else timestamp(datetime.now(UTC))
-    return "\n".join([*lines, f"ledgers read {as_of}"])
+    return "\n".join([*lines, f"ledgers read {timestamp(now)}"])

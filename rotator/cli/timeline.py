@@ -142,7 +142,9 @@ def bars(view: View, glyphs: Glyphs = FINE) -> list[Bar]:
             (now, old.revoke_after, glyphs.grace, "grace"),
         )
         when = f"dies {towards(old.revoke_after, now)}" if old.revoke_after > now else f"due {towards(old.revoke_after, now)}"
-        found.append(Bar(old.access_key, f"grace, {when}", "grace", stretches_of_grace, ((old.revoke_after, glyphs.dead, "dead"),)))
+        found.append(
+            Bar(old.access_key, f"grace, {when}", "grace", stretches_of_grace, ((old.revoke_after, glyphs.dead, "dead"),))
+        )
     if ledger.current:
         found.append(_current(view, glyphs))
     return found
@@ -170,8 +172,6 @@ def _current(view: View, glyphs: Glyphs) -> Bar:
 
 def planned_rotation(view: View) -> datetime | None:
     """When the current key is to be replaced by the calendar, if it is."""
-
-
     ledger = view.ledger
     if ledger is None or ledger.current is None or not view.policy.configured:
         return None

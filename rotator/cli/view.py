@@ -119,7 +119,7 @@ class View:
 def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
     """The application as its ledger tells it now; None when it has none yet."""
     if ledger is None:
-        next_ = Next("observe", now, "the first look takes over the key that is published, or makes the first one")
+        next_ = Next("observe", now, "no ledger yet")
         return View(policy, None, now, "new", next_)
     next_ = _next(policy, ledger, now)
     late = max(now - next_.at, timedelta(0))
@@ -153,15 +153,15 @@ def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
     """What a pass would wait for; where that time has passed already, since when."""
     at, action, reason = next_action(policy, ledger, Seen(Clocks(now, now, now), installation="", owner="", spare_id=""))
     overdue: list[tuple[datetime, str, str]] = []
-    if ledger.hold is None:
+    if ledger.hold is None and ledger.compromised:
+        overdue.append((ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised"))
+    elif ledger.hold is None:
         overdue += [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
         waiting = ledger.not_before is not None and ledger.not_before > now
         if policy.configured and ledger.current and not waiting and (calendar := due(policy, ledger.current)):
             overdue.append((calendar.at, "rotate", calendar.reason))
     at, action, reason = min([(at, action, reason), *(late for late in overdue if late[0] <= now)])
     return Next(action, at, reason)
-
-
 
 
 def _stamped(**values: object) -> dict[str, Any]:

@@ -8,9 +8,10 @@ that one has found closed, and work begins within seconds when it opens.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 
 from rotator.daemon.fleet import Fleet
 from rotator.errors import Denied, RotatorError, ServiceError, Unavailable, Unclear
@@ -23,12 +24,17 @@ AGAIN = timedelta(seconds=2)
 AGAIN_DENIED = timedelta(seconds=15)
 """The same when it refuses our credentials: a person has to act, and a locked login must not be hammered."""
 
+ABOUT_ONE = frozenset({"stale", "upgrading"})
+"""Kinds of trouble that are one document's or one mount's, and not the service's."""
+
 
 class State(enum.Enum):
     """What is known of a service."""
 
     UNKNOWN = "unknown"
     UP = "up"
+    SUSPECT = "suspect"
+    """It failed a pass and is being asked; nothing is begun meanwhile."""
     DOWN = "down"
 
 
@@ -48,7 +54,7 @@ class Service:
         try:
             self.ask()
         except (Unavailable, Unclear) as error:
-            return error
+            return None if error.kind in ABOUT_ONE else error
         except Denied as error:
             return error if self.name != VAULT or error.kind in ("login", "credentials") else None
         except RotatorError:
@@ -56,14 +62,13 @@ class Service:
         return None
 
     def note(self, trouble: ServiceError | None, now: datetime) -> bool:
-        """Remember what a probe found; whether that is news."""
-        state = State.DOWN if trouble else State.UP
-        kind, message = (trouble.kind, str(trouble)) if trouble else ("", "")
-        news = state is not self.state or kind != self.kind
-        if state is not self.state:
+        """Remember what a probe found; whether that is news to people: down, down in another way, or back."""
+        before = self.kind
+        self.kind, self.message = (trouble.kind, str(trouble)) if trouble else ("", "")
+        if bool(before) != bool(trouble) or self.since is None:
             self.since = now
-        self.state, self.kind, self.message = state, kind, message
-        return news
+        self.state = State.DOWN if trouble else State.UP
+        return self.kind != before
 
     @property
     def pause(self) -> timedelta:
@@ -72,19 +77,21 @@ class Service:
 
 
 def services(fleet: Fleet) -> dict[str, Service]:
-    """The services that the applications of a fleet need, none of them asked yet."""
-    found = {VAULT: Service(VAULT, lambda: _ask_vault(fleet))}
+    """The services that the applications of a fleet need, none of them asked yet.
+
+    Each probe asks about the next application, so that one which is broken in itself cannot make a service look down for long.
+    """
+    names = cycle(fleet.policies)
+    found = {
+        VAULT: Service(VAULT, lambda: fleet.vault.read_ledger(next(names)) if fleet.policies else fleet.vault.list_ledgers())
+    }
+    bearers: dict[str, list[str]] = {}
     for policy in fleet.policies.values():
-        if policy.account not in found:
-            found[policy.account] = Service(policy.account, _provider_probe(fleet, policy.account, policy.bearer))
+        bearers.setdefault(policy.account, []).append(policy.bearer)
+    for account, borne in bearers.items():
+        found[account] = Service(account, _asking(fleet, account, cycle(borne)))
     return found
 
 
-def _ask_vault(fleet: Fleet) -> object:
-    """A call that needs a login, and is made anew every time."""
-    application = next(iter(fleet.policies), None)
-    return fleet.vault.read_ledger(application) if application else fleet.vault.list_ledgers()
-
-
-def _provider_probe(fleet: Fleet, account: str, bearer: str) -> Callable[[], object]:
-    return lambda: fleet.provider(account).list_keys(bearer)
+def _asking(fleet: Fleet, account: str, bearers: Iterator[str]) -> Callable[[], object]:
+    return lambda: fleet.provider(account).list_keys(next(bearers))

@@ -50,7 +50,7 @@ class Task:
     """One application's place in the daemon.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
-    due, but a service that it needs is away. ``heir``: the configuration that replaces this one as soon as the pass is over.
+    due, but a service that it needs is away. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
     """
 
     policy: Policy
@@ -80,15 +80,20 @@ class Task:
 
     @property
     def urgent(self) -> bool:
-        """Whether it goes before others: a rotation is under way, or consumers are in danger or down."""
-        return self.memory.held is not None or bool(self.facts and self.facts.urgent)
+        """Whether it goes before others: consumers are in danger or down."""
+        held = self.memory.held
+        return bool(held and held.intent.mode.urgent) or bool(self.facts and self.facts.urgent)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
+        return self.passing is None and self.memory.held is None and not self.urgent
 
     def advance(self) -> Outcome | None:
         """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
         if self.abandoning:
             self._give_up()
         if self.passing is None:
-            self._inherit()
             if self._world is None:
                 self._world = replace(self.fleet.world(self.policy), started=self.started)
             self.passing = run_pass(self.policy, self._world, self.memory)
@@ -109,19 +114,16 @@ class Task:
         self.facts = _facts(self.policy, outcome, now, self.started)
         self.due = max(outcome.wait.until, now + SHORTEST)
 
-    def succeed(self, policy: Policy, fleet: Fleet) -> None:
-        """Work under this policy from the next pass on."""
-        self.heir = (policy, fleet)
-        if self.passing is None and not self.running:
-            self._inherit()
-
-    def _inherit(self) -> None:
-        if self.heir is None:
-            return
+    def inherit(self) -> bool:
+        """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
+        if self.heir is None or self.passing is not None or self.running:
+            return False
         policy, fleet = self.heir
+        changed = policy != self.policy
         if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
             self.memory = Memory()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
         self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
+        return changed
 
     def _give_up(self) -> None:
         """There is no time left to prove and publish: let the next steps revoke the new key instead. A publish that was sent

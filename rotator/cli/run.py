@@ -1,0 +1,34 @@
+"""``rotator run``: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from rotator.cli.session import Session, common, pass_session
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  rotator run
+  rotator run --once        # one round over all applications, for cron and Kubernetes""",
+)
+@click.option("--once", is_flag=True, help="Make one round of passes over all applications and end.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["json", "console", "journal"]),
+    help="How logs are written to standard output.  [default: console on a terminal, else json]",
+)
+@common
+@pass_session
+def command(session: Session, once: bool, log_format: Literal["json", "console", "journal"] | None) -> int:
+    """Run the daemon in the foreground: SIGTERM ends it cleanly, SIGHUP reads the configuration again."""
+    from rotator.app import App  # noqa: PLC0415 - the configuration is refused before anything of the daemon is imported
+
+    app = App.open(session.path)
+    from rotator.daemon import run  # noqa: PLC0415 - apscheduler and structlog are for the daemon alone
+
+    return run(app, once=once, log_format=log_format)

@@ -1,0 +1,52 @@
+"""The daemon: every application's passes, each when it is due, in one process that tells how it is and ends in good order."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from rotator.daemon.fleet import Fleet
+from rotator.daemon.loop import Daemon, Round
+from rotator.daemon.process import Signals, keep_memory_private
+from rotator.logs import Format, LogJournal, capture_crashes, capture_libraries
+from rotator.supervisor import Supervisor
+
+__all__ = ["Daemon", "Fleet", "Round", "run"]
+
+
+def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = None) -> int:
+    """Run the daemon, or one round of passes, until it ends; the exit code. Only from the main thread: it handles signals.
+
+    ``what`` is a configuration file, or what was built from one. Logs go to standard output, as JSON lines unless that is a
+    terminal. Raises ``ConfigurationError`` before anything begins.
+    """
+    fleet = _opened(what)
+    fleet.journal = journal = LogJournal(log_format)
+    keep_memory_private()
+    capture_libraries(journal)
+    capture_crashes(journal)
+    with Signals() as signals, closing(Supervisor()) as supervisor:
+        code = Round(fleet, journal, signals).run() if once else Daemon(fleet, journal, supervisor, signals).run()
+    _leave(code)
+    return code
+
+
+def _opened(what: Fleet | Path) -> Fleet:
+    if not isinstance(what, Path):
+        return what
+    from rotator.app import App  # noqa: PLC0415 - for callers who have only a file; the daemon itself knows no ``App``
+
+    return App.open(what)
+
+
+def _leave(code: int) -> None:
+    """Python waits for workers at its end, so one that hangs in a call would outlast every stop timeout: do not wait."""
+    end = time.monotonic() + 0.5  # what is idle ends by itself in much less
+    workers = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    for thread in workers:
+        thread.join(max(0.0, end - time.monotonic()))
+    if any(thread.is_alive() for thread in workers):
+        os._exit(code)

@@ -1,0 +1,413 @@
+"""The engine: one scheduler, a bounded crew of workers, and one job for each application.
+
+A job runs a pass until it only waits, then the job is dated anew and the worker is free; so a thousand waiting rotations hold
+no thread. What must not happen is that a job gets lost: it is dated when the scheduler reports its end (not by the job itself,
+which the scheduler would still count as running, and skip and forget the new date), and whatever is long past its date
+without a job is dated again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from rotator.daemon.fleet import Fleet
+from rotator.daemon.health import VAULT, Service, State, services
+from rotator.daemon.task import Result, Task
+from rotator.errors import Denied, RotatorError, Unavailable, Unclear
+from rotator.logs import crash_site
+from rotator.model import Policy
+from rotator.ports import Journal
+from rotator.timing import backoff
+
+STAGGER = timedelta(milliseconds=5)
+"""Between two passes that begin together because a service came back or the daemon started."""
+
+LOST_AFTER = timedelta(minutes=10)
+"""A task that is past its date for so long, and has no job, lost it. (One that waits for a worker just has an early second
+look.)"""
+
+CRASH_PAUSE = (timedelta(seconds=5), timedelta(minutes=15))
+"""Shortest and longest pause after an error of the program."""
+
+CHORE_PAUSE = timedelta(seconds=30)
+"""Until a chore that failed is done again."""
+
+FAREWELL = 3.0
+"""Seconds that the end waits for the login to be given back."""
+
+_ENDED = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED
+
+
+@dataclass
+class Chore:
+    """Something that the daemon does beside the passes; returns how long until it is done again, None for never."""
+
+    run: Callable[[], timedelta | None]
+    executor: str = "care"
+
+
+class Engine:
+    """Passes of all applications, each when it is due. ``changed`` is called, from any thread, when something ended."""
+
+    def __init__(self, fleet: Fleet, journal: Journal, *, once: bool = False, changed: Callable[[], None] = lambda: None) -> None:
+        self.fleet = fleet
+        self.journal = journal
+        self.once = once
+        self.progress = 0
+        self.tasks: dict[str, Task] = {}
+        self.services: dict[str, Service] = services(fleet)
+        self._changed = changed
+        self._chores: dict[str, Chore] = {}
+        self._old: list[Fleet] = []
+        self.lock = threading.RLock()
+        self._stopping = False
+        self._closed = False
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={
+                "default": ThreadPoolExecutor(fleet.workers),
+                "urgent": ThreadPoolExecutor(max(1, fleet.workers // 4)),  # emergencies have a share of their own
+                "care": ThreadPoolExecutor(min(8, 2 + len(self.services))),
+            },
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._scheduler.add_listener(self._ended, _ENDED)
+
+    # --- its life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Ask every service; the applications begin as soon as theirs have answered."""
+        with self.lock:
+            now = _now()
+            self._scheduler.start()
+            for policy in self.fleet.policies.values():
+                task = Task(policy, self.fleet, started=now, due=now, parked=True)
+                self.tasks[task.name] = task
+            self._ask(self.services)
+
+    def drain(self) -> None:
+        """Begin nothing any more; only tasks that hold a new key go on, until it is published or given up."""
+        with self.lock:
+            self._stopping = True
+            for task in self.tasks.values():
+                if not task.running and not task.holding:
+                    self._unschedule(task)
+
+    def give_up(self) -> None:
+        """There is little time left: what is not published is to be revoked instead."""
+        with self.lock:
+            for task in self.tasks.values():
+                if task.holding:
+                    task.abandoning = True
+                    if not task.running:
+                        self._schedule(task, _now())
+
+    def unfinished(self) -> list[str]:
+        """While draining: the applications that still have something to end. Of one round: those that are not done."""
+        with self.lock:
+            if self._stopping:
+                return [task.name for task in self.tasks.values() if task.running or task.holding]
+            return [task.name for task in self.tasks.values() if not task.done]
+
+    def running(self) -> bool:
+        """Whether any pass is in a worker right now."""
+        with self.lock:
+            return any(task.running for task in self.tasks.values())
+
+    def close(self) -> None:
+        """Stop the scheduler. Workers in the middle of a call are not waited for."""
+        with self.lock:
+            self._closed = True
+        self._scheduler.shutdown(wait=False)
+        farewells = [_farewell(fleet) for fleet in (*self._old, self.fleet)]
+        for farewell in farewells:
+            farewell.join(FAREWELL)
+
+    # --- chores -----------------------------------------------------------------------------------------------------------
+
+    def add_chore(self, name: str, run: Callable[[], timedelta | None], *, executor: str = "care", delay: timedelta) -> None:
+        """Have something done beside the passes, for the first time after ``delay``."""
+        with self.lock:
+            self._chores[name] = Chore(run, executor)
+            self._date_chore(name, _now() + delay)
+
+    def _date_chore(self, name: str, when: datetime) -> None:
+        if not self._closed:
+            self._add_job(f"chore {name}", lambda: self._do(name), when, self._chores[name].executor)
+
+    def _do(self, name: str) -> timedelta | None:
+        try:
+            return self._chores[name].run()
+        except RotatorError as error:
+            self.journal.emit("daemon.chore_failed", chore=name, message=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the chore is needed again
+            kind, where = crash_site(error)
+            self.journal.emit("daemon.crashed", error=kind, where=where)
+        return CHORE_PAUSE
+
+    # --- services ---------------------------------------------------------------------------------------------------------
+
+    def contacted(self) -> bool:
+        """Whether every service has been asked and has answered, or failed to."""
+        with self.lock:
+            return all(service.state is not State.UNKNOWN for service in self.services.values())
+
+    def _ask(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.add_chore(f"probe {name}", self._probing(name), delay=timedelta(0))
+
+    def _probing(self, name: str) -> Callable[[], timedelta | None]:
+        return lambda: self._probe(name)
+
+    def _probe(self, name: str) -> timedelta | None:
+        service = self.services.get(name)
+        if service is None:
+            return None
+        trouble = service.probe()
+        with self.lock:
+            if self.services.get(name) is not service:
+                return timedelta(0)  # a reload came between
+            news = service.note(trouble, _now())
+            if trouble is None:
+                self._resume()
+            elif self.once:
+                self._give_in()
+        if news and trouble is not None:
+            self.journal.emit("service.down", service=name, kind=trouble.kind, message=str(trouble))
+        elif news:
+            self.journal.emit("service.up", service=name)
+        self._changed()
+        return service.pause if trouble else None
+
+    def _suspect(self, error: RotatorError | None) -> None:
+        """A pass failed because of a service: ask the service itself."""
+        if not isinstance(error, Unavailable | Unclear | Denied):
+            return
+        service = self.services.get(error.service)
+        if service is not None and service.state is State.UP:
+            service.state = State.SUSPECT
+            self._ask([service.name])
+
+    def _open(self, task: Task) -> bool:
+        """Whether everything that the task needs is up, as far as is known."""
+        return all(
+            service.state is State.UP for name in (VAULT, task.policy.account) if (service := self.services.get(name)) is not None
+        )
+
+    def _resume(self) -> None:
+        """Let parked tasks begin that have what they need: urgent ones first, then as many as there are workers, the others
+        one after the other."""
+        ready = sorted(
+            (task for task in self.tasks.values() if task.parked and self._open(task)), key=lambda task: not task.urgent
+        )
+        now = _now()
+        for place, task in enumerate(ready):
+            self._schedule(task, now + STAGGER * max(0, place + 1 - self.fleet.workers))
+
+    def _give_in(self) -> None:
+        """Of one round: what needs a service that is down has had its turn."""
+        for task in self.tasks.values():
+            if task.parked and any(
+                self.services[name].state is State.DOWN for name in (VAULT, task.policy.account) if name in self.services
+            ):
+                task.parked, task.done = False, True
+
+    # --- passes -----------------------------------------------------------------------------------------------------------
+
+    def add_orphans(self, orphans: Mapping[str, Policy]) -> None:
+        """Give applications that are not in the configuration their passes, until there is nothing left to revoke for them."""
+        with self.lock:
+            now = _now()
+            for name, policy in orphans.items():
+                if name in self.tasks or name in self.fleet.policies or policy.account not in self.fleet.accounts:
+                    continue
+                task = Task(policy, self.fleet, started=now, due=now, parked=True)
+                self.tasks[name] = task
+            self._resume()
+
+    def _schedule(self, task: Task, when: datetime) -> None:
+        task.due, task.parked = when, False
+        if not self._closed:
+            self._add_job(task.name, lambda: self._turn(task.name), when, "urgent" if task.urgent else "default")
+
+    def _unschedule(self, task: Task) -> None:
+        try:
+            self._scheduler.remove_job(task.name)
+        except JobLookupError:
+            return
+
+    def _add_job(self, job_id: str, run: Callable[[], object], when: datetime, executor: str) -> None:
+        def job() -> object:
+            # The scheduler removes a job after it handed it to a worker, both under one lock. A job that were over before that
+            # would be dated anew inside, and the new date removed with the old one. So wait for that lock, by any question.
+            self._scheduler.get_job(job_id)
+            return run()
+
+        trigger = DateTrigger(when, timezone=UTC)
+        self._scheduler.add_job(job, trigger, id=job_id, name=job_id, executor=executor, replace_existing=True)
+
+    def _turn(self, name: str) -> bool:
+        """What a worker does for one application: begin its pass or go on with it. Whether it did. Never raises."""
+        task = self._begin(name)
+        if task is None:
+            return False
+        try:
+            outcome = task.advance()
+            if outcome is not None:
+                with self.lock:
+                    task.conclude(outcome, _now())
+                    self._suspect(outcome.error)
+        except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
+            kind, where = crash_site(error)
+            task.crashes += 1
+            shortest, longest = CRASH_PAUSE
+            task.due = _now() + backoff(task.crashes, name, base=shortest, cap=longest)
+            self.journal.emit("pass.crashed", application=name, account=task.policy.account, error=kind, where=where)
+        return True
+
+    def _begin(self, name: str) -> Task | None:
+        with self.lock:
+            task = self.tasks.get(name)
+            if task is None or task.running or self._closed or (self._stopping and not task.holding):
+                return None
+            if task.may_wait and not self._open(task):
+                task.parked = True
+                if self.once:
+                    self._give_in()
+                return None
+            task.running = True
+            return task
+
+    def _ended(self, event: JobExecutionEvent) -> None:
+        """A job is over, whatever became of it: date the next one."""
+        self.progress += 1
+        if event.job_id.startswith("chore "):
+            pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
+            if pause is not None:
+                with self.lock:
+                    self._date_chore(event.job_id.removeprefix("chore "), _now() + pause)
+            return
+        with self.lock:
+            task = self.tasks.get(event.job_id)
+            if task is None or (event.code == EVENT_JOB_EXECUTED and not event.retval):
+                return
+            task.running = False
+            self._next(task)
+            self._close_old()
+        self._changed()
+
+    def _next(self, task: Task) -> None:
+        if self._stopping and not task.holding:
+            return
+        between = task.passing is None
+        if self.once and between and task.memory.held is None:
+            task.done = True
+            return
+        if task.inherit():
+            task.due = _now()
+        elif between and not task.policy.configured and task.facts and task.facts.settled:
+            del self.tasks[task.name]  # nothing is left to revoke for it
+            return
+        self._schedule(task, task.due)
+
+    # --- reload -----------------------------------------------------------------------------------------------------------
+
+    def adopt(self, fleet: Fleet) -> tuple[list[str], list[str]]:
+        """Work for this fleet from now on; the names of the applications that came and of those that left.
+
+        A pass in the middle ends under the configuration that it began with. What an application remembers stays.
+        """
+        with self.lock:
+            now, before = _now(), self.fleet
+            self._old.append(before)
+            self.fleet = fleet
+            added = sorted(fleet.policies.keys() - before.policies.keys())
+            removed = sorted(before.policies.keys() - fleet.policies.keys())
+            for name, policy in fleet.policies.items():
+                task = self.tasks.get(name)
+                if task is None:
+                    self.tasks[name] = Task(policy, fleet, started=now, due=now, parked=True)
+                    continue
+                task.heir = (policy, fleet)
+                if task.inherit():
+                    self._unschedule(task)
+                    task.parked = True
+            for name in removed:
+                self._orphan(self.tasks[name], fleet)
+            self._compare_services(fleet)
+            self._resume()
+            self._close_old()
+            return added, removed
+
+    def _orphan(self, task: Task, fleet: Fleet) -> None:
+        policy = replace(task.policy, configured=False)
+        # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
+        task.heir = (policy, fleet if policy.account in fleet.accounts else task.fleet)
+        task.inherit()
+        self.journal.emit("daemon.orphan", application=task.name, account=policy.account)
+
+    def _compare_services(self, fleet: Fleet) -> None:
+        fresh = services(fleet)
+        for name, service in fresh.items():
+            known = self.services.get(name)
+            if known is not None:
+                # Taken to be as it was until asked, so that a reload stops nobody and announces nothing twice.
+                service.state, service.since, service.kind, service.message = known.state, known.since, known.kind, known.message
+        self.services = fresh
+        self._ask(fresh)
+
+    def _close_old(self) -> None:
+        used = {id(task.fleet) for task in self.tasks.values()}
+        for fleet in [fleet for fleet in self._old if id(fleet) not in used]:
+            self._old.remove(fleet)
+            _farewell(fleet)
+
+    # --- care -------------------------------------------------------------------------------------------------------------
+
+    def clock_stepped(self, step: timedelta) -> None:
+        """Our clock was set: what waits goes on waiting for as long as it would have. (Deadlines are not waited for by this
+        clock alone; passes look at least every ``observe_every``.)"""
+        with self.lock:
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=job.next_run_time + step)
+            for task in self.tasks.values():
+                task.due += step
+
+    def find_lost(self) -> None:
+        """Date anew what is long past its date and has no job."""
+        with self.lock:
+            if self._stopping:
+                return
+            late = _now() - LOST_AFTER
+            for task in self.tasks.values():
+                waiting = not (task.running or task.parked or task.done)
+                if waiting and task.due < late and self._scheduler.get_job(task.name) is None:
+                    self._schedule(task, _now())
+
+    def results(self) -> dict[str, Result]:
+        """How the last pass of every application ended; of one that had none: by the service that it waited for."""
+        with self.lock:
+            return {
+                name: Result.FAILED if task.crashes else task.facts.result if task.facts else Result.UNREACHABLE
+                for name, task in self.tasks.items()
+            }
+
+
+def _farewell(fleet: Fleet) -> threading.Thread:
+    """Closing asks Vault to forget our login, which may take as long as a call may; nobody waits for it for long."""
+    thread = threading.Thread(target=fleet.close, name="farewell", daemon=True)
+    thread.start()
+    return thread
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

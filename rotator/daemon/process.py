@@ -1,0 +1,76 @@
+"""The process itself: its signals, which only set flags, and what keeps its memory from being read by others."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import select
+import signal
+import socket
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Self
+
+_PR_SET_DUMPABLE = 4
+
+
+def keep_memory_private() -> None:
+    """No core dump of this process and no debugger on it: its memory holds secrets. Best effort on systems that know neither."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+class Signals:
+    """SIGTERM and SIGINT ask for the end, SIGHUP for a reload. The main loop asks, and waits here until something happened.
+
+    Handlers set a flag and do nothing else: they may run in the middle of anything, also of code that holds a lock.
+    """
+
+    def __init__(self) -> None:
+        self.stop = ""
+        self.reload = False
+        self._read, self._write = socket.socketpair()
+        for end in (self._read, self._write):
+            end.setblocking(False)
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        # Before the handlers, so that a signal which comes now does wake the loop.
+        self._fd_before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
+        self._read.close()
+        self._write.close()
+
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
+        self.stop = self.stop or signal.Signals(number).name
+
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self.reload = True
+
+    def wake(self) -> None:
+        """End the wait of the main loop; from any thread."""
+        with suppress(OSError):  # full: it wakes up anyway; closed: nobody waits any more
+            self._write.send(b"\0")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a signal, ``wake``, or so many seconds."""
+        select.select([self._read], [], [], max(0.0, seconds))
+        with suppress(BlockingIOError):
+            while self._read.recv(4096):
+                pass
+
+
+def in_main_thread() -> bool:
+    """Whether signals can be handled here."""
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,138 @@
+"""The command line on the simulated world: real commands, real passes, and a Vault and a provider that tests own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rotator.cli.root import root
+from rotator.cli.session import Session
+from rotator.errors import ConfigurationError, Problem
+from rotator.model import Key, Policy
+from rotator.ports import Journal
+from rotator.reconcile import World
+from rotator.secret import Secret
+from tests.simulated import EPOCH, Actor, ActorClock, Sim, SimProvider, SimVault, policy
+
+
+@dataclass
+class SimVersion:
+    version: int
+    created_time: datetime
+    deleted: bool
+
+
+@dataclass
+class SimStore(SimVault):
+    """The simulated Vault with the two questions that only people ask."""
+
+    kept: int = 10
+
+    def list_versions(self, path: str) -> Sequence[SimVersion]:
+        versions = self.sim.kv.get("doc:" + path, [])
+        return [SimVersion(number, version.created, version.deleted) for number, version in enumerate(versions, 1)]
+
+    def document_limits(self, path: str) -> int:
+        return self.kept
+
+
+@dataclass
+class CountingProvider(SimProvider):
+    """The simulated API, which does not let one command make keys without end."""
+
+    made: int = 0
+
+    def create_key(
+        self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
+    ) -> tuple[Key, Secret]:
+        self.made += 1
+        assert self.made <= 3, "one command sent more than three creates"
+        return super().create_key(bearer, description, default_project_id=default_project_id, expires_at=expires_at)
+
+
+@dataclass
+class SimApp:
+    """The composition root on the simulated world."""
+
+    sim: Sim
+    policies: dict[str, Policy]
+    journal: Journal
+    left: dict[str, Policy] = field(default_factory=dict)
+    kept: int = 10
+    closed: int = 0
+
+    def __post_init__(self) -> None:
+        self.vault = SimStore(self.sim, self.kept)
+
+    def world(self, policy: Policy) -> World:
+        return World(CountingProvider(self.sim), self.vault, ActorClock(self.sim.time), self.journal, "command-line")
+
+    def policy(self, name: str) -> Policy:
+        if name in self.policies:
+            return self.policies[name]
+        raise ConfigurationError([Problem("", "", f"there is no application {name}; did you mean {min(self.policies)}?")])
+
+    def orphans(self) -> Mapping[str, Policy]:
+        return self.left
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Desk:
+    """Where a person types commands. ``others`` runs whenever a command pauses: what a daemon does meanwhile."""
+
+    sim: Sim
+    policies: dict[str, Policy] = field(default_factory=lambda: {"billing": policy()})
+    left: dict[str, Policy] = field(default_factory=dict)
+    kept: int = 10
+    others: list[Actor] = field(default_factory=list)
+    pauses: int = 0
+
+    def open(self, path: Path, journal: Journal) -> SimApp:
+        return SimApp(self.sim, self.policies, journal, self.left, self.kept)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses += 1
+        assert self.pauses < 5000, "the command never ends"
+        before = self.sim.time.now
+        for actor in self.others:
+            actor.run()
+        self.sim.time.now = max(self.sim.time.now, before + timedelta(seconds=seconds))
+
+    def type(self, *words: str) -> Result:
+        session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now)
+        return CliRunner().invoke(root, list(words), obj=session)
+
+    def json(self, *words: str) -> Any:
+        result = self.type(*words, "--json")
+        return json.loads(result.stdout)
+
+    def daemon(self, **changes: Any) -> Actor:
+        return Actor(self.sim, replace(self.policies["billing"], **changes))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk in a world where billing's key is published and its ledger knows it."""
+    sim = Sim()
+    key, _ = sim.make_key()
+    sim.publish_by_hand(key.access_key, database="kept")
+    desk = Desk(sim)
+    desk.daemon().run()
+    assert sim.time.now >= EPOCH
+    return desk
+
+
+@pytest.fixture
+def empty() -> Desk:
+    """A desk in a world where nothing was ever done."""
+    return Desk(Sim())

@@ -1,0 +1,63 @@
+"""docs/cli.md is true: its examples run, and what it lists is what there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from rotator.cli.failures import EXIT_CODES
+from rotator.cli.root import COMMANDS, root
+from tests.cli.conftest import Desk
+from tests.simulated import policy
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+EXAMPLES = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+HELP = [
+    line.strip().split("  #")[0].split(" | ")[0]
+    for name in ("", *COMMANDS)
+    for line in (root if not name else root.get_command(click.Context(root), name) or root).epilog.splitlines()  # type: ignore[union-attr]  # each has one
+    if line.strip().startswith("rotator ")
+]
+
+
+def test_every_command_has_a_section_and_an_example() -> None:
+    for name in COMMANDS:
+        assert f"## `rotator {name}" in TEXT
+        assert any(example.startswith(f"rotator {name}") for example in EXAMPLES)
+
+
+def test_every_exit_code_is_documented() -> None:
+    for line in EXIT_CODES.splitlines():
+        code, _, meaning = line.partition("  ")
+        assert f"| {code} | {meaning.split(',')[0].split(' (')[0]}" in TEXT
+
+
+@pytest.mark.parametrize("example", sorted({*EXAMPLES, *HELP}))
+def test_every_example_is_a_command_line_that_is_understood(example: str) -> None:
+    _, name, *words = shlex.split(example)
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    command.make_context(name, words, parent=click.Context(root))
+
+
+@pytest.mark.parametrize("example", [line for line in EXAMPLES if line.split()[1] in ("plan", "status", "rotate", "history")])
+def test_every_example_does_what_it_promises(desk: Desk, example: str) -> None:
+    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="another")
+    desk.sim.bearers.add("another")
+    result = desk.type(*shlex.split(example)[1:])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout
+
+
+def test_every_outcome_that_the_text_lists_is_one_that_the_code_has() -> None:
+    for outcome in ("rotated", "overtaken", "contained", "refused", "failed", "unreachable"):
+        assert f"`{outcome}`" in TEXT

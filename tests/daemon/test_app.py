@@ -1,0 +1,88 @@
+"""The composition root: everything is built from the file, nothing is contacted, and mistakes are told with their place."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from rotator.app import App, UnknownApplication
+from rotator.errors import ConfigurationError
+from rotator.ledgers import fresh_ledger
+
+CONFIG = """
+[vault]
+address = "http://127.0.0.1:{port}"
+ledger = "secret/rotator"
+auth = {{ method = "token", token = "file:token" }}
+[accounts.acme]
+provider = "{provider}"
+organization_id = "11111111-1111-4111-8111-111111111111"
+secret_key = "vault:secret/management#key"
+api_url = "http://127.0.0.1:{port}"
+[applications.billing]
+application_id = "22222222-2222-4222-8222-222222222222"
+path = "secret/apps/billing"
+every = "30d"
+[daemon]
+workers = 3
+"""
+
+
+def write(directory: Path, *, port: int = 1, provider: str = "scaleway") -> Path:
+    token = directory / "token"
+    token.touch(mode=0o600)
+    token.write_text("made-up")
+    file = directory / "rotator.toml"
+    file.write_text(CONFIG.format(port=port, provider=provider))
+    return file
+
+
+def test_opening_contacts_nothing(tmp_path: Path) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        app = App.open(write(tmp_path, port=listening.getsockname()[1]))
+        app.world(app.policy("billing"))
+        app.close()
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(tmp_path: Path) -> None:
+    app = App.open(write(tmp_path))
+    with pytest.raises(UnknownApplication, match="did you mean billing") as caught:
+        app.policy("biling")
+    assert caught.value.exit_code == 2
+    app.close()
+
+
+def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, provider="scalway")
+    with pytest.raises(ConfigurationError) as caught:
+        App.open(file)
+    (problem,) = caught.value.problems
+    assert problem.file == str(file)
+    assert problem.path == "accounts.acme.provider"
+    assert "scaleway" in problem.message
+
+
+def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_owner(tmp_path: Path) -> None:
+    app = App.open(write(tmp_path))
+    first, second = app.world(app.policy("billing")), app.world(app.policy("billing"))
+    again = app.reopen()
+    assert first.casualties is second.casualties
+    assert first.owner == second.owner == again.world(again.policy("billing")).owner
+    app.close()
+    again.close()
+
+
+def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_path: Path) -> None:
+    app = App.open(write(tmp_path))
+    left = app._orphan(fresh_ledger(app.policy("billing")))
+    assert not left.configured
+    for same in ("application", "account", "bearer", "path", "access_field", "secret_field", "grace", "prove", "organization_id"):
+        assert getattr(left, same) == getattr(app.policy("billing"), same)
+    app.close()

@@ -1,0 +1,355 @@
+"""The engine with simulated services on the real clock: who gets a worker when, and that no application is ever forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.daemon import engine as engine_module
+from rotator.daemon.engine import Engine
+from rotator.daemon.health import VAULT, State
+from rotator.ledgers import fresh_ledger, marked_compromised
+from rotator.model import Current, Ledger, Proof, Retiring
+from tests.daemon.stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
+
+LONG = timedelta(hours=6)
+
+
+class Engines:
+    """Starts engines and ends them."""
+
+    def __init__(self) -> None:
+        self.started: list[Engine] = []
+
+    def __call__(self, made: FakeFleet, **options: Any) -> Engine:
+        engine = Engine(made, made.journal, **options)
+        self.started.append(engine)
+        engine.start()
+        return engine
+
+
+@pytest.fixture
+def start() -> Iterator[Engines]:
+    engines = Engines()
+    yield engines
+    for engine in engines.started:
+        engine.close()
+        for executor in engine._scheduler._executors.values():
+            executor.shutdown(wait=True)
+
+
+def at_rest(engine: Engine, name: str) -> bool:
+    task = engine.tasks[name]
+    return task.facts is not None and task.passing is None and not task.running and engine._scheduler.get_job(name) is not None
+
+
+def events(made: FakeFleet, name: str) -> list[dict[str, object]]:
+    return [fields for event, fields in list(made.journal.events) if event == name]
+
+
+def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: Engines) -> None:
+    made = fleet("billing")
+    settled("billing", made)
+    made.applications["billing"] = replace(made.applications["billing"], observe_every=LONG)
+    engine = start(made)
+    eventually(lambda: at_rest(engine, "billing"))
+    decided = events(made, "pass.decided")[-1]
+    assert engine._scheduler.get_job("billing").next_run_time == decided["until"] == engine.tasks["billing"].due
+    assert len(engine._scheduler.get_jobs()) == 1
+
+
+def test_a_new_application_gets_its_first_key_and_the_ledger_is_committed(start: Engines) -> None:
+    made = fleet("billing")
+    engine = start(made)
+    eventually(lambda: events(made, "rotation.committed"))
+    eventually(lambda: at_rest(engine, "billing"))
+    assert published(made, "billing") == made.stages["acme"].ledger("billing").current.access_key  # type: ignore[union-attr]  # committed
+
+
+def test_i7_an_application_that_naps_for_ever_does_not_delay_another_with_one_worker(start: Engines) -> None:
+    made = fleet("sleepy", "billing", accounts={"sleepy": "slow"}, workers=1)
+    made.stages["slow"].activation = timedelta(days=1)
+    for name in made.applications:
+        long = replace(made.applications[name].prove, timeout=timedelta(hours=1))
+        made.applications[name] = replace(made.applications[name], prove=long)
+    engine = start(made)
+    eventually(lambda: published(made, "billing"))
+    eventually(lambda: engine.tasks["sleepy"].holding)
+    assert published(made, "sleepy") is None
+
+
+def test_i7_a_hanging_account_does_not_delay_the_passes_of_another(start: Engines) -> None:
+    made = fleet("stuck", "billing", accounts={"stuck": "slow"}, workers=2)
+    hung = threading.Event()
+
+    def hang(name: str, phase: str) -> None:
+        hung.wait(30)
+
+    made.stages["slow"].hook = hang
+    try:
+        start(made)
+        eventually(lambda: published(made, "billing"))
+    finally:
+        hung.set()
+
+
+@pytest.mark.parametrize("late", [timedelta(hours=1), timedelta(days=3)], ids=str)
+def test_a17_a_missed_run_is_made_up_for_exactly_once(start: Engines, late: timedelta) -> None:
+    made = fleet("billing")
+    settled("billing", made)
+    engine = start(made)
+    eventually(lambda: at_rest(engine, "billing"))
+    before = len(events(made, "pass.decided"))
+    with engine.lock:
+        engine._schedule(engine.tasks["billing"], datetime.now(UTC) - late)
+    eventually(lambda: len(events(made, "pass.decided")) > before)
+    eventually(lambda: at_rest(engine, "billing"))
+    assert len(events(made, "pass.decided")) == before + 1
+
+
+def test_a6_no_job_gets_lost_however_short_its_turns_are(start: Engines) -> None:
+    names = [f"app-{n}" for n in range(30)]
+    made = fleet(*names, workers=8)
+    hurried = Proof(10, timedelta(0), timedelta(seconds=30))  # every turn is over at once, so that dates meet removals
+    for name in names:
+        made.applications[name] = replace(made.applications[name], prove=hurried)
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in names))
+    assert all(published(made, name) for name in names)
+
+
+def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> None:
+    made = fleet("billing")
+    settled("billing", made)
+    engine = start(made)
+    eventually(lambda: at_rest(engine, "billing"))
+    before = len(events(made, "pass.decided"))
+    engine._scheduler.remove_job("billing")
+    with engine.lock:
+        engine.tasks["billing"].due = datetime.now(UTC) - 2 * engine_module.LOST_AFTER
+    engine.find_lost()
+    eventually(lambda: len(events(made, "pass.decided")) > before)
+
+
+def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
+    start: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "CRASH_PAUSE", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
+    made = fleet("broken", "billing", accounts={"broken": "odd"})
+    crashes = iter([True, True])
+    secret = "a-secret-in-an-exception"
+
+    def hook(name: str, phase: str) -> None:
+        if name == "list_keys" and phase == "after" and threading.current_thread() and next(crashes, False):
+            raise KeyError(secret)
+
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in made.applications))
+    made.stages["odd"].hook = hook
+    with engine.lock:
+        engine._schedule(engine.tasks["broken"], datetime.now(UTC))
+    eventually(lambda: len(events(made, "pass.crashed")) == 2)
+    eventually(lambda: engine.tasks["broken"].crashes == 0 and at_rest(engine, "broken"))
+    crash = events(made, "pass.crashed")[0]
+    assert crash["error"] == "KeyError"
+    assert str(crash["where"]).startswith("rotator.reconcile:")
+    assert secret not in str(made.journal.events)
+
+
+def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_back(
+    start: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotator.daemon.health.AGAIN", timedelta(milliseconds=20))
+    names = [f"app-{n}" for n in range(100)]
+    made = fleet(*names, workers=8)
+    stage = made.stages["acme"]
+    stage.sealed = True
+    engine = start(made)
+    eventually(engine.contacted)
+    eventually(lambda: stage.calls.count("read_ledger") >= 5)
+    assert engine.services[VAULT].state is State.DOWN
+    assert engine.services[VAULT].kind == "sealed"
+    assert set(stage.calls) == {"read_ledger", "list_keys"}  # nothing but the probes
+    assert stage.calls.count("list_keys") == 1
+    assert not events(made, "pass.failed")
+    assert len(events(made, "service.down")) == 1
+    stage.sealed = False
+    eventually(lambda: all(published(made, name) for name in names))
+    assert [fields["service"] for fields in events(made, "service.up")] == [VAULT]
+
+
+def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait(
+    start: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotator.daemon.health.AGAIN", timedelta(milliseconds=20))
+    names = [f"app-{n}" for n in range(40)]
+    made = fleet(*names, workers=1)
+    for name in names:
+        settled(name, made)
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in names))
+    made.stages["acme"].sealed = True
+    with engine.lock:
+        for name in names:
+            engine._schedule(engine.tasks[name], datetime.now(UTC))
+    eventually(lambda: sum(task.parked for task in engine.tasks.values()) == len(names) - len(events(made, "pass.failed")))
+    assert len(events(made, "pass.failed")) < 5
+    made.stages["acme"].sealed = False
+    before = len(events(made, "pass.decided"))
+    eventually(lambda: len(events(made, "pass.decided")) >= before + len(names) - 5)
+
+
+def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) -> None:
+    made = fleet("billing", "slow-1", "slow-2", accounts={"slow-1": "slow", "slow-2": "slow"}, workers=2)
+    for name in made.applications:
+        settled(name, made)
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in made.applications))
+    hung = threading.Event()
+    busy: list[str] = []
+
+    def hang(name: str, phase: str) -> None:
+        busy.append(name)
+        hung.wait(30)
+
+    made.stages["slow"].hook = hang
+    try:
+        vault = made.vault
+        ledger, version = vault.read_ledger("billing")
+        assert ledger is not None
+        old = published(made, "billing")
+        assert old is not None
+        marked = marked_compromised(
+            ledger, [old], reason="leak", by="test", at=datetime.now(UTC), incident="i", mode="replace_first"
+        )
+        vault.write_ledger(marked, cas=version)
+        facts = engine.tasks["billing"].facts
+        assert facts is not None
+        engine.tasks["billing"].facts = replace(facts, urgent=True)  # as the pass that sees the mark would say
+        with engine.lock:
+            for name in ("slow-1", "slow-2"):
+                engine._schedule(engine.tasks[name], datetime.now(UTC))
+        eventually(lambda: len(busy) == 2)
+        with engine.lock:
+            engine._schedule(engine.tasks["billing"], datetime.now(UTC))
+        eventually(lambda: not made.stages["acme"].live(old), "the compromised key is dead")
+    finally:
+        hung.set()
+
+
+def retiring_ledger(made: FakeFleet, name: str) -> tuple[Ledger, str]:
+    """A ledger of an application that left the configuration with one key whose grace has ended."""
+    policy = application(name)
+    stage = made.stages["acme"]
+    stage.bearers.add(bearer_of(name))
+    old, secret = stage.make_key(bearer=policy.bearer)
+    stage.publish_by_hand(old.access_key, secret.reveal(), path=policy.path)
+    new, fresh = stage.make_key(bearer=policy.bearer)
+    stage.publish_by_hand(new.access_key, fresh.reveal(), path=policy.path)
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    current = Current(new.access_key, 2, past - timedelta(days=1))
+    return replace(
+        fresh_ledger(policy), current=current, retiring=(Retiring(old.access_key, 1, past, "replaced"),)
+    ), old.access_key
+
+
+def test_b_an_application_removed_from_the_configuration_has_its_keys_revoked_on_time_and_is_then_let_go(start: Engines) -> None:
+    made = fleet("billing")
+    ledger, old = retiring_ledger(made, "gone")
+    made.vault.write_ledger(ledger, cas=0)
+    engine = start(made)
+    engine.add_orphans(made.orphans())
+    eventually(lambda: not made.stages["acme"].live(old))
+    eventually(lambda: "gone" not in engine.tasks)
+    assert "billing" in engine.tasks
+
+
+def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applications_remember(start: Engines) -> None:
+    made = fleet("billing", "leaving")
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in made.applications))
+    memory, due = engine.tasks["billing"].memory, engine.tasks["billing"].due
+    other = fleet("billing", "arriving")
+    other.stages = made.stages
+    other.stages["acme"].bearers.add(bearer_of("arriving"))
+    added, removed = engine.adopt(other)
+    assert (added, removed) == (["arriving"], ["leaving"])
+    assert engine.tasks["billing"].memory is memory
+    assert engine.tasks["billing"].due == due
+    eventually(lambda: published(made, "arriving"))
+    eventually(lambda: "leaving" not in engine.tasks or not engine.tasks["leaving"].policy.configured)
+    assert [fields["application"] for fields in events(made, "daemon.orphan")] == ["leaving"]
+    eventually(lambda: made.closed, "the old connections are closed when nobody uses them")
+    assert not other.closed
+
+
+def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
+    made = fleet("billing")
+    made.applications["billing"] = replace(
+        made.applications["billing"], prove=Proof(2, timedelta(milliseconds=20), timedelta(minutes=10))
+    )
+    stage = made.stages["acme"]
+    stage.activation = timedelta(days=1)
+    engine = start(made)
+    eventually(lambda: engine.tasks["billing"].holding)
+    other = fleet("billing")
+    other.applications["billing"] = replace(other.applications["billing"], grace=timedelta(hours=1))
+    other.stages = made.stages
+    engine.adopt(other)
+    assert not made.closed
+    for true in stage.keys.values():
+        true.alive_from = datetime.now(UTC)
+    eventually(lambda: published(made, "billing"))
+    eventually(lambda: made.closed)
+    assert len(stage.keys) == 1
+    eventually(lambda: engine.tasks["billing"].policy.grace == timedelta(hours=1))
+
+
+def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and_nothing_else_begins(start: Engines) -> None:
+    made = fleet("billing", "idle")
+    settled("idle", made)
+    stage = made.stages["acme"]
+    stage.activation = timedelta(days=1)
+    engine = start(made)
+    eventually(lambda: engine.tasks["billing"].holding and at_rest(engine, "idle"))
+    engine.drain()
+    assert engine.unfinished() == ["billing"]
+    assert engine._scheduler.get_job("idle") is None
+    for true in stage.keys.values():
+        true.alive_from = datetime.now(UTC)
+    eventually(lambda: not engine.unfinished())
+    assert published(made, "billing") == stage.ledger("billing").current.access_key  # type: ignore[union-attr]  # committed
+
+
+def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Engines) -> None:
+    made = fleet("billing")
+    stage = made.stages["acme"]
+    stage.activation = timedelta(days=1)
+    made.applications["billing"] = replace(
+        made.applications["billing"], prove=Proof(2, timedelta(minutes=1), timedelta(minutes=10))
+    )
+    engine = start(made)
+    eventually(lambda: engine.tasks["billing"].holding)
+    key = engine.tasks["billing"].memory.held.key.access_key  # type: ignore[union-attr]  # it holds one
+    engine.drain()
+    engine.give_up()
+    eventually(lambda: not engine.unfinished())
+    assert published(made, "billing") is None
+    assert stage.ledger("billing").is_revoking(key)
+    assert stage.ledger("billing").intent is None
+
+
+def test_b_a_clock_that_is_set_back_delays_nothing_in_real_time(start: Engines) -> None:
+    made = fleet("billing")
+    settled("billing", made)
+    engine = start(made)
+    eventually(lambda: at_rest(engine, "billing"))
+    due = engine.tasks["billing"].due
+    engine.clock_stepped(timedelta(hours=-5))
+    assert engine.tasks["billing"].due == due - timedelta(hours=5)
+    assert engine._scheduler.get_job("billing").next_run_time == due - timedelta(hours=5)
