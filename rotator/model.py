@@ -256,7 +256,8 @@ class Ledger:
 
     def names(self) -> frozenset[str]:
         """Every access key that this ledger holds an obligation for."""
-        named = {entry.access_key for entry in (*self.retiring, *self.revoking, *self.compromised)}
+        entries: tuple[Retiring | Revoking | Compromised, ...] = (*self.retiring, *self.revoking, *self.compromised)
+        named = {entry.access_key for entry in entries}
         if self.current:
             named.add(self.current.access_key)
         return frozenset(named)
@@ -271,7 +272,8 @@ class Ledger:
 
     def highest_version(self) -> int:
         """The highest version of the credential document that this ledger knows to exist."""
-        versions = [entry.version for entry in (*self.retiring, *self.revoking)]
+        entries: tuple[Retiring | Revoking, ...] = (*self.retiring, *self.revoking)
+        versions = [entry.version for entry in entries]
         if self.current:
             versions.append(self.current.version)
         if self.intent:

@@ -20,12 +20,8 @@ the daemon's own key)."""
 
 @cache
 def _names() -> list[str]:
-    found = []
-    for file in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                found.append(node.name)
-    return found
+    nodes = [node for file in TESTS.rglob("*.py") for node in ast.walk(ast.parse(file.read_text()))]
+    return [node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
 
 @pytest.mark.parametrize("promise", [*RULES, *HAZARDS])

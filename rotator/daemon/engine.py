@@ -68,6 +68,7 @@ class Engine:
         self._changed = changed
         self._chores: dict[str, Chore] = {}
         self._old: list[Fleet] = []
+        self._stuck: set[str] = set()
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
@@ -228,11 +229,20 @@ class Engine:
         with self.lock:
             now = _now()
             for name, policy in orphans.items():
-                if name in self.tasks or name in self.fleet.policies or policy.account not in self.fleet.accounts:
+                if name in self.tasks or name in self.fleet.policies:
+                    continue
+                if policy.account not in self.fleet.accounts:
+                    self._report_stuck(name, policy.account)
                     continue
                 task = Task(policy, self.fleet, started=now, due=now, parked=True)
                 self.tasks[name] = task
             self._resume()
+
+    def _report_stuck(self, name: str, account: str) -> None:
+        if name not in self._stuck:
+            self._stuck.add(name)
+            message = f"its account {account} left the configuration too: put that back, so that old keys can be revoked on time"
+            self.journal.emit("daemon.orphan_stuck", application=name, account=account, message=message)
 
     def _schedule(self, task: Task, when: datetime) -> None:
         task.due, task.parked = when, False

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rotator.app import App
 from rotator.reconcile import Memory, drive, run_pass
@@ -35,7 +35,7 @@ BUSY = 'workers = 64\ncatch_up = "0s"'
 class Bench(Rig):
     """A rig whose stand-in is a process of its own, so that it shares no interpreter with what is measured."""
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         super().__enter__()
         log = self.directory / "scaleway.log"
         process = Process([sys.executable, "-m", "rotator.sandbox.scaleway"], log)
@@ -63,7 +63,7 @@ class Bench(Rig):
 
 
 def say(text: str = "") -> None:
-    print(text, flush=True)
+    print(text, flush=True)  # noqa: T201  # what a benchmark is for
 
 
 def row(what: str, value: str, aim: str = "") -> None:
@@ -85,7 +85,9 @@ def calls() -> None:
     with bench() as rig:
         for successes, aim in ((3, ""), (2, ""), (1, "")):
             name = rig.fleet(1, f"calls{successes}")[0]
-            rig.set_up(f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name])
+            rig.set_up(
+                f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name]
+            )
             app = App.open(rig.configuration)
             policy, memory = app.policy(name), Memory()
             world = app.world(policy)
@@ -102,7 +104,10 @@ def calls() -> None:
             shown = "default" if successes == 3 else f"{successes} in a row"
             row(f"provider calls, proofs of {successes} ({shown})", f"{total}", "9" if successes == 2 else aim)
             row("Vault calls", f"{sum(vault.values())}", "13")
-            row("  of the provider", ", ".join(f"{count} {method} {route.rsplit('/', 1)[-1]}" for (method, route), count in sorted(provider.items())))
+            row(
+                "  of the provider",
+                ", ".join(f"{count} {method} {route.rsplit('/', 1)[-1]}" for (method, route), count in sorted(provider.items())),
+            )
             row("  of Vault", ", ".join(f"{count} {kind}" for kind, count in sorted(vault.items()) if count))
             app.close()
 
@@ -188,7 +193,11 @@ def emergency() -> None:
             row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
             for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
                 middle = sorted(found)[len(found) // 2]
-                row(f"proven dead, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if latencies is REAL_LATENCY else "")
+                row(
+                    f"proven dead, from {what} ({middle * 1000:.0f} ms)",
+                    f"{middle / bare:.1f} x",
+                    aim if latencies is REAL_LATENCY else "",
+                )
 
 
 def _bare_sum(rig: Bench, name: str) -> float:
@@ -210,7 +219,11 @@ def idle(count: int = 1000) -> None:
         daemon = rig.daemon()
         wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
         ready = time.monotonic() - began
-        wait_until(lambda: daemon.log.read_bytes().count(b'"application.adopted"') >= count, "every application was looked at", patience=900)
+        wait_until(
+            lambda: daemon.log.read_bytes().count(b'"application.adopted"') >= count,
+            "every application was looked at",
+            patience=900,
+        )
         looked = time.monotonic() - began
         assert daemon.process
         pid = daemon.process.pid

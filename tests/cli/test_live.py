@@ -78,6 +78,15 @@ def test_the_whole_life_of_a_key_by_hand(shell: Shell) -> None:
     assert "was revoked" in shell.run("history", name)[1]
 
 
+def test_a_plan_writes_nothing_to_vault_not_even_the_id_of_the_installation(shell: Shell) -> None:
+    file = shell.rig.directory / "fresh.toml"
+    file.write_text(shell.rig.configuration.read_text().replace('ledger = "secret/rotator"', 'ledger = "secret/rotator/fresh"'))
+    done = run("plan", "--config", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "adopt now" in done.stdout
+    assert shell.rig.vault.call("LIST", "secret/metadata/rotator/fresh", token=shell.rig.vault.root_token).status == 404
+
+
 def test_a15_the_command_beside_a_running_daemon(shell: Shell) -> None:
     daemon = shell.rig.daemon("beside")
     try:

@@ -269,6 +269,15 @@ def test_b_an_application_removed_from_the_configuration_has_its_keys_revoked_on
     assert "billing" in engine.tasks
 
 
+def test_an_application_whose_account_left_too_is_reported_once(start: Engines) -> None:
+    made = fleet("billing")
+    engine = start(made)
+    for _ in range(2):
+        engine.add_orphans({"gone": application("gone", account="elsewhere", configured=False)})
+    assert [fields["application"] for fields in events(made, "daemon.orphan_stuck")] == ["gone"]
+    assert "gone" not in engine.tasks
+
+
 def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applications_remember(start: Engines) -> None:
     made = fleet("billing", "leaving")
     engine = start(made)

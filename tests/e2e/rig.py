@@ -248,9 +248,9 @@ class Rig:
                 assert event.access_key in out_since, f"I1: {event.access_key} was deleted while it was published"
                 left = (event.at - out_since[event.access_key]).total_seconds()
                 assert left >= grace, f"I2: {event.access_key} was deleted {left:.2f} s after it left the document"
-        for key in self.scaleway.keys(self.bearers[name], deleted=True):
-            if key.deleted_at is not None and key.access_key not in ever and key.access_key not in compromised:
-                assert parse(key.description) is not None, f"I5: the stranger {key.access_key} was deleted"
+        for made in self.scaleway.keys(self.bearers[name], deleted=True):
+            if made.deleted_at is not None and made.access_key not in ever and made.access_key not in compromised:
+                assert parse(made.description) is not None, f"I5: the stranger {made.access_key} was deleted"
         return len(deletions)
 
     def check_rest(self, name: str) -> None:
