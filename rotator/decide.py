@@ -74,7 +74,9 @@ def contain(case: Case) -> Step | None:
             )
         if not {access_key} & (case.seen.deleted | case.seen.dead.keys() | case.seen.undeletable.keys()):
             return Delete(access_key, "compromised", even_if_published=revoke_first)
-    return None
+    if case.urgent_mode or case.seen.held:
+        return None  # consumers and a held secret come first; the proofs come later
+    return forget_the_dead(case) or _prove(case, case.ledger.compromised_keys())
 
 
 def _may_still_be_published(case: Case, access_key: str) -> bool:
@@ -181,8 +183,12 @@ def _may_die(case: Case, entry: Revoking) -> bool:
 
 def prove_deaths(case: Case) -> Step | None:
     """A deleted key is dead when it was seen dead (rule 8)."""
+    return _prove(case, case.seen.deleted)
+
+
+def _prove(case: Case, among: frozenset[str]) -> Step | None:
     for entry in case.ledger.revoking:
-        if entry.access_key in case.seen.deleted - set(case.seen.dead) - case.seen.still_alive:
+        if entry.access_key in (among & case.seen.deleted) - set(case.seen.dead) - case.seen.still_alive:
             return ProveDeath(entry.access_key, entry.version, entry.access_key in case.ledger.compromised_keys())
     return None
 

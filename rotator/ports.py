@@ -57,6 +57,9 @@ class Provider(Protocol):
     def headroom(self) -> int | None:
         """How many keys the account still has room for; None when the provider does not say. May be a minute old."""
 
+    def urgent(self) -> Provider:
+        """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""
+
     def clock_offset(self) -> timedelta:
         """The provider's clock minus ours, from the latest answer; zero before the first."""
 

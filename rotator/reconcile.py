@@ -146,6 +146,13 @@ class _Pass:
         self.request = request
         self.seen: Seen | None = None
 
+    @property
+    def provider(self) -> Provider:
+        """The provider; in an emergency with the share of its rate limit that is kept for those."""
+        ledger = self.seen.ledger if self.seen else None
+        emergency = ledger is not None and (ledger.compromised or (ledger.intent and ledger.intent.mode.urgent))
+        return self.world.provider.urgent() if emergency else self.world.provider
+
     # --- the loop ---
 
     def run(self) -> Generator[datetime, None, Wait]:
@@ -192,12 +199,12 @@ class _Pass:
     # --- observe: the ledger, then the document, then the provider; the order matters ---
 
     def look(self) -> Seen:
-        policy, vault, provider = self.policy, self.world.vault, self.world.provider
+        policy, vault = self.policy, self.world.vault
         vault.require_kv2(policy.path)
         installation = vault.installation()
         ledger, ledger_version = vault.read_ledger(policy.application)
         document = self.read_document()
-        keys = {key.access_key: key for key in provider.list_keys(policy.bearer)}
+        keys = {key.access_key: key for key in self.provider.list_keys(policy.bearer)}
         sight, foreign = self.find_unlisted(document.published, ledger, keys)
         now = self.world.clock.now()
         seen = Seen(
@@ -227,7 +234,7 @@ class _Pass:
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
         asked = {published} | ((ledger.compromised_keys() - condemned) if ledger else set())
         for access_key in sorted(asked - {None} - set(keys), key=str):
-            key = self.world.provider.get_key(str(access_key))
+            key = self.provider.get_key(str(access_key))
             if key is not None and key.bearer == self.policy.bearer:
                 keys[key.access_key] = key
             elif key is not None:
@@ -266,7 +273,7 @@ class _Pass:
                 self.seen = replace(seen, versions={**seen.versions, **read})
             case AskRoom():
                 lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
-                self.seen = replace(seen, room=Room(lacking, None if lacking else self.world.provider.headroom()))
+                self.seen = replace(seen, room=Room(lacking, None if lacking else self.provider.headroom()))
             case Create():
                 self.create(step, seen)
             case Prove():
@@ -295,10 +302,13 @@ class _Pass:
             self.memory.held = None  # the secret is dropped before its key is deleted
         for event in step.events:
             self.emit(event.name, **event.fields)
+        if step.ledger.failures > (before.failures if before else 0):
+            self.request = None  # a wish is one attempt; that it failed is for the person to hear, not to be repeated at once
         self.seen = replace(
             seen,
             ledger=step.ledger,
             ledger_version=version,
+            request=self.request,
             spare_id=self.world.clock.token() if claimed else seen.spare_id,
             room=None,
         )
@@ -315,8 +325,8 @@ class _Pass:
         secret, published = seen.document.secret, seen.document.published
         if secret is None or published is None:
             raise _LookAgain
-        verdict = yield from self.ask(lambda: self.world.provider.authenticate(published, secret), self.policy.prove_emergency)
-        bearer_seen = verdict is not Verdict.REFUSED or self.world.provider.bearer_exists(self.policy.bearer)
+        verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.policy.prove_emergency)
+        bearer_seen = verdict is not Verdict.REFUSED or self.provider.bearer_exists(self.policy.bearer)
         now = self.world.clock.now()
         if verdict is Verdict.REFUSED and bearer_seen and seen.sight is Sight.GONE:
             self.emit("key.found_dead", access_key=published)
@@ -343,7 +353,7 @@ class _Pass:
         self.memory.held = held = replace(held, posted=True)  # before the call: nobody may ever send it a second time
         now = self.world.clock.now()
         try:
-            key, secret = self.world.provider.create_key(
+            key, secret = self.provider.create_key(
                 self.policy.bearer,
                 step.description,
                 default_project_id=step.default_project_id,
@@ -370,7 +380,7 @@ class _Pass:
         since = held.proving_since or visit
         in_a_row = held.successes
         while True:
-            verdict = self.world.provider.authenticate(key.access_key, secret)
+            verdict = self.provider.authenticate(key.access_key, secret)
             in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]
             now = self.world.clock.now()
             self.memory.held = held = replace(held, proving_since=since, successes=in_a_row)
@@ -475,12 +485,13 @@ class _Pass:
         if document.published == step.access_key and not step.even_if_published:
             raise _LookAgain
         try:
-            done = self.world.provider.delete_key(step.access_key)
+            done = self.provider.delete_key(step.access_key)
         except (Denied, Rejected) as error:
             self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
             return
         except Unclear as error:
             self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
+            seen = replace(seen, unconfirmed=seen.unconfirmed | {step.access_key})
         else:
             self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
         self.seen = seen.without_key(step.access_key)
@@ -493,8 +504,8 @@ class _Pass:
         while True:
             verdict = self.answer_of_the_dead(step.access_key, secret)
             in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]
-            if in_a_row >= proof.successes and secret is not None:
-                # Expired and flapping keys are refused too, and so is a secret that never was this key's: ask by name as well.
+            if in_a_row >= proof.successes and secret is not None and step.access_key in seen.unconfirmed:
+                # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
                 verdict = self.answer_of_the_dead(step.access_key, None)
                 in_a_row = in_a_row if verdict is Verdict.REFUSED else 0
             if in_a_row >= proof.successes:
@@ -509,9 +520,9 @@ class _Pass:
 
     def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> Verdict:
         if secret is not None:
-            return self.world.provider.authenticate(access_key, secret)
+            return self.provider.authenticate(access_key, secret)
         try:
-            return Verdict.REFUSED if self.world.provider.get_key(access_key) is None else Verdict.ALIVE
+            return Verdict.REFUSED if self.provider.get_key(access_key) is None else Verdict.ALIVE
         except Unavailable:
             return Verdict.UNCLEAR
 

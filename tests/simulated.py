@@ -327,6 +327,9 @@ class SimProvider:
     def bearer_exists(self, bearer: str) -> bool:
         return self.sim.effect("bearer_exists", lambda: bearer in self.sim.bearers)
 
+    def urgent(self) -> SimProvider:
+        return self
+
     def headroom(self) -> int | None:
         return None if self.sim.quota is None else max(0, self.sim.quota - len(self.sim.live_keys()))
 

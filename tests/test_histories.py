@@ -115,6 +115,16 @@ def test_i2_a_condemned_key_that_was_published_again_while_nobody_looked_gets_it
     assert deleted - left >= DAY
 
 
+def test_r8_a_key_in_grace_that_a_list_does_not_show_is_neither_revoked_early_nor_forgotten() -> None:
+    sim, daemon, first = adopted()
+    rotate(daemon)
+    sim.hidden = {first}
+    daemon.run_for(23 * HOUR)
+    assert sim.live(first)
+    daemon.run_for(2 * HOUR)
+    assert not sim.live(first)
+
+
 def test_i2_versions_that_cannot_be_read_any_more_are_assumed_to_have_held_every_key_in_grace() -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)

@@ -589,7 +589,7 @@ def test_r8_the_order_is_ledger_document_delete_proof_ledger() -> None:
     sim.calls.clear()
     daemon.run_for(25 * HOUR)
     at = sim.calls.index("delete_key")
-    assert sim.calls[at - 2 : at + 7] == [
+    assert sim.calls[at - 2 : at + 6] == [
         "write_ledger",
         "read_document",
         "delete_key",
@@ -597,7 +597,6 @@ def test_r8_the_order_is_ledger_document_delete_proof_ledger() -> None:
         "authenticate",
         "authenticate",
         "authenticate",
-        "get_key",
         "write_ledger",
     ]
     assert sim.ledger().history[-1].reason == "replaced; refused"

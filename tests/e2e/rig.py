@@ -189,7 +189,9 @@ class Rig:
     # --- the truth ---
 
     def document(self, name: str, version: int = 0) -> dict[str, Any] | None:
-        answer = self.vault.admin("GET", f"secret/data/apps/{name}" + (f"?version={version}" if version else ""))
+        answer = self.vault.call(
+            "GET", f"secret/data/apps/{name}" + (f"?version={version}" if version else ""), token=self.vault.root_token
+        )
         return dict(answer.data) if answer.status == 200 else None
 
     def published(self, name: str) -> str:
@@ -197,7 +199,7 @@ class Rig:
         return str(document["data"].get("access_key", "")) if document else ""
 
     def ledger(self, name: str) -> dict[str, Any]:
-        answer = self.vault.admin("GET", f"secret/data/rotator/applications/{name}")
+        answer = self.vault.call("GET", f"secret/data/rotator/applications/{name}", token=self.vault.root_token)
         return dict(answer.data["data"]) if answer.status == 200 else {}
 
     def at_rest(self, name: str) -> bool:
