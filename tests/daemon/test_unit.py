@@ -32,7 +32,7 @@ def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("this machine has no systemd-analyze")
     copy = tmp_path / "rotator.service"
-    copy.write_text(UNIT.read_text().replace("/usr/bin/rotator", sys.executable))
+    copy.write_text(UNIT.read_text().replace("/opt/rotator/bin/rotator", sys.executable))
     found = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60, check=False)
     # It ends with 0 also when it merely warns, of an unknown option for example: any word is a complaint.
     assert (found.stdout + found.stderr).strip() == ""
