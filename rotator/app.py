@@ -16,9 +16,8 @@ from rotator import config, owner, providers, vault
 from rotator.config import Account, Configuration, Reference
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
-from rotator.logs import NoJournal
 from rotator.model import Ledger, Policy
-from rotator.ports import Journal, Provider
+from rotator.ports import Journal, NoJournal, Provider
 from rotator.reconcile import Casualties, World
 from rotator.secret import Secret
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings

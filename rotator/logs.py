@@ -113,13 +113,6 @@ class LogJournal:
         return redact(line)
 
 
-class NoJournal:
-    """The journal of commands that print their results: events are for the daemon's logs and for the ledger."""
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Nothing is recorded."""
-
-
 def capture_libraries(journal: LogJournal) -> None:
     """Let warnings of the libraries' own logging become events. Their exceptions and arguments are left out: they may quote
     answers, and with them secrets."""

@@ -126,3 +126,10 @@ class Journal(Protocol):
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event. Never raises."""
+
+
+class NoJournal:
+    """The journal of commands that print their results: events are for the daemon's logs and for the ledger."""
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Nothing is recorded."""
