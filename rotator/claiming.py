@@ -88,7 +88,7 @@ def claim(case: Case, mode: Mode, reason: str) -> Step:
             f"{name} has {case.live_keys_of_ours} live keys already: wait for the grace of the old ones to end",
         )
     if seen.room is None:
-        return AskRoom()
+        return AskRoom(mode.urgent)
     if seen.room.missing_capabilities:
         lacking = " and ".join(seen.room.missing_capabilities)
         return case.block("vault_denies", f"our Vault token may not {lacking} {case.policy.path} of {name}: extend its policy")

@@ -273,7 +273,7 @@ class _Pass:
                 self.seen = replace(seen, versions={**seen.versions, **read})
             case AskRoom():
                 lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
-                self.seen = replace(seen, room=Room(lacking, None if lacking else self.provider.headroom()))
+                self.seen = replace(seen, room=Room(lacking, None if lacking or step.urgent else self.provider.headroom()))
             case Create():
                 self.create(step, seen)
             case Prove():

@@ -204,7 +204,10 @@ class ReadVersions:
 
 @dataclass(frozen=True)
 class AskRoom:
-    """Ask Vault for our rights on the credential path and the provider for head-room, before a claim."""
+    """Ask Vault for our rights on the credential path and the provider for head-room, before a claim. An emergency does not ask
+    for head-room, which takes as long as a create: the provider's refusal says the same."""
+
+    urgent: bool = False
 
 
 @dataclass(frozen=True)
