@@ -23,7 +23,7 @@ from rotator.secret import Secret
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
 
 SPARE_CONNECTIONS = 4
-"""Connections to Vault beyond one for each worker: for probes, for the login, and for the emergency share of the workers."""
+"""Connections to a service beyond one for each worker: for probes and for the login."""
 
 
 class UnknownApplication(RotatorError):
@@ -55,7 +55,9 @@ class App:
         # Vault comes first: the management keys of accounts may be kept in it.
         self.vault: KvStore = vault.build(_vault_settings(configuration))
         self.vault.watch_paths([policy.path for policy in configuration.policies.values()])
-        self._providers = {name: self._build(account) for name, account in configuration.accounts.items()}
+        self._providers = {
+            name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
+        }
         self._casualties = {name: Casualties() for name in configuration.accounts}
 
     @classmethod
@@ -172,7 +174,7 @@ class App:
 
     # --- how it is made -----------------------------------------------------------------------------------------------------
 
-    def _build(self, account: Account) -> Provider:
+    def _build(self, account: Account, connections: int) -> Provider:
         settings = providers.AccountSettings(
             name=account.name,
             provider=account.provider,
@@ -183,11 +185,18 @@ class App:
             rate_limit=account.rate_limit,
             proxy=account.proxy,
             ca_cert=account.ca_cert,
+            connections=connections,
         )
         try:
             return providers.load(account.provider)(settings, clock=self.clock)
         except ConfigurationError as error:
             raise _at(error, self.source, f"accounts.{account.name}") from None
+
+
+def _connections(configuration: Configuration) -> int:
+    """As many as there may be threads that ask: workers, their emergency share, and who looks after the rest."""
+    workers = configuration.daemon.workers
+    return workers + max(1, workers // 4) + SPARE_CONNECTIONS
 
 
 def _vault_settings(configuration: Configuration) -> VaultSettings:
@@ -203,7 +212,7 @@ def _vault_settings(configuration: Configuration) -> VaultSettings:
         client_key=key.file() if key else None,
         timeout=found.timeout,
         proxy=found.proxy,
-        connections=configuration.daemon.workers + SPARE_CONNECTIONS,
+        connections=_connections(configuration),
     )
 
 

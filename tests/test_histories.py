@@ -115,6 +115,33 @@ def test_i2_a_condemned_key_that_was_published_again_while_nobody_looked_gets_it
     assert deleted - left >= DAY
 
 
+def test_i2_nothing_is_deleted_before_the_ledger_has_followed_the_document() -> None:
+    sim, daemon, first = adopted()
+    rotate(daemon)
+
+    def hook(name: str, phase: str) -> None:
+        if name in {"delete_key", "create_key"} and phase == "before":
+            raise Unavailable("too many requests", service="acme", kind="rate_limited")
+
+    sim.hook = hook
+    sim.time.advance(25 * HOUR)
+    daemon.run()
+    assert sim.ledger().is_revoking(first)
+    sim.publish_by_hand(first)
+    theirs, _ = sim.make_key()
+    sim.publish_by_hand(theirs.access_key)
+    left = sim.time.now
+    sim.keys[theirs.access_key].deleted_at = left
+    daemon.run()  # consumers are down, and the first attempt to replace their key fails
+    sim.hook = lambda name, phase: hook(name, phase) if name == "create_key" else None
+    daemon.run()
+    sim.hook = no_hook
+    daemon.run_for(2 * DAY)
+    deleted = sim.keys[first].deleted_at
+    assert deleted is not None
+    assert deleted - left >= DAY
+
+
 def test_r8_a_key_in_grace_that_a_list_does_not_show_is_neither_revoked_early_nor_forgotten() -> None:
     sim, daemon, first = adopted()
     rotate(daemon)
