@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hmac
-import threading
+import json
 import weakref
 from typing import NoReturn
 
 MASK = "[secret]"
 
-_alive: weakref.WeakSet[Secret] = weakref.WeakSet()
-_lock = threading.Lock()
+_alive: set[weakref.ref[Secret]] = set()
 
 
 class Secret:
@@ -20,14 +19,20 @@ class Secret:
     lives, ``redact`` finds its value in any text; that is the second net under the logs, not the first.
     """
 
-    __slots__ = ("__weakref__", "_value")
+    __slots__ = ("__weakref__", "_escaped", "_value")
 
     def __init__(self, value: str) -> None:
         if not value:
             raise ValueError("a secret cannot be empty")
         self._value = value
-        with _lock:
-            _alive.add(self)
+        self._escaped = json.dumps(value)[1:-1]
+        _alive.add(weakref.ref(self, _alive.discard))
+
+    def hide_in(self, text: str) -> str:
+        """``text`` without the value, as it is or as it stands in JSON."""
+        if self._value in text:
+            text = text.replace(self._value, MASK)
+        return text.replace(self._escaped, MASK) if self._escaped in text else text
 
     def reveal(self) -> str:
         """The value itself, for the one call that needs it."""
@@ -55,9 +60,8 @@ class Secret:
 
 def redact(text: str) -> str:
     """``text`` without the value of any secret that is alive in this process."""
-    with _lock:
-        alive = list(_alive)
-    for secret in alive:
-        if secret.reveal() in text:
-            text = text.replace(secret.reveal(), MASK)
+    for reference in _alive.copy():
+        secret = reference()
+        if secret is not None:
+            text = secret.hide_in(text)
     return text

@@ -175,10 +175,7 @@ def _act(step: object) -> tuple[str, str]:
 
 
 def _warnings(policy: Policy, seen: Seen, memory: Memory, vault: Store) -> list[str]:
-    found = [
-        f"{access_key} is a stranger: we neither made nor published it, so it is never touched"
-        for access_key in sorted(memory.strangers)
-    ]
+    found = _strangers(sorted(memory.strangers))
     room = seen.room
     if room and room.missing_capabilities:
         lacking = " and ".join(room.missing_capabilities)
@@ -191,6 +188,15 @@ def _warnings(policy: Policy, seen: Seen, memory: Memory, vault: Store) -> list[
             f"our clock, Vault's and the provider's differ by {span(seen.clocks.spread)}: revocations wait; correct the clock"
         )
     return found + _few_versions(policy, vault)
+
+
+def _strangers(access_keys: Sequence[str]) -> list[str]:
+    if len(access_keys) < 2:
+        return [
+            f"{access_key} is a stranger: we neither made nor published it, so it is never touched" for access_key in access_keys
+        ]
+    names = ", ".join(access_keys)
+    return [f"{len(access_keys)} keys are strangers: we neither made nor published them, so they are never touched: {names}"]
 
 
 def _few_versions(policy: Policy, vault: Store) -> list[str]:

@@ -31,6 +31,8 @@ DURABLE = (
     "the mark is in the ledger and stays until the keys are proven dead: the daemon acts on it, or run the same command again"
 )
 
+HELD = "the mark is in the ledger and stays, but the keys live on until the hold is released"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -73,16 +75,23 @@ class Patience:
         self._limit = policy.publish_timeout
         self._world = world
         self._since: datetime | None = None
+        self._last: Result | None = None
 
-    def reset(self) -> None:
-        """All is well again."""
-        self._since = None
+    def over(self, obstacle: Result | None, ledger: Ledger | None) -> Result | None:
+        """What stands in the way, once it has done so for too long.
 
-    def gone(self) -> bool:
-        """Whether it has been going on for too long."""
+        The pause between two failed attempts is no recovery, whoever makes them; only an attempt under way is let finish.
+        """
+        failing = ledger is not None and ledger.failures > 0
+        if obstacle is None and not failing:
+            self._since = self._last = None
+        self._last = obstacle or self._last
+        if self._last is None:
+            return None
         now = self._world.clock.now()
         self._since = self._since or now
-        return now - self._since >= self._limit
+        under_way = obstacle is None and ledger is not None and ledger.intent is not None
+        return self._last if now - self._since >= self._limit and not under_way else None
 
 
 # --- an ordinary rotation -------------------------------------------------------------------------------------------------
@@ -108,10 +117,10 @@ def _rotate(policy: Policy, world: World, sleep: Sleep, reason: str, witness: Wi
             return done
         obstacle = _obstacle(policy, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
-        if obstacle is None:
-            patience.reset()
-        elif obstacle.exit_code != 3 or patience.gone():
+        if obstacle and obstacle.exit_code != 3:
             return obstacle
+        if over := patience.over(obstacle, outcome.ledger):
+            return over
         _pause(world, sleep, outcome)
 
 
@@ -223,11 +232,12 @@ def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -
             return done
         obstacle = _obstacle(policy, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
-        if obstacle is None:
-            patience.reset()
-        elif obstacle.exit_code == 4 or patience.gone():
-            alive = _still_marked(outcome, keys)
-            return replace(obstacle, message=f"{', '.join(alive)} not proven dead: {obstacle.message}; {DURABLE}")
+        over = patience.over(obstacle, outcome.ledger)
+        if obstacle and obstacle.exit_code == 4:
+            over = obstacle
+        if over:
+            alive, stays = _still_marked(outcome, keys), HELD if over.reason == "held" else DURABLE
+            return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
         _pause(world, sleep, outcome)
 
 
@@ -238,12 +248,15 @@ def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[s
         return None
     dead = {key: _proof(ledger, key) for key in sorted(keys)}
     deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
-    now = f"{document.published} is published in version {document.version}" if document.published else "no key is published"
+    if document.published:
+        now = f"{document.published} is published in version {document.version} of {policy.path}"
+    else:
+        now = f"but no key is published at {policy.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
     return Result(
         policy.application,
         "contained",
         0,
-        f"contained: {deaths}; {now} of {policy.path}",
+        f"contained: {deaths}; {now}",
         access_key=document.published or "",
         version=document.version,
         dead=dead,

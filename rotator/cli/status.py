@@ -115,7 +115,7 @@ def plain(views: Sequence[View], now: datetime) -> str:
     for found in views:
         ledger, coming = found.ledger, found.next
         current = ledger.current if ledger else None
-        key = f"{current.access_key} since {timestamp(current.since)}" if current else "no key"
+        key = f"{current.access_key} since {timestamp(current.since)}" if current else "no key known yet"
         late = f", past due by {span(found.late)}" if found.phase == "past_due" else ""
         lines.append(
             f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
