@@ -172,22 +172,40 @@ class Lanes:
 
     def __init__(self, make: Callable[[], httpcore.ConnectionPool], limit: int) -> None:
         self._make = make
-        self._free = threading.BoundedSemaphore(limit)
+        self._to_make = limit
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._handed: queue.SimpleQueue[httpcore.ConnectionPool] = queue.SimpleQueue()
         self.idle: deque[httpcore.ConnectionPool] = deque()
 
     def take(self, seconds: float) -> httpcore.ConnectionPool:
         """A lane of one's own, within so many seconds."""
-        if not self._free.acquire(timeout=seconds):
-            raise httpcore.PoolTimeout("every connection is in use")
+        with self._lock:
+            if self.idle:
+                return self.idle.pop()
+            if self._to_make:
+                self._to_make -= 1
+                return self._make()
+            self._waiting += 1
         try:
-            return self.idle.pop()
-        except IndexError:
-            return self._make()
+            return self._handed.get(timeout=seconds)
+        except queue.Empty:
+            pass
+        with self._lock:
+            try:
+                return self._handed.get_nowait()  # handed over in the last moment
+            except queue.Empty:
+                self._waiting -= 1
+        raise httpcore.PoolTimeout("every connection is in use")
 
     def give_back(self, lane: httpcore.ConnectionPool) -> None:
-        """The request on it is over."""
-        self.idle.append(lane)
-        self._free.release()
+        """The request on it is over: the next who waits gets it."""
+        with self._lock:
+            if self._waiting:
+                self._waiting -= 1
+                self._handed.put(lane)
+            else:
+                self.idle.append(lane)
 
     def close(self) -> None:
         """Close every idle connection."""
