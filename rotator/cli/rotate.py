@@ -57,6 +57,11 @@ def command(session: Session, applications: Sequence[str], compromised: bool, re
             raise Interrupted(
                 f"interrupted before the mark of {', '.join(unmarked)} was confirmed: run the same command again"
             ) from None
+        if compromised:
+            raise Interrupted(
+                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. But not every key is "
+                "proven dead yet: the daemon acts on the mark, or run the same command again; rotator status shows how far it is"
+            ) from None
         raise
     finally:
         progress.mute()
