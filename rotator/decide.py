@@ -234,6 +234,11 @@ def account_for_keys(case: Case) -> Step | None:
 def rest(case: Case) -> Step:
     """Nothing to do now: when next, and why."""
     until, reason, message = next_action(case.policy, case.ledger, case.seen)
+    unheard = {key: message for key, message in case.seen.unconfirmed.items() if key in case.seen.still_alive}
+    if unheard:
+        return case.block(
+            "delete_unconfirmed", "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
+        )
     if case.seen.still_alive:
         keys = ", ".join(sorted(case.seen.still_alive))
         return case.block("still_alive", f"the deleted key {keys} of {case.policy.application} still answers; probing goes on")

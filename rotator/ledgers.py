@@ -31,7 +31,7 @@ from rotator.timing import backoff
 PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
 """Shortest and longest pause after failed attempts of an ordinary rotation."""
 
-HASTE = (timedelta(seconds=1), timedelta(minutes=1))
+HASTE = (timedelta(seconds=1), timedelta(seconds=30))
 """The same while consumers are in danger or down."""
 
 

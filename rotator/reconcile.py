@@ -491,7 +491,7 @@ class _Pass:
             return
         except Unclear as error:
             self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
-            seen = replace(seen, unconfirmed=seen.unconfirmed | {step.access_key})
+            seen = replace(seen, unconfirmed={**seen.unconfirmed, step.access_key: str(error)})
         else:
             self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
         self.seen = seen.without_key(step.access_key)

@@ -109,7 +109,7 @@ class Room:
 class Seen:
     """One observation of one application, with what this pass has confirmed since.
 
-    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost), ``dead``
+    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``dead``
     the keys proven dead and how, ``still_alive`` those that kept answering, ``undeletable`` those whose DELETE was refused for
     good, with the reason: one such key must not keep the others waiting. ``versions`` holds earlier versions of the
     document that were read because a key asked for them.
@@ -131,7 +131,7 @@ class Seen:
     room: Room | None = None
     held: Held | None = None
     deleted: frozenset[str] = frozenset()
-    unconfirmed: frozenset[str] = frozenset()
+    unconfirmed: Mapping[str, str] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
     still_alive: frozenset[str] = frozenset()
     undeletable: Mapping[str, str] = field(default_factory=dict)

@@ -25,6 +25,7 @@ UNREACHABLE = frozenset(
     {
         "connection",
         "deadline",
+        "delete_unconfirmed",
         "name",
         "no_answer",
         "publish_timeout",

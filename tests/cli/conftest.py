@@ -47,13 +47,14 @@ class SimStore(SimVault):
 class CountingProvider(SimProvider):
     """The simulated API, which does not let one command make keys without end."""
 
+    most: int = 3
     made: int = 0
 
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
     ) -> tuple[Key, Secret]:
         self.made += 1
-        assert self.made <= 3, "one command sent more than three creates"
+        assert self.made <= self.most, "one command sent more creates than it may"
         return super().create_key(bearer, description, default_project_id=default_project_id, expires_at=expires_at)
 
 
@@ -66,13 +67,16 @@ class SimApp:
     journal: Journal
     left: dict[str, Policy] = field(default_factory=dict)
     kept: int = 10
+    creates: int = 3
     closed: int = 0
 
     def __post_init__(self) -> None:
         self.vault = SimStore(self.sim, self.kept)
 
     def world(self, policy: Policy) -> World:
-        return World(CountingProvider(self.sim), self.vault, ActorClock(self.sim.time), self.journal, "command-line")
+        return World(
+            CountingProvider(self.sim, most=self.creates), self.vault, ActorClock(self.sim.time), self.journal, "command-line"
+        )
 
     def policy(self, name: str) -> Policy:
         if name in self.policies:
@@ -94,11 +98,12 @@ class Desk:
     policies: dict[str, Policy] = field(default_factory=lambda: {"billing": policy()})
     left: dict[str, Policy] = field(default_factory=dict)
     kept: int = 10
+    creates: int = 3
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
     def open(self, path: Path, journal: Journal) -> SimApp:
-        return SimApp(self.sim, self.policies, journal, self.left, self.kept)
+        return SimApp(self.sim, self.policies, journal, self.left, self.kept, self.creates)
 
     def pause(self, seconds: float) -> None:
         self.pauses += 1

@@ -342,3 +342,22 @@ def test_ctrl_c_before_the_mark_says_that_it_must_be_repeated(desk: Desk) -> Non
     result = desk.type("rotate", "billing", "--compromised")
     assert result.exit_code == 130
     assert "before the mark of billing was confirmed" in result.stderr
+
+
+def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_the_key(desk: Desk) -> None:
+    desk.creates = 1000
+    fail(desk, "create_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
+    before = desk.sim.time.now
+    result = desk.type("rotate", "billing", "--compromised")
+    waited = desk.sim.time.now - before
+    assert result.exit_code == 3, result.stderr
+    assert f"{OLD} not proven dead: the server failed (503)" in result.stderr
+    assert policy().publish_timeout <= waited <= 2 * policy().publish_timeout
+    assert desk.sim.ledger().compromised_keys() == {OLD}
+
+
+def test_i3_a_delete_that_is_never_confirmed_says_what_was_heard_instead(desk: Desk) -> None:
+    fail(desk, "delete_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
+    result = desk.type("rotate", "billing", "--compromised")
+    assert result.exit_code == 3, result.stderr
+    assert f"{OLD} still answers: the server failed (503)" in result.stderr
