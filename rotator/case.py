@@ -11,7 +11,7 @@ from rotator.ledgers import (
     fresh_ledger,
 )
 from rotator.marker import Marker
-from rotator.model import DocumentState, Intent, Key, Ledger, Mode, Policy, Trouble, Verdict
+from rotator.model import DocumentState, Intent, Key, Ledger, Mode, Policy, Revoking, Trouble, Verdict
 from rotator.steps import (
     Event,
     Record,
@@ -208,6 +208,19 @@ class Case:
         if self.seen.request is not None or not_before is None:
             return False
         return self.now < not_before <= self.now + LONGEST_PATIENCE
+
+    def may_die(self, entry: Revoking) -> bool:
+        """Whether a condemned key may be deleted now."""
+        key = self.seen.key(entry.access_key)
+        if entry.access_key == self.published or (key is not None and not key.touchable):
+            return False
+        if entry.access_key in self.ledger.compromised_keys():
+            return True
+        if not self.settled:
+            return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
+        if not entry.republished:
+            return True
+        return entry.not_before is not None and self.trusted_clocks and self.seen.clocks.passed(entry.not_before)
 
     # --- endings ---
 

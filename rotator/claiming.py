@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rotator.case import ROOMY, SOON, Case
+from rotator.judge import Fate
 from rotator.ledgers import (
     abandoned,
 )
@@ -25,10 +26,23 @@ def replace_at_once(case: Case) -> Step | None:
     mode = case.urgent_mode
     if mode is None or case.held_back or not case.policy.configured:
         return None
-    if case.too_soon or _somebody_else_is_at_it(case):
+    if case.too_soon or _somebody_else_is_at_it(case) or _room_comes_first(case):
         return None
     reasons = {mark.access_key: mark.reason for mark in case.ledger.compromised}
     return claim(case, mode, reasons.get(case.published or "", "the published key is dead"))
+
+
+def _room_comes_first(case: Case) -> bool:
+    """Whether there are so many keys that those which can go must go before an emergency makes another one."""
+    if case.live_keys_of_ours < case.policy.max_live_keys:
+        return False
+    going = [
+        entry.access_key
+        for entry in case.ledger.revoking
+        if entry.access_key not in case.seen.undeletable and case.may_die(entry)
+    ]
+    leftovers = [key for key, marker in case.unnamed if case.fate(key, marker) is Fate.LEFTOVER]
+    return bool(case.unread_versions or leftovers or any(case.seen.key(access_key) for access_key in going))
 
 
 def _somebody_else_is_at_it(case: Case) -> bool:

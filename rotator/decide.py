@@ -33,7 +33,7 @@ from rotator.ledgers import (
     retired,
 )
 from rotator.marker import Marker
-from rotator.model import DocumentState, Ledger, Policy, Revoking, Trouble
+from rotator.model import DocumentState, Ledger, Policy, Trouble
 from rotator.steps import (
     Create,
     Delete,
@@ -163,22 +163,9 @@ def delete_condemned(case: Case) -> Step | None:
         return None
     for entry in case.ledger.revoking:
         done = entry.access_key in case.seen.deleted or entry.access_key in case.seen.undeletable
-        if entry.access_key != case.published and not done and _may_die(case, entry):
+        if not done and case.may_die(entry):
             return Delete(entry.access_key, entry.reason)
     return None
-
-
-def _may_die(case: Case, entry: Revoking) -> bool:
-    key = case.seen.key(entry.access_key)
-    if key is not None and not key.touchable:
-        return False
-    if entry.access_key in case.ledger.compromised_keys():
-        return True
-    if not case.settled:
-        return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
-    if not entry.republished:
-        return True
-    return entry.not_before is not None and case.trusted_clocks and case.seen.clocks.passed(entry.not_before)
 
 
 def prove_deaths(case: Case) -> Step | None:

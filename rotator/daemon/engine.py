@@ -17,6 +17,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import STATE_STOPPED
 from apscheduler.triggers.date import DateTrigger
 
 from rotator.daemon.fleet import Fleet
@@ -55,6 +56,18 @@ class Chore:
     executor: str = "care"
 
 
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
+    """APScheduler's, whose thread does not end with an exception when it is stopped in the middle of its work: from the moment
+    of the stop on it looks for the jobs that it has just handed out in the wrong place."""
+
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        try:
+            super().remove_job(job_id, jobstore)
+        except JobLookupError:
+            if self.state != STATE_STOPPED:
+                raise
+
+
 class Engine:
     """Passes of all applications, each when it is due. ``changed`` is called, from any thread, when something ended."""
 
@@ -72,7 +85,7 @@ class Engine:
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = _Scheduler(
             timezone=UTC,
             executors={
                 "default": ThreadPoolExecutor(fleet.workers),

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apscheduler.jobstores.base import JobLookupError
 
 from rotator.daemon import engine as engine_module
-from rotator.daemon.engine import Engine
+from rotator.daemon.engine import Engine, _Scheduler
 from rotator.daemon.health import VAULT, State
 from rotator.ledgers import fresh_ledger, marked_compromised
 from rotator.model import Current, Ledger, Proof, Retiring
@@ -362,3 +363,13 @@ def test_b_a_clock_that_is_set_back_delays_nothing_in_real_time(start: Engines) 
     engine.clock_stepped(timedelta(hours=-5))
     assert engine.tasks["billing"].due == due - timedelta(hours=5)
     assert engine._scheduler.get_job("billing").next_run_time == due - timedelta(hours=5)
+
+
+def test_a6_a_stop_in_the_middle_of_handing_out_jobs_does_not_end_the_scheduler_with_an_exception() -> None:
+    """The store forgets a job that was handed out; a scheduler that was stopped meanwhile looks for it elsewhere."""
+    scheduler = _Scheduler(timezone=UTC)
+    scheduler.start()
+    with pytest.raises(JobLookupError):
+        scheduler.remove_job("unknown")
+    scheduler.shutdown(wait=False)
+    scheduler.remove_job("unknown")
