@@ -51,7 +51,7 @@ def test_a16_no_secret_comes_out_whatever_goes_wrong_at_either_side() -> None:
 
         # Vault: our policy is taken away, then Vault is sealed
         rig.vault.policy("rotator", 'path "secret/data/rotator/*" { capabilities = ["read"] }')
-        wait_until(lambda: _failed(daemon), "it is denied")
+        wait_until(lambda: daemon.said("pass.failed", reason="policy"), "it is denied")
         done = rig.command("rotate", "shop", "--compromised", "--reason", "drill", check=False)
         assert done.returncode != 0
         heard += [done.stdout, done.stderr]
@@ -90,7 +90,3 @@ def _environment(daemon: Daemon) -> str:
 def _all_met(rig: Rig, wanted: list[int]) -> bool:
     """Spent rules may leave the list."""
     return not any(fault.id in wanted and not fault.hits for fault in rig.scaleway.faults.list())
-
-
-def _failed(daemon: Daemon) -> bool:
-    return any(line.get("event") in {"pass.failed", "application.blocked"} and "may not" in str(line) for line in daemon.events())
