@@ -18,9 +18,9 @@ from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
 from rotator.model import Ledger, Policy
 from rotator.ports import Journal, NoJournal, Provider
-from rotator.reconcile import Casualties, World
 from rotator.secret import Secret
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
+from rotator.world import Casualties, World
 
 SPARE_CONNECTIONS = 4
 """Connections to a service beyond one for each worker: for probes and for the login."""

@@ -11,7 +11,7 @@ Vault to come back), so that whoever drives it can lend the thread to somebody e
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.case import SOON, Case
@@ -28,7 +28,7 @@ from rotator.errors import (
     Unclear,
 )
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Trouble, Verdict
-from rotator.ports import Clock, Journal, Provider, VaultStore
+from rotator.ports import Provider
 from rotator.render import document_fields, notes
 from rotator.secret import Secret
 from rotator.steps import (
@@ -53,6 +53,7 @@ from rotator.steps import (
     Step,
     Wait,
 )
+from rotator.world import Memory, Outcome, World
 
 MOST_STEPS = 100
 """Steps that one pass may take before it stops and looks at the calendar again; a sound one needs about a dozen."""
@@ -64,64 +65,6 @@ BREATH = timedelta(seconds=1)
 """How long to wait before asking a service again that is away while a secret is held."""
 
 Naps = Generator[datetime, None, None]
-
-
-class Casualties:
-    """Which applications of one account were lately seen with a dead published key: several at once mean that the account, the
-    organisation or the address is wrong, not the keys."""
-
-    MEMORY = timedelta(hours=1)
-
-    def __init__(self) -> None:
-        self._seen: dict[str, datetime] = {}
-
-    def note(self, application: str, now: datetime) -> None:
-        """The application's published key looks dead."""
-        self._seen[application] = now
-
-    def clear(self, application: str) -> None:
-        """The application's published key works."""
-        self._seen.pop(application, None)
-
-    def others(self, application: str, now: datetime) -> int:
-        """How many other applications looked dead within the last hour."""
-        seen = dict(self._seen)
-        return sum(other != application and now - when <= self.MEMORY for other, when in seen.items())
-
-
-@dataclass
-class World:
-    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
-    process has ended, and says nothing (False) of any other."""
-
-    provider: Provider
-    vault: VaultStore
-    clock: Clock
-    journal: Journal
-    owner: str
-    casualties: Casualties = field(default_factory=Casualties)
-    is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
-    started: datetime | None = None
-
-
-@dataclass
-class Memory:
-    """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
-    the document seen, and which strangers were reported."""
-
-    held: Held | None = None
-    floor: int = 0
-    strangers: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did."""
-
-    wait: Wait
-    ledger: Ledger | None = None
-    document: Document | None = None
-    error: RotatorError | None = None
 
 
 def run_pass(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Outcome]:

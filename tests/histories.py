@@ -26,8 +26,9 @@ from rotator.errors import RotatorError, ServiceError, Unavailable, Unclear
 from rotator.ledgers import marked_compromised
 from rotator.marker import parse
 from rotator.model import Hold, Ledger, Policy, Proof
-from rotator.reconcile import Outcome, World, run_pass
+from rotator.reconcile import run_pass
 from rotator.steps import Request
+from rotator.world import Outcome, World
 from tests.invariants import Monitor
 from tests.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder, Sim, SimProvider, SimVault, Version, policy
 

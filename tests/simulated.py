@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from rotator.codec import dump_ledger, load_ledger
 from rotator.errors import Conflict, LedgerUnreadable, QuotaExceeded, Rejected, Unavailable, Unclear
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
-from rotator.reconcile import Memory, Outcome, World, run_pass
+from rotator.reconcile import run_pass
 from rotator.secret import Secret
 from rotator.steps import Request
+from rotator.world import Memory, Outcome, World
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

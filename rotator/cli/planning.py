@@ -16,8 +16,9 @@ from rotator.cli.words import count, moment, span
 from rotator.decide import decide, next_action
 from rotator.errors import Refused, ServiceError
 from rotator.model import Policy
-from rotator.reconcile import Memory, World, observe
+from rotator.reconcile import observe
 from rotator.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Room, Seen, Wait
+from rotator.world import Memory, World
 
 T = TypeVar("T")
 

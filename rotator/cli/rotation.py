@@ -16,8 +16,9 @@ from rotator.errors import Conflict, Refused, RotatorError, ServiceError, Unavai
 from rotator.ledgers import fresh_ledger, marked_compromised
 from rotator.model import Ledger, Policy
 from rotator.ports import Journal
-from rotator.reconcile import Memory, Outcome, World, drive, run_pass
+from rotator.reconcile import drive, run_pass
 from rotator.steps import Request
+from rotator.world import Memory, Outcome, World
 
 Sleep = Callable[[datetime], None]
 

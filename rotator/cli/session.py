@@ -21,7 +21,7 @@ from rotator.ports import Clock, Journal, VaultStore
 
 if TYPE_CHECKING:
     from rotator.model import Policy
-    from rotator.reconcile import World
+    from rotator.world import World
 
 F = TypeVar("F", bound=Callable[..., Any])
 

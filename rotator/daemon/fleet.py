@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from rotator.model import Policy
 from rotator.ports import Journal, Provider, VaultStore
-from rotator.reconcile import World
+from rotator.world import World
 
 
 class Fleet(Protocol):

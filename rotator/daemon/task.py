@@ -11,8 +11,9 @@ from rotator.daemon.fleet import Fleet
 from rotator.decide import next_action
 from rotator.errors import Denied, RotatorError, Unavailable, Unclear
 from rotator.model import Ledger, Policy, Trouble
-from rotator.reconcile import Memory, Outcome, World, run_pass
+from rotator.reconcile import run_pass
 from rotator.steps import Clocks, Failure, Seen
+from rotator.world import Memory, Outcome, World
 
 SHORTEST = timedelta(milliseconds=200)
 """The least time between two passes of one application, whatever the first one says."""

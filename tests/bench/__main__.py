@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from rotator.app import App
-from rotator.reconcile import Memory, drive, run_pass
+from rotator.reconcile import drive, run_pass
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
 from rotator.steps import Request
+from rotator.world import Memory
 from tests.bench.script import rotate_by_script
 from tests.e2e.rig import Rig
 

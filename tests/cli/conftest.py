@@ -17,8 +17,8 @@ from rotator.cli.session import Session
 from rotator.errors import ConfigurationError, Problem
 from rotator.model import Key, Policy
 from rotator.ports import Journal
-from rotator.reconcile import World
 from rotator.secret import Secret
+from rotator.world import World
 from tests.simulated import EPOCH, Actor, ActorClock, Sim, SimProvider, SimVault, policy
 
 

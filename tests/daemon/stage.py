@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
-from rotator.reconcile import Casualties, World
 from rotator.secret import Secret
+from rotator.world import Casualties, World
 from tests.simulated import Recorder, Sim, SimProvider, SimVault, policy
 
 T = TypeVar("T")
