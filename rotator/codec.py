@@ -30,10 +30,10 @@ def dump_ledger(ledger: Ledger) -> dict[str, Any]:
     return stored
 
 
-def load_ledger(data: Mapping[str, Any]) -> Ledger:
-    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger."""
+def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
+    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
+    the application that it was looked up for, for messages."""
     stored = dict(data)
-    name = stored.get("application", "?")
     schema = stored.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise LedgerUnreadable(

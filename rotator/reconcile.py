@@ -333,7 +333,7 @@ class _Pass:
                 self.emit("rotation.proven", successes=in_a_row, **about)
                 return
             if now + proof.interval > since + proof.timeout:
-                message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s"
+                message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
                 self.memory.held = replace(held, failure=Failure("never_alive", message))
                 self.emit("rotation.not_alive", **about)
                 return

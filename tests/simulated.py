@@ -207,7 +207,7 @@ class SimVault:
                 return None, 0
             if versions[-1].deleted:
                 raise LedgerUnreadable(f"the ledger of {application} was deleted: undelete it")
-            return load_ledger(versions[-1].data), len(versions)
+            return load_ledger(versions[-1].data, application), len(versions)
 
         return self._effect("read_ledger", execute)
 

@@ -99,7 +99,7 @@ def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: 
 
 def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
     with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
-        load_ledger(change("schema", 2))
+        load_ledger(change("schema", 2), "billing")
 
 
 def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:

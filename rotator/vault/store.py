@@ -70,7 +70,7 @@ class KvStore:
         data, version = self._read_own(self._ledger_path(application), f"the ledger of {application}")
         if data is None:
             return None, 0
-        ledger = load_ledger(data)
+        ledger = load_ledger(data, application)
         if ledger.application != application:
             raise LedgerUnreadable(
                 f"the ledger of {application} is damaged: it says that it belongs to {ledger.application}; "
