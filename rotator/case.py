@@ -11,7 +11,7 @@ from rotator.ledgers import (
     fresh_ledger,
 )
 from rotator.marker import Marker
-from rotator.model import DocumentState, Intent, Key, Ledger, Mode, Policy, Revoking, Trouble, Verdict
+from rotator.model import Current, DocumentState, Intent, Key, Ledger, Mode, Policy, Revoking, Trouble, Verdict
 from rotator.steps import (
     Event,
     Record,
@@ -78,7 +78,9 @@ class Case:
         current = self.ledger.current
         if current is None:
             return self.published is None
-        return (current.access_key, current.version) == (self.published, self.seen.document.version)
+        document = self.seen.document
+        same = current.written is None or current.written == document.created_time
+        return same and (current.access_key, current.version) == (self.published, document.version)
 
     @property
     def published_is_dying(self) -> bool:
@@ -146,10 +148,12 @@ class Case:
     @cached_property
     def skipped(self) -> frozenset[int]:
         """Versions of the document that nobody followed: written between the one that the ledger knows and the one seen now.
-        Of many, the latest that Vault keeps; what the others held cannot be told."""
+        Of many, the latest that Vault keeps; what the others held cannot be told. The known one is among them, to see whether
+        it is still the same document, unless the one seen now is our own write upon it."""
         version, current = self.seen.document.version, self.ledger.current
         known = current.version if current else 0
-        return frozenset(range(max(known + 1, version - KEPT_VERSIONS), version))
+        first = known + 1 if self.published_is_ours_just_proven else max(known, 1)
+        return frozenset(range(max(first, version - KEPT_VERSIONS), version))
 
     @cached_property
     def held_meanwhile(self) -> frozenset[str] | None:
@@ -157,10 +161,21 @@ class Case:
         current, version = self.ledger.current, self.seen.document.version
         if current is not None and version - current.version > KEPT_VERSIONS:
             return None
+        if current is not None and not self._still_the_same_document(current):
+            return None
         found = [self.seen.versions.get(number) for number in self.skipped]
         if any(document is None or document.state is not DocumentState.LIVE for document in found):
             return None
         return frozenset(document.access_key for document in found if document and document.access_key)
+
+    def _still_the_same_document(self, current: Current) -> bool:
+        """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
+        and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
+        document = self.seen.document
+        known = document if document.version == current.version else self.seen.versions.get(current.version)
+        if known is None:
+            return self.published_is_ours_just_proven
+        return known.access_key == current.access_key and current.written in (None, known.created_time)
 
     @cached_property
     def possible(self) -> list[str]:

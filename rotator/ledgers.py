@@ -75,6 +75,7 @@ def followed(
             since=old.since if old and old.access_key == access_key else since,
             created_at=key.created_at if key else (old.created_at if old and old.access_key == access_key else None),
             expires_at=key.expires_at if key else (old.expires_at if old and old.access_key == access_key else None),
+            written=document.created_time,
         ),
         retiring=tuple(
             replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile) else entry

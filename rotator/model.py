@@ -124,13 +124,17 @@ class Proof:
 
 @dataclass(frozen=True)
 class Current:
-    """The key that consumers should be using, and the document version that made it so (or last confirmed it)."""
+    """The key that consumers should be using, and the document version that made it so (or last confirmed it).
+
+    ``written`` is when that version was written, by Vault's clock: by it the document is known again.
+    """
 
     access_key: str
     version: int
     since: datetime
     created_at: datetime | None = None
     expires_at: datetime | None = None
+    written: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -454,3 +454,20 @@ def test_i7_an_emergency_whose_answers_get_lost_does_not_fill_the_account() -> N
     daemon.run_for(HOUR)
     assert not sim.live(first)
     assert len(sim.live_keys()) == 1
+
+
+def test_i2_a_document_that_was_recreated_says_nothing_of_what_consumers_read_before() -> None:
+    """Found by history 56743: a key in grace was published again, then the document was recreated, and its versions climbed on."""
+    sim, daemon, first = adopted()
+    second = rotate(daemon)
+    sim.time.advance(20 * HOUR)
+    sim.publish_by_hand(first)  # nobody looks
+    sim.time.advance(HOUR)
+    left = sim.time.now
+    sim.kv["doc:" + PATH] = []
+    for _ in range(4):
+        sim.publish_by_hand(second)
+    daemon.run_for(3 * DAY)
+    deleted = sim.keys[first].deleted_at
+    assert deleted is not None
+    assert deleted - left >= DAY
