@@ -156,17 +156,19 @@ class Case:
         return frozenset(range(max(first, version - KEPT_VERSIONS), version))
 
     @cached_property
-    def held_meanwhile(self) -> frozenset[str] | None:
-        """The keys that consumers may have read from the skipped versions; None when that cannot be told."""
-        current, version = self.ledger.current, self.seen.document.version
-        if current is not None and version - current.version > KEPT_VERSIONS:
-            return None
-        if current is not None and not self._still_the_same_document(current):
-            return None
+    def held_meanwhile(self) -> frozenset[str]:
+        """The keys that consumers may have read from the skipped versions, as far as these can be read."""
         found = [self.seen.versions.get(number) for number in self.skipped]
-        if any(document is None or document.state is not DocumentState.LIVE for document in found):
-            return None
         return frozenset(document.access_key for document in found if document and document.access_key)
+
+    @cached_property
+    def more_meanwhile(self) -> bool:
+        """Whether consumers may have read other keys meanwhile that nobody can tell any more."""
+        current, version = self.ledger.current, self.seen.document.version
+        if current is not None and (version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)):
+            return True
+        found = [self.seen.versions.get(number) for number in self.skipped]
+        return any(document is None or document.state is not DocumentState.LIVE for document in found)
 
     def _still_the_same_document(self, current: Current) -> bool:
         """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata

@@ -32,7 +32,7 @@ from rotator.ledgers import (
     died,
     retired,
 )
-from rotator.marker import Marker
+from rotator.marker import Marker, incarnation
 from rotator.model import DocumentState, Ledger, Policy, Trouble
 from rotator.steps import (
     Create,
@@ -111,7 +111,9 @@ def continue_held(case: Case) -> Step | None:
     intent = case.ledger.intent
     if intent is None or intent.id != held.intent.id:
         return _end_held(case, case.ledger, "overtaken")
-    if case.seen.document.version != intent.base or case.seen.document.state is DocumentState.DELETED:
+    document = case.seen.document
+    recreated = document.version == intent.base and incarnation(case.policy.path, document.created_time) != intent.incarnation
+    if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
         return _abandon_held(case, "overtaken", "the credential document changed meanwhile", failed=False)
     if held.failure:
         return _abandon_held(case, held.failure.reason, held.failure.message, failed=True)

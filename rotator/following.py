@@ -177,5 +177,7 @@ def _commit(case: Case) -> Step:
     held = seen.held
     key = seen.key(case.published) or (held.key if held else None)
     marker = seen.marker(key, case.policy.application) if key else None
-    ledger, events = followed(case.ledger, document, key, marker, case.policy, seen.clocks, case.held_meanwhile)
+    ledger, events = followed(
+        case.ledger, document, key, marker, case.policy, seen.clocks, case.held_meanwhile, more=case.more_meanwhile
+    )
     return Record(ledger, events)

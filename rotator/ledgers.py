@@ -57,11 +57,13 @@ def followed(
     marker: Marker | None,
     policy: Policy,
     clocks: Clocks,
-    meanwhile: frozenset[str] | None = frozenset(),
+    meanwhile: frozenset[str] = frozenset(),
+    *,
+    more: bool = False,
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
     once if it is compromised; an intent that made the published key is done, any other is abandoned. Keys on their way out
-    that were published ``meanwhile``, in versions that nobody followed (None: any may have been), are owed their grace anew."""
+    that were published ``meanwhile``, in versions that nobody followed, are owed their grace anew (``more``: any may have been)."""
     access_key = document.published or ""
     since = document.created_time or clocks.ours
     events: list[Event] = []
@@ -78,13 +80,13 @@ def followed(
             written=document.created_time,
         ),
         retiring=tuple(
-            replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile) else entry
+            replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile, more) else entry
             for entry in ledger.retiring
             if entry.access_key != access_key
         ),
         revoking=tuple(
             replace(entry, republished=True, not_before=deadline)
-            if _seen_again(entry, meanwhile) or (entry.republished and entry.not_before is None)
+            if _seen_again(entry, meanwhile, more) or (entry.republished and entry.not_before is None)
             else entry
             for entry in ledger.revoking
         ),
@@ -119,11 +121,9 @@ def followed(
     return after, tuple(events)
 
 
-def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str] | None) -> bool:
-    """Whether consumers may have read the key after it was entered. What no version ever held, none held meanwhile."""
-    if meanwhile is None:
-        return isinstance(entry, Retiring) or entry.version > 0
-    return entry.access_key in meanwhile
+def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: bool) -> bool:
+    """Whether consumers may have read the key after it was entered. What no version ever held is only told by being seen."""
+    return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
 
 
 def _overtaken(ledger: Ledger) -> Event:

@@ -346,7 +346,8 @@ class _Pass:
         key, secret = self.unpublished(held)
         base = held.intent.base
         document = yield from self.patiently(held, self.read_document)
-        if document is not None and (document.version, document.state) == (base, seen.document.state):
+        same = document is not None and document.created_time == seen.document.created_time  # one that was recreated is another
+        if document is not None and same and (document.version, document.state) == (base, seen.document.state):
             fields = document_fields(self.policy, document, key, secret, held.intent.id)
             sent_before = held.publish_sent
             self.memory.held = held = replace(held, publish_sent=True)  # before the call: its answer may never come

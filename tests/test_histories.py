@@ -471,3 +471,22 @@ def test_i2_a_document_that_was_recreated_says_nothing_of_what_consumers_read_be
     deleted = sim.keys[first].deleted_at
     assert deleted is not None
     assert deleted - left >= DAY
+
+
+def test_r5_a_paused_publish_does_not_land_in_a_document_that_was_recreated_at_the_same_version() -> None:
+    """Found by history 70774: the version number fits, but it is another document."""
+    sim, daemon, first = adopted()
+    sim.time.advance(30 * DAY)
+    theirs, _ = sim.make_key()
+
+    def hook(name: str, phase: str) -> None:
+        if name == "authenticate" and phase == "after":
+            sim.hook = no_hook
+            sim.time.advance(MINUTE)
+            sim.kv["doc:" + PATH] = []
+            sim.publish_by_hand(theirs.access_key)
+
+    sim.hook = hook
+    daemon.run()
+    assert sim.calls.count("write_document") == 0
+    assert sim.published_key() == theirs.access_key
