@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.codec import load_ledger
 from rotator.errors import RotatorError, ServiceError, Unavailable, Unclear
 from rotator.ledgers import marked_compromised
 from rotator.marker import parse
@@ -255,10 +254,9 @@ class Stage(Sim):
         """A person writes the document, unless that is what no protocol can survive."""
         if self.doomed[str(data.get("access_key"))] > 0:
             return False
-        versions = self.kv.setdefault(DOCUMENT, [])
-        self.monitor.hand_written.add(len(versions) + 1)
-        versions.append(Version(dict(data), self.time.now + self.time.skew_vault))
-        self.tell(f"a person writes {data.get('access_key')} as v{len(versions)}")
+        self.monitor.hand_written.add(len(self.kv.get(DOCUMENT, [])) + 1)
+        number = self.append(DOCUMENT, dict(data))
+        self.tell(f"a person writes {data.get('access_key')} as v{number}")
         self.check("hand")
         return True
 
@@ -288,20 +286,10 @@ class StageVault(SimVault):
 
     sim: Stage
 
-    def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
-        versions = self.sim.kv.get("ledger:" + application, [])
-        if not versions or versions[-1].deleted:
-            return super().read_ledger(application)
-
-        def execute() -> tuple[Ledger | None, int]:
-            versions = self.sim.kv.get("ledger:" + application, [])
-            if not versions:
-                return None, 0
-            if self.sim.read is None or self.sim.read[0] is not versions[-1]:
-                self.sim.read = (versions[-1], load_ledger(versions[-1].data))
-            return self.sim.read[1], len(versions)
-
-        return self._effect("read_ledger", execute)
+    def _load(self, application: str, version: Version) -> Ledger:
+        if self.sim.read is None or self.sim.read[0] is not version:
+            self.sim.read = (version, super()._load(application, version))
+        return self.sim.read[1]
 
     def clock_offset(self) -> timedelta:
         return self.sim.time.skew_vault - self.sim.playing_skew
@@ -581,13 +569,14 @@ def ledger_back(stage: Stage) -> None:
     versions = stage.kv.get(LEDGER, [])
     if versions:
         index = stage.dice.randrange(len(versions))
-        versions.append(Version(versions[index].data, stage.time.now))
+        stage.append(LEDGER, versions[index].data)
         stage.ledger_lost = True
         stage.tell(f"the ledger is rolled back to version {index + 1}:{stage.detail('write_ledger', None)}")
 
 
 def ledger_gone(stage: Stage) -> None:
-    if stage.kv.pop(LEDGER, None):
+    if stage.kv.get(LEDGER):
+        stage.remove(LEDGER)
         stage.monitor._ledgers = 0
         stage.ledger_lost = True
         stage.tell("the ledger is gone")
@@ -598,7 +587,7 @@ def recreate(stage: Stage) -> None:
     if version := stage.published():
         if stage.doomed[str(version.data.get("access_key"))]:
             return
-        del stage.kv[DOCUMENT]
+        stage.remove(DOCUMENT)
         stage.monitor._versions = 0
         stage.monitor.hand_written.clear()
         stage.recreated = True

@@ -84,11 +84,16 @@ def no_hook(name: str, phase: str) -> None:
 
 @dataclass
 class Version:
-    """One version in the simulated KV store."""
+    """One version in the simulated KV store.
+
+    ``index`` is the write to Vault that made it; what a test appends without one has been there always. A standby that is
+    behind that write has not heard of the version. What becomes of it later (``deleted``, ``pruned``) shows everywhere at once.
+    """
 
     data: dict[str, Any]
     created: datetime
     deleted: bool = False
+    index: int = 0
 
 
 @dataclass
@@ -104,9 +109,10 @@ class TrueKey:
 
 @dataclass
 class Sim:
-    """Vault and provider, with the ground truth."""
+    """Vault and provider, with the ground truth. ``index`` counts the writes to Vault, whoever made them."""
 
     time: Time = field(default_factory=Time)
+    index: int = 0
     kv: dict[str, list[Version]] = field(default_factory=dict)
     keys: dict[str, TrueKey] = field(default_factory=dict)
     bearers: set[str] = field(default_factory=lambda: {BEARER})
@@ -119,6 +125,8 @@ class Sim:
     hidden: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    removed: dict[str, list[tuple[int, list[Version]]]] = field(default_factory=dict)
+    """What was removed from where, with the last write that it outlived."""
     _serial: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def effect(self, name: str, execute: Callable[[], T]) -> T:
@@ -146,10 +154,30 @@ class Sim:
         return key, Secret(secret)
 
     def publish_by_hand(self, access_key: str, secret: str | None = None, path: str = PATH, **extra: Any) -> int:
-        versions = self.kv.setdefault("doc:" + path, [])
         data = {"access_key": access_key, "secret_key": secret or self.keys[access_key].secret, **extra}
-        versions.append(Version(data, self.time.now + self.time.skew_vault))
+        return self.append("doc:" + path, data)
+
+    def append(self, where: str, data: dict[str, Any]) -> int:
+        """A new version, which standbys hear of by and by; its number."""
+        versions = self.kv.setdefault(where, [])
+        self.index += 1
+        versions.append(Version(data, self.time.now + self.time.skew_vault, index=self.index))
         return len(versions)
+
+    def remove(self, where: str) -> None:
+        """Everything that was there, with its metadata: as if it had never been. Standbys that are behind still have it."""
+        versions = self.kv.pop(where, [])
+        self.removed.setdefault(where, []).append((self.index, versions))
+        self.index += 1
+
+    def versions(self, where: str, at: int) -> list[Version]:
+        """What a node that has heard of the writes up to ``at`` has there."""
+        if at >= self.index:
+            return self.kv.get(where, [])
+        for last, versions in self.removed.get(where, ()):
+            if at <= last:
+                return _known(versions, at)
+        return _known(self.kv.get(where, []), at)
 
     def live(self, access_key: str) -> bool:
         true = self.keys.get(access_key)
@@ -179,52 +207,96 @@ class Sim:
         return load_ledger(self.kv["ledger:" + application][-1].data)
 
 
+def _known(versions: list[Version], at: int) -> list[Version]:
+    """The versions up to the last one that a node at this index has heard of."""
+    count = len(versions)
+    while count and versions[count - 1].index > at:
+        count -= 1
+    return versions[:count]
+
+
 @dataclass
 class SimVault:
-    """The ``VaultStore`` of one actor on the simulated Vault."""
+    """The ``VaultStore`` of one process on the simulated Vault.
+
+    As ``rotator.ports`` promises, a read is at least as new as anything that this process has ``seen`` (what the real store
+    does with ``X-Vault-Index``), and no newer than that when ``lag`` says so: it is asked, with what the process has seen and
+    what the leader has, from where a standby answers this read. Writes go to the leader, whose check-and-set is never behind,
+    so a ``Conflict`` is one at once. Only an answer that arrives raises ``seen``. A soft delete by hand shows everywhere at once.
+    """
 
     sim: Sim
+    seen: int = field(default=0, kw_only=True)
+    lag: Callable[[int, int], int] | None = field(default=None, kw_only=True)
 
     def _effect(self, name: str, execute: Callable[[], T]) -> T:
-        def guarded() -> T:
-            if self.sim.sealed:
-                raise Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
-            return execute()
+        """A write, or a question that standbys pass on: the leader answers."""
+        return self._read(name, lambda _: execute(), stale=False)
 
-        return self.sim.effect(name, guarded)
+    def _read(self, name: str, execute: Callable[[int], T], *, stale: bool = True) -> T:
+        """What ``execute`` finds on the node that answers, which has heard of the writes up to the index that it gets."""
+        sim, answered = self.sim, 0
+
+        def guarded() -> T:
+            nonlocal answered
+            if sim.sealed:
+                raise Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
+            at = sim.index if self.lag is None or not stale else self._standby()
+            try:
+                return execute(at)
+            finally:
+                answered = at if stale else sim.index
+
+        try:
+            answer = sim.effect(name, guarded)
+        except (Conflict, LedgerUnreadable):
+            self.seen = max(self.seen, answered)
+            raise
+        self.seen = max(self.seen, answered)
+        return answer
+
+    def _standby(self) -> int:
+        assert self.lag is not None
+        at = self.lag(self.seen, self.sim.index)
+        assert self.seen <= at <= self.sim.index, "a node that is behind what was seen passes the read on"
+        return at
 
     def _write(self, where: str, data: dict[str, Any], cas: int) -> int:
-        versions = self.sim.kv.setdefault(where, [])
-        if len(versions) != cas:
+        if len(self.sim.kv.get(where, [])) != cas:
             raise Conflict("somebody else was faster", service="vault", kind="conflict")
-        versions.append(Version(data, self.sim.time.now + self.sim.time.skew_vault))
-        return len(versions)
+        return self.sim.append(where, data)
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
-        def execute() -> tuple[Ledger | None, int]:
-            versions = self.sim.kv.get("ledger:" + application, [])
+        def execute(at: int) -> tuple[Ledger | None, int]:
+            versions = self.sim.versions("ledger:" + application, at)
             if not versions:
                 return None, 0
             if versions[-1].deleted:
                 raise LedgerUnreadable(f"the ledger of {application} was deleted: undelete it")
-            return load_ledger(versions[-1].data, application), len(versions)
+            return self._load(application, versions[-1]), len(versions)
 
-        return self._effect("read_ledger", execute)
+        return self._read("read_ledger", execute)
+
+    def _load(self, application: str, version: Version) -> Ledger:
+        return load_ledger(version.data, application)
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
         return self._effect("write_ledger", lambda: self._write("ledger:" + ledger.application, dump_ledger(ledger), cas))
 
     def list_ledgers(self) -> tuple[str, ...]:
-        return tuple(sorted(name.removeprefix("ledger:") for name in self.sim.kv if name.startswith("ledger:")))
+        at = self.sim.index if self.lag is None else self._standby()
+        self.seen = max(self.seen, at)
+        known = {where for where in (*self.sim.kv, *self.sim.removed) if self.sim.versions(where, at)}
+        return tuple(sorted(name.removeprefix("ledger:") for name in known if name.startswith("ledger:")))
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
-        return self._effect("read_document", lambda: self._document(path, None, access_field, secret_field))
+        return self._read("read_document", lambda at: self._document(path, None, at, access_field, secret_field))
 
     def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> Document:
-        return self._effect("read_version", lambda: self._document(path, version, access_field, secret_field))
+        return self._read("read_version", lambda at: self._document(path, version, at, access_field, secret_field))
 
-    def _document(self, path: str, number: int | None, access_field: str, secret_field: str) -> Document:
-        versions = self.sim.kv.get("doc:" + path, [])
+    def _document(self, path: str, number: int | None, at: int, access_field: str, secret_field: str) -> Document:
+        versions = self.sim.versions("doc:" + path, at)
         number = len(versions) if number is None else number
         if number == 0 or number > len(versions):
             return Document(number if versions or number else 0, DocumentState.ABSENT)
@@ -379,6 +451,8 @@ class Actor:
     def restart(self) -> None:
         self.deaths += 1
         self.memory = Memory()
+        if isinstance(self.world.vault, SimVault):
+            self.world.vault.seen = 0
         self.world = replace(self.world, owner=f"{self.owner}-{self.deaths}")
 
     def run(self, request: Request | None = None) -> Outcome:
