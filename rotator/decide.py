@@ -245,7 +245,7 @@ def rest(case: Case) -> Step:
     if foreign:
         return case.block(
             "foreign_key",
-            f"the compromised key {', '.join(sorted(foreign))} named for {case.policy.application} belongs to another bearer: revoke it there",
+            f"the compromised key {', '.join(sorted(foreign))} named for {case.policy.application} belongs to another bearer or is no key at all: revoke it there",
         )
     if not case.trusted_clocks and (case.ledger.retiring or case.ledger.revoking):
         return case.block(

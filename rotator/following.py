@@ -119,7 +119,7 @@ def follow(case: Case) -> Step | None:
     if seen.sight is Sight.FOREIGN:
         return case.block(
             "foreign_key",
-            f"the credential document of {name} holds key {case.published}, which belongs to another bearer: publish one of its own keys",
+            f"the credential document of {name} holds key {case.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
         )
     if not case.published_is_ours_just_proven:
         if seen.proof is None:

@@ -177,7 +177,13 @@ class _Pass:
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
         asked = {published} | ((ledger.compromised_keys() - condemned) if ledger else set())
         for access_key in sorted(asked - {None} - set(keys), key=str):
-            key = self.provider.get_key(str(access_key))
+            try:
+                key = self.provider.get_key(str(access_key))
+            except Rejected as refusal:
+                if refusal.argument != "access_key":
+                    raise
+                foreign.add(str(access_key))  # what a person wrote there is no name of a key: nobody's, so not one of ours
+                continue
             if key is not None and key.bearer == self.policy.bearer:
                 keys[key.access_key] = key
             elif key is not None:

@@ -7,24 +7,29 @@ or let another actor run in between.
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from rotator.codec import dump_ledger, load_ledger
-from rotator.errors import Conflict, LedgerUnreadable, QuotaExceeded, Rejected, Unavailable, Unclear
+from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
 from rotator.reconcile import run_pass
 from rotator.secret import Secret
 from rotator.steps import Request
+from rotator.vault.documents import credential_document
 from rotator.world import Memory, Outcome, World
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 BEARER = "0766588d-4a0e-4938-a140-544964da7870"
 PATH = "secret/apps/billing/scaleway"
+LONGEST_DESCRIPTION = 200
 
 
 class Killed(BaseException):
@@ -87,13 +92,15 @@ class Version:
     """One version in the simulated KV store.
 
     ``index`` is the write to Vault that made it; what a test appends without one has been there always. A standby that is
-    behind that write has not heard of the version. What becomes of it later (``deleted``, ``pruned``) shows everywhere at once.
+    behind that write has not heard of the version. What becomes of it later shows everywhere at once: that a person deleted it,
+    or that it was pruned because newer ones are more than Vault keeps (its data stay here, as ground truth).
     """
 
     data: dict[str, Any]
     created: datetime
     deleted: bool = False
     index: int = 0
+    pruned: bool = False
 
 
 @dataclass
@@ -122,17 +129,28 @@ class Sim:
     quota: int | None = None
     sealed: bool = False
     lacking: tuple[str, ...] = ()
+    installation: str = "1" * 16
+    """The id that an earlier process made; empty in a Vault that is quite new."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """How many versions Vault keeps, where it does not keep all."""
+    forbidden: bool = False
+    """Whether the provider denies our management key everything."""
+    projects: set[str] | None = None
+    """The projects that the provider knows; all of them, unless a test says which."""
     hidden: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Custom metadata, by the path of the document."""
     removed: dict[str, list[tuple[int, list[Version]]]] = field(default_factory=dict)
     """What was removed from where, with the last write that it outlived."""
     _serial: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def effect(self, name: str, execute: Callable[[], T]) -> T:
         self.calls.append(name)
         self.hook(name, "before")
-        answer = execute()
+        with self._one_at_a_time:
+            answer = execute()
         self.hook(name, "after")
         return answer
 
@@ -162,6 +180,8 @@ class Sim:
         versions = self.kv.setdefault(where, [])
         self.index += 1
         versions.append(Version(data, self.time.now + self.time.skew_vault, index=self.index))
+        for version in versions[: -self.kept[where]] if where in self.kept else ():
+            version.pruned = True
         return len(versions)
 
     def remove(self, where: str) -> None:
@@ -229,31 +249,41 @@ class SimVault:
     seen: int = field(default=0, kw_only=True)
     lag: Callable[[int, int], int] | None = field(default=None, kw_only=True)
 
-    def _effect(self, name: str, execute: Callable[[], T]) -> T:
-        """A write, or a question that standbys pass on: the leader answers."""
-        return self._read(name, lambda _: execute(), stale=False)
+    def _require_open(self) -> None:
+        if self.sim.sealed:
+            raise Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
 
-    def _read(self, name: str, execute: Callable[[int], T], *, stale: bool = True) -> T:
-        """What ``execute`` finds on the node that answers, which has heard of the writes up to the index that it gets."""
-        sim, answered = self.sim, 0
+    def _effect(self, name: str, execute: Callable[[], T]) -> T:
+        """Something that only the leader does."""
+        return self._answer(name, lambda _: execute(), self._leader)
+
+    def _read(self, name: str, execute: Callable[[int], T]) -> T:
+        """Something that any node answers; ``execute`` gets the last write that it has heard of."""
+        return self._answer(name, execute, self._standby if self.lag else self._leader)
+
+    def _answer(self, name: str, execute: Callable[[int], T], node: Callable[[], int]) -> T:
+        stood = 0
 
         def guarded() -> T:
-            nonlocal answered
-            if sim.sealed:
-                raise Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
-            at = sim.index if self.lag is None or not stale else self._standby()
-            try:
-                return execute(at)
-            finally:
-                answered = at if stale else sim.index
+            nonlocal stood
+            self._require_open()
+            before, stood = self.sim.index, node()
+            answer = execute(stood)
+            stood += self.sim.index - before
+            return answer
 
         try:
-            answer = sim.effect(name, guarded)
+            return self.sim.effect(name, guarded)
         except (Conflict, LedgerUnreadable):
-            self.seen = max(self.seen, answered)
+            raise  # refused, or damaged: that is an answer as well
+        except BaseException:
+            stood = 0
             raise
-        self.seen = max(self.seen, answered)
-        return answer
+        finally:
+            self.seen = max(self.seen, stood)
+
+    def _leader(self) -> int:
+        return self.sim.index
 
     def _standby(self) -> int:
         assert self.lag is not None
@@ -264,7 +294,7 @@ class SimVault:
     def _write(self, where: str, data: dict[str, Any], cas: int) -> int:
         if len(self.sim.kv.get(where, [])) != cas:
             raise Conflict("somebody else was faster", service="vault", kind="conflict")
-        return self.sim.append(where, data)
+        return self.sim.append(where, json.loads(json.dumps(data)))
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
         def execute(at: int) -> tuple[Ledger | None, int]:
@@ -278,16 +308,21 @@ class SimVault:
         return self._read("read_ledger", execute)
 
     def _load(self, application: str, version: Version) -> Ledger:
-        return load_ledger(version.data, application)
+        ledger = load_ledger(version.data, application)
+        if ledger.application != application:
+            raise LedgerUnreadable(f"the ledger of {application} is damaged: it says that it belongs to {ledger.application}")
+        return ledger
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
         return self._effect("write_ledger", lambda: self._write("ledger:" + ledger.application, dump_ledger(ledger), cas))
 
     def list_ledgers(self) -> tuple[str, ...]:
-        at = self.sim.index if self.lag is None else self._standby()
-        self.seen = max(self.seen, at)
-        known = {where for where in (*self.sim.kv, *self.sim.removed) if self.sim.versions(where, at)}
-        return tuple(sorted(name.removeprefix("ledger:") for name in known if name.startswith("ledger:")))
+        def execute(at: int) -> tuple[str, ...]:
+            sim = self.sim
+            found = {where for where in (*sim.kv, *sim.removed) if where.startswith("ledger:") and sim.versions(where, at)}
+            return tuple(sorted(where.removeprefix("ledger:") for where in found))
+
+        return self._read("list_ledgers", execute)
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
         return self._read("read_document", lambda at: self._document(path, None, at, access_field, secret_field))
@@ -298,21 +333,12 @@ class SimVault:
     def _document(self, path: str, number: int | None, at: int, access_field: str, secret_field: str) -> Document:
         versions = self.sim.versions("doc:" + path, at)
         number = len(versions) if number is None else number
-        if number == 0 or number > len(versions):
-            return Document(number if versions or number else 0, DocumentState.ABSENT)
-        version = versions[number - 1]
+        version = versions[number - 1] if 0 < number <= len(versions) else None
+        if version is None or version.pruned:
+            return Document(number, DocumentState.ABSENT)
         if version.deleted:
             return Document(number, DocumentState.DELETED, version.created)
-        fields = dict(version.data)
-        secret = fields.pop(secret_field, None)
-        return Document(
-            number,
-            DocumentState.LIVE,
-            version.created,
-            fields.get(access_field) or None,
-            Secret(secret) if secret else None,
-            fields,
-        )
+        return credential_document(number, version.created, copy.deepcopy(version.data), access_field, secret_field)
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
         def execute() -> tuple[int, datetime]:
@@ -323,7 +349,12 @@ class SimVault:
         return self._effect("write_document", execute)
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
-        self._effect("annotate", lambda: self.sim.annotations.update(values))
+        self._effect("annotate", lambda: self._annotate(path, values))
+
+    def _annotate(self, path: str, values: Mapping[str, str]) -> None:
+        if not self.sim.kv.get("doc:" + path):
+            raise NotFound("there is no such document", service="vault", kind="no_route", argument=path)
+        self.sim.annotations.setdefault(path, {}).update(values)
 
     def missing_capabilities(self, path: str) -> Sequence[str]:
         return self._effect("missing_capabilities", lambda: self.sim.lacking)
@@ -332,7 +363,12 @@ class SimVault:
         return None
 
     def installation(self) -> str:
-        return "1" * 16
+        self._require_open()
+        if not self.sim.installation:
+            if self.list_ledgers():
+                raise LedgerUnreadable("the installation id is missing while ledgers exist: restore it from a backup")
+            self.sim.installation = "1" * 16
+        return self.sim.installation
 
     def clock_offset(self) -> timedelta:
         return self.sim.time.skew_vault
@@ -345,8 +381,20 @@ class SimProvider:
     sim: Sim
     name: str = "acme"
 
+    def _effect(self, name: str, execute: Callable[[], T]) -> T:
+        def guarded() -> T:
+            if self.sim.forbidden:
+                raise Denied("our own key may not", service=self.name, kind="policy", capability="IAMManager")
+            return execute()
+
+        return self.sim.effect(name, guarded)
+
+    def _known(self, access_key: str) -> TrueKey | None:
+        true = self.sim.keys.get(access_key)
+        return true if true and true.deleted_at is None else None
+
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
-        return self.sim.effect(
+        return self._effect(
             "list_keys",
             lambda: tuple(
                 true.key
@@ -357,54 +405,70 @@ class SimProvider:
 
     def get_key(self, access_key: str) -> Key | None:
         def execute() -> Key | None:
-            true = self.sim.keys.get(access_key)
-            return true.key if true and true.deleted_at is None else None
+            true = self._known(access_key)
+            return true.key if true else None
 
-        return self.sim.effect("get_key", execute)
+        self._require_name(access_key)
+        return self._effect("get_key", execute)
 
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
     ) -> tuple[Key, Secret]:
         def execute() -> tuple[Key, Secret]:
-            if bearer not in self.sim.bearers:
-                raise Rejected("the application does not exist", service="acme", kind="not_found")
-            if self.sim.quota is not None and len(self.sim.live_keys()) >= self.sim.quota:
-                raise QuotaExceeded("no room", service="acme", resource="keys", current=self.sim.quota, quota=self.sim.quota)
-            key, secret = self.sim.make_key(description, bearer=bearer, expires=expires_at)
+            sim = self.sim
+            if bearer not in sim.bearers:
+                raise NotFound("the application does not exist", service=self.name, kind="not_found", argument="application_id")
+            if len(description) > LONGEST_DESCRIPTION:
+                raise self._rejected("description")
+            if default_project_id and sim.projects is not None and default_project_id not in sim.projects:
+                raise self._rejected("default_project_id")
+            if sim.quota is not None and len(sim.live_keys()) >= sim.quota:
+                raise QuotaExceeded("no room", service=self.name, resource="keys", current=len(sim.live_keys()), quota=sim.quota)
+            key, secret = sim.make_key(description, bearer=bearer, expires=expires_at)
             key = replace(key, default_project_id=default_project_id or key.default_project_id)
-            self.sim.keys[key.access_key].key = key
+            sim.keys[key.access_key].key = key
             return key, secret
 
-        return self.sim.effect("create_key", execute)
+        return self._effect("create_key", execute)
 
     def delete_key(self, access_key: str) -> bool:
         def execute() -> bool:
-            true = self.sim.keys.get(access_key)
-            if true is None or true.deleted_at is not None:
+            true = self._known(access_key)
+            if true is None:
                 return False
             true.deleted_at = self.sim.time.now
             true.refused_after = self.sim.time.now + self.sim.lingering
             return True
 
-        return self.sim.effect("delete_key", execute)
+        self._require_name(access_key)
+        return self._effect("delete_key", execute)
 
     def authenticate(self, access_key: str, secret: Secret) -> Verdict:
         def execute() -> Verdict:
             return Verdict.ALIVE if self.sim.works(secret.reveal()) else Verdict.REFUSED
 
         try:
+            self._require_name(access_key)
             return self.sim.effect("authenticate", execute)
-        except (Unavailable, Unclear):
+        except (Unavailable, Unclear, Rejected):
             return Verdict.UNCLEAR
 
     def bearer_exists(self, bearer: str) -> bool:
-        return self.sim.effect("bearer_exists", lambda: bearer in self.sim.bearers)
+        return self._effect("bearer_exists", lambda: bearer in self.sim.bearers)
+
+    def _require_name(self, access_key: str) -> None:
+        """What cannot be a name is never sent."""
+        if not (access_key.startswith("SCW") and access_key.isalnum()):
+            raise self._rejected("access_key")
+
+    def _rejected(self, argument: str) -> Rejected:
+        return Rejected(f"the {argument} is wrong", service=self.name, kind="invalid_arguments", argument=argument)
 
     def urgent(self) -> SimProvider:
         return self
 
     def headroom(self) -> int | None:
-        return None if self.sim.quota is None else max(0, self.sim.quota - len(self.sim.live_keys()))
+        return None if self.sim.quota is None or self.sim.forbidden else max(0, self.sim.quota - len(self.sim.live_keys()))
 
     def clock_offset(self) -> timedelta:
         return self.sim.time.skew_provider

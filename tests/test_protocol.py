@@ -833,6 +833,26 @@ def test_r11_a_damaged_document_blocks() -> None:
     assert sim.live_keys() == [first]
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"access_key": "<redacted>", "secret_key": "x"}, "foreign_key"),
+        ({"access_key": "nobody", "secret_key": "x"}, "foreign_key"),
+        ({"access_key": 5, "secret_key": "x"}, "document_damaged"),
+        ({"secret_key": "alone"}, "document_damaged"),
+    ],
+)
+def test_b_nonsense_written_by_hand_blocks_and_a_compromised_key_dies_all_the_same(data: dict[str, object], reason: str) -> None:
+    """No provider has a key of such a name, and asking for one is refused: that must not end every pass."""
+    sim, daemon, first = adopted()
+    second = rotate(daemon)
+    mark(daemon, first)
+    sim.kv["doc:" + PATH].append(Version(data, sim.time.now))
+    daemon.run_for(HOUR)
+    assert trouble(daemon) == reason
+    assert sim.live_keys() == [second]
+
+
 def test_r11_an_emptied_document_is_no_invitation_to_make_a_first_key() -> None:
     sim, daemon, first = adopted()
     sim.kv["doc:" + PATH].append(Version({"database": "kept"}, sim.time.now))

@@ -52,24 +52,31 @@ def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
 
 
 def document_of(reply: Reply, access_field: str, secret_field: str) -> Document:
-    """The credential document in a reply, with its secret apart.
-
-    A document that has one of our two fields and not the other, or holds something else than text in them, is damaged: it
-    keeps an access key (perhaps an empty one) and has no secret, and is never taken for one that is not ours.
-    """
+    """The credential document in a reply, with its secret apart."""
     state, version, created = state_of(reply)
     if state is DocumentState.ABSENT:
         return ABSENT
     if state is DocumentState.DELETED:
         return Document(version=version, state=state, created_time=created)
-    fields = dict(mapping(reply.data.get("data")))
+    return credential_document(version, created, mapping(reply.data.get("data")), access_field, secret_field)
+
+
+def credential_document(
+    version: int, created: datetime | None, data: Mapping[str, Any], access_field: str, secret_field: str
+) -> Document:
+    """A live credential document that holds these fields, with its secret apart.
+
+    A document that has one of our two fields and not the other, or holds something else than text in them, is damaged: it
+    keeps an access key (perhaps an empty one) and has no secret, and is never taken for one that is not ours.
+    """
+    fields = dict(data)
     secret = fields.pop(secret_field, None)
     access_key = fields.get(access_field)
     if access_key in (None, "") and secret in (None, ""):
-        return Document(version, state, created, None, None, fields)
+        return Document(version, DocumentState.LIVE, created, None, None, fields)
     readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and secret
     name = access_key if isinstance(access_key, str) else ""
-    return Document(version, state, created, name, Secret(secret) if readable else None, fields)
+    return Document(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
 
 
 def versions_of(metadata: Mapping[str, Any]) -> tuple[Version, ...]:
