@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,61 @@ from rotator.errors import Conflict, Unclear
 from rotator.ledgers import fresh_ledger
 from rotator.model import DocumentState
 from tests.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, policy
+from tests.vault.contract import VaultStoreContract
 
 FIELDS = ("access_key", "secret_key")
+
+
+@dataclass
+class SimHand:
+    """A person with the root token of the simulated Vault."""
+
+    sim: Sim
+    root: str = "secret/apps"
+    prefix: str = "secret/rotator"
+
+    def _where(self, path: str) -> str:
+        ledgers = f"{self.prefix}/applications/"
+        return "ledger:" + path.removeprefix(ledgers) if path.startswith(ledgers) else "doc:" + path
+
+    def put(self, path: str, fields: Mapping[str, Any]) -> None:
+        self.sim.append(self._where(path), dict(fields))
+
+    def delete(self, path: str) -> None:
+        self.sim.kv[self._where(path)][-1].deleted = True
+
+    def undelete(self, path: str, version: int) -> None:
+        self.sim.kv[self._where(path)][version - 1].deleted = False
+
+    def delete_all(self, path: str) -> None:
+        self.sim.remove(self._where(path))
+
+    def destroy(self, path: str, version: int) -> None:
+        destroyed = self.sim.kv[self._where(path)][version - 1]
+        destroyed.deleted, destroyed.data = True, {}
+
+    def prune_to(self, path: str, versions: int) -> None:
+        self.sim.kept[self._where(path)] = versions
+
+    def custom_metadata(self, path: str) -> Mapping[str, str]:
+        return self.sim.annotations[path]
+
+    def annotate(self, path: str, values: Mapping[str, str]) -> None:
+        self.sim.annotations[path] = dict(values)
+
+
+@pytest.fixture
+def hand() -> SimHand:
+    return SimHand(Sim(installation=""))
+
+
+@pytest.fixture
+def store(hand: SimHand) -> SimVault:
+    return SimVault(hand.sim)
+
+
+class TestSimVault(VaultStoreContract):
+    """The simulation keeps the contract; the fixtures are those above."""
 
 
 def furthest_behind(seen: int, latest: int) -> int:

@@ -86,6 +86,9 @@ class RootHand:
     def delete(self, path: str) -> None:
         self.bao.admin("DELETE", self._path("data", path))
 
+    def undelete(self, path: str, version: int) -> None:
+        self.bao.admin("PUT", self._path("undelete", path), {"versions": [version]})
+
     def delete_all(self, path: str) -> None:
         self.bao.admin("DELETE", self._path("metadata", path))
 

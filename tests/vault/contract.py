@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from rotator.errors import Conflict, LedgerUnreadable
+from rotator.codec import dump_ledger
+from rotator.errors import Conflict, LedgerUnreadable, ServiceError
 from rotator.model import ABSENT, Current, DocumentState, Ledger, Proof
 from rotator.ports import VaultStore
 from rotator.secret import Secret
@@ -27,6 +28,8 @@ class Hand(Protocol):
 
     def put(self, path: str, fields: Mapping[str, Any]) -> None: ...
     def delete(self, path: str) -> None: ...
+    def undelete(self, path: str, version: int) -> None: ...
+    def delete_all(self, path: str) -> None: ...
     def destroy(self, path: str, version: int) -> None: ...
     def prune_to(self, path: str, versions: int) -> None: ...
     def custom_metadata(self, path: str) -> Mapping[str, str]: ...
@@ -87,6 +90,24 @@ class VaultStoreContract:
         with pytest.raises(LedgerUnreadable):
             store.read_ledger("billing")
 
+    def test_rule_1_a_deleted_ledger_is_written_over_at_its_version_and_at_no_other(self, store: VaultStore, hand: Hand) -> None:
+        store.write_ledger(ledger(), cas=0)
+        hand.delete(f"{hand.prefix}/applications/billing")
+        with pytest.raises(Conflict):
+            store.write_ledger(ledger(), cas=0)
+        assert store.list_ledgers() == ("billing",)
+        assert store.write_ledger(ledger(), cas=1) == 2
+        assert store.read_ledger("billing") == (ledger(), 2)
+
+    def test_rule_11_a_damaged_ledger_is_repaired_by_writing_a_sound_one_over_it(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.prefix}/applications/billing"
+        store.write_ledger(ledger(), cas=0)
+        hand.put(path, {"schema": 1})
+        with pytest.raises(LedgerUnreadable):
+            store.read_ledger("billing")
+        hand.put(path, dump_ledger(ledger()))
+        assert store.read_ledger("billing") == (ledger(), 3)
+
     @pytest.mark.parametrize("content", [{}, {"schema": 99, "application": "billing"}, {"schema": 1, "application": "billing"}])
     def test_rule_11_a_damaged_or_newer_ledger_is_unreadable(
         self, store: VaultStore, hand: Hand, content: dict[str, Any]
@@ -97,10 +118,7 @@ class VaultStoreContract:
 
     def test_rule_11_the_ledger_of_another_application_is_unreadable(self, store: VaultStore, hand: Hand) -> None:
         store.write_ledger(ledger("payroll"), cas=0)
-        with_wrong_name = f"{hand.prefix}/applications/billing"
-        from rotator.codec import dump_ledger
-
-        hand.put(with_wrong_name, dump_ledger(ledger("payroll")))
+        hand.put(f"{hand.prefix}/applications/billing", dump_ledger(ledger("payroll")))
         with pytest.raises(LedgerUnreadable, match="payroll"):
             store.read_ledger("billing")
 
@@ -137,6 +155,59 @@ class VaultStoreContract:
         assert (seen.version, seen.state, seen.created_time) == (1, DocumentState.DELETED, created)
         assert (seen.published, seen.secret) == (None, None)
         assert store.write_document(path, PAIR, cas=1)[0] == 2
+
+    def test_b_a_soft_deleted_document_is_not_a_free_place(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        store.write_document(path, PAIR, cas=0)
+        hand.delete(path)
+        with pytest.raises(Conflict):
+            store.write_document(path, {**PAIR, "access_key": "SCWOURS"}, cas=0)
+        hand.undelete(path, 1)
+        seen = store.read_document(path, *FIELDS)
+        assert (seen.version, seen.access_key, seen.secret) == (1, PAIR["access_key"], Secret(PAIR["secret_key"]))
+
+    def test_rule_5_a_document_that_is_not_there_has_version_0_only(self, store: VaultStore, hand: Hand) -> None:
+        for cas in (1, 7):
+            with pytest.raises(Conflict):
+                store.write_document(f"{hand.root}/doc", PAIR, cas=cas)
+        assert store.read_document(f"{hand.root}/doc", *FIELDS) == ABSENT
+
+    def test_b_a_document_whose_metadata_was_removed_begins_again_at_version_1(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        first = store.write_document(path, PAIR, cas=0)
+        hand.delete_all(path)
+        with pytest.raises(Conflict):
+            store.write_document(path, PAIR, cas=1)
+        again = store.write_document(path, PAIR, cas=0)
+        assert (first[0], again[0]) == (1, 1)
+
+    def test_what_was_stored_is_nobodys_to_change_but_by_writing(self, store: VaultStore, hand: Hand) -> None:
+        path, deep = f"{hand.root}/doc", {"list": [1]}
+        store.write_document(path, {**PAIR, "deep": deep}, cas=0)
+        deep["list"].append(2)
+        store.read_document(path, *FIELDS).fields["deep"]["list"].append(3)
+        assert store.read_document(path, *FIELDS).fields["deep"] == {"list": [1]}
+
+    def test_a_version_of_a_document_that_never_was_is_absent(self, store: VaultStore, hand: Hand) -> None:
+        seen = store.read_version(f"{hand.root}/nothing", 3, *FIELDS)
+        assert (seen.version, seen.state, seen.created_time) == (3, DocumentState.ABSENT, None)
+
+    def test_rule_7_the_current_version_by_its_number_is_the_current_document(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        for cas in (0, 1):
+            store.write_document(path, PAIR, cas=cas)
+        assert store.read_version(path, 2, *FIELDS) == store.read_document(path, *FIELDS)
+
+    def test_rule_7_an_older_version_is_deleted_and_undeleted_by_itself(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        _, created = store.write_document(path, PAIR, cas=0)
+        hand.delete(path)
+        store.write_document(path, {**PAIR, "access_key": "SCWNEXT"}, cas=1)
+        seen = store.read_version(path, 1, *FIELDS)
+        assert (seen.version, seen.state, seen.created_time, seen.secret) == (1, DocumentState.DELETED, created, None)
+        assert store.read_document(path, *FIELDS).access_key == "SCWNEXT"
+        hand.undelete(path, 1)
+        assert store.read_version(path, 1, *FIELDS).access_key == PAIR["access_key"]
 
     def test_rule_7_single_versions_tell_live_deleted_and_pruned_apart(self, store: VaultStore, hand: Hand) -> None:
         path = f"{hand.root}/doc"
@@ -192,6 +263,10 @@ class VaultStoreContract:
         store.annotate(path, {"rotation": "new", "access_key": "SCWX"})
         assert hand.custom_metadata(path) == {"team": "payments", "rotation": "new", "access_key": "SCWX"}
         assert store.read_document(path, *FIELDS).version == 1
+
+    def test_metadata_has_no_place_where_there_is_no_document(self, store: VaultStore, hand: Hand) -> None:
+        with pytest.raises(ServiceError):
+            store.annotate(f"{hand.root}/nothing", {"rotation": "new"})
 
     # --- the rest
 
