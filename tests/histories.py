@@ -69,6 +69,8 @@ class Weather:
     list_lag: timedelta
     skews: bool
     accidents: frozenset[str]
+    stale: float = 0
+    """How often a read is answered by a standby, which may be behind."""
 
     @classmethod
     def of(cls, dice: random.Random) -> Weather:
@@ -96,6 +98,8 @@ class Stage(Sim):
     """The simulated world with everything that can go wrong in it."""
 
     dice: random.Random = field(default_factory=random.Random)
+    fog: random.Random = field(default_factory=random.Random)
+    """Dice for what is stale, apart from the others: what never meets a standby is the history that it was without them."""
     weather: Weather = field(default_factory=lambda: Weather.of(random.Random(0)))
     story: list[str] = field(default_factory=list)
     playing: Player | None = None
@@ -220,7 +224,16 @@ class Stage(Sim):
             return self.dice.random() * 2 * HOUR
         return self.dice.random() * 3 * DAY
 
-    # --- lists that lag, keys that flap ---
+    # --- standbys that are behind, lists that lag, keys that flap ---
+
+    def behind(self, seen: int, latest: int) -> int:
+        """From which write a read is answered (rule 14): none that this process has seen the later of."""
+        if self.calm or self.playing is None or seen == latest or self.fog.random() >= self.weather.stale:
+            return latest
+        at = self.fog.randint(seen, latest)
+        if at < latest:
+            self.tell(f"a standby answers, which is {latest - at} writes behind")
+        return at
 
     def as_listed(self, name: str, answer: T) -> T:
         lag = self.weather.list_lag
@@ -265,6 +278,13 @@ class Stage(Sim):
         self.keys[access_key].deleted_at = self.time.now
         self.tell(f"a person deletes {access_key}")
         self.check("hand")
+
+    def ever_held(self, number: int, access_key: object) -> bool:
+        """Whether this version of the document, or of one that was there before it was recreated, held the key."""
+        documents = [self.kv.get(DOCUMENT, []), *(versions for _, versions in self.removed.get(DOCUMENT, ()))]
+        return any(
+            number <= len(versions) and versions[number - 1].data.get("access_key") == access_key for versions in documents
+        )
 
     def usable(self) -> list[str]:
         return [
@@ -327,7 +347,11 @@ class Witness(Recorder):
             about = {name: value for name, value in fields.items() if name in {"access_key", "reason", "proof", "access_keys"}}
             stage.tell(f"    {event} {about}")
         if event == "rotation.published":
-            assert stage.published_key() == fields["access_key"], "I8: said to be published, and is not"
+            published = stage.published_key() == fields["access_key"] or (
+                # A standby that is behind tells no lie: it was published, and somebody wrote the document since.
+                stage.weather.stale and stage.ever_held(int(str(fields["version"])), fields["access_key"])
+            )
+            assert published, "I8: said to be published, and is not"
         if event == "key.dead":
             true = stage.keys.get(str(fields["access_key"]))
             gone = true is None or true.deleted_at is not None
@@ -358,7 +382,12 @@ class Player(threading.Thread):
         self.stage = stage
         self.actor = Actor(stage, policy, owner=name, journal=Witness(stage))
         self.actor.world = World(
-            StageProvider(stage), StageVault(stage), ActorClock(stage.time), self.actor.journal, name, started=stage.time.now
+            StageProvider(stage),
+            StageVault(stage, lag=stage.behind if stage.weather.stale else None),
+            ActorClock(stage.time),
+            self.actor.journal,
+            name,
+            started=stage.time.now,
         )
         self.ready_at = stage.time.now
         self.go = threading.Lock()
@@ -671,7 +700,9 @@ class History:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.dice = random.Random(seed)
-        self.stage = Stage(dice=self.dice, weather=Weather.of(self.dice))
+        fog = random.Random(f"fog {seed}")
+        weather = replace(Weather.of(self.dice), stale=fog.choice([0, 0, 0.2, 0.8]))
+        self.stage = Stage(dice=self.dice, fog=fog, weather=weather)
         self.stage.time.tokens = iter(range(1 + seed % 7, 10**9))  # type: ignore[assignment]  # any iterator does
         self.begin()
         names = ["daemon-1"] + ["daemon-2"] * (self.dice.random() < 0.6)
