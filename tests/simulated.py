@@ -235,6 +235,10 @@ def _known(versions: list[Version], at: int) -> list[Version]:
     return versions[:count]
 
 
+def sealed() -> Unavailable:
+    return Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
+
+
 @dataclass
 class SimVault:
     """The ``VaultStore`` of one process on the simulated Vault.
@@ -249,52 +253,44 @@ class SimVault:
     seen: int = field(default=0, kw_only=True)
     lag: Callable[[int, int], int] | None = field(default=None, kw_only=True)
 
-    def _require_open(self) -> None:
-        if self.sim.sealed:
-            raise Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed")
-
     def _effect(self, name: str, execute: Callable[[], T]) -> T:
         """Something that only the leader does."""
-        return self._answer(name, lambda _: execute(), self._leader)
+        return self._answer(name, lambda _: execute(), None)
 
     def _read(self, name: str, execute: Callable[[int], T]) -> T:
         """Something that any node answers; ``execute`` gets the last write that it has heard of."""
-        return self._answer(name, execute, self._standby if self.lag else self._leader)
+        return self._answer(name, execute, self.lag)
 
-    def _answer(self, name: str, execute: Callable[[int], T], node: Callable[[], int]) -> T:
-        stood = 0
+    def _answer(self, name: str, execute: Callable[[int], T], lag: Callable[[int, int], int] | None) -> T:
+        sim, stood = self.sim, 0
 
         def guarded() -> T:
             nonlocal stood
-            self._require_open()
-            before, stood = self.sim.index, node()
-            answer = execute(stood)
-            stood += self.sim.index - before
+            if sim.sealed:
+                raise sealed()
+            stood = at = sim.index if lag is None else self._standby(lag)
+            answer = execute(at)
+            if lag is None:
+                stood = sim.index  # our own write has been seen
             return answer
 
         try:
-            return self.sim.effect(name, guarded)
-        except (Conflict, LedgerUnreadable):
-            raise  # refused, or damaged: that is an answer as well
-        except BaseException:
-            stood = 0
-            raise
-        finally:
+            answer = sim.effect(name, guarded)
+        except (Conflict, LedgerUnreadable):  # refused, or damaged: that is an answer as well
             self.seen = max(self.seen, stood)
+            raise
+        self.seen = max(self.seen, stood)
+        return answer
 
-    def _leader(self) -> int:
-        return self.sim.index
-
-    def _standby(self) -> int:
-        assert self.lag is not None
-        at = self.lag(self.seen, self.sim.index)
+    def _standby(self, lag: Callable[[int, int], int]) -> int:
+        at = lag(self.seen, self.sim.index)
         assert self.seen <= at <= self.sim.index, "a node that is behind what was seen passes the read on"
         return at
 
     def _write(self, where: str, data: dict[str, Any], cas: int) -> int:
         if len(self.sim.kv.get(where, [])) != cas:
             raise Conflict("somebody else was faster", service="vault", kind="conflict")
-        return self.sim.append(where, json.loads(json.dumps(data)))
+        return self.sim.append(where, data)
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
         def execute(at: int) -> tuple[Ledger | None, int]:
@@ -338,12 +334,13 @@ class SimVault:
             return Document(number, DocumentState.ABSENT)
         if version.deleted:
             return Document(number, DocumentState.DELETED, version.created)
-        return credential_document(number, version.created, copy.deepcopy(version.data), access_field, secret_field)
+        data = {name: value if isinstance(value, str) else copy.deepcopy(value) for name, value in version.data.items()}
+        return credential_document(number, version.created, data, access_field, secret_field)
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
         def execute() -> tuple[int, datetime]:
             data = {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
-            number = self._write("doc:" + path, data, cas)
+            number = self._write("doc:" + path, json.loads(json.dumps(data)), cas)
             return number, self.sim.kv["doc:" + path][-1].created
 
         return self._effect("write_document", execute)
@@ -363,7 +360,6 @@ class SimVault:
         return None
 
     def installation(self) -> str:
-        self._require_open()
         if not self.sim.installation:
             if self.list_ledgers():
                 raise LedgerUnreadable("the installation id is missing while ledgers exist: restore it from a backup")
