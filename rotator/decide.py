@@ -82,7 +82,7 @@ def contain(case: Case) -> Step | None:
 def _may_still_be_published(case: Case, access_key: str) -> bool:
     """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
     held, document = case.seen.held, case.seen.document
-    if document.secret is None or (held and held.key and held.key.access_key == access_key and not held.publish_sent):
+    if not document.can_be_rewritten or (held and held.key and held.key.access_key == access_key and not held.publish_sent):
         return False
     return any(key.access_key == access_key and case.fate(key, marker) is Fate.POSSIBLE for key, marker in case.marked)
 

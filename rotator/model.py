@@ -106,6 +106,12 @@ class Document:
         """The access key that consumers read now, if any."""
         return self.access_key if self.state is DocumentState.LIVE else None
 
+    @property
+    def can_be_rewritten(self) -> bool:
+        """Whether all that the document holds is known, so that it can be written once more unchanged: not one that is damaged,
+        deleted, or not there."""
+        return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
+
 
 ABSENT = Document(version=0, state=DocumentState.ABSENT)
 

@@ -420,10 +420,10 @@ class _Pass:
         return held.key, held.secret
 
     def fence(self, seen: Seen) -> None:
-        document, secret = seen.document, seen.document.secret
-        if secret is None:
+        document = seen.document
+        if not document.can_be_rewritten:
             raise _LookAgain
-        fields = {**document.fields, self.policy.secret_field: secret}
+        fields = {**document.fields, self.policy.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
         self.emit("document.fenced", access_key=document.published, version=version)
         raise _LookAgain

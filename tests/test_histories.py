@@ -17,7 +17,7 @@ from rotator.model import Intent, Ledger, Mode, Proof
 from rotator.steps import Request
 from tests.histories import History
 from tests.invariants import Monitor
-from tests.simulated import PATH, Actor, Sim, SimProvider, no_hook
+from tests.simulated import EPOCH, PATH, Actor, Killed, Sim, SimProvider, Version, no_hook
 from tests.test_protocol import DAY, HOUR, MINUTE, adopted, mark, marked_key, rotate, trouble
 
 COUNT = int(os.environ.get("ROTATOR_HISTORIES", "1600"))
@@ -238,25 +238,39 @@ def test_i7_no_trouble_keeps_an_application_from_being_looked_at() -> None:
     assert outcome.wait.until <= sim.time.now + 15 * MINUTE
 
 
-def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fenced_off_before_it_dies() -> None:
+@pytest.mark.parametrize("first_key", [False, True], ids=["beside a published key", "in a document that holds none yet"])
+def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fenced_off_before_it_dies(first_key: bool) -> None:
+    """The first key of a document that only others have written: found by history 15611."""
     sim, daemon, _ = adopted()
+    if first_key:
+        sim = Sim(kv={"doc:" + PATH: [Version({"database": "kept"}, EPOCH)]})
+        daemon = Actor(sim)
     monitor = Monitor(sim, DAY)
     monitor.check()
     other = Actor(sim, owner="daemon-2")
 
+    def killed_once_it_has_deleted(name: str, phase: str) -> None:
+        monitor.check()
+        if (name, phase) == ("delete_key", "after"):
+            sim.hook = lambda name, phase: monitor.check()
+            raise Killed
+
     def hook(name: str, phase: str) -> None:
         if name == "write_document" and phase == "before":
-            sim.hook = lambda name, phase: monitor.check()
+            sim.hook = killed_once_it_has_deleted
             made = next(name for name, true in sim.keys.items() if parse(true.key.description))
             mark(other, made)
-            other.run()
+            with pytest.raises(Killed):
+                other.run()
             assert not sim.live(made)
 
     sim.hook = hook
     daemon.run(Request("asked", sim.published_key()))
+    assert "document.fenced" in other.journal.names()
     version = sim.published()
     assert version is not None
     assert sim.works(version.data["secret_key"]), "a deleted key was published"
+    assert version.data["database"] == "kept"
 
 
 def test_i3_nothing_is_called_contained_while_consumers_still_read_it() -> None:
