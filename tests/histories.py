@@ -2,10 +2,13 @@
 
 One integer makes one history. Up to three actors (two daemons and a command line) run their passes on threads of their own, of
 which exactly one moves at a time; before every effect the baton may go to somebody else, for seconds or for days. Effects fail,
-lose their answers, or land late. Between turns people edit, roll back and delete what they can reach. The ``Monitor`` watches
-the ground truth all the while. Then the faults stop, and within a bounded number of passes the world must be at rest.
+lose their answers, or land late; reads are answered by standbys that are behind. Between turns people edit, roll back and
+delete what they can reach. The ``Monitor`` watches the ground truth all the while. Then the faults stop, and within a bounded
+number of passes the world must be at rest.
 
 What DESIGN.md exempts is not done here: nobody writes a key into the document while a DELETE of that very key may still land.
+With standbys that may be behind, this is so from the moment that the ledger condemns the key: the last look before the DELETE
+is as new as that, and perhaps no newer (seen in a history: the look was answered a moment late).
 
 ``python -m tests.histories 10000 1`` tries ten thousand histories from seed 1 on.
 """
@@ -71,6 +74,12 @@ class Weather:
     accidents: frozenset[str]
     stale: float = 0
     """How often a read is answered by a standby, which may be behind."""
+    troubles: frozenset[str] = frozenset()
+    """What else happens to Vault; a matter of the other dice, as is ``stale``."""
+
+    def with_fog(self, fog: random.Random) -> Weather:
+        stale = fog.choice([0, 0, 0.2, 0.8])
+        return replace(self, stale=stale, troubles=frozenset(name for name in TROUBLES if fog.random() < 0.25))
 
     @classmethod
     def of(cls, dice: random.Random) -> Weather:
@@ -105,6 +114,7 @@ class Stage(Sim):
     playing: Player | None = None
     calm: bool = False
     storm_until: datetime | None = None
+    storm_kind: str = "unreachable"
     late: list[tuple[datetime, str, Callable[[], object]]] = field(default_factory=list)
     doomed: Counter[str] = field(default_factory=Counter)
     bodies: dict[str, datetime] = field(default_factory=dict)
@@ -142,9 +152,13 @@ class Stage(Sim):
         if (roll := roll - weather.kill) < 0:
             self.tell(f"killed before {name}")
             raise Killed
-        if (roll := roll - weather.fail) < 0 or (self.storm_until and self.time.now < self.storm_until and dice.random() < 0.8):
+        if (roll := roll - weather.fail) < 0:
             self.tell(f"{name} fails")
             raise Unavailable("away", service="test", kind="unreachable")
+        if self.storm_until and self.time.now < self.storm_until and dice.random() < 0.8:
+            self.tell(f"{name} fails: {self.storm_kind}")
+            unclear = self.storm_kind == "server_error" and name in WRITES
+            raise (Unclear if unclear else Unavailable)("a storm", service="test", kind=self.storm_kind)
         if name in WRITES and (roll := roll - weather.late) < 0:
             due = self.time.now + self.a_while()
             self.tell(f"{name} will land late, about {due:%d %H:%M:%S}")
@@ -263,9 +277,17 @@ class Stage(Sim):
 
     # --- what people do ---
 
+    def is_doomed(self, access_key: str) -> bool:
+        """Whether a DELETE of the key may land. The last look before it is answered by a standby perhaps, to which everything
+        since the key was condemned may be unknown: from then on it counts as such a moment."""
+        if self.doomed[access_key] > 0:
+            return True
+        versions = self.kv.get(LEDGER, []) if self.weather.stale and not self.calm else []
+        return bool(versions) and any(entry["access_key"] == access_key for entry in versions[-1].data["revoking"])
+
     def hand_write(self, data: dict[str, Any]) -> bool:
         """A person writes the document, unless that is what no protocol can survive."""
-        if self.doomed[str(data.get("access_key"))] > 0:
+        if self.is_doomed(str(data.get("access_key"))):
             return False
         self.monitor.hand_written.add(len(self.kv.get(DOCUMENT, [])) + 1)
         number = self.append(DOCUMENT, dict(data))
@@ -286,6 +308,10 @@ class Stage(Sim):
             number <= len(versions) and versions[number - 1].data.get("access_key") == access_key for versions in documents
         )
 
+    def ledger_is_sound(self) -> bool:
+        versions = self.kv.get(LEDGER)
+        return not versions or not (versions[-1].deleted or "damaged" in versions[-1].data)
+
     def usable(self) -> list[str]:
         return [
             name
@@ -293,7 +319,7 @@ class Stage(Sim):
             if true.deleted_at is None
             and true.key.bearer == BEARER
             and name not in self.monitor.strangers
-            and not self.doomed[name]
+            and not self.is_doomed(name)
         ]
 
 
@@ -508,7 +534,7 @@ class Command(Player):
                     mode="replace_first",
                 )
                 vault.write_ledger(marked, cas=version)
-            except ServiceError:
+            except RotatorError:
                 self.hand_over(self.stage.time.now + SECOND)
                 continue
             self.ask(Request("leaked", document.published))
@@ -549,7 +575,7 @@ def soft_delete(stage: Stage) -> None:
 
 def undelete(stage: Stage) -> None:
     for version in stage.kv.get(DOCUMENT, []):
-        if version.deleted and not stage.doomed[str(version.data.get("access_key"))]:
+        if version.deleted and not stage.is_doomed(str(version.data.get("access_key"))):
             version.deleted = False
             stage.tell("a person undeletes a version of the document")
             stage.check("hand")
@@ -596,8 +622,10 @@ def stranger(stage: Stage) -> None:
 
 def ledger_back(stage: Stage) -> None:
     versions = stage.kv.get(LEDGER, [])
-    if versions:
+    if versions and stage.ledger_is_sound():
         index = stage.dice.randrange(len(versions))
+        if "damaged" in versions[index].data:
+            return
         stage.append(LEDGER, versions[index].data)
         stage.ledger_lost = True
         stage.tell(f"the ledger is rolled back to version {index + 1}:{stage.detail('write_ledger', None)}")
@@ -614,7 +642,7 @@ def ledger_gone(stage: Stage) -> None:
 def recreate(stage: Stage) -> None:
     """The document is removed with all its versions, and written anew with what it said."""
     if version := stage.published():
-        if stage.doomed[str(version.data.get("access_key"))]:
+        if stage.is_doomed(str(version.data.get("access_key"))):
             return
         stage.remove(DOCUMENT)
         stage.monitor._versions = 0
@@ -630,8 +658,10 @@ def seal(stage: Stage) -> None:
 
 
 def storm(stage: Stage) -> None:
+    """Nobody answers, or everything is answered with 429, or with 500."""
     stage.storm_until = stage.time.now + stage.a_while()
-    stage.tell(f"storm until {stage.storm_until:%d %H:%M}")
+    stage.storm_kind = stage.fog.choice(["unreachable", "rate_limited", "server_error"])
+    stage.tell(f"{stage.storm_kind} until {stage.storm_until:%d %H:%M}")
 
 
 def quota(stage: Stage) -> None:
@@ -641,7 +671,7 @@ def quota(stage: Stage) -> None:
 
 def hold(stage: Stage) -> None:
     versions = stage.kv.get(LEDGER, [])
-    if versions and not stage.sealed:
+    if versions and not stage.sealed and stage.ledger_is_sound():
         ledger = stage.ledger()
         held = None if ledger.hold else Hold("stop", "ops", stage.time.now)
         StageVault(stage).write_ledger(replace(ledger, hold=held), cas=len(versions))
@@ -691,6 +721,51 @@ ACCIDENTS: list[tuple[str, Callable[[Stage], None]]] = [
         slow_death,
     )
 ]
+
+
+# --- what happens to Vault, by the other dice ---
+
+
+def ledger_damaged(stage: Stage) -> None:
+    """The ledger cannot be read: somebody edited or deleted it."""
+    versions = stage.kv.get(LEDGER)
+    if versions and stage.ledger_is_sound():
+        if stage.fog.random() < 0.5:
+            stage.append(LEDGER, {**versions[-1].data, "damaged": True})
+        else:
+            versions[-1].deleted = True
+        stage.tell("the ledger is damaged")
+
+
+def ledger_repaired(stage: Stage) -> None:
+    """A person restores the last version that was sound."""
+    versions = stage.kv.get(LEDGER, [])
+    if versions and versions[-1].deleted:
+        versions[-1].deleted = False
+        stage.tell("a person undeletes the ledger")
+    if not stage.ledger_is_sound():
+        stage.append(LEDGER, next(version.data for version in reversed(versions) if "damaged" not in version.data))
+        stage.tell("a person repairs the ledger")
+
+
+def pruned(stage: Stage) -> None:
+    """The document keeps so many versions from now on."""
+    stage.kept[DOCUMENT] = stage.fog.choice([1, 2, 3, 10])
+    stage.tell(f"Vault keeps {stage.kept[DOCUMENT]} versions of the document")
+
+
+def vault_clock(stage: Stage) -> None:
+    """Vault's clock is set, where all the others are true."""
+    if not stage.weather.skews:
+        stage.time.skew_vault = stage.fog.choice([0, 1, -1, 20, -20, 4000, -4000, 200_000]) * SECOND
+        stage.tell(f"Vault's clock is off by {stage.time.skew_vault}")
+
+
+TROUBLES: dict[str, tuple[Callable[[Stage], None], ...]] = {
+    "ledger damaged": (ledger_damaged, ledger_repaired, ledger_repaired),
+    "pruned": (pruned,),
+    "vault clock": (vault_clock,),
+}
 RARE = {"foreign_key", "bad_secret", "emptied", "ledger_gone", "recreate", "soft_delete", "delete_key"}
 
 
@@ -701,8 +776,7 @@ class History:
         self.seed = seed
         self.dice = random.Random(seed)
         fog = random.Random(f"fog {seed}")
-        weather = replace(Weather.of(self.dice), stale=fog.choice([0, 0, 0.2, 0.8]))
-        self.stage = Stage(dice=self.dice, fog=fog, weather=weather)
+        self.stage = Stage(dice=self.dice, fog=fog, weather=Weather.of(self.dice).with_fog(fog))
         self.stage.time.tokens = iter(range(1 + seed % 7, 10**9))  # type: ignore[assignment]  # any iterator does
         self.begin()
         names = ["daemon-1"] + ["daemon-2"] * (self.dice.random() < 0.6)
@@ -748,6 +822,8 @@ class History:
                 name, action = dice.choice(actions)
                 if name not in RARE or dice.random() < 0.3:
                     action(stage)
+            if stage.weather.troubles and stage.fog.random() < 0.05:
+                stage.fog.choice(TROUBLES[stage.fog.choice(sorted(stage.weather.troubles))])(stage)
             if dice.random() < 0.02 and stage.weather.skews:
                 clock = player.actor.world.clock
                 assert isinstance(clock, ActorClock)
@@ -770,7 +846,8 @@ class History:
         stage.tell("--- calm ---")
         stage.sealed, stage.quota, stage.storm_until = False, None, None
         stage.activation, stage.lingering = timedelta(0), timedelta(0)
-        stage.time.skew_provider = timedelta(0)
+        stage.time.skew_provider = stage.time.skew_vault = timedelta(0)
+        ledger_repaired(stage)
         for player in self.players:
             clock = player.actor.world.clock
             assert isinstance(clock, ActorClock)

@@ -71,6 +71,28 @@ def test_the_histories_go_where_it_hurts() -> None:
     assert wanted <= seen, sorted(wanted - seen)
 
 
+def test_the_histories_have_every_kind_of_trouble_with_vault() -> None:
+    """Standbys that are behind, storms of each kind, ledgers that are damaged and repaired, versions pruned, a clock set."""
+    told: list[str] = []
+    for seed in range(1, 120):
+        history = History(seed)
+        history.run()
+        told += history.stage.story
+    for words in (
+        "a standby answers, which is",
+        "fails: rate_limited",
+        "fails: server_error",
+        "fails: unreachable",
+        "the ledger is damaged",
+        "pass.failed {'reason': 'ledger_unreadable'}",
+        "a person undeletes the ledger",
+        "a person repairs the ledger",
+        "versions of the document",
+        "Vault's clock is off",
+    ):
+        assert any(words in line for line in told), words
+
+
 # --- rules 6 and 8: a key that was published again while nobody looked is owed its grace anew -----------------------------
 
 
