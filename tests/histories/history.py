@@ -1,0 +1,207 @@
+"""One history: chaos, calm, and rest."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import timedelta
+
+from rotator.marker import parse
+from rotator.reconcile import run_pass
+from rotator.world import Outcome
+from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_gone, ledger_repaired, stranger, undelete
+from tests.histories.players import Command, Player
+from tests.histories.stage import DOCUMENT, LEDGER, POLICY, WRITES, Stage
+from tests.histories.weather import DAY, HOUR, SECOND, Weather
+from tests.simulated import ActorClock
+
+FEWEST_TURNS, MOST_TURNS = 60, 400
+MOST_CALM_PASSES = 400
+
+
+class History:
+    """One history, from its number to its rest."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        fog = random.Random(f"fog {seed}")
+        self.stage = Stage(
+            dice=self.dice, fog=fog, weather=Weather.of(self.dice, [name for name, _ in ACCIDENTS]).with_fog(fog, TROUBLES)
+        )
+        self.stage.time.tokens = iter(range(1 + seed % 7, 10**9))  # type: ignore[assignment]  # any iterator does
+        self.begin()
+        names = ["daemon-1"] + ["daemon-2"] * (self.dice.random() < 0.6)
+        self.players: list[Player] = [Player(self.stage, name, POLICY) for name in names]
+        if self.dice.random() < 0.6:
+            self.players.append(Command(self.stage, "command", POLICY))
+
+    def begin(self) -> None:
+        start = self.dice.choice(["adopted", "adopted", "adopted", "nothing", "other fields"])
+        for _ in range(self.dice.randint(0, 2)):
+            stranger(self.stage)
+        if start == "adopted":
+            key, secret = self.stage.make_key()
+            self.stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal(), "database": "kept"})
+        elif start == "other fields":
+            self.stage.hand_write({"database": "kept"})
+
+    def run(self) -> None:
+        try:
+            self.chaos()
+            self.settle()
+            self.rest()
+        except AssertionError as error:
+            error.add_note(f"history {self.seed}\n{self.stage.weather}\n" + "\n".join(self.stage.story[-150:]))
+            raise
+        finally:
+            self.stop()
+
+    # --- chaos ---
+
+    def chaos(self) -> None:
+        stage, dice = self.stage, self.dice
+        actions = [(name, action) for name, action in ACCIDENTS if name in stage.weather.accidents]
+        # The more often the baton changes hands, the less happens in a turn.
+        for _ in range(dice.randint(10, int(FEWEST_TURNS + stage.weather.switch * MOST_TURNS))):
+            player = min(self.players, key=lambda player: player.ready_at)
+            stage.time.now = max(stage.time.now, player.ready_at)
+            stage.land(stage.time.now)
+            player.turn()
+            if player.error:
+                raise player.error
+            if actions and dice.random() < stage.weather.meddle:
+                name, action = dice.choice(actions)
+                if name not in RARE or dice.random() < 0.3:
+                    action(stage)
+            if stage.weather.troubles and stage.fog.random() < 0.05:
+                stage.fog.choice(TROUBLES[stage.fog.choice(sorted(stage.weather.troubles))])(stage)
+            if dice.random() < 0.02 and stage.weather.skews:
+                clock = player.actor.world.clock
+                assert isinstance(clock, ActorClock)
+                clock.skew = dice.choice([0, 1, -1, 20, -20, 3000, -3000, 200_000, -(200_000)]) * SECOND
+                stage.tell(f"the clock of {player.name} is off by {clock.skew}")
+
+    def stop(self) -> None:
+        self.stage.calm = True
+        for player in self.players:
+            if player.is_alive():
+                player.turn()
+                player.join(5)
+
+    # --- calm ---
+
+    def settle(self) -> None:
+        """The faults stop. Who was in the middle of a pass is killed there; daemons start anew or go on with their memory."""
+        stage = self.stage
+        self.stop()
+        stage.tell("--- calm ---")
+        stage.sealed, stage.quota, stage.storm_until = False, None, None
+        stage.activation, stage.lingering = timedelta(0), timedelta(0)
+        stage.time.skew_provider = stage.time.skew_vault = timedelta(0)
+        ledger_repaired(stage)
+        for player in self.players:
+            clock = player.actor.world.clock
+            assert isinstance(clock, ActorClock)
+            clock.skew = timedelta(0)
+            if self.dice.random() < 0.5 or isinstance(player, Command):
+                player.actor.restart()
+        if stage.kv.get(LEDGER) and stage.ledger().hold:
+            hold(stage)
+        latest = max((entry[0] for entry in stage.late), default=stage.time.now)
+        stage.land(self.dice.choice([stage.time.now, latest]))
+
+    def daemons(self) -> list[Player]:
+        return [player for player in self.players if not isinstance(player, Command)]
+
+    def rest(self) -> None:
+        stage = self.stage
+        end = stage.time.now + POLICY.every * 2 + POLICY.grace + DAY if POLICY.every else stage.time.now
+        wakes = {player.name: stage.time.now for player in self.daemons()}
+        idle, repairs = Counter[str](), 0
+        outcomes: dict[str, Outcome] = {}
+        for _ in range(MOST_CALM_PASSES):
+            player = min(self.daemons(), key=lambda player: wakes[player.name])
+            wake = wakes[player.name]
+            if wake > end:
+                break
+            stage.time.now = max(stage.time.now, wake)
+            stage.land(stage.time.now)
+            stage.calls.clear()
+            outcome = outcomes[player.name] = self.calm_pass(player)
+            wrote = not WRITES.isdisjoint(stage.calls)
+            spins = outcome.wait.until - stage.time.now < SECOND and not wrote
+            idle[player.name] = idle[player.name] + 1 if spins else 0
+            assert idle[player.name] < 5, f"I7: {player.name} spins: {outcome.wait}"
+            assert outcome.wait.until <= stage.time.now + POLICY.observe_every, f"I7: nobody looks: {outcome.wait}"
+            wakes[player.name] = outcome.wait.until
+            if outcome.wait.trouble or outcome.error:
+                wakes[player.name] += HOUR
+                if repairs < 12 and self.repair(outcome, player):
+                    repairs += 1
+                    wakes = dict.fromkeys(wakes, stage.time.now)
+        else:
+            raise AssertionError(f"I7: no rest within {MOST_CALM_PASSES} passes: {outcomes}")
+        stage.land(stage.time.now + 10 * DAY)
+        self.check_rest(outcomes)
+
+    def calm_pass(self, player: Player) -> Outcome:
+        """A pass, whose naps move the time on."""
+        stage = self.stage
+        stage.playing = player
+        passing = run_pass(player.actor.policy, player.actor.world, player.actor.memory)
+        try:
+            while True:
+                try:
+                    until = next(passing)
+                except StopIteration as end:
+                    outcome: Outcome = end.value
+                    trouble = outcome.wait.trouble.message if outcome.wait.trouble else outcome.wait.message
+                    stage.tell(f"waits until {outcome.wait.until:%d %H:%M:%S}: {outcome.wait.reason}: {trouble}")
+                    return outcome
+                stage.time.now = max(stage.time.now, until)
+        finally:
+            stage.playing = None
+
+    def repair(self, outcome: Outcome, player: Player) -> bool:
+        """A person does what the trouble's message says."""
+        stage = self.stage
+        reason = outcome.wait.reason
+        if reason == "document_deleted":
+            undelete(stage)
+        elif reason in {"document_damaged", "secret_refused", "foreign_key", "document_emptied"}:
+            key, secret = stage.make_key()
+            stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal()})
+        elif reason == "two_possible_leftovers":
+            for access_key in stage.usable():
+                if parse(stage.keys[access_key].key.description):
+                    stage.hand_delete(access_key)
+        elif reason == "restored":
+            version = len(stage.kv.get(DOCUMENT, []))
+            for access_key in stage.usable():
+                marker = parse(stage.keys[access_key].key.description)
+                if marker and marker.base > version:
+                    stage.hand_delete(access_key)
+        elif reason == "stale" and stage.recreated:
+            ledger_gone(stage)
+            for other in self.daemons():
+                other.die()
+        elif reason == "stale":
+            raise AssertionError("stale, though nobody recreated the document")
+        else:
+            return False
+        return True
+
+    def check_rest(self, outcomes: dict[str, Outcome]) -> None:
+        stage = self.stage
+        troubles = {name: outcome.wait for name, outcome in outcomes.items() if outcome.wait.trouble}
+        assert not troubles, f"not at rest: {troubles}"
+        stage.monitor.check()
+        ledger = stage.ledger()
+        stage.monitor.check_rest(ledger)
+        for player in self.daemons():
+            held = player.actor.memory.held
+            assert held is None, "I6: a rotation is still held in memory"
+        if not stage.ledger_lost:
+            for access_key in stage.monitor.marked:
+                assert not stage.live(access_key), f"I3: the compromised key {access_key} lives"
