@@ -74,7 +74,7 @@ def run_pass(policy: Policy, world: World, memory: Memory, request: Request | No
         wait = yield from current.run()
     except RotatorError as error:
         return current.cut_short(error)
-    return Outcome(wait, current.seen.ledger if current.seen else None, current.seen.document if current.seen else None)
+    return current.outcome(wait)
 
 
 class _LookAgain(Exception):
@@ -130,7 +130,11 @@ class _Pass:
                 failure = held.failure or Failure("services_away", "Vault or the provider did not come back in time to publish")
                 self.memory.held = replace(held, secret=None, failure=failure)
         wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Trouble(reason, str(error), now))
-        return Outcome(wait, self.seen.ledger if self.seen else None, self.seen.document if self.seen else None, error)
+        return self.outcome(wait, error)
+
+    def outcome(self, wait: Wait, error: RotatorError | None = None) -> Outcome:
+        seen = self.seen
+        return Outcome(wait, seen.ledger, seen.document, error, seen.keys) if seen else Outcome(wait, error=error)
 
     def emit(self, event: str, **fields: object) -> None:
         self.world.journal.emit(event, application=self.policy.application, account=self.policy.account, **fields)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rotator.errors import RotatorError
-from rotator.model import Document, Ledger
+from rotator.model import Document, Key, Ledger
 from rotator.ports import Clock, Journal, Provider, VaultStore
 from rotator.steps import Held, Wait
 
@@ -62,9 +62,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did."""
+    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did.
+
+    ``keys`` is what the provider listed for the bearer, None when it was not asked.
+    """
 
     wait: Wait
     ledger: Ledger | None = None
     document: Document | None = None
     error: RotatorError | None = None
+    keys: tuple[Key, ...] | None = None

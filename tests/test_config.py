@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import rotator.config
-from rotator.config import DEFAULT_PATH, Configuration, Reference, load, locate
+from rotator.config import DEFAULT_PATH, Configuration, Listener, Reference, load, locate
 from rotator.errors import ConfigurationError
 from rotator.model import DEFAULT_FIELDS, Proof, Window
 from rotator.secret import Secret
@@ -273,6 +273,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "an API without TLS": ({"accounts.acme.api_url": "http://api.example.com"}, "accounts.acme.api_url", "is without TLS"),
     "a name that only begins like this machine": ({"vault.address": "HTTP://127.0.0.1.example.com"}, "vault.address", "is without TLS"),
     "another that does": ({"vault.address": "http://localhost.example.com"}, "vault.address", "is without TLS"),
+    "metrics for other machines": ({"metrics": {"listen": "0.0.0.0:9464"}}, "metrics.listen", "write 127.0.0.1, or set allow_remote"),
+    "metrics for another machine": ({"metrics": {"listen": "[2001:db8::1]:9464"}}, "metrics.listen", "or set allow_remote"),
+    "metrics without a port": ({"metrics": {"listen": "127.0.0.1"}}, "metrics.listen", "is not where to listen"),
+    "metrics on a port that is none": ({"metrics": {"listen": "127.0.0.1:65536"}}, "metrics.listen", "is not where to listen"),
+    "metrics on a name": ({"metrics": {"listen": "rotator.example.com:9464"}}, "metrics.listen", "is not where to listen"),
+    "metrics on a relative socket": ({"metrics": {"listen": "unix:metrics.sock"}}, "metrics.listen", "is not where to listen"),
+    "metrics on an IPv6 address without brackets": ({"metrics": {"listen": "::1:9464"}}, "metrics.listen", "is not where to listen"),
+    "a secret for where to listen": ({"metrics": {"listen": SECRET}}, "metrics.listen", "is not where to listen"),
     "an address that is none": ({"vault.address": "vault:8200"}, "vault.address", "is not a web address"),
     "an address with a bad port": ({"vault.address": "https://vault:x"}, "vault.address", "is not a web address"),
     "an address with a space": ({"vault.address": "https://vault x"}, "vault.address", "is not a web address"),
@@ -386,6 +394,25 @@ def test_http_is_allowed_to_this_machine_and_where_a_person_allows_it(tmp_path: 
     for address in ("http://localhost:8200", "http://127.0.0.1:8200", "http://127.8.8.8", "http://[::1]:8200"):
         assert sound(tmp_path, vault__address=address).vault.address == address
     assert sound(tmp_path, vault__address="http://vault:8200", vault__allow_http=True).vault.address == "http://vault:8200"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("127.0.0.1:9464", Listener("127.0.0.1", 9464)),
+        ("localhost:9464", Listener("127.0.0.1", 9464)),
+        ("[::1]:9464", Listener("::1", 9464)),
+        ("unix:/run/rotator/metrics.sock", Listener(path=Path("/run/rotator/metrics.sock"))),
+    ],
+)
+def test_the_daemon_answers_this_machine_where_it_is_told_to(tmp_path: Path, written: str, meant: Listener) -> None:
+    assert sound(tmp_path, metrics__listen=written).listen == meant
+    assert str(meant) == written.replace("localhost", "127.0.0.1")
+
+
+def test_it_answers_nowhere_unless_told_and_other_machines_only_where_a_person_allows_it(tmp_path: Path) -> None:
+    assert sound(tmp_path).listen is None
+    assert sound(tmp_path, metrics__listen="0.0.0.0:9464", metrics__allow_remote=True).listen == Listener("0.0.0.0", 9464)
 
 
 # --- the file itself

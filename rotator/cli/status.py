@@ -12,11 +12,11 @@ import click
 from rotator.cli.failures import explain
 from rotator.cli.session import App, Session, chosen, common, pass_session
 from rotator.cli.together import together
-from rotator.cli.view import View, unreadable, view
 from rotator.cli.words import span
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.model import Policy
 from rotator.render import timestamp
+from rotator.view import View, unreadable, view
 
 
 @click.command(

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rotator.config import schema
 from rotator.config.applications import NAME, build
 from rotator.config.problems import Problems, dotted, nearest
-from rotator.config.values import Account, Auth, Configuration, Daemon, Vault
+from rotator.config.values import Account, Auth, Configuration, Daemon, Listener, Vault
 from rotator.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rotator.config.reference import Reference
 
-_TABLES = ("vault", "accounts", "defaults", "applications", "daemon")
+_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "metrics")
 
 _METHODS = {
     "approle": (("role_id",), ("secret_id", "mount")),
@@ -46,6 +46,7 @@ def load(path: Path) -> Configuration:
     folder = path.absolute().parent
     vault = _vault(data, folder, problems)
     daemon = _daemon(data, problems)
+    listen = _listen(data, problems)
     accounts = _accounts(data, folder, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
     applications = {
@@ -57,7 +58,7 @@ def load(path: Path) -> Configuration:
     if vault is None or daemon is None:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
-    return Configuration(path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon)
+    return Configuration(path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, listen=listen)
 
 
 def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
@@ -201,6 +202,17 @@ def _account(name: str, raw: object, folder: Path, problems: Problems) -> Accoun
 def _daemon(data: dict[str, Any], problems: Problems) -> Daemon | None:
     complete = _complete(schema.Daemon, read(schema.Daemon, data.get("daemon", {}), ("daemon",), problems))
     return Daemon(**complete) if complete else None
+
+
+def _listen(data: dict[str, Any], problems: Problems) -> Listener | None:
+    options = read(schema.Metrics, data.get("metrics", {}), ("metrics",), problems)
+    listen: Listener | None = options.get("listen")
+    if listen and not listen.path and not _local(listen.host) and not options.get("allow_remote"):
+        problems.add(
+            "metrics.listen",
+            "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set allow_remote",
+        )
+    return listen
 
 
 def _complete(table: type[schema.Table], options: dict[str, Any]) -> dict[str, Any] | None:

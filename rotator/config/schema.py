@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rotator import model
 from rotator.config.reference import Reference, as_reference
+from rotator.config.values import Listener
 from rotator.timing import next_cron, parse_duration, zone
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -81,6 +83,25 @@ def _file(value: object) -> Path:
     return Path(value)
 
 
+def _listener(value: object) -> Listener:
+    if isinstance(value, Listener):
+        return value
+    text = value if isinstance(value, str) else ""
+    if text.startswith("unix:/") and "\0" not in text:
+        return Listener(path=Path(text.removeprefix("unix:")))
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    try:
+        address = ip_address(host)
+        if port.isascii() and port.isdecimal() and 0 < int(port) < 65536 and (address.version == 4) == ("[" not in text):
+            return Listener(host=str(address), port=int(port))
+    except ValueError:
+        pass
+    raise ValueError(
+        'is not where to listen; write an address and a port, "127.0.0.1:9464", or a socket, "unix:/run/rotator/metrics.sock"'
+    )
+
+
 def _cron(value: object) -> str:
     text = value if isinstance(value, str) else ""
     next_cron(text, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
@@ -132,6 +153,7 @@ Token = Annotated[str, BeforeValidator(_token)]
 File = Annotated[Path, BeforeValidator(_file)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 Zone = Annotated[str, BeforeValidator(_zone)]
+ListenAt = Annotated[Listener, BeforeValidator(_listener)]
 SecretReference = Annotated[Reference, BeforeValidator(as_reference)]
 
 
@@ -283,4 +305,18 @@ class Daemon(Table):
     clock_tolerance: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
     catch_up: Pause = option(
         "Over how long rotations that were overdue at the start are spread; at most a tenth of `every`.", timedelta(hours=1)
+    )
+
+
+class Metrics(Table):
+    """`[metrics]`: where the daemon tells Prometheus, and whoever asks, how it is."""
+
+    listen: ListenAt | None = option(
+        "Where to answer `/metrics`, `/healthz` and `/readyz`: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.",
+        None,
+        computed="nowhere",
+    )
+    allow_remote: bool = option(
+        "Allow an address that other machines reach: whoever reaches it learns the names and deadlines of all applications.",
+        default=False,
     )

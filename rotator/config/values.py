@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
-    from pathlib import Path
 
     from rotator.config.reference import Reference
     from rotator.model import Policy
@@ -70,6 +70,20 @@ class Daemon:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """Where the daemon answers: a host (an IP address) and a port, or the ``path`` of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"unix:{self.path}" if self.path else f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        )
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A whole configuration that is sound, and the file that it was read from. The keys are names of accounts and applications."""
 
@@ -78,3 +92,4 @@ class Configuration:
     accounts: Mapping[str, Account]
     policies: Mapping[str, Policy]
     daemon: Daemon
+    listen: Listener | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,9 @@ BODY_LIMIT = 4 * 1024 * 1024
 KEEP_ALIVE = timedelta(seconds=20)
 """How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
 create above all) hardly ever meets a connection that the other side has just given up."""
+
+Observer = Callable[[str, float], None]
+"""Told of every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of ``HttpFailure``) and its seconds."""
 
 HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
 
@@ -55,7 +59,8 @@ class HttpClient:
     ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are open at once; a request
     waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is
     the files of a certificate and of its key. ``proxy`` is an http:// or https:// address. ``now`` is the clock that
-    ``clock_offset`` compares with. Raises ``ConfigurationError`` for files and addresses that it cannot use.
+    ``clock_offset`` compares with, ``observe`` is told of every call. Raises ``ConfigurationError`` for files and addresses that it
+    cannot use.
     """
 
     def __init__(
@@ -70,8 +75,10 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body_limit: int = BODY_LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        observe: Observer = lambda outcome, seconds: None,  # noqa: ARG005 - nobody wants to know
     ) -> None:
         self._timeout = timeout
+        self._observe = observe
         self._body_limit = body_limit
         self._now = now
         self._offset = timedelta(0)
@@ -112,15 +119,24 @@ class HttpClient:
 
         ``deadline`` is the time for all of it, from now.
         """
+        begun, outcome = time.monotonic(), "error"
         with self._wire.exchange(self._timeout if deadline is None else deadline) as exchange:
             try:
                 left = httpx.Timeout(exchange.left(httpcore.PoolTimeout))
                 request = self._client.build_request(
                     method, url, headers=headers, params=params, content=content, json=json, timeout=left
                 )
-                return self._send(request)
+                answer = self._send(request)
+                outcome = _outcome(answer.status)
+                return answer
             except COVERED as error:
                 failure = failure_of(error, exchange)
+                outcome = failure.kind
+            except HttpFailure as refused:
+                outcome = refused.kind
+                raise
+            finally:
+                self._observe(outcome, time.monotonic() - begun)
         # Raised here and not above: the exceptions of the libraries hold the request, and so the token.
         raise failure
 
@@ -152,6 +168,10 @@ class HttpClient:
             if len(body) > self._body_limit:
                 raise HttpFailure(f"the answer has more than {self._body_limit} bytes", kind="too_large", sent="unknown")
         return bytes(body)
+
+
+def _outcome(status: int) -> str:
+    return "429" if status == 429 else f"{status // 100}xx"
 
 
 def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:

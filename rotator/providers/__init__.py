@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rotator.errors import ConfigurationError, Problem
+from rotator.http import Observer
 from rotator.ports import Clock, Provider
 from rotator.secret import Secret
 
@@ -33,7 +34,8 @@ class AccountSettings:
 
     ``secret_key`` reads the management key's secret from where it is kept. It is called on first use and again when the
     provider refuses what it gave last, so that a replaced management key is picked up without a restart. ``timeout`` is for one
-    verb's single request, waiting included; ``rate_limit`` is requests a second; ``connections`` is how many at once.
+    verb's single request, waiting included; ``rate_limit`` is requests a second; ``connections`` is how many at once. ``observe``
+    is told the outcome and the seconds of every request.
     """
 
     name: str
@@ -46,6 +48,7 @@ class AccountSettings:
     proxy: str | None = None
     ca_cert: Path | None = None
     connections: int = 8
+    observe: Observer = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
 
 
 class Builder(Protocol):

@@ -35,5 +35,6 @@ def build(settings: VaultSettings) -> KvStore:
         ca_cert=settings.ca_cert,
         client_cert=certificate,
         proxy=settings.proxy,
+        observe=settings.observe,
     )
     return KvStore(Connection(http, settings.address, settings.auth, settings.namespace), settings.ledger)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import hvac
@@ -68,6 +69,14 @@ class Session:
     def generation(self) -> int:
         """A number that changes with every new login; 0 before the first."""
         return self._login.generation if self._login else 0
+
+    @property
+    def life(self) -> tuple[timedelta, timedelta] | None:
+        """How long the login is still good, and for how long it was last granted; None before the first, and without an end."""
+        login = self._login
+        if login is None or not login.lifetime:
+            return None
+        return timedelta(seconds=max(0.0, login.end - self._clock())), timedelta(seconds=login.lifetime)
 
     def token(self) -> Secret:
         """The token to send now."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from rotator.http import Observer
 from rotator.secret import Secret
 
 Supplier = Callable[[], Secret]
@@ -54,7 +55,8 @@ class VaultSettings:
     """Everything that ``build`` needs. ``ledger`` is a KV v2 mount and then a prefix, such as ``secret/rotator``.
 
     ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert`` and ``client_key`` are
-    PEM files. ``timeout`` bounds one call from start to end; ``connections`` are open at most.
+    PEM files. ``timeout`` bounds one call from start to end; ``connections`` are open at most. ``observe`` is told the outcome
+    and the seconds of every call.
     """
 
     address: str
@@ -67,3 +69,4 @@ class VaultSettings:
     timeout: timedelta = timedelta(seconds=15)
     proxy: str | None = None
     connections: int = 8
+    observe: Observer = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know

@@ -233,6 +233,10 @@ class KvStore:
         """Vault's clock minus ours, from the latest answer; zero before the first."""
         return self._connection.clock_offset()
 
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
+        return self._connection.login_life
+
     def calls(self) -> Mapping[str, int]:
         """How many calls were sent so far, by kind."""
         return self._connection.calls()

@@ -172,6 +172,11 @@ class Connection:
         """A number that changes with every new login."""
         return self._session.generation
 
+    @property
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
+        return self._session.life
+
     def ask_mount(self, path: str) -> Reply:
         """What Vault says of the mount of a path; this is how its own command line finds out."""
         reply: Reply = self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{path}")

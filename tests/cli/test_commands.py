@@ -16,10 +16,10 @@ from rotator import __version__
 from rotator.cli.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from rotator.cli.root import COMMANDS, root
 from rotator.cli.session import Session
-from rotator.cli.view import PHASES, view
 from rotator.errors import LedgerUnreadable
 from rotator.ledgers import fresh_ledger
 from rotator.model import Compromised, Current, Hold, Intent, Ledger, Mode, Policy, Retiring, Revoking, Trouble
+from rotator.view import PHASES, view
 from tests.cli.conftest import Desk
 from tests.simulated import EPOCH, Version, policy
 

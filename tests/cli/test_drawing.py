@@ -13,9 +13,9 @@ from rich.console import Console
 
 from rotator.cli.picture import draw
 from rotator.cli.timeline import FINE, Axis, bars, drawn
-from rotator.cli.view import View, unreadable, view
 from rotator.ledgers import fresh_ledger
 from rotator.model import Compromised, Current, HistoryEntry, Ledger, Retiring, Revoking, Trouble
+from rotator.view import View, unreadable, view
 from tests.simulated import policy
 
 NOW = datetime(2026, 1, 31, 9, 15, tzinfo=UTC)

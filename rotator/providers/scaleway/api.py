@@ -42,6 +42,7 @@ class Api:
             ca_cert=account.ca_cert,
             proxy=account.proxy,
             now=clock.now,
+            observe=account.observe,
         )
         self._root = account.api_url.rstrip("/") + "/iam/v1alpha1/"
         self._timeout = account.timeout

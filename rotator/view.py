@@ -1,4 +1,4 @@
-"""What ``status`` knows of one application: its ledger, put into words and numbers. Pure; nothing here is contacted.
+"""How one application is by its ledger, in words and numbers: what ``status`` and the metrics tell. Pure; nothing is contacted.
 
 The phase is the first of these that is true::
 
@@ -122,7 +122,8 @@ def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
         next_ = Next("observe", now, "no ledger yet")
         return View(policy, None, now, "new", next_)
     next_ = _next(policy, ledger, now)
-    late = max(now - next_.at, timedelta(0))
+    late = max([now - at for at, _, _ in _obligations(policy, ledger)], default=timedelta(0))
+    late = max(late, timedelta(0))
     return View(policy, ledger, now, _phase(policy, ledger, late), next_, late, ledger.trouble)
 
 
@@ -152,16 +153,26 @@ def _phase(policy: Policy, ledger: Ledger, late: timedelta) -> str:
 def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
     """What a pass would wait for; where that time has passed already, since when."""
     at, action, reason = next_action(policy, ledger, Seen(Clocks(now, now, now), installation="", owner="", spare_id=""))
-    overdue: list[tuple[datetime, str, str]] = []
-    if ledger.hold is None and ledger.compromised:
-        overdue.append((ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised"))
-    elif ledger.hold is None:
-        overdue += [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
-        waiting = ledger.not_before is not None and ledger.not_before > now
-        if policy.configured and ledger.current and not waiting and (calendar := due(policy, ledger.current)):
-            overdue.append((calendar.at, "rotate", calendar.reason))
-    at, action, reason = min([(at, action, reason), *(late for late in overdue if late[0] <= now)])
+    waiting = ledger.not_before is not None and ledger.not_before > now
+    overdue = [
+        (since, what, why)
+        for since, what, why in _obligations(policy, ledger)
+        if since <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
+    ]
+    at, action, reason = min([(at, action, reason), *overdue])
     return Next(action, at, reason)
+
+
+def _obligations(policy: Policy, ledger: Ledger) -> list[tuple[datetime, str, str]]:
+    """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
+    if ledger.hold is not None:
+        return []
+    if ledger.compromised:
+        return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]
+    owed = [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
+    if policy.configured and ledger.current and (calendar := due(policy, ledger.current)):
+        owed.append((calendar.at, "rotate", calendar.reason))
+    return owed
 
 
 def _stamped(**values: object) -> dict[str, Any]:
