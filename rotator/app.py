@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Self
 
 from rotator import config, owner, providers, vault
-from rotator.config import Account, Configuration, Reference
+from rotator.config import Account, Configuration, Listener, Reference
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
+from rotator.http import Observer
 from rotator.model import Ledger, Policy
-from rotator.ports import Journal, NoJournal, Provider
+from rotator.ports import Journal, NoJournal, OnCall, Provider
 from rotator.secret import Secret
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
 from rotator.world import Casualties, World
@@ -45,15 +46,17 @@ class SystemClock:
 
 
 class App:
-    """Everything that one configuration describes. ``started`` is when it was opened, ``journal`` where its passes report."""
+    """Everything that one configuration describes. ``started`` is when it was opened, ``journal`` where its passes report, and
+    ``on_call`` hears of every call to a service: which, its outcome, its seconds."""
 
     def __init__(self, configuration: Configuration, journal: Journal) -> None:
         self.configuration = configuration
         self.journal = journal
+        self.on_call: OnCall = _nobody_listens
         self.clock = SystemClock()
         self.started = self.clock.now()
         # Vault comes first: the management keys of accounts may be kept in it.
-        self.vault: KvStore = vault.build(_vault_settings(configuration))
+        self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE)))
         self.vault.watch_paths([policy.path for policy in configuration.policies.values()])
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
@@ -67,7 +70,9 @@ class App:
 
     def reopen(self) -> Self:
         """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
-        return type(self).open(self.configuration.path, journal=self.journal)
+        fresh = type(self).open(self.configuration.path, journal=self.journal)
+        fresh.on_call = self.on_call
+        return fresh
 
     def close(self) -> None:
         """Close the providers, then give the login back to Vault: a provider may read its key from there to the last."""
@@ -92,6 +97,11 @@ class App:
     def stop_timeout(self) -> timedelta:
         """How long a stopping daemon may take."""
         return self.configuration.daemon.stop_timeout
+
+    @property
+    def listen(self) -> Listener | None:
+        """Where the daemon is asked how it is, if anywhere."""
+        return self.configuration.listen
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -135,6 +145,10 @@ class App:
     def tend(self) -> None:
         """Keep the login to Vault alive, when it is time."""
         self.vault.tend()
+
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
+        return self.vault.login_life()
 
     def orphans(self) -> dict[str, Policy]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
@@ -186,11 +200,20 @@ class App:
             proxy=account.proxy,
             ca_cert=account.ca_cert,
             connections=connections,
+            observe=self._observer(account.name),
         )
         try:
             return providers.load(account.provider)(settings, clock=self.clock)
         except ConfigurationError as error:
             raise _at(error, self.source, f"accounts.{account.name}") from None
+
+    def _observer(self, service: str) -> Observer:
+        """What tells ``on_call`` of the calls to one service: of whoever it is by then."""
+        return lambda outcome, seconds: self.on_call(service, outcome, seconds)
+
+
+def _nobody_listens(service: str, outcome: str, seconds: float) -> None:
+    """What ``on_call`` is until somebody wants to know."""
 
 
 def _connections(configuration: Configuration) -> int:
@@ -199,7 +222,7 @@ def _connections(configuration: Configuration) -> int:
     return workers + max(1, workers // 4) + SPARE_CONNECTIONS
 
 
-def _vault_settings(configuration: Configuration) -> VaultSettings:
+def _vault_settings(configuration: Configuration, observe: Observer) -> VaultSettings:
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -213,6 +236,7 @@ def _vault_settings(configuration: Configuration) -> VaultSettings:
         timeout=found.timeout,
         proxy=found.proxy,
         connections=_connections(configuration),
+        observe=observe,
     )
 
 

@@ -128,6 +128,10 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "daemon.chore_failed": Kind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
     "daemon.crashed": Kind("critical", "An error of the program outside of any pass.", ("error", "where")),
+    "metrics.listening": Kind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
+    "metrics.unavailable": Kind(
+        "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
+    ),
     "round.done": Kind(
         "info",
         "One round of passes is over: how many applications ended how.",

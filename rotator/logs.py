@@ -22,6 +22,7 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.events import CATALOGUE
+from rotator.ports import Journal
 from rotator.secret import MASK, Secret, redact
 
 Format = Literal["json", "console", "journal"]
@@ -113,7 +114,7 @@ class LogJournal:
         return redact(line)
 
 
-def capture_libraries(journal: LogJournal) -> None:
+def capture_libraries(journal: Journal) -> None:
     """Let warnings of the libraries' own logging become events. Their exceptions and arguments are left out: they may quote
     answers, and with them secrets."""
     root = logging.getLogger()
@@ -124,7 +125,7 @@ def capture_libraries(journal: LogJournal) -> None:
 
 
 class _ToJournal(logging.Handler):
-    def __init__(self, journal: LogJournal) -> None:
+    def __init__(self, journal: Journal) -> None:
         super().__init__(logging.WARNING)
         self._journal = journal
 
@@ -221,7 +222,7 @@ def crash_site(error: BaseException) -> tuple[str, str]:
     return type(error).__name__, place
 
 
-def capture_crashes(journal: LogJournal) -> None:
+def capture_crashes(journal: Journal) -> None:
     """Let exceptions that nobody caught be reported by type and place, without the text that Python would print."""
 
     def report(error: BaseException | None) -> None:

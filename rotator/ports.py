@@ -7,7 +7,7 @@ synchronous, thread-safe and bounded in time, and raise nothing but ``rotator.er
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -126,6 +126,10 @@ class Journal(Protocol):
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event. Never raises."""
+
+
+OnCall = Callable[[str, str, float], None]
+"""Hears of every call: the service (``"vault"`` or the account's name), the outcome, the seconds. Never raises."""
 
 
 class NoJournal:

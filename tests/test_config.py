@@ -248,6 +248,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no vault": ({"vault": GONE}, "vault", "is missing: write [vault]"),
     "no address": ({"vault.address": GONE}, "vault.address", "is missing: the address of Vault or OpenBao"),
     "no accounts": ({"accounts": GONE}, "accounts", "is missing: write [accounts.NAME]"),
+    "an account that would be taken for Vault": (
+        {"accounts": {"vault": {"organization_id": ORGANIZATION, "secret_key": "credential:secret"}}}, "accounts.vault", "write another one",
+    ),
     "no organisation": ({"accounts.acme.organization_id": GONE}, "accounts.acme.organization_id", "is missing"),
     "no bearer": ({f"{BILLING}.application_id": GONE}, f"{BILLING}.application_id", "is missing: the id of the IAM application"),
     "no path": ({f"{BILLING}.path": GONE}, f"{BILLING}.path", "is missing: where consumers read the key"),

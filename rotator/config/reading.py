@@ -178,6 +178,8 @@ def _accounts(data: dict[str, Any], folder: Path, problems: Problems) -> dict[st
     if not data.get("accounts"):
         problems.add("accounts", "is missing: write [accounts.NAME] with organization_id and secret_key")
         return {}
+    if "vault" in data["accounts"]:
+        problems.add("accounts.vault", "has the name by which we speak of Vault itself; write another one")
     return {name: _account(name, raw, folder, problems) for name, raw in _named(data, "accounts", problems).items()}
 
 

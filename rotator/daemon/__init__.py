@@ -12,6 +12,7 @@ from rotator.daemon.fleet import Fleet
 from rotator.daemon.loop import Daemon, Round
 from rotator.daemon.process import Signals, keep_memory_private
 from rotator.logs import Format, LogJournal, capture_crashes, capture_libraries
+from rotator.metrics.tally import Tally
 from rotator.supervisor import Supervisor
 
 __all__ = ["Daemon", "Fleet", "Round", "run"]
@@ -24,12 +25,13 @@ def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = N
     terminal. Raises ``ConfigurationError`` before anything begins.
     """
     fleet = _opened(what)
-    fleet.journal = journal = LogJournal(log_format)
+    tally = Tally(LogJournal(log_format))
+    fleet.journal = journal = tally
     keep_memory_private()
     capture_libraries(journal)
     capture_crashes(journal)
     with Signals() as signals, closing(Supervisor()) as supervisor:
-        code = Round(fleet, journal, signals).run() if once else Daemon(fleet, journal, supervisor, signals).run()
+        code = Round(fleet, journal, signals).run() if once else Daemon(fleet, journal, supervisor, signals, tally=tally).run()
     _leave(code)
     return code
 

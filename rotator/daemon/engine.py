@@ -9,6 +9,7 @@ without a job is dated again.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -76,6 +77,7 @@ class Engine:
         self.journal = journal
         self.once = once
         self.progress = 0
+        self.progressed_at = time.monotonic()
         self.tasks: dict[str, Task] = {}
         self.services: dict[str, Service] = services(fleet)
         self._changed = changed
@@ -313,6 +315,7 @@ class Engine:
     def _ended(self, event: JobExecutionEvent) -> None:
         """A job is over, whatever became of it: date the next one."""
         self.progress += 1
+        self.progressed_at = time.monotonic()
         if event.job_id.startswith("chore "):
             pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
             if pause is not None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol, Self
 
+from rotator.config import Listener
 from rotator.model import Policy
-from rotator.ports import Journal, Provider, VaultStore
+from rotator.ports import Journal, OnCall, Provider, VaultStore
 from rotator.world import World
 
 
@@ -15,6 +16,7 @@ class Fleet(Protocol):
     """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
 
     journal: Journal
+    on_call: OnCall
 
     @property
     def source(self) -> str:
@@ -27,6 +29,10 @@ class Fleet(Protocol):
     @property
     def stop_timeout(self) -> timedelta:
         """How long a stopping daemon may take."""
+
+    @property
+    def listen(self) -> Listener | None:
+        """Where the daemon is asked how it is, if anywhere."""
 
     @property
     def policies(self) -> Mapping[str, Policy]:
@@ -51,6 +57,9 @@ class Fleet(Protocol):
 
     def tend(self) -> None:
         """Keep the login to Vault alive, when it is time."""
+
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
 
     def reopen(self) -> Self:
         """The same built anew from the file as it is now; raises ``ConfigurationError`` when it is not sound."""

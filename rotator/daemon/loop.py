@@ -12,10 +12,12 @@ from rotator.daemon import status
 from rotator.daemon.engine import Engine
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, State
+from rotator.daemon.monitor import Monitor
 from rotator.daemon.process import Signals
 from rotator.daemon.task import Result
 from rotator.errors import ConfigurationError, RotatorError
 from rotator.logs import crash_site
+from rotator.metrics.tally import Tally
 from rotator.ports import Journal
 from rotator.supervisor import Supervisor
 
@@ -35,11 +37,14 @@ LEAP = timedelta(seconds=2)
 class Daemon:
     """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, supervisor: Supervisor, signals: Signals) -> None:
+    def __init__(
+        self, fleet: Fleet, journal: Journal, supervisor: Supervisor, signals: Signals, *, tally: Tally | None = None
+    ) -> None:
         self.journal = journal
         self.supervisor = supervisor
         self.signals = signals
         self.engine = Engine(fleet, journal, changed=signals.wake)
+        self.monitor = Monitor(self.engine, tally or Tally(journal), patience=supervisor.watchdog_interval)
         self.remark = ""
         self._clock = _Steps()
         self._beat_every = _beat(supervisor.watchdog_interval)
@@ -55,6 +60,7 @@ class Daemon:
         engine.add_chore("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
         engine.add_chore("tend", self._tend, delay=TEND_EVERY)
         engine.add_chore("orphans", self._orphans, delay=timedelta(0))
+        engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
         self._first_look()
         while not self.signals.stop:
             self.signals.wait(self._tick)
@@ -77,6 +83,7 @@ class Daemon:
 
     def _care(self) -> None:
         now = time.monotonic()
+        self.monitor.turned()
         step = self._clock.step()
         if step:
             self.journal.emit("daemon.clock_stepped", seconds=step.total_seconds())
@@ -126,6 +133,7 @@ class Daemon:
             restart = ["daemon.workers"] if fleet.workers != self.engine.fleet.workers else []
             added, removed = self.engine.adopt(fleet)
             self.remark = ""
+            self.monitor.reloaded()
             self.journal.emit(
                 "daemon.reloaded", applications=len(fleet.policies), added=added, removed=removed, restart_needed=restart
             )
@@ -135,10 +143,12 @@ class Daemon:
     def _refuse(self, problems: list[str]) -> None:
         count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
         self.remark = f"the new configuration has {count} and was refused, the old one is in force"
+        self.monitor.reloaded(len(problems))
         self.journal.emit("daemon.reload_refused", problems=problems)
 
     def _stop(self) -> int:
         self.supervisor.stopping()
+        self.monitor.stopping()
         self.journal.emit("daemon.stopping", signal=self.signals.stop)
         limit = self.engine.fleet.stop_timeout.total_seconds()
         self.engine.drain()
@@ -146,6 +156,7 @@ class Daemon:
         self.engine.give_up()
         self._wait_for_the_last(min(10.0, limit / 3))
         unfinished = self.engine.unfinished()
+        self.monitor.close()
         self.engine.close()
         self.journal.emit("daemon.stopped", unfinished=unfinished)
         return 0
@@ -155,6 +166,7 @@ class Daemon:
         while (unfinished := self.engine.unfinished()) and (left := end - time.monotonic()) > 0:
             self.supervisor.status(f"stopping; ends first: {', '.join(sorted(unfinished))}")
             self.supervisor.watchdog()
+            self.monitor.turned()
             self.signals.wait(min(left, TICK))
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from rotator.daemon.fleet import Fleet
 from rotator.decide import next_action
-from rotator.errors import Denied, RotatorError, Unavailable, Unclear
-from rotator.model import Ledger, Policy, Trouble
+from rotator.errors import Denied, LedgerUnreadable, RotatorError, Unavailable, Unclear
+from rotator.model import Key, Ledger, Policy, Trouble
 from rotator.reconcile import run_pass
 from rotator.steps import Clocks, Failure, Seen
 from rotator.world import Memory, Outcome, World
@@ -44,11 +44,16 @@ class Facts:
     urgent: bool = False
     settled: bool = False
     trouble: Trouble | None = None
+    service_away: bool = False
+    unreadable: bool = False
 
 
 @dataclass
 class Task:
     """One application's place in the daemon.
+
+    ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``seen_at`` and ``sound_at`` when a pass last got
+    through, and when one last had nothing to complain of.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
     due, but a service that it needs is away. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
@@ -66,6 +71,10 @@ class Task:
     abandoning: bool = False
     crashes: int = 0
     facts: Facts | None = None
+    ledger: Ledger | None = None
+    keys: tuple[Key, ...] | None = None
+    seen_at: datetime | None = None
+    sound_at: datetime | None = None
     heir: tuple[Policy, Fleet] | None = None
     _world: World | None = None
 
@@ -114,6 +123,12 @@ class Task:
         self.crashes = 0
         self.facts = _facts(self.policy, outcome, now, self.started)
         self.due = max(outcome.wait.until, now + SHORTEST)
+        if outcome.error is None:
+            self.seen_at = now
+        if self.facts.result is Result.OK:
+            self.sound_at = now
+        self.ledger = outcome.ledger or self.ledger
+        self.keys = self.keys if outcome.keys is None else outcome.keys
 
     def inherit(self) -> bool:
         """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
@@ -122,6 +137,7 @@ class Task:
         policy, fleet = self.heir
         changed = policy != self.policy
         if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
+            self.ledger = self.keys = None
             self.memory = Memory()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
         self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
         return changed
@@ -141,8 +157,12 @@ class Task:
 
 def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -> Facts:
     ledger, wait = outcome.ledger, outcome.wait
+    away = isinstance(outcome.error, Unavailable | Unclear)
+    unreadable = isinstance(outcome.error, LedgerUnreadable)
     if ledger is None:
-        return Facts(_result(outcome, None), wait.until, wait.reason, trouble=wait.trouble)
+        return Facts(
+            _result(outcome, None), wait.until, wait.reason, trouble=wait.trouble, service_away=away, unreadable=unreadable
+        )
     seen = Seen(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
     at, what, _ = next_action(policy, ledger, seen)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
@@ -154,6 +174,8 @@ def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -
         urgent=bool(ledger.compromised) or urgent_intent,
         settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
         trouble=wait.trouble,
+        service_away=away,
+        unreadable=unreadable,
     )
 
 

@@ -127,14 +127,15 @@ class HttpClient:
                     method, url, headers=headers, params=params, content=content, json=json, timeout=left
                 )
                 answer = self._send(request)
-                outcome = _outcome(answer.status)
-                return answer
             except COVERED as error:
                 failure = failure_of(error, exchange)
                 outcome = failure.kind
             except HttpFailure as refused:
                 outcome = refused.kind
                 raise
+            else:
+                outcome = _outcome(answer.status)
+                return answer
             finally:
                 self._observe(outcome, time.monotonic() - begun)
         # Raised here and not above: the exceptions of the libraries hold the request, and so the token.

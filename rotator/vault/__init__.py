@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from rotator.http import HttpClient
+from rotator.vault.answers import SERVICE
 from rotator.vault.documents import Version
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
 from rotator.vault.store import Health, KvStore
 from rotator.vault.transport import Connection
 
 __all__ = [
+    "SERVICE",
     "AppRoleAuth",
     "Auth",
     "CertAuth",

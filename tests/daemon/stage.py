@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from rotator.config import Listener
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
 from rotator.secret import Secret
@@ -90,6 +91,8 @@ class FakeFleet:
     next_one: FakeFleet | Exception | None = None
     closed: bool = False
     tended: int = 0
+    listen: Listener | None = None
+    on_call: Any = None
     casualties: dict[str, Casualties] = field(default_factory=dict)
 
     @property
@@ -124,6 +127,9 @@ class FakeFleet:
 
     def tend(self) -> None:
         self.tended += 1
+
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        return timedelta(minutes=40), timedelta(hours=1)
 
     def reopen(self) -> FakeFleet:
         if isinstance(self.next_one, Exception):
