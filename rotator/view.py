@@ -18,7 +18,7 @@ The phase is the first of these that is true::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,6 +64,11 @@ class View:
     next: Next
     late: timedelta = timedelta(0)
     trouble: Trouble | None = None
+
+    @property
+    def past_due(self) -> bool:
+        """Whether what is late is not just on its way: a rotation takes as long as its proof."""
+        return self.late > self.policy.prove.timeout
 
     @property
     def name(self) -> str:
@@ -124,7 +129,8 @@ def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
     next_ = _next(policy, ledger, now)
     late = max([now - at for at, _, _ in _obligations(policy, ledger)], default=timedelta(0))
     late = max(late, timedelta(0))
-    return View(policy, ledger, now, _phase(policy, ledger, late), next_, late, ledger.trouble)
+    found = View(policy, ledger, now, "", next_, late, ledger.trouble)
+    return replace(found, phase=_phase(found, ledger))
 
 
 def unreadable(policy: Policy, reason: str, message: str, now: datetime) -> View:
@@ -133,15 +139,14 @@ def unreadable(policy: Policy, reason: str, message: str, now: datetime) -> View
     return View(policy, None, now, "unreadable", next_, trouble=Trouble(reason, message, now))
 
 
-def _phase(policy: Policy, ledger: Ledger, late: timedelta) -> str:
+def _phase(view: View, ledger: Ledger) -> str:
     truths: Mapping[str, bool] = {
         "compromised": bool(ledger.compromised),
         "held": ledger.hold is not None,
         "rotating": ledger.intent is not None,
         "failing": ledger.failures > 0,
         "blocked": ledger.trouble is not None,
-        # A rotation takes as long as its proof; what is later than that is not on its way.
-        "past_due": late > policy.prove.timeout,
+        "past_due": view.past_due,
         "revoking": bool(ledger.revoking),
         "grace": bool(ledger.retiring),
         "new": ledger.current is None,

@@ -18,8 +18,12 @@ EXIT_CODES = """\
 2  usage or configuration
 3  a service was unreachable
 4  refused, because it would be unsafe
+5  status: something is past due or in trouble
 130  interrupted (Ctrl-C)"""
 """What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
+
+TROUBLE = 5
+"""The exit code of ``status`` when it could look, and something is past due or in trouble."""
 
 UNREACHABLE = frozenset(
     {

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import click
 
-from rotator.cli.failures import explain
+from rotator.cli.failures import TROUBLE, explain
+from rotator.cli.plugin import in_trouble, line, unknown
 from rotator.cli.session import App, Session, chosen, common, pass_session
 from rotator.cli.together import together
 from rotator.cli.words import span
@@ -25,16 +26,44 @@ from rotator.view import View, unreadable, view
 Examples:
   rotator status
   rotator status billing mailer
+  rotator status --check    # one line for Nagios, Icinga and the like
   rotator status --json | jq '.applications[] | select(.trouble != null)'""",
 )
 @click.argument("applications", nargs=-1, metavar="[APP]...")
+@click.option(
+    "--check", is_flag=True, help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+)
 @common
 @pass_session
-def command(session: Session, applications: Sequence[str]) -> int:
+def command(session: Session, applications: Sequence[str], check: bool) -> int:
     """Show every application from its ledger: its keys, their deadlines, what comes next, and what is wrong.
 
-    On a terminal the keys are drawn along the time; in a pipe it is plain text.
+    On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when anything is past due or in trouble.
     """
+    if check:
+        if session.json:
+            raise click.UsageError("--check prints one line for a monitoring plugin; leave out --json")
+        return _check(session, applications)
+    views, remarks, worst = _gather(session, applications)
+    _show(session, views)
+    for remark in remarks:
+        click.echo(f"rotator: {remark}", err=True)
+    return worst or (TROUBLE if any(map(in_trouble, views)) else 0)
+
+
+def _check(session: Session, applications: Sequence[str]) -> int:
+    """Whatever happens, there is one line on standard output and one of the four exit codes."""
+    try:
+        views, remarks, _ = _gather(session, applications)
+        state, text = line(views, remarks, session.now())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not known how things are, and that is what plugins say
+        state, text = unknown(" ".join(explain(error).sentences))
+    click.echo(text)
+    return state
+
+
+def _gather(session: Session, applications: Sequence[str]) -> tuple[list[View], list[str], int]:
+    """What there is to show, what is to be said beside it, and the exit code for what could not be read."""
     remarks = Remarks()
     with session.app(remarks) as app:
         policies = chosen(app, applications)
@@ -43,10 +72,7 @@ def command(session: Session, applications: Sequence[str]) -> int:
             orphans, worst_of_orphans = _orphans(app, remarks)
             policies += orphans
         views, worst = _views(session, app, policies)
-    _show(session, views)
-    for remark in remarks.sentences:
-        click.echo(f"rotator: {remark}", err=True)
-    return max(worst, worst_of_orphans)
+    return views, remarks.sentences, max(worst, worst_of_orphans)
 
 
 class Remarks:

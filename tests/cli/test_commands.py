@@ -256,7 +256,7 @@ def test_a_damaged_ledger_is_trouble_of_its_application_and_hides_no_other(desk:
     desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="b")
     desk.sim.kv["ledger:mailer"] = [Version({"schema": 99}, EPOCH)]
     result = desk.type("status", "--json")
-    assert result.exit_code == 0
+    assert result.exit_code == 5
     billing, mailer = json.loads(result.stdout)["applications"]
     assert billing["phase"] == "idle"
     assert mailer["phase"] == "unreadable"

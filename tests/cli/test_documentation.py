@@ -54,7 +54,8 @@ def test_every_example_does_what_it_promises(desk: Desk, example: str) -> None:
     desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="another")
     desk.sim.bearers.add("another")
     result = desk.type(*shlex.split(example)[1:])
-    assert result.exit_code == 0, result.stderr
+    # A check warns of mailer, which no daemon has looked at yet.
+    assert result.exit_code == (1 if example == "rotator status --check" else 0), result.stderr
     assert result.stdout
 
 
