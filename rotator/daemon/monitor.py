@@ -41,7 +41,14 @@ LOCK_PATIENCE = 5.0
 class Monitor:
     """Answers questions about one engine. ``patience`` is the supervisor's, None without one."""
 
-    def __init__(self, engine: Engine, tally: Tally, *, patience: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tally: Tally,
+        *,
+        patience: timedelta | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
         self._tally = tally
         self._patience = min(patience or PATIENCE, PATIENCE)
@@ -49,7 +56,8 @@ class Monitor:
         self._server: Server | None = None
         self._complained = ""
         self._headroom: dict[str, int | None] = {}
-        self._turned = time.monotonic()
+        self._clock = clock
+        self._turned = clock()
         self._configured_at = datetime.now(UTC)
         self._refused = 0
         self._stopping = False
@@ -58,7 +66,7 @@ class Monitor:
 
     def turned(self) -> None:
         """The main loop went round."""
-        self._turned = time.monotonic()
+        self._turned = self._clock()
 
     def reloaded(self, problems: int = 0) -> None:
         """A reload is over: the new configuration is in force, or has so many problems."""
@@ -123,7 +131,7 @@ class Monitor:
 
     def _page(self, path: str, accept: str) -> Reply | None:
         match path:
-            case "/metrics" if self._exposition is not None:
+            case "/metrics" if self._exposition:
                 content_type, text = self._exposition.answer(accept)
                 return Reply(200, text, content_type)
             case "/healthz":
@@ -154,10 +162,10 @@ class Monitor:
         return causes
 
     def _since_turned(self) -> timedelta:
-        return timedelta(seconds=time.monotonic() - self._turned)
+        return timedelta(seconds=self._clock() - self._turned)
 
     def _since_work(self) -> timedelta:
-        return timedelta(seconds=time.monotonic() - self._engine.progressed_at)
+        return timedelta(seconds=self._clock() - self._engine.progressed_at)
 
     # --- the snapshot -----------------------------------------------------------------------------------------------------
 

@@ -179,17 +179,20 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
 class _Unix(_Tcp):
     def __init__(self, path: Path, pages: Pages) -> None:
         self._path = path
+        self._bound = False
         _remove_stale(path)
         super().__init__(socket.AF_UNIX, str(path), pages)
         path.chmod(0o660)
 
     def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)
+        super().server_bind()
+        self._bound = True
 
     def server_close(self) -> None:
         super().server_close()
-        with suppress(OSError):
-            self._path.unlink()
+        if self._bound:  # else what stands there is somebody else's
+            with suppress(OSError):
+                self._path.unlink()
 
 
 def _remove_stale(path: Path) -> None:
