@@ -314,9 +314,12 @@ class Engine:
 
     def _ended(self, event: JobExecutionEvent) -> None:
         """A job is over, whatever became of it: date the next one."""
-        self.progress += 1
-        self.progressed_at = time.monotonic()
-        if event.job_id.startswith("chore "):
+        chore = self._chores.get(event.job_id.removeprefix("chore ")) if event.job_id.startswith("chore ") else None
+        if chore is None or chore.executor != "care":
+            # What passes do not go through says nothing of them: the watchdog must hear of their workers alone.
+            self.progress += 1
+            self.progressed_at = time.monotonic()
+        if chore is not None:
             pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
             if pause is not None:
                 with self.lock:

@@ -373,3 +373,19 @@ def test_a6_a_stop_in_the_middle_of_handing_out_jobs_does_not_end_the_scheduler_
         scheduler.remove_job("unknown")
     scheduler.shutdown(wait=False)
     scheduler.remove_job("unknown")
+
+
+def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: Engines) -> None:
+    engine = start(fleet())
+    eventually(engine.contacted)
+    done: list[str] = []
+
+    def chore(name: str) -> timedelta | None:
+        done.append(name)
+        return timedelta(milliseconds=1)
+
+    engine.add_chore("care", lambda: chore("care"), delay=timedelta(0))
+    eventually(lambda: len(done) > 5)
+    assert engine.progress == 0
+    engine.add_chore("heartbeat", lambda: chore("heartbeat"), executor="default", delay=timedelta(0))
+    eventually(lambda: engine.progress > 2)
