@@ -31,7 +31,7 @@ def everything() -> dict[str, tuple[str, frozenset[str]]]:
     billing = Application(policy(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
     services = (Service("vault", up=True), Service("acme", up=True, headroom=1))
     hour = timedelta(hours=1)
-    now = Snapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))  # noqa: FBT003 - alive, not refused
+    now = Snapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
     exposition = Exposition(lambda: samples(now, tally.counts()))
     exposition.called("vault", "2xx", 0.1)
     found = {}
@@ -66,5 +66,18 @@ def test_names_and_units_are_those_that_prometheus_recommends() -> None:
 
 
 def test_no_label_can_have_more_values_than_there_are_names_and_words_of_ours() -> None:
-    bounded = {"account", "application", "service", "phase", "reason", "cause", "mode", "state", "outcome", "event", "version", "python"}
+    bounded = {
+        "account",
+        "application",
+        "service",
+        "phase",
+        "reason",
+        "cause",
+        "mode",
+        "state",
+        "outcome",
+        "event",
+        "version",
+        "python",
+    }
     assert {label for metric in CATALOGUE.values() for label in metric.labels} <= bounded

@@ -132,7 +132,13 @@ def test_every_alert_has_a_case() -> None:
 
 
 def test_promtool_has_nothing_to_say_against_the_rules(promtool: str) -> None:
-    done = subprocess.run([promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
