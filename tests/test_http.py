@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import inspect
 import socket
@@ -539,3 +540,27 @@ def test_the_offset_follows_the_latest_answer_and_is_zero_before_the_first() -> 
             seen.append(client.clock_offset())
     client.close()
     assert [offset.total_seconds() for offset in seen] == [0, 600, 600, -9]
+
+
+# --- who listens ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_call_is_told_with_its_outcome_and_how_long_it_took() -> None:
+    told: list[tuple[str, float]] = []
+    client = HttpClient(timeout=LONG, body_limit=100, observe=lambda outcome, seconds: told.append((outcome, seconds)))
+    scripts: list[tuple[Script, str]] = [
+        (answer(201, {}), "2xx"),
+        (answer(404, {}), "4xx"),
+        (answer(429, {}), "429"),
+        (answer(503, {}), "5xx"),
+        (reset, "lost"),
+        (answer(200, {"too": "x" * 200}), "too_large"),
+    ]
+    for script, _ in scripts:
+        with RawServer(script) as server, contextlib.suppress(HttpFailure):
+            client.request("GET", server.url)
+    with refusing() as url, contextlib.suppress(HttpFailure):
+        client.request("GET", url)
+    client.close()
+    assert [outcome for outcome, _ in told] == [*(outcome for _, outcome in scripts), "refused"]
+    assert all(seconds >= 0 for _, seconds in told)

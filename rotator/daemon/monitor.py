@@ -7,6 +7,7 @@ one exception is the head-room of accounts, which only the provider can tell: a 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from rotator.timing import format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rotator.config import Listener
     from rotator.daemon.engine import Engine
     from rotator.daemon.task import Task
     from rotator.metrics.exposition import Exposition
@@ -61,6 +63,8 @@ class Monitor:
         self._configured_at = datetime.now(UTC)
         self._refused = 0
         self._stopping = False
+        self._closed = False
+        self._listening = threading.Lock()
 
     # --- what the daemon tells us -----------------------------------------------------------------------------------------
 
@@ -87,21 +91,29 @@ class Monitor:
         return LISTEN_EVERY
 
     def close(self) -> None:
-        """Nobody is answered any more."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        """Nobody is answered any more, and never again."""
+        with self._listening:
+            self._closed = True
+            self._hang_up()
 
     # --- listening --------------------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
         """Listen where the configuration in force says. That it cannot be is told once, and tried again by the chore."""
-        at, server = self._engine.fleet.listen, self._server
-        if server is not None and server.at == at and server.listening:
-            return
-        self.close()
-        if at is None:
-            return
+        with self._listening:
+            at, server = self._engine.fleet.listen, self._server
+            if self._closed or (server is not None and server.at == at and server.listening):
+                return
+            self._hang_up()
+            if at is not None:
+                self._open(at)
+
+    def _hang_up(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _open(self, at: Listener) -> None:
         if self._exposition is None:
             from rotator.metrics.exposition import Exposition  # noqa: PLC0415 - its library costs a tenth of a second
 

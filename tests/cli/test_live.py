@@ -236,6 +236,7 @@ def test_ctrl_c_ends_at_once_and_says_why_nothing_is_lost(shell: Shell) -> None:
         (["--help"], {"rich", "pydantic", "hvac", "httpx", "apscheduler", "structlog", "rotator.decide"}),
         (["check", "--help"], {"rich", "hvac", "httpx", "apscheduler", "structlog"}),
         (["rotate", "--help"], {"apscheduler", "hvac", "httpx", "rotator.sandbox"}),
+        (["status", "--help"], {"apscheduler", "hvac", "httpx", "rotator.sandbox", "prometheus_client"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(words: list[str], needless: set[str]) -> None:

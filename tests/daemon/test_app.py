@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.app import App, UnknownApplication
-from rotator.errors import ConfigurationError
+from rotator.errors import ConfigurationError, Unavailable
 from rotator.ledgers import fresh_ledger
 
 CONFIG = """
@@ -86,3 +86,18 @@ def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_pa
     for same in ("application", "account", "bearer", "path", "access_field", "secret_field", "grace", "prove", "organization_id"):
         assert getattr(left, same) == getattr(app.policy("billing"), same)
     app.close()
+
+
+def test_calls_are_told_by_service_to_whoever_listens_by_then_also_after_a_reload(tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+    first = App.open(write(tmp_path))
+    first.on_call = lambda service, outcome, seconds: told.append((service, outcome))
+    second = first.reopen()
+    for app in (first, second):
+        with pytest.raises(Unavailable):
+            app.vault.read_ledger("billing")
+        app.close()
+    # Nobody listens on port 1; the provider's key is in Vault, so that it is not even asked.
+    assert told[0] == ("vault", "refused")
+    assert {service for service, _ in told} == {"vault"}
+    assert len(told) >= 2

@@ -274,3 +274,11 @@ def test_a_provider_that_will_not_tell_its_room_is_not_told_of(watched: Watched,
     monkeypatch.setattr("tests.simulated.SimProvider.headroom", away)
     watched.monitor.tend()
     assert "rotator_quota_headroom_keys" not in watched.scrape()
+
+
+def test_what_was_closed_is_not_opened_again_by_a_chore_that_was_on_its_way(watched: Watched) -> None:
+    watched.start()
+    watched.monitor.close()
+    watched.monitor.tend()
+    with pytest.raises(ConnectionRefusedError):
+        watched.ask("/healthz")

@@ -489,3 +489,35 @@ class Ticks:
     def wait_for(self, looks: int) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self._looks >= looks, 30)
+
+
+def test_the_life_of_the_login_is_told_without_asking_and_begins_anew_when_it_is_renewed(bao: OpenBao, make: Build) -> None:
+    bao.policy("all", ALLOW_ALL)
+    role_id, secret_id = bao.approle("life", ["all"], token_ttl="1h", token_max_ttl="4h")
+    store = make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id))
+    assert store.login_life() is None, "there is none before the first call"
+    store.read_ledger("billing")
+    life, calls = store.login_life(), store.calls()
+    assert life is not None
+    left, granted = life
+    assert timedelta(0) < left <= granted == timedelta(hours=1)
+    assert store.calls() == calls
+
+
+def test_a_login_without_an_end_has_no_life_to_tell(bao: OpenBao, make: Build) -> None:
+    root = bao.root_token
+    assert root
+    store = make(bao, TokenAuth(lambda: root))
+    store.read_ledger("billing")
+    assert store.login_life() is None
+
+
+def test_the_life_of_a_login_runs_out_by_our_clock_and_stops_at_nothing() -> None:
+    now = [0.0]
+    session = Session(TokenAuth(lambda: Secret("a-token-of-somebody")), lambda token: None, clock=lambda: now[0])
+    session._login = session._new(Secret("a-token-of-somebody"), 60, True, ours=False)
+    assert session.life == (timedelta(seconds=60), timedelta(seconds=60))
+    now[0] = 45.0
+    assert session.life == (timedelta(seconds=15), timedelta(seconds=60))
+    now[0] = 100.0
+    assert session.life == (timedelta(0), timedelta(seconds=60))
