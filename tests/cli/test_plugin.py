@@ -162,3 +162,9 @@ def test_every_state_of_a_check_is_documented() -> None:
     text = Path("docs/cli.md").read_text()
     for state in State:
         assert f"| {state.value} | `{state.name}` |" in text
+
+
+def test_what_comes_next_after_a_failure_is_the_retry_although_the_rotation_is_past_due_since_long() -> None:
+    found = view(policy(), of(failures=2, not_before=EPOCH + 31 * DAY + timedelta(hours=1)), EPOCH + 31 * DAY)
+    assert found.next.at == EPOCH + 31 * DAY + timedelta(hours=1)
+    assert found.late == DAY
