@@ -27,6 +27,8 @@ class Monitor:
     by_people: set[str] = field(default_factory=set)
     hand_written: set[int] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
+    intents: set[str] = field(default_factory=set)
+    condemned: set[str] = field(default_factory=set)
     seen_effects: int = 0
     _deleted: set[str] = field(default_factory=set)
     _versions: int = 0
@@ -46,6 +48,7 @@ class Monitor:
             marker = parse(true.key.description)
             if marker and access_key not in self._made:
                 assert marker.rotation not in self._rotations, f"rule 3: rotation {marker.rotation} created twice"
+                assert marker.rotation in self.intents, f"rule 1: {access_key} was created before any ledger named its rotation"
                 self._made.add(access_key)  # ours, also if a person edits the marker later
                 self._rotations.add(marker.rotation)
             if true.deleted_at is not None and access_key not in self._deleted:
@@ -56,20 +59,47 @@ class Monitor:
     def _read_ledgers(self) -> None:
         versions = self.sim.kv.get("ledger:" + self.application, [])
         if len(versions) != self._ledgers:
-            for version in versions[min(self._ledgers, max(len(versions) - 1, 0)) :]:
-                self.marked |= {mark["access_key"] for mark in version.data["compromised"]}
-                text = repr(version.data)
+            begin = min(self._ledgers, max(len(versions) - 1, 0))
+            for number, version in enumerate(versions[begin:], start=begin):
+                data = version.data
+                if "schema" not in data:
+                    continue  # damaged by hand: it says nothing
+                self.marked |= {mark["access_key"] for mark in data["compromised"]}
+                self.intents |= {data["intent"]["id"]} if data["intent"] else set()
+                self.condemned |= {entry["access_key"] for entry in data["revoking"]}
+                text = repr(data)
                 assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
+                if number:
+                    self._check_hold(versions[number - 1].data, data)
             self._ledgers = len(versions)
 
+    @staticmethod
+    def _check_hold(before: dict[str, Any], after: dict[str, Any]) -> None:
+        """Under an operator's hold nothing is claimed and no grace is ended. What is compromised, and what this process made and
+        dropped, may be entered, for later: a hold keeps it from being deleted."""
+        if not (before.get("hold") and after["hold"]):
+            return
+        known = {entry["access_key"] for entry in before["revoking"]}
+        ended = [
+            entry["access_key"]
+            for entry in after["revoking"]
+            if entry["access_key"] not in known and entry["reason"] not in {"compromised", "leftover"}
+        ]
+        assert not ended, f"the grace of {ended} was ended under a hold"
+        claimed = after["intent"] and after["intent"] != before["intent"]
+        assert not claimed, "a rotation was claimed under a hold"
+
     def _read_documents(self) -> None:
-        """Notes what is published, and when each key left the document; what we publish must not be dead."""
+        """Notes what is published, and when each key left the document; what we publish works."""
         versions = self.sim.kv.get("doc:" + PATH, [])
         for number, version in enumerate(versions[self._versions :], start=self._versions + 1):
             access_key = self._readable_key(version.data)
             by_us = number not in self.hand_written and number > 1 and access_key != self._published
             if by_us and access_key in self._deleted and access_key not in self.by_people:
                 raise AssertionError(f"I1: {access_key} was published after it had been deleted")
+            if by_us and access_key in self._made and access_key not in self.by_people:
+                born = self.sim.keys[access_key].alive_from
+                assert born <= self.sim.time.now, f"I1: {access_key} was published before it worked"
             self._ever_published.add(str(access_key))
             self._leave(access_key)
         self._versions = len(versions)
@@ -89,6 +119,7 @@ class Monitor:
     def _check_death(self, access_key: str) -> None:
         true = self.sim.keys[access_key]
         assert true.deleted_at is not None
+        assert access_key in self.condemned, f"rule 1: {access_key} was deleted before any ledger condemned it"
         published_now = self._published == access_key
         assert not published_now or self.outage_allowed, f"I1: {access_key} was deleted while consumers read it"
         if access_key in self._left and access_key not in self.marked and not published_now:

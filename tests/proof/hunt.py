@@ -1,0 +1,74 @@
+"""Hunt for a bug in the program as it stands: the explored scenarios first, then random histories, until one check fails.
+
+Prints one line of JSON: the ``check`` that failed (null when none did), the ``states`` and ``histories`` tried, and the ``message``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import rotator
+from tests.histories import History
+from tests.proof.explorer import Explorer, Violation
+from tests.proof.scenarios import ALL, Scenario
+
+SMALL = 5_000
+"""Scenarios of no more states are explored first and whole."""
+
+MOST_STATES = 15_000
+"""States of a larger scenario that a hunt explores; the whole is for ``make prove``."""
+
+HISTORIES = (200, 1_500)
+"""Histories that are tried before the larger scenarios, and in all."""
+
+
+class Hunt:
+    """One hunt: what it has been through until something was found."""
+
+    def __init__(self) -> None:
+        self.states = 0
+        self.histories = 0
+
+    def run(self) -> dict[str, object]:
+        """Look until something is found."""
+        small = [scenario for scenario in ALL if scenario.least <= SMALL]
+        large = [scenario for scenario in ALL if scenario.least > SMALL]
+        found = (
+            self._explore(small)
+            or self._live(range(1, HISTORIES[0] + 1))
+            or self._explore(large)
+            or self._live(range(HISTORIES[0] + 1, HISTORIES[1] + 1))
+            or {"check": None, "message": ""}
+        )
+        return {**found, "states": self.states, "histories": self.histories}
+
+    def _explore(self, scenarios: list[Scenario]) -> dict[str, object] | None:
+        for scenario in scenarios:
+            try:
+                self.states += Explorer(scenario, most=MOST_STATES).run().states
+            except Violation as violation:
+                self.states += violation.count.states
+                return {"check": scenario.name, "message": first_line(violation)}
+        return None
+
+    def _live(self, seeds: range) -> dict[str, object] | None:
+        for seed in seeds:
+            self.histories += 1
+            try:
+                History(seed).run()
+            except AssertionError as error:
+                return {"check": f"history {seed}", "message": first_line(error)}
+        return None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without its story."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+if __name__ == "__main__":
+    assert Path(rotator.__file__).is_relative_to(Path.cwd()), "hunt in the copy, not in what is installed"
+    json.dump(Hunt().run(), sys.stdout)
+    print()  # noqa: T201  # the answer is the last line

@@ -1,0 +1,407 @@
+"""Planted bugs: small, plausible wrong versions of the program, each of which must be caught, or the proof proves nothing.
+
+Each is a replacement of a few words in the real source. The runner copies the program, plants one, and hunts it in a process of
+its own (``tests.proof.hunt``): first in the explored scenarios, then in random histories. It shows which check caught it, after how much.
+
+``python -m tests.proof.planted`` hunts them all; words after it choose those whose name contains them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One wrong version: what somebody might have thought, and the words that make it so."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+
+    def plant(self, root: Path) -> None:
+        """Change the source below ``root``. Raises ``AssertionError`` when the words are not there exactly once: update the bug."""
+        path = root / "rotator" / self.file
+        text = path.read_text()
+        for before, after in self.changes:
+            assert text.count(before) == 1, f"{self.name}: {self.file} has {text.count(before)} places that read: {before}"
+            text = text.replace(before, after)
+        path.write_text(text)
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a hunt ended: which check caught it after how many states and histories, or None."""
+
+    bug: Bug
+    check: str | None
+    states: int
+    histories: int
+    message: str
+
+
+def bug(name: str, file: str, *changes: tuple[str, str]) -> Bug:
+    """A bug from its parts."""
+    return Bug(name, file, changes)
+
+
+BUGS: tuple[Bug, ...] = (
+    # --- rule 1: named before done ---
+    bug(
+        "a key in grace is deleted without having been condemned first",
+        "decide.py",
+        (
+            'return Record(ledger, (_revoking(entry.access_key, "grace ended"),))',
+            "return Delete(entry.access_key, entry.reason)",
+        ),
+    ),
+    bug(
+        "the ledger is written at whatever version it has now",
+        "reconcile.py",
+        (
+            "self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)",
+            "self.world.vault.write_ledger(step.ledger, cas=self.world.vault.read_ledger(self.policy.application)[1])",
+        ),
+    ),
+    bug(
+        "a refused check-and-set of the claim is taken for success",
+        "reconcile.py",
+        (
+            "        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n",
+            "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n"
+            "        except (Conflict, Unclear):\n            version = seen.ledger_version + 1\n",
+        ),
+    ),
+    # --- rules 2 and 3: claim, create once ---
+    bug(
+        "a create whose answer was lost is sent again",
+        "reconcile.py",
+        (
+            "            unclear = isinstance(error, Unclear)\n",
+            "            unclear = isinstance(error, Unclear)\n            if unclear:\n"
+            "                self.memory.held = replace(held, posted=False)\n                return\n",
+        ),
+    ),
+    bug(
+        "the claim names the version that the ledger knows, not the one just read",
+        "claiming.py",
+        (
+            "base=seen.document.version,",
+            "base=case.ledger.current.version if case.ledger.current else seen.document.version,",
+        ),
+    ),
+    bug(
+        "the marker names the version before the base",
+        "decide.py",
+        (
+            "intent.id, intent.base, intent.incarnation)\n        return Create(",
+            "intent.id, max(intent.base - 1, 0), intent.incarnation)\n        return Create(",
+        ),
+    ),
+    bug(
+        "a claim of somebody else is taken over at once",
+        "case.py",
+        (
+            "        return intent.claimed_at + patience\n",
+            "        return self.now\n",
+        ),
+    ),
+    # --- rule 4: prove ---
+    bug("a new key is published without a proof", "decide.py", ("return Publish() if held.proven else Prove()", "return Publish()")),
+    bug(
+        "an answer that says nothing counts as a proof of life",
+        "reconcile.py",
+        (
+            "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]\n            now =",
+            "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
+        ),
+    ),
+    bug(
+        "a key that never comes alive is published all the same",
+        "reconcile.py",
+        (
+            'self.memory.held = replace(held, failure=Failure("never_alive", message))',
+            "self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)",
+        ),
+    ),
+    # --- rule 5: publish ---
+    bug(
+        "publish without check-and-set: at whatever version the document has now",
+        "reconcile.py",
+        (
+            "if document is not None and same and (document.version, document.state) == (base, seen.document.state):",
+            "if document is not None:",
+        ),
+        ("fields, cas=base)", "fields, cas=document.version)"),
+    ),
+    bug(
+        "a publish whose answer was lost is committed without looking",
+        "reconcile.py",
+        (
+            "            document = yield from self.patiently(self.holding(), self.read_document)\n        if document is None:",
+            "            document = replace(document, version=base + 1, access_key=key.access_key, secret=secret)\n        if document is None:",
+        ),
+    ),
+    bug(
+        "a publish that may have arrived is forgotten, and its key condemned at once",
+        "decide.py",
+        (
+            "if held and held.key and not held.publish_sent and not ledger.is_revoking(held.key.access_key):",
+            "if held and held.key and not ledger.is_revoking(held.key.access_key):",
+        ),
+    ),
+    bug(
+        "a conflict on the publish counts as never published",
+        "reconcile.py",
+        (
+            "                self.emit(\"pass.interrupted\", kind=error.kind, message=str(error))\n            except ServiceError as error:",
+            "                self.memory.held = held = replace(held, publish_sent=sent_before)\n            except ServiceError as error:",
+        ),
+    ),
+    # --- rule 6: the ledger follows the document ---
+    bug(
+        "the old key's grace counts from the day that the new one was created",
+        "ledgers.py",
+        (
+            "    deadline = max(since, clocks.latest) + policy.grace\n    after = replace(",
+            "    deadline = (key.created_at if key and marker else max(since, clocks.latest)) + policy.grace\n    after = replace(",
+        ),
+    ),
+    bug(
+        "the old key's grace counts from when it became current",
+        "ledgers.py",
+        (
+            'Retiring(old.access_key, old.version, deadline, "replaced")',
+            'Retiring(old.access_key, old.version, old.since + policy.grace, "replaced")',
+        ),
+    ),
+    bug(
+        "a rotation that somebody else finished leaves the old key behind",
+        "ledgers.py",
+        (
+            "    if old is not None and not ledger.is_revoking(old.access_key):\n",
+            "    if old is not None and done and not ledger.is_revoking(old.access_key):\n",
+        ),
+    ),
+    bug(
+        "the published key is followed without trying its secret",
+        "following.py",
+        ("    if not case.published_is_ours_just_proven:\n", "    if False:\n"),
+    ),
+    bug(
+        "a key that was published again meanwhile keeps its old deadline",
+        "ledgers.py",
+        ("    return entry.access_key in meanwhile or (more and", "    return False and (more and"),
+    ),
+    # --- rule 7: the fence ---
+    bug(
+        "no fence: a key that may still be published counts as a leftover",
+        "judge.py",
+        ("        return Fate.POSSIBLE\n", "        return Fate.LEFTOVER\n"),
+    ),
+    bug(
+        "what cannot be told counts as a leftover",
+        "judge.py",
+        (
+            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.ASSUMED\n",
+            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.LEFTOVER\n",
+        ),
+    ),
+    bug(
+        "a key that was published, and that the ledger does not name, counts as a leftover",
+        "judge.py",
+        ("        return Fate.PUBLISHED\n", "        return Fate.LEFTOVER\n"),
+    ),
+    bug(
+        "a found key that was published gets no grace",
+        "ledgers.py",
+        (
+            "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace\n",
+            "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest)\n",
+        ),
+    ),
+    bug(
+        "keys by list difference: every key of the bearer that nothing names is ours",
+        "steps.py",
+        (
+            "        marker = parse(key.description)\n",
+            '        marker = parse(key.description) or Marker(self.installation, application, "0" * 16, 0, "-")\n',
+        ),
+    ),
+    bug(
+        "leftovers are looked for only while a rotation is under way",
+        "decide.py",
+        (
+            "    if case.unread_versions:\n        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
+            "    if case.ledger.intent is None:\n        return None\n    if case.unread_versions:\n"
+            "        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
+        ),
+    ),
+    # --- rule 8: revoke ---
+    bug(
+        "no last look at the document before a DELETE",
+        "reconcile.py",
+        (
+            "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
+            "            raise _LookAgain\n",
+            "        document = seen.document\n",
+        ),
+    ),
+    bug(
+        "a key is forgotten once its DELETE was sent",
+        "decide.py",
+        (
+            "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
+            "if entry.access_key in case.seen.deleted and entry.access_key != case.published]",
+        ),
+        (
+            "{entry.access_key: case.seen.dead[entry.access_key] for entry in dead}",
+            '{entry.access_key: "deleted" for entry in dead}',
+        ),
+    ),
+    bug(
+        "absence from a list counts as death",
+        "decide.py",
+        (
+            "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
+            "if case.seen.key(entry.access_key) is None and entry.access_key != case.published]",
+        ),
+        (
+            "{entry.access_key: case.seen.dead[entry.access_key] for entry in dead}",
+            '{entry.access_key: "not listed" for entry in dead}',
+        ),
+    ),
+    bug(
+        "an answer that says nothing counts as a proof of death",
+        "reconcile.py",
+        (
+            "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]",
+            "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]",
+        ),
+    ),
+    bug(
+        "a condemned key is deleted before the ledger has followed the document",
+        "case.py",
+        ("        if not self.settled:\n            return False  #", "        if False:\n            return False  #"),
+    ),
+    # --- rule 9: compromised ---
+    bug(
+        "a mark leaves the ledger when its key is condemned, not when it is dead",
+        "ledgers.py",
+        (
+            "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n    )\n",
+            "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n"
+            "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n",
+        ),
+    ),
+    bug(
+        "an emergency marks the published key only, not those in grace",
+        "cli/rotation.py",
+        (
+            "return ledger, version, named | ({published} if published else set())",
+            "return ledger, version, frozenset({published} if published else named)",
+        ),
+    ),
+    bug(
+        "an emergency leaves a rotation that was claimed before it alone",
+        "ledgers.py",
+        (
+            "        intent=None,\n        not_before=None,\n    )\n",
+            "        not_before=None,\n    )\n",
+        ),
+    ),
+    bug(
+        "a compromised key is deleted while another process may still publish it",
+        "decide.py",
+        ("            if _may_still_be_published(case, access_key):\n", "            if False:\n"),
+    ),
+    # --- failures, time, hands ---
+    bug(
+        "a failure is not counted, so nothing is ever too soon",
+        "ledgers.py",
+        (
+            "    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)\n",
+            "    after = replace(ledger, intent=None, failures=failures, not_before=now, trouble=trouble)\n",
+        ),
+    ),
+    bug(
+        "deadlines pass by our clock alone",
+        "steps.py",
+        ("        return self.earliest >= deadline\n", "        return self.ours >= deadline\n"),
+        ("        return max(self.ours, self.vault, self.provider)\n", "        return self.ours\n"),
+    ),
+    bug(
+        "an operator's hold keeps rotations back, but no revocations",
+        "decide.py",
+        (
+            "    if case.held_back or not case.trusted_clocks or case.urgent_mode:\n",
+            "    if not case.trusted_clocks or case.urgent_mode:\n",
+        ),
+    ),
+    bug(
+        "a document older than what the ledger knows is believed",
+        "following.py",
+        ("    if version < known:\n", "    if version < 0:\n"),
+    ),
+    bug(
+        "a rotation that is over is never forgotten",
+        "reconcile.py",
+        ("            case LetGo():\n                self.memory.held = None\n", "            case LetGo():\n                pass\n"),
+    ),
+)
+
+
+def hunt(planted: Bug, directory: Path) -> Found:
+    """Plant the bug in a copy of the program below ``directory``, and look for it."""
+    for name in ("rotator", "tests"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    planted.plant(directory)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.proof.hunt"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(directory), "PYTHONHASHSEED": "0"},
+    )
+    assert done.returncode == 0, f"{planted.name}: the hunt itself broke:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return Found(bug=planted, **json.loads(done.stdout.splitlines()[-1]))
+
+
+def hunt_in_a_copy(planted: Bug) -> Found:
+    """The same in a directory that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="rotator-planted-") as directory:
+        return hunt(planted, Path(directory))
+
+
+def line(found: Found) -> str:
+    """One line for a person."""
+    after = f"{found.states:,} states" + (f", {found.histories} histories" if found.histories else "")
+    return f"{'caught' if found.check else 'MISSED':7} {found.bug.name}\n        by {found.check} after {after}: {found.message[:110]}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Hunt the chosen bugs, two at a time; 1 when one got away."""
+    chosen = [planted for planted in BUGS if not words or any(word in planted.name for word in words)]
+    missed = 0
+    with ThreadPoolExecutor(max_workers=int(os.environ.get("ROTATOR_PROVE_WORKERS", "2"))) as pool:
+        for found in pool.map(hunt_in_a_copy, chosen):
+            missed += found.check is None
+            print(line(found), flush=True)  # noqa: T201  # a tool that people run
+    print(f"{len(chosen) - missed} of {len(chosen)} planted bugs caught")  # noqa: T201  # a tool that people run
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

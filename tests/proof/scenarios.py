@@ -1,0 +1,241 @@
+"""The worlds that are explored: who acts in them, what may go wrong, and what must be true in the end.
+
+Durations are short where only their order matters: fewer idle looks, and as many interleavings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from rotator.cli import rotation
+from rotator.model import Policy, Proof
+from rotator.reconcile import drive, run_pass
+from rotator.world import Memory, World
+from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
+from tests.proof.replay import Program, Sleep
+from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored
+from tests.simulated import Actor as Daemon
+from tests.simulated import policy
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+GRACE = HOUR
+HORIZON = 3 * HOUR
+
+POLICY = policy(
+    grace=GRACE,
+    every=30 * DAY,
+    observe_every=20 * DAY,
+    prove=Proof(1, SECOND, 2 * SECOND),
+    prove_emergency=Proof(1, SECOND / 2, 2 * SECOND),
+    publish_timeout=SECOND,
+    takeover_after=5 * SECOND,
+)
+THOROUGH = replace(POLICY, prove=Proof(2, SECOND, 3 * SECOND), prove_emergency=Proof(2, SECOND / 2, 3 * SECOND))
+
+
+# --- what actors do ---
+
+
+def passes(wanted: Policy) -> Program:
+    """One pass of a daemon, with the memory of the passes before it."""
+
+    def run(world: World, memory: Memory, sleep: Sleep) -> object:
+        return drive(run_pass(wanted, world, memory), sleep)
+
+    return run
+
+
+def rotate(wanted: Policy) -> Program:
+    """``rotator rotate billing``, as the command line runs it."""
+    return lambda world, memory, sleep: rotation.rotate(wanted, world, sleep, "asked")
+
+
+def contain(wanted: Policy) -> Program:
+    """``rotator rotate billing --compromised``, as the command line runs it."""
+    return lambda world, memory, sleep: rotation.contain(wanted, world, sleep, "leaked", "somebody")
+
+
+# --- how worlds begin ---
+
+
+def adopted(*, age: timedelta = 30 * DAY) -> Truth:
+    """A world whose published key was taken over by a daemon long ago, with a stranger beside it."""
+    truth = Truth()
+    key, secret = truth.make_key()
+    stranger, _ = truth.make_key("somebody else's")
+    truth.watch(GRACE, {stranger.access_key})
+    by_hand(truth, {"access_key": key.access_key, "secret_key": secret.reveal(), "database": "kept"})
+    before = Daemon(truth, POLICY)
+    before.run()
+    _canonical(truth)
+    truth.time.advance(age)
+    return truth
+
+
+def in_grace(*, age: timedelta = timedelta(0)) -> Truth:
+    """The same after one rotation: one key is published, the one before it in grace."""
+    truth = adopted()
+    before = Daemon(truth, POLICY, owner="earlier")
+    before.run()
+    _canonical(truth)
+    truth.time.advance(age)
+    assert truth.ledger().retiring, "the first key is in grace"
+    truth.creates = 0
+    return truth
+
+
+def seasoned() -> Truth:
+    """The same after that grace: the only key is one that we made, and it is due again."""
+    truth = in_grace()
+    before = Daemon(truth, POLICY, owner="earlier")
+    before.run_for(GRACE + HOUR)
+    _canonical(truth)
+    truth.time.advance(30 * DAY)
+    assert len(truth.ours()) == 1, "the first key is dead"
+    truth.creates = 0
+    return truth
+
+
+def slow() -> Truth:
+    """A provider whose keys come alive a second after they were made, and are refused a second after they were deleted."""
+    truth = adopted()
+    truth.activation = truth.lingering = SECOND
+    return truth
+
+
+def _canonical(truth: Truth) -> None:
+    """Ledgers that were written before the exploration began are shared like the later ones."""
+    ledgers = truth.kv[LEDGER]
+    ledgers[:] = [replace(version, data=stored(truth.read(version))) for version in ledgers]
+    truth.monitor.check()
+
+
+def daemons(count: int, wanted: Policy = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
+    """So many daemons on one configuration."""
+
+    def cast(truth: Truth) -> tuple[Actor, ...]:
+        now = truth.time.now
+        return tuple(Actor(Role(f"daemon-{number}", passes(wanted)), now) for number in range(1, count + 1))
+
+    return cast
+
+
+def beside(command: Program, wanted: Policy = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
+    """One daemon, and one command."""
+
+    def cast(truth: Truth) -> tuple[Actor, ...]:
+        now = truth.time.now
+        return (*daemons(1, wanted)(truth), Actor(Role("command", command, repeats=False), now))
+
+    return cast
+
+
+# --- what must be true in the end ---
+
+
+def rotated(truth: Truth) -> str | None:
+    """One rotation happened, and the first key is dead."""
+    first = next(iter(truth.keys))
+    if truth.live(first):
+        return f"{first} still lives"
+    if truth.ledger().retiring:
+        return "a key is still in grace"
+    return None if len(truth.ours()) == 1 else f"too many keys live: {truth.ours()}"
+
+
+def at_peace(truth: Truth) -> str | None:
+    """One key of ours lives, whichever it is."""
+    if truth.ledger().retiring:
+        return "a key is still in grace"
+    return None if len(truth.ours()) == 1 else f"too many keys live: {truth.ours()}"
+
+
+# --- what accidents and people do ---
+
+
+def any_earlier_ledger(truth: Truth, doomed: frozenset[str]) -> Iterator[tuple[str, Deed]]:  # noqa: ARG001  # see Hand
+    """The ledger is rolled back to any earlier copy, or is gone."""
+    for number in range(1, len(truth.kv.get(LEDGER, []))):
+        yield f"the ledger is rolled back to version {number}", lambda truth, number=number: rolled_back(truth, number)
+    if truth.kv.get(LEDGER):
+        yield "the ledger is gone", lost
+
+
+def any_edit(truth: Truth, doomed: frozenset[str]) -> Iterator[tuple[str, Deed]]:
+    """A person edits the document: a note, an earlier version restored, a key of their own."""
+    versions = truth.kv[DOCUMENT]
+    yield "a person adds a note", lambda truth: by_hand(truth, {**truth.kv[DOCUMENT][-1].data, "note": "seen"})
+    for number, version in enumerate(versions[:-1], start=1):
+        access_key = version.data["access_key"]
+        if truth.live(access_key) and access_key not in doomed and access_key != versions[-1].data["access_key"]:
+            yield f"a person rolls the document back to version {number}", lambda truth, number=number: roll_back(truth, number)
+    yield "a person publishes a key of their own", own_key
+
+
+def any_key_deleted(truth: Truth, doomed: frozenset[str]) -> Iterator[tuple[str, Deed]]:  # noqa: ARG001  # see Hand
+    """A person deletes one of our keys at the provider."""
+    for name in truth.ours():
+        yield f"a person deletes {name}", lambda truth, name=name: delete_by_hand(truth, name)
+
+
+def lost(truth: Truth) -> None:
+    """The ledger is removed with all its versions."""
+    truth.remove(LEDGER)
+    truth.monitor._ledgers = 0
+
+
+def roll_back(truth: Truth, version: int) -> None:
+    """``vault kv rollback``."""
+    by_hand(truth, truth.kv[DOCUMENT][version - 1].data)
+
+
+def own_key(truth: Truth) -> None:
+    """A key of the same bearer, made and published by a person."""
+    key, secret = truth.make_key()
+    by_hand(truth, {**truth.kv[DOCUMENT][-1].data, "access_key": key.access_key, "secret_key": secret.reveal()})
+
+
+def delete_by_hand(truth: Truth, access_key: str) -> None:
+    """Gone, and whoever reads it is down until it is noticed."""
+    truth.monitor.by_people.add(access_key)
+    truth.keys[access_key].deleted_at = truth.keys[access_key].refused_after = truth.time.now
+    truth.monitor.check()
+
+
+def scenario(
+    name: str,
+    world: Callable[[], Truth],
+    cast: Callable[[Truth], tuple[Actor, ...]],
+    rested: Callable[[Truth], str | None] = rotated,
+    **more: object,
+) -> Scenario:
+    """A scenario from its parts."""
+
+    def begin() -> tuple[Truth, tuple[Actor, ...]]:
+        truth = world()
+        return truth, cast(truth)
+
+    return Scenario(name, begin, rested, HORIZON, **more)  # type: ignore[arg-type]  # fields of the scenario
+
+
+NOTHING: frozenset[Fault] = frozenset()
+
+ALL: tuple[Scenario, ...] = (
+    scenario("one daemon, a rotation and a revocation", adopted, daemons(1, THOROUGH), least=999),
+    scenario("one daemon, a provider that is slow to know and slow to forget", slow, daemons(1, THOROUGH), least=1190),
+    scenario("one daemon, two faults", adopted, daemons(1), budget=2, most_creates=4, most_live=4, least=20004),
+    scenario("one daemon, and the ledger is lost or rolled back", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_earlier_ledger, least=728),
+    scenario("one daemon, and a person edits the document", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_edit, most_live=4, least=502),
+    scenario("one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=183),
+    scenario("two daemons, a rotation and a revocation", adopted, daemons(2), most_live=4, least=100_000),
+    scenario("two daemons, a revocation", in_grace, daemons(2), least=100_000),
+    scenario("a daemon and rotate", lambda: adopted(age=DAY), beside(rotate(POLICY)), most_live=4, least=100_000),
+    scenario("a daemon and rotate --compromised", lambda: adopted(age=DAY), beside(contain(POLICY)), most_live=5, most_creates=4, least=100_000),
+    scenario("the same with a key in grace", in_grace, beside(contain(POLICY)), most_live=5, most_creates=4, least=100_000),
+)
+
+__all__ = ["ALL", "Fault", "Scenario"]
