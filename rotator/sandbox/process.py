@@ -49,14 +49,14 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 class Process:
-    """A child process that writes to a log file and does not outlive us."""
+    """A child process that writes to a log file, or what it complains of to another one, and does not outlive us."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, *, complaints: Path | None = None) -> None:
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        with log.open("ab") as output:
+        with log.open("ab") as output, (complaints or log).open("ab") as errors:
             self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment
             )
 
     @property
@@ -67,6 +67,11 @@ class Process:
     def alive(self) -> bool:
         """Whether the process still exists (it may be paused)."""
         return self._child.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, a signal as its negative number; None while it is alive."""
+        return self._child.poll()
 
     def send(self, number: int) -> None:
         """Send a signal to the process if it still exists."""
