@@ -79,10 +79,10 @@ class Daemon:
     def alive(self) -> bool:
         return self.process is not None and self.process.alive()
 
-    def events(self) -> list[dict[str, Any]]:
-        """Every whole line of the log; a kill may cut the last one of a life."""
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every whole line of the log from that byte on; a kill may cut the last one of a life."""
         found = []
-        for line in self.log.read_text().splitlines() if self.log.exists() else []:
+        for line in self.log.read_bytes()[since:].splitlines() if self.log.exists() else []:
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line))
         return found

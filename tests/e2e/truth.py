@@ -84,7 +84,9 @@ class Truth:
             if until is None or at < until:
                 return f"I1: {key} was deleted while it was published"
         out = at - max(until for _, until in spans if until is not None)
-        return "" if marked or out >= self.grace else f"I2: {key} was deleted {out.total_seconds():.2f} s after it left the document"
+        return (
+            "" if marked or out >= self.grace else f"I2: {key} was deleted {out.total_seconds():.2f} s after it left the document"
+        )
 
     def _spans(self, access_key: str) -> list[tuple[datetime, datetime | None]]:
         """From when to when consumers could read the key; a last one that goes on has no end."""

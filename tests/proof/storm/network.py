@@ -43,6 +43,9 @@ class Gate:
         self.address = f"{host}:{port}"
         self._server = server
 
+    def close(self) -> None:
+        self._server.close()
+
     def lead(self, target: str) -> None:
         """Lead to this host and port from now on; what came in before is reset, as by a load balancer that moves on."""
         self.target = target
@@ -105,6 +108,7 @@ class Network:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
+        self._gates: list[Gate] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -120,6 +124,7 @@ class Network:
         """A new gate before a host and port. ``forbidden`` says of a client's port whether it may not come in now."""
         gate = Gate(self, forbidden)
         gate.target = target
+        self._gates.append(gate)
         self._call(gate.listen())
         return gate
 
@@ -135,6 +140,8 @@ class Network:
         asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     async def _end(self) -> None:
+        for gate in self._gates:
+            gate.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
