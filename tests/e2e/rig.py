@@ -36,6 +36,17 @@ path "secret/data/apps/*"        { capabilities = ["create", "read", "update"] }
 path "secret/metadata/apps/*"    { capabilities = ["read", "patch"] }
 """
 
+NAMESPACE = ("/usr/bin/unshare", "--pid", "--fork", "--kill-child=SIGKILL")
+"""Begins a command that runs in a process namespace of its own."""
+
+
+def can_be_elsewhere() -> bool:
+    """Whether we may make process namespaces here (root, mostly)."""
+    with contextlib.suppress(OSError):
+        return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    return False
+
+
 FAST = """
 every = "{every}"
 grace = "{grace}"
@@ -57,6 +68,8 @@ class Daemon:
     name: str
     configuration: Path
     level: str = "info"
+    elsewhere: bool = False
+    """Whether it runs in a process namespace of its own, so that nobody sees it end who is not in there: as on another machine."""
     process: Process | None = None
 
     @property
@@ -65,16 +78,37 @@ class Daemon:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "rotator", "run", "--config", str(self.configuration)]
+        if self.elsewhere:
+            command = [*NAMESPACE, *command]
         self.process = Process([*command, "--log-format", "json", "--log-level", self.level], self.log)
         return self
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the program itself, as long as it runs."""
+        if not self.process or not self.process.alive():
+            return None
+        if not self.elsewhere:
+            return self.process.pid
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+            return int(children[0]) if children else None
+        return None
+
     def send(self, number: int) -> None:
-        assert self.process
-        self.process.send(number)
+        """Send a signal to the program, if it runs."""
+        pid = self.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def end(self, number: int = signal.SIGTERM) -> None:
         if self.process:
-            self.process.end(number)
+            if self.elsewhere and number != signal.SIGKILL and self.pid is not None:
+                self.send(number)
+                self.send(signal.SIGCONT)
+                number = 0  # what it was started through ends with it; the other way round only by SIGKILL
+            self.process.end(signal.SIGKILL if self.elsewhere and number else number)
 
     def alive(self) -> bool:
         return self.process is not None and self.process.alive()
@@ -187,8 +221,10 @@ class Rig:
         fresh.write_text(text)
         fresh.replace(path)
 
-    def daemon(self, name: str = "daemon", *, configuration: Path | None = None, level: str = "info") -> Daemon:
-        daemon = Daemon(self, name, configuration or self.configuration, level)
+    def daemon(
+        self, name: str = "daemon", *, configuration: Path | None = None, level: str = "info", elsewhere: bool = False
+    ) -> Daemon:
+        daemon = Daemon(self, name, configuration or self.configuration, level, elsewhere)
         self.daemons.append(daemon)
         return daemon.start()
 
@@ -286,10 +322,9 @@ class Rig:
         everything += [daemon.log.read_text() for daemon in self.daemons if daemon.log.exists()]
         everything += [json.dumps(self.ledger(name)) for name in self.bearers]
         for daemon in self.daemons:
-            if daemon.alive() and daemon.process:
+            if daemon.pid is not None:
                 everything += [
-                    Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace")
-                    for what in ("cmdline", "environ")
+                    Path(f"/proc/{daemon.pid}/{what}").read_bytes().decode(errors="replace") for what in ("cmdline", "environ")
                 ]
         for secret in self.all_secrets():
             assert not any(secret in text for text in everything), "I6: a secret got out"
