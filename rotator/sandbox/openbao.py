@@ -71,6 +71,8 @@ class OpenBao:
         self.ca_cert = authority.certificate if authority else None
         scheme = "https" if authority else "http"
         self.address = f"{scheme}://127.0.0.1:{free_port()}"
+        self.patience = 10.0
+        """Seconds that one call from here may take."""
         self.log = self.directory / "log"
         self._cluster_port = free_port()
         self.cluster_address = f"127.0.0.1:{self._cluster_port}"
@@ -234,9 +236,9 @@ class OpenBao:
     def _connection(self) -> http.client.HTTPConnection:
         host, _, port = urlsplit(self.address).netloc.partition(":")
         if self.ca_cert is None:
-            return http.client.HTTPConnection(host, int(port), timeout=10)
+            return http.client.HTTPConnection(host, int(port), timeout=self.patience)
         context = ssl.create_default_context(cafile=str(self.ca_cert))
-        return http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
+        return http.client.HTTPSConnection(host, int(port), timeout=self.patience, context=context)
 
     # --- furnishing it ----------------------------------------------------------------------------------------------
 

