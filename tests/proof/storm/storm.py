@@ -51,6 +51,9 @@ MOST_PASSES = 60
 """Passes that one daemon may make over one application from the calm to the rest. It looks every two seconds, and what it may
 have to wait for is bounded too: ten seconds for a takeover, thirty after failures in an emergency, three of grace, a proof."""
 
+GUST, PACES = 12, ((15, 40), (40, 100), (100, 300))
+"""After so many disturbances the storm is fiercer or milder: how many beats may pass at most until the next."""
+
 FEWEST_BEATS, MOST_BEATS = 20, 250
 """How long a disturbance lasts: in the storm's own clock, where a good second has some hundred beats."""
 
@@ -122,6 +125,7 @@ class Storm:
         self.issued: set[str] = set()
         self.probers: list[Prober] = []
         self.begun = time.monotonic()
+        self.pace = PACES[0]
 
     def __enter__(self) -> Self:
         with self.stack:
@@ -139,6 +143,7 @@ class Storm:
             nodes = self.rig.nodes
             self.gates = {who: network.gate(_place(node)) for who, node in zip(("one", "two", "person"), nodes, strict=True)}
             self.scribe.collect()
+            self.told.tell(self.weather.change())
             self.configure(every="4s")
             # The second daemon is as on another machine, where that can be had: nobody sees it end, it sees nobody end.
             self.figures.two_machines = can_be_elsewhere()
@@ -218,7 +223,7 @@ class Storm:
             (4, self.deafen_gate),
             (2, self.turn_gate),
             (10, self.fault),
-            (2, self.change_weather),
+            (3, self.change_weather),
             (1, self.throttle),
             (1, self.fill),
             (2, self.release),
@@ -229,9 +234,9 @@ class Storm:
             self.figures.disturbances[kind.__name__] += 1
             self.told.tell(what)
 
-    def later(self, what: str, mend: Callable[[], object]) -> None:
-        """Have something mended after a while."""
-        until = self.beats() + self.chance.randrange(FEWEST_BEATS, MOST_BEATS)
+    def later(self, what: str, mend: Callable[[], object], times: int = 1) -> None:
+        """Have something mended after a while, or after that many times as long."""
+        until = self.beats() + self.chance.randrange(FEWEST_BEATS, MOST_BEATS) * times
         self.troubles.append(Trouble(until, what, mend))
 
     def end(self, trouble: Trouble) -> None:
@@ -255,7 +260,8 @@ class Storm:
     def freeze_daemon(self) -> str:
         daemon = self.chance.choice(self.daemons)
         daemon.send(signal.SIGSTOP)
-        self.later(f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT))
+        # At times for so long that what it began is taken over, and it goes on in the belief that nothing has happened.
+        self.later(f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT), self.chance.choice((1, 1, 8)))
         return f"daemon {daemon.name} freezes"
 
     def stop_daemon(self) -> str:
