@@ -121,6 +121,11 @@ class HttpClient:
                 return self._send(request)
             except COVERED as error:
                 failure = failure_of(error, exchange)
+            except RuntimeError:
+                if not self._client.is_closed:
+                    raise
+                # A worker that outlasts the stop timeout may still ask: then it was cut short, and nothing is wrong with the program.
+                failure = HttpFailure("our side was closed", kind="closed", sent="unknown" if exchange.wrote else "no")
         # Raised here and not above: the exceptions of the libraries hold the request, and so the token.
         raise failure
 
