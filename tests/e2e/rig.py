@@ -115,14 +115,19 @@ class Daemon:
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
         """Every whole line of the log from that byte on; a kill may cut the last one of a life."""
-        found = []
-        for line in self.log.read_bytes()[since:].splitlines() if self.log.exists() else []:
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+        return parsed(self.log.read_bytes()[since:]) if self.log.exists() else []
 
     def said(self, event: str, **fields: object) -> bool:
         return any(line.get("event") == event and all(line.get(k) == v for k, v in fields.items()) for line in self.events())
+
+
+def parsed(log: bytes) -> list[dict[str, Any]]:
+    """The lines of a log that are whole."""
+    found = []
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 @dataclass

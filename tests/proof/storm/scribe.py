@@ -15,7 +15,7 @@ from typing import Any
 from rotator.errors import Unavailable
 from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.scaleway.entities import Event
-from tests.e2e.rig import Rig
+from tests.e2e.rig import Daemon, Rig, parsed
 from tests.e2e.truth import Death, Published, Truth
 
 KEPT = 400
@@ -42,6 +42,7 @@ class Scribe:
     moment: datetime = datetime(1, 1, 1, tzinfo=UTC)
     """Up to when everything is known."""
     _judged: int = 0
+    _heard: dict[str, int] = field(default_factory=dict)
     _index: dict[str, str] = field(default_factory=dict)
     _ledgers: dict[str, int] = field(default_factory=dict)
     _seen: int = 0
@@ -75,6 +76,36 @@ class Scribe:
             if event.kind == "deleted" and event.bearer == bearer and event.by
         ]
         return Truth(self.grace, self.published[name], deaths, self.marked[name], self.rig.keys_of_ours(name))
+
+    def hear(self, daemon: Daemon) -> list[dict[str, Any]]:
+        """What a daemon has said since it was heard last."""
+        if not daemon.log.exists():
+            return []
+        with daemon.log.open("rb") as log:
+            log.seek(self._heard.get(daemon.name, 0))
+            text = log.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._heard[daemon.name] = self._heard.get(daemon.name, 0) + len(whole)
+        return parsed(whole)
+
+    def lie(self, line: dict[str, Any]) -> str:
+        """I8: what is not true in a line of a daemon's log; empty when it is."""
+        name, key = str(line.get("application", "")), str(line.get("access_key", ""))
+        match line["event"]:
+            case "rotation.published":
+                truly = {one.version: one.access_key for one in self.published[name]}.get(line["version"], key)
+                return f"I8: {key} was called published, and version {line['version']} holds {truly}" if truly != key else ""
+            case "key.dead":
+                truth = next(one for one in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True) if one.access_key == key)
+                if truth.deleted_at is None:
+                    return f"I3, I8: {key} was called dead, and it lives"
+                # "Gone" is what its name tells; "refused" was seen of its secret, by every gateway.
+                delay = truth.revocation_delay if line["proof"] == "refused" else 0
+                too_early = datetime.fromisoformat(line["timestamp"]) < truth.deleted_at + timedelta(seconds=delay)
+                return f"I3, I8: {key} was called dead ({line['proof']}) before it was" if too_early else ""
+            case "key.found_dead" | "pass.crashed" | "daemon.crashed":
+                return f"I1: a daemon said {line}"
+        return ""
 
     def changes(self) -> int:
         """How many keys were made or deleted so far by somebody who asked over the API."""

@@ -476,6 +476,9 @@ class Storm:
             self.told.tell(f"{command} ended with {command.process.exit_code}")
             for found in command.violations(self.scribe):
                 self.fail(found)
+        for line in [line for daemon in self.daemons for line in self.scribe.hear(daemon)]:
+            if lie := self.scribe.lie(line):
+                self.fail(lie, line.get("application", ""))
         for leak in self.scribe.leaks:
             self.fail(leak)
         for stranger in self.strangers:
@@ -483,7 +486,7 @@ class Storm:
                 self.fail(f"I5: the stranger {stranger} is gone")
 
     def check_rest(self) -> None:
-        """I1, I4, I5 and I6 at rest, and what the daemons must never have said."""
+        """I1, I4, I5 and I6 at rest."""
         figures = self.figures
         for name in APPLICATIONS:
             try:
@@ -504,10 +507,6 @@ class Storm:
             figures.rotations += len({one.access_key for one in truth.published}) - 1
             figures.deaths += len(truth.deaths)
             figures.marks += len(truth.marked)
-        said = [(line, daemon) for daemon in self.daemons for line in daemon.events()]
-        for line, daemon in said:
-            if line["event"] in ("key.found_dead", "pass.crashed", "daemon.crashed"):
-                self.fail(f"daemon {daemon.name} said {line}", line.get("application", ""))
         printed = [path.read_text() for pattern in ("*.out", "*.err", "*.toml") for path in self.rig.directory.glob(pattern)]
         try:
             self.rig.check_no_secret(*printed)
