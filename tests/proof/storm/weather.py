@@ -54,7 +54,7 @@ class Weather:
         # Gateways learn of a key one after the other. What is proven by several answers in a row holds everywhere only if the
         # proof lasts as long as that; with one gateway it may be as slow as it likes. (The first of two knows at half of the delay.)
         self._instances = chance.choice((1, 2))
-        self._slowest = 1.6 * proof if self._instances == 2 else 3.0
+        self._slowest = 1.6 * proof if self._instances == 2 else 2.0
         self.faults = 0
 
     def change(self) -> str:
