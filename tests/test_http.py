@@ -75,6 +75,14 @@ def test_an_idle_connection_is_not_used_again_after_its_keep_alive() -> None:
     client.close()
 
 
+def test_a_request_after_the_end_is_a_failure_of_the_call_and_no_error_of_the_program() -> None:
+    client = HttpClient(timeout=LONG)
+    client.close()
+    with RawServer(answer(200, {})) as server:
+        failure = failure_of(client, server.url)
+        assert (failure.kind, failure.sent, server.connections) == ("closed", "no", 0)
+
+
 def test_the_number_of_connections_is_limited_and_many_threads_share_them() -> None:
     client = HttpClient(timeout=LONG, connections=2)
     with RawServer(answer(200, {"ok": True})) as server:

@@ -22,13 +22,20 @@ Examples:
     type=click.Choice(["json", "console", "journal"]),
     help="How logs are written to standard output.  [default: console on a terminal, else json]",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error", "critical"]),
+    default="info",
+    show_default=True,
+    help="The least that is worth a line; debug has one for every pass.",
+)
 @common
 @pass_session
-def command(session: Session, once: bool, log_format: Literal["json", "console", "journal"] | None) -> int:
+def command(session: Session, once: bool, log_format: Literal["json", "console", "journal"] | None, log_level: str) -> int:
     """Run the daemon in the foreground: SIGTERM ends it cleanly, SIGHUP reads the configuration again."""
     from rotator.app import App  # noqa: PLC0415 - the configuration is refused before anything of the daemon is imported
 
     app = App.open(session.path)
     from rotator.daemon import run  # noqa: PLC0415 - apscheduler and structlog are for the daemon alone
 
-    return run(app, once=once, log_format=log_format)
+    return run(app, once=once, log_format=log_format, log_level=log_level)

@@ -18,14 +18,14 @@ from rotator.supervisor import Supervisor
 __all__ = ["Daemon", "Fleet", "Round", "run"]
 
 
-def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = None) -> int:
+def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:
     """Run the daemon, or one round of passes, until it ends; the exit code. Only from the main thread: it handles signals.
 
     ``what`` is a configuration file, or what was built from one. Logs go to standard output, as JSON lines unless that is a
-    terminal. Raises ``ConfigurationError`` before anything begins.
+    terminal; events below ``log_level`` are dropped. Raises ``ConfigurationError`` before anything begins.
     """
     fleet = _opened(what)
-    tally = Tally(LogJournal(log_format))
+    tally = Tally(LogJournal(log_format, level=log_level))
     fleet.journal = journal = tally
     keep_memory_private()
     capture_libraries(journal)

@@ -130,6 +130,12 @@ class HttpClient:
             except COVERED as error:
                 failure = failure_of(error, exchange)
                 outcome = failure.kind
+            except RuntimeError:
+                if not self._client.is_closed:
+                    raise
+                # A worker that outlasts the stop timeout may still ask: then it was cut short, and nothing is wrong with the program.
+                failure = HttpFailure("our side was closed", kind="closed", sent="unknown" if exchange.wrote else "no")
+                outcome = failure.kind
             except HttpFailure as refused:
                 outcome = refused.kind
                 raise

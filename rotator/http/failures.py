@@ -19,8 +19,8 @@ class HttpFailure(Exception):
     """No usable answer came.
 
     ``sent`` is "no" when surely nothing of the request left this machine, so that it was not executed, and "unknown"
-    otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls, connect, proxy, lost, protocol, too_large, encoding
-    or request. The message is half a sentence without any part of the request or the answer.
+    otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls, connect, proxy, lost, protocol, too_large, encoding,
+    request or closed. The message is half a sentence without any part of the request or the answer.
     """
 
     def __init__(self, message: str, *, kind: str, sent: Sent) -> None:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import ssl
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -71,12 +71,17 @@ class OpenBao:
         self.ca_cert = authority.certificate if authority else None
         scheme = "https" if authority else "http"
         self.address = f"{scheme}://127.0.0.1:{free_port()}"
+        self.patience = 10.0
+        """Seconds that one call from here may take."""
         self.log = self.directory / "log"
         self._cluster_port = free_port()
+        self.cluster_address = f"127.0.0.1:{self._cluster_port}"
+        """Where the other nodes reach this one; may be set to something in between before it starts."""
         self._tls = authority.issue(name) if authority else None
         self._unseal_key: Secret | None = None
         self._process: Process | None = None
         self._agents: list[Process] = []
+        self._paused = False
 
     # --- its life ---------------------------------------------------------------------------------------------------
 
@@ -130,11 +135,13 @@ class OpenBao:
 
     def pause(self) -> None:
         """Stop the process in mid-air (SIGSTOP): connections are accepted by the kernel and never answered."""
+        self._paused = True
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a paused process go on."""
         self._signal(signal.SIGCONT)
+        self._paused = False
 
     def stop(self) -> None:
         """End the process in good order; files stay."""
@@ -162,10 +169,19 @@ class OpenBao:
         self._agents.append(agent)
         return agent
 
+    @property
+    def pid(self) -> int | None:
+        """The process id, as long as it was not ended from here."""
+        return self._process.pid if self._process else None
+
+    def runs(self) -> bool:
+        """Whether the process exists and is not paused, so that an answer may be hoped for."""
+        return self._process is not None and self._process.alive() and not self._paused
+
     def _end(self, number: int) -> None:
         if self._process:
             self._process.end(number)
-            self._process = None
+            self._process, self._paused = None, False
 
     def _signal(self, number: int) -> None:
         if self._process:
@@ -220,9 +236,9 @@ class OpenBao:
     def _connection(self) -> http.client.HTTPConnection:
         host, _, port = urlsplit(self.address).netloc.partition(":")
         if self.ca_cert is None:
-            return http.client.HTTPConnection(host, int(port), timeout=10)
+            return http.client.HTTPConnection(host, int(port), timeout=self.patience)
         context = ssl.create_default_context(cafile=str(self.ca_cert))
-        return http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
+        return http.client.HTTPSConnection(host, int(port), timeout=self.patience, context=context)
 
     # --- furnishing it ----------------------------------------------------------------------------------------------
 
@@ -264,7 +280,7 @@ class OpenBao:
             "storage": {self.storage: self._storage()},
             "listener": {"tcp": listener},
             "api_addr": self.address,
-            "cluster_addr": f"https://127.0.0.1:{self._cluster_port}",
+            "cluster_addr": f"https://{self.cluster_address}",
             "ui": False,
             "log_level": "info",
         }
@@ -291,12 +307,16 @@ class OpenBao:
 
 
 @contextlib.contextmanager
-def cluster(size: int = 3, *, authority: Authority | None = None) -> Iterator[list[OpenBao]]:
-    """A raft cluster; its first node starts as the active one."""
+def cluster(
+    size: int = 3, *, authority: Authority | None = None, between: Callable[[OpenBao], None] = lambda _: None
+) -> Iterator[list[OpenBao]]:
+    """A raft cluster; its first node starts as the active one. ``between`` is called with each node before any starts, and may
+    set its ``cluster_address``."""
     nodes = [OpenBao("raft", authority=authority, name=f"node{number}") for number in range(size)]
     with contextlib.ExitStack() as stack:
         for node in nodes:
             stack.callback(node.close)
+            between(node)
         first, *others = nodes
         first.__enter__()
         first.admin("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "100ms"})
@@ -327,6 +347,6 @@ def active(nodes: list[OpenBao]) -> OpenBao:
 
 def _is_active(node: OpenBao) -> bool:
     try:
-        return node.is_active()
+        return node.runs() and node.is_active()
     except Unavailable:
         return False

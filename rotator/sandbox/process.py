@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -30,10 +31,13 @@ _LAUNCHER = (
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 that was free a moment ago, and is not one that the system gives to whoever asks for any."""
+    for _ in range(100):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Unavailable("No free port was found on this machine.", service="sandbox", kind="ports")
 
 
 def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
@@ -49,14 +53,14 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 class Process:
-    """A child process that writes to a log file and does not outlive us."""
+    """A child process that writes to a log file, or what it complains of to another one, and does not outlive us."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, *, complaints: Path | None = None) -> None:
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        with log.open("ab") as output:
+        with log.open("ab") as output, (complaints or log).open("ab") as errors:
             self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+                [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment
             )
 
     @property
@@ -67,6 +71,11 @@ class Process:
     def alive(self) -> bool:
         """Whether the process still exists (it may be paused)."""
         return self._child.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, a signal as its negative number; None while it is alive."""
+        return self._child.poll()
 
     def send(self, number: int) -> None:
         """Send a signal to the process if it still exists."""

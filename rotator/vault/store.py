@@ -294,11 +294,14 @@ class KvStore:
 
     def _judged_mismatch(self, path: str, cas: int) -> ServiceError:
         """A refused check-and-set is a conflict only after a fresh read says so too."""
-        _, version, _ = state_of(self._read(path))
-        if version != cas:
-            return Conflict(
-                f"somebody else wrote {path} first: it is at version {version}, not {cas}", service=SERVICE, kind="conflict"
-            )
+        for pause in (*STALE_PAUSES, None):
+            _, version, _ = state_of(self._read(path))
+            if version != cas:
+                return Conflict(
+                    f"somebody else wrote {path} first: it is at version {version}, not {cas}", service=SERVICE, kind="conflict"
+                )
+            if pause is not None:
+                self._sleep(pause)  # the leader knows of a version that the node which answers us may not have yet
         return Unavailable(
             f"Vault refused the write of {path} because of its version and then showed that very version: try again later",
             service=SERVICE,

@@ -147,3 +147,11 @@ def test_run_once_makes_one_round_and_ends(rig: Rig) -> None:
     assert done.returncode == 0
     events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line.startswith("{")]
     assert "round.done" in events
+
+
+@pytest.mark.usefixtures("slow")
+def test_every_pass_has_a_line_for_who_asks_for_it(rig: Rig) -> None:
+    for level, shown in (("info", False), ("debug", True)):
+        done = rig.command("run", "--once", "--log-format", "json", "--log-level", level)
+        events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line.startswith("{")]
+        assert ("pass.decided" in events) is shown

@@ -88,6 +88,27 @@ def test_a3_the_connection_breaks_without_an_answer_before_or_after_the_create(
     assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
+def test_a_connection_that_the_client_has_closed_needs_no_reset(
+    scaleway: ScalewaySandbox,
+    connect: Callable[[str], httpx.Client],
+    manager: httpx.Client,
+    bearer: str,
+    until: Callable[[Callable[[], object]], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scaleway.configure(latency_post=0.4)
+    scaleway.faults.add("reset", method="POST", executed=True)
+    scaleway.faults.add("delay", method="GET", seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        connect(scaleway.management_secret).post(
+            KEYS, json={"application_id": bearer, "description": ""}, timeout=httpx.Timeout(20, read=0.05)
+        )
+    until(lambda: scaleway.keys(bearer))
+    # The answer to this comes after the moment of the reset, because it waits longer and began later.
+    assert manager.get(f"{KEYS}/{scaleway.management_access_key}").status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
 def test_b_a_truncated_answer_is_executed_and_ends_too_early(scaleway: ScalewaySandbox, bearer: str) -> None:
     scaleway.faults.add("truncate", method="POST")
     with socket.create_connection(("127.0.0.1", int(scaleway.url.rpartition(":")[2])), timeout=20) as connection:

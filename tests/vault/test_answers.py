@@ -78,6 +78,17 @@ def test_rule_14_a_refused_cas_that_a_fresh_read_does_not_confirm_is_no_conflict
     assert caught.value.kind == "stale"
 
 
+def test_rule_14_a_refused_cas_is_a_conflict_although_the_node_that_answers_was_behind_at_first(
+    store: KvStore, hand: RootHand, proxy: LossyProxy
+) -> None:
+    store.write_ledger(ledger(), cas=0)
+    behind = [404, 404]
+    proxy.answer = lambda method, path: (behind.pop(), b'{"errors":[]}') if method == "GET" and behind else None
+    with pytest.raises(Conflict):
+        store.write_ledger(ledger(), cas=0)
+    assert not behind
+
+
 WRITES_AND_READS: list[tuple[str, int, bytes, type[ServiceError], type[ServiceError], str]] = [
     ("sealed", 503, b'{"errors":["Vault is sealed"]}', Unavailable, Unavailable, "sealed"),
     (

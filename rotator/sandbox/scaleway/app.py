@@ -180,10 +180,11 @@ class _Misbehaviour:
     async def _reset(self) -> None:
         if self._fault.executed:
             await self._app.execute(self._request)
-        connection: socket.socket = self._transport.get_extra_info("socket")
-        # Closing a socket that lingers for zero seconds resets the connection.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        if not self._transport.is_closing():  # the client may have gone meanwhile
+            connection: socket.socket = self._transport.get_extra_info("socket")
+            # Closing a socket that lingers for zero seconds resets the connection.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
         await self._disconnected()
 
     async def _truncate(self) -> None:

@@ -105,7 +105,8 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class KeyView:
-    """A key as ground truth tells it, without its secret. ``deleted_at`` is None while it lives."""
+    """A key as ground truth tells it, without its secret. ``deleted_at`` is None while it lives; ``revocation_delay`` is how many
+    seconds later the last gateway refuses it."""
 
     access_key: str
     bearer: str
@@ -118,6 +119,7 @@ class KeyView:
     editable: bool
     deletable: bool
     managed: bool
+    revocation_delay: float
 
 
 def view(key: ApiKey) -> KeyView:
@@ -134,4 +136,5 @@ def view(key: ApiKey) -> KeyView:
         editable=key.editable,
         deletable=key.deletable,
         managed=key.managed,
+        revocation_delay=key.revocation_delay,
     )
