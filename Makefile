@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers check bench lock format clean
+.PHONY: help demo test test-fast lint types layers check bench prove lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: lint types layers test  ## everything that CI runs
 
 bench: $(VENV)/.ready  ## speed, as ratios in one run
 	$(BIN)/python -m tests.bench
+
+prove: $(VENV)/.ready  ## the whole proof, with progress; SEED=n goes on with an earlier one
+	$(BIN)/python -m tests.proof $(if $(SEED),--seed $(SEED))
 
 format: $(VENV)/.ready  ## rewrite the code in the house format
 	$(BIN)/ruff format .

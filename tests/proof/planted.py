@@ -79,8 +79,10 @@ BUGS: tuple[Bug, ...] = (
         "reconcile.py",
         (
             "        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n",
-            "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n"
-            "        except (Conflict, Unclear):\n            version = seen.ledger_version + 1\n",
+            (
+                "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n"
+                "        except (Conflict, Unclear):\n            version = seen.ledger_version + 1\n"
+            ),
         ),
     ),
     # --- rules 2 and 3: claim, create once ---
@@ -89,16 +91,10 @@ BUGS: tuple[Bug, ...] = (
         "reconcile.py",
         (
             "            unclear = isinstance(error, Unclear)\n",
-            "            unclear = isinstance(error, Unclear)\n            if unclear:\n"
-            "                self.memory.held = replace(held, posted=False)\n                return\n",
-        ),
-    ),
-    bug(
-        "the claim names the version that the ledger knows, not the one just read",
-        "claiming.py",
-        (
-            "base=seen.document.version,",
-            "base=case.ledger.current.version if case.ledger.current else seen.document.version,",
+            (
+                "            unclear = isinstance(error, Unclear)\n            if unclear:\n"
+                "                self.memory.held = replace(held, posted=False)\n                return\n"
+            ),
         ),
     ),
     bug(
@@ -118,7 +114,11 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     # --- rule 4: prove ---
-    bug("a new key is published without a proof", "decide.py", ("return Publish() if held.proven else Prove()", "return Publish()")),
+    bug(
+        "a new key is published without a proof",
+        "decide.py",
+        ("return Publish() if held.proven else Prove()", "return Publish()"),
+    ),
     bug(
         "an answer that says nothing counts as a proof of life",
         "reconcile.py",
@@ -165,7 +165,7 @@ BUGS: tuple[Bug, ...] = (
         "a conflict on the publish counts as never published",
         "reconcile.py",
         (
-            "                self.emit(\"pass.interrupted\", kind=error.kind, message=str(error))\n            except ServiceError as error:",
+            '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
             "                self.memory.held = held = replace(held, publish_sent=sent_before)\n            except ServiceError as error:",
         ),
     ),
@@ -244,8 +244,10 @@ BUGS: tuple[Bug, ...] = (
         "decide.py",
         (
             "    if case.unread_versions:\n        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
-            "    if case.ledger.intent is None:\n        return None\n    if case.unread_versions:\n"
-            "        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
+            (
+                "    if case.ledger.intent is None:\n        return None\n    if case.unread_versions:\n"
+                "        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n"
+            ),
         ),
     ),
     # --- rule 8: revoke ---
@@ -253,8 +255,10 @@ BUGS: tuple[Bug, ...] = (
         "no last look at the document before a DELETE",
         "reconcile.py",
         (
-            "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
-            "            raise _LookAgain\n",
+            (
+                "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
+                "            raise _LookAgain\n"
+            ),
             "        document = seen.document\n",
         ),
     ),
@@ -301,8 +305,10 @@ BUGS: tuple[Bug, ...] = (
         "ledgers.py",
         (
             "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n    )\n",
-            "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n"
-            "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n",
+            (
+                "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n"
+                "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n"
+            ),
         ),
     ),
     bug(
@@ -357,7 +363,10 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a rotation that is over is never forgotten",
         "reconcile.py",
-        ("            case LetGo():\n                self.memory.held = None\n", "            case LetGo():\n                pass\n"),
+        (
+            "            case LetGo():\n                self.memory.held = None\n",
+            "            case LetGo():\n                pass\n",
+        ),
     ),
 )
 

@@ -124,7 +124,7 @@ def identity(value: object) -> Hashable:
         return (type(value), str(value))
     if isinstance(value, tuple) and len(value) == 2 and hasattr(value[1], "reveal"):
         return (value[0], value[1].reveal())
-    return cast("Hashable", value)
+    return value
 
 
 class _Question(BaseException):
@@ -165,7 +165,9 @@ class _Run:
             frame = trace.tb_frame
             if frame.f_globals["__name__"].startswith("rotator."):
                 live = [(name, value) for name, value in sorted(frame.f_locals.items()) if name not in DEAD]
-                found.append((frame.f_code.co_qualname, trace.tb_lasti, tuple((name, self._variable(value)) for name, value in live)))
+                found.append(
+                    (frame.f_code.co_qualname, trace.tb_lasti, tuple((name, self._variable(value)) for name, value in live))
+                )
             trace = trace.tb_next
         return tuple(found)
 
@@ -176,7 +178,7 @@ class _Run:
             return identity(value)
         if value is None or isinstance(value, str | int | float | datetime | timedelta | frozenset):
             return value
-        if isinstance(value, World | Policy | _Port | Generator) or callable(value):
+        if isinstance(value, World | Policy | _Port | _Run | Generator) or callable(value):
             return type(value).__name__
         if is_dataclass(value):
             return (type(value), *((each.name, self._variable(getattr(value, each.name))) for each in fields(value)))
