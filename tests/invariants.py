@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from rotator.ledgers import PATIENCE
 from rotator.marker import parse
 from rotator.model import Ledger
 from tests.simulated import PATH, Sim
+
+HOUR = timedelta(hours=1)
+MOST_CREATES = 8
+"""Keys that may be made for one application within an hour, whatever fails: twice as many as any history has made."""
 
 
 @dataclass
@@ -16,7 +21,7 @@ class Monitor:
     """Watches every effect. ``strangers`` are keys that nobody may touch; ``outage_allowed`` is an operator's revoke-first.
 
     ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions of the
-    document that a person wrote. All times here are true ones, whatever Vault's clock said.
+    document that a person wrote; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
     """
 
     sim: Sim
@@ -24,6 +29,7 @@ class Monitor:
     application: str = "billing"
     strangers: set[str] = field(default_factory=set)
     outage_allowed: bool = False
+    steady: bool = False
     by_people: set[str] = field(default_factory=set)
     hand_written: set[int] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
@@ -36,6 +42,8 @@ class Monitor:
     _left: dict[str, datetime] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
     _rotations: set[str] = field(default_factory=set)
+    _births: tuple[datetime, ...] = ()
+    _failed: tuple[int, datetime] | None = None
     _ever_published: set[str] = field(default_factory=set)
     _published: str | None = None
 
@@ -49,6 +57,9 @@ class Monitor:
             if marker and access_key not in self._made:
                 assert marker.rotation not in self._rotations, f"rule 3: rotation {marker.rotation} created twice"
                 assert marker.rotation in self.intents, f"rule 1: {access_key} was created before any ledger named its rotation"
+                recent = [born for born in self._births if self.sim.time.now - born <= HOUR]
+                self._births = (*recent, self.sim.time.now)
+                assert len(self._births) <= MOST_CREATES, f"{len(self._births)} keys were made within an hour"
                 self._made.add(access_key)  # ours, also if a person edits the marker later
                 self._rotations.add(marker.rotation)
             if true.deleted_at is not None and access_key not in self._deleted:
@@ -71,6 +82,7 @@ class Monitor:
                 assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
                 if number:
                     self._check_hold(versions[number - 1].data, data)
+                    self._check_patience(versions[number - 1].data, data)
             self._ledgers = len(versions)
 
     @staticmethod
@@ -88,6 +100,15 @@ class Monitor:
         assert not ended, f"the grace of {ended} was ended under a hold"
         claimed = after["intent"] and after["intent"] != before["intent"]
         assert not claimed, "a rotation was claimed under a hold"
+
+    def _check_patience(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """After a failed attempt nobody tries again at once, but for emergencies and people."""
+        if after["failures"] > before.get("failures", 0):
+            self._failed = (after["failures"], self.sim.time.now)
+        claimed = after["intent"] and after["intent"] != before.get("intent")
+        if self.steady and self._failed and claimed and after["intent"]["mode"] == "scheduled" and after["failures"]:
+            pause = self.sim.time.now - self._failed[1]
+            assert pause >= PATIENCE[0], f"a rotation was claimed {pause} after one had failed"
 
     def _read_documents(self) -> None:
         """Notes what is published, and when each key left the document; what we publish works."""

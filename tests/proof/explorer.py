@@ -461,10 +461,9 @@ class Explorer:
         if not ledger:
             return "there is no ledger"
         try:
-            state.truth.monitor.check_rest(state.truth.ledger())
+            return self.scenario.rested(state.truth)
         except AssertionError as error:
             return str(error)
-        return self.scenario.rested(state.truth)
 
 
 def _doomed(state: State) -> frozenset[str]:

@@ -1,4 +1,5 @@
-"""Hunt for a bug in the program as it stands: the explored scenarios first, then random histories, until one check fails.
+"""Hunt for a bug in the program as it stands: the explored scenarios first, then random histories, then the stories of
+single rules and of bugs once found, until one check fails.
 
 Prints one line of JSON: the ``check`` that failed (null when none did), the ``states`` and ``histories`` tried, and the ``message``.
 """
@@ -6,6 +7,7 @@ Prints one line of JSON: the ``check`` that failed (null when none did), the ``s
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class Hunt:
             or self._live(range(1, HISTORIES[0] + 1))
             or self._explore(large)
             or self._live(range(HISTORIES[0] + 1, HISTORIES[1] + 1))
+            or tell_the_stories()
             or {"check": None, "message": ""}
         )
         return {**found, "states": self.states, "histories": self.histories}
@@ -61,6 +64,22 @@ class Hunt:
             except AssertionError as error:
                 return {"check": f"history {seed}", "message": first_line(error)}
         return None
+
+
+def tell_the_stories() -> dict[str, object] | None:
+    """Run the tests of single rules and of bugs once found; the name of the first that fails."""
+    stories = ["tests/test_histories.py", "tests/test_protocol.py", "tests/test_crashes.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *stories],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    if not failed:
+        return None
+    name, _, message = failed[0].removeprefix("FAILED ").partition(" - ")
+    return {"check": name, "message": message}
 
 
 def first_line(error: BaseException) -> str:

@@ -143,6 +143,7 @@ def beside(command: Program, wanted: Policy = POLICY) -> Callable[[Truth], tuple
 
 def rotated(truth: Truth) -> str | None:
     """One rotation happened, and the first key is dead."""
+    truth.monitor.check_rest(truth.ledger())
     first = next(iter(truth.keys))
     if truth.live(first):
         return f"{first} still lives"
@@ -153,9 +154,20 @@ def rotated(truth: Truth) -> str | None:
 
 def at_peace(truth: Truth) -> str | None:
     """One key of ours lives, whichever it is."""
+    truth.monitor.check_rest(truth.ledger())
     if truth.ledger().retiring:
         return "a key is still in grace"
     return None if len(truth.ours()) == 1 else f"too many keys live: {truth.ours()}"
+
+
+def spared(truth: Truth) -> str | None:
+    """Since consumers cannot use what they read, nothing was revoked and nothing made; if nobody wrote nonsense, peace."""
+    if not truth.spared:
+        return at_peace(truth)
+    dead = [name for name in truth.spared if not truth.live(name)]
+    assert not dead, f"{dead} were revoked though the published secret does not work"
+    trouble = truth.ledger().trouble
+    return None if trouble and trouble.reason == "secret_refused" else "nobody has noticed"
 
 
 # --- what accidents and people do ---
@@ -184,6 +196,18 @@ def any_key_deleted(truth: Truth, doomed: frozenset[str]) -> Iterator[tuple[str,
     """A person deletes one of our keys at the provider."""
     for name in truth.ours():
         yield f"a person deletes {name}", partial(delete_by_hand, access_key=name)
+
+
+def any_wrong_secret(truth: Truth, doomed: frozenset[str]) -> Iterator[tuple[str, Deed]]:
+    """A person pastes the wrong secret beside the published key."""
+    if not doomed:
+        yield "a person writes a wrong secret", wrong_secret
+
+
+def wrong_secret(truth: Truth) -> None:
+    """What consumers read from here on is refused, and nobody but a person can mend it."""
+    truth.spared = frozenset(truth.ours())
+    by_hand(truth, {**truth.kv[DOCUMENT][-1].data, "secret_key": "pasted-from-somewhere-else"})
 
 
 def lost(truth: Truth) -> None:
@@ -234,7 +258,11 @@ ALL: tuple[Scenario, ...] = (
     scenario("one daemon, a rotation and a revocation", adopted, daemons(1, THOROUGH), least=999),
     scenario("one daemon, a provider that is slow to know and slow to forget", slow, daemons(1, THOROUGH), least=1_190),
     scenario(
-        "the same, where one answer is proof enough", slow, daemons(1), faults=frozenset(Fault) - {Fault.FLAPPING}, least=900
+        "one daemon, the same where one answer is proof enough",
+        slow,
+        daemons(1),
+        faults=frozenset(Fault) - {Fault.FLAPPING},
+        least=900,
     ),
     scenario("one daemon, two faults", adopted, daemons(1), budget=2, most_creates=4, most_live=4, least=20004),
     scenario(
@@ -255,6 +283,15 @@ ALL: tuple[Scenario, ...] = (
         hand=any_edit,
         most_live=4,
         least=502,
+    ),
+    scenario(
+        "one daemon, and a person writes a wrong secret",
+        in_grace,
+        daemons(1),
+        spared,
+        faults=NOTHING,
+        hand=any_wrong_secret,
+        least=20,
     ),
     scenario(
         "one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=183
@@ -285,7 +322,7 @@ ALL: tuple[Scenario, ...] = (
         least=100_000,
     ),
     scenario(
-        "the same with a key in grace",
+        "a daemon and rotate --compromised, with a key in grace",
         in_grace,
         beside(contain(POLICY)),
         horizon=SHORT,

@@ -59,10 +59,12 @@ class Truth(Sim):
 
     monitor: Monitor = field(init=False)
     creates: int = 0
+    spared: frozenset[str] = frozenset()
+    """The keys that nobody may revoke any more, since a person's hand has blocked the application."""
 
     def watch(self, grace: timedelta, strangers: set[str]) -> None:
         """Begin to check what must always hold."""
-        self.monitor = Monitor(self, grace, strangers=strangers)
+        self.monitor = Monitor(self, grace, strangers=strangers, steady=True)
         self.monitor.check()
 
     def fork(self) -> Truth:
@@ -85,6 +87,7 @@ class Truth(Sim):
             _serial=itertools.count(len(self.keys) + 1),
         )
         other.creates = self.creates
+        other.spared = self.spared
         other.monitor = _forked(self.monitor, other)
         return other
 
