@@ -257,4 +257,5 @@ class LetGo:
     """Forget the held rotation: it is over, and nothing is left to do for it here."""
 
 
-Step = Wait | Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Step = Wait | Act
