@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from rotator.codec import dump_ledger, load_ledger
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
+from rotator.events import CATALOGUE
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
 from rotator.reconcile import run_pass
 from rotator.secret import Secret
@@ -68,11 +69,13 @@ class ActorClock:
 
 @dataclass
 class Recorder:
-    """A journal that remembers."""
+    """A journal that remembers, and that takes nothing but what the catalogue of events promises to those who read the logs."""
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def emit(self, event: str, **fields: object) -> None:
+        assert set(fields) == {"application", "account", *CATALOGUE[event].fields}, f"{event} has other fields: {sorted(fields)}"
+        assert None not in fields.values(), f"{event} leaves something unsaid: {fields}"
         self.events.append((event, fields))
 
     def names(self) -> list[str]:
