@@ -39,6 +39,7 @@ WRITTEN = NOW - 9 * DAY
 
 PUBLISHED, OTHER, THIRD, FOURTH = "SCWPUBLISHED", "SCWOTHER", "SCWTHIRD", "SCWFOURTH"
 VERSION = 3
+CURRENT = Current(PUBLISHED, VERSION, WRITTEN, BORN, None, WRITTEN)
 
 
 def key(name: str = PUBLISHED, **changes: Any) -> Key:
@@ -61,8 +62,7 @@ def document(access_key: str | None = PUBLISHED, version: int = VERSION, **chang
 
 
 def ledger(**changes: Any) -> Ledger:
-    current = Current(PUBLISHED, VERSION, WRITTEN, BORN, None, WRITTEN)
-    return replace(fresh_ledger(policy()), **{"current": current, **changes})
+    return replace(fresh_ledger(policy()), **{"current": CURRENT, **changes})
 
 
 def intent(owner: str = "daemon-2", **changes: Any) -> Intent:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rotator.model import ABSENT, DocumentState, Hold, Mode, Trouble, Verdict
+from rotator.model import ABSENT, Current, DocumentState, Hold, Mode, Trouble, Verdict
 from rotator.steps import (
     AskRoom,
     Create,
@@ -30,6 +30,7 @@ from rotator.steps import (
     Wait,
 )
 from tests.seeing import (
+    CURRENT,
     DAY,
     FOURTH,
     HOUR,
@@ -65,64 +66,83 @@ LATER = policy().observe_every
 # --- what is said to a person ---------------------------------------------------------------------------------------------
 
 ROOM = Room((), 5)
-DUE = {"keys": (key(created_at=NOW - 30 * DAY),), "ledger": {"current": replace(ledger().current, created_at=NOW - 30 * DAY)}}  # type: ignore[type-var]  # it has a current key
+DUE: dict[str, Any] = {
+    "keys": (key(created_at=NOW - 30 * DAY),),
+    "ledger": {"current": replace(CURRENT, created_at=NOW - 30 * DAY)},
+}
 
 BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
     "another account": (
         seen(),
         {"account": "other"},
         "moved",
-        "the account of billing was acme and is now other: put it back,"
-        " or give the application a new name so that the old one can be wound up",
+        (
+            "the account of billing was acme and is now other: put it back,"
+            " or give the application a new name so that the old one can be wound up"
+        ),
     ),
     "another bearer": (
         seen(),
         {"bearer": "b2"},
         "moved",
-        "the bearer of billing was 0766588d-4a0e-4938-a140-544964da7870 and is now b2: put it back,"
-        " or give the application a new name so that the old one can be wound up",
+        (
+            "the bearer of billing was 0766588d-4a0e-4938-a140-544964da7870 and is now b2: put it back,"
+            " or give the application a new name so that the old one can be wound up"
+        ),
     ),
     "another path": (
         seen(),
         {"path": "secret/elsewhere"},
         "moved",
-        "the path of billing was secret/apps/billing/scaleway and is now secret/elsewhere: put it back,"
-        " or give the application a new name so that the old one can be wound up",
+        (
+            "the path of billing was secret/apps/billing/scaleway and is now secret/elsewhere: put it back,"
+            " or give the application a new name so that the old one can be wound up"
+        ),
     ),
     "another field for the access key": (
         seen(),
         {"fields": {"ID": "{access_key}", "secret_key": "{secret_key}"}},
         "fields_renamed",
-        "the fields that hold the key of billing were renamed from access_key and secret_key: put the old names back,"
-        " or give the application a new name and path",
+        (
+            "the fields that hold the key of billing were renamed from access_key and secret_key: put the old names back,"
+            " or give the application a new name and path"
+        ),
     ),
     "another field for the secret": (
         seen(),
         {"fields": {"access_key": "{access_key}", "SECRET": "{secret_key}"}},
         "fields_renamed",
-        "the fields that hold the key of billing were renamed from access_key and secret_key: put the old names back,"
-        " or give the application a new name and path",
+        (
+            "the fields that hold the key of billing were renamed from access_key and secret_key: put the old names back,"
+            " or give the application a new name and path"
+        ),
     ),
     "a document older than the ledger": (
         seen(document=document(version=2)),
         {},
         "stale",
-        "the credential document of billing is at version 2, but version 3 is known to exist:"
-        " the answer is stale, or the document was restored or recreated; nothing is touched",
+        (
+            "the credential document of billing is at version 2, but version 3 is known to exist:"
+            " the answer is stale, or the document was restored or recreated; nothing is touched"
+        ),
     ),
     "a document older than this process has seen": (
         seen(floor=4),
         {},
         "stale",
-        "the credential document of billing is at version 3, but version 4 is known to exist:"
-        " the answer is stale, or the document was restored or recreated; nothing is touched",
+        (
+            "the credential document of billing is at version 3, but version 4 is known to exist:"
+            " the answer is stale, or the document was restored or recreated; nothing is touched"
+        ),
     ),
     "a key made for a later version": (
         seen(keys=(key(), marked(OTHER, base=4))),
         {},
         "restored",
-        "key SCWOTHER was made for version 4 of the credential document of billing, which is now at version 3:"
-        " it was restored or recreated; nothing is touched",
+        (
+            "key SCWOTHER was made for version 4 of the credential document of billing, which is now at version 3:"
+            " it was restored or recreated; nothing is touched"
+        ),
     ),
     "a deleted document": (
         seen(document=document(state=DocumentState.DELETED)),
@@ -164,8 +184,10 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED, bearer_seen=False),
         {},
         "bearer_gone",
-        "the provider does not know the bearer 0766588d-4a0e-4938-a140-544964da7870 of billing: check its id and the account,"
-        " nothing is touched",
+        (
+            "the provider does not know the bearer 0766588d-4a0e-4938-a140-544964da7870 of billing: check its id and the account,"
+            " nothing is touched"
+        ),
     ),
     "a secret that does not fit": (
         seen(document=document(version=4), proof=Verdict.REFUSED),
@@ -177,8 +199,10 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED, dead_elsewhere=2),
         {},
         "many_dead",
-        "the published key of billing looks dead, and so do those of other applications: check organization and address of account"
-        " acme; if they really died, run: rotator rotate billing",
+        (
+            "the published key of billing looks dead, and so do those of other applications: check organization and address of account"
+            " acme; if they really died, run: rotator rotate billing"
+        ),
     ),
     "two possible leftovers and no document": (
         seen(document=ABSENT, sight=Sight.NOTHING, ledger={"current": None}, keys=(marked(OTHER, 0), marked(THIRD, 0, "f" * 16))),
@@ -190,7 +214,7 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(
             **{
                 **DUE,
-                "ledger": {**DUE["ledger"], "retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 8 * HOUR))},  # type: ignore[dict-item]  # a mapping
+                "ledger": {**DUE["ledger"], "retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 8 * HOUR))},
                 "keys": (key(), key(OTHER), key(THIRD)),
             }
         ),
@@ -208,8 +232,10 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(**DUE, room=Room((), 0)),
         {},
         "quota",
-        "the organisation of account acme has no room for another key, so billing cannot be rotated:"
-        " delete keys that nobody needs, or have the quota raised",
+        (
+            "the organisation of account acme has no room for another key, so billing cannot be rotated:"
+            " delete keys that nobody needs, or have the quota raised"
+        ),
     ),
     "an unconfirmed delete": (
         seen(
@@ -371,7 +397,7 @@ def test_a_deadline_waits_for_the_slowest_clock() -> None:
 
 
 def test_what_is_past_due_is_looked_at_in_a_moment_and_never_in_the_past() -> None:
-    failed = {"current": replace(ledger().current, created_at=NOW - 60 * DAY), "not_before": NOW + timedelta(milliseconds=50)}  # type: ignore[type-var]  # it has a current key
+    failed = {"current": replace(CURRENT, created_at=NOW - 60 * DAY), "not_before": NOW + timedelta(milliseconds=50)}
     assert waits(seen(ledger=failed)) == Wait(NOW + timedelta(milliseconds=200), "rotate", "every 30d")
 
 
@@ -392,7 +418,7 @@ def test_a_patience_that_a_clock_which_leapt_has_written_is_not_waited_for() -> 
 
 
 def test_an_application_that_left_the_configuration_asks_for_no_rotation() -> None:
-    late = {"current": replace(ledger().current, created_at=NOW - 60 * DAY), "not_before": NOW + HOUR}  # type: ignore[type-var]  # it has a current key
+    late = {"current": replace(CURRENT, created_at=NOW - 60 * DAY), "not_before": NOW + HOUR}
     assert waits(seen(ledger=late), policy(configured=False)) == Wait(NOW + LATER, "observe", "nothing is due")
 
 
@@ -475,7 +501,7 @@ def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything
 def test_r9_consumers_come_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(), mark(PUBLISHED)), "revoking": (revoking(reason="compromised"),)}
     observation = seen(ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"})
-    assert isinstance(records(observation).ledger.current, type(ledger().current))
+    assert isinstance(records(observation).ledger.current, Current)
     assert decided(replace(observation, dead={})) == AskRoom(urgent=True)
 
 
@@ -526,9 +552,8 @@ def test_r3_a_claimed_rotation_creates_with_its_marker_the_current_project_and_t
 def test_r3_the_project_is_that_of_the_ledgers_current_key_or_of_the_published_one() -> None:
     observation = holding(keys=(key(default_project_id="p1"), key(OTHER, default_project_id="p2")))
     assert decided(observation) == Create(marker(rotation="d" * 16).render(), "p1", None)
-    unknown = holding(ledger={"intent": intent("daemon-1"), "current": None}, proof=Verdict.ALIVE)
-    step = decided(replace(unknown, proof=Verdict.UNCLEAR, ledger=replace(unknown.ledger, current=None)))  # type: ignore[type-var]  # it has a ledger
-    assert isinstance(step, Wait | Record | Create)
+    lost = {"intent": intent("daemon-1"), "current": None, "revoking": (revoking(PUBLISHED, republished=True),)}
+    assert decided(holding(ledger=lost, keys=observation.keys)) == Create(marker(rotation="d" * 16).render(), "p1", None)
 
 
 def test_r3_a_key_that_the_provider_does_not_list_tells_no_project() -> None:
@@ -574,12 +599,12 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
         {
             "document": document(version=4),
             "proof": Verdict.ALIVE,
-            "ledger": {"intent": intent("daemon-1"), "current": replace(ledger().current, version=4)},
-        },  # type: ignore[type-var]  # it has a current key
+            "ledger": {"intent": intent("daemon-1"), "current": replace(CURRENT, version=4)},
+        },
         {
             "document": document(created_time=WRITTEN + DAY),
-            "ledger": {"intent": intent("daemon-1"), "current": replace(ledger().current, written=None)},
-        },  # type: ignore[type-var]  # it has a current key
+            "ledger": {"intent": intent("daemon-1"), "current": replace(CURRENT, written=None)},
+        },
         {"document": document(state=DocumentState.DELETED)},
     ],
 )
@@ -772,7 +797,7 @@ def test_i2_a_key_in_grace_gets_it_anew_when_more_versions_were_written_than_vau
 
 def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_ledger_knows() -> None:
     assert decided(seen(document=document(created_time=WRITTEN + HOUR))) == Probe()
-    older = replace(ledger().current, written=None)  # type: ignore[type-var]  # it has a current key
+    older = replace(CURRENT, written=None)
     assert waits(seen(ledger={"current": older}, document=document(created_time=WRITTEN + HOUR))).reason == "rotate"
 
 
@@ -1022,7 +1047,7 @@ def test_a_request_is_granted_until_another_key_is_published() -> None:
 def test_a_request_does_not_wait_for_patience_and_the_schedule_does() -> None:
     failed = {"not_before": NOW + HOUR, "failures": 1}
     assert decided(seen(request=Request("asked", PUBLISHED), ledger=failed)) == AskRoom()
-    due = {**DUE["ledger"], **failed}  # type: ignore[dict-item]  # a mapping
+    due = {**DUE["ledger"], **failed}
     assert isinstance(decided(seen(ledger=due)), Wait)
 
 
@@ -1043,14 +1068,14 @@ def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
 
 
 def test_keys_of_strangers_do_not_count_as_ours() -> None:
-    assert decided(seen(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == AskRoom()  # type: ignore[misc]  # a tuple
+    assert decided(seen(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == AskRoom()
 
 
 def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_room() -> None:
     crowded = seen(
         **{
             **DUE,
-            "ledger": {**DUE["ledger"], "retiring": (retiring(THIRD, 7 * HOUR),)},  # type: ignore[dict-item]  # a mapping
+            "ledger": {**DUE["ledger"], "retiring": (retiring(THIRD, 7 * HOUR),)},
             "keys": (key(), marked(OTHER), key(THIRD)),
         }
     )
@@ -1064,7 +1089,7 @@ def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_ro
 def test_a_provider_that_tells_no_head_room_is_believed_until_it_refused_for_want_of_it() -> None:
     silent = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Room((), None))
     assert isinstance(decided(silent), Record)
-    refused = {**DUE["ledger"], "trouble": Trouble("quota", "no room", NOW - DAY), "failures": 1}  # type: ignore[dict-item]  # a mapping
+    refused = {**DUE["ledger"], "trouble": Trouble("quota", "no room", NOW - DAY), "failures": 1}
     full = seen(ledger=refused, keys=(key(), marked(OTHER)), room=Room((), None))
     assert decided(full) == Fence()
     other = {**refused, "trouble": Trouble("lost", "no answer", NOW - DAY)}
@@ -1085,12 +1110,11 @@ def test_an_emergency_fences_possible_leftovers_off_before_they_fill_the_account
 def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
     trouble = Trouble("too_many_keys", "", NOW)
     changes = {
-        **DUE["ledger"],  # type: ignore[dict-item]  # a mapping
+        "current": replace(CURRENT, created_at=NOW - 31 * DAY),
         "trouble": trouble,
         "retiring": (retiring(OTHER, 3 * HOUR), retiring(THIRD, 2 * HOUR)),
     }
     crowd = seen(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
-    crowd = replace(crowd, ledger=replace(crowd.ledger, current=replace(crowd.ledger.current, created_at=NOW - 31 * DAY)))  # type: ignore[type-var, union-attr]  # it has both
     assert waits(crowd).until == NOW + 2 * HOUR + 10 * SECOND
 
 
