@@ -227,12 +227,10 @@ class Case:
         return self.now < not_before <= self.now + LONGEST_PATIENCE
 
     def may_die(self, entry: Revoking) -> bool:
-        """Whether a condemned key may be deleted now."""
+        """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
         key = self.seen.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.touchable):
             return False
-        if entry.access_key in self.ledger.compromised_keys():
-            return True
         if not self.settled:
             return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
         if not entry.republished:
