@@ -187,7 +187,7 @@ def test_utc_is_utc() -> None:
 
 
 def test_what_is_said_of_a_bad_zone_or_schedule_tells_what_to_write_instead() -> None:
-    with pytest.raises(ValueError, match='^is not a time zone; write a name such as "Europe/Paris" or "UTC"$'):
+    with pytest.raises(ValueError, match=r'^is not a time zone; write a name such as "Europe/Paris" or "UTC"$'):
         zone("Mars/Olympus")
     five = r'write five fields, such as "0 3 \* \* 1" \(Mondays at 03:00\)$'
     with pytest.raises(ValueError, match=f"^is not a cron expression; {five}"):
