@@ -172,7 +172,7 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(sight=Sight.FOREIGN, keys=()),
         {},
         "foreign_key",
-        "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer: publish one of its own keys",
+        "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer or is no key at all: publish one of its own keys",
     ),
     "no clear answer": (
         seen(sight=Sight.GONE, keys=(), proof=Verdict.UNCLEAR),
@@ -280,7 +280,7 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         seen(ledger={"compromised": (mark(OTHER), mark(THIRD))}, foreign=frozenset({OTHER, THIRD})),
         {},
         "foreign_key",
-        "the compromised key SCWOTHER, SCWTHIRD named for billing belongs to another bearer: revoke it there",
+        "the compromised key SCWOTHER, SCWTHIRD named for billing belongs to another bearer or is no key at all: revoke it there",
     ),
     "clocks that differ while a key is in grace": (
         seen(ledger={"retiring": (retiring(),)}, clocks=clocks(vault=40 * SECOND, provider=-50.4 * SECOND)),

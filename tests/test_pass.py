@@ -234,6 +234,18 @@ def test_a_published_key_of_another_bearer_is_foreign_and_nothing_published_is_n
     assert drive_observation(daemon).sight is Sight.NOTHING
 
 
+def test_what_is_no_name_of_a_key_is_nobodys_and_keeps_no_other_from_being_asked_for() -> None:
+    sim, daemon, first = adopted()
+    theirs = sim.make_key(bearer="another-bearer")[0].access_key
+    mark(daemon, "+ no key", theirs)
+    failing(sim, "get_key", Rejected("wrong", service="acme", kind="invalid_arguments", argument="access_key"), times=1)
+    assert drive_observation(daemon).foreign == {"+ no key", theirs}
+    failing(sim, "get_key", Rejected("wrong", service="acme", kind="invalid_arguments", argument="organization_id"))
+    outcome = daemon.run()
+    assert (outcome.wait.reason, outcome.wait.message) == ("invalid_arguments", "wrong")
+    assert sim.live(first)
+
+
 def test_keys_are_seen_oldest_first() -> None:
     sim, daemon, first = adopted()
     older = sim.make_key(created=EPOCH - DAY)[0].access_key
@@ -390,13 +402,13 @@ def test_people_see_in_the_documents_metadata_what_is_current_and_nothing_depend
     daemon.run()
     assert "annotate" not in sim.calls, "nothing changed"
     second = rotate(daemon)
-    assert sim.annotations["rotator_access_key"] == second
+    assert sim.annotations[PATH]["rotator_access_key"] == second
     assert sim.calls.count("annotate") == 1
     failing(sim, "annotate", Denied("we may not", service="vault", kind="denied"))
     outcome = daemon.run(Request("asked", second))
     assert outcome.error is None
     assert told(daemon, "document.not_annotated") == [{"message": "we may not"}]
-    assert sim.annotations["rotator_access_key"] == second
+    assert sim.annotations[PATH]["rotator_access_key"] == second
     assert first != second
 
 
