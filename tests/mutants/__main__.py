@@ -68,15 +68,20 @@ def _notes(module: str) -> Path:
 
 
 def try_survivors_again() -> None:
-    """Forget the verdicts that a new test could change."""
+    """Forget the verdicts that a new test could change, and what a killed run has left half written."""
     for module in CORE:
-        if _notes(module).exists():
-            notes = json.loads(_notes(module).read_text())
-            codes = notes["exit_code_by_key"]
-            notes["exit_code_by_key"] = {
-                name: code if status_by_exit_code[code] in KILLED else None for name, code in codes.items()
-            }
-            _notes(module).write_text(json.dumps(notes))
+        notes = _notes(module)
+        if not notes.exists():
+            continue
+        try:
+            known = json.loads(notes.read_text())
+        except ValueError:
+            notes.unlink()
+            (TREE / "mutants" / module).unlink(missing_ok=True)
+            continue
+        codes = known["exit_code_by_key"]
+        known["exit_code_by_key"] = {name: code if status_by_exit_code[code] in KILLED else None for name, code in codes.items()}
+        notes.write_text(json.dumps(known))
 
 
 def run() -> int:
