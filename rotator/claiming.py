@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rotator.case import ROOMY, SOON, Case
+from rotator.case import ROOMY, Case
 from rotator.judge import Fate
 from rotator.ledgers import (
     abandoned,
@@ -121,7 +121,7 @@ def _make_room(case: Case, reason: str, message: str) -> Step:
     if _can_fence(case):
         return Fence()
     deadlines = [case.seen.clocks.ours_at(entry.revoke_after) for entry in case.ledger.retiring]
-    until = min((deadline for deadline in deadlines if deadline > case.now), default=case.now + SOON)
+    until = min((deadline for deadline in deadlines if deadline > case.now), default=None)
     return case.block(reason, message, until=until)
 
 

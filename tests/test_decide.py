@@ -938,6 +938,21 @@ def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_
     assert isinstance(decided(observation), Record)
 
 
+def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_either() -> None:
+    empty = document(None, secret=None)
+    lost = {1: document(None, 1, state=DocumentState.DELETED)}
+    observation = seen(ledger=None, document=empty, sight=Sight.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
+    assert records(observation).ledger.retiring == (replace(retiring(OTHER, DAY, 0), reason="assumed"),)
+    one = seen(
+        ledger=None,
+        document=empty,
+        sight=Sight.NOTHING,
+        keys=(marked(OTHER, 1),),
+        versions={1: document(None, 1), 2: document(OTHER, 2)},
+    )
+    assert waits(one).reason == "document_emptied", "base 1 is above 0"
+
+
 def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_is_said() -> None:
     observation = holding(document=document(None, 4, secret=None), sight=Sight.NOTHING, held=held(posted=True, key=key(OTHER)))
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "leftover"),)
@@ -1116,6 +1131,19 @@ def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
     }
     crowd = seen(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
     assert waits(crowd).until == NOW + 2 * HOUR + 10 * SECOND
+
+
+def test_a_crowd_does_not_wait_for_a_grace_that_has_ended_while_its_key_cannot_go() -> None:
+    changes = {
+        "current": replace(CURRENT, created_at=NOW - 31 * DAY),
+        "trouble": Trouble("too_many_keys", "", NOW),
+        "retiring": (retiring(OTHER, timedelta(0)), retiring(THIRD, 2 * HOUR)),
+    }
+    crowd = seen(ledger=changes, keys=(key(), key(OTHER, managed=True), key(THIRD)))
+    assert waits(crowd).until == NOW + 2 * HOUR
+    alone = replace(ledger(**changes), retiring=(retiring(OTHER, timedelta(0)),))
+    possible = seen(ledger=alone, keys=(key(), key(OTHER, managed=True)), request=Request("asked", PUBLISHED))
+    assert waits(possible, policy(max_live_keys=2)).until == NOW + 30 * SECOND
 
 
 def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -> None:

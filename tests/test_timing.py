@@ -292,6 +292,9 @@ def test_an_opening_that_the_change_of_clocks_swallows_is_left_out() -> None:
     # From 02:30, which does not exist on 29 March 2026 and is taken as 03:30, until 03:00.
     swallowed = Window(days=frozenset({6}), start=150, end=180)
     assert next_open(swallowed, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
+    # And until 03:30, the very moment as which 02:30 is taken: nothing is left of it.
+    exactly = Window(days=frozenset({6}), start=150, end=210)
+    assert next_open(exactly, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
 
 
 @given(WINDOWS, MOMENTS, ZONES)
@@ -409,6 +412,17 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
     assert must(due(policy(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
     assert timedelta(0) <= min(found) < timedelta(minutes=10)
     assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
+
+
+def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
+    started = BORN + timedelta(days=300)
+    found = [
+        must(due(policy(application=f"app-{n}", cron="0 3 * * *", catch_up=timedelta(hours=1)), key(), started=started)).at
+        - started
+        for n in range(100)
+    ]
+    assert timedelta(0) <= min(found) < timedelta(minutes=5)
+    assert timedelta(minutes=55) < max(found) < timedelta(hours=1)
 
 
 def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:
