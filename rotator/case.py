@@ -124,10 +124,8 @@ class Case:
 
     @cached_property
     def unnamed(self) -> list[tuple[Key, Marker]]:
-        """Marked keys that neither the ledger nor the document nor a rotation in memory accounts for."""
-        held = self.seen.held
-        own = held.key.access_key if held and held.key else None
-        known = self.ledger.names() | {self.published, own}
+        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
+        known = self.ledger.names() | {self.published}
         return [(key, marker) for key, marker in self.marked if key.access_key not in known]
 
     def fate(self, key: Key, marker: Marker) -> Fate:
@@ -173,8 +171,7 @@ class Case:
     def _still_the_same_document(self, current: Current) -> bool:
         """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
         and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
-        document = self.seen.document
-        known = document if document.version == current.version else self.seen.versions.get(current.version)
+        known = self.seen.versions.get(current.version)
         if known is None:
             return self.published_is_ours_just_proven
         return known.access_key == current.access_key and current.written in (None, known.created_time)
@@ -198,12 +195,6 @@ class Case:
         if self.published_is_dying or self.published_is_dead:
             return Mode.DEAD
         return None
-
-    @property
-    def foreign_intent(self) -> Intent | None:
-        """An intent in the ledger that is not the one held in memory."""
-        intent, held = self.ledger.intent, self.seen.held
-        return None if intent is None or (held and held.intent.id == intent.id) else intent
 
     def takeover_at(self, intent: Intent) -> datetime:
         """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""

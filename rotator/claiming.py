@@ -46,7 +46,7 @@ def _room_comes_first(case: Case) -> bool:
 
 
 def _somebody_else_is_at_it(case: Case) -> bool:
-    intent = case.foreign_intent
+    intent = case.ledger.intent
     return intent is not None and case.now < case.takeover_at(intent)
 
 
@@ -62,7 +62,7 @@ def rotate_when_due(case: Case) -> Step | None:
 
 def _drop_stale_intent(case: Case) -> Step | None:
     """A rotation that somebody began and that nothing asks for any more needs no takeover, only an end."""
-    intent = case.foreign_intent
+    intent = case.ledger.intent
     if intent is None or (case.urgent_mode and case.policy.configured):
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
@@ -70,7 +70,7 @@ def _drop_stale_intent(case: Case) -> Step | None:
 
 
 def _wanted(case: Case) -> tuple[Mode, str] | None:
-    request, intent = case.seen.request, case.foreign_intent
+    request, intent = case.seen.request, case.ledger.intent
     if request is not None and case.published == request.replaces:
         return request.mode, request.reason
     if intent is not None and not intent.mode.urgent:

@@ -129,9 +129,7 @@ def continue_held(case: Case) -> Step | None:
 
 def _abandon_held(case: Case, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
-    ledger = abandoned(
-        case.ledger, case.policy, case.now, failed=failed, trouble=Trouble(reason, message, case.now) if failed else None
-    )
+    ledger = abandoned(case.ledger, case.policy, case.now, failed=failed, trouble=Trouble(reason, message, case.now))
     return _end_held(case, ledger, reason, event)
 
 

@@ -188,14 +188,15 @@ class _Pass:
         """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
         foreign: set[str] = set()
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
-        asked = {published} | ((ledger.compromised_keys() - condemned) if ledger else set())
-        for access_key in sorted(asked - {None} - set(keys), key=str):
+        asked = {published} if published else set()
+        asked |= (ledger.compromised_keys() - condemned) if ledger else set()
+        for access_key in sorted(asked - set(keys)):
             try:
-                key = self.provider.get_key(str(access_key))
+                key = self.provider.get_key(access_key)
             except Rejected as refusal:
                 if refusal.argument != "access_key":
                     raise
-                foreign.add(str(access_key))  # what a person wrote there is no name of a key: nobody's, so not one of ours
+                foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
                 continue
             if key is not None and key.bearer == self.policy.bearer:
                 keys[key.access_key] = key
@@ -322,7 +323,7 @@ class _Pass:
         except ServiceError as error:
             unclear = isinstance(error, Unclear)
             reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
-            self.memory.held = replace(held, failure=Failure(reason, str(error), unclear))
+            self.memory.held = replace(held, failure=Failure(reason, str(error)))
             self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
             return
         # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.

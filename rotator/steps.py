@@ -61,11 +61,10 @@ class Sight(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a rotation that was under way cannot be finished; ``unclear`` when a key may have been created all the same."""
+    """Why a rotation that was under way cannot be finished."""
 
     reason: str
     message: str
-    unclear: bool = False
 
 
 @dataclass(frozen=True)

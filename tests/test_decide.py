@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
 
-from rotator.model import ABSENT, Current, DocumentState, Hold, Mode, Trouble, Verdict
+from rotator.decide import next_action
+from rotator.judge import Fate, fate, wanted_versions
+from rotator.marker import incarnation
+from rotator.model import ABSENT, Current, DocumentState, Hold, Mode, Trouble, Verdict, Window
 from rotator.steps import (
     AskRoom,
     Create,
@@ -16,6 +20,7 @@ from rotator.steps import (
     Event,
     Failure,
     Fence,
+    Held,
     LetGo,
     Probe,
     Prove,
@@ -58,9 +63,11 @@ from tests.seeing import (
     seen,
     waits,
 )
-from tests.simulated import policy
+from tests.simulated import PATH, policy
 
 LATER = policy().observe_every
+KNOWN = "c6db3b89999b133f"
+"""The incarnation of the document of these tests: markers out there hold such digests, so it must never change."""
 
 
 # --- what is said to a person ---------------------------------------------------------------------------------------------
@@ -1185,3 +1192,103 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
     )
     assert step.ledger.intent is not None
     assert (step.ledger.intent.mode, step.ledger.intent.reason) == (Mode.COMPROMISED, "leaked")
+
+
+def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
+    spread = policy(catch_up=HOUR)
+    later = waits(seen(**DUE, started=NOW), spread)
+    assert NOW < later.until < NOW + HOUR
+    assert later.reason == "rotate"
+    late = {"current": replace(CURRENT, created_at=NOW - 30 * DAY - 22 * HOUR)}
+    nights = policy(window=Window(frozenset(range(7)), 60, 180))
+    assert waits(seen(ledger=late), nights) == Wait(NOW + HOUR, "rotate", "every 30d"), "its window has passed"
+
+
+def test_nothing_is_rotated_for_an_application_that_left_the_configuration_however_late_it_is() -> None:
+    assert waits(seen(**DUE, room=ROOM), policy(configured=False)).reason == "observe"
+
+
+def test_the_next_action_is_told_of_the_ledger_that_is_given() -> None:
+    emergency = ledger(compromised=(mark(PUBLISHED),), not_before=NOW + MINUTE)
+    assert next_action(policy(), emergency, seen(ledger=None)) == (NOW + MINUTE, "rotate", "consumers need another key")
+    leapt = ledger(current=replace(CURRENT, created_at=NOW - 31 * DAY), not_before=NOW + 3 * HOUR)
+    assert next_action(policy(), leapt, seen()) == (NOW + timedelta(milliseconds=200), "rotate", "every 30d")
+
+
+def test_r3_while_a_condemned_key_is_published_the_project_is_still_that_of_the_current_one() -> None:
+    changes = {"revoking": (revoking(OTHER, republished=True),), "intent": intent("daemon-1", base=4)}
+    keys = (key(default_project_id="p1"), key(OTHER, default_project_id="p2"))
+    step = decided(seen(ledger=changes, document=document(OTHER, 4), keys=keys, held=Held(intent("daemon-1", base=4))))
+    assert isinstance(step, Create)
+    assert step.default_project_id == "p1"
+
+
+def just_proven(version: int, **changes: Any) -> Seen:
+    """This process has published its new key as that version of the document."""
+    published = document(OTHER, version)
+    made = key(OTHER, created_at=NOW - MINUTE)
+    rotation = held(posted=True, key=made, secret=published.secret, proven=True, publish_sent=True)
+    return seen(**{"document": published, "keys": (key(), made), "held": rotation, **changes})
+
+
+def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs_no_look_back() -> None:
+    grace = (retiring(THIRD, HOUR),)
+    step = records(just_proven(4, ledger={"retiring": grace}))
+    assert step.ledger.retiring[0] == retiring(THIRD, HOUR)
+    assert decided(just_proven(5, ledger={"retiring": grace})) == ReadVersions(frozenset({4}))
+
+
+def test_i2_without_a_current_key_every_version_is_one_that_nobody_followed() -> None:
+    lost = {"current": None, "retiring": (retiring(THIRD, HOUR),)}
+    assert decided(just_proven(2, ledger=lost)) == ReadVersions(frozenset({1}))
+    assert decided(seen(ledger=lost, proof=Verdict.ALIVE)) == ReadVersions(frozenset({1, 2}))
+
+
+def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_not_show_it_yet() -> None:
+    step = records(just_proven(4, keys=(key(),), sight=Sight.GONE))
+    assert step.ledger.current is not None
+    assert step.ledger.current.created_at == NOW - MINUTE
+
+
+def test_r7_a_key_is_no_certain_leftover_when_its_base_cannot_be_read_or_does_not_exist() -> None:
+    successor = {3: document(THIRD, 3)}
+    assert fate(OTHER, marker(2), path=PATH, document=document(version=4), versions=successor) is Fate.ASSUMED
+    assert fate(OTHER, marker(0), path=PATH, document=document(), versions={1: document(THIRD, 1)}) is Fate.ASSUMED
+    unknown = {2: document(THIRD, 2, created_time=None), **successor}
+    assert fate(OTHER, marker(2), path=PATH, document=document(version=4), versions=unknown) is Fate.ASSUMED
+
+
+def test_r7_the_versions_that_tell_are_the_base_and_the_one_after_it_as_far_as_they_exist_and_are_not_known() -> None:
+    wanted = wanted_versions([marker(0), marker(2), marker(5), marker(6), marker(7)], document(version=6))
+    assert wanted == {1, 2, 3, 5}
+
+
+def test_a_deleted_document_publishes_nothing() -> None:
+    assert document(state=DocumentState.DELETED).published is None
+    assert document().published == PUBLISHED
+
+
+def test_r13_the_earliest_and_the_latest_clock_may_be_ours() -> None:
+    ahead, behind = clocks(vault=SECOND, provider=2 * SECOND), clocks(vault=-SECOND, provider=-2 * SECOND)
+    assert (ahead.earliest, ahead.latest, ahead.spread) == (NOW, NOW + 2 * SECOND, 2 * SECOND)
+    assert (behind.earliest, behind.latest, behind.spread) == (NOW - 2 * SECOND, NOW, 2 * SECOND)
+
+
+def test_a_key_whose_deletion_was_confirmed_is_no_longer_seen() -> None:
+    less = seen(keys=(key(), key(OTHER)), deleted=frozenset({THIRD})).without_key(OTHER)
+    assert less == seen(keys=(key(),), deleted=frozenset({OTHER, THIRD}))
+
+
+def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert incarnation(PATH, None) == "-"
+    assert incarnation(PATH, WRITTEN) == KNOWN
+    assert incarnation(PATH, WRITTEN + timedelta(microseconds=1)) != KNOWN
+    assert incarnation("secret/other", WRITTEN) != KNOWN
+    assert incarnation(PATH, WRITTEN.astimezone(timezone(5 * HOUR))) == KNOWN
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert incarnation(PATH, WRITTEN) == KNOWN
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -10,11 +10,11 @@ import pytest
 
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
 from rotator.marker import parse
-from rotator.model import Hold, Intent, Key, Mode, Proof, Retiring, Revoking, Trouble, Verdict
+from rotator.model import Compromised, Hold, Intent, Key, Mode, Proof, Retiring, Revoking, Trouble, Verdict
 from rotator.reconcile import drive, observe, run_pass
 from rotator.secret import Secret
-from rotator.steps import Failure, Request, Room, Sight
-from rotator.world import Casualties, Outcome
+from rotator.steps import Failure, Held, Request, Room, Sight
+from rotator.world import Casualties, Memory, Outcome
 from tests.simulated import BEARER, EPOCH, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 from tests.test_protocol import DAY, HOUR, MINUTE, adopted, mark, rotate, trouble
 
@@ -522,6 +522,7 @@ def test_what_a_rotation_tells_names_it_its_key_and_its_reason() -> None:
     marker = parse(sim.keys[made].key.description)
     assert marker is not None
     about = {"rotation_id": marker.rotation, "access_key": made, "reason": "asked"}
+    assert sim.kv["doc:" + PATH][-1].data["rotation_id"] == marker.rotation
     assert told(daemon, "rotation.created") == [about]
     assert told(daemon, "rotation.proven") == [{**about, "successes": 3}]
     assert told(daemon, "rotation.published") == [{**about, "version": 2}]
@@ -557,7 +558,7 @@ def test_r4_a_refusal_begins_the_row_anew() -> None:
 
 def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() -> None:
     daemon, naps, _ = proving([Verdict.REFUSED] * 100, prove=Proof(3, 10 * SECOND, 30 * SECOND))
-    assert naps[:3] == [10 * SECOND] * 3
+    assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is proven dead"
     made = told(daemon, "rotation.created")[0]
     assert told(daemon, "rotation.not_alive") == [made]
     message = f"the new key {made['access_key']} did not come alive within 30 s: it is revoked, the old one stays"
@@ -893,3 +894,164 @@ def test_i7_a_document_that_is_damaged_while_a_key_is_proven_ends_the_rotation_a
     sim.publish_by_hand(first)
     daemon.run_for(HOUR)
     assert len(sim.live_keys()) == 2, "the first one in grace, and its replacement; the one that was proven is gone"
+
+
+# --- what is carried from one step to the next ----------------------------------------------------------------------------
+
+
+def test_r13_the_clocks_of_vault_and_the_provider_are_ours_and_what_they_are_off() -> None:
+    sim, daemon, _ = adopted()
+    sim.time.skew_vault, sim.time.skew_provider = 5 * SECOND, -7 * SECOND
+    clocks = drive_observation(daemon).clocks
+    assert (clocks.ours, clocks.vault, clocks.provider) == (EPOCH, EPOCH + 5 * SECOND, EPOCH - 7 * SECOND)
+
+
+def test_an_observation_shows_the_rotation_that_is_held() -> None:
+    sim, daemon, _ = adopted()
+    claimed = Intent("d" * 16, 1, "-", "asked", Mode.REQUESTED, "daemon-1", EPOCH)
+    daemon.memory = Memory(held=Held(claimed))
+    assert drive_observation(daemon).held == Held(claimed)
+
+
+def test_r6_an_application_is_not_counted_among_the_others_that_look_dead() -> None:
+    sim, daemon, _ = adopted()
+    daemon.world.casualties.note("billing", EPOCH)
+    daemon.world.casualties.note("shop", EPOCH)
+    assert drive_observation(daemon).dead_elsewhere == 1
+
+
+class Asked(SimVault):
+    paths: list[str]
+
+    def missing_capabilities(self, path: str) -> Any:
+        self.paths.append(path)
+        return super().missing_capabilities(path)
+
+
+class Counting(SimProvider):
+    asked = 0
+
+    def headroom(self) -> int | None:
+        self.asked += 1
+        return super().headroom()
+
+
+@pytest.mark.parametrize("why", ["all is well", "a right is lacking", "an emergency", "both"])
+def test_a5_head_room_is_asked_for_where_it_matters_and_rights_on_the_path_of_the_document(why: str) -> None:
+    sim, daemon, first = adopted()
+    vault, provider = Asked(sim), Counting(sim)
+    vault.paths = []
+    daemon.world = replace(daemon.world, vault=vault, provider=provider)
+    if why in {"a right is lacking", "both"}:
+        sim.lacking = ("update",)
+    if why in {"an emergency", "both"}:
+        mark(daemon, first)
+    daemon.run(Request("asked", first))
+    assert set(vault.paths) == {PATH}
+    assert (provider.asked > 0) == (why == "all is well")
+
+
+def test_i6_the_secret_of_a_compromised_key_is_dropped_before_its_key_is_deleted() -> None:
+    sim, daemon, first = adopted(prove=Proof(6, 20 * SECOND, 5 * MINUTE))
+    dropped: list[bool] = []
+
+    def hook(name: str, phase: str) -> None:
+        made = [name for name, true in sim.keys.items() if parse(true.key.description)]
+        if name == "authenticate" and phase == "after" and made and not sim.ledger().compromised and not dropped:
+            ledger, version = daemon.world.vault.read_ledger("billing")
+            assert ledger is not None
+            marked = replace(ledger, compromised=(Compromised(made[0], "leaked", "ops", EPOCH),))
+            daemon.world.vault.write_ledger(marked, cas=version)
+        if name == "delete_key" and phase == "before":
+            dropped.append(daemon.memory.held is None)
+
+    sim.hook = hook
+    daemon.run(Request("asked", first))
+    daemon.run_for(HOUR)
+    assert dropped[0]
+
+
+def test_a_wish_after_earlier_failures_is_still_tried_again_when_it_is_overtaken() -> None:
+    sim, daemon, first = adopted()
+    change(daemon, failures=2)
+
+    def hook(name: str, phase: str) -> None:
+        if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):
+            sim.hook = no_hook
+            sim.publish_by_hand(first, note="edited")
+
+    sim.hook = hook
+    daemon.run(Request("asked", first))
+    assert sim.published_key() != first
+
+
+def test_every_claim_asks_for_room_and_counts_the_keys_that_the_pass_has_made() -> None:
+    sim, daemon, first = adopted(every=SECOND)
+    sim.time.advance(DAY)
+    daemon.run()
+    claims = len(told(daemon, "rotation.claimed"))
+    assert claims == 2, "with a third key more than two in grace would be too many"
+    assert sim.calls.count("missing_capabilities") == claims
+    assert trouble(daemon) == "too_many_keys"
+    assert len(sim.live_keys()) == 3
+
+
+def test_i6_the_secret_of_an_emergency_waits_as_long_as_its_own_proof() -> None:
+    sim, daemon, first = adopted(publish_timeout=5 * SECOND)
+    mark(daemon, first)
+    failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
+    daemon.run()
+    assert daemon.memory.held is not None
+    assert daemon.memory.held.publish_by == EPOCH + MINUTE + 5 * SECOND
+
+
+def test_i2_a_publish_that_may_have_arrived_is_not_forgotten_because_a_later_one_surely_did_not() -> None:
+    sim, daemon, first = adopted(publish_timeout=3 * SECOND)
+    errors = iter([lost()])
+
+    def hook(name: str, phase: str) -> None:
+        if name == "write_document" and phase == "before":
+            raise next(errors, away())
+
+    sim.hook = hook
+    daemon.run(Request("asked", first))
+    assert trouble(daemon) == "unreachable"
+    assert len(sim.live_keys()) == 2, "the first publish may still land"
+
+
+@pytest.mark.parametrize("publish", ["reads fail", "answers are lost"])
+def test_i6_a_secret_whose_time_is_up_is_dropped_also_when_the_end_cannot_be_written_down(publish: str) -> None:
+    sim, daemon, first = adopted(publish_timeout=SECOND)
+    ended: list[bool] = []
+
+    def hook(name: str, phase: str) -> None:
+        if phase != "before" or not sim.calls.count("create_key"):
+            return
+        if name == "write_ledger":
+            held = daemon.memory.held
+            ended.append(held is not None and held.secret is None)
+        if publish == "reads fail" and name == "read_document":
+            raise away("sealed")
+        if publish == "answers are lost" and name == "write_document":
+            raise lost()
+
+    sim.hook = hook
+    daemon.run(Request("asked", first))
+    assert ended[0]
+
+
+def test_r6_after_a_publish_that_was_lost_the_old_key_is_tried_anew_and_the_new_one_needs_no_trial() -> None:
+    sim, daemon, first = adopted()
+    sim.keys[first].deleted_at = EPOCH
+    tried: list[str] = []
+
+    class Noting(SimProvider):
+        def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+            tried.append("old" if access_key == first else "new")
+            return super().authenticate(access_key, secret)
+
+    daemon.world = replace(daemon.world, provider=Noting(sim))
+    failing(sim, "write_document", lost(), times=1)
+    daemon.run()
+    assert sim.published_key() != first
+    assert tried == ["old", "old", "new", "new", "old", "old"]

@@ -130,6 +130,10 @@ def test_what_is_said_of_a_bad_duration_tells_what_to_write_instead(text: str, m
         parse_duration("0000000000000090s")
 
 
+def test_a_negative_duration_is_cut_like_a_positive_one() -> None:
+    assert format_duration(timedelta(seconds=-90061), units=3) == "-1d1h1m"
+
+
 # --- chance
 
 
@@ -412,6 +416,22 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
     assert must(due(policy(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
     assert timedelta(0) <= min(found) < timedelta(minutes=10)
     assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
+
+
+def test_a10_what_falls_due_at_the_very_start_was_overdue() -> None:
+    wanted = policy(every=timedelta(days=3), catch_up=timedelta(hours=1))
+    started = BORN + timedelta(days=3)
+    assert must(due(wanted, key(), started=started)).at > started
+
+
+def test_where_schedule_and_deadline_fall_together_it_is_the_schedule() -> None:
+    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=3))
+    assert must(due(wanted, key())) == Due(BORN + timedelta(days=3), BORN + timedelta(days=3), "every 3d")
+
+
+def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -> None:
+    times = {must(due(policy(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at for name in "abc"}
+    assert len(times) == 3
 
 
 def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
