@@ -1197,7 +1197,7 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
 def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
     spread = policy(catch_up=HOUR)
     later = waits(seen(**DUE, started=NOW), spread)
-    assert NOW < later.until < NOW + HOUR
+    assert NOW + SECOND < later.until < NOW + HOUR
     assert later.reason == "rotate"
     late = {"current": replace(CURRENT, created_at=NOW - 30 * DAY - 22 * HOUR)}
     nights = policy(window=Window(frozenset(range(7)), 60, 180))
@@ -1266,6 +1266,13 @@ def test_r7_the_versions_that_tell_are_the_base_and_the_one_after_it_as_far_as_t
 def test_a_deleted_document_publishes_nothing() -> None:
     assert document(state=DocumentState.DELETED).published is None
     assert document().published == PUBLISHED
+
+
+def test_r7_a_document_can_be_rewritten_when_all_that_it_holds_is_known() -> None:
+    assert document().can_be_rewritten
+    assert document(None, secret=None).can_be_rewritten
+    for other in (ABSENT, document(secret=None), document(None), document(None, secret=None, state=DocumentState.DELETED)):
+        assert not other.can_be_rewritten
 
 
 def test_r13_the_earliest_and_the_latest_clock_may_be_ours() -> None:

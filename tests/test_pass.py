@@ -15,7 +15,7 @@ from rotator.reconcile import drive, observe, run_pass
 from rotator.secret import Secret
 from rotator.steps import Failure, Held, Request, Room, Sight
 from rotator.world import Casualties, Memory, Outcome
-from tests.simulated import BEARER, EPOCH, PATH, Actor, Sim, SimProvider, SimVault, no_hook
+from tests.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 from tests.test_protocol import DAY, HOUR, MINUTE, adopted, mark, rotate, trouble
 
 SECOND = timedelta(seconds=1)
@@ -33,13 +33,14 @@ def paced(actor: Actor, request: Request | None = None) -> tuple[list[timedelta]
     """One pass, with how long each of its naps was."""
     passing = run_pass(actor.policy, actor.world, actor.memory, request)
     naps: list[timedelta] = []
-    while True:
+    while len(naps) < MOST_NAPS:
         try:
             until = next(passing)
         except StopIteration as end:
             return naps, end.value
         naps.append(until - actor.sim.time.now)
         actor.sim.time.now = max(actor.sim.time.now, until)
+    raise AssertionError("the pass does not end")
 
 
 def failing(
@@ -703,6 +704,19 @@ def test_r7_a_fence_rewrites_the_document_as_it_stands_and_is_told() -> None:
     assert sim.kv["doc:" + PATH][1].data == before
     assert told(daemon, "document.fenced") == [{"access_key": first, "version": 2}]
     assert not sim.live(possible)
+
+
+def test_r7_a_document_that_only_others_have_written_is_rewritten_as_it_stands() -> None:
+    sim = Sim()
+    sim.append("doc:" + PATH, {"database": "kept"})
+    daemon = Actor(sim)
+    failing(sim, "create_key", lost(), phase="after", times=1)
+    daemon.run()
+    sim.hook = no_hook
+    mark(daemon, *sim.live_keys())
+    daemon.run()
+    assert sim.kv["doc:" + PATH][1].data == {"database": "kept"}
+    assert told(daemon, "document.fenced")[0] == {"access_key": "", "version": 2}
 
 
 def marked_by(daemon: Actor) -> str:

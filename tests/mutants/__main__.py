@@ -68,7 +68,9 @@ def _notes(module: str) -> Path:
 
 
 def try_survivors_again() -> None:
-    """Forget the verdicts that a new test could change, and what a killed run has left half written."""
+    """Forget the verdicts that a new test could change, what a killed run has left half written, and which test runs what: mutmut
+    would ask new tests only, and miss the old ones that run a new function."""
+    (TREE / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     for module in CORE:
         notes = _notes(module)
         if not notes.exists():
