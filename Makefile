@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers check bench prove lock format clean
+.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,13 @@ types: $(VENV)/.ready  ## types
 layers: $(VENV)/.ready  ## who may import whom
 	$(BIN)/lint-imports
 
-check: lint types layers test  ## everything that CI runs
+coverage: $(VENV)/.ready  ## every branch of the core is reached by its fast tests
+	$(BIN)/python -m tests.mutants.coverage
+
+mutants: $(VENV)/.ready  ## change the core in thousands of small ways: the tests notice each (JOBS=2; can be resumed)
+	nice -n 10 $(BIN)/python -m tests.mutants
+
+check: lint types layers test coverage  ## everything that CI runs
 
 bench: $(VENV)/.ready  ## speed, as ratios in one run
 	$(BIN)/python -m tests.bench
@@ -47,8 +53,8 @@ format: $(VENV)/.ready  ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
-	uv pip compile -q --upgrade pyproject.toml --extra sandbox --group test --group lint --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
+	uv pip compile -q --upgrade pyproject.toml --extra sandbox --group test --group prove --group lint --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
 	uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
 
 clean:  ## forget the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -124,10 +124,8 @@ class Case:
 
     @cached_property
     def unnamed(self) -> list[tuple[Key, Marker]]:
-        """Marked keys that neither the ledger nor the document nor a rotation in memory accounts for."""
-        held = self.seen.held
-        own = held.key.access_key if held and held.key else None
-        known = self.ledger.names() | {self.published, own}
+        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
+        known = self.ledger.names() | {self.published}
         return [(key, marker) for key, marker in self.marked if key.access_key not in known]
 
     def fate(self, key: Key, marker: Marker) -> Fate:
@@ -173,8 +171,7 @@ class Case:
     def _still_the_same_document(self, current: Current) -> bool:
         """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
         and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
-        document = self.seen.document
-        known = document if document.version == current.version else self.seen.versions.get(current.version)
+        known = self.seen.versions.get(current.version)
         if known is None:
             return self.published_is_ours_just_proven
         return known.access_key == current.access_key and current.written in (None, known.created_time)
@@ -199,12 +196,6 @@ class Case:
             return Mode.DEAD
         return None
 
-    @property
-    def foreign_intent(self) -> Intent | None:
-        """An intent in the ledger that is not the one held in memory."""
-        intent, held = self.ledger.intent, self.seen.held
-        return None if intent is None or (held and held.intent.id == intent.id) else intent
-
     def takeover_at(self, intent: Intent) -> datetime:
         """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
         if intent.owner == self.seen.owner or self.seen.owner_gone:
@@ -227,12 +218,10 @@ class Case:
         return self.now < not_before <= self.now + LONGEST_PATIENCE
 
     def may_die(self, entry: Revoking) -> bool:
-        """Whether a condemned key may be deleted now."""
+        """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
         key = self.seen.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.touchable):
             return False
-        if entry.access_key in self.ledger.compromised_keys():
-            return True
         if not self.settled:
             return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
         if not entry.republished:

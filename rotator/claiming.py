@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rotator.case import ROOMY, SOON, Case
+from rotator.case import ROOMY, Case
 from rotator.judge import Fate
 from rotator.ledgers import (
     abandoned,
@@ -46,7 +46,7 @@ def _room_comes_first(case: Case) -> bool:
 
 
 def _somebody_else_is_at_it(case: Case) -> bool:
-    intent = case.foreign_intent
+    intent = case.ledger.intent
     return intent is not None and case.now < case.takeover_at(intent)
 
 
@@ -62,7 +62,7 @@ def rotate_when_due(case: Case) -> Step | None:
 
 def _drop_stale_intent(case: Case) -> Step | None:
     """A rotation that somebody began and that nothing asks for any more needs no takeover, only an end."""
-    intent = case.foreign_intent
+    intent = case.ledger.intent
     if intent is None or (case.urgent_mode and case.policy.configured):
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
@@ -70,7 +70,7 @@ def _drop_stale_intent(case: Case) -> Step | None:
 
 
 def _wanted(case: Case) -> tuple[Mode, str] | None:
-    request, intent = case.seen.request, case.foreign_intent
+    request, intent = case.seen.request, case.ledger.intent
     if request is not None and case.published == request.replaces:
         return request.mode, request.reason
     if intent is not None and not intent.mode.urgent:
@@ -121,7 +121,7 @@ def _make_room(case: Case, reason: str, message: str) -> Step:
     if _can_fence(case):
         return Fence()
     deadlines = [case.seen.clocks.ours_at(entry.revoke_after) for entry in case.ledger.retiring]
-    until = min((deadline for deadline in deadlines if deadline > case.now), default=case.now + SOON)
+    until = min((deadline for deadline in deadlines if deadline > case.now), default=None)
     return case.block(reason, message, until=until)
 
 

@@ -8,7 +8,7 @@ in UTC, durations ISO 8601.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,6 @@ from rotator.errors import LedgerUnreadable
 from rotator.model import SCHEMA, Ledger
 
 _adapter = TypeAdapter(Ledger)
-
-MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From each older schema to the next one. They are applied when reading; the next write stores the result."""
 
 
 def dump_ledger(ledger: Ledger) -> dict[str, Any]:
@@ -43,9 +40,6 @@ def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
         raise LedgerUnreadable(
             f"the ledger of {name} was written by a newer rotator (schema {schema}, this one knows {SCHEMA}); upgrade this rotator"
         )
-    while schema < SCHEMA:
-        stored = MIGRATIONS[schema](stored)
-        schema += 1
     try:
         ledger = _adapter.validate_python(stored)
     except ValidationError as error:

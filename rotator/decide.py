@@ -33,7 +33,7 @@ from rotator.ledgers import (
     retired,
 )
 from rotator.marker import Marker, incarnation
-from rotator.model import DocumentState, Ledger, Policy, Trouble
+from rotator.model import DocumentState, Intent, Ledger, Policy, Trouble
 from rotator.steps import (
     Create,
     Delete,
@@ -114,27 +114,22 @@ def continue_held(case: Case) -> Step | None:
     document = case.seen.document
     recreated = document.version == intent.base and incarnation(case.policy.path, document.created_time) != intent.incarnation
     if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
-        return _abandon_held(case, "overtaken", "the credential document changed meanwhile", failed=False)
+        return _abandon_held(case, intent, "overtaken", "the credential document changed meanwhile", failed=False)
     if held.failure:
-        return _abandon_held(case, held.failure.reason, held.failure.message, failed=True)
+        return _abandon_held(case, intent, held.failure.reason, held.failure.message, failed=True)
     if not held.posted:
         current = case.seen.key(case.ledger.current.access_key) if case.ledger.current else case.seen.key(case.published)
         project = case.policy.default_project_id or (current.default_project_id if current else None)
         marker = Marker(case.seen.installation, case.policy.application, intent.id, intent.base, intent.incarnation)
         return Create(marker.render(), project, case.policy.lifetime)
     if held.key is None:
-        return _abandon_held(case, "lost", "the answer to the create was lost", failed=True)
+        return _abandon_held(case, intent, "lost", "the answer to the create was lost", failed=True)
     return Publish() if held.proven else Prove()
 
 
-def _abandon_held(case: Case, reason: str, message: str, *, failed: bool) -> Step:
-    event = Event(
-        "rotation.abandoned",
-        {"rotation_id": case.ledger.intent.id if case.ledger.intent else "", "reason": reason, "message": message},
-    )
-    ledger = abandoned(
-        case.ledger, case.policy, case.now, failed=failed, trouble=Trouble(reason, message, case.now) if failed else None
-    )
+def _abandon_held(case: Case, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
+    event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
+    ledger = abandoned(case.ledger, case.policy, case.now, failed=failed, trouble=Trouble(reason, message, case.now))
     return _end_held(case, ledger, reason, event)
 
 

@@ -108,8 +108,8 @@ def _had_published(case: Case) -> bool:
 
 def follow(case: Case) -> Step | None:
     """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
-    if case.published is None:
-        return None
+    if case.published is None or case.seen.document.secret is None:
+        return None  # nothing that could be tried; `document_gone` says so once no rotation is held any more
     seen, name = case.seen, case.policy.application
     if case.published_is_dying:
         return _note_republished(case)

@@ -55,5 +55,4 @@ def _same_document(marker: Marker, path: str, versions: Mapping[int, Document]) 
 
 def wanted_versions(markers: list[Marker], document: Document) -> frozenset[int]:
     """The versions of the document that must be read to judge keys with these markers; the current one is known."""
-    behind = [marker.base for marker in markers if marker.base < document.version]
-    return frozenset(version for base in behind for version in (base, base + 1) if 0 < version < document.version)
+    return frozenset(number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version)

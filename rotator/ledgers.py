@@ -18,6 +18,7 @@ from rotator.model import (
     Document,
     HistoryEntry,
     Incident,
+    Intent,
     Key,
     Ledger,
     Policy,
@@ -95,7 +96,7 @@ def followed(
     if old is not None and old.access_key == access_key:
         events.append(Event("document.rewritten", {"access_key": access_key, "version": document.version}))
         if ledger.intent is not None:
-            events.append(_overtaken(ledger))
+            events.append(_overtaken(ledger.intent))
         return after, tuple(events)
     done = ledger.intent is not None and marker is not None and ledger.intent.id == marker.rotation
     reason = ledger.intent.reason if done and ledger.intent else ("document changed" if old else "taken over")
@@ -110,7 +111,7 @@ def followed(
         )
     )
     if ledger.intent is not None and not done:
-        events.append(_overtaken(ledger))
+        events.append(_overtaken(ledger.intent))
     if old is not None and not ledger.is_revoking(old.access_key):
         if old.access_key in ledger.compromised_keys():
             after = condemned(after, old.access_key, old.version, "compromised")
@@ -126,10 +127,9 @@ def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: boo
     return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
 
 
-def _overtaken(ledger: Ledger) -> Event:
-    rotation_id = ledger.intent.id if ledger.intent else ""
+def _overtaken(intent: Intent) -> Event:
     return Event(
-        "rotation.abandoned", {"rotation_id": rotation_id, "reason": "overtaken", "message": "the document changed meanwhile"}
+        "rotation.abandoned", {"rotation_id": intent.id, "reason": "overtaken", "message": "the document changed meanwhile"}
     )
 
 
@@ -146,8 +146,6 @@ def retired(ledger: Ledger, access_key: str, version: int, reason: str, policy: 
 
 def condemned(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
     """The ledger with the key moved into ``revoking``, from where nothing comes back."""
-    if ledger.is_revoking(access_key):
-        return ledger
     return replace(
         ledger,
         retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from rotator.case import SOON, Case
 from rotator.decide import decide
@@ -32,6 +33,7 @@ from rotator.ports import Provider
 from rotator.render import document_fields, notes
 from rotator.secret import Secret
 from rotator.steps import (
+    Act,
     AskRoom,
     Clocks,
     Create,
@@ -50,7 +52,6 @@ from rotator.steps import (
     Room,
     Seen,
     Sight,
-    Step,
     Wait,
 )
 from rotator.world import Memory, Outcome, World
@@ -65,6 +66,7 @@ BREATH = timedelta(seconds=1)
 """How long to wait before asking a service again that is away while a secret is held."""
 
 Naps = Generator[datetime, None, None]
+T = TypeVar("T")
 
 
 def run_pass(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Outcome]:
@@ -79,6 +81,13 @@ def run_pass(policy: Policy, world: World, memory: Memory, request: Request | No
 
 class _LookAgain(Exception):
     """What was seen no longer holds: begin a new observation."""
+
+
+def _sure(value: T | None) -> T:
+    """What the step rests on. Should it be gone, what was seen no longer holds."""
+    if value is None:
+        raise _LookAgain
+    return value
 
 
 class _Pass:
@@ -179,14 +188,15 @@ class _Pass:
         """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
         foreign: set[str] = set()
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
-        asked = {published} | ((ledger.compromised_keys() - condemned) if ledger else set())
-        for access_key in sorted(asked - {None} - set(keys), key=str):
+        asked = {published} if published else set()
+        asked |= (ledger.compromised_keys() - condemned) if ledger else set()
+        for access_key in sorted(asked - set(keys)):
             try:
-                key = self.provider.get_key(str(access_key))
+                key = self.provider.get_key(access_key)
             except Rejected as refusal:
                 if refusal.argument != "access_key":
                     raise
-                foreign.add(str(access_key))  # what a person wrote there is no name of a key: nobody's, so not one of ours
+                foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
                 continue
             if key is not None and key.bearer == self.policy.bearer:
                 keys[key.access_key] = key
@@ -215,7 +225,7 @@ class _Pass:
 
     # --- act: one step, whose confirmed result is the next observation ---
 
-    def take(self, step: Step, seen: Seen) -> Naps:
+    def take(self, step: Act, seen: Seen) -> Naps:
         match step:
             case Record():
                 self.record(step, seen)
@@ -237,10 +247,10 @@ class _Pass:
                 self.fence(seen)
             case Delete():
                 self.delete(step, seen)
-            case ProveDeath():
-                yield from self.prove_death(step, seen)
             case LetGo():
                 self.memory.held = None
+            case _:
+                yield from self.prove_death(step, seen)
 
     def record(self, step: Record, seen: Seen) -> None:
         before, intent = seen.ledger, step.ledger.intent
@@ -275,9 +285,7 @@ class _Pass:
             self.emit("document.not_annotated", message=str(error))
 
     def probe(self, seen: Seen) -> Naps:
-        secret, published = seen.document.secret, seen.document.published
-        if secret is None or published is None:
-            raise _LookAgain
+        published, secret = _sure(seen.document.published), _sure(seen.document.secret)
         verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.policy.prove_emergency)
         bearer_seen = verdict is not Verdict.REFUSED or self.provider.bearer_exists(self.policy.bearer)
         now = self.world.clock.now()
@@ -315,7 +323,7 @@ class _Pass:
         except ServiceError as error:
             unclear = isinstance(error, Unclear)
             reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
-            self.memory.held = replace(held, failure=Failure(reason, str(error), unclear))
+            self.memory.held = replace(held, failure=Failure(reason, str(error)))
             self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
             return
         # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.
@@ -414,22 +422,16 @@ class _Pass:
         return held.publish_by is not None and self.world.clock.now() >= held.publish_by
 
     def holding(self) -> Held:
-        if self.memory.held is None:
-            raise _LookAgain
-        return self.memory.held
+        return _sure(self.memory.held)
 
     def unpublished(self, held: Held) -> tuple[Key, Secret]:
-        if held.key is None or held.secret is None:
-            raise _LookAgain
-        return held.key, held.secret
+        return _sure(held.key), _sure(held.secret)
 
     def fence(self, seen: Seen) -> None:
         document = seen.document
-        if not document.can_be_rewritten:
-            raise _LookAgain
         fields = {**document.fields, self.policy.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
-        self.emit("document.fenced", access_key=document.published, version=version)
+        self.emit("document.fenced", access_key=document.published or "", version=version)
         raise _LookAgain
 
     def delete(self, step: Delete, seen: Seen) -> None:

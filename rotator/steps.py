@@ -61,11 +61,10 @@ class Sight(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a rotation that was under way cannot be finished; ``unclear`` when a key may have been created all the same."""
+    """Why a rotation that was under way cannot be finished."""
 
     reason: str
     message: str
-    unclear: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,4 +256,5 @@ class LetGo:
     """Forget the held rotation: it is over, and nothing is left to do for it here."""
 
 
-Step = Wait | Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Step = Wait | Act

@@ -161,10 +161,8 @@ def next_open(window: Window, moment: datetime, timezone: str) -> datetime:
 
 
 def _closes(window: Window, moment: datetime, timezone: str) -> datetime:
-    """When the window that is open at ``moment`` closes; the moment itself when it is not open."""
-    return max(
-        (closes for opens, closes in _openings(window, moment, zone(timezone)) if opens <= moment < closes), default=moment
-    )
+    """When the window, which is open at ``moment``, closes."""
+    return max(closes for opens, closes in _openings(window, moment, zone(timezone)) if opens <= moment < closes)
 
 
 # --- when a key is due ----------------------------------------------------------------------------------------------------

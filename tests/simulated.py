@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from rotator.codec import dump_ledger, load_ledger
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
+from rotator.events import CATALOGUE
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
 from rotator.reconcile import run_pass
 from rotator.secret import Secret
@@ -30,6 +31,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 BEARER = "0766588d-4a0e-4938-a140-544964da7870"
 PATH = "secret/apps/billing/scaleway"
 LONGEST_DESCRIPTION = 200
+MOST_NAPS = 10_000
+"""After so many naps a pass has no end: it waits for nothing, or for what never comes."""
 
 
 class Killed(BaseException):
@@ -68,11 +71,15 @@ class ActorClock:
 
 @dataclass
 class Recorder:
-    """A journal that remembers."""
+    """A journal that remembers, and that takes nothing but what the catalogue of events promises to those who read the logs."""
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def emit(self, event: str, **fields: object) -> None:
+        assert set(fields) - {"application", "account"} == set(CATALOGUE[event].fields), (
+            f"{event} has the fields {sorted(fields)}"
+        )
+        assert None not in fields.values(), f"{event} leaves something unsaid: {fields}"
         self.events.append((event, fields))
 
     def names(self) -> list[str]:
@@ -518,13 +525,14 @@ class Actor:
     def run(self, request: Request | None = None) -> Outcome:
         """One pass; naps move the time on."""
         passing = run_pass(self.policy, self.world, self.memory, request)
-        while True:
+        for _ in range(MOST_NAPS):
             try:
                 until = next(passing)
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
             self.sim.time.now = max(self.sim.time.now, until - self.skew)
+        raise AssertionError(f"I7: the pass does not end; by now it waits until {until}")
 
     def run_for(self, span: timedelta, *, most: int = 500) -> Outcome:
         """Passes as a daemon makes them, each at the time that the last one asked for, until the span is over."""

@@ -114,3 +114,30 @@ def test_the_history_is_bounded() -> None:
     ledger = full().with_history(*(HistoryEntry(NOW, "rotated", f"SCW{n}") for n in range(200)))
     assert len(ledger.history) == HISTORY_LIMIT
     assert ledger.history[-1].access_key == "SCW199"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
+        ("schema", 2, "written by a newer rotator (schema 2, this one knows 1); upgrade this rotator"),
+        ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
+        (
+            "surprise",
+            1,
+            "damaged: it says more, or says it otherwise, than schema 1 allows; restore an earlier version of it in Vault",
+        ),
+    ],
+)
+def test_what_is_said_of_an_unreadable_ledger_names_it_and_the_remedy(path: str, value: Any, said: str) -> None:
+    for name in ("billing", "?"):
+        with pytest.raises(LedgerUnreadable) as caught:
+            load_ledger(change(path, value), *([name] if name != "?" else []))
+        assert str(caught.value) in {f"the ledger of {name} is {said}", f"the ledger of {name} was {said}"}
+
+
+def test_every_damaged_field_is_named() -> None:
+    data = change("current.version", "x")
+    data["failures"] = "y"
+    with pytest.raises(LedgerUnreadable, match=r"damaged at current\.version, failures;"):
+        load_ledger(data)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -111,6 +112,28 @@ def test_durations_are_written_as_people_say_them() -> None:
     assert [format_duration(timedelta(seconds=count)) for count in seconds] == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("soon", 'is not a duration; write a number and a unit, such as "90s", "15m", "24h", "30d" or "1d12h"'),
+        ("36500d1ms", "is longer than a hundred years; write a shorter duration"),
+        ("500ms", "is too short; write 1s or more"),
+    ],
+)
+def test_what_is_said_of_a_bad_duration_tells_what_to_write_instead(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
+        parse_duration(text)
+    assert parse_duration("36500d") == timedelta(days=36500)
+    assert parse_duration("1s") == timedelta(seconds=1)
+    assert parse_duration("000000000000090s") == timedelta(seconds=90), "fifteen digits"
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration("0000000000000090s")
+
+
+def test_a_negative_duration_is_cut_like_a_positive_one() -> None:
+    assert format_duration(timedelta(seconds=-90061), units=3) == "-1d1h1m"
+
+
 # --- chance
 
 
@@ -147,7 +170,34 @@ def test_a9_backoff_grows_and_differs_between_applications() -> None:
     assert max(waits[0]) <= timedelta(seconds=2) < max(waits[1]) <= timedelta(seconds=32) < max(waits[2]) <= timedelta(hours=1)
 
 
+def test_a9_backoff_at_its_cap_still_differs_from_one_failure_to_the_next() -> None:
+    waits = {backoff(n, "billing", base=timedelta(seconds=1), cap=timedelta(hours=1)) for n in range(13, 33)}
+    assert len(waits) == 20
+
+
+def test_a9_backoff_doubles_twenty_times_at_most_and_nothing_is_waited_for_before_the_first_failure() -> None:
+    second, for_ever = timedelta(seconds=1), timedelta(days=36500)
+    waits = [backoff(n, str(n), base=second, cap=for_ever) for n in range(20, 400)]
+    assert 2**19 * second < max(waits) <= 2**20 * second
+    assert [backoff(n, "billing", base=second, cap=for_ever) for n in (-1, 0)] == [timedelta(0)] * 2
+    assert second < backoff(1, "billing", base=second, cap=for_ever) <= 2 * second
+
+
 # --- zones and cron
+
+
+def test_utc_is_utc() -> None:
+    assert zone("UTC") is UTC
+
+
+def test_what_is_said_of_a_bad_zone_or_schedule_tells_what_to_write_instead() -> None:
+    with pytest.raises(ValueError, match=r'^is not a time zone; write a name such as "Europe/Paris" or "UTC"$'):
+        zone("Mars/Olympus")
+    five = r'write five fields, such as "0 3 \* \* 1" \(Mondays at 03:00\)$'
+    with pytest.raises(ValueError, match=f"^is not a cron expression; {five}"):
+        next_cron("* *", BORN, "UTC")
+    with pytest.raises(ValueError, match=f"^has a bad minute field; {five}"):
+        next_cron("61 * * * *", BORN, "UTC")
 
 
 @pytest.mark.parametrize("name", ["", "Europe", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe/Paris\0"])
@@ -196,6 +246,7 @@ def test_cron_always_leads_forward(moment: datetime, place: str, expression: str
         ("61 * * * *", "bad minute field"),
         ("0 3 * * MOO", "bad day-of-week field"),
         ("0 3 30 2 *", "bad day-of-month field"),
+        ("0 0 */31 * MON#2", "^never happens; write a date that exists$"),
     ],
 )
 def test_what_is_no_cron_expression_is_refused(expression: str, message: str) -> None:
@@ -224,6 +275,17 @@ def test_a17_a_window_over_midnight_belongs_to_the_day_on_which_it_opens(moment:
     assert contains(NIGHTS, paris(moment), PARIS) == (moment == opens)
 
 
+def test_a_window_that_opened_yesterday_is_open_where_it_is_tomorrow_elsewhere() -> None:
+    fridays = Window(days=frozenset({4}), start=22 * 60, end=14 * 60)
+    assert contains(fridays, at("2026-03-07T13:30-11:00"), "Pacific/Pago_Pago")
+    assert not contains(fridays, at("2026-03-07T14:00-11:00"), "Pacific/Pago_Pago")
+
+
+def test_a_window_without_days_never_opens() -> None:
+    with pytest.raises(ValueError, match=r"^the window never opens; name at least one day$"):
+        next_open(Window(days=frozenset(), start=0, end=60), BORN, "UTC")
+
+
 def test_a_window_of_the_whole_day_is_always_open() -> None:
     always = Window(days=frozenset(range(7)), start=0, end=24 * 60)
     change = paris("2026-03-29T00:00")
@@ -234,6 +296,9 @@ def test_an_opening_that_the_change_of_clocks_swallows_is_left_out() -> None:
     # From 02:30, which does not exist on 29 March 2026 and is taken as 03:30, until 03:00.
     swallowed = Window(days=frozenset({6}), start=150, end=180)
     assert next_open(swallowed, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
+    # And until 03:30, the very moment as which 02:30 is taken: nothing is left of it.
+    exactly = Window(days=frozenset({6}), start=150, end=210)
+    assert next_open(exactly, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
 
 
 @given(WINDOWS, MOMENTS, ZONES)
@@ -348,8 +413,36 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
         wanted = policy(application=f"app-{number}", every=timedelta(days=1), catch_up=timedelta(days=30))
         found.append(must(due(wanted, key(), started=started)).at - started)
     assert len(set(found)) == 100
+    assert must(due(policy(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
     assert timedelta(0) <= min(found) < timedelta(minutes=10)
     assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
+
+
+def test_a10_what_falls_due_at_the_very_start_was_overdue() -> None:
+    wanted = policy(every=timedelta(days=3), catch_up=timedelta(hours=1))
+    started = BORN + timedelta(days=3)
+    assert must(due(wanted, key(), started=started)).at > started
+
+
+def test_where_schedule_and_deadline_fall_together_it_is_the_schedule() -> None:
+    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=3))
+    assert must(due(wanted, key())) == Due(BORN + timedelta(days=3), BORN + timedelta(days=3), "every 3d")
+
+
+def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -> None:
+    times = {must(due(policy(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at for name in "abc"}
+    assert len(times) == 3
+
+
+def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
+    started = BORN + timedelta(days=300)
+    found = [
+        must(due(policy(application=f"app-{n}", cron="0 3 * * *", catch_up=timedelta(hours=1)), key(), started=started)).at
+        - started
+        for n in range(100)
+    ]
+    assert timedelta(0) <= min(found) < timedelta(minutes=5)
+    assert timedelta(minutes=55) < max(found) < timedelta(hours=1)
 
 
 def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from rotator.case import Case
+from tests.mutants.__main__ import Mutant
+from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
+from tests.seeing import seen
+from tests.simulated import policy
+
+
+def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() -> None:
+    source = (ROOT / "rotator/case.py").read_text()
+    plain = undecorated(source)
+    assert "@property" in source
+    assert "@property" not in plain
+    assert "@cached_property" not in plain
+    module: dict[str, object] = {"__name__": "rotator.case"}
+    exec(compile(plain, "case.py", "exec"), module)  # our own source
+    written: type[Case] = module["Case"]  # type: ignore[assignment]  # the class of that name
+    names = [
+        name
+        for name, value in vars(Case).items()
+        if hasattr(value, "__get__") and not callable(value) and not name.startswith("_")
+    ]
+    assert len(names) > 20
+    for name in names:
+        assert getattr(written(policy(), seen()), name) == getattr(Case(policy(), seen()), name)
+
+
+def test_other_decorators_are_left_as_they_are() -> None:
+    source = "class A:\n    @staticmethod\n    def f() -> int:\n        return 1\n\n    @a\n    @property\n    def g(self) -> int:\n        return 1\n"
+    assert undecorated(source) == source
+
+
+def test_a_survivor_is_known_by_its_function() -> None:
+    named = [
+        Mutant(f"rotator.case.{name}__mutmut_7", "rotator/case.py", "survived").function
+        for name in ("xǁCaseǁsettled", "x__private")
+    ]
+    assert named == ["rotator.case.Case.settled", "rotator.case._private"]
+
+
+def test_the_core_and_its_tests_are_there() -> None:
+    missing = [name for name in (*CORE, *TESTS) if not (Path(ROOT) / name).is_file()]
+    assert missing == []
