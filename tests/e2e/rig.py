@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,8 @@ class Rig:
     bearers: dict[str, str] = field(default_factory=dict)
     secrets: list[Secret] = field(default_factory=list)
     daemons: list[Daemon] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """Where the ledgers of an application are, if not where all are."""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
@@ -150,22 +153,29 @@ class Rig:
         daemon: str = 'catch_up = "0s"',
         applications: list[str] | None = None,
         more: str = "",
+        file: Path | None = None,
+        account: str = "",
         **vault: str,
     ) -> None:
+        """Write the configuration; ``vault`` and ``account`` say more than, or something else than, what is usual here."""
         names = list(self.bearers) if applications is None else applications
-        extra = "".join(f'{name} = "{value}"\n' for name, value in vault.items())
-        ca = f'ca_cert = "{self.vault.ca_cert}"\n' if self.vault.ca_cert else ""
+        usual = {"address": self.vault.address, "ledger": "secret/rotator"}
+        if self.vault.ca_cert:
+            usual["ca_cert"] = str(self.vault.ca_cert)
+        lines = "".join(f'{name} = "{value}"\n' for name, value in {**usual, **vault}.items())
+        api = "" if "api_url" in account else f'api_url = "{self.scaleway.url}"\n'
         text = (
-            f'[vault]\naddress = "{self.vault.address}"\nledger = "secret/rotator"\n{ca}{extra}'
+            f"[vault]\n{lines}"
             'auth = { method = "approle", role_id = "file:role-id", secret_id = "file:secret-id" }\n'
             f'[accounts.acme]\norganization_id = "{self.scaleway.organization_id}"\nsecret_key = "file:management-key"\n'
-            f'api_url = "{self.scaleway.url}"\nrate_limit = 1000\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n'
+            f"{api}rate_limit = 1000\n{account}\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n"
         )
         for name in names:
             text += f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
-        fresh = self.configuration.with_suffix(".new")
+        file = file or self.configuration
+        fresh = file.with_suffix(".new")
         fresh.write_text(text)
-        fresh.replace(self.configuration)
+        fresh.replace(file)
 
     def daemon(self, name: str = "daemon") -> Daemon:
         daemon = Daemon(self, name)
@@ -199,7 +209,8 @@ class Rig:
         return str(document["data"].get("access_key", "")) if document else ""
 
     def ledger(self, name: str) -> dict[str, Any]:
-        answer = self.vault.call("GET", f"secret/data/rotator/applications/{name}", token=self.vault.root_token)
+        prefix = self.prefixes.get(name, "rotator")
+        answer = self.vault.call("GET", f"secret/data/{prefix}/applications/{name}", token=self.vault.root_token)
         return dict(answer.data["data"]) if answer.status == 200 else {}
 
     def at_rest(self, name: str) -> bool:
@@ -223,8 +234,17 @@ class Rig:
 
     # --- the verdict ---
 
-    def check_history(self, name: str, grace: float, *, compromised: frozenset[str] = frozenset()) -> int:
-        """I1, I2 and I5 of everything that ever happened to the application's keys; how many deletions were judged."""
+    def check_history(
+        self,
+        name: str,
+        grace: float,
+        *,
+        compromised: frozenset[str] = frozenset(),
+        since: int = 0,
+        clock: Callable[[datetime], datetime] = lambda at: at,
+    ) -> int:
+        """I1, I2 and I5 of everything that ever happened to the application's keys (in the stand-in's log from ``since`` on); how
+        many deletions were judged. ``clock`` tells what the program's clock showed at a moment."""
         out_since: dict[str, datetime] = {}
         last = ""
         document = self.document(name)
@@ -235,20 +255,20 @@ class Rig:
             assert one is not None, "a version is gone"
             key = str(one["data"].get("access_key", ""))
             if last and key != last:
-                out_since[last] = datetime.fromisoformat(one["metadata"]["created_time"])
+                out_since[last] = clock(datetime.fromisoformat(one["metadata"]["created_time"]))
             out_since.pop(key, None)
             ever.add(key)
             last = key
         deletions = [
             event
-            for event in self.scaleway.events()
+            for event in self.scaleway.events(since)
             if event.kind == "deleted" and event.bearer == self.bearers[name] and event.by
         ]
         for event in deletions:
             assert event.access_key != last, f"I1: the published key {event.access_key} was deleted"
             if event.access_key in ever and event.access_key not in compromised:
                 assert event.access_key in out_since, f"I1: {event.access_key} was deleted while it was published"
-                left = (event.at - out_since[event.access_key]).total_seconds()
+                left = (clock(event.at) - out_since[event.access_key]).total_seconds()
                 assert left >= grace, f"I2: {event.access_key} was deleted {left:.2f} s after it left the document"
         for made in self.scaleway.keys(self.bearers[name], deleted=True):
             if made.deleted_at is not None and made.access_key not in ever and made.access_key not in compromised:
