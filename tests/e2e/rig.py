@@ -51,10 +51,12 @@ takeover_after = "40s"
 
 @dataclass
 class Daemon:
-    """One ``rotator run``, started again as often as it is killed."""
+    """One ``rotator run`` (or what else ``arguments`` say), started again as often as it is killed."""
 
     rig: Rig
     name: str
+    configuration: Path | None = None
+    arguments: tuple[str, ...] = ("run", "--log-format", "json")
     process: Process | None = None
 
     @property
@@ -62,9 +64,8 @@ class Daemon:
         return self.rig.directory / f"{self.name}.log"
 
     def start(self) -> Self:
-        self.process = Process(
-            [sys.executable, "-m", "rotator", "run", "--config", str(self.rig.configuration), "--log-format", "json"], self.log
-        )
+        configuration = self.configuration or self.rig.configuration
+        self.process = Process([sys.executable, "-m", "rotator", *self.arguments, "--config", str(configuration)], self.log)
         return self
 
     def send(self, number: int) -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from rotator.sandbox.scaleway import answers
-from tests.providers.raw import answer
 from tests.proof.proxy import Proxy, Visit
+from tests.providers.raw import answer
 
 # --- what goes wrong with a call --------------------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Fault(enum.Enum):
     # and those in which nothing goes wrong but for the process:
     UNSENT = ("b", "killed before the call is passed on", False, _killed_before)
     UNANSWERED = ("u", "killed when it was executed and not answered", False, _lost)
-    ANSWERED = ("a", "killed when it was answered", False, _answered)
+    ANSWERED = ("a", "answered", False, _answered)
 
     def __init__(self, sign: str, sentence: str, slow: bool, apply: Callable[[Visit], None] | None) -> None:
         self.sign, self.sentence, self.slow, self.apply = sign, sentence, slow, apply
@@ -99,7 +99,7 @@ class Kill(enum.Enum):
     """When the process dies: a sign for the table, and a sentence."""
 
     NEVER = ("", "")
-    NOW = ("!", "killed at that very moment")
+    NOW = ("!", "")
     NEXT = ("k", "then killed before its next call is passed on")
     NEXT_DONE = ("K", "then killed when its next call was executed and not answered")
 
@@ -217,7 +217,6 @@ class Director:
         """Another process stands where the killed one stood."""
         self.dead = False
 
-    @property
     def kill_is_due(self) -> bool:
         """Whether the next call that comes is the last of its process."""
         return self.plan is not None and self.fired and self.plan.row.kill is not Kill.NEVER and not self.kills
@@ -239,7 +238,7 @@ class Director:
         self._counts[kind] += 1
         call = Call(*kind, self._counts[kind])
         self.calls.append(call)
-        if self.kill_is_due:
+        if self.kill_is_due():
             assert plan is not None
             if plan.row.kill is Kill.NEXT_DONE:
                 visit.executed()
