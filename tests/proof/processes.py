@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rotator.marker import parse
 from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Daemon
 from tests.proof.cell import Cell
@@ -44,7 +45,7 @@ class Processes(Cell):
                 self.process = Daemon(self.rig, self.name, self.file).start()
         assert self.process.process
         self.seen += [
-            Path(f"/proc/{self.process.process.pid}/{what}").read_bytes().decode(errors="replace")
+            Path(f"/proc/{self.process.process.pid}/{what}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             for what in ("cmdline", "environ")
         ]
 
@@ -52,9 +53,12 @@ class Processes(Cell):
         self.process.end(signal.SIGKILL)
 
     def at_rest(self) -> bool:
-        if self.director.dead or self.director.kill_is_due() or not self.rig.at_rest(self.name):
+        rig, name = self.rig, self.name
+        if self.director.dead or self.director.kill_is_due() or not rig.at_rest(name):
             return False
-        return self.rig.published(self.name) not in {"", self.first} and not self.rig.scaleway.accepts(self.first)
+        # A ledger with no open end may still have to hear of a leftover.
+        ours = [key.access_key for key in rig.scaleway.keys(rig.bearers[name]) if parse(key.description)]
+        return ours == [rig.published(name)] and not rig.scaleway.accepts(self.first)
 
     def end(self) -> None:
         self.director.kill = lambda: None
