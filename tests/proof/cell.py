@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -131,6 +132,7 @@ class Cell:
             assert not rig.scaleway.accepts(old), f"the replaced key {old} lives"
         assert self.strange == self.stranger_as_it_is(), "I5: the stranger is not as it was"
         self.check_posts()
+        self.check_versions()
         self.check_secrets()
         if self.plan and not self.director.fired:
             raise Bound("the accident never happened")
@@ -153,6 +155,15 @@ class Cell:
                 sent[marker.rotation] += 1
         twice = [rotation for rotation, times in sent.items() if times > 1]
         assert not twice, f"rule 3: POST was sent twice for rotation {', '.join(twice)}"
+
+    def check_versions(self) -> None:
+        """Consumers that restart on a new version restart once for a rotation: no version repeats the one before it."""
+        last = self.rig.document(self.name)
+        assert last is not None
+        found = [self.rig.document(self.name, version) for version in range(1, last["metadata"]["version"] + 1)]
+        published = [version["data"]["access_key"] for version in found if version]
+        repeated = [number for number, (one, other) in enumerate(pairwise(published), 2) if one == other]
+        assert not repeated, f"version {repeated} of the document repeats the one before it"
 
     def check_secrets(self) -> None:
         """I6, in everything that was said, in the ledgers, and in the URLs."""

@@ -22,7 +22,7 @@ from tests.providers.raw import answer
 # --- what goes wrong with a call --------------------------------------------------------------------------------------------
 
 
-def _killed_before(visit: Visit) -> None:
+def _hung_up(visit: Visit) -> None:
     visit.hang_up()
 
 
@@ -77,6 +77,7 @@ class Fault(enum.Enum):
     CUT = ("C", "executed, and the answer is cut in the middle", False, _cut)
     SLOW = ("S", "executed, and the answer comes too late", True, _slow)
     LATE = ("A", "executed after the client gave up", True, _late)
+    OVERTAKEN = ("O", "the connection is lost, and the call executed after the next change was made", False, _hung_up)
     TOO_MANY = ("4", "429 with an empty body, not executed", False, _status(429))
     FAILED = ("5", "500, not executed", False, _status(500))
     FAILED_DONE = ("E", "500, executed all the same", False, _failed_all_the_same)
@@ -84,7 +85,7 @@ class Fault(enum.Enum):
     FORBIDDEN = ("3", "403, not executed", False, _status(403))
     REFUSED = ("R", "the connection is refused", False, None)
     # and those in which nothing goes wrong but for the process:
-    UNSENT = ("b", "killed before the call is passed on", False, _killed_before)
+    UNSENT = ("b", "killed before the call is passed on", False, _hung_up)
     UNANSWERED = ("u", "killed when it was executed and not answered", False, _lost)
     ANSWERED = ("a", "answered", False, _answered)
 
@@ -107,6 +108,10 @@ class Kill(enum.Enum):
         self.sign, self.sentence = sign, sentence
 
 
+READING = {"GET", "LIST"}
+"""Methods that change nothing."""
+
+
 class Row(NamedTuple):
     """One kind of accident."""
 
@@ -116,6 +121,10 @@ class Row(NamedTuple):
     @property
     def sign(self) -> str:
         return self.fault.sign if self in KILLS_ALONE else self.fault.sign + self.kill.sign
+
+    def fits(self, call: Call) -> bool:
+        """Whether the accident can happen to the call and means anything."""
+        return self.fault is not Fault.OVERTAKEN or call.method not in READING
 
     def __str__(self) -> str:
         return ", ".join(filter(None, (self.fault.sentence, self.kill.sentence)))
@@ -189,6 +198,7 @@ class Director:
     fired: bool = False
     dead: bool = False
     kills: int = 0
+    postponed: Visit | None = None
     _counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _turn: threading.RLock = field(default_factory=threading.RLock)
 
@@ -221,7 +231,16 @@ class Director:
         """Whether the next call that comes is the last of its process."""
         return self.plan is not None and self.fired and self.plan.row.kill is not Kill.NEVER and not self.kills
 
+    def land(self) -> bool:
+        """Let the server do now what was postponed; whether anything was."""
+        with self._turn:
+            late, self.postponed = self.postponed, None
+            if late is not None:
+                late.executed()
+            return late is not None
+
     def serve(self, visit: Visit) -> None:
+        """Do with a request what the plan says."""
         with self._turn:
             self._serve(visit)
 
@@ -242,14 +261,19 @@ class Director:
             assert plan is not None
             if plan.row.kill is Kill.NEXT_DONE:
                 visit.executed()
+                self._land_after(visit)
             self._kill()
             visit.hang_up()
         elif plan is None or self.fired:
-            _answered(visit)
+            data = visit.executed()
+            self._land_after(visit)
+            visit.say(data)
         elif call == plan.call and plan.row.fault.apply is not None:
             self.fired = True
             if plan.row.kill is Kill.NOW:
                 self._kill()
+            if plan.row.fault is Fault.OVERTAKEN:
+                self.postponed = visit
             plan.row.fault.apply(visit)
         elif call == plan.before and plan.row.fault.apply is None:
             data = visit.executed(last=True)
@@ -258,6 +282,10 @@ class Director:
             visit.hang_up()
         else:
             _answered(visit)
+
+    def _land_after(self, visit: Visit) -> None:
+        if visit.method not in READING:
+            self.land()
 
     def _kill(self) -> None:
         self.dead = True

@@ -94,7 +94,7 @@ def lines(rig: Rig) -> list[list[Task]]:
         latest: dict[str, Call] = {}
         for call in cell.director.calls:
             if scenario.concerns(call):
-                plans = [Plan(call, latest.get(call.service), row) for row in scenario.rows]
+                plans = [Plan(call, latest.get(call.service), row) for row in scenario.rows if row.fits(call)]
                 found.append([Task(name, plan, cell.keys_made + 1) for plan in plans])
             latest[call.service] = call
     return found

@@ -146,6 +146,8 @@ takeover_after = "5m"
         self.act()
         if self.director.kill_is_due():  # at the next call, and the scenario made none any more
             self.rest()
+        if self.director.land():  # at the very end, as no change came after it
+            self.rest()
         assert not self.director.kill_is_due(), "the kill never came"
 
     def act(self) -> None:

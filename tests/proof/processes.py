@@ -11,7 +11,7 @@ from rotator.marker import parse
 from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Daemon
 from tests.proof.cell import Cell
-from tests.proof.faults import KILLS_ALONE, Call, Fault, Kill, Row
+from tests.proof.faults import KILLS_ALONE, READING, Call, Fault, Kill, Row
 
 
 class Processes(Cell):
@@ -31,7 +31,7 @@ class Processes(Cell):
     @classmethod
     def concerns(cls, call: Call) -> bool:
         """A kill at a call that only asks is as good as one at the next that changes something."""
-        return call.method not in {"GET", "LIST"}
+        return call.method not in READING
 
     def play(self) -> None:
         self.director.arm()
