@@ -55,7 +55,12 @@ BATCH = 240
 MOST_TRIES = 5
 """How often a cell is run anew, with twice the patience, because the machine was slower than the deadline of its calls."""
 
-_names = count()
+_numbers = count()
+
+
+def fresh_name() -> str:
+    """The name of a cell that is like no other of this process, and is recognised as one in routes."""
+    return f"cell{next(_numbers)}"
 
 
 class Task(NamedTuple):
@@ -89,7 +94,7 @@ def lines(rig: Rig) -> list[list[Task]]:
     """Every cell that there is, call by call, from a recording of each scenario without faults."""
     found = []
     for name, scenario in SCENARIOS.items():
-        cell = scenario(rig, f"cell{next(_names)}")
+        cell = scenario(rig, fresh_name())
         cell.run()
         latest: dict[str, Call] = {}
         for call in cell.director.calls:
@@ -109,7 +114,7 @@ def run(rig: Rig, task: Task) -> Finding:
     """Run one cell, again with more patience where the machine was too slow to tell."""
     deadline = SHORTEST_DEADLINE if task.plan.row.fault.slow else DEADLINE
     for attempt in range(1, MOST_TRIES + 1):
-        cell = SCENARIOS[task.scenario](rig, f"cell{next(_names)}", task.plan, task.allowed, deadline)
+        cell = SCENARIOS[task.scenario](rig, fresh_name(), task.plan, task.allowed, deadline)
         try:
             cell.run()
         except AssertionError as error:
