@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rotator.errors import Unavailable
 from rotator.marker import parse
 from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Daemon
-from tests.proof.cell import Cell
+from tests.proof.cell import Bound, Cell
 from tests.proof.faults import KILLS_ALONE, READING, Call, Fault, Kill, Row
 
 
@@ -36,18 +37,29 @@ class Processes(Cell):
     def play(self) -> None:
         self.director.arm()
         self.process = Daemon(self.rig, self.name, self.file, self.arguments).start()
-        while not self.at_rest():
-            wait_until(lambda: self.director.dead or self.at_rest() or not self.process.alive(), f"{self.name} comes to rest")
-            if self.director.dead or not self.process.alive():
-                self.process.end(signal.SIGKILL)
-                assert self.director.dead or self.arguments[0] != "run", "the daemon ended by itself"
-                self.director.revived()
-                self.process = Daemon(self.rig, self.name, self.file).start()
-        assert self.process.process
-        self.seen += [
-            Path(f"/proc/{self.process.process.pid}/{what}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            for what in ("cmdline", "environ")
-        ]
+        try:
+            while not self.at_rest():
+                wait_until(lambda: self.over() or self.at_rest(), f"{self.name} comes to rest")
+                if self.over():
+                    self.replace()
+        except Unavailable as error:
+            raise Bound(str(error)) from None
+        if self.process.process and self.process.alive():
+            self.seen += [
+                Path(f"/proc/{self.process.process.pid}/{what}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                for what in ("cmdline", "environ")
+            ]
+
+    def over(self) -> bool:
+        """Whether the process was killed, or the command has come to its end."""
+        return self.director.dead or not self.process.alive()
+
+    def replace(self) -> None:
+        """A daemon takes the place of what is over."""
+        assert self.director.dead or self.process.arguments[0] != "run", "the daemon ended by itself"
+        self.process.end(signal.SIGKILL)
+        self.director.revived()
+        self.process = Daemon(self.rig, self.name, self.file).start()
 
     def kill(self) -> None:
         self.process.end(signal.SIGKILL)
@@ -56,6 +68,8 @@ class Processes(Cell):
         rig, name = self.rig, self.name
         if self.director.dead or self.director.kill_is_due() or not rig.at_rest(name):
             return False
+        if self.process.arguments[0] != "run" and self.process.alive():
+            return False  # it still has to log out
         # A ledger with no open end may still have to hear of a leftover.
         ours = [key.access_key for key in rig.scaleway.keys(rig.bearers[name]) if parse(key.description)]
         return ours == [rig.published(name)] and not rig.scaleway.accepts(self.first)
