@@ -236,7 +236,7 @@ class Director:
         with self._turn:
             late, self.postponed = self.postponed, None
             if late is not None:
-                late.executed()
+                late.executed_late()
             return late is not None
 
     def serve(self, visit: Visit) -> None:

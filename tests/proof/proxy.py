@@ -48,6 +48,13 @@ class Visit:
             lines.append("Connection: close")
         return "\r\n".join(lines).encode() + _END_OF_HEAD + content
 
+    def executed_late(self) -> None:
+        """Let the server do it long after the client has gone, over a connection of its own."""
+        try:
+            self.executed()
+        finally:
+            self._server.close()
+
     def say(self, data: bytes) -> None:
         """Send these bytes to the client, who may have gone."""
         with contextlib.suppress(OSError):
