@@ -63,7 +63,7 @@ def followed(
     more: bool = False,
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
-    once if it is compromised; an intent that made the published key is done, any other is abandoned. Keys on their way out
+    once if it is compromised, or is dead already; an intent that made the published key is done, any other is abandoned. Keys on their way out
     that were published ``meanwhile``, in versions that nobody followed, are owed their grace anew (``more``: any may have been)."""
     access_key = document.published or ""
     since = document.created_time or clocks.ours
@@ -112,7 +112,7 @@ def followed(
     )
     if ledger.intent is not None and not done:
         events.append(_overtaken(ledger.intent))
-    if old is not None and not ledger.is_revoking(old.access_key):
+    if old is not None and not ledger.is_revoking(old.access_key) and not _was_proven_dead(ledger, old.access_key):
         if old.access_key in ledger.compromised_keys():
             after = condemned(after, old.access_key, old.version, "compromised")
             events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
@@ -125,6 +125,11 @@ def followed(
 def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: bool) -> bool:
     """Whether consumers may have read the key after it was entered. What no version ever held is only told by being seen."""
     return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
+
+
+def _was_proven_dead(ledger: Ledger, access_key: str) -> bool:
+    """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
+    return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 
 
 def _overtaken(intent: Intent) -> Event:

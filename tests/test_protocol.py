@@ -738,6 +738,26 @@ def test_r9_a_person_who_publishes_a_compromised_key_again_gets_it_replaced_agai
     assert not sim.live(first)
 
 
+def test_i8_r9_a_key_that_was_proven_dead_before_the_ledger_followed_is_not_said_to_be_in_grace() -> None:
+    sim, daemon, first = adopted()
+    mark(daemon)
+
+    def hook(name: str, phase: str) -> None:
+        if name == "write_document" and phase == "after":
+            sim.hook = no_hook
+            raise Killed
+
+    sim.hook = hook
+    with pytest.raises(Killed):
+        daemon.run()
+    daemon.restart()
+    daemon.run()
+    assert sim.published_key() != first
+    assert not sim.live(first)
+    assert sim.ledger().retiring == ()
+    assert [entry.event for entry in sim.ledger().history if entry.access_key == first].count("revoked") == 1
+
+
 # --- rule 10: strangers ---------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +63,7 @@ takeover_after = "40s"
 
 @dataclass
 class Daemon:
-    """One ``rotator run``, started again as often as it is killed."""
+    """One ``rotator run`` (or what else ``arguments`` say), started again as often as it is killed."""
 
     rig: Rig
     name: str
@@ -70,6 +71,8 @@ class Daemon:
     level: str = "info"
     elsewhere: bool = False
     """Whether it runs in a process namespace of its own, so that nobody sees it end who is not in there: as on another machine."""
+    arguments: tuple[str, ...] = ()
+    """What is run instead of the daemon."""
     process: Process | None = None
 
     @property
@@ -77,10 +80,9 @@ class Daemon:
         return self.rig.directory / f"{self.name}.log"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "rotator", "run", "--config", str(self.configuration)]
-        if self.elsewhere:
-            command = [*NAMESPACE, *command]
-        self.process = Process([*command, "--log-format", "json", "--log-level", self.level], self.log)
+        arguments = self.arguments or ("run", "--log-format", "json", "--log-level", self.level)
+        command = [sys.executable, "-m", "rotator", *arguments, "--config", str(self.configuration)]
+        self.process = Process([*NAMESPACE, *command] if self.elsewhere else command, self.log)
         return self
 
     @property
@@ -142,6 +144,8 @@ class Rig:
     bearers: dict[str, str] = field(default_factory=dict)
     secrets: list[Secret] = field(default_factory=list)
     daemons: list[Daemon] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """Where the ledgers of an application are, if not where all are."""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
@@ -204,20 +208,23 @@ class Rig:
         daemon: str = 'catch_up = "0s"',
         applications: list[str] | None = None,
         more: str = "",
-        address: str = "",
         to: Path | None = None,
+        account: str = "",
         **vault: str,
     ) -> None:
-        """Write the configuration, or one beside it for somebody who reaches Vault at another address."""
+        """Write the configuration, or one beside it for somebody else; ``vault`` and ``account`` say more than, or something else
+        than, what is usual here."""
         names = list(self.bearers) if applications is None else applications
-        extra = "".join(f'{name} = "{value}"\n' for name, value in vault.items())
-        ca_cert = self.nodes[0].ca_cert
-        ca = f'ca_cert = "{ca_cert}"\n' if ca_cert else ""
+        usual = {"address": self.vault.address, "ledger": "secret/rotator"}
+        if self.nodes[0].ca_cert:
+            usual["ca_cert"] = str(self.nodes[0].ca_cert)
+        lines = "".join(f'{name} = "{value}"\n' for name, value in {**usual, **vault}.items())
+        api = "" if "api_url" in account else f'api_url = "{self.scaleway.url}"\n'
         text = (
-            f'[vault]\naddress = "{address or self.vault.address}"\nledger = "secret/rotator"\n{ca}{extra}'
+            f"[vault]\n{lines}"
             'auth = { method = "approle", role_id = "file:role-id", secret_id = "file:secret-id" }\n'
             f'[accounts.acme]\norganization_id = "{self.scaleway.organization_id}"\nsecret_key = "file:management-key"\n'
-            f'api_url = "{self.scaleway.url}"\nrate_limit = 1000\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n'
+            f"{api}rate_limit = 1000\n{account}\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n"
         )
         for name in names:
             text += f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
@@ -260,7 +267,8 @@ class Rig:
         return str(document["data"].get("access_key", "")) if document else ""
 
     def ledger(self, name: str) -> dict[str, Any]:
-        answer = self.vault.call("GET", f"secret/data/rotator/applications/{name}", token=self.vault.root_token)
+        prefix = self.prefixes.get(name, "rotator")
+        answer = self.vault.call("GET", f"secret/data/{prefix}/applications/{name}", token=self.vault.root_token)
         return dict(answer.data["data"]) if answer.status == 200 else {}
 
     def at_rest(self, name: str) -> bool:
@@ -284,8 +292,17 @@ class Rig:
 
     # --- the verdict ---
 
-    def check_history(self, name: str, grace: float, *, compromised: frozenset[str] = frozenset()) -> int:
-        """I1, I2 and I5 of everything that ever happened to the application's keys; how many deletions were judged."""
+    def check_history(
+        self,
+        name: str,
+        grace: float,
+        *,
+        compromised: frozenset[str] = frozenset(),
+        since: int = 0,
+        clock: Callable[[datetime], datetime] = lambda at: at,
+    ) -> int:
+        """I1, I2 and I5 of everything that ever happened to the application's keys (in the stand-in's log from ``since`` on); how
+        many deletions were judged. ``clock`` tells what the program's clock showed at a moment."""
         document = self.document(name)
         assert document is not None
         published: list[Published] = []
@@ -293,15 +310,16 @@ class Rig:
             one = self.document(name, version)
             assert one is not None, "a version is gone"
             written = datetime.fromisoformat(one["metadata"]["created_time"])
-            published.append(Published(version, written, str(one["data"].get("access_key", ""))))
+            published.append(Published(version, clock(written), str(one["data"].get("access_key", ""))))
         marked = dict.fromkeys(compromised, datetime.min.replace(tzinfo=UTC))
-        truth = Truth(timedelta(seconds=grace), published, self.deaths(name), marked, self.keys_of_ours(name))
+        deaths = [Death(death.access_key, clock(death.at)) for death in self.deaths(name, since)]
+        truth = Truth(timedelta(seconds=grace), published, deaths, marked, self.keys_of_ours(name))
         assert truth.violations() == []
         return len(truth.deaths)
 
-    def deaths(self, name: str) -> list[Death]:
+    def deaths(self, name: str, since: int = 0) -> list[Death]:
         """The deletions that somebody asked for over the API."""
-        events = self.scaleway.events()
+        events = self.scaleway.events(since)
         return [
             Death(event.access_key, event.at)
             for event in events
