@@ -34,7 +34,11 @@ def stored(ledger: Ledger) -> dict[str, Any]:
     Of its history only the deaths are kept, and without their times. No decision reads the rest, and with it hardly two
     interleavings would ever lead to the same world.
     """
-    deaths = {entry.access_key: HistoryEntry(EPOCH, entry.event, entry.access_key) for entry in ledger.history if entry.event == "revoked"}
+    deaths = {
+        entry.access_key: HistoryEntry(EPOCH, entry.event, entry.access_key)
+        for entry in ledger.history
+        if entry.event == "revoked"
+    }
     ledger = replace(ledger, history=tuple(deaths.values()))
     data = _stored.get(ledger)
     if data is None:
