@@ -21,7 +21,7 @@ class Monitor:
     """Watches every effect. ``strangers`` are keys that nobody may touch; ``outage_allowed`` is an operator's revoke-first.
 
     ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions of the
-    document that a person wrote; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
+    document that a person wrote, ``restored`` those of the ledger; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
     """
 
     sim: Sim
@@ -32,6 +32,7 @@ class Monitor:
     steady: bool = False
     by_people: set[str] = field(default_factory=set)
     hand_written: set[int] = field(default_factory=set)
+    restored: set[int] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
     intents: set[str] = field(default_factory=set)
     condemned: set[str] = field(default_factory=set)
@@ -80,7 +81,7 @@ class Monitor:
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
                 text = repr(data)
                 assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
-                if number:
+                if number and number + 1 not in self.restored:
                     self._check_hold(versions[number - 1].data, data)
                     self._check_patience(versions[number - 1].data, data)
             self._ledgers = len(versions)

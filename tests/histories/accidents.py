@@ -93,7 +93,7 @@ def ledger_back(stage: Stage) -> None:
         index = stage.dice.randrange(len(versions))
         if "damaged" in versions[index].data:
             return
-        stage.append(LEDGER, versions[index].data)
+        stage.monitor.restored.add(stage.append(LEDGER, versions[index].data))
         stage.ledger_lost = True
         stage.tell(f"the ledger is rolled back to version {index + 1}:{stage.detail('write_ledger', None)}")
 
@@ -102,6 +102,7 @@ def ledger_gone(stage: Stage) -> None:
     if stage.kv.get(LEDGER):
         stage.remove(LEDGER)
         stage.monitor._ledgers = 0
+        stage.monitor.restored.clear()
         stage.ledger_lost = True
         stage.tell("the ledger is gone")
 
@@ -211,7 +212,9 @@ def ledger_repaired(stage: Stage) -> None:
         versions[-1].deleted = False
         stage.tell("a person undeletes the ledger")
     if not stage.ledger_is_sound():
-        stage.append(LEDGER, next(version.data for version in reversed(versions) if "damaged" not in version.data))
+        stage.monitor.restored.add(
+            stage.append(LEDGER, next(version.data for version in reversed(versions) if "damaged" not in version.data))
+        )
         stage.tell("a person repairs the ledger")
 
 

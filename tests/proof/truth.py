@@ -170,7 +170,7 @@ class TruthProvider(SimProvider):
 
 def rolled_back(truth: Truth, version: int) -> None:
     """Somebody restores an earlier version of the ledger."""
-    truth.append(LEDGER, truth.kv[LEDGER][version - 1].data)
+    truth.monitor.restored.add(truth.append(LEDGER, truth.kv[LEDGER][version - 1].data))
 
 
 def by_hand(truth: Truth, data: Mapping[str, Any]) -> None:
