@@ -165,7 +165,7 @@ def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, r
     assert (outcome.wait.reason, outcome.wait.message) == (reason, str(error))
     assert outcome.wait.until == EPOCH + patience
     assert outcome.wait.trouble == Trouble(reason, str(error), EPOCH)
-    assert (outcome.ledger, outcome.document) == (None, None)
+    assert (outcome.ledger, outcome.document, outcome.keys) == (None, None, None)
     assert told(daemon, "pass.failed") == [{"reason": reason, "message": str(error)}]
     daemon.policy = replace(daemon.policy, observe_every=10 * SECOND)
     assert daemon.run().wait.until == EPOCH + 10 * SECOND
@@ -178,6 +178,8 @@ def test_a_pass_that_is_cut_short_in_the_middle_tells_what_it_last_knew() -> Non
     assert outcome.ledger == sim.ledger()
     assert outcome.document is not None
     assert outcome.document.published == first
+    assert outcome.keys is not None
+    assert [key.access_key for key in outcome.keys] == [first]
 
 
 # --- observe --------------------------------------------------------------------------------------------------------------
