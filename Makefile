@@ -43,9 +43,13 @@ format: $(VENV)/.ready  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+LOCK = uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header
+
 lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
-	uv pip compile -q --upgrade pyproject.toml --extra sandbox --group test --group lint --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
-	uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
+	$(LOCK) --extra sandbox --extra notify --group test --group lint -o requirements/dev.txt
+	$(LOCK) -o requirements/run.txt
+	$(LOCK) -c requirements/run.txt --extra notify -o requirements/notify.txt
+	uv pip compile -q --upgrade --group supply --universal --python-version 3.11 --generate-hashes --no-header -o requirements/supply.txt
 
 clean:  ## forget the environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

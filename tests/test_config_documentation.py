@@ -29,6 +29,7 @@ TABLES: dict[str, type[schema.Table]] = {
     "prove": schema.Prove,
     "prove_emergency": schema.ProveEmergency,
     "[daemon]": schema.Daemon,
+    "[alarm]": schema.Alarm,
 }
 
 
@@ -121,6 +122,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "vault.auth": schema.Auth,
     "accounts.acme": schema.Account,
     "daemon": schema.Daemon,
+    "alarm": schema.Alarm,
     "defaults": schema.Defaults,
     "applications.billing": schema.Application,
 }

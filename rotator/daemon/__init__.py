@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from rotator.alarm import Alarm
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.loop import Daemon, Round
 from rotator.daemon.process import Signals, keep_memory_private
@@ -24,12 +25,13 @@ def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = N
     terminal. Raises ``ConfigurationError`` before anything begins.
     """
     fleet = _opened(what)
-    fleet.journal = journal = LogJournal(log_format)
+    log = LogJournal(log_format)
     keep_memory_private()
-    capture_libraries(journal)
-    capture_crashes(journal)
-    with Signals() as signals, closing(Supervisor()) as supervisor:
-        code = Round(fleet, journal, signals).run() if once else Daemon(fleet, journal, supervisor, signals).run()
+    capture_libraries(log)
+    capture_crashes(log)
+    with Signals() as signals, closing(Supervisor()) as supervisor, closing(Alarm(log, fleet.alarm)) as alarm:
+        fleet.journal = alarm
+        code = Round(fleet, alarm, signals, alarm).run() if once else Daemon(fleet, alarm, supervisor, signals, alarm).run()
     _leave(code)
     return code
 

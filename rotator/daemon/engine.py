@@ -20,6 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_STOPPED
 from apscheduler.triggers.date import DateTrigger
 
+from rotator.daemon.deadlines import Deadlines
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, Service, State, services
 from rotator.daemon.task import Result, Task
@@ -82,6 +83,7 @@ class Engine:
         self._chores: dict[str, Chore] = {}
         self._old: list[Fleet] = []
         self._stuck: set[str] = set()
+        self._deadlines = Deadlines(journal)
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
@@ -289,6 +291,7 @@ class Engine:
                 with self.lock:
                     task.conclude(outcome, _now())
                     self._suspect(outcome.error)
+                self._deadlines.look(task.policy, outcome, self.fleet.alarm.deadline_notice, _now())
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
             kind, where = crash_site(error)
             task.crashes += 1

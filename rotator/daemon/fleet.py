@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol, Self
 
+from rotator.alarm import Settings
 from rotator.model import Policy
 from rotator.ports import Journal, Provider, VaultStore
 from rotator.world import World
@@ -35,6 +36,10 @@ class Fleet(Protocol):
     @property
     def accounts(self) -> frozenset[str]:
         """The names of the accounts of the configuration."""
+
+    @property
+    def alarm(self) -> Settings:
+        """Who is told how it goes."""
 
     @property
     def vault(self) -> VaultStore:

@@ -44,6 +44,8 @@ class Facts:
     urgent: bool = False
     settled: bool = False
     trouble: Trouble | None = None
+    overdue: bool = False
+    """Something should be done now, and only an operator's hold keeps it back."""
 
 
 @dataclass
@@ -154,7 +156,14 @@ def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -
         urgent=bool(ledger.compromised) or urgent_intent,
         settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
         trouble=wait.trouble,
+        overdue=ledger.hold is not None and _owed(policy, ledger, seen, now),
     )
+
+
+def _owed(policy: Policy, ledger: Ledger, seen: Seen, now: datetime) -> bool:
+    """Whether something would be done at once if nothing held it back."""
+    at, _, _ = next_action(policy, replace(ledger, hold=None), seen)
+    return bool(ledger.compromised) or at <= now + 2 * SHORTEST
 
 
 def _result(outcome: Outcome, ledger: Ledger | None) -> Result:

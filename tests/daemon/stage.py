@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from rotator.alarm import SILENT, Settings
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
 from rotator.secret import Secret
@@ -91,6 +92,7 @@ class FakeFleet:
     closed: bool = False
     tended: int = 0
     casualties: dict[str, Casualties] = field(default_factory=dict)
+    alarm: Settings = SILENT
 
     @property
     def policies(self) -> Mapping[str, Policy]:
