@@ -5,7 +5,7 @@
 is waited for: what is sent is sent by threads of its own, within bounds, and a failure is an event in the log.
 """
 
-from rotator.alarm.alarm import Alarm
+from rotator.alarm.alarm import Alarm, trial
 from rotator.alarm.settings import SILENT, Ping, Settings
 
-__all__ = ["SILENT", "Alarm", "Ping", "Settings"]
+__all__ = ["SILENT", "Alarm", "Ping", "Settings", "trial"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from rotator.alarm import services
-from rotator.alarm.news import Message, News
+from rotator.alarm.news import Message, News, trial_message
 from rotator.alarm.pings import Pinger
 from rotator.alarm.settings import SILENT, Settings
 from rotator.errors import RotatorError
@@ -118,3 +118,8 @@ class Alarm:
             else:
                 self._lost.pop(name, None)
         return troubles
+
+
+def trial(settings: Settings, target: str) -> None:
+    """Send a test to one target, now and once; raises ``RotatorError`` when it was not taken."""
+    services.send(settings.targets[target], trial_message(settings.name))

@@ -185,7 +185,7 @@ class News:
             self._urgent = now
 
 
-def trial(name: str) -> Message:
+def trial_message(name: str) -> Message:
     """The message of ``rotator notify --test``."""
     return Message(f"{name}: a test", "This is a test: messages of this installation arrive here. Nothing is wrong.", "success")
 
