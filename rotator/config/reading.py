@@ -211,7 +211,7 @@ def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | No
     if ping := options.get("ping"):
         options["ping"] = ping = ping.within(folder)
         _check_destination(ping, "alarm.ping", problems)
-        if ping.kind != "vault" and not problems:
+        if ping.kind != "vault":
             _check_ping(ping, problems, allow_http=options.get("allow_http", False))
     options["notify"] = tuple(reference.within(folder) for reference in options.get("notify") or ())
     for reference in options["notify"]:
@@ -237,6 +237,8 @@ def _check_ping(reference: Reference, problems: Problems, *, allow_http: bool) -
     try:
         parts = urlsplit(reference.resolve().reveal())
         sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ConfigurationError:
+        return  # told already
     except ValueError:
         sound = None
     if not sound:
