@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SUPPLY := .venv-supply
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers check bench lock format clean
+.PHONY: help demo test test-fast lint types layers check bench audit sbom lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,10 +19,16 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What looks at our dependencies has an environment of its own: nothing of it comes near the program.
+$(SUPPLY)/.ready: requirements/supply.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --require-hashes -r requirements/supply.txt
+	@touch $@
+
 demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
 	@$(BIN)/rotator demo
 
-test: $(VENV)/.ready  ## the whole suite, one summary
+test: $(VENV)/.ready $(SUPPLY)/.ready  ## the whole suite, one summary
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.ready  ## style
@@ -39,6 +46,15 @@ check: lint types layers test  ## everything that CI runs
 bench: $(VENV)/.ready  ## speed, as ratios in one run
 	$(BIN)/python -m tests.bench
 
+audit: $(SUPPLY)/.ready  ## known vulnerabilities of what we install (AUDIT=--soft: unanswered is no failure)
+	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/supply.txt
+
+sbom: dist/run.cdx.json dist/notify.cdx.json  ## what an installation consists of, as CycloneDX, from the locks
+
+dist/%.cdx.json: requirements/%.txt pyproject.toml $(SUPPLY)/.ready
+	@mkdir -p dist
+	$(SUPPLY)/bin/python -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
+
 format: $(VENV)/.ready  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -48,8 +64,8 @@ LOCK = uv pip compile -q --upgrade pyproject.toml --universal --python-version 3
 lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
 	$(LOCK) --extra sandbox --extra notify --group test --group lint -o requirements/dev.txt
 	$(LOCK) -o requirements/run.txt
-	$(LOCK) -c requirements/run.txt --extra notify -o requirements/notify.txt
+	$(LOCK) -c requirements/dev.txt --extra notify -o requirements/notify.txt
 	uv pip compile -q --upgrade --group supply --universal --python-version 3.11 --generate-hashes --no-header -o requirements/supply.txt
 
 clean:  ## forget the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(SUPPLY) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
