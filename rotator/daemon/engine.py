@@ -315,12 +315,14 @@ class Engine:
 
     def _ended(self, event: JobExecutionEvent) -> None:
         """A job is over, whatever became of it: date the next one."""
-        self.progress += 1
-        if event.job_id.startswith("chore "):
+        is_chore, name = event.job_id.startswith("chore "), event.job_id.removeprefix("chore ")
+        if not is_chore or self._chores[name].executor != "care":
+            self.progress += 1  # care has threads of its own, which go on when every worker hangs
+        if is_chore:
             pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
             if pause is not None:
                 with self.lock:
-                    self._date_chore(event.job_id.removeprefix("chore "), _now() + pause)
+                    self._date_chore(name, _now() + pause)
             return
         with self.lock:
             task = self.tasks.get(event.job_id)
