@@ -18,6 +18,9 @@ from rotator.daemon.health import Service, State
 from rotator.daemon.task import Result, Task
 from rotator.ports import Journal
 
+IDLE = 60.0
+"""Seconds without anything going through the workers, heartbeats included, after which they count as hung."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -56,12 +59,13 @@ def _doubt(task: Task, now: datetime) -> str:
 class Rounds:
     """Goes over all applications every so often, pings after a sound round, and tells when soundness changes."""
 
-    def __init__(self, engine: Engine, journal: Journal, alarm: Alarm) -> None:
+    def __init__(self, engine: Engine, journal: Journal, alarm: Alarm, *, idle: float = IDLE) -> None:
         self._engine = engine
         self._journal = journal
         self._alarm = alarm
+        self._idle = idle
         self._at = time.monotonic()
-        self._progress = 0
+        self._moved = (0, self._at)
         self._told: Doubt | None = None
 
     def look(self) -> None:
@@ -74,9 +78,10 @@ class Rounds:
         with self._engine.lock:
             found = doubt(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC))
             progress = self._engine.progress
-        if found is None and progress == self._progress:
+        if progress != self._moved[0]:
+            self._moved = (progress, now)
+        if found is None and now - self._moved[1] > self._idle:
             found = Doubt("idle")
-        self._progress = progress
         if found is None:
             self._alarm.ping()
         self._tell(found)
