@@ -33,10 +33,12 @@ MOST_NAMES = 10
 
 @dataclass(frozen=True)
 class Topic:
-    """One kind of bad news, and the sentence for it, to which names are added."""
+    """One kind of bad news, and the sentence for it, to which names are added, and the identifier in ``detail``: a field of the
+    event that only we write."""
 
     kind: Literal["compromise", "failure", "deadline"]
     sentence: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,18 @@ _PROGRAM = Topic("failure", "an error of the program; please report it")
 TOPICS: Mapping[str, Topic] = {
     "compromise.marked": _COMPROMISE,
     "rotation.claimed": _COMPROMISE,  # of an emergency only
-    "application.blocked": Topic("failure", "nothing can be done until the reason clears"),
-    "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays"),
+    "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
+    "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
     "rotation.not_alive": Topic("failure", "a new key did not come alive; the old one stays"),
     "key.found_dead": Topic("failure", "the published key is dead, so consumers are down; it is replaced at once"),
     "key.still_alive": Topic("failure", "a deleted key still answers"),
-    "pass.failed": Topic("failure", "cannot be looked at"),
+    "pass.failed": Topic("failure", "cannot be looked at", "reason"),
     "pass.crashed": _PROGRAM,
     "daemon.crashed": _PROGRAM,
     "daemon.orphan_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
     "daemon.reload_refused": Topic("failure", "the new configuration is not sound; the old one stays in force"),
-    "service.down": Topic("failure", "a service cannot be used"),
-    "round.unsound": Topic("failure", "not done in time"),  # where no other event tells
+    "service.down": Topic("failure", "a service cannot be used", "kind"),
+    "round.unsound": Topic("failure", "not done in time", "reason"),  # where no other event tells
     "deadline.near": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
     "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced as things are"),
 }
@@ -129,13 +131,10 @@ class News:
         if ending := ENDINGS.get(event):
             self._end(event, ending, subject, now)
         elif (topic := TOPICS.get(event)) and self._counts(event, subject, fields):
-            detail = _detail(fields.get("kind") if event == "service.down" else fields.get("reason"))
-            if topic is _COMPROMISE:
-                detail = ""  # the reason of an emergency is a person's own words
-                event = "compromise.marked"
-            told = self._told.get((event, subject, detail))
-            if told is None or now - told >= REMIND:
-                self._told[event, subject, detail] = now
+            detail = _detail(fields.get(topic.detail))
+            same = ("compromise.marked" if topic is _COMPROMISE else event, subject, detail)
+            if same not in self._told or now - self._told[same] >= REMIND:
+                self._told[same] = now
                 self._add(topic.kind, topic.sentence, detail, subject, now)
 
     def ready_at(self) -> float | None:

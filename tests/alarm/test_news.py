@@ -180,6 +180,13 @@ def test_a16_no_text_that_an_event_carries_gets_into_a_message(event: str, hosti
     assert hostile not in message.title + message.body
 
 
+@pytest.mark.parametrize("event", ["compromise.marked", "rotation.claimed", "rotation.not_alive", "key.still_alive"])
+def test_a_reason_that_a_person_may_have_written_is_not_passed_on_even_if_it_is_one_word(event: str) -> None:
+    news = News()
+    news.note(event, {"application": "billing", "mode": "compromised", "reason": "blackmail"}, 0)
+    assert "blackmail" not in told(news, 20).body
+
+
 @pytest.mark.parametrize("odd", ["https://vault.internal", "a/b", "a b", "-x", "", None, 7])
 def test_what_is_no_name_is_not_shown_as_one(odd: object) -> None:
     news = News()
