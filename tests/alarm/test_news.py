@@ -22,7 +22,7 @@ def blocked(name: str, reason: str = "quota") -> tuple[str, Mapping[str, object]
     return "application.blocked", {"application": name, "account": "acme", "reason": reason, "message": "…"}
 
 
-@pytest.mark.parametrize("event", [*TOPICS, *ENDINGS, *(event for ending in ENDINGS.values() for event in ending.ends)])
+@pytest.mark.parametrize("event", sorted({*TOPICS, *ENDINGS, *(event for ending in ENDINGS.values() for event in ending.ends)}))
 def test_every_event_that_is_listened_for_exists(event: str) -> None:
     assert event in CATALOGUE
 

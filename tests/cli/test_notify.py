@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rotator.alarm import Settings
+from rotator.cli.progress import _SENTENCES, Progress
 from rotator.secret import Secret
 from tests.alarm.listener import Listener
 from tests.cli.conftest import Desk
@@ -66,16 +67,27 @@ def test_where_nobody_is_configured_it_says_how(desk: Desk) -> None:
     assert "alarm.notify: names nobody; write notify = " in result.stderr
 
 
-def test_a_containment_at_the_command_line_is_told_to_people_in_one_message(desk: Desk, listener: Listener) -> None:
+def test_a_containment_at_the_command_line_is_told_to_people(desk: Desk, listener: Listener) -> None:
     desk.alarm = targets(chat=listener.port)
     assert desk.type("rotate", "billing").exit_code == 0
     assert listener.count == 0
     result = desk.type("rotate", "billing", "--compromised", "--reason", "seen at host.internal")
     assert result.exit_code == 0, result.stderr
-    (message,) = listener.messages
-    assert message["title"] == "production: compromise, recovery"
-    assert "every compromised key is proven dead: billing" in message["message"]
-    assert "internal" not in message["message"]
+    text = json.dumps(listener.messages)
+    assert "compromise: a key was marked compromised; it is replaced and revoked at once: billing" in text
+    assert "recovery: every compromised key is proven dead: billing" in text
+    assert "internal" not in text
+
+
+def test_that_people_could_not_be_told_of_a_containment_is_said_and_fails_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.alarm = targets(chat=1)
+    told: list[str] = []
+    monkeypatch.setattr(Progress, "emit", lambda self, event, **fields: told.append(f"{event} {fields.get('target')}"))
+    assert desk.type("rotate", "billing", "--compromised").exit_code == 0
+    assert "notify.failed credential:chat" in told
+    assert "notify.failed" in _SENTENCES
 
 
 def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(tmp_path: Path, listener: Listener) -> None:
