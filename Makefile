@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SUPPLY := .venv-supply
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove lock format clean
+.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove audit sbom lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,10 +19,16 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What looks at our dependencies has an environment of its own: nothing of it comes near the program.
+$(SUPPLY)/.ready: requirements/supply.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --require-hashes -r requirements/supply.txt
+	@touch $@
+
 demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
 	@$(BIN)/rotator demo
 
-test: $(VENV)/.ready  ## the whole suite, one summary
+test: $(VENV)/.ready $(SUPPLY)/.ready  ## the whole suite, one summary
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.ready  ## style
@@ -48,13 +55,26 @@ bench: $(VENV)/.ready  ## speed, as ratios in one run
 prove: $(VENV)/.ready  ## the whole proof, with progress; SEED=n goes on with an earlier one
 	$(BIN)/python -m tests.proof $(if $(SEED),--seed $(SEED))
 
+audit: $(SUPPLY)/.ready  ## known vulnerabilities of what we install (AUDIT=--soft: unanswered is no failure)
+	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/supply.txt
+
+sbom: dist/run.cdx.json dist/notify.cdx.json  ## what an installation consists of, as CycloneDX, from the locks
+
+dist/%.cdx.json: requirements/%.txt pyproject.toml $(SUPPLY)/.ready
+	@mkdir -p dist
+	$(SUPPLY)/bin/python -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
+
 format: $(VENV)/.ready  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+LOCK = uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header
+
 lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
-	uv pip compile -q --upgrade pyproject.toml --extra sandbox --group test --group prove --group lint --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
-	uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
+	$(LOCK) --extra sandbox --extra notify --group test --group prove --group lint -o requirements/dev.txt
+	$(LOCK) -o requirements/run.txt
+	$(LOCK) -c requirements/dev.txt --extra notify -o requirements/notify.txt
+	uv pip compile -q --upgrade --group supply --universal --python-version 3.11 --generate-hashes --no-header -o requirements/supply.txt
 
 clean:  ## forget the environment and every cache
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(SUPPLY) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from rotator import config, owner, providers, vault
+from rotator import alarm, config, owner, providers, vault
 from rotator.config import Account, Configuration, Listener, Reference
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
@@ -112,6 +112,14 @@ class App:
     def accounts(self) -> frozenset[str]:
         """The names of the accounts of the configuration."""
         return frozenset(self.configuration.accounts)
+
+    @property
+    def alarm(self) -> alarm.Settings:
+        """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""
+        found = self.configuration.alarm
+        ping = alarm.Ping(_supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
+        targets = {str(reference): _supplier(reference) for reference in found.notify}
+        return alarm.Settings(found.name, ping, targets, found.notify_every, found.deadline_notice)
 
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""

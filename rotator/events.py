@@ -137,6 +137,27 @@ CATALOGUE: dict[str, Kind] = {
         "One round of passes is over: how many applications ended how.",
         ("applications", "ok", "unreachable", "refused", "failed"),
     ),
+    "round.unsound": Kind(
+        "warning",
+        "Not all is well, so the dead-man's switch is not pinged: what is first in the way.",
+        ("reason", "subject"),
+    ),
+    "round.sound": Kind("info", "All is well: every application was looked at in its time, none is late or in trouble.", ()),
+    "ping.sent": Kind("info", "The dead-man's switch heard us (again).", ()),
+    "ping.failed": Kind(
+        "warning", "The dead-man's switch did not hear us; it is tried again after the next round.", ("message",)
+    ),
+    "notify.failed": Kind(
+        "error", "A service did not take a message, however often it was tried; it is dropped.", ("target", "message")
+    ),
+    "deadline.near": Kind(
+        "warning",
+        "A key nears its hard deadline and cannot be replaced as things are.",
+        ("access_key", "deadline"),
+    ),
+    "deadline.missed": Kind(
+        "error", "A key is past its hard deadline and cannot be replaced as things are.", ("access_key", "deadline")
+    ),
     "service.down": Kind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
     "service.up": Kind("info", "Vault or a provider is back.", ("service",)),
     "library.warned": Kind(

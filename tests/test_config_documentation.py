@@ -30,6 +30,7 @@ TABLES: dict[str, type[schema.Table]] = {
     "prove_emergency": schema.ProveEmergency,
     "[daemon]": schema.Daemon,
     "[metrics]": schema.Metrics,
+    "[alarm]": schema.Alarm,
 }
 
 
@@ -123,6 +124,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "accounts.acme": schema.Account,
     "daemon": schema.Daemon,
     "metrics": schema.Metrics,
+    "alarm": schema.Alarm,
     "defaults": schema.Defaults,
     "applications.billing": schema.Application,
 }

@@ -43,6 +43,7 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         lambda f: f"marked compromised: {', '.join(f['access_keys'])}; the mark is durable, every actor now acts on it",
     ),
     "compromise.contained": ("green", lambda _: "contained: every key of the incident is proven dead"),
+    "notify.failed": ("yellow", lambda f: f"{f['target']} was not told of it: {f['message']}"),
     "pass.interrupted": ("yellow", lambda f: f"looking again: {f['message']}"),
     "pass.failed": ("yellow", lambda f: f"waiting: {f['message']}"),
 }

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Show every application from its ledger.",
     "rotate": "Rotate now, and wait until it is done.",
     "history": "Show past rotations of an application.",
+    "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
 }
 """Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""

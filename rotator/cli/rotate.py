@@ -44,7 +44,7 @@ def command(session: Session, applications: Sequence[str], compromised: bool, re
     """
     progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
     try:
-        with session.app(progress) as app:
+        with session.app(progress, tell=compromised) as app:
             policies = chosen(app, applications)
 
             def work(policy: Policy) -> Result:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from rotator.config import locate
 from rotator.ports import Clock, Journal, VaultStore
 
 if TYPE_CHECKING:
+    from rotator.alarm import Settings
     from rotator.model import Policy
     from rotator.world import World
 
@@ -55,9 +56,15 @@ class Store(VaultStore, Protocol):
 class App(Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
 
+    journal: Journal
+
     @property
     def policies(self) -> Mapping[str, Policy]:
         """The applications of the configuration."""
+
+    @property
+    def alarm(self) -> Settings:
+        """Who is told how it goes."""
 
     @property
     def vault(self) -> Store:
@@ -107,11 +114,12 @@ class Session:
         return locate(self.config)
 
     @contextmanager
-    def app(self, journal: Journal | None = None) -> Iterator[App]:
-        """The application, closed at the end."""
+    def app(self, journal: Journal | None = None, *, tell: bool = False) -> Iterator[App]:
+        """The application, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon."""
         app = self.opener(self.path, journal or Silence())
         try:
-            yield app
+            with _telling(app) if tell and app.alarm.targets else nullcontext():
+                yield app
         finally:
             app.close()
 
@@ -120,6 +128,17 @@ class Session:
         seconds = (until - clock.now()).total_seconds()
         if seconds > 0:
             self.pause(seconds)
+
+
+@contextmanager
+def _telling(app: App) -> Iterator[None]:
+    from rotator.alarm import Alarm  # noqa: PLC0415 - for those few commands that tell people
+
+    alarm = app.journal = Alarm(app.journal, app.alarm)
+    try:
+        yield
+    finally:
+        alarm.close()
 
 
 def _set_config(context: click.Context, _: click.Parameter, value: str | None) -> None:

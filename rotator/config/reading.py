@@ -6,6 +6,7 @@ A table with a bad option still has its good ones looked at, so that all problem
 from __future__ import annotations
 
 import tomllib
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from rotator.config import schema
 from rotator.config.applications import NAME, build
 from rotator.config.problems import Problems, dotted, nearest
-from rotator.config.values import Account, Auth, Configuration, Daemon, Listener, Vault
+from rotator.config.values import Account, Alarm, Auth, Configuration, Daemon, Listener, Vault
 from rotator.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from rotator.config.reference import Reference
 
-_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "metrics")
+_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "metrics", "alarm")
 
 _METHODS = {
     "approle": (("role_id",), ("secret_id", "mount")),
@@ -47,6 +48,7 @@ def load(path: Path) -> Configuration:
     vault = _vault(data, folder, problems)
     daemon = _daemon(data, problems)
     listen = _listen(data, problems)
+    alarm = _alarm(data, folder, problems)
     accounts = _accounts(data, folder, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
     applications = {
@@ -55,10 +57,12 @@ def load(path: Path) -> Configuration:
     }
     policies = build(applications, defaults, accounts, _table(data, "vault").get("ledger"), daemon, problems)
     problems.stop()
-    if vault is None or daemon is None:
+    if vault is None or daemon is None or alarm is None:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
-    return Configuration(path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, listen=listen)
+    return Configuration(
+        path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen
+    )
 
 
 def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
@@ -215,6 +219,51 @@ def _listen(data: dict[str, Any], problems: Problems) -> Listener | None:
             "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set allow_remote",
         )
     return listen
+
+
+def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | None:
+    options = read(schema.Alarm, data.get("alarm", {}), ("alarm",), problems)
+    ca_cert = _check_file(options.get("ca_cert"), "alarm.ca_cert", folder, problems)
+    if ping := options.get("ping"):
+        options["ping"] = ping = ping.within(folder)
+        _check_destination(ping, "alarm.ping", problems)
+        if ping.kind != "vault":
+            _check_ping(ping, problems, allow_http=options.get("allow_http", False))
+    options["notify"] = tuple(reference.within(folder) for reference in options.get("notify") or ())
+    for reference in options["notify"]:
+        _check_destination(reference, "alarm.notify", problems)
+    if options["notify"] and find_spec("apprise") is None:
+        problems.add("alarm.notify", "needs the library apprise, which is not installed here: install rotator[notify]")
+    complete = _complete(schema.Alarm, options)
+    if complete is None:
+        return None
+    del complete["allow_http"]
+    return Alarm(**complete | {"ca_cert": ca_cert})
+
+
+def _check_destination(reference: Reference, path: str, problems: Problems) -> None:
+    if reference.kind == "vault":
+        problems.add(path, "is in Vault, and an alarm must get out when Vault is away; use file: or credential:")
+    else:
+        _check_reference(reference, path, problems)
+
+
+def _check_ping(reference: Reference, problems: Problems, *, allow_http: bool) -> None:
+    """The address itself is a secret, so it is looked at here and not shown."""
+    try:
+        parts = urlsplit(reference.resolve().reveal())
+        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ConfigurationError:
+        return  # told already
+    except ValueError:
+        sound = None
+    if not sound:
+        problems.add("alarm.ping", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it")
+    elif parts.scheme == "http" and not _local(parts.hostname or "") and not allow_http:
+        problems.add(
+            "alarm.ping",
+            f"{reference} holds an address without TLS, so everybody on the way can read it; use https://, or set allow_http",
+        )
 
 
 def _complete(table: type[schema.Table], options: dict[str, Any]) -> dict[str, Any] | None:

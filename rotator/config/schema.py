@@ -129,6 +129,15 @@ def _hours(value: object) -> str:
     return value
 
 
+def _references(value: object) -> list[Reference]:
+    if not isinstance(value, list):
+        raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
+    found = [as_reference(item) for item in value]
+    if len({str(reference) for reference in found}) < len(found):
+        raise ValueError("names one reference twice; leave one out, or everybody there hears everything twice")
+    return found
+
+
 def _fields(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(name and isinstance(template, str) for name, template in value.items()):
         raise ValueError('is not a table of fields; write { SCW_ACCESS_KEY = "{access_key}", SCW_SECRET_KEY = "{secret_key}" }')
@@ -155,6 +164,7 @@ Cron = Annotated[str, BeforeValidator(_cron)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 ListenAt = Annotated[Listener, BeforeValidator(_listener)]
 SecretReference = Annotated[Reference, BeforeValidator(as_reference)]
+SecretReferences = Annotated[list[Reference], BeforeValidator(_references)]
 
 
 # --- the tables -----------------------------------------------------------------------------------------------------------
@@ -319,4 +329,28 @@ class Metrics(Table):
     allow_remote: bool = option(
         "Allow an address that other machines reach: whoever reaches it learns the names and deadlines of all applications.",
         default=False,
+    )
+
+
+class Alarm(Table):
+    """`[alarm]`: who is told how it goes, and how."""
+
+    name: Token = option("What this installation is called in messages; they hold no address that would tell.", "rotator")
+    ping: SecretReference | None = option(
+        "A reference to the address that is asked for as long as all is well (a dead-man's switch, such as healthchecks).", None
+    )
+    ping_every: Duration = option("How often the applications are gone over for it.", timedelta(minutes=1))
+    ca_cert: File | None = option("For the ping: a file of certificates, in PEM, to trust instead of the system's.", None)
+    proxy: Url | None = option("For the ping: the HTTP proxy to go through. The environment's is never used.", None)
+    allow_http: bool = option(
+        "Allow an address of the ping without TLS that is not of this machine: everybody on the way reads it.", default=False
+    )
+    notify: SecretReferences | None = option(
+        "References to the addresses of services, as Apprise writes them, that get messages about what goes wrong.", None
+    )
+    notify_every: Duration = option(
+        "At most one message in so long; what happens meanwhile is in the next.", timedelta(minutes=5)
+    )
+    deadline_notice: Duration = option(
+        "How long before its hard deadline a key is worth a message, if it cannot be replaced as things are.", timedelta(days=3)
     )

@@ -84,6 +84,20 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """Who is told how it goes. ``ping`` and ``notify`` lead to addresses that are secrets: whoever knows them can speak for us."""
+
+    name: str
+    ping: Reference | None
+    ping_every: timedelta
+    ca_cert: Path | None
+    proxy: str | None
+    notify: tuple[Reference, ...]
+    notify_every: timedelta
+    deadline_notice: timedelta
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A whole configuration that is sound, and the file that it was read from. The keys are names of accounts and applications."""
 
@@ -92,4 +106,5 @@ class Configuration:
     accounts: Mapping[str, Account]
     policies: Mapping[str, Policy]
     daemon: Daemon
+    alarm: Alarm
     listen: Listener | None = None

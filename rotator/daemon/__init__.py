@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from rotator.alarm import Alarm
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.loop import Daemon, Round
 from rotator.daemon.process import Signals, keep_memory_private
@@ -26,12 +27,15 @@ def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = N
     """
     fleet = _opened(what)
     tally = Tally(LogJournal(log_format, level=log_level))
-    fleet.journal = journal = tally
     keep_memory_private()
-    capture_libraries(journal)
-    capture_crashes(journal)
-    with Signals() as signals, closing(Supervisor()) as supervisor:
-        code = Round(fleet, journal, signals).run() if once else Daemon(fleet, journal, supervisor, signals, tally=tally).run()
+    capture_libraries(tally)
+    capture_crashes(tally)
+    with Signals() as signals, closing(Supervisor()) as supervisor, closing(Alarm(tally, fleet.alarm)) as alarm:
+        fleet.journal = alarm
+        if once:
+            code = Round(fleet, alarm, signals, alarm).run()
+        else:
+            code = Daemon(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm).run()
     _leave(code)
     return code
 

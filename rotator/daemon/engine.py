@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_STOPPED
 from apscheduler.triggers.date import DateTrigger
 
+from rotator.daemon.deadlines import Deadlines
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, Service, State, services
 from rotator.daemon.task import Result, Task
@@ -84,6 +85,7 @@ class Engine:
         self._chores: dict[str, Chore] = {}
         self._old: list[Fleet] = []
         self._stuck: set[str] = set()
+        self._deadlines = Deadlines(journal)
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
@@ -291,6 +293,7 @@ class Engine:
                 with self.lock:
                     task.conclude(outcome, _now())
                     self._suspect(outcome.error)
+                self._deadlines.look(task.policy, outcome, self.fleet.alarm.deadline_notice, _now())
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
             kind, where = crash_site(error)
             task.crashes += 1
@@ -314,16 +317,16 @@ class Engine:
 
     def _ended(self, event: JobExecutionEvent) -> None:
         """A job is over, whatever became of it: date the next one."""
-        chore = self._chores.get(event.job_id.removeprefix("chore ")) if event.job_id.startswith("chore ") else None
-        if chore is None or chore.executor != "care":
+        is_chore, name = event.job_id.startswith("chore "), event.job_id.removeprefix("chore ")
+        if not is_chore or self._chores[name].executor != "care":
             # What passes do not go through says nothing of them: the watchdog must hear of their workers alone.
             self.progress += 1
             self.progressed_at = time.monotonic()
-        if chore is not None:
+        if is_chore:
             pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
             if pause is not None:
                 with self.lock:
-                    self._date_chore(event.job_id.removeprefix("chore "), _now() + pause)
+                    self._date_chore(name, _now() + pause)
             return
         with self.lock:
             task = self.tasks.get(event.job_id)

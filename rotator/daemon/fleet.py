@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol, Self
 
+from rotator.alarm import Settings
 from rotator.config import Listener
 from rotator.model import Policy
 from rotator.ports import Journal, OnCall, Provider, VaultStore
@@ -41,6 +42,10 @@ class Fleet(Protocol):
     @property
     def accounts(self) -> frozenset[str]:
         """The names of the accounts of the configuration."""
+
+    @property
+    def alarm(self) -> Settings:
+        """Who is told how it goes."""
 
     @property
     def vault(self) -> VaultStore:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rotator import __version__
+from rotator.alarm import Alarm
 from rotator.daemon import status
 from rotator.daemon.engine import Engine
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, State
 from rotator.daemon.monitor import Monitor
 from rotator.daemon.process import Signals
+from rotator.daemon.soundness import Rounds
 from rotator.daemon.task import Result
 from rotator.errors import ConfigurationError, RotatorError
 from rotator.logs import crash_site
@@ -38,13 +40,22 @@ class Daemon:
     """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
 
     def __init__(
-        self, fleet: Fleet, journal: Journal, supervisor: Supervisor, signals: Signals, *, tally: Tally | None = None
+        self,
+        fleet: Fleet,
+        journal: Journal,
+        supervisor: Supervisor,
+        signals: Signals,
+        *,
+        tally: Tally | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         self.journal = journal
+        self.alarm = alarm or Alarm(journal)
         self.supervisor = supervisor
         self.signals = signals
         self.engine = Engine(fleet, journal, changed=signals.wake)
         self.monitor = Monitor(self.engine, tally or Tally(journal), patience=supervisor.watchdog_interval)
+        self._rounds = Rounds(self.engine, journal, self.alarm)
         self.remark = ""
         self._clock = _Steps()
         self._beat_every = _beat(supervisor.watchdog_interval)
@@ -92,6 +103,7 @@ class Daemon:
             self._told_at = now
             self.engine.find_lost()
             self._tell()
+            self._rounds.look()
         progress, beaten_at = self._beaten
         # Only real work counts: some pass, or the heartbeat that goes through the same scheduler and the same workers.
         if now - beaten_at >= self._beat_every.total_seconds() / 2 and self.engine.progress != progress:
@@ -132,6 +144,7 @@ class Daemon:
         else:
             restart = ["daemon.workers"] if fleet.workers != self.engine.fleet.workers else []
             added, removed = self.engine.adopt(fleet)
+            self.alarm.adopt(fleet.alarm)
             self.remark = ""
             self.monitor.reloaded()
             self.journal.emit(
@@ -173,8 +186,9 @@ class Daemon:
 class Round:
     """One round of passes over all applications, each until it waits: what cron and Kubernetes start."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, signals: Signals) -> None:
+    def __init__(self, fleet: Fleet, journal: Journal, signals: Signals, alarm: Alarm | None = None) -> None:
         self.journal = journal
+        self.alarm = alarm or Alarm(journal)
         self.signals = signals
         self.engine = Engine(fleet, journal, once=True, changed=signals.wake)
 
@@ -206,8 +220,10 @@ class Round:
             refused=counts[Result.REFUSED],
             failed=counts[Result.FAILED],
         )
-        self.journal.emit("daemon.stopped", unfinished=unfinished)
         worst = next((result for result in (Result.FAILED, Result.REFUSED, Result.UNREACHABLE) if counts[result]), Result.OK)
+        if worst is Result.OK and not unfinished and not self.signals.stop:
+            self.alarm.ping(wait=True)
+        self.journal.emit("daemon.stopped", unfinished=unfinished)
         return worst.exit_code
 
     def _until(self, condition: Callable[[], bool]) -> None:

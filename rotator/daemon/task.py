@@ -46,6 +46,8 @@ class Facts:
     trouble: Trouble | None = None
     service_away: bool = False
     unreadable: bool = False
+    overdue: bool = False
+    """Something should be done now, and only an operator's hold keeps it back."""
 
 
 @dataclass
@@ -176,7 +178,14 @@ def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -
         trouble=wait.trouble,
         service_away=away,
         unreadable=unreadable,
+        overdue=ledger.hold is not None and _owed(policy, ledger, seen, now),
     )
+
+
+def _owed(policy: Policy, ledger: Ledger, seen: Seen, now: datetime) -> bool:
+    """Whether something would be done at once if nothing held it back."""
+    at, _, _ = next_action(policy, replace(ledger, hold=None), seen)
+    return bool(ledger.compromised) or at <= now + 2 * SHORTEST
 
 
 def _result(outcome: Outcome, ledger: Ledger | None) -> Result:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rotator.alarm import SILENT, Settings
 from rotator.cli.root import root
 from rotator.cli.session import Session
 from rotator.errors import ConfigurationError, Problem
@@ -69,6 +70,7 @@ class SimApp:
     kept: int = 10
     creates: int = 3
     closed: int = 0
+    alarm: Settings = SILENT
 
     def __post_init__(self) -> None:
         self.vault = SimStore(self.sim, self.kept)
@@ -99,11 +101,12 @@ class Desk:
     left: dict[str, Policy] = field(default_factory=dict)
     kept: int = 10
     creates: int = 3
+    alarm: Settings = SILENT
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
     def open(self, path: Path, journal: Journal) -> SimApp:
-        return SimApp(self.sim, self.policies, journal, self.left, self.kept, self.creates)
+        return SimApp(self.sim, self.policies, journal, self.left, self.kept, self.creates, alarm=self.alarm)
 
     def pause(self, seconds: float) -> None:
         self.pauses += 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from rotator.alarm import SILENT, Settings
 from rotator.config import Listener
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
@@ -94,6 +95,7 @@ class FakeFleet:
     listen: Listener | None = None
     on_call: Any = None
     casualties: dict[str, Casualties] = field(default_factory=dict)
+    alarm: Settings = SILENT
 
     @property
     def policies(self) -> Mapping[str, Policy]:

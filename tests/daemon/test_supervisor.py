@@ -110,6 +110,8 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
         engine = daemon.engine
         engine.start()
         engine.add_chore("heartbeat", lambda: timedelta(milliseconds=1), executor="default", delay=timedelta(0))
+        cares: list[int] = []
+        engine.add_chore("tend", lambda: cares.append(1) or timedelta(milliseconds=1), delay=timedelta(0))  # type: ignore[func-returns-value]  # a lambda has no statements
         try:
             eventually(inside.is_set, "the only worker is in a call that does not return")
             daemon._beaten = (engine.progress, 0.0)
@@ -117,6 +119,9 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
             for _ in range(50):
                 signals.wait(0.002)
                 daemon._care()
+            already = len(cares)
+            eventually(lambda: len(cares) > already + 3, "what the daemon does beside the passes goes on")
+            daemon._care()
             assert "WATCHDOG=1" not in heard(notify)
             hung.set()
 

@@ -1,0 +1,217 @@
+"""What is news to people, and how it is put: events in, now and then a message out. Time is an argument, in monotonic seconds.
+
+A message goes to services of strangers. So it is made of our own sentences, of the names of applications and accounts, and of
+short identifiers such as ``quota``; never of a text that an event carries, which may name hosts, paths or worse.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Literal
+
+Weight = Literal["failure", "warning", "success"]
+
+SETTLE = 20.0
+"""Seconds that the first news waits for others, so that a burst becomes one message."""
+
+URGENT_SETTLE = 1.0
+URGENT_SPACING = 15.0
+"""The same for a compromise, and the least time between two messages when the second is about one."""
+
+REMIND = timedelta(days=1).total_seconds()
+"""Seconds until the same thing about the same application is news again."""
+
+STUBBORN = 3
+"""Passes in a row that have to be cut short before people hear of it: one that fails alone is repeated and forgotten."""
+
+MOST_NAMES = 10
+"""Names in one line; of more there is the number."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One kind of bad news, and the sentence for it, to which names are added, and the identifier in ``detail``: a field of the
+    event that only we write."""
+
+    kind: Literal["compromise", "failure", "deadline"]
+    sentence: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Good news: what it ends. It is told when something was told that it ends, or ``always``."""
+
+    ends: frozenset[str]
+    sentence: str = "well again"
+    always: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a person gets."""
+
+    title: str
+    body: str
+    weight: Weight
+
+    def after_lost(self, count: int) -> Message:
+        """The same, saying how many messages before it did not arrive."""
+        if not count:
+            return self
+        return replace(self, body=f"{count} earlier message{'' if count == 1 else 's'} could not be delivered.\n{self.body}")
+
+
+_COMPROMISE = Topic("compromise", "a key was marked compromised; it is replaced and revoked at once")
+_PROGRAM = Topic("failure", "an error of the program; please report it")
+
+TOPICS: Mapping[str, Topic] = {
+    "compromise.marked": _COMPROMISE,
+    "rotation.claimed": _COMPROMISE,  # of an emergency only
+    "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
+    "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
+    "rotation.not_alive": Topic("failure", "a new key did not come alive; the old one stays"),
+    "key.found_dead": Topic("failure", "the published key is dead, so consumers are down; it is replaced at once"),
+    "key.still_alive": Topic("failure", "a deleted key still answers"),
+    "pass.failed": Topic("failure", "cannot be looked at", "reason"),
+    "pass.crashed": _PROGRAM,
+    "daemon.crashed": _PROGRAM,
+    "daemon.orphan_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
+    "daemon.reload_refused": Topic("failure", "the new configuration is not sound; the old one stays in force"),
+    "service.down": Topic("failure", "a service cannot be used", "kind"),
+    "round.unsound": Topic("failure", "not done in time", "reason"),  # where no other event tells
+    "deadline.near": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
+    "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced as things are"),
+}
+
+ENDINGS: Mapping[str, Ending] = {
+    "application.recovered": Ending(
+        frozenset({"application.blocked", "rotation.create_failed", "rotation.not_alive"}), always=True
+    ),
+    "rotation.committed": Ending(
+        frozenset({"key.found_dead", "rotation.create_failed", "rotation.not_alive", "deadline.near", "deadline.missed"})
+    ),
+    "key.dead": Ending(frozenset({"key.still_alive"})),
+    "pass.decided": Ending(frozenset({"pass.failed", "pass.crashed"})),
+    "daemon.reloaded": Ending(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
+    "service.up": Ending(frozenset({"service.down"}), "back", always=True),
+    "round.sound": Ending(frozenset({"round.unsound"}), "everything is done in time again"),
+    "compromise.contained": Ending(
+        frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is proven dead", always=True
+    ),
+}
+
+LATE = frozenset({"stuck", "past_due"})
+"""Reasons of an unsound round that no other event tells."""
+
+_MANY = {"compromise": "compromises", "failure": "failures", "deadline": "deadlines", "recovery": "recoveries"}
+_IDENTIFIER = re.compile(r"[a-z][a-z_]{0,39}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass
+class News:
+    """What is to be told, until it is taken. ``every`` is the least time between two messages, in seconds."""
+
+    name: str = "rotator"
+    every: float = 300.0
+    _told: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _pending: dict[tuple[str, str, str], dict[str, None]] = field(default_factory=dict)
+    _first: float | None = None
+    _urgent: float | None = None
+    _last: float | None = None
+
+    def note(self, event: str, fields: Mapping[str, object], now: float) -> None:
+        """Hear of one event."""
+        subject = _shown(fields.get("application") or fields.get("service") or fields.get("subject"))
+        if ending := ENDINGS.get(event):
+            self._end(event, ending, subject, now)
+        elif (topic := TOPICS.get(event)) and self._counts(event, subject, fields):
+            detail = _detail(fields.get(topic.detail))
+            same = ("compromise.marked" if topic is _COMPROMISE else event, subject, detail)
+            if same not in self._told or now - self._told[same] >= REMIND:
+                self._told[same] = now
+                self._add(topic.kind, topic.sentence, detail, subject, now)
+
+    def ready_at(self) -> float | None:
+        """When the next message should go out; None while there is nothing to tell."""
+        if self._first is None:
+            return None
+        after = self._last if self._last is not None else self._first - self.every
+        at = max(self._first + min(SETTLE, self.every), after + self.every)
+        if self._urgent is not None:
+            at = min(at, max(self._urgent + min(URGENT_SETTLE, self.every), after + min(URGENT_SPACING, self.every)))
+        return at
+
+    def take(self, now: float) -> Message | None:
+        """Everything that there is to tell, as one message; it counts as told."""
+        if self._first is None:
+            return None
+        message = _message(self.name, self._pending)
+        self._pending, self._first, self._urgent, self._last = {}, None, None, now
+        return message
+
+    def _counts(self, event: str, subject: str, fields: Mapping[str, object]) -> bool:
+        """Whether this one is worth telling at all."""
+        if event == "pass.failed":
+            self._failures[subject] = self._failures.get(subject, 0) + 1
+            return self._failures[subject] >= STUBBORN
+        if event == "rotation.claimed":
+            return fields.get("mode") == "compromised"
+        return event != "round.unsound" or fields.get("reason") in LATE
+
+    def _end(self, event: str, ending: Ending, subject: str, now: float) -> None:
+        if event == "pass.decided":
+            self._failures.pop(subject, None)
+        over = [
+            told
+            for told in self._told
+            if told[0] in ending.ends and (told[1] == subject or event in ("round.sound", "daemon.reloaded"))
+        ]
+        for told in over:
+            del self._told[told]
+        if over or ending.always:
+            self._add("recovery", ending.sentence, "", subject, now)
+
+    def _add(self, kind: str, sentence: str, detail: str, subject: str, now: float) -> None:
+        self._pending.setdefault((kind, sentence, detail), {})[subject] = None
+        self._first = now if self._first is None else self._first
+        if kind == "compromise" and self._urgent is None:
+            self._urgent = now
+
+
+def trial_message(name: str) -> Message:
+    """The message of ``rotator notify --test``."""
+    return Message(f"{name}: a test", "This is a test: messages of this installation arrive here. Nothing is wrong.", "success")
+
+
+def _message(name: str, pending: Mapping[tuple[str, str, str], Mapping[str, None]]) -> Message:
+    lines, counts = [], dict.fromkeys(_MANY, 0)
+    for kind in counts:
+        for (of_kind, sentence, detail), subjects in pending.items():
+            if of_kind == kind:
+                counts[kind] += len(subjects)
+                lines.append(f"{kind}: {sentence}{f' ({detail})' if detail else ''}{_names(list(subjects))}")
+    title = ", ".join(f"{count} {_MANY[kind]}" if count > 1 else kind for kind, count in counts.items() if count)
+    weight: Weight = "failure" if counts["compromise"] or counts["failure"] else "warning" if counts["deadline"] else "success"
+    return Message(f"{name}: {title}", "\n".join([*lines, "More: rotator status, and the log."]), weight)
+
+
+def _names(subjects: list[str]) -> str:
+    shown = [subject for subject in subjects if subject]
+    if not shown:
+        return ""
+    more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
+    return f": {', '.join(shown[:MOST_NAMES])}{more}"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else ""
+
+
+def _detail(value: object) -> str:
+    return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else ""

@@ -1,0 +1,1 @@
+"""What looks at the project from outside; nothing of it is installed."""
