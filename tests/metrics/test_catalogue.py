@@ -14,9 +14,10 @@ from rotator.metrics.families import samples
 from rotator.metrics.snapshot import Application, Service, Snapshot
 from rotator.metrics.tally import Tally
 from rotator.model import Retiring
+from rotator.ports import NoJournal
 from tests.metrics.conftest import ROOT
 from tests.metrics.test_families import of
-from tests.simulated import EPOCH, Recorder, policy
+from tests.simulated import EPOCH, policy
 
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 ABOUT = {"account": "acme", "application": "billing"}
@@ -24,7 +25,7 @@ ABOUT = {"account": "acme", "application": "billing"}
 
 def everything() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric of a world in which all is true at once: its kind and its labels."""
-    tally = Tally(Recorder())
+    tally = Tally(NoJournal())
     tally.emit("rotation.abandoned", reason="quota", **ABOUT)
     tally.emit("pass.failed", reason="sealed", **ABOUT)
     ledger = of(retiring=(Retiring("SCW0", 1, EPOCH, "x"),))

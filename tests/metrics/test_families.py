@@ -10,7 +10,8 @@ from rotator.metrics.families import samples
 from rotator.metrics.snapshot import Application, Service, Snapshot
 from rotator.metrics.tally import MODES, Tally
 from rotator.model import Compromised, Current, Ledger, Retiring, Revoking
-from tests.simulated import EPOCH, Recorder, policy
+from rotator.ports import NoJournal
+from tests.simulated import EPOCH, policy
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ABOUT = ("acme", "billing")
@@ -30,7 +31,7 @@ def told(
     }  # fmt: skip
     now = Snapshot(applications=applications, **{**values, **more})  # type: ignore[arg-type]  # same
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for name, labels, value in samples(now, (tally or Tally(Recorder())).counts()):
+    for name, labels, value in samples(now, (tally or Tally(NoJournal())).counts()):
         assert labels not in found.setdefault(name, {}), f"{name}{labels} is told twice"
         found[name][labels] = value
     return found
@@ -107,7 +108,7 @@ def test_a_rotation_under_way_in_this_process_shows_before_its_pass_is_over() ->
 
 
 def test_b_an_application_that_left_shows_as_such_and_then_disappears_with_its_counts() -> None:
-    tally = Tally(Recorder())
+    tally = Tally(NoJournal())
     tally.emit("pass.failed", reason="sealed", account="acme", application="billing")
     left = billing(policy=policy(configured=False, every=None))
     found = told(left, tally=tally)

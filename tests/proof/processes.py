@@ -14,6 +14,8 @@ from tests.e2e.rig import FAST, Daemon
 from tests.proof.cell import Bound, Cell
 from tests.proof.faults import KILLS_ALONE, READING, Call, Fault, Kill, Row
 
+DAEMON = ("run", "--log-format", "json")
+
 
 class Processes(Cell):
     """A process that is killed, and a daemon that takes its place."""
@@ -21,7 +23,7 @@ class Processes(Cell):
     rows = (*KILLS_ALONE, Row(Fault.CUT, Kill.NEXT))
     grace = timedelta(seconds=2)
     speed = FAST.format(every="30d", grace="2s")
-    arguments: tuple[str, ...] = ("run", "--log-format", "json")
+    arguments: tuple[str, ...] = DAEMON
     """How it begins."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -59,7 +61,7 @@ class Processes(Cell):
         assert self.director.dead or self.process.arguments[0] != "run", "the daemon ended by itself"
         self.process.end(signal.SIGKILL)
         self.director.revived()
-        self.process = Daemon(self.rig, self.name, self.file).start()
+        self.process = Daemon(self.rig, self.name, self.file, arguments=DAEMON).start()
 
     def kill(self) -> None:
         self.process.end(signal.SIGKILL)
