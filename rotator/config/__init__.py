@@ -12,7 +12,19 @@ from pathlib import Path
 from rotator.config.reference import Reference
 from rotator.config.values import Account, Alarm, Auth, Configuration, Daemon, Listener, Vault
 
-__all__ = ["DEFAULT_PATH", "Account", "Alarm", "Auth", "Configuration", "Daemon", "Listener", "Reference", "Vault", "load", "locate"]
+__all__ = [
+    "DEFAULT_PATH",
+    "Account",
+    "Alarm",
+    "Auth",
+    "Configuration",
+    "Daemon",
+    "Listener",
+    "Reference",
+    "Vault",
+    "load",
+    "locate",
+]
 
 DEFAULT_PATH = Path("/etc/rotator/rotator.toml")
 

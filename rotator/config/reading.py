@@ -60,9 +60,7 @@ def load(path: Path) -> Configuration:
     if vault is None or daemon is None or alarm is None:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
-    return Configuration(
-        path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen
-    )
+    return Configuration(path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen)
 
 
 def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Watched:
         self.made.alarm = Settings(ping=ping)
         self.alarm = Alarm(Recorder(), self.made.alarm)
         self.made.journal = self.alarm
-        self.daemon = Daemon(self.made, self.alarm, self.supervisor, self.signals, self.alarm)
+        self.daemon = Daemon(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
         self.signals.__enter__()
         self.thread = threading.Thread(target=self.daemon.run, daemon=True)
         self.thread.start()
