@@ -66,7 +66,7 @@ class Gate:
     def _has_room(self) -> bool:
         if self._asked and self._more() >= 1:
             return True
-        if self._now() < self._ask_again:
+        if self._under_way and self._now() < self._ask_again:
             return False
         self._measure()
         return self._more() >= 1

@@ -47,11 +47,9 @@ class Estimate:
     duration: timedelta
 
 
-def at_once(room: int | None, rate: float, proof: Proof) -> int:
-    """How many under way at once make full use of the rate of calls, or of the room, whichever is less."""
-    each = _seconds(proof)
-    useful = math.ceil(rate * each / calls(proof)) + 1
-    return max(1, min(useful, MOST_AT_ONCE, places(room, 0, 0)))
+def at_once(rate: float, proof: Proof) -> int:
+    """How many under way at once make full use of the rate of calls, if there is room for them."""
+    return min(MOST_AT_ONCE, math.ceil(rate * _seconds(proof) / calls(proof)) + 1)
 
 
 def calls(proof: Proof) -> int:
@@ -61,7 +59,7 @@ def calls(proof: Proof) -> int:
 
 def estimate(count: int, room: int | None, rate: float, proof: Proof) -> Estimate:
     """What so many rotations will take, each with this proof of life and of death, when all goes well."""
-    together = at_once(room, rate, proof)
+    together = max(1, min(at_once(rate, proof), places(room, 0, 0)))
     by_rate, by_turns = count * calls(proof) / rate, math.ceil(count / together) * _seconds(proof)
     return Estimate(together, count * calls(proof), timedelta(seconds=max(by_rate, by_turns)))
 
