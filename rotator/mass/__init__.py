@@ -4,3 +4,30 @@ Every application is rotated by the same hands that rotate a single one. What is
 organisation's quota of keys and rate of calls (``waves``, ``gate``), remembering across a kill (``records``) and the order of it all
 (``rotation``).
 """
+
+from rotator.mass.estate import Estate, Sight, look
+from rotator.mass.records import change, waived, withdrawn
+from rotator.mass.rotation import MassResult, Watcher, Wish, begin, chosen, proof_of, run
+from rotator.mass.selection import Candidate, Selection
+from rotator.mass.waves import Estimate, estimate, places
+
+__all__ = [
+    "Candidate",
+    "Estate",
+    "Estimate",
+    "MassResult",
+    "Selection",
+    "Sight",
+    "Watcher",
+    "Wish",
+    "begin",
+    "change",
+    "chosen",
+    "estimate",
+    "look",
+    "places",
+    "proof_of",
+    "run",
+    "waived",
+    "withdrawn",
+]

@@ -12,7 +12,7 @@ from rotator.errors import RotatorError
 from rotator.hands import together
 from rotator.mass.selection import Survey
 from rotator.model import Ledger, Policy
-from rotator.ports import Clock, Provider, VaultStore
+from rotator.ports import Clock, Journal, Provider, VaultStore
 from rotator.world import World
 
 
@@ -29,6 +29,7 @@ class Estate:
     clock: Clock
     policies: Mapping[str, Policy]
     world: Callable[[Policy], World]
+    journal: Journal
     rate_limit: float
     management_key: str = ""
 

@@ -147,6 +147,15 @@ def run(
     }
     todo: Sequence[Candidate] = [one for one in chosen(sight, selection, order) if one.name not in results]
     watcher.begins(order, len(todo), again=again)
+    estate.journal.emit(
+        "mass_rotation.begun",
+        account=estate.account,
+        incident=order.id,
+        created_before=order.created_before,
+        compromised=order.compromised,
+        reason=order.reason,
+        applications=len(todo),
+    )
     for result in results.values():
         watcher.is_done(result)
     while True:
@@ -162,7 +171,7 @@ def run(
         watcher.waits(len(todo), until)
         sleep(until)
         _end_graces(estate, sight, sleep)
-    result = MassResult(
+    outcome = MassResult(
         order,
         tuple(results.values()),
         sight.coverage(order.created_before),
@@ -170,9 +179,18 @@ def run(
         rest=tuple(one.name for one in todo),
         room_at=_room_at(sight) if todo else None,
     )
-    if not result.broken and not result.rest:
+    estate.journal.emit(
+        "mass_rotation.ended",
+        account=estate.account,
+        incident=order.id,
+        rotated=outcome.done,
+        broken=[result.application for result in outcome.broken],
+        without_room=list(outcome.rest),
+        proven=outcome.coverage.proven,
+    )
+    if not outcome.broken and not outcome.rest:
         change(estate.vault, estate.account, ended(order, estate.clock.now()), clock=estate.clock, sleep=sleep)
-    return result
+    return outcome
 
 
 def _at_once(estate: Estate, todo: Sequence[Candidate], *, compromised: bool) -> int:
@@ -190,14 +208,13 @@ def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate],
     Ends when all are done, or when nobody is under way and there is no room for the next. The threads are daemons: Ctrl-C ends the
     command at once, as any kill may.
     """
-    waiting, finished, under_way = deque(todo), SimpleQueue[Result](), 0
+    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, Result | BaseException]](), 0
 
     def in_thread(one: Candidate) -> None:
         try:
-            result = work(one)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this application's and stops no other
-            result = failed(one.name, error)
-        finished.put(result)
+            finished.put((one, work(one)))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which must not wait for ever
+            finished.put((one, error))
 
     while waiting or under_way:
         while waiting and gate.admits(waiting[0].name, needs_room=waiting[0].needs_room):
@@ -206,12 +223,14 @@ def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate],
         if not under_way:
             return
         try:
-            result = finished.get(timeout=ASKED_EVERY if waiting else None)
+            one, result = finished.get(timeout=ASKED_EVERY if waiting else None)
         except Empty:
             continue  # others may have made room
         under_way -= 1
-        gate.left(result.application)
-        yield result
+        gate.left(one.name)
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+        yield failed(one.name, result) if isinstance(result, Exception) else result
 
 
 def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep: Sleep) -> Result:
