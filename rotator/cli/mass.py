@@ -21,7 +21,7 @@ from rotator.cli.endings import Interrupted
 from rotator.cli.session import App, Session
 from rotator.coverage import Coverage
 from rotator.errors import Refused
-from rotator.hands import Result
+from rotator.hands.result import Result
 from rotator.mass import (
     Candidate,
     Estate,

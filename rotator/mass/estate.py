@@ -9,7 +9,7 @@ from datetime import datetime
 from rotator.account import AccountDocument
 from rotator.coverage import Coverage, Known, cover
 from rotator.errors import RotatorError
-from rotator.hands import together
+from rotator.hands.together import together
 from rotator.mass.selection import Survey
 from rotator.model import Ledger, Policy
 from rotator.ports import Clock, Journal, Provider, VaultStore

@@ -19,7 +19,10 @@ from typing import Any, Protocol
 from rotator.account import MassRotation
 from rotator.coverage import Coverage
 from rotator.errors import RotatorError
-from rotator.hands import Result, Sleep, contain, failed, rotate
+from rotator.hands.containment import contain
+from rotator.hands.result import Result, failed
+from rotator.hands.rotation import rotate
+from rotator.hands.waiting import Sleep
 from rotator.mass.estate import Estate, Sight, look
 from rotator.mass.gate import ASKED_EVERY, Doorkeeper, Gate
 from rotator.mass.records import begun, change, ended
