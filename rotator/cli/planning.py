@@ -51,6 +51,7 @@ class ReadOnly:
     def __init__(self, vault: Store) -> None:
         self.read_ledger = vault.read_ledger
         self.list_ledgers = vault.list_ledgers
+        self.read_account = vault.read_account
         self.read_document = vault.read_document
         self.read_version = vault.read_version
         self.missing_capabilities = vault.missing_capabilities
@@ -65,7 +66,7 @@ class ReadOnly:
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
         raise Refused("a plan writes nothing")
 
-    write_ledger = write_document = annotate = _refused
+    write_ledger = write_account = write_document = annotate = _refused
 
 
 def plan(policy: Policy, world: World, vault: Store, sleep: Callable[[datetime], None]) -> Plan:

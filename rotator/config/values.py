@@ -46,12 +46,14 @@ class Vault:
 
 @dataclass(frozen=True)
 class Account:
-    """An organisation at a provider, and the reference to the key that manages its keys. ``rate_limit`` is calls a second."""
+    """An organisation at a provider, and the reference to the key that manages its keys, whose public name is ``access_key``.
+    ``rate_limit`` is calls a second."""
 
     name: str
     provider: str
     organization_id: str
     secret_key: Reference
+    access_key: str | None
     api_url: str
     ca_cert: Path | None
     timeout: timedelta
