@@ -48,7 +48,7 @@ class SocketFile:
                 path.chmod(0o660)
                 self.socket.listen(WAITING)
             except OSError:
-                self._unlink()
+                self.unlink()
                 raise
         except OSError:
             self.socket.close()
@@ -61,10 +61,11 @@ class SocketFile:
 
     def close(self) -> None:
         """Stop to listen, and remove the path unless somebody else took it."""
-        self._unlink()
+        self.unlink()
         self.socket.close()
 
-    def _unlink(self) -> None:
+    def unlink(self) -> None:
+        """Let nobody find it any more; it still listens."""
         if self.there:
             with suppress(OSError):
                 self.path.unlink()

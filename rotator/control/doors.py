@@ -88,6 +88,8 @@ class Doors:
     def _shut(self, *names: str) -> None:
         leaving = [self._open.pop(name) for name in names]
         for file, _ in leaving:
-            file.close()
+            file.unlink()
         if leaving and self._porter is not None:
             self._porter.shut(*(door for _, door in leaving))
+        for file, _ in leaving:
+            file.close()

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from rotator.ports import Journal
-
 MOST = 1000
 """Events that wait for a listener."""
 
@@ -66,28 +64,3 @@ class Feed:
             if over:
                 return
             await self._ready.wait()
-
-
-class Broadcast:
-    """A journal that passes everything on to ``journal`` and to everybody who listens."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._feeds: tuple[Feed, ...] = ()
-        self._lock = threading.Lock()
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Record one event, and let it be heard."""
-        self._journal.emit(event, **fields)
-        for feed in self._feeds:
-            feed.put({"event": event, **fields})
-
-    def listen(self, feed: Feed) -> None:
-        """From now on everything goes there too."""
-        with self._lock:
-            self._feeds = (*self._feeds, feed)
-
-    def leave(self, feed: Feed) -> None:
-        """Nothing goes there any more."""
-        with self._lock:
-            self._feeds = tuple(other for other in self._feeds if other is not feed)

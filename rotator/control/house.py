@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from rotator.control.feed import Broadcast
+from rotator.control.broadcast import Broadcast
 from rotator.model import Policy
 from rotator.ports import Journal, VaultStore
 from rotator.world import World
