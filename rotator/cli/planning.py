@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from rotator.cli.session import Silence, Store
-from rotator.cli.words import count, moment, span
 from rotator.decide import decide, next_action
 from rotator.errors import Refused, ServiceError
 from rotator.model import Policy
 from rotator.reconcile import observe
 from rotator.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Room, Seen, Wait
+from rotator.words import count, moment, span
 from rotator.world import Memory, World
 
 T = TypeVar("T")

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import click
 
 from rotator import __version__
-from rotator.cli.failures import EXIT_CODES, Failure, Interrupted, explain
+from rotator.cli.endings import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
+from rotator.hands.failures import Failure, explain
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",

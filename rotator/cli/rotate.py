@@ -9,18 +9,15 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from rotator.cli.failures import Interrupted
+from rotator.cli.endings import Interrupted
 from rotator.cli.progress import Progress
-from rotator.cli.rotation import Result, contain, failed, rotate
 from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.cli.together import together
-from rotator.cli.words import seconds
+from rotator.hands import Result, contain, failed, rotate, together
 from rotator.model import Policy
-from rotator.render import timestamp
+from rotator.words import seconds
 
 
 @click.command(
@@ -66,7 +63,8 @@ def command(session: Session, applications: Sequence[str], compromised: bool, re
     finally:
         progress.mute()
     results = [
-        result if isinstance(result, Result) else failed(policy, result) for policy, result in zip(policies, found, strict=True)
+        result if isinstance(result, Result) else failed(policy.application, result)
+        for policy, result in zip(policies, found, strict=True)
     ]
     return _report(session, results)
 
@@ -94,7 +92,7 @@ def _who() -> str:
 def _report(session: Session, results: Sequence[Result]) -> int:
     elapsed = time.monotonic() - session.started
     if session.json:
-        answer = {"applications": [_as_json(result) for result in results], "elapsed_seconds": round(elapsed, 3)}
+        answer = {"applications": [result.as_json() for result in results], "elapsed_seconds": round(elapsed, 3)}
         click.echo(json.dumps(answer, indent=2))
     for result in results:
         if result.exit_code:
@@ -105,26 +103,5 @@ def _report(session: Session, results: Sequence[Result]) -> int:
 
 
 def _timing(result: Result, elapsed: float) -> str:
-    if result.marked_at is None or result.contained_at is None:
-        return ""
-    after_mark = (result.contained_at - result.marked_at).total_seconds()
-    return f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"
-
-
-def _as_json(result: Result) -> dict[str, Any]:
-    answer: dict[str, Any] = {"name": result.application, "outcome": result.outcome, "exit_code": result.exit_code}
-    if result.exit_code:
-        return {**answer, "error": {"kind": result.reason, "message": result.message, "exit_code": result.exit_code}}
-    answer |= {"access_key": result.access_key, "version": result.version}
-    if result.outcome == "contained":
-        answer["dead"] = [{"access_key": key, "proof": proof} for key, proof in result.dead.items()]
-    else:
-        answer |= {
-            "replaced": result.replaced,
-            "revoke_after": timestamp(result.revoke_after) if result.revoke_after else None,
-            "rotation_id": result.rotation_id,
-        }
-    if result.marked_at and result.contained_at:
-        answer["marked_at"] = timestamp(result.marked_at)
-        answer["seconds_from_mark"] = round((result.contained_at - result.marked_at).total_seconds(), 3)
-    return answer
+    after_mark = result.seconds_from_mark
+    return "" if after_mark is None else f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"

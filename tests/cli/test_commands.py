@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from rotator import __version__
-from rotator.cli.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from rotator.cli.root import COMMANDS, root
 from rotator.cli.session import Session
 from rotator.errors import LedgerUnreadable
+from rotator.hands.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from rotator.ledgers import fresh_ledger
 from rotator.model import Compromised, Current, Hold, Intent, Ledger, Mode, Policy, Retiring, Revoking, Trouble
 from rotator.view import PHASES, view

@@ -12,19 +12,6 @@ from typing import Any
 
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
-EXIT_CODES = """\
-0  done
-1  it failed
-2  usage or configuration
-3  a service was unreachable
-4  refused, because it would be unsafe
-5  status: something is past due or in trouble
-130  interrupted (Ctrl-C)"""
-"""What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
-
-TROUBLE = 5
-"""The exit code of ``status`` when it could look, and something is past due or in trouble."""
-
 UNREACHABLE = frozenset(
     {
         "connection",
@@ -79,12 +66,6 @@ def exit_code_of(reason: str) -> int:
     if reason in UNREACHABLE:
         return 3
     return 4 if reason in UNSAFE else 1
-
-
-class Interrupted(RotatorError):
-    """The person at the keyboard ended the command."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)
