@@ -136,7 +136,9 @@ CATALOGUE: dict[str, Kind] = {
     "control.unavailable": Kind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.ordered": Kind("info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")),
+    "control.ordered": Kind(
+        "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
+    ),
     "round.done": Kind(
         "info",
         "One round of passes is over: how many applications ended how.",

@@ -337,10 +337,14 @@ class Control(Table):
     """`[control]`: the sockets on which the daemon is asked and ordered."""
 
     enabled: bool | None = option(
-        "Whether there are such sockets.", None, computed="`true` when this table is written down, or systemd gives a runtime directory"
+        "Whether there are such sockets.",
+        None,
+        computed="`true` when this table is written down, or systemd gives a runtime directory",
     )
     directory: File | None = option(
-        "The folder of `read.sock` and `control.sock`; it has to be there.", None, computed="`$RUNTIME_DIRECTORY`, else `/run/rotator`"
+        "The folder of `read.sock` and `control.sock`; it has to be there.",
+        None,
+        computed="`$RUNTIME_DIRECTORY`, else `/run/rotator`",
     )
     read_group: Token | None = option(
         "The group whose members may ask; they learn the names, keys and deadlines of all applications.",

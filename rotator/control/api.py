@@ -28,7 +28,7 @@ from rotator.control.feed import Feed, Line
 from rotator.control.house import House
 from rotator.control.refusals import Refusal, told
 from rotator.control.serving import Conversation
-from rotator.control.verbs import VERBS, Call, Nothing, Verb, Wish
+from rotator.control.verbs import VERBS, Call, Verb, Wish
 from rotator.errors import RotatorError
 from rotator.events import CATALOGUE
 from rotator.logs import crash_site, plain, rfc3339
@@ -160,7 +160,9 @@ class _Both:
         self._feed.put({"event": event, **fields})
 
 
-async def _streamed(conversation: Conversation, feed: Feed, future: Future[Any], adapter: TypeAdapter[Any]) -> AsyncIterator[bytes]:
+async def _streamed(
+    conversation: Conversation, feed: Feed, future: Future[Any], adapter: TypeAdapter[Any]
+) -> AsyncIterator[bytes]:
     """The events of an order, then its result."""
     conversation.allow(None)
     async for line in feed.lines():

@@ -61,7 +61,9 @@ class Crew:
         """Sleep until that time; raises ``Refusal`` when the daemon ends meanwhile."""
         seconds = (until - datetime.now(UTC)).total_seconds()
         if self._given_up.wait(max(0.0, seconds)):
-            raise Refusal("stopping", "the daemon was stopped meanwhile; what was begun is in the ledger and goes on when it is back", 3)
+            raise Refusal(
+                "stopping", "the daemon was stopped meanwhile; what was begun is in the ledger and goes on when it is back", 3
+            )
 
     @property
     def busy(self) -> int:

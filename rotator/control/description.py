@@ -59,7 +59,11 @@ def describe(verbs: Sequence[Verb], *, events: bool = True) -> dict[str, Any]:
         paths["/v1/events"] = {"get": _events()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "rotator", "version": __version__, "description": "How the daemon is asked and ordered: docs/control.md."},
+        "info": {
+            "title": "rotator",
+            "version": __version__,
+            "description": "How the daemon is asked and ordered: docs/control.md.",
+        },
         "paths": paths,
         "components": {"schemas": {**definitions.get("$defs", {}), "Error": ERROR}},
     }

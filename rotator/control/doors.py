@@ -66,7 +66,9 @@ class Doors:
         except OSError as error:
             reason = error.strerror or "input or output error"
             if isinstance(error, PermissionError) and group:
-                reason = f"may not be made, or not given to group {group}: make the service's user a member (SupplementaryGroups=)"
+                reason = (
+                    f"may not be made, or not given to group {group}: make the service's user a member (SupplementaryGroups=)"
+                )
             if self._complained.get(name) != reason:
                 self._complained[name] = f"{path} {reason}" if " " in reason else reason
                 self._house.journal.emit("control.unavailable", listen=str(path), message=reason)

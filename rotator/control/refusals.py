@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rotator.errors import RotatorError, ServiceError
-from rotator.hands.failures import Failure, explain
+from rotator.errors import ServiceError
+from rotator.hands.failures import Failure, Reported, explain
 
 STATUSES = {
     "usage": 400,
@@ -41,12 +41,11 @@ MEANINGS = {
 """Every status of an error, and what it means."""
 
 
-class Refusal(RotatorError):
+class Refusal(Reported):
     """A request that goes no further, told as ``kind`` and one sentence."""
 
     def __init__(self, kind: str, message: str, exit_code: int = 2) -> None:
-        super().__init__(message)
-        self.failure = Failure(kind, (message,), exit_code)
+        super().__init__(Failure(kind, (message,), exit_code))
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Told:
 
 def told(error: BaseException) -> Told:
     """What to answer for this error."""
-    failure = error.failure if isinstance(error, Refusal) else explain(error)
+    failure = explain(error)
     return Told(_status(error, failure), {"error": failure.as_json()})
 
 

@@ -72,12 +72,14 @@ class Conversation(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
+        """Somebody is there: the time begins."""
         super().connection_made(transport)
         self.peer = _peer(transport.get_extra_info("socket"))
         self.app_state = {"conversation": self}
         self.allow(DEADLINE)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Somebody left."""
         super().connection_lost(exc)
         self.allow(None)
         if not self.ended.done():
@@ -168,7 +170,9 @@ class Porter:
             try:
                 connection, _ = await self._loop.sock_accept(door.listening)
             except OSError:
-                await asyncio.sleep(0.1)  # no file is to be had: whoever waits is still there, and asking at once would take all time
+                await asyncio.sleep(
+                    0.1
+                )  # no file is to be had: whoever waits is still there, and asking at once would take all time
                 continue
             if len(door.conversations) >= door.places:
                 connection.close()

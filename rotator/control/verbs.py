@@ -88,9 +88,7 @@ def health(call: Call, _: Nothing) -> Health:
     alive = [Cause(*cause) for cause in call.house.health()]
     ready = [Cause(*cause) for cause in call.house.readiness()]
     with call.house.borrow() as fleet:
-        return Health(
-            __version__, fleet.source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready)
-        )
+        return Health(__version__, fleet.source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready))
 
 
 def reload(call: Call, _: Nothing) -> Reloaded:

@@ -19,7 +19,9 @@ from rotator.ports import Journal
 class House:
     """One daemon. ``ring`` has the main loop look for wishes."""
 
-    def __init__(self, engine: Engine, monitor: Monitor, journal: Journal, broadcast: Broadcast, ring: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, monitor: Monitor, journal: Journal, broadcast: Broadcast, ring: Callable[[], None]
+    ) -> None:
         self.journal = journal
         self.broadcast = broadcast
         self.stopping = threading.Event()
@@ -73,4 +75,6 @@ class House:
 
 
 def _stopping() -> Unavailable:
-    return Unavailable("the daemon is stopping: the new configuration is read at its next start", service="daemon", kind="stopping")
+    return Unavailable(
+        "the daemon is stopping: the new configuration is read at its next start", service="daemon", kind="stopping"
+    )

@@ -208,7 +208,6 @@ class Daemon:
             self.monitor.turned()
             self.signals.wait(min(left, TICK))
 
-
     def _unfinished(self) -> list[str]:
         orders = self.doors.crew.busy
         return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
