@@ -171,6 +171,11 @@ CATALOGUE: dict[str, Kind] = {
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
     ),
     "logs.lost": Kind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+    "logs.no_journal": Kind(
+        "warning",
+        "No journal listens, though --log-format says so; lines go to standard output as JSON.",
+        ("message",),
+    ),
 }
 """Every event that may be emitted."""
 

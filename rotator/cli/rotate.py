@@ -15,7 +15,10 @@ import click
 from rotator.cli.endings import Interrupted
 from rotator.cli.progress import Progress
 from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.hands import Result, contain, failed, rotate, together
+from rotator.hands.containment import contain
+from rotator.hands.result import Result, failed
+from rotator.hands.rotation import rotate
+from rotator.hands.together import together
 from rotator.model import Policy
 from rotator.words import seconds
 

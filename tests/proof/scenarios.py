@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from rotator import hands
+from rotator.hands import containment, rotation
 from rotator.model import Policy, Proof
 from rotator.reconcile import drive, run_pass
 from rotator.world import Memory, World
@@ -55,12 +55,12 @@ def passes(wanted: Policy) -> Program:
 
 def rotate(wanted: Policy) -> Program:
     """``rotator rotate billing``, as the command line runs it."""
-    return lambda world, memory, sleep: hands.rotate(wanted, world, sleep, "asked")
+    return lambda world, memory, sleep: rotation.rotate(wanted, world, sleep, "asked")
 
 
 def contain(wanted: Policy) -> Program:
     """``rotator rotate billing --compromised``, as the command line runs it."""
-    return lambda world, memory, sleep: hands.contain(wanted, world, sleep, "leaked", "somebody")
+    return lambda world, memory, sleep: containment.contain(wanted, world, sleep, "leaked", "somebody")
 
 
 # --- how worlds begin ---
