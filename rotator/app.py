@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from rotator import alarm, config, owner, providers, vault
-from rotator.config import Account, Configuration, Listener, Reference
+from rotator.config import Account, Configuration, Control, Listener, Reference
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
 from rotator.http import Observer
@@ -102,6 +102,11 @@ class App:
     def listen(self) -> Listener | None:
         """Where the daemon is asked how it is, if anywhere."""
         return self.configuration.listen
+
+    @property
+    def control(self) -> Control | None:
+        """Where the daemon is asked and ordered, if anywhere."""
+        return self.configuration.control
 
     @property
     def policies(self) -> dict[str, Policy]:

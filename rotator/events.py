@@ -142,6 +142,13 @@ CATALOGUE: dict[str, Kind] = {
     "metrics.unavailable": Kind(
         "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
     ),
+    "control.listening": Kind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
+    "control.unavailable": Kind(
+        "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "control.ordered": Kind(
+        "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
+    ),
     "round.done": Kind(
         "info",
         "One round of passes is over: how many applications ended how.",

@@ -17,6 +17,7 @@ from rotator.hands.failures import Failure, explain
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
+    "reload": "Have the daemon read its configuration again.",
     "check": "Validate the configuration; contact nothing.",
     "plan": "Say what would be done next and why; change nothing.",
     "status": "Show every application from its ledger.",

@@ -21,6 +21,7 @@ from rotator.ports import Clock, Journal, Provider, VaultStore
 
 if TYPE_CHECKING:
     from rotator.alarm import Settings
+    from rotator.control.client import Daemon
     from rotator.model import Policy
     from rotator.world import World
 
@@ -148,6 +149,15 @@ class Session:
                 yield app
         finally:
             app.close()
+
+    def daemon(self, *, orders: bool) -> Daemon:
+        """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``Unreached``."""
+        from rotator.control.client import Daemon, Unreached, directory  # noqa: PLC0415 - httpx and pydantic are not for --help
+
+        folder = directory(self.path)
+        if folder is None:
+            raise Unreached(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)")
+        return Daemon.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
 
     def sleep(self, clock: Clock, until: datetime) -> None:
         """Sleep until the clock shows that time."""
