@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,12 +11,8 @@ import click
 
 from rotator.cli.endings import Interrupted
 from rotator.cli.progress import Progress
-from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.hands.containment import contain
-from rotator.hands.result import Result, failed
-from rotator.hands.rotation import rotate
-from rotator.hands.together import together
-from rotator.model import Policy
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.hands.result import Result
 from rotator.words import seconds
 
 
@@ -34,6 +27,7 @@ Examples:
 @click.argument("applications", nargs=-1, required=True, metavar="APP...")
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
+@asking
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str], compromised: bool, reason: str | None) -> int:
@@ -44,13 +38,14 @@ def command(session: Session, applications: Sequence[str], compromised: bool, re
     """
     progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
     try:
-        with session.app(progress, tell=compromised) as app:
-            policies = chosen(app, applications)
-
-            def work(policy: Policy) -> Result:
-                return _one(session, app, policy, compromised=compromised, reason=reason)
-
-            found = together(work, policies)
+        results: Sequence[Result] = session.ask(
+            "rotate",
+            progress,
+            tell=compromised,
+            applications=list(applications),
+            compromised=compromised,
+            reason=reason or "",
+        )
     except KeyboardInterrupt:
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
@@ -65,31 +60,7 @@ def command(session: Session, applications: Sequence[str], compromised: bool, re
         raise
     finally:
         progress.mute()
-    results = [
-        result if isinstance(result, Result) else failed(policy.application, result)
-        for policy, result in zip(policies, found, strict=True)
-    ]
     return _report(session, results)
-
-
-def _one(session: Session, app: App, policy: Policy, *, compromised: bool, reason: str | None) -> Result:
-    world = app.world(policy)
-    clock = world.clock
-    if compromised:
-        return contain(policy, world, lambda until: session.sleep(clock, until), reason or "suspected compromise", _who())
-    return rotate(policy, world, lambda until: session.sleep(clock, until), reason or "requested")
-
-
-def _who() -> str:
-    """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER", "")
-    if behind and behind != user:
-        user = f"{behind} as {user}"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _report(session: Session, results: Sequence[Result]) -> int:
