@@ -118,6 +118,13 @@ class App:
         """The names of the accounts of the configuration."""
         return frozenset(self.configuration.accounts)
 
+    def account(self, name: str) -> Account:
+        """What the configuration says of the account of that name. An unknown one raises with the nearest name."""
+        accounts = self.configuration.accounts
+        if name not in accounts:
+            raise UnknownApplication(f"there is no account {name} in {self.source}; {nearest(name, accounts)}")
+        return accounts[name]
+
     @property
     def alarm(self) -> alarm.Settings:
         """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""

@@ -99,6 +99,16 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
     # emergencies
+    "mass_rotation.begun": Kind(
+        "warning",
+        "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
+        ("incident", "created_before", "compromised", "reason", "applications"),
+    ),
+    "mass_rotation.ended": Kind(
+        "info",
+        "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
+        ("incident", "rotated", "broken", "without_room", "proven"),
+    ),
     "compromise.marked": Kind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
     ),

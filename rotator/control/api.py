@@ -145,21 +145,25 @@ class Api:
         if self._listeners >= LISTENERS:
             raise Refusal("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
         _parsed_nothing(request)
-        self._listeners += 1
-        return StreamingResponse(self._listened(_conversation(request)), media_type=LINES)
+        conversation, feed = _conversation(request), Feed()
 
-    async def _listened(self, conversation: Conversation) -> AsyncIterator[bytes]:
-        feed = Feed()
-        self._house.broadcast.listen(feed)
-        conversation.allow(None)
-        try:
-            async for line in feed.lines():
-                conversation.allow(LISTEN)
-                yield _line(line)
-                conversation.allow(None)
-        finally:
-            self._house.broadcast.leave(feed)
+        def leave(_: object) -> None:
             self._listeners -= 1
+            self._house.broadcast.leave(feed)
+
+        # Before the answer begins: whoever sees it begin misses nothing from then on.
+        self._listeners += 1
+        self._house.broadcast.listen(feed)
+        conversation.ended.add_done_callback(leave)
+        return StreamingResponse(_listened(conversation, feed), media_type=LINES)
+
+
+async def _listened(conversation: Conversation, feed: Feed) -> AsyncIterator[bytes]:
+    conversation.allow(None)
+    async for line in feed.lines():
+        conversation.allow(LISTEN)
+        yield _line(line)
+        conversation.allow(None)
 
 
 class _Both:

@@ -11,7 +11,7 @@ from datetime import datetime
 from rotator.errors import Conflict, Refused, RotatorError, ServiceError, Unavailable, Unclear
 from rotator.hands.result import Result, failed
 from rotator.hands.waiting import AGAIN, Patience, Sleep, obstacle, pause
-from rotator.ledgers import fresh_ledger, marked_compromised
+from rotator.ledgers import fresh_ledger, marked_compromised, was_proven_dead
 from rotator.model import Ledger, Policy
 from rotator.reconcile import drive, run_pass
 from rotator.world import Memory, Outcome, World
@@ -26,10 +26,20 @@ DURABLE = (
 HELD = "the mark is in the ledger and stays, but the keys live on until the hold is released"
 
 
-def contain(policy: Policy, world: World, sleep: Sleep, reason: str, by: str) -> Result:
-    """Mark the application's keys compromised, then see them replaced and proven dead."""
+def contain(
+    policy: Policy,
+    world: World,
+    sleep: Sleep,
+    reason: str,
+    by: str,
+    *,
+    keys: frozenset[str] | None = None,
+    incident: str = "",
+) -> Result:
+    """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
+    one, or ``keys`` and no others. ``incident`` is an id that the marks of several applications share."""
     try:
-        keys, marked_at = mark(policy, world, sleep, reason, by)
+        keys, marked_at = mark(policy, world, sleep, reason, by, keys=keys, incident=incident)
     except Unclear as error:
         return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
     except RotatorError as error:
@@ -38,9 +48,19 @@ def contain(policy: Policy, world: World, sleep: Sleep, reason: str, by: str) ->
     return replace(result, marked_at=marked_at)
 
 
-def mark(policy: Policy, world: World, sleep: Sleep, reason: str, by: str) -> tuple[frozenset[str], datetime]:
-    """Write the mark for the published key and all that the ledger names (rule 9), confirmed; the keys, and when."""
-    incident, unclear = world.clock.token(), False
+def mark(
+    policy: Policy,
+    world: World,
+    sleep: Sleep,
+    reason: str,
+    by: str,
+    *,
+    keys: frozenset[str] | None = None,
+    incident: str = "",
+) -> tuple[frozenset[str], datetime]:
+    """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
+    Of these, one that is known to be dead is not marked any more."""
+    incident, unclear, only = incident or world.clock.token(), False, keys
     for _ in range(MOST_TRIES):
         try:
             ledger, version, keys = _marked_or_not(policy, world)
@@ -48,6 +68,10 @@ def mark(policy: Policy, world: World, sleep: Sleep, reason: str, by: str) -> tu
             if unclear:
                 raise Unclear(str(error), service=error.service, kind=error.kind) from None
             raise
+        if only is not None:
+            keys = frozenset(key for key in only if key in keys or not was_proven_dead(ledger, key))
+            if not keys:
+                return keys, world.clock.now()
         if keys and keys <= ledger.compromised_keys():
             return keys, world.clock.now()
         if not keys:
@@ -129,7 +153,7 @@ def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[s
         policy.application,
         "contained",
         0,
-        f"contained: {deaths}; {now}",
+        f"contained: {deaths or 'every key was dead already'}; {now}",
         access_key=document.published or "",
         version=document.version,
         dead=dead,

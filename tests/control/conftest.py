@@ -20,6 +20,7 @@ from rotator.control.broadcast import Broadcast
 from rotator.control.client import Daemon
 from rotator.control.doors import Doors
 from rotator.control.house import Reloaded
+from rotator.ports import Journal
 from tests.daemon.stage import FakeFleet, Recorder, fleet
 
 
@@ -35,7 +36,7 @@ class FakeHouse:
 
     def __post_init__(self) -> None:
         self.broadcast = Broadcast(self.events)
-        self.journal = self.broadcast
+        self.journal: Journal = self.broadcast
 
     def borrow(self) -> AbstractContextManager[FakeFleet]:
         house = self

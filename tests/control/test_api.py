@@ -105,7 +105,12 @@ def test_whoever_gave_the_order_stands_in_the_ledger_as_the_kernel_tells_it(fron
 def test_who_hangs_up_after_an_order_does_not_end_it(front: Front) -> None:
     settled("billing", front.house.fleet)
     goes_on = threading.Event()
-    front.house.fleet.stages["acme"].hook = lambda name, phase: goes_on.wait(60) and None if name == "create_key" else None
+
+    def pause(name: str, phase: str) -> None:
+        if name == "create_key":
+            goes_on.wait(60)
+
+    front.house.fleet.stages["acme"].hook = pause
     before = published(front.house.fleet, "billing")
     connection = front.raw()
     body = json.dumps({"applications": ["billing"]}).encode()
