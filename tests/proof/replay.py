@@ -15,12 +15,13 @@ Nothing here knows what a call does: ``tests.proof.explorer`` executes calls on 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import FrameType, GeneratorType
+from types import CodeType, FrameType, GeneratorType
 from typing import Any, NoReturn, cast
 
 from rotator import reconcile
@@ -184,7 +185,7 @@ class _Run:
         self.memory = replace(start.memory)
         self.variables: Hashable | None = None
         self.looks_anew = False
-        self._known: dict[int, Hashable] = {}
+        self._known: dict[int, tuple[object, Hashable]] = {}
 
     def until_the_next_question(self) -> Call | Nap | End:
         vault, provider = cast("VaultStore", _Port(self, "vault")), cast("Provider", _Port(self, "provider"))
@@ -215,7 +216,7 @@ class _Run:
 
     def _frame(self, frame: FrameType, reached: int, dead: frozenset[str]) -> Hashable:
         live = [(name, value) for name, value in sorted(frame.f_locals.items()) if name not in dead]
-        return (frame.f_code.co_qualname, reached, tuple((name, self._variable(value)) for name, value in live))
+        return (frame.f_code.co_qualname, source_of(frame.f_code, reached), tuple((name, self._variable(value)) for name, value in live))
 
     def _suspended(self, generator: GeneratorType[Any, Any, Any]) -> Hashable:
         """Where a generator waits; one that is under way is met among the functions."""
@@ -234,8 +235,8 @@ class _Run:
         if kind in NAMED or isinstance(value, _Port | _Run) or callable(value):
             return kind.__name__
         if id(value) not in self._known:
-            self._known[id(value)] = self._contents(value)
-        return self._known[id(value)]
+            self._known[id(value)] = (value, self._contents(value))  # the value is kept, or another one might get its id
+        return self._known[id(value)][1]
 
     def _contents(self, value: object) -> Hashable:
         if isinstance(value, Memory | Held | Document | Exception):
@@ -326,6 +327,12 @@ class _Port:
         if name.startswith("_"):
             _unknown(name)
         return lambda *args, **kwargs: self._run.ask(Call(self._port, name, args, kwargs))
+
+
+@functools.cache
+def source_of(code: CodeType, reached: int) -> Hashable:
+    """The place in the source of an instruction. (Instructions themselves are rewritten as the interpreter learns.)"""
+    return next(itertools.islice(code.co_positions(), reached // 2, None))
 
 
 def _unknown(name: str) -> NoReturn:
