@@ -1,4 +1,4 @@
-"""The stored form of a ledger: strict JSON with a schema version.
+"""The stored form of a ledger, and of an account's document: strict JSON with a schema version.
 
 Strict means: what would be written for the ledger that was read is exactly what was read. An unknown field, a number where a
 text belongs, a time without a zone: all of them make the ledger *damaged*, which is not the same as absent. Times are RFC 3339
@@ -15,42 +15,61 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from rotator.account import ACCOUNT_SCHEMA, AccountDocument
 from rotator.errors import LedgerUnreadable
 from rotator.model import SCHEMA, Ledger
 
-_adapter = TypeAdapter(Ledger)
+_ledgers = TypeAdapter(Ledger)
+_accounts = TypeAdapter(AccountDocument)
 
 
 def dump_ledger(ledger: Ledger) -> dict[str, Any]:
     """The ledger as JSON values."""
-    stored: dict[str, Any] = _adapter.dump_python(ledger, mode="json")
+    stored: dict[str, Any] = _ledgers.dump_python(ledger, mode="json")
     return stored
 
 
 def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
     """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
     the application that it was looked up for, for messages."""
+    ledger: Ledger = _load(_ledgers, data, f"the ledger of {name}", SCHEMA)
+    return ledger
+
+
+def dump_account(document: AccountDocument) -> dict[str, Any]:
+    """The document of an account as JSON values."""
+    stored: dict[str, Any] = _accounts.dump_python(document, mode="json")
+    return stored
+
+
+def load_account(data: Mapping[str, Any], name: str = "?") -> AccountDocument:
+    """The document of an account that these JSON values hold, read as strictly as a ledger."""
+    document: AccountDocument = _load(_accounts, data, f"the document of account {name}", ACCOUNT_SCHEMA)
+    return document
+
+
+def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int) -> Any:
     stored = dict(data)
     schema = stored.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise LedgerUnreadable(f"{what} is damaged: it has no schema number; restore an earlier version of it in Vault")
+    if schema > known:
         raise LedgerUnreadable(
-            f"the ledger of {name} is damaged: it has no schema number; restore an earlier version of it in Vault"
-        )
-    if schema > SCHEMA:
-        raise LedgerUnreadable(
-            f"the ledger of {name} was written by a newer rotator (schema {schema}, this one knows {SCHEMA}); upgrade this rotator"
+            f"{what} was written by a newer rotator (schema {schema}, this one knows {known}); upgrade this rotator"
         )
     try:
-        ledger = _adapter.validate_python(stored)
+        value = adapter.validate_python(stored)
     except ValidationError as error:
         where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
-        raise LedgerUnreadable(f"the ledger of {name} is damaged at {where}; restore an earlier version of it in Vault") from None
-    if not _same(dump_ledger(ledger), stored) or not all(time.utcoffset() == timedelta(0) for time in _times(ledger)):
+        raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
+    if not _same(adapter.dump_python(value, mode="json"), stored) or not all(
+        time.utcoffset() == timedelta(0) for time in _times(value)
+    ):
         raise LedgerUnreadable(
-            f"the ledger of {name} is damaged: it says more, or says it otherwise, than schema {SCHEMA} allows; "
+            f"{what} is damaged: it says more, or says it otherwise, than schema {known} allows; "
             "restore an earlier version of it in Vault"
         )
-    return ledger
+    return value
 
 
 def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:

@@ -99,6 +99,16 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
     # emergencies
+    "mass_rotation.begun": Kind(
+        "warning",
+        "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
+        ("incident", "created_before", "compromised", "reason", "applications"),
+    ),
+    "mass_rotation.ended": Kind(
+        "info",
+        "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
+        ("incident", "rotated", "broken", "without_room", "proven"),
+    ),
     "compromise.marked": Kind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
     ),
@@ -132,6 +142,13 @@ CATALOGUE: dict[str, Kind] = {
     "metrics.unavailable": Kind(
         "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
     ),
+    "control.listening": Kind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
+    "control.unavailable": Kind(
+        "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "control.ordered": Kind(
+        "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
+    ),
     "round.done": Kind(
         "info",
         "One round of passes is over: how many applications ended how.",
@@ -164,6 +181,11 @@ CATALOGUE: dict[str, Kind] = {
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
     ),
     "logs.lost": Kind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+    "logs.no_journal": Kind(
+        "warning",
+        "No journal listens, though --log-format says so; lines go to standard output as JSON.",
+        ("message",),
+    ),
 }
 """Every event that may be emitted."""
 

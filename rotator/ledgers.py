@@ -112,7 +112,7 @@ def followed(
     )
     if ledger.intent is not None and not done:
         events.append(_overtaken(ledger.intent))
-    if old is not None and not ledger.is_revoking(old.access_key) and not _was_proven_dead(ledger, old.access_key):
+    if old is not None and not ledger.is_revoking(old.access_key) and not was_proven_dead(ledger, old.access_key):
         if old.access_key in ledger.compromised_keys():
             after = condemned(after, old.access_key, old.version, "compromised")
             events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
@@ -127,7 +127,7 @@ def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: boo
     return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
 
 
-def _was_proven_dead(ledger: Ledger, access_key: str) -> bool:
+def was_proven_dead(ledger: Ledger, access_key: str) -> bool:
     """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
     return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 

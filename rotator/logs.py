@@ -1,8 +1,9 @@
 """The logs: one event per line on standard output, and a promise that no trouble with them troubles the work.
 
-JSON lines for machines, the same with a priority for the journal, and a readable form for terminals. Names and levels are
-those of ``rotator.events``. A secret is a type that shows as ``[secret]``; whatever still slips through is looked for in the
-finished line. A line that cannot be written is lost and counted, and the count is told as soon as lines can be written again.
+JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made from the same lines. Names
+and levels are those of ``rotator.events``. A secret is a type that shows as ``[secret]``; whatever still slips through is looked
+for in the finished line. A line that cannot be written is lost and counted, and the count is told as soon as lines can be
+written again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import structlog
 
 from rotator.errors import RotatorError
 from rotator.events import CATALOGUE
+from rotator.journald import Journald
 from rotator.ports import Journal
 from rotator.secret import MASK, Secret, redact
 
@@ -35,39 +37,47 @@ PATIENCE = 1.0
 _AT_ONCE = 4096
 """Bytes that a pipe which is ready for writing takes without blocking (PIPE_BUF)."""
 
-_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""The priorities of syslog, which journald reads from the beginning of a line."""
-
 
 class Lines:
-    """A file descriptor that takes lines. Never raises and never blocks for long. What it cannot write is lost and counted;
-    ``confess`` makes the line that tells how many, which goes before the next one that can be written."""
+    """Where finished lines go. Never raises and never blocks for long. What cannot be written is lost and counted; ``confess``
+    makes the line that tells how many, which goes before the next one that can be written.
 
-    def __init__(self, descriptor: int, confess: Callable[[int], str]) -> None:
-        self._descriptor = descriptor
+    ``put`` writes a line and waits for its reader no longer than the seconds that it is given; then it raises ``OSError``.
+    """
+
+    def __init__(self, put: Callable[[str, float], None], confess: Callable[[int], str]) -> None:
+        self._put = put
         self._confess = confess
         self._lock = threading.Lock()
-        self._torn = False
         self.lost = 0
 
     def write(self, line: str) -> None:
         """Write one line, or lose it."""
         with self._lock:
+            patience = 0.0 if self.lost else PATIENCE
             try:
                 if self.lost:
-                    self._put(self._confess(self.lost))
+                    self._put(self._confess(self.lost), patience)
                     self.lost = 0
-                self._put(line)
+                self._put(line, patience)
             except (OSError, ValueError):
                 self.lost += 1
 
-    def _put(self, line: str) -> None:
+
+class Descriptor:
+    """A file descriptor that takes lines."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._torn = False
+
+    def put(self, line: str, patience: float) -> None:
+        """Write the whole line; the reader may keep us waiting for so many seconds between its parts."""
         data = line.encode(errors="backslashreplace") + b"\n"
         if self._torn:
             data = b"\n" + data  # what was cut off in the middle must not swallow this line as well
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        patience = 0.0 if self.lost else PATIENCE
         rest = memoryview(data)
         while rest:
             if not poll.poll(patience * 1000):
@@ -78,12 +88,26 @@ class Lines:
 
 
 class LogJournal:
-    """The journal that writes to a file descriptor, standard output unless said otherwise. Events below ``level`` are dropped."""
+    """The journal that writes to a file descriptor, standard output unless said otherwise, or to the journal of systemd. Where
+    that is asked for and is not there, it says so and writes JSON lines instead. Events below ``level`` are dropped."""
 
-    def __init__(self, form: Format | None = None, *, descriptor: int = 1, level: str = "info") -> None:
+    def __init__(
+        self,
+        form: Format | None = None,
+        *,
+        descriptor: int = 1,
+        level: str = "info",
+        journald: Callable[[], Journald] = Journald,
+    ) -> None:
         terminal = os.isatty(descriptor) if _is_open(descriptor) else False
         form = form or ("console" if terminal else "json")
-        self._lines = Lines(descriptor, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
+        put, absent = Descriptor(descriptor).put, None
+        if form == "journal":
+            try:
+                put = journald().put
+            except OSError as error:
+                absent = error.strerror or type(error).__name__
+        self._lines = Lines(put, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
         self._least = getattr(logging, level.upper())
         self._logger = structlog.wrap_logger(
             _Sink(),
@@ -93,9 +117,11 @@ class LogJournal:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _plain,
                 _ordered,
-                _renderer(form, colours=terminal),
+                structlog.dev.ConsoleRenderer(colors=terminal, sort_keys=False, pad_event_to=24) if form == "console" else _json,
             ],
         )
+        if absent:
+            self.emit("logs.no_journal", message=absent)
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event. Never raises."""
@@ -188,18 +214,8 @@ def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) ->
     return {name: fields[name] for name in first if name in fields} | dict(fields)
 
 
-def _renderer(form: Format, *, colours: bool) -> structlog.typing.Processor:
-    if form == "console":
-        return structlog.dev.ConsoleRenderer(colors=colours, sort_keys=False, pad_event_to=24)
-    return _json if form == "json" else _journal
-
-
 def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> str:  # noqa: ARG001  # structlog's signature
     return json.dumps(fields, separators=(", ", ": "), allow_nan=False)
-
-
-def _journal(logger: object, method: str, fields: structlog.typing.EventDict) -> str:
-    return f"<{_PRIORITIES[fields['level']]}>{_json(logger, method, fields)}"
 
 
 def _is_open(descriptor: int) -> bool:

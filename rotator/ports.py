@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from rotator.account import AccountDocument
 from rotator.model import Document, Key, Ledger, Verdict
 from rotator.secret import Secret
 
@@ -28,6 +29,10 @@ class Provider(Protocol):
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
         """Every key of the bearer, all pages, expired ones included. Presence is proven by one sight; absence is not
         proven by a list. Raises ``Unavailable`` when the pages do not add up."""
+
+    def list_all_keys(self) -> tuple[Key, ...]:
+        """Every key of the account, whoever bears it, all pages, expired ones included. Raises ``Unavailable`` when the pages do
+        not add up, for then one may be missing."""
 
     def get_key(self, access_key: str) -> Key | None:
         """The key of that name, whoever bears it; None when the provider says that there is none (404)."""
@@ -54,8 +59,9 @@ class Provider(Protocol):
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the provider knows the bearer. False only on a plain 404."""
 
-    def headroom(self) -> int | None:
-        """How many keys the account still has room for; None when the provider does not say. May be a minute old."""
+    def headroom(self, *, fresh: bool = False) -> int | None:
+        """How many keys the account still has room for; None when the provider does not say. May be a minute old, unless
+        ``fresh``."""
 
     def urgent(self) -> Provider:
         """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""
@@ -81,6 +87,13 @@ class VaultStore(Protocol):
 
     def list_ledgers(self) -> tuple[str, ...]:
         """The applications that have a ledger."""
+
+    def read_account(self, account: str) -> tuple[AccountDocument, int]:
+        """What is remembered of an account and of no application, and its version; an empty one and 0 only when there never was
+        one. Raises ``LedgerUnreadable`` as for a ledger."""
+
+    def write_account(self, document: AccountDocument, *, cas: int) -> int:
+        """Write the document of an account if its version is still ``cas``; the new version."""
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
         """The current version of a credential document, or its absence, or that it was deleted (with its version)."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.codec import dump_ledger, load_ledger
+from rotator.account import AccountDocument
+from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
 from rotator.events import CATALOGUE
 from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
@@ -319,6 +320,23 @@ class SimVault:
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
         return self._effect("write_ledger", lambda: self._write("ledger:" + ledger.application, dump_ledger(ledger), cas))
 
+    def read_account(self, account: str) -> tuple[AccountDocument, int]:
+        def execute(at: int) -> tuple[AccountDocument, int]:
+            versions = self.sim.versions("account:" + account, at)
+            if not versions:
+                return AccountDocument(account), 0
+            if versions[-1].deleted:
+                raise LedgerUnreadable(f"the document of account {account} was deleted: undelete it")
+            document = load_account(versions[-1].data, account)
+            if document.account != account:
+                raise LedgerUnreadable(f"the document of account {account} says that it belongs to {document.account}")
+            return document, len(versions)
+
+        return self._read("read_account", execute)
+
+    def write_account(self, document: AccountDocument, *, cas: int) -> int:
+        return self._effect("write_account", lambda: self._write("account:" + document.account, dump_account(document), cas))
+
     def list_ledgers(self) -> tuple[str, ...]:
         def execute(at: int) -> tuple[str, ...]:
             sim = self.sim
@@ -406,6 +424,14 @@ class SimProvider:
             ),
         )
 
+    def list_all_keys(self) -> tuple[Key, ...]:
+        return self._effect(
+            "list_all_keys",
+            lambda: tuple(
+                true.key for name, true in self.sim.keys.items() if true.deleted_at is None and name not in self.sim.hidden
+            ),
+        )
+
     def get_key(self, access_key: str) -> Key | None:
         def execute() -> Key | None:
             true = self._known(access_key)
@@ -470,7 +496,7 @@ class SimProvider:
     def urgent(self) -> SimProvider:
         return self
 
-    def headroom(self) -> int | None:
+    def headroom(self, *, fresh: bool = False) -> int | None:
         return None if self.sim.quota is None or self.sim.forbidden else max(0, self.sim.quota - len(self.sim.live_keys()))
 
     def clock_offset(self) -> timedelta:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rotator.codec import dump_ledger, load_ledger
+from rotator.account import AccountDocument, MassRotation, Waiver
+from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
 from rotator.errors import LedgerUnreadable
 from rotator.ledgers import fresh_ledger, marked_compromised
 from rotator.model import (
@@ -16,6 +17,7 @@ from rotator.model import (
     Current,
     HistoryEntry,
     Hold,
+    Incident,
     Intent,
     Ledger,
     Mode,
@@ -141,3 +143,34 @@ def test_every_damaged_field_is_named() -> None:
     data["failures"] = "y"
     with pytest.raises(LedgerUnreadable, match=r"damaged at current\.version, failures;"):
         load_ledger(data)
+
+
+# --- the document of an account
+
+
+def account() -> AccountDocument:
+    return AccountDocument(
+        "acme",
+        waivers=(Waiver("SCWA", "break glass", "ops", NOW, NOW + timedelta(days=90)),),
+        mass_rotations=(MassRotation("i1", "--all", NOW, compromised=True, reason="breach", by="ops", begun_at=NOW),),
+        incidents=(Incident("i2", NOW, "leak", "ops", ("SCWB",)),),
+    )
+
+
+def test_the_document_of_an_account_survives_json_unchanged() -> None:
+    assert load_account(json.loads(json.dumps(dump_account(account())))) == account()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 2}, "the document of account acme was written by a newer rotator (schema 2, this one knows 1)"),
+        ({"schema": 0}, "the document of account acme is damaged: it has no schema number"),
+        ({"waivers": [{}]}, "the document of account acme is damaged at waivers.0.access_key, waivers.0.at"),
+        ({"surprise": 1}, "the document of account acme is damaged: it says more, or says it otherwise"),
+    ],
+)
+def test_r11_the_document_of_an_account_is_read_as_strictly_as_a_ledger(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_account({**dump_account(account()), **change}, "acme")
+    assert str(caught.value).startswith(said)

@@ -460,7 +460,7 @@ def test_i7_with_no_room_for_another_key_a_provider_that_tells_no_head_room_is_g
     marked_key(sim, 1)
 
     class Silent(SimProvider):
-        def headroom(self) -> int | None:
+        def headroom(self, *, fresh: bool = False) -> int | None:
             return None
 
     daemon.world = replace(daemon.world, provider=Silent(sim))

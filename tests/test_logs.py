@@ -60,15 +60,6 @@ def test_a_line_is_json_with_the_level_of_the_catalogue_and_a_time_in_utc(pipe: 
     }
 
 
-def test_lines_for_the_journal_begin_with_a_priority(pipe: tuple[int, int]) -> None:
-    journal = LogJournal("journal", descriptor=pipe[1])
-    journal.emit("key.found_dead", access_key="SCW1")
-    journal.emit("service.up", service="vault")
-    first, second = lines(pipe[0])
-    assert first.startswith('<2>{"timestamp"')
-    assert second.startswith('<6>{"timestamp"')
-
-
 def test_the_console_form_has_colours_only_on_a_terminal(pipe: tuple[int, int]) -> None:
     LogJournal("console", descriptor=pipe[1]).emit("service.up", service="vault")
     (line,) = lines(pipe[0])

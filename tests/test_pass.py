@@ -947,9 +947,9 @@ class Asked(SimVault):
 class Counting(SimProvider):
     asked = 0
 
-    def headroom(self) -> int | None:
+    def headroom(self, *, fresh: bool = False) -> int | None:
         self.asked += 1
-        return super().headroom()
+        return super().headroom(fresh=fresh)
 
 
 @pytest.mark.parametrize("why", ["all is well", "a right is lacking", "an emergency", "both"])

@@ -26,8 +26,8 @@ class SimHand:
     prefix: str = "secret/rotator"
 
     def _where(self, path: str) -> str:
-        ledgers = f"{self.prefix}/applications/"
-        return "ledger:" + path.removeprefix(ledgers) if path.startswith(ledgers) else "doc:" + path
+        own = {f"{self.prefix}/applications/": "ledger:", f"{self.prefix}/accounts/": "account:"}
+        return next((kind + path.removeprefix(place) for place, kind in own.items() if path.startswith(place)), "doc:" + path)
 
     def put(self, path: str, fields: Mapping[str, Any]) -> None:
         self.sim.append(self._where(path), dict(fields))

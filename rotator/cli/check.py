@@ -7,8 +7,8 @@ import json
 import click
 
 from rotator.cli.session import Session, common, pass_session
-from rotator.cli.words import count
 from rotator.config import load
+from rotator.words import count
 
 
 @click.command(

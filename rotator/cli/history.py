@@ -10,10 +10,10 @@ from datetime import datetime
 import click
 
 from rotator.cli.session import Session, Version, chosen, common, pass_session
-from rotator.cli.words import moment
 from rotator.errors import Refused, ServiceError, Unavailable
 from rotator.model import Ledger
 from rotator.render import timestamp
+from rotator.words import moment
 
 EVENTS: Mapping[str, str] = {
     "rotated": "became the current key",

@@ -10,8 +10,8 @@ import click
 
 from rotator.alarm import trial
 from rotator.cli.session import Session, common, pass_session
-from rotator.cli.together import together
 from rotator.errors import ConfigurationError, Problem
+from rotator.hands.together import together
 
 _NOBODY = (
     'names nobody; write notify = ["credential:NAME"] into [alarm], where the file NAME holds one address as Apprise writes it'

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.cli.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
-from rotator.cli.words import count, moment, span, towards
 from rotator.view import View
+from rotator.words import count, moment, span, towards
 
 STYLES = {
     "current": "green",

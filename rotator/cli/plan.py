@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import click
 
-from rotator.cli.failures import Failure, explain
 from rotator.cli.planning import Plan, plan
 from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.cli.together import together
-from rotator.cli.words import moment, towards
+from rotator.hands.failures import Failure, explain
+from rotator.hands.together import together
 from rotator.model import Policy
 from rotator.render import timestamp
+from rotator.words import moment, towards
 
 
 @click.command(

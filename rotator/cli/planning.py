@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from rotator.cli.session import Silence, Store
-from rotator.cli.words import count, moment, span
 from rotator.decide import decide, next_action
 from rotator.errors import Refused, ServiceError
 from rotator.model import Policy
 from rotator.reconcile import observe
 from rotator.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Room, Seen, Wait
+from rotator.words import count, moment, span
 from rotator.world import Memory, World
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class ReadOnly:
     def __init__(self, vault: Store) -> None:
         self.read_ledger = vault.read_ledger
         self.list_ledgers = vault.list_ledgers
+        self.read_account = vault.read_account
         self.read_document = vault.read_document
         self.read_version = vault.read_version
         self.missing_capabilities = vault.missing_capabilities
@@ -65,7 +66,7 @@ class ReadOnly:
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
         raise Refused("a plan writes nothing")
 
-    write_ledger = write_document = annotate = _refused
+    write_ledger = write_account = write_document = annotate = _refused
 
 
 def plan(policy: Policy, world: World, vault: Store, sleep: Callable[[datetime], None]) -> Plan:

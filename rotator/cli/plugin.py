@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from rotator.cli.words import count, span, towards
 from rotator.view import View
+from rotator.words import count, span, towards
 
 PROGRAM = "ROTATOR"
 MOST_NAMED = 5

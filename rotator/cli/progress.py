@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rotator.cli.words import moment
+from rotator.words import moment
 
 _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rotation.claimed": ("", lambda f: f"claimed in the ledger, because: {f['reason']}"),

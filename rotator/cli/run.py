@@ -14,13 +14,14 @@ from rotator.cli.session import Session, common, pass_session
     epilog="""\b
 Examples:
   rotator run
-  rotator run --once        # one round over all applications, for cron and Kubernetes""",
+  rotator run --once                  # one round over all applications, for cron and Kubernetes
+  rotator run --log-format journal    # then: journalctl ROTATOR_APPLICATION=billing""",
 )
 @click.option("--once", is_flag=True, help="Make one round of passes over all applications and end.")
 @click.option(
     "--log-format",
     type=click.Choice(["json", "console", "journal"]),
-    help="How logs are written to standard output.  [default: console on a terminal, else json]",
+    help="How logs are written: to standard output, or to the journal.  [default: console on a terminal, else json]",
 )
 @click.option(
     "--log-level",

@@ -9,15 +9,16 @@ from datetime import datetime
 
 import click
 
-from rotator.cli.failures import TROUBLE, explain
+from rotator.cli.endings import TROUBLE
 from rotator.cli.plugin import in_trouble, line, unknown
 from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.cli.together import together
-from rotator.cli.words import span
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.hands.failures import explain
+from rotator.hands.together import together
 from rotator.model import Policy
 from rotator.render import timestamp
 from rotator.view import View, unreadable, view
+from rotator.words import span
 
 
 @click.command(

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.cli.words import span, towards
 from rotator.timing import due
 from rotator.view import View
+from rotator.words import span, towards
 
 Piece = tuple[str, str]
 """Text, and the name of its style."""

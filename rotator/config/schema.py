@@ -216,6 +216,7 @@ class Account(Table):
     provider: Token = option("The kind of provider.", "scaleway")
     organization_id: Token = option("The id of the organisation.")
     secret_key: SecretReference = option("A reference to the secret key that manages the organisation's keys.")
+    access_key: Token | None = option("The public name of that key, so that a coverage proof can tell it from strangers.", None)
     api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))
@@ -329,6 +330,29 @@ class Metrics(Table):
     allow_remote: bool = option(
         "Allow an address that other machines reach: whoever reaches it learns the names and deadlines of all applications.",
         default=False,
+    )
+
+
+class Control(Table):
+    """`[control]`: the sockets on which the daemon is asked and ordered."""
+
+    enabled: bool | None = option(
+        "Whether there are such sockets.",
+        None,
+        computed="`true` when this table is written down, or systemd gives a runtime directory",
+    )
+    directory: File | None = option(
+        "The folder of `read.sock` and `control.sock`; it has to be there.",
+        None,
+        computed="`$RUNTIME_DIRECTORY`, else `/run/rotator`",
+    )
+    read_group: Token | None = option(
+        "The group whose members may ask; they learn the names, keys and deadlines of all applications.",
+        None,
+        computed="the daemon's own",
+    )
+    control_group: Token | None = option(
+        "The group whose members may ask and order: rotate, revoke, reload.", None, computed="the daemon's own"
     )
 
 

@@ -46,12 +46,14 @@ class Vault:
 
 @dataclass(frozen=True)
 class Account:
-    """An organisation at a provider, and the reference to the key that manages its keys. ``rate_limit`` is calls a second."""
+    """An organisation at a provider, and the reference to the key that manages its keys, whose public name is ``access_key``.
+    ``rate_limit`` is calls a second."""
 
     name: str
     provider: str
     organization_id: str
     secret_key: Reference
+    access_key: str | None
     api_url: str
     ca_cert: Path | None
     timeout: timedelta
@@ -84,6 +86,15 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Control:
+    """Where the sockets are on which the daemon is asked and ordered. A group is empty where only the daemon's own may use one."""
+
+    directory: Path
+    read_group: str = ""
+    control_group: str = ""
+
+
+@dataclass(frozen=True)
 class Alarm:
     """Who is told how it goes. ``ping`` and ``notify`` lead to addresses that are secrets: whoever knows them can speak for us."""
 
@@ -108,3 +119,4 @@ class Configuration:
     daemon: Daemon
     alarm: Alarm
     listen: Listener | None = None
+    control: Control | None = None

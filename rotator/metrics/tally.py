@@ -51,7 +51,7 @@ class Tally:
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
         # What the logs confess of themselves does not pass through here.
-        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.lost"}, 0))
+        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.lost", "logs.no_journal"}, 0))
         self._rotations: dict[About, Counter[str]] = {}
         self._given_up: dict[About, Counter[str]] = {}
         self._failed: dict[About, Counter[str]] = {}

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
-from rotator.codec import dump_ledger, load_ledger
+from rotator.account import AccountDocument
+from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
 from rotator.model import Document, DocumentState, Ledger
 from rotator.secret import Secret
@@ -93,13 +94,25 @@ class KvStore:
             raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
         return tuple(sorted(unquote(str(key)) for key in reply.data.get("keys", ())))
 
-    def read_account(self, account: str) -> tuple[Mapping[str, Any] | None, int]:
-        """The document of what belongs to an account and to no application, and its version; (None, 0) when there is none."""
-        return self._read_own(f"{self._prefix}/accounts/{_name(account)}", f"the document of account {account}")
+    def read_account(self, account: str) -> tuple[AccountDocument, int]:
+        """What is remembered of an account and of no application, and its version; an empty one and 0 when there never was one."""
+        data, version = self._read_own(self._account_path(account), f"the document of account {account}")
+        if data is None:
+            return AccountDocument(account), 0
+        document = load_account(data, account)
+        if document.account != account:
+            raise LedgerUnreadable(
+                f"the document of account {account} is damaged: it says that it belongs to {document.account}; "
+                "restore an earlier version of it in Vault"
+            )
+        return document, version
 
-    def write_account(self, account: str, data: Mapping[str, Any], *, cas: int) -> int:
+    def write_account(self, document: AccountDocument, *, cas: int) -> int:
         """Write the document of an account if its version is still ``cas``; the new version."""
-        return self._write(f"{self._prefix}/accounts/{_name(account)}", data, cas)[0]
+        return self._write(self._account_path(document.account), dump_account(document), cas)[0]
+
+    def _account_path(self, account: str) -> str:
+        return f"{self._prefix}/accounts/{_name(account)}"
 
     def installation(self) -> str:
         """The random id of this installation, made on first use and remembered."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rotator.cli.failures import EXIT_CODES
+from rotator.cli.endings import EXIT_CODES
 from rotator.cli.root import COMMANDS, root
 from tests.cli.conftest import Desk
 from tests.simulated import policy

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from rotator.app import App
-from rotator.cli.rotation import contain
+from rotator.hands.containment import contain
 from rotator.http import Answer, HttpClient, HttpFailure
 from rotator.providers.scaleway import Scaleway
 from rotator.reconcile import drive, run_pass

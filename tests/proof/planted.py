@@ -320,7 +320,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an emergency marks the published key only, not those in grace",
-        "cli/rotation.py",
+        "hands/containment.py",
         (
             "return ledger, version, named | ({published} if published else set())",
             "return ledger, version, frozenset({published} if published else named)",

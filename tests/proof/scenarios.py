@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from rotator.cli import rotation
+from rotator.hands import containment, rotation
 from rotator.model import Policy, Proof
 from rotator.reconcile import drive, run_pass
 from rotator.world import Memory, World
@@ -60,7 +60,7 @@ def rotate(wanted: Policy) -> Program:
 
 def contain(wanted: Policy) -> Program:
     """``rotator rotate billing --compromised``, as the command line runs it."""
-    return lambda world, memory, sleep: rotation.contain(wanted, world, sleep, "leaked", "somebody")
+    return lambda world, memory, sleep: containment.contain(wanted, world, sleep, "leaked", "somebody")
 
 
 # --- how worlds begin ---

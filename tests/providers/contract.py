@@ -69,6 +69,18 @@ class ProviderContract:
         assert {key.access_key for key in listed} == mine
         assert {key.access_key for key in provider.list_keys(hand.other_bearer)} == theirs
 
+    def test_all_keys_of_the_account_are_listed_whoever_bears_them_and_also_those_that_have_expired(
+        self, provider: Provider, hand: Hand
+    ) -> None:
+        hand.limit(500)
+        before = {key.access_key for key in provider.list_all_keys()}
+        made = {hand.make(bearer)[0] for bearer in (hand.bearer, hand.other_bearer) for _ in range(60)}
+        made.add(hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))[0])
+        listed = provider.list_all_keys()
+        assert len(listed) == len(before) + 121
+        assert {key.access_key for key in listed} == before | made
+        assert {key.bearer for key in listed if key.access_key in made} == {hand.bearer, hand.other_bearer}
+
     def test_expired_keys_stay_listed(self, provider: Provider, hand: Hand) -> None:
         access_key, secret = hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))
         (key,) = provider.list_keys(hand.bearer)
@@ -229,6 +241,7 @@ class ProviderContract:
         with hand.down():
             for look in (
                 lambda: provider.list_keys(hand.bearer),
+                provider.list_all_keys,
                 lambda: provider.get_key(access_key),
                 lambda: provider.bearer_exists(hand.bearer),
             ):
@@ -247,6 +260,7 @@ class ProviderContract:
         hand.forbid()
         for attempt in (
             lambda: provider.list_keys(hand.bearer),
+            provider.list_all_keys,
             lambda: provider.get_key(access_key),
             lambda: provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None),
             lambda: provider.delete_key(access_key),
@@ -284,6 +298,13 @@ class ProviderContract:
         assert provider.headroom() == 2
         provider.delete_key(key.access_key)
         assert provider.headroom() == 3
+
+    def test_headroom_asked_for_afresh_counts_what_others_made(self, provider: Provider, hand: Hand) -> None:
+        hand.limit(3)
+        if provider.headroom() is None:
+            pytest.skip("this provider does not tell")
+        hand.make(hand.other_bearer)
+        assert provider.headroom(fresh=True) == 2
 
     def test_a_clock_that_differs_is_noticed(self, provider: Provider, hand: Hand) -> None:
         assert provider.clock_offset() == timedelta(0)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from rotator.codec import dump_ledger
+from rotator.account import AccountDocument, Waiver
+from rotator.codec import dump_account, dump_ledger
 from rotator.errors import Conflict, LedgerUnreadable, ServiceError
 from rotator.model import ABSENT, Current, DocumentState, Ledger, Proof
 from rotator.ports import VaultStore
@@ -121,6 +122,31 @@ class VaultStoreContract:
         hand.put(f"{hand.prefix}/applications/billing", dump_ledger(ledger("payroll")))
         with pytest.raises(LedgerUnreadable, match="payroll"):
             store.read_ledger("billing")
+
+    # --- accounts
+
+    def test_an_account_of_which_nothing_was_ever_remembered_has_an_empty_document_at_version_0(self, store: VaultStore) -> None:
+        assert store.read_account("acme") == (AccountDocument("acme"), 0)
+
+    def test_the_document_of_an_account_reads_back_as_it_was_written(self, store: VaultStore) -> None:
+        document = AccountDocument("acme", waivers=(Waiver("SCWAAAAAAAAAAAAAAAAA", "break glass", "ops", NOW),))
+        assert store.write_account(document, cas=0) == 1
+        assert store.read_account("acme") == (document, 1)
+        assert store.read_account("other") == (AccountDocument("other"), 0)
+
+    def test_rule_1_of_two_writers_of_one_version_of_an_accounts_document_one_gets_a_conflict(self, store: VaultStore) -> None:
+        store.write_account(AccountDocument("acme"), cas=0)
+        for stale in (0, 2):
+            with pytest.raises(Conflict):
+                store.write_account(AccountDocument("acme"), cas=stale)
+
+    @pytest.mark.parametrize("content", [{}, {"schema": 99}, dump_account(AccountDocument("other"))])
+    def test_rule_11_a_damaged_or_newer_document_of_an_account_is_not_an_empty_one(
+        self, store: VaultStore, hand: Hand, content: dict[str, Any]
+    ) -> None:
+        hand.put(f"{hand.prefix}/accounts/acme", content)
+        with pytest.raises(LedgerUnreadable, match="acme"):
+            store.read_account("acme")
 
     # --- credential documents
 

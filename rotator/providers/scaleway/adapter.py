@@ -45,12 +45,12 @@ class Scaleway:
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
         """Every key of the bearer, oldest first."""
         call = self._call(f"listing the keys of {bearer}")
-        params = {"bearer_id": _id(bearer, "application_id", call), "order_by": "created_at_asc"}
-        for _ in range(READINGS):
-            keys = self._all_pages(call, params)
-            if keys is not None:
-                return tuple(key for key in keys if key.bearer == bearer)
-        raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
+        keys = self._list(call, {"bearer_id": _id(bearer, "application_id", call)})
+        return tuple(key for key in keys if key.bearer == bearer)
+
+    def list_all_keys(self) -> tuple[Key, ...]:
+        """Every key of the organisation, oldest first."""
+        return tuple(self._list(self._call("listing all keys of the organisation"), {}))
 
     def get_key(self, access_key: str) -> Key | None:
         """The key of that name; None when the API itself says that there is none."""
@@ -131,9 +131,9 @@ class Scaleway:
                 raise Unexpected("id")
             return True
 
-    def headroom(self) -> int | None:
+    def headroom(self, *, fresh: bool = False) -> int | None:
         """The quota on keys less the keys there are. Never raises: who cannot know it finds out by creating."""
-        return self._headroom.get()
+        return self._headroom.get(fresh=fresh)
 
     def clock_offset(self) -> timedelta:
         """Scaleway's clock minus ours, from the latest answer; zero before the first."""
@@ -155,6 +155,14 @@ class Scaleway:
         answer = self._get(call, path, params={"organization_id": self._organization, **params}, accept=_ok)
         with _shaped(call):
             return page_of(answer, name)
+
+    def _list(self, call: Call, filters: dict[str, str]) -> list[Key]:
+        """The keys on all pages, read again from the first one on when something changed between them."""
+        for _ in range(READINGS):
+            keys = self._all_pages(call, {**filters, "order_by": "created_at_asc"})
+            if keys is not None:
+                return keys
+        raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
 
     def _all_pages(self, call: Call, params: dict[str, str]) -> list[Key] | None:
         """The keys on all pages; None when something changed between them, so that one may be missing."""

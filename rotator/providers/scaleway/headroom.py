@@ -34,10 +34,10 @@ class Headroom:
         self._room: int | None = None
         self._until = 0.0
 
-    def get(self) -> int | None:
+    def get(self, *, fresh: bool = False) -> int | None:
         """The number, at most a minute old. One thread asks, the others wait for what it learns."""
         with self._lock:
-            if self._now() >= self._until:
+            if fresh or self._now() >= self._until:
                 reading = self._count()
                 self._room = reading.room
                 self._until = self._now() + MEMORY.total_seconds() if reading.keep else 0.0

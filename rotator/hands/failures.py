@@ -12,19 +12,6 @@ from typing import Any
 
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
-EXIT_CODES = """\
-0  done
-1  it failed
-2  usage or configuration
-3  a service was unreachable
-4  refused, because it would be unsafe
-5  status: something is past due or in trouble
-130  interrupted (Ctrl-C)"""
-"""What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
-
-TROUBLE = 5
-"""The exit code of ``status`` when it could look, and something is past due or in trouble."""
-
 UNREACHABLE = frozenset(
     {
         "connection",
@@ -81,12 +68,6 @@ def exit_code_of(reason: str) -> int:
     return 4 if reason in UNSAFE else 1
 
 
-class Interrupted(RotatorError):
-    """The person at the keyboard ended the command."""
-
-    exit_code = 130
-
-
 @dataclass(frozen=True)
 class Failure:
     """What is told of an error: its kind (stable, for machines), sentences for people, the exit code."""
@@ -101,8 +82,18 @@ class Failure:
         return {"kind": self.kind, "message": "\n".join(self.sentences), "exit_code": self.exit_code, **self.details}
 
 
+class Reported(RotatorError):
+    """An error that is told already: by the daemon to a command, or before it was given to anybody."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__("\n".join(failure.sentences))
+        self.failure = failure
+
+
 def explain(error: BaseException) -> Failure:
     """What to tell of this error."""
+    if isinstance(error, Reported):
+        return error.failure
     if isinstance(error, ConfigurationError):
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
         return Failure("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})

@@ -1,0 +1,50 @@
+"""What is remembered of an account: waivers that count and end, mass rotations that can be gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rotator.account import ENDED_LIMIT, AccountDocument, MassRotation, Waiver
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def begun(number: int, words: str = "--all") -> MassRotation:
+    return MassRotation(f"i{number}", words, NOW, compromised=True, reason="breach", by="ops", begun_at=NOW)
+
+
+def test_a_waiver_counts_until_its_time_and_without_one_for_good() -> None:
+    document = AccountDocument("acme").with_waiver(Waiver("SCWA", "break glass", "ops", NOW))
+    document = document.with_waiver(Waiver("SCWB", "moves on Monday", "ops", NOW, NOW + HOUR))
+    assert document.waiver("SCWA", NOW + 9000 * HOUR) is not None
+    assert document.waiver("SCWB", NOW + HOUR - timedelta(seconds=1)) is not None
+    assert document.waiver("SCWB", NOW + HOUR) is None
+    assert document.waiver("SCWC", NOW) is None
+
+
+def test_a_second_waiver_for_a_key_takes_the_place_of_the_first_and_one_can_be_withdrawn() -> None:
+    document = AccountDocument("acme").with_waiver(Waiver("SCWA", "first", "ops", NOW))
+    document = document.with_waiver(Waiver("SCWA", "second", "ops", NOW))
+    assert [waiver.reason for waiver in document.waivers] == ["second"]
+    assert document.without_waiver("SCWA").waivers == ()
+
+
+def test_a_mass_rotation_is_gone_on_with_by_the_same_words_until_it_has_ended() -> None:
+    document = AccountDocument("acme").with_mass_rotation(begun(1)).with_mass_rotation(begun(2, "--match a*"))
+    assert document.unfinished("--all") == begun(1)
+    assert document.unfinished("--match b*") is None
+    document = document.with_mass_rotation(replace(begun(1), ended_at=NOW))
+    assert document.unfinished("--all") is None
+    assert len(document.mass_rotations) == 2
+
+
+def test_of_mass_rotations_that_ended_the_oldest_are_dropped_and_an_open_one_never_is() -> None:
+    document = AccountDocument("acme").with_mass_rotation(begun(0))
+    for number in range(1, ENDED_LIMIT + 5):
+        document = document.with_mass_rotation(replace(begun(number, f"w{number}"), ended_at=NOW))
+    kept = [one.id for one in document.mass_rotations]
+    assert "i0" in kept
+    assert kept[-1] == f"i{ENDED_LIMIT + 4}"
+    assert len(kept) == ENDED_LIMIT + 2
