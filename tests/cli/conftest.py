@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,28 +20,8 @@ from rotator.model import Key, Policy
 from rotator.ports import Journal, Provider
 from rotator.secret import Secret
 from rotator.world import World
-from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, policy
-
-
-@dataclass
-class SimVersion:
-    version: int
-    created_time: datetime
-    deleted: bool
-
-
-@dataclass
-class SimStore(SimVault):
-    """The simulated Vault with the two questions that only people ask."""
-
-    kept: int = 10
-
-    def list_versions(self, path: str) -> Sequence[SimVersion]:
-        versions = self.sim.kv.get("doc:" + path, [])
-        return [SimVersion(number, version.created, version.deleted) for number, version in enumerate(versions, 1)]
-
-    def document_limits(self, path: str) -> int:
-        return self.kept
+from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
+from tests.store import SimStore
 
 
 @dataclass
@@ -111,7 +91,7 @@ class SimApp:
             return self.policies[name]
         raise ConfigurationError([Problem("", "", f"there is no application {name}; did you mean {min(self.policies)}?")])
 
-    def orphans(self) -> Mapping[str, Policy]:
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
         return self.left
 
     def close(self) -> None:
