@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,12 @@ from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Event, KeyView, Or
 from rotator.sandbox.scaleway.faults import Faults
 from rotator.sandbox.scaleway.settings import Settings
 from rotator.sandbox.scaleway.state import EVENTS_KEPT, State
-from rotator.sandbox.scaleway.trail import HOME, Deed, pairs_of
+from rotator.sandbox.scaleway.trail import made_up
 
 EDITABLE_KEY_FIELDS = frozenset({"description", "default_project_id", "expires_at", "editable", "deletable", "managed"})
+DEED_FIELDS = frozenset(
+    {"source_ip", "user_agent", "product_name", "service_name", "region", "project_id", "status_code", "resources", "ago"}
+)
 EDITABLE_APPLICATION_FIELDS = frozenset({"name", "description", "tags", "manager"})
 
 
@@ -137,39 +140,13 @@ class Control:
         with self._state.settled():
             self._state.remove_key(self._live(access_key))
 
-    def note_deed(
-        self,
-        bearer_id: str,
-        method_name: str,
-        *,
-        source_ip: str = "203.0.113.7",
-        user_agent: str = "curl/8.5.0",
-        product_name: str = "instance",
-        service_name: str = "scaleway.instance.v1.Api",
-        region: str = HOME,
-        project_id: str = "",
-        status_code: int = 200,
-        resources: Sequence[Sequence[str]] = (),
-        ago: float = 0.0,
-    ) -> None:
-        """Put a call that the bearer made so many seconds ago, at some other product, on the audit trail."""
+    def note_deed(self, bearer_id: str, method_name: str, **said: Any) -> None:
+        """Put a call that the bearer made at some other product on the audit trail: ``source_ip``, ``user_agent``, ``product_name``,
+        ``service_name``, ``region``, ``project_id``, ``status_code``, ``resources`` (pairs of type and id), and how many seconds ``ago``."""
+        _known(said, DEED_FIELDS)
         with self._state.settled() as state:
-            state.deeds.append(
-                Deed(
-                    recorded_at=state.now() - timedelta(seconds=ago),
-                    organization=self._bearer(bearer_id).organization,
-                    principal=bearer_id,
-                    source_ip=source_ip,
-                    user_agent=user_agent,
-                    product_name=product_name,
-                    service_name=service_name,
-                    method_name=method_name,
-                    region=region,
-                    project_id=project_id,
-                    status_code=status_code,
-                    resources=pairs_of(resources),
-                )
-            )
+            at = state.now() - timedelta(seconds=said.pop("ago", 0.0))
+            state.deeds.append(made_up(at, self._bearer(bearer_id), method_name, said))
 
     def keys(self, application_id: str | None = None, *, deleted: bool = False) -> list[KeyView]:
         """The keys there truly are, of one application or of all, oldest first; with ``deleted`` also those that were."""

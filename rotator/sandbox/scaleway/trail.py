@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rotator.sandbox.scaleway import answers
 from rotator.sandbox.scaleway.answers import Answer, ApiError
-from rotator.sandbox.scaleway.entities import Change, Organization
+from rotator.sandbox.scaleway.entities import Bearer, Change, Organization
 from rotator.sandbox.scaleway.request import Caller, Request, moment_of, number_of, organization_of
 
 if TYPE_CHECKING:
@@ -141,6 +141,14 @@ def _resource(kind: str, name: str, deed: Deed) -> dict[str, Any]:
     return {"id": name, "type": kind, "created_at": at, "updated_at": at, "deleted_at": None, "name": ""}
 
 
-def pairs_of(resources: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    """Resources as an operator gives them."""
-    return tuple((kind, name) for kind, name in resources)
+def made_up(at: datetime, bearer: Bearer, method_name: str, said: Mapping[str, Any]) -> Deed:
+    """A call as an operator tells it; of what was not said, something likely."""
+    usual = {
+        "source_ip": "203.0.113.7",
+        "user_agent": "curl/8.5.0",
+        "product_name": "instance",
+        "service_name": "scaleway.instance.v1.Api",
+    }
+    resources = tuple((kind, name) for kind, name in said.get("resources", ()))
+    told = {**usual, **said, "resources": resources}
+    return Deed(recorded_at=at, organization=bearer.organization, principal=bearer.id, method_name=method_name, **told)
