@@ -15,6 +15,7 @@ from rotator.model import (
     INCIDENT_LIMIT,
     Compromised,
     Current,
+    Death,
     Document,
     HistoryEntry,
     Incident,
@@ -26,7 +27,7 @@ from rotator.model import (
     Revoking,
     Trouble,
 )
-from rotator.steps import Clocks, Event, Seen
+from rotator.steps import Clocks, Destroyed, Event, Seen
 from rotator.timing import backoff
 
 PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
@@ -169,9 +170,11 @@ def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
     )
 
 
-def died(ledger: Ledger, deaths: Mapping[str, str], now: datetime) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger without keys whose death is proven; ``deaths`` says how each was. Their marks leave with them, and an incident
-    closes with its last key."""
+def died(
+    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger without keys whose death is proven; ``deaths`` says how each was, ``destroyed`` what became of the secrets of
+    compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
     entries = [entry for entry in ledger.revoking if entry.access_key in deaths]
     after = replace(
         ledger,
@@ -189,13 +192,23 @@ def died(ledger: Ledger, deaths: Mapping[str, str], now: datetime) -> tuple[Ledg
     ]
     remaining = after.compromised_keys()
     incidents: list[Incident] = []
-    for incident in after.incidents:
+    for known in after.incidents:
+        incident = known if known.closed_at else _with_deaths(known, deaths, now, destroyed)
         if incident.closed_at is None and not remaining & set(incident.access_keys):
             events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
             incidents.append(replace(incident, closed_at=now))
         else:
             incidents.append(incident)
     return replace(after, incidents=tuple(incidents)), tuple(events)
+
+
+def _with_deaths(incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]) -> Incident:
+    fresh = tuple(
+        Death(access_key, now, deaths[access_key], what.versions, what.remark)
+        for access_key, what in sorted(destroyed.items())
+        if access_key in deaths and access_key in incident.access_keys
+    )
+    return replace(incident, deaths=(*incident.deaths, *fresh))
 
 
 def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, trouble: Trouble | None) -> Ledger:
@@ -215,16 +228,34 @@ def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, tr
 
 
 def marked_compromised(
-    ledger: Ledger, access_keys: Iterable[str], *, reason: str, by: str, at: datetime, incident: str, mode: str
+    ledger: Ledger,
+    access_keys: Iterable[str],
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    incident: str,
+    mode: str,
+    through_hold: bool = False,
 ) -> Ledger:
     """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
-    known to be newer than the mark. A key that is marked already keeps its first mark."""
-    known = ledger.compromised_keys()
-    fresh = sorted(set(access_keys) - known)
+    known to be newer than the mark. A key that is marked already keeps its first mark, which only ever becomes sharper."""
+    keys, known = tuple(sorted(access_keys)), ledger.compromised_keys()
     return replace(
         ledger,
-        compromised=(*ledger.compromised, *(Compromised(key, reason, by, at, mode, incident) for key in fresh)),
-        incidents=(*ledger.incidents, Incident(incident, at, reason, by, tuple(sorted(access_keys))))[-INCIDENT_LIMIT:],
+        compromised=(
+            *(_sharper(mark, mode, through_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
+            *(Compromised(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
+        ),
+        incidents=(
+            *ledger.incidents,
+            Incident(incident, at, reason, by, keys, mode=mode, through_hold=through_hold),
+        )[-INCIDENT_LIMIT:],
         intent=None,
         not_before=None,
     )
+
+
+def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
+    """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
+    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)

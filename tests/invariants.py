@@ -53,6 +53,7 @@ class Monitor:
         self.seen_effects += 1
         self._read_ledgers()
         self._read_documents()
+        self._check_destroyed()
         for access_key, true in self.sim.keys.items():
             marker = parse(true.key.description)
             if marker and access_key not in self._made:
@@ -100,7 +101,9 @@ class Monitor:
         ]
         assert not ended, f"the grace of {ended} was ended under a hold"
         claimed = after["intent"] and after["intent"] != before["intent"]
-        assert not claimed, "a rotation was claimed under a hold"
+        through = any(mark.get("through_hold") for mark in after["compromised"])
+        emergency = through and claimed and after["intent"]["mode"] == "compromised"
+        assert not claimed or emergency, "a rotation was claimed under a hold"
 
     def _check_patience(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """After a failed attempt nobody tries again at once, but for emergencies and people."""
@@ -127,6 +130,16 @@ class Monitor:
         self._versions = len(versions)
         readable = bool(versions) and not versions[-1].deleted
         self._leave(self._readable_key(versions[-1].data) if readable else None)
+
+    def _check_destroyed(self) -> None:
+        """What is destroyed was the secret of a dead key that was compromised, and not what consumers read."""
+        versions = self.sim.kv.get("doc:" + PATH, [])
+        for version in versions:
+            if version.destroyed:
+                access_key = str(version.data.get("access_key"))
+                assert version is not versions[-1], "I1: the newest version of the document was destroyed"
+                assert access_key in self.marked, f"the stored secret of {access_key} was destroyed, which nobody marked"
+                assert not self.sim.live(access_key), f"the stored secret of {access_key} was destroyed before the key was dead"
 
     def _readable_key(self, data: dict[str, Any]) -> str | None:
         """The key whose secret consumers read; a name with somebody else's secret beside it serves nobody."""

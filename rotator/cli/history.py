@@ -9,9 +9,10 @@ from datetime import datetime
 
 import click
 
-from rotator.cli.session import Session, Version, chosen, common, pass_session
+from rotator.cli.session import Session, chosen, common, pass_session
 from rotator.errors import Refused, ServiceError, Unavailable
 from rotator.model import Ledger
+from rotator.ports import Version
 from rotator.render import timestamp
 from rotator.words import moment
 

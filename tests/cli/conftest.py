@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,21 +24,10 @@ from tests.simulated import EPOCH, Actor, ActorClock, Sim, SimProvider, SimVault
 
 
 @dataclass
-class SimVersion:
-    version: int
-    created_time: datetime
-    deleted: bool
-
-
-@dataclass
 class SimStore(SimVault):
-    """The simulated Vault with the two questions that only people ask."""
+    """The simulated Vault with a question that only people ask."""
 
     kept: int = 10
-
-    def list_versions(self, path: str) -> Sequence[SimVersion]:
-        versions = self.sim.kv.get("doc:" + path, [])
-        return [SimVersion(number, version.created, version.deleted) for number, version in enumerate(versions, 1)]
 
     def document_limits(self, path: str) -> int:
         return self.kept
