@@ -18,6 +18,7 @@ from rotator.model import (
     Death,
     Document,
     HistoryEntry,
+    Hold,
     Incident,
     Intent,
     Key,
@@ -113,7 +114,7 @@ def followed(
     )
     if ledger.intent is not None and not done:
         events.append(_overtaken(ledger.intent))
-    if old is not None and not ledger.is_revoking(old.access_key) and not _was_proven_dead(ledger, old.access_key):
+    if old is not None and not ledger.is_revoking(old.access_key) and not was_proven_dead(ledger, old.access_key):
         if old.access_key in ledger.compromised_keys():
             after = condemned(after, old.access_key, old.version, "compromised")
             events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
@@ -128,7 +129,7 @@ def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: boo
     return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
 
 
-def _was_proven_dead(ledger: Ledger, access_key: str) -> bool:
+def was_proven_dead(ledger: Ledger, access_key: str) -> bool:
     """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
     return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 
@@ -259,3 +260,57 @@ def marked_compromised(
 def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
     """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
     return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)
+
+
+# --- what people order ----------------------------------------------------------------------------------------------------
+
+
+def with_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
+    """The ledger with an operator's hand on the brake; a hold that is there already stays as it is."""
+    if ledger.hold is not None:
+        return ledger
+    entry = HistoryEntry(at, "held", "", reason=f"{reason} ({by})")
+    return replace(ledger, hold=Hold(reason, by, at)).with_history(entry)
+
+
+def without_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
+    """The ledger without the hold."""
+    if ledger.hold is None:
+        return ledger
+    return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
+
+
+def can_be_extended(ledger: Ledger) -> tuple[Retiring | Revoking, ...]:
+    """The keys that live on until a time, and that nobody called compromised."""
+    spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
+    again = [
+        entry for entry in ledger.revoking if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
+    ]
+    return (*spared, *again)
+
+
+def extended(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
+    """The ledger in which every key that lives on until a time does so that much longer."""
+    keys = {entry.access_key for entry in can_be_extended(ledger)}
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=entry.revoke_after + longer) if entry.access_key in keys else entry
+            for entry in ledger.retiring
+        ),
+        revoking=tuple(
+            replace(entry, not_before=entry.not_before + longer) if entry.not_before and entry.access_key in keys else entry
+            for entry in ledger.revoking
+        ),
+    ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))
+
+
+def grace_ended(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
+    """The ledger in which the grace of this key is over by every clock: the next pass revokes it."""
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=min(entry.revoke_after, clocks.earliest)) if entry.access_key == access_key else entry
+            for entry in ledger.retiring
+        ),
+    ).with_history(HistoryEntry(clocks.ours, "grace_ended", access_key, reason=f"{reason} ({by})"))
