@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from rotator import alarm, config, owner, providers, vault
-from rotator.config import Account, Configuration, Listener, Reference
+from rotator.config import Account, Configuration, Control, Listener, Reference
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
 from rotator.http import Observer
@@ -104,6 +104,11 @@ class App:
         return self.configuration.listen
 
     @property
+    def control(self) -> Control | None:
+        """Where the daemon is asked and ordered, if anywhere."""
+        return self.configuration.control
+
+    @property
     def policies(self) -> dict[str, Policy]:
         """The applications of the configuration, by name."""
         return dict(self.configuration.policies)
@@ -112,6 +117,13 @@ class App:
     def accounts(self) -> frozenset[str]:
         """The names of the accounts of the configuration."""
         return frozenset(self.configuration.accounts)
+
+    def account(self, name: str) -> Account:
+        """What the configuration says of the account of that name. An unknown one raises with the nearest name."""
+        accounts = self.configuration.accounts
+        if name not in accounts:
+            raise UnknownApplication(f"there is no account {name} in {self.source}; {nearest(name, accounts)}")
+        return accounts[name]
 
     @property
     def alarm(self) -> alarm.Settings:

@@ -107,6 +107,16 @@ CATALOGUE: dict[str, Kind] = {
     "application.resumed": Kind("info", "An operator released the hold.", ("by",)),
     "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
     # emergencies
+    "mass_rotation.begun": Kind(
+        "warning",
+        "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
+        ("incident", "created_before", "compromised", "reason", "applications"),
+    ),
+    "mass_rotation.ended": Kind(
+        "info",
+        "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
+        ("incident", "rotated", "broken", "without_room", "proven"),
+    ),
     "compromise.marked": Kind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
     ),
@@ -149,6 +159,13 @@ CATALOGUE: dict[str, Kind] = {
     "metrics.listening": Kind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
     "metrics.unavailable": Kind(
         "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "control.listening": Kind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
+    "control.unavailable": Kind(
+        "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "control.ordered": Kind(
+        "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
     ),
     "round.done": Kind(
         "info",

@@ -29,6 +29,7 @@ TABLES: dict[str, type[schema.Table]] = {
     "prove": schema.Prove,
     "prove_emergency": schema.ProveEmergency,
     "[daemon]": schema.Daemon,
+    "[control]": schema.Control,
     "[metrics]": schema.Metrics,
     "[alarm]": schema.Alarm,
 }
@@ -123,6 +124,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "vault.auth": schema.Auth,
     "accounts.acme": schema.Account,
     "daemon": schema.Daemon,
+    "control": schema.Control,
     "metrics": schema.Metrics,
     "alarm": schema.Alarm,
     "defaults": schema.Defaults,

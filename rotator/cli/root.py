@@ -17,10 +17,13 @@ from rotator.hands.failures import Failure, explain
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
+    "reload": "Have the daemon read its configuration again.",
     "check": "Validate the configuration; contact nothing.",
     "plan": "Say what would be done next and why; change nothing.",
     "status": "Show every application from its ledger.",
     "rotate": "Rotate now, and wait until it is done.",
+    "coverage": "Prove that no old key of an account is alive.",
+    "waive": "Let an old key stay, by name and with a reason.",
     "history": "Show past rotations of an application.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",

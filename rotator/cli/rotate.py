@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import socket
 import sys
 import time
 from collections.abc import Sequence
 
 import click
 
+from rotator.cli.accounts import who
 from rotator.cli.endings import Interrupted
 from rotator.cli.progress import Progress
 from rotator.cli.session import App, Session, chosen, common, pass_session
@@ -29,19 +27,60 @@ from rotator.words import seconds
 Examples:
   rotator rotate billing
   rotator rotate billing mailer --reason "the contractor left"
-  rotator rotate billing --compromised --reason "found in a public repository\"""",
+  rotator rotate billing --compromised --reason "found in a public repository"
+  rotator rotate --all --compromised --reason "breach" --dry-run
+  rotator rotate --match "shop-*" --created-before 90d --wait""",
 )
-@click.argument("applications", nargs=-1, required=True, metavar="APP...")
+@click.argument("applications", nargs=-1, metavar="[APP]...")
+@click.option("--all", "everything", is_flag=True, help="Every application.")
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Every application of that account.")
+@click.option("--match", "globs", multiple=True, metavar="GLOB", help="Every application whose name fits, such as shop-*.")
+@click.option(
+    "--created-before", metavar="TIME", default="", help="Of these, only keys older than a time, or than so long.  [default: now]"
+)
+@click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
+@click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
 @common
 @pass_session
-def command(session: Session, applications: Sequence[str], compromised: bool, reason: str | None) -> int:
+def command(
+    session: Session,
+    applications: Sequence[str],
+    everything: bool,
+    accounts: Sequence[str],
+    globs: Sequence[str],
+    created_before: str,
+    dry_run: bool,
+    wait: bool,
+    compromised: bool,
+    reason: str | None,
+) -> int:
     """Rotate now, and wait until the new key is published and read back.
 
     The old key lives on for its grace. With --compromised the keys of the application are first marked in the ledger (from
     then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds.
+
+    With --all, --account, --match or --created-before (which can be combined) it is a mass rotation: oldest keys first, as many
+    at once as the quota has room for, to the proof that no older key is alive. After a kill the same command goes on.
     """
+    many = bool(everything or accounts or globs or created_before or dry_run)
+    if applications and everything:
+        raise click.UsageError("--all and the names of applications exclude each other")
+    if not applications and not (everything or accounts or globs or created_before):
+        raise click.UsageError("say which applications: their names, or --all, --account, --match or --created-before")
+    if many:
+        from rotator.cli.mass import Asked, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
+        from rotator.mass import Selection  # noqa: PLC0415 - same
+
+        selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
+        return rotate_many(session, Asked(selection, created_before, compromised, reason, dry_run, wait))
+    if wait:
+        raise click.UsageError("--wait is for a mass rotation")
+    return _rotate(session, applications, compromised=compromised, reason=reason)
+
+
+def _rotate(session: Session, applications: Sequence[str], *, compromised: bool, reason: str | None) -> int:
     progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
     try:
         with session.app(progress, tell=compromised) as app:
@@ -76,20 +115,8 @@ def _one(session: Session, app: App, policy: Policy, *, compromised: bool, reaso
     world = app.world(policy)
     clock = world.clock
     if compromised:
-        return contain(policy, world, lambda until: session.sleep(clock, until), reason or "suspected compromise", _who())
+        return contain(policy, world, lambda until: session.sleep(clock, until), reason or "suspected compromise", who())
     return rotate(policy, world, lambda until: session.sleep(clock, until), reason or "requested")
-
-
-def _who() -> str:
-    """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER", "")
-    if behind and behind != user:
-        user = f"{behind} as {user}"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _report(session: Session, results: Sequence[Result]) -> int:

@@ -17,10 +17,11 @@ import click
 
 from rotator.cli import STARTED
 from rotator.config import locate
-from rotator.ports import Clock, Journal, VaultStore
+from rotator.ports import Clock, Journal, Provider, VaultStore
 
 if TYPE_CHECKING:
     from rotator.alarm import Settings
+    from rotator.control.client import Daemon
     from rotator.model import Policy
     from rotator.world import World
 
@@ -34,14 +35,40 @@ class Store(VaultStore, Protocol):
         """How many versions of the document Vault keeps."""
 
 
+class AccountFacts(Protocol):
+    """What a command wants to know of an account in the configuration."""
+
+    @property
+    def rate_limit(self) -> float:
+        """The most calls in one second."""
+
+    @property
+    def access_key(self) -> str | None:
+        """The public name of the key that manages the account, if it was told."""
+
+
 class App(Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
 
     journal: Journal
 
     @property
+    def clock(self) -> Clock:
+        """The clock and the chance of this machine."""
+
+    @property
     def policies(self) -> Mapping[str, Policy]:
         """The applications of the configuration."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+
+    def account(self, name: str) -> AccountFacts:
+        """The account of that name; an unknown one raises with the nearest name."""
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account."""
 
     @property
     def alarm(self) -> Settings:
@@ -103,6 +130,15 @@ class Session:
                 yield app
         finally:
             app.close()
+
+    def daemon(self, *, orders: bool) -> Daemon:
+        """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``Unreached``."""
+        from rotator.control.client import Daemon, Unreached, directory  # noqa: PLC0415 - httpx and pydantic are not for --help
+
+        folder = directory(self.path)
+        if folder is None:
+            raise Unreached(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)")
+        return Daemon.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
 
     def sleep(self, clock: Clock, until: datetime) -> None:
         """Sleep until the clock shows that time."""

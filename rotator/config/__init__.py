@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from rotator.config.reference import Reference
-from rotator.config.values import Account, Alarm, Auth, Configuration, Daemon, Listener, Vault
+from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault
 
 __all__ = [
     "DEFAULT_PATH",
@@ -18,6 +18,7 @@ __all__ = [
     "Alarm",
     "Auth",
     "Configuration",
+    "Control",
     "Daemon",
     "Listener",
     "Reference",

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from rotator.config import schema
 from rotator.config.applications import NAME, build
+from rotator.config.directory import default_directory, given_directory
 from rotator.config.problems import Problems, dotted, nearest
-from rotator.config.values import Account, Alarm, Auth, Configuration, Daemon, Listener, Vault
+from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault
 from rotator.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from rotator.config.reference import Reference
 
-_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "metrics", "alarm")
+_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "control", "metrics", "alarm")
 
 _METHODS = {
     "approle": (("role_id",), ("secret_id", "mount")),
@@ -48,6 +49,7 @@ def load(path: Path) -> Configuration:
     vault = _vault(data, folder, problems)
     daemon = _daemon(data, problems)
     listen = _listen(data, problems)
+    control = _control(data, problems)
     alarm = _alarm(data, folder, problems)
     accounts = _accounts(data, folder, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
@@ -60,7 +62,9 @@ def load(path: Path) -> Configuration:
     if vault is None or daemon is None or alarm is None:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
-    return Configuration(path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen)
+    return Configuration(
+        path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen, control=control
+    )
 
 
 def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
@@ -217,6 +221,17 @@ def _listen(data: dict[str, Any], problems: Problems) -> Listener | None:
             "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set allow_remote",
         )
     return listen
+
+
+def _control(data: dict[str, Any], problems: Problems) -> Control | None:
+    options = read(schema.Control, data.get("control", {}), ("control",), problems)
+    directory: Path = options.get("directory") or default_directory()
+    if not directory.is_absolute():
+        problems.add("control.directory", 'is not an absolute path; write one such as "/run/rotator"')
+    enabled = options.get("enabled")
+    if not (enabled if enabled is not None else "control" in data or given_directory()):
+        return None
+    return Control(directory, options.get("read_group") or "", options.get("control_group") or "")
 
 
 def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | None:

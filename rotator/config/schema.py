@@ -333,6 +333,29 @@ class Metrics(Table):
     )
 
 
+class Control(Table):
+    """`[control]`: the sockets on which the daemon is asked and ordered."""
+
+    enabled: bool | None = option(
+        "Whether there are such sockets.",
+        None,
+        computed="`true` when this table is written down, or systemd gives a runtime directory",
+    )
+    directory: File | None = option(
+        "The folder of `read.sock` and `control.sock`; it has to be there.",
+        None,
+        computed="`$RUNTIME_DIRECTORY`, else `/run/rotator`",
+    )
+    read_group: Token | None = option(
+        "The group whose members may ask; they learn the names, keys and deadlines of all applications.",
+        None,
+        computed="the daemon's own",
+    )
+    control_group: Token | None = option(
+        "The group whose members may ask and order: rotate, revoke, reload.", None, computed="the daemon's own"
+    )
+
+
 class Alarm(Table):
     """`[alarm]`: who is told how it goes, and how."""
 

@@ -86,6 +86,15 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Control:
+    """Where the sockets are on which the daemon is asked and ordered. A group is empty where only the daemon's own may use one."""
+
+    directory: Path
+    read_group: str = ""
+    control_group: str = ""
+
+
+@dataclass(frozen=True)
 class Alarm:
     """Who is told how it goes. ``ping`` and ``notify`` lead to addresses that are secrets: whoever knows them can speak for us."""
 
@@ -110,3 +119,4 @@ class Configuration:
     daemon: Daemon
     alarm: Alarm
     listen: Listener | None = None
+    control: Control | None = None

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rotator.alarm import Alarm
+from rotator.control.broadcast import Broadcast
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.loop import Daemon, Round
 from rotator.daemon.process import Signals, keep_memory_private
@@ -26,7 +27,8 @@ def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = N
     terminal; events below ``log_level`` are dropped. Raises ``ConfigurationError`` before anything begins.
     """
     fleet = _opened(what)
-    tally = Tally(LogJournal(log_format, level=log_level))
+    broadcast = Broadcast(LogJournal(log_format, level=log_level))
+    tally = Tally(broadcast)
     keep_memory_private()
     capture_libraries(tally)
     capture_crashes(tally)
@@ -35,7 +37,7 @@ def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = N
         if once:
             code = Round(fleet, alarm, signals, alarm).run()
         else:
-            code = Daemon(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm).run()
+            code = Daemon(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm, broadcast=broadcast).run()
     _leave(code)
     return code
 

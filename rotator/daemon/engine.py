@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -84,6 +86,7 @@ class Engine:
         self._changed = changed
         self._chores: dict[str, Chore] = {}
         self._old: list[Fleet] = []
+        self._borrowed: Counter[int] = Counter()
         self._stuck: set[str] = set()
         self._deadlines = Deadlines(journal)
         self.lock = threading.RLock()
@@ -261,6 +264,17 @@ class Engine:
             message = f"its account {account} left the configuration too: put that back, so that old keys can be revoked on time"
             self.journal.emit("daemon.orphan_stuck", application=name, account=account, message=message)
 
+    def look_at(self, names: Iterable[str]) -> None:
+        """Look at these at once: somebody beside us changed something about them. A pass in the middle goes on first."""
+        with self.lock:
+            for name in names:
+                task = self.tasks.get(name)
+                if task is None or self._stopping:
+                    continue
+                task.hurried = True
+                if not (task.running or task.parked or task.passing is not None):
+                    self._schedule(task, _now())
+
     def _schedule(self, task: Task, when: datetime) -> None:
         task.due, task.parked = when, False
         if not self._closed:
@@ -344,7 +358,7 @@ class Engine:
         if self.once and between and task.memory.held is None:
             task.done = True
             return
-        if task.inherit():
+        if task.inherit() or (between and task.hurried):
             task.due = _now()
         elif between and not task.policy.configured and task.facts and task.facts.settled:
             del self.tasks[task.name]  # nothing is left to revoke for it
@@ -398,10 +412,23 @@ class Engine:
         self._ask(fresh)
 
     def _close_old(self) -> None:
-        used = {id(task.fleet) for task in self.tasks.values()}
+        used = {id(task.fleet) for task in self.tasks.values()} | {lent for lent, count in self._borrowed.items() if count}
         for fleet in [fleet for fleet in self._old if id(fleet) not in used]:
             self._old.remove(fleet)
             _farewell(fleet)
+
+    @contextmanager
+    def borrow(self) -> Iterator[Fleet]:
+        """The fleet in force, which is not closed before it is given back, whatever a reload brings meanwhile."""
+        with self.lock:
+            fleet = self.fleet
+            self._borrowed[id(fleet)] += 1
+        try:
+            yield fleet
+        finally:
+            with self.lock:
+                self._borrowed[id(fleet)] -= 1
+                self._close_old()
 
     # --- care -------------------------------------------------------------------------------------------------------------
 

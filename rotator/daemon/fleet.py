@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.alarm import Settings
-from rotator.config import Listener
+from rotator.config import Control, Listener
 from rotator.model import Policy
 from rotator.ports import Journal, OnCall, Provider, VaultStore
 from rotator.world import World
@@ -34,6 +34,10 @@ class Fleet(Protocol):
     @property
     def listen(self) -> Listener | None:
         """Where the daemon is asked how it is, if anywhere."""
+
+    @property
+    def control(self) -> Control | None:
+        """Where the daemon is asked and ordered, if anywhere."""
 
     @property
     def policies(self) -> Mapping[str, Policy]:

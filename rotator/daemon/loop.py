@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 from rotator import __version__
 from rotator.alarm import Alarm
+from rotator.control.broadcast import Broadcast
+from rotator.control.doors import Doors
+from rotator.control.house import Reloaded
 from rotator.daemon import status
 from rotator.daemon.engine import Engine
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, State
+from rotator.daemon.house import House
 from rotator.daemon.monitor import Monitor
 from rotator.daemon.process import Signals
 from rotator.daemon.soundness import Rounds
@@ -31,6 +36,7 @@ FIRST_LOOK = 8.0
 
 TEND_EVERY = timedelta(seconds=10)
 ORPHANS_EVERY = timedelta(hours=1)
+DOORS_EVERY = timedelta(seconds=10)
 
 LEAP = timedelta(seconds=2)
 """A change of our clock beyond this is a step, and not the drift that is corrected all the time."""
@@ -48,6 +54,7 @@ class Daemon:
         *,
         tally: Tally | None = None,
         alarm: Alarm | None = None,
+        broadcast: Broadcast | None = None,
     ) -> None:
         self.journal = journal
         self.alarm = alarm or Alarm(journal)
@@ -56,6 +63,8 @@ class Daemon:
         self.engine = Engine(fleet, journal, changed=signals.wake)
         self.monitor = Monitor(self.engine, tally or Tally(journal), patience=supervisor.watchdog_interval)
         self._rounds = Rounds(self.engine, journal, self.alarm)
+        self.house = House(self.engine, self.monitor, journal, broadcast or Broadcast(journal), self._ring)
+        self.doors = Doors(self.house)
         self.remark = ""
         self._clock = _Steps()
         self._beat_every = _beat(supervisor.watchdog_interval)
@@ -73,6 +82,7 @@ class Daemon:
         engine.add_chore("orphans", self._orphans, delay=timedelta(0))
         engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
         self._first_look()
+        engine.add_chore("doors", self._doors, delay=timedelta(0))
         while not self.signals.stop:
             self.signals.wait(self._tick)
             if self.signals.reload:
@@ -111,10 +121,9 @@ class Daemon:
             self._beaten = (self.engine.progress, now)
 
     def _tell(self) -> None:
+        remark = "; ".join(filter(None, (self.remark, self.doors.remark)))
         with self.engine.lock:
-            text = status.sentence(
-                self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=self.remark
-            )
+            text = status.sentence(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
         self.supervisor.status(text)
 
     def _tend(self) -> timedelta:
@@ -128,19 +137,26 @@ class Daemon:
         self.engine.add_orphans(self.engine.fleet.orphans())
         return ORPHANS_EVERY
 
+    def _doors(self) -> timedelta:
+        self.doors.tend(self.engine.fleet.control)
+        return DOORS_EVERY
+
     # --- signals ----------------------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
         """Everything new is built before anything old is let go; whatever is wrong leaves all as it was."""
         self.supervisor.reloading()
+        wishes = self.house.take_wishes()
         try:
             fleet = self.engine.fleet.reopen()
         except RotatorError as error:
             problems = error.problems if isinstance(error, ConfigurationError) else [error]
             self._refuse([str(problem) for problem in problems])
+            _disappoint(wishes, error)
         except Exception as error:  # noqa: BLE001  # an error of the program in a reload must not end the daemon either
             kind, where = crash_site(error)
             self._refuse([f"{kind} at {where}"])
+            _disappoint(wishes, error)
         else:
             restart = ["daemon.workers"] if fleet.workers != self.engine.fleet.workers else []
             added, removed = self.engine.adopt(fleet)
@@ -150,8 +166,15 @@ class Daemon:
             self.journal.emit(
                 "daemon.reloaded", applications=len(fleet.policies), added=added, removed=removed, restart_needed=restart
             )
+            self.engine.add_chore("doors", self._doors, delay=timedelta(0))
+            for wish in wishes:
+                wish.set_result(Reloaded(len(fleet.policies), tuple(added), tuple(removed), tuple(restart)))
         self._tell()
         self.supervisor.ready()
+
+    def _ring(self) -> None:
+        self.signals.reload = True
+        self.signals.wake()
 
     def _refuse(self, problems: list[str]) -> None:
         count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
@@ -164,11 +187,14 @@ class Daemon:
         self.monitor.stopping()
         self.journal.emit("daemon.stopping", signal=self.signals.stop)
         limit = self.engine.fleet.stop_timeout.total_seconds()
+        self.house.stop()
         self.engine.drain()
         self._wait_for_the_last(limit - min(10.0, limit / 3))
         self.engine.give_up()
+        self.doors.crew.give_up()
         self._wait_for_the_last(min(10.0, limit / 3))
         unfinished = self.engine.unfinished()
+        self.doors.close()
         self.monitor.close()
         self.engine.close()
         self.journal.emit("daemon.stopped", unfinished=unfinished)
@@ -176,11 +202,20 @@ class Daemon:
 
     def _wait_for_the_last(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (unfinished := self.engine.unfinished()) and (left := end - time.monotonic()) > 0:
+        while (unfinished := self._unfinished()) and (left := end - time.monotonic()) > 0:
             self.supervisor.status(f"stopping; ends first: {', '.join(sorted(unfinished))}")
             self.supervisor.watchdog()
             self.monitor.turned()
             self.signals.wait(min(left, TICK))
+
+    def _unfinished(self) -> list[str]:
+        orders = self.doors.crew.busy
+        return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
+
+
+def _disappoint(wishes: Iterable[Future[Reloaded]], error: Exception) -> None:
+    for wish in wishes:
+        wish.set_exception(error)
 
 
 class Round:

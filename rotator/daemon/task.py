@@ -58,7 +58,7 @@ class Task:
     through, and when one last had nothing to complain of.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
-    due, but a service that it needs is away. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
+    due, but a service that it needs is away. ``hurried``: somebody changed something, so the next pass must not wait. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
     """
 
     policy: Policy
@@ -70,6 +70,7 @@ class Task:
     running: bool = False
     parked: bool = False
     done: bool = False
+    hurried: bool = False
     abandoning: bool = False
     crashes: int = 0
     facts: Facts | None = None
@@ -94,7 +95,7 @@ class Task:
     def urgent(self) -> bool:
         """Whether it goes before others: consumers are in danger or down."""
         held = self.memory.held
-        return bool(held and held.intent.mode.urgent) or bool(self.facts and self.facts.urgent)
+        return self.hurried or bool(held and held.intent.mode.urgent) or bool(self.facts and self.facts.urgent)
 
     @property
     def may_wait(self) -> bool:
@@ -108,6 +109,7 @@ class Task:
         if self.passing is None:
             if self._world is None:
                 self._world = replace(self.fleet.world(self.policy), started=self.started)
+            self.hurried = False
             self.passing = run_pass(self.policy, self._world, self.memory)
         try:
             self.due = next(self.passing)

@@ -82,8 +82,18 @@ class Failure:
         return {"kind": self.kind, "message": "\n".join(self.sentences), "exit_code": self.exit_code, **self.details}
 
 
+class Reported(RotatorError):
+    """An error that is told already: by the daemon to a command, or before it was given to anybody."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__("\n".join(failure.sentences))
+        self.failure = failure
+
+
 def explain(error: BaseException) -> Failure:
     """What to tell of this error."""
+    if isinstance(error, Reported):
+        return error.failure
     if isinstance(error, ConfigurationError):
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
         return Failure("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import socket
 import socketserver
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from rotator.sockets import remove_stale
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -180,7 +181,7 @@ class _Unix(_Tcp):
     def __init__(self, path: Path, pages: Pages) -> None:
         self._path = path
         self._bound = False
-        _remove_stale(path)
+        remove_stale(path)
         super().__init__(socket.AF_UNIX, str(path), pages)
         path.chmod(0o660)
 
@@ -193,20 +194,6 @@ class _Unix(_Tcp):
         if self._bound:  # else what stands there is somebody else's
             with suppress(OSError):
                 self._path.unlink()
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on any more. What is no socket, or is in use, stays: the bind then fails."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            return
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1)
-            probe.connect(str(path))
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,10 @@ from rotator.cli.root import root
 from rotator.cli.session import Session
 from rotator.errors import ConfigurationError, Problem
 from rotator.model import Key, Policy
-from rotator.ports import Journal
+from rotator.ports import Journal, Provider
 from rotator.secret import Secret
 from rotator.world import World
-from tests.simulated import EPOCH, Actor, ActorClock, Sim, SimProvider, SimVault, policy
+from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, policy
 
 
 @dataclass
@@ -48,6 +48,14 @@ class CountingProvider(SimProvider):
         return super().create_key(bearer, description, default_project_id=default_project_id, expires_at=expires_at)
 
 
+@dataclass(frozen=True)
+class SimAccount:
+    """What the configuration says of the account."""
+
+    rate_limit: float = 50.0
+    access_key: str | None = None
+
+
 @dataclass
 class SimApp:
     """The composition root on the simulated world."""
@@ -60,14 +68,32 @@ class SimApp:
     creates: int = 3
     closed: int = 0
     alarm: Settings = SILENT
+    management_key: str | None = None
+    world_of: Callable[[World], World] = lambda world: world
+    """What a test makes of every world."""
 
     def __post_init__(self) -> None:
         self.vault = SimStore(self.sim, self.kept)
 
+    @property
+    def clock(self) -> ActorClock:
+        return ActorClock(self.sim.time)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        return frozenset(policy.account for policy in self.policies.values()) or frozenset({"acme"})
+
+    def account(self, name: str) -> SimAccount:
+        if name in self.accounts:
+            return SimAccount(access_key=self.management_key)
+        raise ConfigurationError([Problem("", "", f"there is no account {name}; did you mean {min(self.accounts)}?")])
+
+    def provider(self, account: str) -> Provider:
+        return SimProvider(self.sim, account)
+
     def world(self, policy: Policy) -> World:
-        return World(
-            CountingProvider(self.sim, most=self.creates), self.vault, ActorClock(self.sim.time), self.journal, "command-line"
-        )
+        provider = CountingProvider(self.sim, most=self.creates)
+        return self.world_of(World(provider, self.vault, self.clock, self.journal, "command-line"))
 
     def policy(self, name: str) -> Policy:
         if name in self.policies:
@@ -91,11 +117,21 @@ class Desk:
     kept: int = 10
     creates: int = 3
     alarm: Settings = SILENT
+    management_key: str | None = None
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
     def open(self, path: Path, journal: Journal) -> SimApp:
-        return SimApp(self.sim, self.policies, journal, self.left, self.kept, self.creates, alarm=self.alarm)
+        return SimApp(
+            self.sim,
+            self.policies,
+            journal,
+            self.left,
+            self.kept,
+            self.creates,
+            alarm=self.alarm,
+            management_key=self.management_key,
+        )
 
     def pause(self, seconds: float) -> None:
         self.pauses += 1
@@ -108,6 +144,15 @@ class Desk:
     def type(self, *words: str) -> Result:
         session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now)
         return CliRunner().invoke(root, list(words), obj=session)
+
+    def begin(self, *words: str) -> bool:
+        """Type a command whose process is killed; whether it was."""
+        session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now)
+        try:
+            CliRunner().invoke(root, list(words), obj=session)
+        except Killed:
+            return True
+        return False
 
     def json(self, *words: str) -> Any:
         result = self.type(*words, "--json")

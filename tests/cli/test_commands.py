@@ -68,7 +68,7 @@ def test_common_options_are_taken_before_and_after_the_command(desk: Desk) -> No
         (["xyz"], "there is no command 'xyz'; write one of: check,"),
         (["rotate", "billing", "--compromise"], "no such option '--compromise'. Did you mean '--compromised'?"),
         (["--jsno", "status"], "no such option '--jsno'"),
-        (["rotate"], "missing argument 'APP...'"),
+        (["rotate"], "say which applications"),
         (["run", "--log-format", "xml"], "'xml' is not one of"),
         (["history", "a", "b"], "unexpected extra argument"),
     ],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rotator import daemon
+from rotator.config import Control
 from rotator.errors import ConfigurationError, Problem, Unclear
 from rotator.model import Proof
 from tests.daemon.stage import FakeFleet, Now, Stage, application, bearer_of
@@ -66,6 +67,8 @@ def build(directory: Path, stage: Stage) -> FakeFleet:
         {"acme": stage},
         workers=config.get("workers", 2),
         stop_timeout=timedelta(seconds=config.get("stop_timeout", 30)),
+        source=str(directory / "config.json"),
+        control=Control(directory, **config["control"]) if "control" in config else None,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from rotator.alarm import SILENT, Settings
-from rotator.config import Listener
+from rotator.config import Control, Listener
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
 from rotator.secret import Secret
@@ -93,6 +93,7 @@ class FakeFleet:
     closed: bool = False
     tended: int = 0
     listen: Listener | None = None
+    control: Control | None = None
     on_call: Any = None
     casualties: dict[str, Casualties] = field(default_factory=dict)
     alarm: Settings = SILENT

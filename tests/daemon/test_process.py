@@ -88,13 +88,16 @@ class Play:
     def ready(self) -> bool:
         return "READY=1" in self.messages
 
-    def close(self) -> None:
+    def close_process(self) -> None:
         if self.process:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait()
             if self.process.stdout:
                 self.process.stdout.close()
+
+    def close(self) -> None:
+        self.close_process()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
             ending.sendto(b"end of the test", str(self.directory / "notify"))
         self.socket.close()

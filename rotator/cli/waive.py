@@ -1,0 +1,72 @@
+"""``rotator waive``: a person's word that an old key may stay."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rotator.account import Waiver
+from rotator.cli.accounts import estates, moment_of, only_account, who
+from rotator.cli.session import Session, common, pass_session
+from rotator.errors import Refused
+from rotator.mass import change, waived, withdrawn
+from rotator.render import timestamp
+from rotator.words import moment
+
+
+@click.command(
+    "waive",
+    epilog="""\b
+Examples:
+  rotator waive SCWAAAAAAAAAAAAAAAAA --reason "break-glass key in the safe"
+  rotator waive SCWAAAAAAAAAAAAAAAAA --reason "moves on Monday" --until 3d
+  rotator waive SCWAAAAAAAAAAAAAAAAA --withdraw""",
+)
+@click.argument("access_key", metavar="SCW...")
+@click.option("--reason", metavar="TEXT", help="Why it may stay, for everybody who reads the proof.")
+@click.option("--until", metavar="TIME", help="When it counts no longer, or how long from now.  [default: for good]")
+@click.option("--withdraw", is_flag=True, help="It may stay no longer.")
+@click.option("--account", metavar="NAME", help="The account.  [default: the only one]")
+@common
+@pass_session
+def command(session: Session, access_key: str, reason: str | None, until: str | None, withdraw: bool, account: str | None) -> int:
+    """Let a live key stay in spite of its age, so that it does not fail the coverage proof. The proof goes on showing it.
+
+    Nothing is done to the key. The word is kept in the document of the account in Vault.
+    """
+    if withdraw and (reason or until):
+        raise click.UsageError("--withdraw takes neither --reason nor --until")
+    if not withdraw and not (reason or "").strip():
+        raise click.UsageError("say why the key may stay, with --reason")
+    with session.app() as app:
+        (estate,) = estates(app, [only_account(app, account)])
+        clock, now = estate.clock, estate.clock.now()
+        ends = moment_of(until, now, ahead=True) if until else None
+        if ends is not None and ends <= now:
+            raise click.UsageError(f"--until {until} has passed: write a time to come, or a duration such as 30d")
+        if withdraw:
+            wanted = withdrawn(access_key)
+        else:
+            if estate.provider.get_key(access_key) is None:
+                raise Refused(f"account {estate.account} has no key {access_key}: a dead key needs no waiver")
+            wanted = waived(Waiver(access_key, (reason or "").strip(), who(), now, ends))
+        document = change(estate.vault, estate.account, wanted, clock=clock, sleep=lambda until: session.sleep(clock, until))
+    if session.json:
+        click.echo(json.dumps({"account": estate.account, "waivers": [_as_json(one) for one in document.waivers]}, indent=2))
+    elif withdraw:
+        click.echo(f"{access_key} is not waived any more")
+    else:
+        rest = f"until {moment(ends)}" if ends else "for good; end it with --withdraw"
+        click.echo(f"{access_key} is waived {rest}")
+    return 0
+
+
+def _as_json(waiver: Waiver) -> dict[str, object]:
+    return {
+        "access_key": waiver.access_key,
+        "reason": waiver.reason,
+        "by": waiver.by,
+        "at": timestamp(waiver.at),
+        "until": timestamp(waiver.until) if waiver.until else None,
+    }

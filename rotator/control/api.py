@@ -1,0 +1,262 @@
+"""The API behind a door: every verb of the table that may be used there, the stream of events, and the description.
+
+All that comes in is small, whole within a deadline, and checked before anything is done with it. All that goes out passes the
+last net against secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from rotator.control.crew import Crew
+from rotator.control.description import LINES, describe
+from rotator.control.feed import Feed, Line
+from rotator.control.house import House
+from rotator.control.refusals import Refusal, told
+from rotator.control.serving import Conversation
+from rotator.control.verbs import VERBS, Call, Verb, Wish
+from rotator.errors import RotatorError
+from rotator.events import CATALOGUE
+from rotator.logs import crash_site, plain, rfc3339
+from rotator.ports import Journal
+from rotator.secret import redact
+
+BODY_LIMIT = 256 * 1024
+"""Bytes of a body; the names of some thousand applications fit in."""
+
+BODY_DEADLINE = 5.0
+"""Seconds within which the body has to be there."""
+
+LISTENERS = 8
+"""Who may listen to the events at one door at once."""
+
+LISTEN = 30.0
+"""Seconds that a listener has to take one line, and a caller to take the answer."""
+
+READERS = 4
+"""Questions that are answered at once; further ones wait."""
+
+
+class Api:
+    """What is behind one door. ``orders``: whether it has the verbs that change something, too."""
+
+    def __init__(self, house: House, crew: Crew, *, orders: bool, verbs: Sequence[Verb] = VERBS) -> None:
+        self._house = house
+        self._crew = crew
+        self._verbs = [verb for verb in verbs if orders or not verb.changes]
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._listeners = 0
+        self._description = json.dumps(describe(self._verbs)).encode()
+        self.app = Starlette(
+            routes=[
+                *(Route(verb.path, self._guarded(self._for(verb)), methods=[verb.method]) for verb in self._verbs),
+                Route("/v1/events", self._guarded(self._events), methods=["GET"]),
+                Route("/openapi.json", self._guarded(self._describe), methods=["GET"]),
+            ],
+            exception_handlers={HTTPException: _no_page},
+        )
+
+    # --- what every request goes through --------------------------------------------------------------------------------------
+
+    def _guarded(self, answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._check_configuration(request)
+                response: Response = await answer(request)
+            except RotatorError as error:
+                return _refused(error)
+            except Exception as error:  # noqa: BLE001 - its words may hold anything
+                kind, where = crash_site(error)
+                self._house.journal.emit("daemon.crashed", error=kind, where=where)
+                return _refused(error)
+            finally:
+                _conversation(request).allow(LISTEN)
+            return response
+
+        return endpoint
+
+    def _check_configuration(self, request: Request) -> None:
+        """Whoever says which configuration they mean must not get another installation's answer."""
+        wanted = request.headers.get("rotator-config")
+        with self._house.borrow() as fleet:
+            source = fleet.source
+        if wanted is not None and os.path.realpath(wanted) != os.path.realpath(source):
+            raise Refusal("other_configuration", f"the daemon here works for {source}")
+
+    def _for(self, verb: Verb) -> Callable[[Request], Any]:
+        adapter = TypeAdapter(verb.gives)
+
+        async def answer(request: Request) -> Response:
+            wish = _parsed(verb, request, await _body(request) if verb.method == "POST" else b"")
+            _conversation(request).allow(None)
+            if not verb.streams:
+                call = Call(self._house, _who(request), self._house.journal, self._crew.sleep)
+                value = await asyncio.get_running_loop().run_in_executor(self._readers, verb.run, call, wish)
+                return _json(adapter.dump_json(value))
+            feed = Feed()
+            future = self._begin(verb, wish, _who(request), feed)
+            if LINES in request.headers.get("accept", ""):
+                return StreamingResponse(_streamed(_conversation(request), feed, future, adapter), media_type=LINES)
+            return _json(adapter.dump_json(await asyncio.wrap_future(future)))
+
+        return answer
+
+    def _begin(self, verb: Verb, wish: Wish, by: str, feed: Feed) -> Future[Any]:
+        call = Call(self._house, by, _Both(self._house.journal, feed), self._crew.sleep)
+        future = self._crew.carry_out(lambda: verb.run(call, wish), urgent=verb.urgent(wish))
+        future.add_done_callback(lambda _: feed.close())
+        return future
+
+    # --- pages that are no verbs -----------------------------------------------------------------------------------------------
+
+    async def _describe(self, _request: Request) -> Response:
+        return _json(self._description)
+
+    async def _events(self, request: Request) -> Response:
+        if self._listeners >= LISTENERS:
+            raise Refusal("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
+        _parsed_nothing(request)
+        self._listeners += 1
+        return StreamingResponse(self._listened(_conversation(request)), media_type=LINES)
+
+    async def _listened(self, conversation: Conversation) -> AsyncIterator[bytes]:
+        feed = Feed()
+        self._house.broadcast.listen(feed)
+        conversation.allow(None)
+        try:
+            async for line in feed.lines():
+                conversation.allow(LISTEN)
+                yield _line(line)
+                conversation.allow(None)
+        finally:
+            self._house.broadcast.leave(feed)
+            self._listeners -= 1
+
+
+class _Both:
+    """A journal for two: the daemon's own, and the one who gave the order."""
+
+    def __init__(self, journal: Journal, feed: Feed) -> None:
+        self._journal = journal
+        self._feed = feed
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Record one event."""
+        self._journal.emit(event, **fields)
+        self._feed.put({"event": event, **fields})
+
+
+async def _streamed(
+    conversation: Conversation, feed: Feed, future: Future[Any], adapter: TypeAdapter[Any]
+) -> AsyncIterator[bytes]:
+    """The events of an order, then its result."""
+    conversation.allow(None)
+    async for line in feed.lines():
+        conversation.allow(LISTEN)
+        yield _line(line)
+        conversation.allow(None)
+    try:
+        last = b'{"result": ' + adapter.dump_json(await asyncio.wrap_future(future)) + b"}"
+    except Exception as error:  # noqa: BLE001 - told by its kind, as everywhere
+        last = json.dumps(told(error).body).encode()
+    conversation.allow(LISTEN)
+    yield redact(last.decode()).encode() + b"\n"
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------------
+
+
+def _conversation(request: Request) -> Conversation:
+    conversation: Conversation = request.state.conversation
+    return conversation
+
+
+def _who(request: Request) -> str:
+    peer = _conversation(request).peer
+    return f"{peer.user if peer else 'somebody'} via control socket@{socket.gethostname()}"
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise Refusal("too_large", f"a body of more than {BODY_LIMIT} bytes is not read; ask for less at once")
+    except TimeoutError:
+        raise Refusal("too_slow", f"the body was not there within {BODY_DEADLINE:g} seconds") from None
+    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refusal("not_json", "a body has to be application/json, and say so in its content-type")
+    return body
+
+
+def _parsed(verb: Verb, request: Request, body: bytes) -> Wish:
+    try:
+        if verb.method == "POST":
+            _parsed_nothing(request)
+            return verb.takes.model_validate_json(body or b"{}")
+        query = request.query_params
+        lists = {name for name, field in verb.takes.model_fields.items() if "list" in str(field.annotation)}
+        return verb.takes.model_validate({name: query.getlist(name) if name in lists else query[name] for name in query})
+    except ValidationError as error:
+        raise Refusal("usage", "; ".join(_complaints(error))) from None
+
+
+def _parsed_nothing(request: Request) -> None:
+    if request.query_params:
+        raise Refusal("usage", f"{min(request.query_params)}: is not an option here")
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    """What pydantic found, without any of what was sent: it may be a secret in the wrong place."""
+    found = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        if one["type"] == "extra_forbidden":
+            found.append("something is not an option here; see /openapi.json")
+        else:
+            where = ".".join(map(str, one["loc"]))
+            found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
+    return list(dict.fromkeys(found))[:10]
+
+
+# --- out --------------------------------------------------------------------------------------------------------------------
+
+
+def _line(line: Line) -> bytes:
+    """An event as the log would have it."""
+    kind = CATALOGUE.get(str(line.get("event")))
+    stamped = {"timestamp": rfc3339(datetime.now(UTC)), "level": kind.level if kind else "warning", **line}
+    return redact(json.dumps(plain(stamped))).encode() + b"\n"
+
+
+def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(redact(content.decode()).encode(), status, headers, "application/json")
+
+
+def _refused(error: Exception) -> Response:
+    found = told(error)
+    return _json(json.dumps(found.body).encode(), found.status)
+
+
+async def _no_page(_request: Request, error: Exception) -> Response:
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        found = told(Refusal("method", "the page has another method; see /openapi.json"))
+    else:
+        found = told(Refusal("not_found", "there is no such page; see /openapi.json"))
+    return _json(json.dumps(found.body).encode(), found.status, headers)

@@ -1,0 +1,90 @@
+"""One account with everything of ours in it, and a look at all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator.account import AccountDocument
+from rotator.coverage import Coverage, Known, cover
+from rotator.errors import RotatorError
+from rotator.hands.together import together
+from rotator.mass.selection import Survey
+from rotator.model import Ledger, Policy
+from rotator.ports import Clock, Journal, Provider, VaultStore
+from rotator.world import World
+
+
+@dataclass(frozen=True)
+class Estate:
+    """An account, its applications (also those that left the configuration and still have a ledger), and what acts on them.
+
+    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that manages the account, if it was told.
+    """
+
+    account: str
+    provider: Provider
+    vault: VaultStore
+    clock: Clock
+    policies: Mapping[str, Policy]
+    world: Callable[[Policy], World]
+    journal: Journal
+    rate_limit: float
+    management_key: str = ""
+
+    def earliest(self) -> datetime:
+        """The time by whichever clock is behind: nothing has passed before it has by that one."""
+        now = self.clock.now()
+        return min(now, now + self.provider.clock_offset(), now + self.vault.clock_offset())
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look at an account has shown."""
+
+    estate: Estate
+    survey: Survey
+    document: AccountDocument
+
+    def coverage(self, created_before: datetime) -> Coverage:
+        """Which keys from before that time are alive."""
+        known = Known(
+            document=self.document,
+            bearers={policy.bearer: name for name, policy in self.estate.policies.items()},
+            ledgers=self.survey.ledgers,
+            installation=self.survey.installation,
+            management_key=self.estate.management_key,
+            unread=tuple(self.survey.unread),
+        )
+        return cover(self.survey.keys, known, created_before=created_before, now=self.estate.earliest())
+
+
+def look(estate: Estate) -> Sight:
+    """Look at the account: its document, the ledger of each application, and every key that the provider has. A ledger that cannot
+    be read hides no other; a list that may lack a key raises."""
+    document, _ = estate.vault.read_account(estate.account)
+    policies = list(estate.policies.values())
+    found = together(lambda policy: _remembered(estate, policy), policies)
+    ledgers: dict[str, Ledger] = {}
+    published: dict[str, str | None] = {}
+    unread: dict[str, Exception] = {}
+    for policy, one in zip(policies, found, strict=True):
+        if isinstance(one, Exception):
+            if not isinstance(one, RotatorError):
+                raise one
+            unread[policy.application] = one
+        elif isinstance(one, Ledger):
+            ledgers[policy.application] = one
+        else:
+            published[policy.application] = one
+    installation = estate.vault.installation() if ledgers else ""
+    return Sight(estate, Survey(estate.provider.list_all_keys(), ledgers, published, unread, installation), document)
+
+
+def _remembered(estate: Estate, policy: Policy) -> Ledger | str | None:
+    """The application's ledger; where there is none yet, the key that its consumers read."""
+    ledger, _ = estate.vault.read_ledger(policy.application)
+    if ledger is not None:
+        return ledger
+    return estate.vault.read_document(policy.path, policy.access_field, policy.secret_field).published

@@ -1,0 +1,274 @@
+"""A mass rotation: the chosen applications, oldest keys first, as many at once as there is room for, to the coverage proof.
+
+The time before which keys are replaced is fixed in the account's document before anything else happens, and every mark names the
+mass rotation. So the same command goes on after a kill: it looks again, and what was done meanwhile, by whomever, is no longer old.
+Marks are written only for those who are let in. A kill therefore leaves few marks behind, on which daemons act, and the others wait
+for the command to be given again: the room for keys is shared by all, and a mark that nobody has room for helps nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from rotator.account import MassRotation
+from rotator.coverage import Coverage
+from rotator.errors import RotatorError
+from rotator.hands.containment import contain
+from rotator.hands.result import Result, failed
+from rotator.hands.rotation import rotate
+from rotator.hands.waiting import Sleep
+from rotator.mass.estate import Estate, Sight, look
+from rotator.mass.gate import ASKED_EVERY, Doorkeeper, Gate
+from rotator.mass.records import begun, change, ended
+from rotator.mass.selection import Candidate, Selection, candidates
+from rotator.mass.waves import at_once
+from rotator.model import Policy, Proof
+from rotator.reconcile import drive, run_pass
+from rotator.render import timestamp
+from rotator.world import Memory
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""How long to wait for room when no ledger tells when there will be some."""
+
+
+class Watcher(Protocol):
+    """Who follows a mass rotation while it runs."""
+
+    def begins(self, order: MassRotation, count: int, *, again: bool) -> None:
+        """So many applications are to be rotated; ``again`` when an earlier start of the same command is gone on with."""
+
+    def is_done(self, result: Result) -> None:
+        """One application is done, or was given up."""
+
+    def waits(self, count: int, until: datetime) -> None:
+        """So many applications wait for room, until that time."""
+
+
+@dataclass(frozen=True)
+class MassResult:
+    """What became of a mass rotation of one account. ``rest`` are applications that found no room; the first of them can follow at
+    ``room_at``, if a ledger tells."""
+
+    order: MassRotation
+    results: tuple[Result, ...]
+    coverage: Coverage
+    seconds: float
+    rest: tuple[str, ...] = ()
+    room_at: datetime | None = None
+
+    @property
+    def broken(self) -> tuple[Result, ...]:
+        """The applications that could not be rotated, and why."""
+        return tuple(result for result in self.results if result.exit_code)
+
+    @property
+    def done(self) -> int:
+        """How many applications were rotated."""
+        return len(self.results) - len(self.broken)
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when every application is done and no old key is alive but those that a person has waived."""
+        incomplete = bool(self.rest) or not self.coverage.proven
+        return max([1 if incomplete else 0, *(result.exit_code for result in self.results)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        order = self.order
+        return {
+            "id": order.id,
+            "account": self.coverage.account,
+            "created_before": timestamp(order.created_before),
+            "compromised": order.compromised,
+            "reason": order.reason,
+            "by": order.by,
+            "begun_at": timestamp(order.begun_at),
+            "rotated": self.done,
+            "seconds": round(self.seconds, 3),
+            "per_second": round(self.done / self.seconds, 3) if self.seconds > 0 else None,
+            "applications": [result.as_json() for result in self.results],
+            "without_room": list(self.rest),
+            "room_at": timestamp(self.room_at) if self.room_at else None,
+            "coverage": self.coverage.as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for. ``said_before`` is the time as it was said, ``created_before`` what it means now: for a time that is
+    told as so long ago, and for none at all, that is fixed by the first start of the command."""
+
+    selection: Selection
+    said_before: str
+    created_before: datetime
+    compromised: bool
+    reason: str
+    by: str
+
+    @property
+    def words(self) -> str:
+        """The words by which the same command is known again."""
+        return self.selection.words(created_before=self.said_before, compromised=self.compromised)
+
+
+def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
+    """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
+    fresh = MassRotation(
+        id=token,
+        words=wish.words,
+        created_before=wish.created_before,
+        compromised=wish.compromised,
+        reason=wish.reason,
+        by=wish.by,
+        begun_at=estate.clock.now(),
+    )
+    document = change(estate.vault, estate.account, begun(fresh), clock=estate.clock, sleep=sleep)
+    return document.unfinished(wish.words) or fresh
+
+
+def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
+    """The applications whose turn will come."""
+    policies = [policy for policy in sight.estate.policies.values() if selection.chooses(policy)]
+    return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
+
+
+def run(
+    estate: Estate, selection: Selection, order: MassRotation, watcher: Watcher, sleep: Sleep, *, again: bool, wait: bool
+) -> MassResult:
+    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken. With ``wait`` it does not end
+    before everybody found room. Raises only when the account as a whole cannot be looked at."""
+    start = estate.clock.now()
+    sight = look(estate)
+    results = {
+        name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(estate.policies[name])
+    }
+    todo: Sequence[Candidate] = [one for one in chosen(sight, selection, order) if one.name not in results]
+    watcher.begins(order, len(todo), again=again)
+    estate.journal.emit(
+        "mass_rotation.begun",
+        account=estate.account,
+        incident=order.id,
+        created_before=order.created_before,
+        compromised=order.compromised,
+        reason=order.reason,
+        applications=len(todo),
+    )
+    for result in results.values():
+        watcher.is_done(result)
+    while True:
+        gate = Gate(lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised))
+        for result in _in_waves(todo, gate, lambda one, gate=gate: _one(estate, one, order, gate, sleep)):  # type: ignore[misc]  # bound on purpose
+            results[result.application] = result
+            watcher.is_done(result)
+        sight = look(estate)
+        todo = [one for one in chosen(sight, selection, order) if one.name not in results]
+        if not todo or not wait:
+            break
+        until = _room_at(sight) or estate.clock.now() + LOOK_AGAIN
+        watcher.waits(len(todo), until)
+        sleep(until)
+        _end_graces(estate, sight, sleep)
+    outcome = MassResult(
+        order,
+        tuple(results.values()),
+        sight.coverage(order.created_before),
+        (estate.clock.now() - start).total_seconds(),
+        rest=tuple(one.name for one in todo),
+        room_at=_room_at(sight) if todo else None,
+    )
+    estate.journal.emit(
+        "mass_rotation.ended",
+        account=estate.account,
+        incident=order.id,
+        rotated=outcome.done,
+        broken=[result.application for result in outcome.broken],
+        without_room=list(outcome.rest),
+        proven=outcome.coverage.proven,
+    )
+    if not outcome.broken and not outcome.rest:
+        change(estate.vault, estate.account, ended(order, estate.clock.now()), clock=estate.clock, sleep=sleep)
+    return outcome
+
+
+def _at_once(estate: Estate, todo: Sequence[Candidate], *, compromised: bool) -> int:
+    return max((at_once(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
+
+
+def proof_of(policy: Policy, *, compromised: bool) -> Proof:
+    """How the keys of that application prove themselves in this mass rotation."""
+    return policy.prove_emergency if compromised else policy.prove
+
+
+def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate], Result]) -> Iterator[Result]:
+    """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
+
+    Ends when all are done, or when nobody is under way and there is no room for the next. The threads are daemons: Ctrl-C ends the
+    command at once, as any kill may.
+    """
+    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, Result | BaseException]](), 0
+
+    def in_thread(one: Candidate) -> None:
+        try:
+            finished.put((one, work(one)))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which must not wait for ever
+            finished.put((one, error))
+
+    while waiting or under_way:
+        while waiting and gate.admits(waiting[0].name, needs_room=waiting[0].needs_room):
+            threading.Thread(target=in_thread, args=(waiting.popleft(),), daemon=True).start()
+            under_way += 1
+        if not under_way:
+            return
+        try:
+            one, result = finished.get(timeout=ASKED_EVERY if waiting else None)
+        except Empty:
+            continue  # others may have made room
+        under_way -= 1
+        gate.left(one.name)
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+        yield failed(one.name, result) if isinstance(result, Exception) else result
+
+
+def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep: Sleep) -> Result:
+    world = estate.world(one.policy)
+    world = replace(world, journal=Doorkeeper(world.journal, gate))
+    if order.compromised:
+        return contain(one.policy, world, sleep, order.reason, order.by, keys=one.keys, incident=order.id)
+    policy = one.policy
+    try:
+        published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+    except RotatorError as error:
+        return failed(one.name, error)
+    if published not in one.keys:
+        message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {policy.path}"
+        return Result(one.name, "overtaken", 0, message, access_key=published or "")
+    return rotate(policy, world, sleep, order.reason)
+
+
+# --- room -----------------------------------------------------------------------------------------------------------------
+
+
+def _room_at(sight: Sight) -> datetime | None:
+    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any."""
+    now = sight.estate.clock.now()
+    ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
+    return max(min(ends), now + LOOK_AGAIN / 30) if ends else None
+
+
+def _end_graces(estate: Estate, sight: Sight, sleep: Sleep) -> None:
+    """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
+    now = estate.clock.now()
+    due: list[Policy] = [
+        estate.policies[name]
+        for name, ledger in sight.survey.ledgers.items()
+        if any(entry.revoke_after <= now for entry in ledger.retiring)
+    ]
+    for policy in due:
+        drive(run_pass(policy, estate.world(policy), Memory()), sleep)

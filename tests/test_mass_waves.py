@@ -1,0 +1,193 @@
+"""How many applications may be under way at once: never so many that their keys would not fit, whoever makes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.mass.gate import ASKED_EVERY, Doorkeeper, Gate
+from rotator.mass.waves import RESERVE, UNTOLD, at_once, calls, estimate, places
+from rotator.model import Proof
+from rotator.ports import NoJournal
+
+QUICK = Proof(2, timedelta(seconds=0.5), timedelta(minutes=1))
+SLOW = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("room", "unmade", "under_way", "expected"),
+    [
+        (20, 0, 0, 20 - RESERVE),
+        (20, 5, 9, 20 - RESERVE - 5),
+        (RESERVE, 0, 0, 1),
+        (1, 0, 0, 1),
+        (0, 0, 0, 0),
+        (1, 1, 0, 0),
+        (RESERVE, 0, 1, 0),
+        (None, 0, 0, UNTOLD),
+        (None, 2, UNTOLD, 0),
+    ],
+)
+def test_whoever_is_let_in_could_make_a_key_and_so_could_all_who_made_none_yet(
+    room: int | None, unmade: int, under_way: int, expected: int
+) -> None:
+    assert places(room, unmade, under_way) == expected
+
+
+class Room:
+    """What the provider would say, and a clock."""
+
+    def __init__(self, room: int | None) -> None:
+        self.room = room
+        self.asked = 0
+        self.time = 0.0
+
+    def __call__(self) -> int | None:
+        self.asked += 1
+        return self.room
+
+    def now(self) -> float:
+        return self.time
+
+
+def gate_of(room: Room, most: int = 64) -> Gate:
+    return Gate(room, most, now=room.now)
+
+
+def let_in(gate: Gate, count: int, prefix: str = "app") -> list[str]:
+    names = [f"{prefix}-{number}" for number in range(count)]
+    return [name for name in names if gate.admits(name, needs_room=True)]
+
+
+def test_a5_no_more_are_let_in_than_there_is_room_for_less_the_reserve() -> None:
+    room = Room(10)
+    assert len(let_in(gate_of(room), 50)) == 10 - RESERVE
+    assert room.asked == 1
+
+
+def test_no_more_are_let_in_than_may_be_under_way_at_once() -> None:
+    gate = gate_of(Room(100), most=3)
+    assert let_in(gate, 9) == ["app-0", "app-1", "app-2"]
+    gate.left("app-1")
+    assert gate.admits("next", needs_room=True)
+
+
+def test_an_application_that_needs_no_key_does_not_wait_for_room() -> None:
+    gate = gate_of(Room(0))
+    assert gate.admits("grace-only", needs_room=False)
+    assert not gate.admits("other", needs_room=True)
+
+
+def test_the_last_one_under_way_lets_the_provider_be_asked_at_once() -> None:
+    """Else a mass rotation would end for want of room that there is."""
+    room = Room(1)
+    gate = gate_of(room)
+    assert let_in(gate, 2) == ["app-0"]
+    gate.made("app-0")
+    gate.left("app-0")
+    assert let_in(gate, 1, "next") == ["next-0"]
+
+
+def test_who_left_makes_room_only_when_the_provider_says_so() -> None:
+    """Without a compromise the old key stays for its grace, so that who is done has freed nothing."""
+    room = Room(4)
+    gate = gate_of(room)
+    first = let_in(gate, 9)
+    assert len(first) == 2
+    for name in first:
+        gate.made(name)
+        gate.left(name)
+    room.room = 2
+    room.time += ASKED_EVERY
+    assert len(let_in(gate, 9, "later")) == 1
+    room.room, room.time = 1, room.time + ASKED_EVERY
+    assert not let_in(gate, 9, "last")
+
+
+def test_the_provider_is_asked_again_only_after_a_moment_and_only_when_it_matters() -> None:
+    room = Room(4)
+    gate = gate_of(room)
+    let_in(gate, 20)
+    assert room.asked == 1
+    room.time += ASKED_EVERY
+    let_in(gate, 20, "more")
+    assert room.asked == 2
+
+
+def test_a_key_that_was_made_makes_room_for_the_next_one_at_once() -> None:
+    """The provider has counted it; what it counts is not counted twice."""
+    room = Room(RESERVE + 2)
+    gate = gate_of(room)
+    assert len(let_in(gate, 9)) == 2
+    gate.made("app-0")
+    room.room, room.time = RESERVE + 1 + 1, ASKED_EVERY  # one was made, and somebody deleted another
+    assert len(let_in(gate, 9, "next")) == 1
+
+
+def test_a3_a_rotation_that_is_begun_anew_counts_as_one_that_made_no_key() -> None:
+    room = Room(RESERVE + 2)
+    gate = gate_of(room)
+    keeper = Doorkeeper(NoJournal(), gate)
+    let_in(gate, 2)
+    keeper.emit("rotation.created", application="app-0")
+    keeper.emit("rotation.claimed", application="app-0")
+    room.time += ASKED_EVERY
+    assert not let_in(gate, 9, "next")
+
+
+def test_a_provider_that_tells_no_room_gets_few_at_once_and_one_that_stopped_telling_none() -> None:
+    silent = gate_of(Room(None))
+    assert len(let_in(silent, 20)) == UNTOLD
+    room = Room(RESERVE + 1)
+    gate = gate_of(room)
+    let_in(gate, 1)
+    room.room, room.time = None, ASKED_EVERY
+    assert not let_in(gate, 9, "next")
+
+
+@given(
+    quota=st.integers(1, 30),
+    steps=st.lists(st.tuples(st.sampled_from(["admit", "create", "end", "lose", "tick"]), st.integers(0, 40)), max_size=120),
+    keeps=st.booleans(),
+)
+def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
+    quota: int, steps: list[tuple[str, int]], keeps: bool
+) -> None:
+    """``keeps``: the old key stays (its grace). A lost answer leaves a key behind; as many as the reserve holds may be lost."""
+    truth, room = {"keys": 0}, Room(quota)
+    gate = gate_of(room)
+    keeper = Doorkeeper(NoJournal(), gate)
+    waiting: list[str] = []
+    made: list[str] = []
+    lost = 0
+    for number, (step, which) in enumerate(steps):
+        room.room = quota - truth["keys"]
+        if step == "admit" and gate.admits(f"app-{number}", needs_room=True):
+            waiting.append(f"app-{number}")
+        elif step == "create" and waiting:
+            name = waiting.pop(which % len(waiting))
+            truth["keys"] += 1
+            keeper.emit("rotation.created", application=name)
+            made.append(name)
+        elif step == "lose" and waiting and lost < RESERVE and quota > RESERVE:
+            lost += 1
+            truth["keys"] += 1  # somebody got it; its maker will make another
+        elif step == "end" and made:
+            gate.left(made.pop(which % len(made)))
+            truth["keys"] -= 0 if keeps else 1
+        elif step == "tick":
+            room.time += ASKED_EVERY
+        assert truth["keys"] + (len(waiting) if lost == 0 else 0) <= quota
+        assert truth["keys"] <= quota
+
+
+def test_an_estimate_is_bound_by_the_rate_of_calls_or_by_the_room() -> None:
+    roomy, narrow = estimate(1000, 500, 50.0, QUICK), estimate(1000, RESERVE + 1, 50.0, QUICK)
+    assert roomy.calls == narrow.calls == 1000 * calls(QUICK)
+    assert roomy.duration == timedelta(seconds=1000 * calls(QUICK) / 50)
+    assert narrow.at_once == 1
+    assert narrow.duration > roomy.duration
+    assert at_once(50.0, SLOW) > at_once(50.0, QUICK) > at_once(5.0, QUICK) >= 1
