@@ -389,9 +389,9 @@ class SimVault:
         def execute() -> None:
             if self.sim.keeps_versions:
                 raise Denied("our token may not destroy", service="vault", kind="policy", path=path, capability="update")
+            there = self.sim.kv["doc:" + path]
             for number in versions:
-                version = self.sim.kv["doc:" + path][number - 1]
-                version.deleted = version.destroyed = True
+                there[number - 1] = replace(there[number - 1], deleted=True, destroyed=True)  # worlds that fork share versions
 
         self._effect("destroy_versions", execute)
 
