@@ -170,10 +170,11 @@ class App:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
         return self.vault.login_life()
 
-    def orphans(self) -> dict[str, Policy]:
+    def orphans(self, journal: Journal | None = None) -> dict[str, Policy]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
 
-        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other.
+        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``journal`` hears of it, ours
+        when none is given.
         """
         found = {}
         for name in self.vault.list_ledgers():
@@ -184,7 +185,7 @@ class App:
             except (LedgerUnreadable, ServiceError) as error:
                 if isinstance(error, Unavailable):
                     raise
-                self.journal.emit("daemon.orphan_stuck", application=name, message=str(error))
+                (journal or self.journal).emit("daemon.orphan_stuck", application=name, message=str(error))
                 continue
             if ledger is not None:
                 found[name] = self._orphan(ledger)

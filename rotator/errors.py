@@ -21,7 +21,7 @@ answer, because the body of an answer may hold a secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -33,11 +33,13 @@ class RotatorError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in the configuration: where it stands and what to write instead."""
+    """One mistake in the configuration: where it stands and what to write instead. ``private``: it may be sound, and is only not
+    for this user to read."""
 
     file: str
     path: str
     message: str
+    private: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.path}" if self.path else self.file

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -61,15 +58,3 @@ def moment_of(text: str, now: datetime, *, ahead: bool = False) -> datetime:
     if found is None or found.tzinfo is None:
         raise click.UsageError(f"{text!r} is no time: write 2026-05-04T12:00:00Z, or a duration such as 36h or 7d")
     return found.astimezone(UTC)
-
-
-def who() -> str:
-    """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER", "")
-    if behind and behind != user:
-        user = f"{behind} as {user}"
-    return f"{user}@{socket.gethostname()}"

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from rotator.account import MassRotation
-from rotator.cli.accounts import estates, moment_of, who
+from rotator.cli.accounts import estates, moment_of
 from rotator.cli.coverage import lines, say
 from rotator.cli.endings import Interrupted
-from rotator.cli.session import App, Session
+from rotator.cli.session import App, Session, who
 from rotator.coverage import Coverage
 from rotator.errors import Refused
 from rotator.hands.result import Result

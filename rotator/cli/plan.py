@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from rotator.cli.planning import Plan, plan
-from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.hands.failures import Failure, explain
-from rotator.hands.together import together
-from rotator.model import Policy
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.hands.failures import Failure
+from rotator.hands.planning import Plan, Planned
 from rotator.render import timestamp
 from rotator.words import moment, towards
 
@@ -24,54 +22,47 @@ Examples:
   rotator plan billing --json""",
 )
 @click.argument("applications", nargs=-1, metavar="[APP]...")
+@asking
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str]) -> int:
     """Say what would be done next for each application, when and why, and warn of what will go wrong; change nothing."""
-    with session.app() as app:
-        policies = chosen(app, applications)
-        found = together(lambda policy: _look(session, app, policy), policies)
+    found: Sequence[Planned] = session.ask("plan", applications=list(applications))
     answers, worst = [], 0
-    for policy, result in zip(policies, found, strict=True):
-        if isinstance(result, Plan):
-            answers.append(_as_json(policy, result))
+    for one in found:
+        if one.plan is not None:
+            answers.append(_as_json(one.name, one.plan))
             if not session.json:
-                _say(policy, result)
-            continue
-        failure = explain(result)
-        worst = max(worst, failure.exit_code)
-        answers.append({"name": policy.application, "error": failure.as_json()})
-        _complain(policy, failure)
+                _say(one.name, one.plan)
+        elif one.failure is not None:
+            worst = max(worst, one.failure.exit_code)
+            answers.append({"name": one.name, "error": one.failure.as_json()})
+            _complain(one.name, one.failure)
     if session.json:
         click.echo(json.dumps({"applications": answers}, indent=2))
     return worst
 
 
-def _look(session: Session, app: App, policy: Policy) -> Plan:
-    world = app.world(policy)
-    return plan(policy, world, app.vault, lambda until: session.sleep(world.clock, until))
-
-
-def _say(policy: Policy, result: Plan) -> None:
+def _say(name: str, result: Plan) -> None:
     when = f"{towards(result.at, result.now)} ({moment(result.at)})" if result.at > result.now else "now"
     if result.action == "blocked":
-        click.echo(f"{policy.application}: blocked: {result.reason}")
+        click.echo(f"{name}: blocked: {result.reason}")
     else:
-        click.echo(f"{policy.application}: {result.action} {when}: {result.reason}")
+        click.echo(f"{name}: {result.action} {when}: {result.reason}")
     for step in result.steps:
         click.echo(f"  - {step}")
     for warning in result.warnings:
         click.echo(f"  warning: {warning}")
 
 
-def _complain(policy: Policy, failure: Failure) -> None:
+def _complain(name: str, failure: Failure) -> None:
     for sentence in failure.sentences:
-        click.echo(f"rotator: {policy.application}: {sentence}", err=True)
+        click.echo(f"rotator: {name}: {sentence}", err=True)
 
 
-def _as_json(policy: Policy, result: Plan) -> dict[str, object]:
+def _as_json(name: str, result: Plan) -> dict[str, object]:
     return {
-        "name": policy.application,
+        "name": name,
         "action": result.action,
         "at": timestamp(result.at),
         "reason": result.reason,

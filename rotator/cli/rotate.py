@@ -9,15 +9,10 @@ from collections.abc import Sequence
 
 import click
 
-from rotator.cli.accounts import who
 from rotator.cli.endings import Interrupted
 from rotator.cli.progress import Progress
-from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.hands.containment import contain
-from rotator.hands.result import Result, failed
-from rotator.hands.rotation import rotate
-from rotator.hands.together import together
-from rotator.model import Policy
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.hands.result import Result
 from rotator.words import seconds
 
 
@@ -42,6 +37,7 @@ Examples:
 @click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
+@asking
 @common
 @pass_session
 def command(
@@ -83,13 +79,14 @@ def command(
 def _rotate(session: Session, applications: Sequence[str], *, compromised: bool, reason: str | None) -> int:
     progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
     try:
-        with session.app(progress, tell=compromised) as app:
-            policies = chosen(app, applications)
-
-            def work(policy: Policy) -> Result:
-                return _one(session, app, policy, compromised=compromised, reason=reason)
-
-            found = together(work, policies)
+        results: Sequence[Result] = session.ask(
+            "rotate",
+            progress,
+            tell=compromised,
+            applications=list(applications),
+            compromised=compromised,
+            reason=reason or "",
+        )
     except KeyboardInterrupt:
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
@@ -104,19 +101,7 @@ def _rotate(session: Session, applications: Sequence[str], *, compromised: bool,
         raise
     finally:
         progress.mute()
-    results = [
-        result if isinstance(result, Result) else failed(policy.application, result)
-        for policy, result in zip(policies, found, strict=True)
-    ]
     return _report(session, results)
-
-
-def _one(session: Session, app: App, policy: Policy, *, compromised: bool, reason: str | None) -> Result:
-    world = app.world(policy)
-    clock = world.clock
-    if compromised:
-        return contain(policy, world, lambda until: session.sleep(clock, until), reason or "suspected compromise", who())
-    return rotate(policy, world, lambda until: session.sleep(clock, until), reason or "requested")
 
 
 def _report(session: Session, results: Sequence[Result]) -> int:

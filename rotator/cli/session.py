@@ -5,8 +5,11 @@ A ``Session`` is an ordinary object that tests replace parts of: how the applica
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,22 +20,19 @@ import click
 
 from rotator.cli import STARTED
 from rotator.config import locate
-from rotator.ports import Clock, Journal, Provider, VaultStore
+from rotator.errors import ConfigurationError
+from rotator.hands.failures import Failure, Reported
+from rotator.hands.household import Household, chosen
+from rotator.ports import Clock, Journal, NoJournal, Provider
 
 if TYPE_CHECKING:
     from rotator.alarm import Settings
-    from rotator.control.client import Daemon
-    from rotator.model import Policy
-    from rotator.world import World
+    from rotator.control.client import Daemon, Unreached
+    from rotator.control.verbs import Verb
+
+__all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Store(VaultStore, Protocol):
-    """The Vault of the protocol, and a question more that only people ask."""
-
-    def document_limits(self, path: str) -> int:
-        """How many versions of the document Vault keeps."""
 
 
 class AccountFacts(Protocol):
@@ -47,18 +47,12 @@ class AccountFacts(Protocol):
         """The public name of the key that manages the account, if it was told."""
 
 
-class App(Protocol):
+class App(Household, Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
-
-    journal: Journal
 
     @property
     def clock(self) -> Clock:
         """The clock and the chance of this machine."""
-
-    @property
-    def policies(self) -> Mapping[str, Policy]:
-        """The applications of the configuration."""
 
     @property
     def accounts(self) -> frozenset[str]:
@@ -74,28 +68,8 @@ class App(Protocol):
     def alarm(self) -> Settings:
         """Who is told how it goes."""
 
-    @property
-    def vault(self) -> Store:
-        """Where the documents are."""
-
-    def world(self, policy: Policy) -> World:
-        """What a pass for this application acts through."""
-
-    def policy(self, name: str) -> Policy:
-        """The application of that name; an unknown one raises with the nearest name."""
-
-    def orphans(self) -> Mapping[str, Policy]:
-        """Applications that left the configuration and still have a ledger."""
-
     def close(self) -> None:
         """Let go of connections and logins."""
-
-
-class Silence:
-    """A journal that keeps nothing."""
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Nothing happens."""
 
 
 def open_app(path: Path, journal: Journal) -> App:
@@ -111,6 +85,7 @@ class Session:
 
     config: Path | None = None
     json: bool = False
+    direct: bool = False
     opener: Callable[[Path, Journal], App] = open_app
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -124,16 +99,45 @@ class Session:
     @contextmanager
     def app(self, journal: Journal | None = None, *, tell: bool = False) -> Iterator[App]:
         """The application, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon."""
-        app = self.opener(self.path, journal or Silence())
+        app = self.opener(self.path, journal or NoJournal())
         try:
             with _telling(app) if tell and app.alarm.targets else nullcontext():
                 yield app
         finally:
             app.close()
 
+    def ask(self, name: str, journal: Journal | None = None, *, tell: bool = False, **wish: Any) -> Any:
+        """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
+
+        ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the daemon.
+        """
+        from rotator.control.verbs import VERBS  # noqa: PLC0415 - pydantic is not for --help
+
+        verb, unreached = VERBS[name], None
+        if not self.direct:
+            from rotator.control.client import Unreached  # noqa: PLC0415 - httpx is not either
+
+            try:
+                with self.daemon(orders=verb.changes) as daemon:
+                    return daemon.call(name, journal, **wish)
+            except Unreached as error:
+                unreached = error
+        try:
+            with self.app(journal, tell=tell) as app:
+                return self._act(verb, app, wish)
+        except ConfigurationError as error:
+            if unreached is not None and any(problem.private for problem in error.problems):
+                raise _stranded(unreached, error) from None
+            raise
+
+    def _act(self, verb: Verb, app: App, wish: Mapping[str, Any]) -> Any:
+        from rotator.control.verbs import Call  # noqa: PLC0415 - see above
+
+        return verb.run(Call(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
+
     def daemon(self, *, orders: bool) -> Daemon:
         """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``Unreached``."""
-        from rotator.control.client import Daemon, Unreached, directory  # noqa: PLC0415 - httpx and pydantic are not for --help
+        from rotator.control.client import Daemon, Unreached, directory  # noqa: PLC0415 - see above
 
         folder = directory(self.path)
         if folder is None:
@@ -145,6 +149,28 @@ class Session:
         seconds = (until - clock.now()).total_seconds()
         if seconds > 0:
             self.pause(seconds)
+
+
+def who() -> str:
+    """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = f"uid {os.getuid()}"
+    behind = os.environ.get("SUDO_USER", "")
+    if behind and behind != user:
+        user = f"{behind} as {user}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _stranded(unreached: Unreached, error: ConfigurationError) -> Reported:
+    """Neither the daemon nor this process can do it: one sentence with both reasons."""
+    problem = next(problem for problem in error.problems if problem.private)
+    message = (
+        f"{unreached.why}, and this user cannot act without it: {problem}; start the daemon, become a member of its control_group, "
+        "or run as root"
+    )
+    return Reported(Failure("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3))
 
 
 @contextmanager
@@ -168,6 +194,22 @@ def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
         context.ensure_object(Session).json = True
 
 
+def _set_direct(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Session).direct = True
+
+
+def asking(function: F) -> F:
+    """The option of every command that asks the daemon where there is one."""
+    return click.option(
+        "--direct",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_direct,
+        help="Act without the daemon; this needs the credentials that the configuration names.",
+    )(function)
+
+
 def common(function: F) -> F:
     """The options that every command takes, before and after its name."""
     function = click.option(
@@ -183,13 +225,3 @@ def common(function: F) -> F:
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
-
-
-def chosen(app: App, names: Sequence[str]) -> list[Policy]:
-    """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
-    if not names:
-        return list(app.policies.values())
-    unknown = [name for name in names if name not in app.policies]
-    orphans = app.orphans() if unknown else {}
-    known = {**orphans, **app.policies}
-    return [known[name] if name in known else app.policy(name) for name in dict.fromkeys(names)]

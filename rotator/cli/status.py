@@ -11,13 +11,11 @@ import click
 
 from rotator.cli.endings import TROUBLE
 from rotator.cli.plugin import in_trouble, line, unknown
-from rotator.cli.session import App, Session, chosen, common, pass_session
-from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.cli.session import Session, asking, common, pass_session
 from rotator.hands.failures import explain
-from rotator.hands.together import together
-from rotator.model import Policy
+from rotator.hands.overview import Overview
 from rotator.render import timestamp
-from rotator.view import View, unreadable, view
+from rotator.view import View
 from rotator.words import span
 
 
@@ -34,6 +32,7 @@ Examples:
 @click.option(
     "--check", is_flag=True, help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )
+@asking
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str], check: bool) -> int:
@@ -45,84 +44,26 @@ def command(session: Session, applications: Sequence[str], check: bool) -> int:
         if session.json:
             raise click.UsageError("--check prints one line for a monitoring plugin; leave out --json")
         return _check(session, applications)
-    views, remarks, worst = _gather(session, applications)
-    _show(session, views)
-    for remark in remarks:
+    found: Overview = session.ask("status", applications=list(applications))
+    _show(session, found)
+    for remark in found.remarks:
         click.echo(f"rotator: {remark}", err=True)
-    return worst or (TROUBLE if any(map(in_trouble, views)) else 0)
+    return found.exit_code or (TROUBLE if any(map(in_trouble, found.views)) else 0)
 
 
 def _check(session: Session, applications: Sequence[str]) -> int:
     """Whatever happens, there is one line on standard output and one of the four exit codes."""
     try:
-        views, remarks, _ = _gather(session, applications)
-        state, text = line(views, remarks, session.now())
+        found: Overview = session.ask("status", applications=list(applications))
+        state, text = line(found.views, found.remarks, found.as_of)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not known how things are, and that is what plugins say
         state, text = unknown(" ".join(explain(error).sentences))
     click.echo(text)
     return state
 
 
-def _gather(session: Session, applications: Sequence[str]) -> tuple[list[View], list[str], int]:
-    """What there is to show, what is to be said beside it, and the exit code for what could not be read."""
-    remarks = Remarks()
-    with session.app(remarks) as app:
-        policies = chosen(app, applications)
-        worst_of_orphans = 0
-        if not applications:
-            orphans, worst_of_orphans = _orphans(app, remarks)
-            policies += orphans
-        views, worst = _views(session, app, policies)
-    return views, remarks.sentences, max(worst, worst_of_orphans)
-
-
-class Remarks:
-    """A journal that keeps what was found about ledgers of applications that left the configuration."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Keep the message of a ledger that cannot be read."""
-        if event == "daemon.orphan_stuck":
-            self.sentences.append(
-                f"{fields.get('application')}, which left the configuration, is not shown: {fields.get('message')}"
-            )
-
-
-def _orphans(app: App, remarks: Remarks) -> tuple[list[Policy], int]:
-    """Applications that left the configuration, and an exit code; that they cannot be listed hides nothing else."""
-    try:
-        return list(app.orphans().values()), 0
-    except Unavailable:
-        raise
-    except ServiceError as error:
-        remarks.sentences.append(f"applications that left the configuration are not shown: {error}")
-        return [], error.exit_code
-
-
-def _views(session: Session, app: App, policies: Sequence[Policy]) -> tuple[list[View], int]:
-    """What there is to show, in order, and the exit code that it deserves."""
-    worst, views = 0, []
-    for policy, found in zip(policies, together(lambda policy: _look(session, app, policy), policies), strict=True):
-        if isinstance(found, View):
-            views.append(found)
-            continue
-        if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
-            raise found
-        failure = explain(found)
-        # A damaged ledger is shown as such, and that is all that status can do; a missing right is a failure of our own.
-        worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
-        views.append(unreadable(policy, failure.kind, str(found), session.now()))
-    return views, worst
-
-
-def _look(session: Session, app: App, policy: Policy) -> View:
-    ledger, _ = app.vault.read_ledger(policy.application)
-    return view(policy, ledger, session.now())
-
-
-def _show(session: Session, views: Sequence[View]) -> None:
+def _show(session: Session, overview: Overview) -> None:
+    views = overview.views
     if session.json:
         click.echo(json.dumps({"applications": [found.as_json() for found in views]}, indent=2))
     elif sys.stdout.isatty():
@@ -132,7 +73,7 @@ def _show(session: Session, views: Sequence[View]) -> None:
 
         draw(views, Console(), fine="utf" in (sys.stdout.encoding or "").lower())
     else:
-        click.echo(plain(views, session.now()))
+        click.echo(plain(views, overview.as_of))
 
 
 def plain(views: Sequence[View], now: datetime) -> str:

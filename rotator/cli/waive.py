@@ -7,8 +7,8 @@ import json
 import click
 
 from rotator.account import Waiver
-from rotator.cli.accounts import estates, moment_of, only_account, who
-from rotator.cli.session import Session, common, pass_session
+from rotator.cli.accounts import estates, moment_of, only_account
+from rotator.cli.session import Session, common, pass_session, who
 from rotator.errors import Refused
 from rotator.mass import change, waived, withdrawn
 from rotator.render import timestamp

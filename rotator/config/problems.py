@@ -64,9 +64,9 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, path: str, message: str) -> None:
+    def add(self, path: str, message: str, *, private: bool = False) -> None:
         """One more problem, unless it is known already."""
-        self._found.setdefault(Problem(self.file, path, message))
+        self._found.setdefault(Problem(self.file, path, message, private))
 
     def stop(self) -> None:
         """Raise all of them, if there are any."""

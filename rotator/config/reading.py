@@ -100,7 +100,7 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
             "with --config FILE or $ROTATOR_CONFIG (to see everything work without any configuration: rotator demo)",
         )
     except PermissionError:
-        problems.add("", "this user may not read it; run as the user of the service, or as root")
+        problems.add("", "this user may not read it; run as the user of the service, or as root", private=True)
     except UnicodeDecodeError:
         problems.add("", "is not text in UTF-8; save it again as UTF-8")
     except OSError:
@@ -320,4 +320,4 @@ def _check_reference(reference: Reference, path: str, problems: Problems, *, pem
         reference.check(lines=pem == "key")
     except ConfigurationError as error:
         for problem in error.problems:
-            problems.add(path, f"{problem.file} {problem.message}")
+            problems.add(path, f"{problem.file} {problem.message}", private=problem.private)

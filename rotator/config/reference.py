@@ -105,7 +105,7 @@ class Reference:
             # Without O_NONBLOCK, opening a named pipe would wait for a writer, for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
-            raise self._error(self._reason(error, path)) from None
+            raise self._error(self._reason(error, path), private=self._is_private(error)) from None
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -133,8 +133,13 @@ class Reference:
             return f"may not be read by this user; run as the user of the service, or as root: {path}"
         return "cannot be read; name a plain file that holds the secret"
 
-    def _error(self, message: str) -> ConfigurationError:
-        return ConfigurationError([Problem(file=str(self), path="", message=message)])
+    def _is_private(self, error: Exception) -> bool:
+        """Whether another user may find what this one does not: the service's credentials are in a folder of its own."""
+        hidden = self.kind == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY")
+        return isinstance(error, PermissionError) or (isinstance(error, FileNotFoundError) and hidden)
+
+    def _error(self, message: str, *, private: bool = False) -> ConfigurationError:
+        return ConfigurationError([Problem(file=str(self), path="", message=message, private=private)])
 
 
 def as_reference(value: object) -> Reference:

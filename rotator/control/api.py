@@ -10,18 +10,19 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from rotator import owner
 from rotator.control.crew import Crew
 from rotator.control.description import LINES, describe
 from rotator.control.feed import Feed, Line
@@ -54,7 +55,7 @@ READERS = 4
 class Api:
     """What is behind one door. ``orders``: whether it has the verbs that change something, too."""
 
-    def __init__(self, house: House, crew: Crew, *, orders: bool, verbs: Sequence[Verb] = VERBS) -> None:
+    def __init__(self, house: House, crew: Crew, *, orders: bool, verbs: Iterable[Verb] = tuple(VERBS.values())) -> None:
         self._house = house
         self._crew = crew
         self._verbs = [verb for verb in verbs if orders or not verb.changes]
@@ -104,22 +105,36 @@ class Api:
             wish = _parsed(verb, request, await _body(request) if verb.method == "POST" else b"")
             _conversation(request).allow(None)
             if not verb.streams:
-                call = Call(self._house, _who(request), self._house.journal, self._crew.sleep)
-                value = await asyncio.get_running_loop().run_in_executor(self._readers, verb.run, call, wish)
+                value = await asyncio.get_running_loop().run_in_executor(
+                    self._readers, self._run, verb, wish, _who(request), None
+                )
                 return _json(adapter.dump_json(value))
             feed = Feed()
-            future = self._begin(verb, wish, _who(request), feed)
+            by = _who(request)
+            future = self._crew.carry_out(lambda: self._run(verb, wish, by, feed), urgent=verb.urgent(wish))
+            future.add_done_callback(lambda _: feed.close())
             if LINES in request.headers.get("accept", ""):
                 return StreamingResponse(_streamed(_conversation(request), feed, future, adapter), media_type=LINES)
             return _json(adapter.dump_json(await asyncio.wrap_future(future)))
 
         return answer
 
-    def _begin(self, verb: Verb, wish: Wish, by: str, feed: Feed) -> Future[Any]:
-        call = Call(self._house, by, _Both(self._house.journal, feed), self._crew.sleep)
-        future = self._crew.carry_out(lambda: verb.run(call, wish), urgent=verb.urgent(wish))
-        future.add_done_callback(lambda _: feed.close())
-        return future
+    def _run(self, verb: Verb, wish: Wish, by: str, feed: Feed | None) -> Any:
+        house = self._house
+        if verb.changes:
+            applications, reason = getattr(wish, "applications", []), getattr(wish, "reason", "")
+            house.journal.emit("control.ordered", verb=verb.name, by=by, applications=applications, reason=reason)
+        with house.borrow() as fleet:
+            call = Call(
+                fleet,
+                by,
+                _Both(house.journal, feed) if feed else house.journal,
+                self._crew.sleep,
+                lambda: datetime.now(UTC),
+                owner=owner.fresh(),
+                house=house,
+            )
+            return verb.run(call, wish)
 
     # --- pages that are no verbs -----------------------------------------------------------------------------------------------
 
@@ -130,21 +145,25 @@ class Api:
         if self._listeners >= LISTENERS:
             raise Refusal("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
         _parsed_nothing(request)
-        self._listeners += 1
-        return StreamingResponse(self._listened(_conversation(request)), media_type=LINES)
+        conversation, feed = _conversation(request), Feed()
 
-    async def _listened(self, conversation: Conversation) -> AsyncIterator[bytes]:
-        feed = Feed()
-        self._house.broadcast.listen(feed)
-        conversation.allow(None)
-        try:
-            async for line in feed.lines():
-                conversation.allow(LISTEN)
-                yield _line(line)
-                conversation.allow(None)
-        finally:
-            self._house.broadcast.leave(feed)
+        def leave(_: object) -> None:
             self._listeners -= 1
+            self._house.broadcast.leave(feed)
+
+        # Before the answer begins: whoever sees it begin misses nothing from then on.
+        self._listeners += 1
+        self._house.broadcast.listen(feed)
+        conversation.ended.add_done_callback(leave)
+        return StreamingResponse(_listened(conversation, feed), media_type=LINES)
+
+
+async def _listened(conversation: Conversation, feed: Feed) -> AsyncIterator[bytes]:
+    conversation.allow(None)
+    async for line in feed.lines():
+        conversation.allow(LISTEN)
+        yield _line(line)
+        conversation.allow(None)
 
 
 class _Both:
@@ -206,32 +225,17 @@ async def _body(request: Request) -> bytes:
 
 
 def _parsed(verb: Verb, request: Request, body: bytes) -> Wish:
-    try:
-        if verb.method == "POST":
-            _parsed_nothing(request)
-            return verb.takes.model_validate_json(body or b"{}")
-        query = request.query_params
-        lists = {name for name, field in verb.takes.model_fields.items() if "list" in str(field.annotation)}
-        return verb.takes.model_validate({name: query.getlist(name) if name in lists else query[name] for name in query})
-    except ValidationError as error:
-        raise Refusal("usage", "; ".join(_complaints(error))) from None
+    if verb.method == "POST":
+        _parsed_nothing(request)
+        return verb.wish(body or b"{}")
+    query = request.query_params
+    lists = {name for name, field in verb.takes.model_fields.items() if get_origin(field.annotation) is list}
+    return verb.wish({name: query.getlist(name) if name in lists else query[name] for name in query})
 
 
 def _parsed_nothing(request: Request) -> None:
     if request.query_params:
         raise Refusal("usage", f"{min(request.query_params)}: is not an option here")
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    """What pydantic found, without any of what was sent: it may be a secret in the wrong place."""
-    found = []
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
-        if one["type"] == "extra_forbidden":
-            found.append("something is not an option here; see /openapi.json")
-        else:
-            where = ".".join(map(str, one["loc"]))
-            found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
-    return list(dict.fromkeys(found))[:10]
 
 
 # --- out --------------------------------------------------------------------------------------------------------------------

@@ -95,8 +95,8 @@ class Daemon:
 
     def call(self, name: str, journal: Journal | None = None, **wish: Any) -> Any:
         """Ask or order; what came of it, as the value that the verb gives. ``journal`` hears what happens meanwhile."""
-        verb = next(verb for verb in VERBS if verb.name == name)
-        body = verb.takes.model_validate(wish).model_dump(mode="json", exclude_defaults=True)
+        verb = VERBS[name]
+        body = verb.wish(wish).model_dump(mode="json", exclude_defaults=True)
         if verb.method == "GET":
             request = self._client.build_request("GET", verb.path, params=body)
         else:

@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from rotator.control.refusals import Refusal
+from rotator.ports import Clock
 
 T = TypeVar("T")
 
@@ -57,9 +58,9 @@ class Crew:
                 self._busy -= 1
                 self._changed.notify_all()
 
-    def sleep(self, until: datetime) -> None:
-        """Sleep until that time; raises ``Refusal`` when the daemon ends meanwhile."""
-        seconds = (until - datetime.now(UTC)).total_seconds()
+    def sleep(self, clock: Clock, until: datetime) -> None:
+        """Sleep until the clock shows that time; raises ``Refusal`` when the daemon ends meanwhile."""
+        seconds = (until - clock.now()).total_seconds()
         if self._given_up.wait(max(0.0, seconds)):
             raise Refusal(
                 "stopping", "the daemon was stopped meanwhile; what was begun is in the ledger and goes on when it is back", 3

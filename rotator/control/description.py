@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -43,8 +43,9 @@ _CONFIG = {
 }
 
 
-def describe(verbs: Sequence[Verb], *, events: bool = True) -> dict[str, Any]:
+def describe(verbs: Iterable[Verb], *, events: bool = True) -> dict[str, Any]:
     """The whole description."""
+    verbs = list(verbs)
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
     for verb in verbs:
         kinds.append((f"{verb.name} wish", "validation", TypeAdapter(verb.takes)))

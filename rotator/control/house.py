@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from rotator.control.broadcast import Broadcast
-from rotator.model import Policy
-from rotator.ports import Journal, VaultStore
-from rotator.world import World
+from rotator.hands.household import Household
+from rotator.ports import Journal
 
 
 @dataclass(frozen=True)
@@ -26,26 +25,12 @@ class Reloaded:
     restart_needed: tuple[str, ...] = ()
 
 
-class Fleet(Protocol):
+class Fleet(Household, Protocol):
     """The configuration in force, with everything built from it."""
 
     @property
     def source(self) -> str:
         """The file that the configuration came from."""
-
-    @property
-    def policies(self) -> Mapping[str, Policy]:
-        """The applications of the configuration, by name."""
-
-    @property
-    def vault(self) -> VaultStore:
-        """The one Vault."""
-
-    def world(self, policy: Policy) -> World:
-        """What a pass of that application acts through."""
-
-    def orphans(self) -> Mapping[str, Policy]:
-        """Applications that have a ledger and are not in the configuration. Asks Vault."""
 
 
 class House(Protocol):

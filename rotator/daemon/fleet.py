@@ -8,8 +8,9 @@ from typing import Protocol, Self
 
 from rotator.alarm import Settings
 from rotator.config import Control, Listener
+from rotator.hands.household import Store
 from rotator.model import Policy
-from rotator.ports import Journal, OnCall, Provider, VaultStore
+from rotator.ports import Journal, OnCall, Provider
 from rotator.world import World
 
 
@@ -52,7 +53,7 @@ class Fleet(Protocol):
         """Who is told how it goes."""
 
     @property
-    def vault(self) -> VaultStore:
+    def vault(self) -> Store:
         """The one Vault."""
 
     def provider(self, account: str) -> Provider:
@@ -61,8 +62,11 @@ class Fleet(Protocol):
     def world(self, policy: Policy) -> World:
         """What a pass of that application acts through."""
 
-    def orphans(self) -> Mapping[str, Policy]:
-        """Applications that have a ledger and are not in the configuration. Asks Vault."""
+    def policy(self, name: str) -> Policy:
+        """The application of that name; an unknown one raises with the nearest name."""
+
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+        """Applications that have a ledger and are not in the configuration. Asks Vault. ``journal`` hears of what cannot be read."""
 
     def tend(self) -> None:
         """Keep the login to Vault alive, when it is time."""

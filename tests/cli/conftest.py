@@ -20,17 +20,8 @@ from rotator.model import Key, Policy
 from rotator.ports import Journal, Provider
 from rotator.secret import Secret
 from rotator.world import World
-from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, policy
-
-
-@dataclass
-class SimStore(SimVault):
-    """The simulated Vault with a question that only people ask."""
-
-    kept: int = 10
-
-    def document_limits(self, path: str) -> int:
-        return self.kept
+from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
+from tests.store import SimStore
 
 
 @dataclass
@@ -100,7 +91,7 @@ class SimApp:
             return self.policies[name]
         raise ConfigurationError([Problem("", "", f"there is no application {name}; did you mean {min(self.policies)}?")])
 
-    def orphans(self) -> Mapping[str, Policy]:
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
         return self.left
 
     def close(self) -> None:

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from rotator.alarm import SILENT, Settings
+from rotator.app import UnknownApplication
 from rotator.config import Control, Listener
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
 from rotator.secret import Secret
 from rotator.world import Casualties, World
-from tests.simulated import Recorder, Sim, SimProvider, SimVault, policy
+from tests.simulated import Recorder, Sim, SimProvider, policy
+from tests.store import SimStore
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -107,8 +109,13 @@ class FakeFleet:
         return frozenset(self.stages)
 
     @property
-    def vault(self) -> SimVault:
-        return SimVault(self.stages["acme"])
+    def vault(self) -> SimStore:
+        return SimStore(self.stages["acme"])
+
+    def policy(self, name: str) -> Policy:
+        if name not in self.applications:
+            raise UnknownApplication(f"there is no application {name} in {self.source}; there is none like it")
+        return self.applications[name]
 
     def provider(self, account: str) -> SimProvider:
         return SimProvider(self.stages[account], account)
@@ -124,7 +131,7 @@ class FakeFleet:
             self.casualties.setdefault(policy.account, Casualties()),
         )
 
-    def orphans(self) -> Mapping[str, Policy]:
+    def orphans(self, journal: Any = None) -> Mapping[str, Policy]:
         names = set(self.vault.list_ledgers()) - set(self.applications)
         return {name: application(name, configured=False) for name in names}
 

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable, Unclear
 from rotator.model import Verdict
@@ -147,6 +147,16 @@ def identity_of(call: Call) -> object:
     return (call.name, *values)
 
 
+T = TypeVar("T")
+
+
+def altered(value: T, **changes: object) -> T:
+    """The same as ``dataclasses.replace`` for a plain value, at a fifth of its time: an exploration makes millions of these."""
+    other: T = object.__new__(type(value))
+    other.__dict__.update(value.__dict__, **changes)
+    return other
+
+
 @dataclass
 class Count:
     """What an exploration went through."""
@@ -199,7 +209,7 @@ class Explorer:
         self.count = Count()
         self._most = most
         self._progress = progress
-        self._starts: dict[object, Place] = {}
+        self._places: dict[Hashable, Place] = {}
         self._met: set[int] = set()
         self._end = EPOCH
 
@@ -259,7 +269,7 @@ class Explorer:
                 truth = state.truth.fork()
                 deed(truth)
                 self.count.faults[name] += 1
-                yield self._checked(replace(state, truth=truth, faults=state.faults - 1, actors=_hopeful(state.actors)), name)
+                yield self._checked(altered(state, truth=truth, faults=state.faults - 1, actors=_hopeful(state.actors)), name)
 
     def _may_wake(self, state: State, actor: Actor) -> bool:
         if actor.ready_at > max(self._end, state.truth.time.now):
@@ -274,16 +284,12 @@ class Explorer:
             truth.time.now = actor.ready_at
         now = truth.time.now
         place = self._start(actor) if actor.place is None else actor.place.after(now, None)
-        after = replace(state, truth=truth)
-        return self._arrive(after, number, replace(actor, place=place, fruitless=actor.fruitless + 1), "wakes")
+        after = altered(state, truth=truth)
+        return self._arrive(after, number, altered(actor, place=place, fruitless=actor.fruitless + 1), "wakes")
 
     def _start(self, actor: Actor) -> Place:
         owner = f"{actor.role.name}-{actor.life}"
-        key = (owner, identity(actor.memory))
-        place = self._starts.get(key)
-        if place is None:
-            place = self._starts[key] = Place(Start(actor.role.program, owner, actor.memory, actor.role.repeats))
-        return place
+        return Start(actor.role.program, owner, actor.memory, actor.role.repeats, self._places).place()
 
     def _answers(self, state: State, number: int, call: Call, *, first: bool = False) -> Iterator[State]:
         yield self._execute(state, number, call)
@@ -292,7 +298,7 @@ class Explorer:
             return
         for fault in self._possible(state, number, call, first=first):
             self.count.faults[fault] += 1
-            yield from self._disturbed(replace(state, faults=state.faults - 1), number, call, fault)
+            yield from self._disturbed(altered(state, faults=state.faults - 1), number, call, fault)
 
     def _possible(self, state: State, number: int, call: Call, *, first: bool) -> Iterator[Fault]:
         write = call.name in WRITES
@@ -316,7 +322,7 @@ class Explorer:
                 yield self._kill(state, number, label)
             case Fault.KILLED_UNSEEN:
                 truth, _, _ = self._done(state, number, call)
-                yield self._kill(self._checked(replace(state, truth=truth), label, number), number, label)
+                yield self._kill(self._checked(altered(state, truth=truth), label, number), number, label)
             case Fault.KILLED_AFTER:
                 yield self._kill(self._execute(state, number, call), number, label)
             case Fault.LOST if call.name == "authenticate":
@@ -330,7 +336,7 @@ class Explorer:
             case Fault.NEVER:
                 yield self._answer(state, number, Unclear("no answer", service="test", kind="timeout"), label)
             case Fault.LATE:
-                late = replace(state, under_way=(*state.under_way, (number, call)))
+                late = altered(state, under_way=(*state.under_way, (number, call)))
                 yield self._answer(late, number, Unclear("no answer", service="test", kind="timeout"), label)
             case Fault.STALE:
                 for index in range(state.actors[number].seen, state.truth.index):
@@ -362,58 +368,58 @@ class Explorer:
         truth, answer, seen = self._done(state, number, call, index)
         wrote = call.name in WRITES and not isinstance(answer, Exception)
         if instead is None:
-            actors = _replaced(state.actors, number, replace(state.actors[number], seen=seen))
-            state = replace(state, actors=actors)
+            actors = _replaced(state.actors, number, altered(state.actors[number], seen=seen))
+            state = altered(state, actors=actors)
         if wrote:
-            state = replace(state, actors=_hopeful(state.actors))
+            state = altered(state, actors=_hopeful(state.actors))
         text = label or (f"{call.name} -> {type(answer).__name__}" if isinstance(answer, Exception) else call.name)
-        return self._answer(replace(state, truth=truth), number, answer if instead is None else instead, text)
+        return self._answer(altered(state, truth=truth), number, answer if instead is None else instead, text)
 
     def _answer(self, state: State, number: int, answer: object, label: str) -> State:
         actor = state.actors[number]
         assert actor.place is not None
         place = actor.place.after(state.truth.time.now, answer)
-        return self._arrive(state, number, replace(actor, place=place), label)
+        return self._arrive(state, number, altered(actor, place=place), label)
 
     def _arrive(self, state: State, number: int, actor: Actor, label: str) -> State:
         """The actor is at a new place: check the world and what was said, and settle what follows without a further move."""
         place = actor.place
         assert place is not None
-        state = self._checked(replace(state, actors=_replaced(state.actors, number, actor)), label, number)
+        state = self._checked(altered(state, actors=_replaced(state.actors, number, actor)), label, number)
         try:
             for event, fields in place.said:
                 listen(state.truth, event, fields)
             if isinstance(place.asks, Nap):
                 if place.asks.until - state.truth.time.now <= BLINK:
-                    return self._arrive(state, number, replace(actor, place=place.after(state.truth.time.now, None)), "blinks")
-                actor = replace(actor, wake=place.asks.until)
+                    return self._arrive(state, number, altered(actor, place=place.after(state.truth.time.now, None)), "blinks")
+                actor = altered(actor, wake=place.asks.until)
             elif isinstance(place.asks, End):
                 actor = self._ended(state, actor, place.asks)
         except AssertionError as error:
             error.trail = state.trail  # type: ignore[attr-defined]  # read by _violation
             raise
         if actor.place is place:
-            actor = replace(actor, place=place.same)
-        return replace(state, actors=_replaced(state.actors, number, actor))
+            actor = altered(actor, place=place.same)
+        return altered(state, actors=_replaced(state.actors, number, actor))
 
     def _ended(self, state: State, actor: Actor, end: End) -> Actor:
         judge_end(state.truth, end.result)
         if not actor.role.repeats:
-            return replace(actor, place=None, over=True)
+            return altered(actor, place=None, over=True)
         wake = end.result.wait.until  # type: ignore[attr-defined]  # a daemon's run ends with an Outcome
-        return replace(actor, place=None, memory=end.memory, wake=max(wake, state.truth.time.now))
+        return altered(actor, place=None, memory=end.memory, wake=max(wake, state.truth.time.now))
 
     def _kill(self, state: State, number: int, label: str) -> State:
         actor, now = state.actors[number], state.truth.time.now
         dead = Actor(actor.role, now, life=actor.life + 1, over=not actor.role.repeats)
-        return self._checked(replace(state, actors=_replaced(_hopeful(state.actors), number, dead)), label, number)
+        return self._checked(altered(state, actors=_replaced(_hopeful(state.actors), number, dead)), label, number)
 
     def _land(self, state: State, index: int) -> State:
         owner, call = state.under_way[index]
         truth, answer, _ = self._done(state, -1, call)
         rest = tuple(entry for at, entry in enumerate(state.under_way) if at != index)
         label = f"late {call.name} of {state.actors[owner].role.name} lands: {type(answer).__name__}"
-        return self._checked(replace(state, truth=truth, under_way=rest, actors=_hopeful(state.actors)), label)
+        return self._checked(altered(state, truth=truth, under_way=rest, actors=_hopeful(state.actors)), label)
 
     # --- the checks ---
 
@@ -421,7 +427,7 @@ class Explorer:
         who = state.actors[number].role.name if number is not None else "world"
         truth = state.truth
         trail = Trail(f"{who:9} {label}", truth.time.now, state.trail)
-        state = replace(state, trail=trail)
+        state = altered(state, trail=trail)
         try:
             truth.monitor.check()
             live = len(truth.ours())
@@ -478,7 +484,7 @@ def _replaced(actors: tuple[Actor, ...], number: int, actor: Actor) -> tuple[Act
 
 def _hopeful(actors: tuple[Actor, ...]) -> tuple[Actor, ...]:
     """Something changed: it is worth everybody's while to look again."""
-    return tuple(replace(actor, fruitless=0) if actor.fruitless else actor for actor in actors)
+    return tuple(altered(actor, fruitless=0) if actor.fruitless else actor for actor in actors)
 
 
 def listen(truth: Truth, event: str, fields: Mapping[str, Any]) -> None:

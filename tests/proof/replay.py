@@ -3,28 +3,35 @@
 The code under test is deterministic: what an actor asks next follows from the program that it runs, from the memory that it began with,
 and from the answers and times that it was given since. So an actor in the middle of its work is a place in a tree whose branches are
 answers, and need not be a thread. To learn what it asks next, its program runs from its start with the recorded answers
-until it asks for one that is not recorded. Each place of the tree is worked out once, however many states of the world share it.
+until it asks for one that is not recorded. Each place of the tree is worked out once, however many states of the world share it. What
+was decided on the way is the same each time, since the decision is pure, and is not worked out again.
 
-Whenever an actor is about to look anew (it asks for the ledger), what it did before matters only as far as its variables still hold it.
-There, places whose variables are equal in every function that is under way are one and the same place, so the tree is a graph.
+What an actor did before matters only as far as its variables still hold it. So places at which it asks the same, and at which the
+variables are equal in every function that is under way, are one and the same place, and the tree is a graph. A look of a daemon, which
+knows nothing but its memory, is the same as that of a new pass.
 
 Nothing here knows what a call does: ``tests.proof.explorer`` executes calls on the simulated world and feeds the answers back.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Generator, Hashable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import TracebackType
+from types import CodeType, FrameType, GeneratorType
 from typing import Any, NoReturn, cast
 
-from rotator.model import Document, Policy
+from rotator import reconcile
+from rotator.decide import decide
+from rotator.model import Document, Intent, Key, Ledger, Policy, Revoking, Trouble, Verdict
 from rotator.ports import Provider, VaultStore
-from rotator.steps import Held
+from rotator.secret import Secret
+from rotator.steps import Clocks, Held, Request, Seen, Sight, Step
 from rotator.world import Memory, World
+from tests.proof.truth import stored
 
 Sleep = Callable[[datetime], None]
 Program = Callable[[World, Memory, Sleep], object]
@@ -67,13 +74,32 @@ class Start:
     owner: str
     memory: Memory
     daemon: bool
-    looks: dict[Hashable, Place] = field(default_factory=dict, compare=False)
-    """The places at which a look begins, by the variables of the program there."""
+    places: dict[Hashable, Place]
+    """All places: by owner and memory where a run begins, else by owner and the variables of the program."""
+
+    def place(self) -> Place:
+        """Where it is before its first question is answered."""
+        key = (self.owner, identity(self.memory))
+        place = self.places.get(key)
+        if place is None:
+            place = self.places[key] = Place(self)
+        return place
 
 
-DEAD = frozenset({"_", "step", "outcome", "obstacle", "over", "done"})
-"""Variables that no function reads before it sets them anew, where a look begins. (How many looks a pass has made is not told
-apart either: after ten it ends, and the next pass looks again a second later.)"""
+COUNTERS = frozenset({"_"})
+"""How many looks and steps a pass has made is not told apart: after ten looks it ends, and the next pass looks again a second later."""
+
+DEAD = COUNTERS | {"step", "outcome", "obstacle", "over", "done"}
+"""Variables that no function reads before it sets them anew, where a look begins."""
+
+PLAIN = frozenset({bool, int, float, str, datetime, timedelta, Key, Intent, Verdict, Sight, Trouble, Revoking, Request})
+"""Values that can be compared as they are."""
+
+NAMED = frozenset({World, Policy, Clocks})
+"""Values that are the same for all, or read anew before they matter."""
+
+UNTOLD = frozenset({"<dictcomp>", "<genexpr>", "<listcomp>", "<setcomp>"})
+"""Functions in the middle of which not all that they know is in variables."""
 
 _serials = itertools.count()
 
@@ -89,11 +115,20 @@ class Place:
     same: Place = field(init=False)
     serial: int = field(default_factory=_serials.__next__)
     children: dict[Hashable, Place] = field(default_factory=dict)
+    decided: list[Step] = field(init=False)
+    """The decisions on the way here, in order."""
 
     def __post_init__(self) -> None:
-        run = _Run(self.start, self._answers())
+        self.decided = list(self.came[0].decided) if self.came else []
+        run = _Run(self.start, self._answers(), self.decided)
         self.asks, self.said = run.until_the_next_question(), tuple(run.events)
-        self.same = self if run.variables is None else self.start.looks.setdefault(run.variables, self)
+        self.same = self
+        if self.came is None:
+            return
+        if run.looks_anew and self.start.daemon:
+            self.same = replace(self.start, memory=run.memory).place()
+        elif run.variables is not None:
+            self.same = self.start.places.setdefault((self.start.owner, run.variables), self)
 
     def after(self, now: datetime, answer: object) -> Place:
         """The place after this answer, given at this time. An exception is raised in the actor. From there on it is ``same``."""
@@ -138,58 +173,99 @@ class _Question(BaseException):
 class _Run:
     """One run of a program on recorded answers; the clock and the journal of its world."""
 
-    def __init__(self, start: Start, answers: list[tuple[datetime, object]]) -> None:
+    def __init__(self, start: Start, answers: list[tuple[datetime, object]], decided: list[Step]) -> None:
         self.start = start
         self.answers = answers
+        self.decided = decided
+        self.decisions = 0
         self.at = 0
         self.time: datetime | None = None
         self.events: list[Event] = []
         self.versions = {"read_ledger": 0, "read_document": 0}
+        self.memory = replace(start.memory)
         self.variables: Hashable | None = None
+        self.looks_anew = False
+        self._known: dict[int, tuple[object, Hashable]] = {}
 
     def until_the_next_question(self) -> Call | Nap | End:
         vault, provider = cast("VaultStore", _Port(self, "vault")), cast("Provider", _Port(self, "provider"))
         world = World(provider, vault, self, self, self.start.owner)
-        memory = replace(self.start.memory)
+        reconcile.decide = self.decide  # type: ignore[attr-defined]  # what the module imported is what it calls
         try:
-            return End(self.start.program(world, memory, lambda until: self.ask(Nap(until))), memory)
+            return End(self.start.program(world, self.memory, lambda until: self.ask(Nap(until))), self.memory)
         except _Question as question:
-            if isinstance(question.asks, Call) and question.asks.name == "read_ledger":
-                self.variables = self._variables(question.__traceback__)
+            self.looks_anew = isinstance(question.asks, Call) and question.asks.name == "read_ledger"
+            if not (self.looks_anew and self.start.daemon):
+                self.variables = self._variables(question)
             return question.asks
+        finally:
+            reconcile.decide = decide  # type: ignore[attr-defined]  # the same
 
-    def _variables(self, trace: TracebackType | None) -> Hashable:
-        """The variables of every function of the program that is under way, and how far each has come."""
-        found: list[Hashable] = []
+    def _variables(self, question: _Question) -> Hashable | None:
+        """The variables of every function of the program that is under way, and how far each has come; None where they do not tell all."""
+        dead = DEAD if self.looks_anew else COUNTERS
+        found: list[Hashable] = [question.asks.until if isinstance(question.asks, Nap) else None, *self.versions.values()]
+        trace = question.__traceback__
         while trace is not None:
-            frame = trace.tb_frame
-            if frame.f_globals["__name__"].startswith("rotator."):
-                live = [(name, value) for name, value in sorted(frame.f_locals.items()) if name not in DEAD]
-                found.append(
-                    (frame.f_code.co_qualname, trace.tb_lasti, tuple((name, self._variable(value)) for name, value in live))
-                )
+            if trace.tb_frame.f_globals["__name__"].startswith("rotator."):
+                if trace.tb_frame.f_code.co_name in UNTOLD:
+                    return None
+                found.append(self._frame(trace.tb_frame, trace.tb_lasti, dead))
             trace = trace.tb_next
         return tuple(found)
 
+    def _frame(self, frame: FrameType, reached: int, dead: frozenset[str]) -> Hashable:
+        live = [(name, value) for name, value in sorted(frame.f_locals.items()) if name not in dead]
+        return (
+            frame.f_code.co_qualname,
+            source_of(frame.f_code, reached),
+            tuple((name, self._variable(value)) for name, value in live),
+        )
+
+    def _suspended(self, generator: GeneratorType[Any, Any, Any]) -> Hashable:
+        """Where a generator waits; one that is under way is met among the functions."""
+        found: list[Hashable] = []
+        inner: GeneratorType[Any, Any, Any] | None = generator
+        while inner is not None and inner.gi_frame is not None and not inner.gi_running:
+            found.append(self._frame(inner.gi_frame, inner.gi_frame.f_lasti, COUNTERS))
+            inner = inner.gi_yieldfrom if isinstance(inner.gi_yieldfrom, GeneratorType) else None
+        return tuple(found)
+
     def _variable(self, value: object) -> Hashable:
-        """One variable by its contents. The world is the same for all. What a daemon's pass saw before this look is told in the
-        outcome of a pass that is cut short, and daemons do not read that."""
+        """One variable by its contents. The world is the same for all, and the clocks are read anew before each decision."""
+        kind = type(value)
+        if value is None or kind in PLAIN:
+            return value
+        if kind in NAMED or isinstance(value, _Port | _Run) or callable(value):
+            return kind.__name__
+        if id(value) not in self._known:
+            self._known[id(value)] = (value, self._contents(value))  # the value is kept, or another one might get its id
+        return self._known[id(value)][1]
+
+    def _contents(self, value: object) -> Hashable:
         if isinstance(value, Memory | Held | Document | Exception):
             return identity(value)
-        if value is None or isinstance(value, str | int | float | datetime | timedelta | frozenset):
-            return value
-        if isinstance(value, World | Policy | _Port | _Run | Generator) or callable(value):
-            return type(value).__name__
-        if is_dataclass(value):
-            return (type(value), *((each.name, self._variable(getattr(value, each.name))) for each in fields(value)))
+        if isinstance(value, Ledger):
+            deaths = tuple((entry.access_key, entry.reason) for entry in value.history if entry.event == "revoked")
+            return (id(stored(value)), deaths)
+        if isinstance(value, Secret):
+            return value.reveal()
+        if isinstance(value, GeneratorType):
+            return self._suspended(value)
         if isinstance(value, tuple | list):
             return tuple(map(self._variable, value))
-        if isinstance(value, set):
+        if isinstance(value, set | frozenset):
             return frozenset(map(self._variable, value))
         if isinstance(value, Mapping):
             return tuple((self._variable(name), self._variable(each)) for name, each in value.items())
-        skipped = {"seen"} if self.start.daemon else set()
-        return (type(value), *((name, self._variable(each)) for name, each in sorted(vars(value).items()) if name not in skipped))
+        return (type(value), *((name, self._variable(each)) for name, each in vars(value).items()))
+
+    def decide(self, policy: Policy, seen: Seen) -> Step:
+        """The decision, once for each place on the way."""
+        if self.decisions == len(self.decided):
+            self.decided.append(decide(policy, seen))
+        self.decisions += 1
+        return self.decided[self.decisions - 1]
 
     def ask(self, asks: Call | Nap) -> Any:
         if self.at == len(self.answers):
@@ -255,6 +331,12 @@ class _Port:
         if name.startswith("_"):
             _unknown(name)
         return lambda *args, **kwargs: self._run.ask(Call(self._port, name, args, kwargs))
+
+
+@functools.cache
+def source_of(code: CodeType, reached: int) -> Hashable:
+    """The place in the source of an instruction. (Instructions themselves are rewritten as the interpreter learns.)"""
+    return next(itertools.islice(code.co_positions(), reached // 2, None))
 
 
 def _unknown(name: str) -> NoReturn:

@@ -255,16 +255,16 @@ NOTHING: frozenset[Fault] = frozenset()
 FIRST = frozenset({"daemon-1"})
 
 ALL: tuple[Scenario, ...] = (
-    scenario("one daemon, a rotation and a revocation", adopted, daemons(1, THOROUGH), least=999),
-    scenario("one daemon, a provider that is slow to know and slow to forget", slow, daemons(1, THOROUGH), least=1_190),
+    scenario("one daemon, a rotation and a revocation", adopted, daemons(1, THOROUGH), least=905),
+    scenario("one daemon, a provider that is slow to know and slow to forget", slow, daemons(1, THOROUGH), least=1_065),
     scenario(
         "one daemon, the same where one answer is proof enough",
         slow,
         daemons(1),
         faults=frozenset(Fault) - {Fault.FLAPPING},
-        least=900,
+        least=838,
     ),
-    scenario("one daemon, two faults", adopted, daemons(1), budget=2, most_creates=4, most_live=4, least=20004),
+    scenario("one daemon, two faults", adopted, daemons(1), budget=2, most_creates=4, most_live=4, least=17_010),
     scenario(
         "one daemon, and the ledger is lost or rolled back",
         seasoned,
@@ -272,7 +272,7 @@ ALL: tuple[Scenario, ...] = (
         at_peace,
         faults=NOTHING,
         hand=any_earlier_ledger,
-        least=728,
+        least=662,
     ),
     scenario(
         "one daemon, and a person edits the document",
@@ -282,7 +282,7 @@ ALL: tuple[Scenario, ...] = (
         faults=NOTHING,
         hand=any_edit,
         most_live=4,
-        least=502,
+        least=485,
     ),
     scenario(
         "one daemon, and a person writes a wrong secret",
@@ -291,10 +291,10 @@ ALL: tuple[Scenario, ...] = (
         spared,
         faults=NOTHING,
         hand=any_wrong_secret,
-        least=20,
+        least=5_453,
     ),
     scenario(
-        "one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=183
+        "one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=180
     ),
     scenario(
         "two daemons, a rotation and a revocation", adopted, daemons(2), befalls=FIRST, most_live=5, most_creates=5, least=100_000
@@ -302,7 +302,7 @@ ALL: tuple[Scenario, ...] = (
     scenario(
         "two daemons, a rotation", adopted, daemons(2), horizon=SHORT, most_live=5, most_creates=5, befalls=FIRST, least=100_000
     ),
-    scenario("two daemons, a revocation", in_grace, daemons(2), befalls=FIRST, least=107_833),
+    scenario("two daemons, a revocation", in_grace, daemons(2), befalls=FIRST, least=8_059),
     scenario(
         "a daemon and rotate",
         lambda: adopted(age=DAY),

@@ -11,16 +11,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
-from rotator.cli.session import Silence, Store
 from rotator.decide import decide, next_action
 from rotator.errors import Refused, ServiceError
+from rotator.hands.failures import Failure, explain
+from rotator.hands.household import Household, Store, chosen
+from rotator.hands.together import together
 from rotator.model import Policy
+from rotator.ports import Clock, NoJournal
 from rotator.reconcile import observe
 from rotator.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Room, Seen, Wait
 from rotator.words import count, moment, span
 from rotator.world import Memory, World
 
 T = TypeVar("T")
+
+Sleep = Callable[[Clock, datetime], None]
+"""Sleeps until that clock shows that time."""
 
 FEWEST_VERSIONS = 3
 """A document that keeps fewer loses old secrets before their keys are due to be proven dead with them."""
@@ -43,6 +49,15 @@ class Plan:
     reason: str
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of one application, or why there is none."""
+
+    name: str
+    plan: Plan | None = None
+    failure: Failure | None = None
 
 
 class ReadOnly:
@@ -70,10 +85,26 @@ class ReadOnly:
     write_ledger = write_account = write_document = destroy_versions = annotate = _refused
 
 
+def plans(household: Household, names: Sequence[str], world: Callable[[Policy], World], sleep: Sleep) -> tuple[Planned, ...]:
+    """What would be done next for each of these applications, or for all."""
+    policies = chosen(household, names)
+
+    def look(policy: Policy) -> Plan:
+        acting = world(policy)
+        return plan(policy, acting, household.vault, lambda until: sleep(acting.clock, until))
+
+    return tuple(
+        Planned(policy.application, plan=found)
+        if isinstance(found, Plan)
+        else Planned(policy.application, failure=explain(found))
+        for policy, found in zip(policies, together(look, policies), strict=True)
+    )
+
+
 def plan(policy: Policy, world: World, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
     """What would be done next for the application. Raises what a look raises."""
     memory = Memory()
-    looking = replace(world, vault=ReadOnly(vault), journal=Silence())
+    looking = replace(world, vault=ReadOnly(vault), journal=NoJournal())
     seen = _finish(observe(policy, looking, memory), sleep)
     if seen.room is None:
         lacking = tuple(vault.missing_capabilities(policy.path))

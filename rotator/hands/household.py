@@ -1,0 +1,50 @@
+"""What people's questions and orders are carried out with: the applications, the Vault, and the world that a pass acts through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from rotator.model import Policy
+from rotator.ports import Journal, VaultStore
+from rotator.world import World
+
+
+class Store(VaultStore, Protocol):
+    """The Vault of the protocol, and a question more that only people ask."""
+
+    def document_limits(self, path: str) -> int:
+        """How many versions of the document Vault keeps."""
+
+
+class Household(Protocol):
+    """One configuration with everything built from it, as a command or a daemon has it."""
+
+    journal: Journal
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The applications of the configuration."""
+
+    @property
+    def vault(self) -> Store:
+        """Where the documents are."""
+
+    def world(self, policy: Policy) -> World:
+        """What a pass for this application acts through."""
+
+    def policy(self, name: str) -> Policy:
+        """The application of that name; an unknown one raises with the nearest name."""
+
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+        """Applications that left the configuration and still have a ledger. ``journal`` hears of ledgers that cannot be read."""
+
+
+def chosen(household: Household, names: Sequence[str]) -> list[Policy]:
+    """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
+    if not names:
+        return list(household.policies.values())
+    unknown = [name for name in names if name not in household.policies]
+    orphans = household.orphans() if unknown else {}
+    known = {**orphans, **household.policies}
+    return [known[name] if name in known else household.policy(name) for name in dict.fromkeys(names)]
