@@ -251,7 +251,9 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
     }
     for name, reference in references.items():
         if reference.kind == "vault":
-            problems.add(f"webhook.{name}", "is in Vault, and an emergency must get in when Vault is slow; use file: or credential:")
+            problems.add(
+                f"webhook.{name}", "is in Vault, and an emergency must get in when Vault is slow; use file: or credential:"
+            )
         else:
             _check_reference(reference, f"webhook.{name}", problems, pem=name)
     client_ca = _check_file(options.get("client_ca"), "webhook.client_ca", folder, problems)
@@ -267,7 +269,9 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
     if ("certificate" in references) != ("key" in references):
         problems.add("webhook.certificate", "and key belong together; write both")
     elif "certificate" not in references and (client_ca is not None or not _local(at.host)):
-        problems.add("webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key")
+        problems.add(
+            "webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key"
+        )
     complete = _complete(schema.Webhook, options)
     if complete is None:
         return None

@@ -86,7 +86,7 @@ class Hook:
         self._crew = crew
         self._settings = settings
         self._clock = clock
-        self._signatures = Signatures(clock())
+        self._signatures = Signatures(float(int(clock())))  # callers count in whole seconds
         self._orders: deque[float] = deque()
         self._refused = 0
         self._told_at = float("-inf")
@@ -113,7 +113,7 @@ class Hook:
         try:
             if (request.method, request.url.path) != ("POST", PATH):
                 raise Refusal("not_found", f"there is only POST {PATH}")
-            report = _report(body)
+            report = _report(body or b"")
             self._admit()
             found = await asyncio.wait_for(asyncio.wrap_future(self._order(report, _source(request))), MARKED_WITHIN)
         except TimeoutError:
