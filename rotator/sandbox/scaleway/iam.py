@@ -87,6 +87,7 @@ def create_key(state: State, caller: Caller, request: Request) -> Answer:
     project = _project(organization, fields["default_project_id"]) if fields.get("default_project_id") else None
     _policy(state, organization, expires_at)
     if len(organization.keys) >= organization.quota:
+        state.record("quota_exceeded", bearer=bearer.id, by=caller.key.access_key)
         raise ApiError(answers.quota_exceeded(len(organization.keys), organization.quota))
     key = state.add_key(bearer, description=description, expires_at=expires_at, default_project_id=project, actor=caller.actor)
     return answers.ok(answers.key_object(key, secret=True), spaced=state.settings.spaced)
