@@ -75,6 +75,26 @@ class Provider(Protocol):
         """The provider's clock minus ours, from the latest answer; zero before the first."""
 
 
+class Version(Protocol):
+    """One version of a document as Vault's metadata tells it."""
+
+    @property
+    def version(self) -> int:
+        """Its number, from 1."""
+
+    @property
+    def created_time(self) -> datetime:
+        """When it was written."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it can no longer be read."""
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether its data are gone for good."""
+
+
 class VaultStore(Protocol):
     """The two documents of each application, in Vault KV v2, and a little beside them.
 
@@ -110,6 +130,12 @@ class VaultStore(Protocol):
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
         """Write the credential document if its version is still ``cas``; the new version and its created time. Values may
         be ``Secret``; everything else is JSON."""
+
+    def list_versions(self, path: str) -> Sequence[Version]:
+        """The versions of a document that Vault still knows, oldest first."""
+
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        """Destroy the data of these versions for good. One that is destroyed already, or that never was, is no error."""
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
         """Merge into the document's custom metadata, for people who look. Never needed."""

@@ -25,6 +25,7 @@ from rotator.reconcile import run_pass
 from rotator.secret import Secret
 from rotator.steps import Request
 from rotator.trail import Deed, Trail
+from rotator.vault.documents import Version as Seen
 from rotator.vault.documents import credential_document
 from rotator.world import Memory, Outcome, World
 
@@ -108,6 +109,7 @@ class Version:
     data: dict[str, Any]
     created: datetime
     deleted: bool = False
+    destroyed: bool = False
     index: int = 0
     pruned: bool = False
 
@@ -137,6 +139,8 @@ class Sim:
     lingering: timedelta = timedelta(0)
     quota: int | None = None
     sealed: bool = False
+    keeps_versions: bool = False
+    """Whether Vault denies us the right to destroy."""
     lacking: tuple[str, ...] = ()
     installation: str = "1" * 16
     """The id that an earlier process made; empty in a Vault that is quite new."""
@@ -372,6 +376,27 @@ class SimVault:
             return number, self.sim.kv["doc:" + path][-1].created
 
         return self._effect("write_document", execute)
+
+    def list_versions(self, path: str) -> Sequence[Seen]:
+        def execute(at: int) -> Sequence[Seen]:
+            versions = enumerate(self.sim.versions("doc:" + path, at), 1)
+            return [
+                Seen(number, version.created, version.deleted, version.destroyed)
+                for number, version in versions
+                if not version.pruned
+            ]
+
+        return self._read("list_versions", execute)
+
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        def execute() -> None:
+            if self.sim.keeps_versions:
+                raise Denied("our token may not destroy", service="vault", kind="policy", path=path, capability="update")
+            there = self.sim.kv["doc:" + path]
+            for number in versions:
+                there[number - 1] = replace(there[number - 1], deleted=True, destroyed=True)  # worlds that fork share versions
+
+        self._effect("destroy_versions", execute)
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
         self._effect("annotate", lambda: self._annotate(path, values))
