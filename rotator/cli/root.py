@@ -24,6 +24,7 @@ COMMANDS = {
     "rotate": "Rotate now, and wait until it is done.",
     "coverage": "Prove that no old key of an account is alive.",
     "waive": "Let an old key stay, by name and with a reason.",
+    "incident": "Tell of an emergency, for those who were not there.",
     "history": "Show past rotations of an application.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
