@@ -167,6 +167,15 @@ CATALOGUE: dict[str, Kind] = {
     "control.ordered": Kind(
         "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
     ),
+    "webhook.listening": Kind("info", "Machines can report keys there.", ("listen",)),
+    "webhook.unavailable": Kind(
+        "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "webhook.refused": Kind(
+        "warning",
+        "Somebody knocked at the webhook who is not known; once a minute, with how many requests that were.",
+        ("reason", "source", "requests"),
+    ),
     "round.done": Kind(
         "info",
         "One round of passes is over: how many applications ended how.",
