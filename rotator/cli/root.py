@@ -30,6 +30,7 @@ COMMANDS = {
     "coverage": "Prove that no old key of an account is alive.",
     "waive": "Let an old key stay, by name and with a reason.",
     "history": "Show past rotations of an application.",
+    "drill": "Practise the emergency, timed.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
 }
