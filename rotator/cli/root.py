@@ -29,6 +29,7 @@ COMMANDS = {
     "resume": "Let held applications go on.",
     "coverage": "Prove that no old key of an account is alive.",
     "waive": "Let an old key stay, by name and with a reason.",
+    "incident": "Tell of an emergency, for those who were not there.",
     "history": "Show past rotations of an application.",
     "drill": "Practise the emergency, timed.",
     "notify": "Try the messages that the alarm would send.",
