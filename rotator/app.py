@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from rotator import alarm, config, owner, providers, vault
-from rotator.config import Account, Configuration, Control, Listener, Reference
+from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
 from rotator.config.problems import nearest
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
 from rotator.http import Observer
@@ -107,6 +107,11 @@ class App:
     def control(self) -> Control | None:
         """Where the daemon is asked and ordered, if anywhere."""
         return self.configuration.control
+
+    @property
+    def webhook(self) -> Webhook | None:
+        """Where machines report keys, if anywhere."""
+        return self.configuration.webhook
 
     @property
     def policies(self) -> dict[str, Policy]:

@@ -64,8 +64,17 @@ class Case:
 
     @property
     def held_back(self) -> bool:
-        """Whether an operator holds this application: no claim and no revocation."""
+        """Whether an operator holds this application: no claim and no revocation, but for an emergency that goes through."""
         return self.ledger.hold is not None
+
+    @property
+    def through_hold(self) -> frozenset[str]:
+        """The compromised keys that no hold spares, by an operator's explicit word."""
+        return frozenset(mark.access_key for mark in self.ledger.compromised if mark.through_hold)
+
+    def spared_by_hold(self, access_key: str | None) -> bool:
+        """Whether a hold keeps an emergency about this key waiting."""
+        return self.held_back and access_key not in self.through_hold
 
     @property
     def trusted_clocks(self) -> bool:

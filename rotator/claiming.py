@@ -24,7 +24,7 @@ from rotator.timing import due
 def replace_at_once(case: Case) -> Step | None:
     """Published and compromised, dying or dead: rotate now, ahead of everything."""
     mode = case.urgent_mode
-    if mode is None or case.held_back or not case.policy.configured:
+    if mode is None or case.spared_by_hold(case.published) or not case.policy.configured:
         return None
     if case.too_soon or _somebody_else_is_at_it(case) or _room_comes_first(case):
         return None
@@ -34,8 +34,8 @@ def replace_at_once(case: Case) -> Step | None:
 
 def _room_comes_first(case: Case) -> bool:
     """Whether there are so many keys that those which can go must go before an emergency makes another one."""
-    if case.live_keys_of_ours < case.policy.max_live_keys:
-        return False
+    if case.live_keys_of_ours < case.policy.max_live_keys or case.held_back:
+        return False  # under a hold they cannot go
     going = [
         entry.access_key
         for entry in case.ledger.revoking

@@ -32,7 +32,7 @@ def dump_ledger(ledger: Ledger) -> dict[str, Any]:
 def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
     """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
     the application that it was looked up for, for messages."""
-    ledger: Ledger = _load(_ledgers, data, f"the ledger of {name}", SCHEMA)
+    ledger: Ledger = _load(_ledgers, _migrated(data), f"the ledger of {name}", SCHEMA)
     return ledger
 
 
@@ -70,6 +70,23 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
             "restore an earlier version of it in Vault"
         )
     return value
+
+
+def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A ledger of schema 1 as schema 2 would have written it: emergencies did not say yet how they ended, nor go through a hold."""
+    if data.get("schema") != 1 or data["schema"] is True:
+        return data
+    fresh: dict[str, dict[str, Any]] = {
+        "compromised": {"through_hold": False},
+        "incidents": {"mode": "replace_first", "through_hold": False, "deaths": []},
+    }
+    migrated = {
+        name: [entry | fresh[name] if isinstance(entry, dict) else entry for entry in value]
+        if name in fresh and isinstance(value, list)
+        else value
+        for name, value in data.items()
+    }
+    return migrated | {"schema": SCHEMA}
 
 
 def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:

@@ -37,6 +37,7 @@ from rotator.model import DocumentState, Intent, Ledger, Policy, Trouble
 from rotator.steps import (
     Create,
     Delete,
+    Destroy,
     Event,
     Fence,
     LetGo,
@@ -50,18 +51,21 @@ from rotator.steps import (
 )
 from rotator.timing import due
 
+BLINK = timedelta(milliseconds=200)
+"""The shortest time until something is looked at again."""
+
 # --- what is compromised ---
 
 
 def contain(case: Case) -> Step | None:
     """Compromised and not published: revoke now, before anything else (rule 9)."""
-    if case.held_back:
-        return None
     ledger = case.ledger
     for mark in ledger.compromised:
         key, access_key = case.seen.key(mark.access_key), mark.access_key
         revoke_first = mark.mode == "revoke_first"
         if (access_key == case.published and not revoke_first) or access_key in case.seen.foreign:
+            continue
+        if case.spared_by_hold(access_key):
             continue
         if key is not None and not key.touchable:
             continue
@@ -146,12 +150,16 @@ def _end_held(case: Case, ledger: Ledger, reason: str, *events: Event) -> Step:
 
 
 def forget_the_dead(case: Case) -> Step | None:
-    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it."""
+    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
+    compromised one goes, the versions of the document that hold its secret are destroyed."""
     dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead and entry.access_key != case.published]
     if not dead:
         return None
-    ledger, events = died(case.ledger, {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}, case.now)
-    return Record(ledger, events)
+    for entry in dead:
+        if entry.access_key in case.ledger.compromised_keys() - case.seen.destroyed.keys():
+            return Destroy(entry.access_key, entry.version)
+    deaths = {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}
+    return Record(*died(case.ledger, deaths, case.now, case.seen.destroyed))
 
 
 def delete_condemned(case: Case) -> Step | None:
@@ -260,9 +268,10 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
     clocks, case = seen.clocks, Case(policy, replace(seen, ledger=ledger))
     horizon = clocks.ours + policy.observe_every
-    if ledger.hold:
-        return horizon, "held", f"held by {ledger.hold.by}: {ledger.hold.reason}"
     patience = ledger.not_before if ledger.not_before and case.too_soon else clocks.ours
+    if ledger.hold:
+        held = f"held by {ledger.hold.by}: {ledger.hold.reason}"
+        return _next_under_hold(case, patience) or (horizon, "held", held)
     candidates = [
         (
             clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + SOON,
@@ -288,11 +297,21 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
         candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
     elif policy.configured and case.too_soon:
         candidates.append((patience, "rotate", "after a failure"))
-    floor = clocks.ours + timedelta(milliseconds=200)
+    floor = clocks.ours + BLINK
     return min(
         ((max(at, floor), what, why) for at, what, why in candidates),
         default=(horizon, "observe", "nothing is due"),
     )
+
+
+def _next_under_hold(case: Case, patience: datetime) -> tuple[datetime, str, str] | None:
+    """When an emergency that goes through the hold is next looked at; None when there is none."""
+    if not case.through_hold:
+        return None
+    why = "an emergency goes through the hold"
+    if case.ledger.intent is not None:
+        return max(case.takeover_at(case.ledger.intent), patience, case.now + BLINK), "takeover", why
+    return max(patience, case.now + BLINK), "contain", why
 
 
 RULES: tuple[Callable[[Case], Step | None], ...] = (

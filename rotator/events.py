@@ -58,6 +58,8 @@ CATALOGUE: dict[str, Kind] = {
         "A key left the credential document and will be revoked after its grace.",
         ("access_key", "revoke_after", "reason"),
     ),
+    "grace.extended": Kind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
+    "grace.ended": Kind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
     "key.revoking": Kind("info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")),
     "key.republished": Kind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
     "key.deleted": Kind(
@@ -97,6 +99,12 @@ CATALOGUE: dict[str, Kind] = {
     "application.blocked": Kind(
         "error", "Nothing can be done for the application until the reason clears.", ("reason", "message")
     ),
+    "application.held": Kind(
+        "warning",
+        "An operator put a hold on the application: nothing is claimed or revoked until it is resumed.",
+        ("reason", "by"),
+    ),
+    "application.resumed": Kind("info", "An operator released the hold.", ("by",)),
     "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
     # emergencies
     "mass_rotation.begun": Kind(
@@ -111,6 +119,16 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "compromise.marked": Kind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
+    ),
+    "versions.destroyed": Kind(
+        "info",
+        "The earlier versions of the document that held the secret of a dead compromised key are destroyed.",
+        ("access_key", "versions"),
+    ),
+    "versions.not_destroyed": Kind(
+        "warning",
+        "Vault did not let us destroy the versions that hold the secret of a dead compromised key; the key is dead all the same.",
+        ("access_key", "message"),
     ),
     "compromise.contained": Kind("info", "Every key of the incident is proven dead.", ("incident", "access_keys")),
     # passes
@@ -148,6 +166,15 @@ CATALOGUE: dict[str, Kind] = {
     ),
     "control.ordered": Kind(
         "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
+    ),
+    "webhook.listening": Kind("info", "Machines can report keys there.", ("listen",)),
+    "webhook.unavailable": Kind(
+        "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")
+    ),
+    "webhook.refused": Kind(
+        "warning",
+        "Somebody knocked at the webhook who is not known; once a minute, with how many requests that were.",
+        ("reason", "source", "requests"),
     ),
     "round.done": Kind(
         "info",

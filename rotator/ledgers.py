@@ -15,8 +15,10 @@ from rotator.model import (
     INCIDENT_LIMIT,
     Compromised,
     Current,
+    Death,
     Document,
     HistoryEntry,
+    Hold,
     Incident,
     Intent,
     Key,
@@ -26,7 +28,7 @@ from rotator.model import (
     Revoking,
     Trouble,
 )
-from rotator.steps import Clocks, Event, Seen
+from rotator.steps import Clocks, Destroyed, Event, Seen
 from rotator.timing import backoff
 
 PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
@@ -169,9 +171,11 @@ def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
     )
 
 
-def died(ledger: Ledger, deaths: Mapping[str, str], now: datetime) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger without keys whose death is proven; ``deaths`` says how each was. Their marks leave with them, and an incident
-    closes with its last key."""
+def died(
+    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger without keys whose death is proven; ``deaths`` says how each was, ``destroyed`` what became of the secrets of
+    compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
     entries = [entry for entry in ledger.revoking if entry.access_key in deaths]
     after = replace(
         ledger,
@@ -189,13 +193,23 @@ def died(ledger: Ledger, deaths: Mapping[str, str], now: datetime) -> tuple[Ledg
     ]
     remaining = after.compromised_keys()
     incidents: list[Incident] = []
-    for incident in after.incidents:
+    for known in after.incidents:
+        incident = known if known.closed_at else _with_deaths(known, deaths, now, destroyed)
         if incident.closed_at is None and not remaining & set(incident.access_keys):
             events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
             incidents.append(replace(incident, closed_at=now))
         else:
             incidents.append(incident)
     return replace(after, incidents=tuple(incidents)), tuple(events)
+
+
+def _with_deaths(incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]) -> Incident:
+    fresh = tuple(
+        Death(access_key, now, deaths[access_key], what.versions, what.remark)
+        for access_key, what in sorted(destroyed.items())
+        if access_key in deaths and access_key in incident.access_keys
+    )
+    return replace(incident, deaths=(*incident.deaths, *fresh))
 
 
 def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, trouble: Trouble | None) -> Ledger:
@@ -215,16 +229,88 @@ def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, tr
 
 
 def marked_compromised(
-    ledger: Ledger, access_keys: Iterable[str], *, reason: str, by: str, at: datetime, incident: str, mode: str
+    ledger: Ledger,
+    access_keys: Iterable[str],
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    incident: str,
+    mode: str,
+    through_hold: bool = False,
 ) -> Ledger:
     """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
-    known to be newer than the mark. A key that is marked already keeps its first mark."""
-    known = ledger.compromised_keys()
-    fresh = sorted(set(access_keys) - known)
+    known to be newer than the mark. A key that is marked already keeps its first mark, which only ever becomes sharper."""
+    keys, known = tuple(sorted(access_keys)), ledger.compromised_keys()
     return replace(
         ledger,
-        compromised=(*ledger.compromised, *(Compromised(key, reason, by, at, mode, incident) for key in fresh)),
-        incidents=(*ledger.incidents, Incident(incident, at, reason, by, tuple(sorted(access_keys))))[-INCIDENT_LIMIT:],
+        compromised=(
+            *(_sharper(mark, mode, through_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
+            *(Compromised(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
+        ),
+        incidents=(
+            *ledger.incidents,
+            Incident(incident, at, reason, by, keys, mode=mode, through_hold=through_hold),
+        )[-INCIDENT_LIMIT:],
         intent=None,
         not_before=None,
     )
+
+
+def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
+    """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
+    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)
+
+
+# --- what people order ----------------------------------------------------------------------------------------------------
+
+
+def with_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
+    """The ledger with an operator's hand on the brake; a hold that is there already stays as it is."""
+    if ledger.hold is not None:
+        return ledger
+    entry = HistoryEntry(at, "held", "", reason=f"{reason} ({by})")
+    return replace(ledger, hold=Hold(reason, by, at)).with_history(entry)
+
+
+def without_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
+    """The ledger without the hold."""
+    if ledger.hold is None:
+        return ledger
+    return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
+
+
+def can_be_extended(ledger: Ledger) -> tuple[Retiring | Revoking, ...]:
+    """The keys that live on until a time, and that nobody called compromised."""
+    spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
+    again = [
+        entry for entry in ledger.revoking if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
+    ]
+    return (*spared, *again)
+
+
+def extended(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
+    """The ledger in which every key that lives on until a time does so that much longer."""
+    keys = {entry.access_key for entry in can_be_extended(ledger)}
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=entry.revoke_after + longer) if entry.access_key in keys else entry
+            for entry in ledger.retiring
+        ),
+        revoking=tuple(
+            replace(entry, not_before=entry.not_before + longer) if entry.not_before and entry.access_key in keys else entry
+            for entry in ledger.revoking
+        ),
+    ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))
+
+
+def grace_ended(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
+    """The ledger in which the grace of this key is over by every clock: the next pass revokes it."""
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=min(entry.revoke_after, clocks.earliest)) if entry.access_key == access_key else entry
+            for entry in ledger.retiring
+        ),
+    ).with_history(HistoryEntry(clocks.ours, "grace_ended", access_key, reason=f"{reason} ({by})"))

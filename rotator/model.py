@@ -15,7 +15,7 @@ from typing import Any
 
 from rotator.secret import Secret
 
-SCHEMA = 1
+SCHEMA = 2
 """The schema of the ledger that this program writes. It reads this one and older ones."""
 
 HISTORY_LIMIT = 50
@@ -183,7 +183,11 @@ class Revoking:
 
 @dataclass(frozen=True)
 class Compromised:
-    """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death."""
+    """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death.
+
+    ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
+    ``through_hold``: an operator's hold does not spare this key.
+    """
 
     access_key: str
     reason: str
@@ -191,6 +195,7 @@ class Compromised:
     at: datetime
     mode: str = "replace_first"
     incident: str = ""
+    through_hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,8 +229,20 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
+class Death:
+    """How a compromised key ended: when its death was proven and how, and which versions of the credential document that held
+    its secret are destroyed. ``remark`` says why others are not."""
+
+    access_key: str
+    at: datetime
+    proof: str
+    destroyed: tuple[int, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
 class Incident:
-    """One emergency, from the mark to the proof of death."""
+    """One emergency, from the mark to the proof of death: enough to write a report from."""
 
     id: str
     opened_at: datetime
@@ -233,6 +250,9 @@ class Incident:
     by: str
     access_keys: tuple[str, ...]
     closed_at: datetime | None = None
+    mode: str = "replace_first"
+    through_hold: bool = False
+    deaths: tuple[Death, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from rotator.account import AccountDocument
 from rotator.model import Document, Key, Ledger, Verdict
 from rotator.secret import Secret
+from rotator.trail import Trail
 
 
 class Provider(Protocol):
@@ -63,11 +64,35 @@ class Provider(Protocol):
         """How many keys the account still has room for; None when the provider does not say. May be a minute old, unless
         ``fresh``."""
 
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        """What the bearer did between these times, as far as the provider keeps a trail and lets us read it. Never raises for
+        what the other side answers or fails to answer: the trail says which places were silent."""
+
     def urgent(self) -> Provider:
         """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""
 
     def clock_offset(self) -> timedelta:
         """The provider's clock minus ours, from the latest answer; zero before the first."""
+
+
+class Version(Protocol):
+    """One version of a document as Vault's metadata tells it."""
+
+    @property
+    def version(self) -> int:
+        """Its number, from 1."""
+
+    @property
+    def created_time(self) -> datetime:
+        """When it was written."""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it can no longer be read."""
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether its data are gone for good."""
 
 
 class VaultStore(Protocol):
@@ -105,6 +130,12 @@ class VaultStore(Protocol):
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
         """Write the credential document if its version is still ``cas``; the new version and its created time. Values may
         be ``Secret``; everything else is JSON."""
+
+    def list_versions(self, path: str) -> Sequence[Version]:
+        """The versions of a document that Vault still knows, oldest first."""
+
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        """Destroy the data of these versions for good. One that is destroyed already, or that never was, is no error."""
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
         """Merge into the document's custom metadata, for people who look. Never needed."""

@@ -38,6 +38,8 @@ from rotator.steps import (
     Clocks,
     Create,
     Delete,
+    Destroy,
+    Destroyed,
     Failure,
     Fence,
     Held,
@@ -247,6 +249,8 @@ class _Pass:
                 self.fence(seen)
             case Delete():
                 self.delete(step, seen)
+            case Destroy():
+                self.destroy(step, seen)
             case LetGo():
                 self.memory.held = None
             case _:
@@ -441,6 +445,8 @@ class _Pass:
         if document.published == step.access_key and not step.even_if_published:
             raise _LookAgain
         try:
+            if seen.key(step.access_key) is None:
+                self.require_own(step.access_key)
             done = self.provider.delete_key(step.access_key)
         except (Denied, Rejected) as error:
             self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
@@ -451,6 +457,38 @@ class _Pass:
         else:
             self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
         self.seen = seen.without_key(step.access_key)
+
+    def require_own(self, access_key: str) -> None:
+        """A ledger may be wrong, or forged: what it condemns is deleted only if it is one of this bearer's, or gone."""
+        key = self.provider.get_key(access_key)
+        if key is not None and key.bearer != self.policy.bearer:
+            raise Rejected(
+                f"key {access_key} is condemned in the ledger of {self.policy.application} and belongs to another bearer: it is not"
+                " deleted; somebody wrote that ledger by hand, so look at its earlier versions in Vault",
+                service=self.provider.name,
+                kind="foreign_key",
+            )
+
+    def destroy(self, step: Destroy, seen: Seen) -> None:
+        try:
+            done = Destroyed(self.destroy_secret(step, seen.document.version))
+        except (Denied, Rejected, LedgerUnreadable) as error:
+            self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
+            done = Destroyed(remark=str(error))
+        else:
+            self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
+        self.seen = replace(seen, destroyed={**seen.destroyed, step.access_key: done})
+
+    def destroy_secret(self, step: Destroy, newest: int) -> tuple[int, ...]:
+        """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
+        may have been destroyed by a pass that was killed before it could say so."""
+        older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < newest]
+        before = [version.version for version in older if version.destroyed and version.version == step.version]
+        readable = [version.version for version in older if not version.deleted]
+        holding = [number for number in readable if self.read_version(number).access_key == step.access_key]
+        if holding:
+            self.world.vault.destroy_versions(self.policy.path, holding)
+        return tuple(sorted((*before, *holding)))
 
     def prove_death(self, step: ProveDeath, seen: Seen) -> Naps:
         proof = self.policy.prove_emergency if step.emergency else self.policy.prove

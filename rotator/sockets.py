@@ -84,3 +84,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+class Port:
+    """A listening socket at an address and a port. Raises ``OSError`` when it cannot be."""
+
+    there = True
+
+    def __init__(self, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.create_server((host, port), family=family, backlog=WAITING)
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self.socket.close()
+
+    def unlink(self) -> None:
+        """There is nothing that anybody could find."""

@@ -105,12 +105,21 @@ class Room:
 
 
 @dataclass(frozen=True)
+class Destroyed:
+    """The versions of the document that held a dead compromised secret and are destroyed; ``remark`` says why others are not."""
+
+    versions: tuple[int, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
 class Seen:
     """One observation of one application, with what this pass has confirmed since.
 
     ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``dead``
     the keys proven dead and how, ``still_alive`` those that kept answering, ``undeletable`` those whose DELETE was refused for
-    good, with the reason: one such key must not keep the others waiting. ``versions`` holds earlier versions of the
+    good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
+    compromised keys. ``versions`` holds earlier versions of the
     document that were read because a key asked for them.
     """
 
@@ -132,6 +141,7 @@ class Seen:
     deleted: frozenset[str] = frozenset()
     unconfirmed: Mapping[str, str] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
+    destroyed: Mapping[str, Destroyed] = field(default_factory=dict)
     still_alive: frozenset[str] = frozenset()
     undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
@@ -252,9 +262,18 @@ class ProveDeath:
 
 
 @dataclass(frozen=True)
+class Destroy:
+    """Destroy the earlier versions of the document that hold the secret of this key, which is compromised and proven dead.
+    ``version`` is the one that the ledger names. That it cannot be done is said, and delays nothing."""
+
+    access_key: str
+    version: int
+
+
+@dataclass(frozen=True)
 class LetGo:
     """Forget the held rotation: it is over, and nothing is left to do for it here."""
 
 
-Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | LetGo
+Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | Destroy | LetGo
 Step = Wait | Act

@@ -170,7 +170,7 @@ def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
 
 def _obligations(policy: Policy, ledger: Ledger) -> list[tuple[datetime, str, str]]:
     """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
-    if ledger.hold is not None:
+    if ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
         return []
     if ledger.compromised:
         return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]

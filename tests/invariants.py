@@ -31,6 +31,7 @@ class Monitor:
     outage_allowed: bool = False
     steady: bool = False
     by_people: set[str] = field(default_factory=set)
+    shortened: set[str] = field(default_factory=set)
     hand_written: set[int] = field(default_factory=set)
     restored: set[int] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
@@ -53,6 +54,7 @@ class Monitor:
         self.seen_effects += 1
         self._read_ledgers()
         self._read_documents()
+        self._check_destroyed()
         for access_key, true in self.sim.keys.items():
             marker = parse(true.key.description)
             if marker and access_key not in self._made:
@@ -77,6 +79,7 @@ class Monitor:
                 if "schema" not in data:
                     continue  # damaged by hand: it says nothing
                 self.marked |= {mark["access_key"] for mark in data["compromised"]}
+                self.shortened |= {entry["access_key"] for entry in data["history"] if entry["event"] == "grace_ended"}
                 self.intents |= {data["intent"]["id"]} if data["intent"] else set()
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
                 text = repr(data)
@@ -100,7 +103,9 @@ class Monitor:
         ]
         assert not ended, f"the grace of {ended} was ended under a hold"
         claimed = after["intent"] and after["intent"] != before["intent"]
-        assert not claimed, "a rotation was claimed under a hold"
+        through = any(mark.get("through_hold") for mark in after["compromised"])
+        emergency = through and claimed and after["intent"]["mode"] == "compromised"
+        assert not claimed or emergency, "a rotation was claimed under a hold"
 
     def _check_patience(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         """After a failed attempt nobody tries again at once, but for emergencies and people."""
@@ -128,6 +133,16 @@ class Monitor:
         readable = bool(versions) and not versions[-1].deleted
         self._leave(self._readable_key(versions[-1].data) if readable else None)
 
+    def _check_destroyed(self) -> None:
+        """What is destroyed was the secret of a dead key that was compromised, and not what consumers read."""
+        versions = self.sim.kv.get("doc:" + PATH, [])
+        for version in versions:
+            if version.destroyed:
+                access_key = str(version.data.get("access_key"))
+                assert version is not versions[-1], "I1: the newest version of the document was destroyed"
+                assert access_key in self.marked, f"the stored secret of {access_key} was destroyed, which nobody marked"
+                assert not self.sim.live(access_key), f"the stored secret of {access_key} was destroyed before the key was dead"
+
     def _readable_key(self, data: dict[str, Any]) -> str | None:
         """The key whose secret consumers read; a name with somebody else's secret beside it serves nobody."""
         true = self.sim.keys.get(str(data.get("access_key")))
@@ -144,7 +159,7 @@ class Monitor:
         assert access_key in self.condemned, f"rule 1: {access_key} was deleted before any ledger condemned it"
         published_now = self._published == access_key
         assert not published_now or self.outage_allowed, f"I1: {access_key} was deleted while consumers read it"
-        if access_key in self._left and access_key not in self.marked and not published_now:
+        if access_key in self._left and access_key not in self.marked | self.shortened and not published_now:
             out = true.deleted_at - self._left[access_key]
             assert out >= self.grace, f"I2: {access_key} was deleted {out} after it left the document"
         named = access_key in self.marked

@@ -24,6 +24,8 @@ from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, V
 from rotator.reconcile import run_pass
 from rotator.secret import Secret
 from rotator.steps import Request
+from rotator.trail import Deed, Trail
+from rotator.vault.documents import Version as Seen
 from rotator.vault.documents import credential_document
 from rotator.world import Memory, Outcome, World
 
@@ -107,6 +109,7 @@ class Version:
     data: dict[str, Any]
     created: datetime
     deleted: bool = False
+    destroyed: bool = False
     index: int = 0
     pruned: bool = False
 
@@ -136,6 +139,8 @@ class Sim:
     lingering: timedelta = timedelta(0)
     quota: int | None = None
     sealed: bool = False
+    keeps_versions: bool = False
+    """Whether Vault denies us the right to destroy."""
     lacking: tuple[str, ...] = ()
     installation: str = "1" * 16
     """The id that an earlier process made; empty in a Vault that is quite new."""
@@ -146,6 +151,8 @@ class Sim:
     projects: set[str] | None = None
     """The projects that the provider knows; all of them, unless a test says which."""
     hidden: set[str] = field(default_factory=set)
+    deeds: list[tuple[str, Deed]] = field(default_factory=list)
+    """What the provider's audit trail tells, by bearer."""
     calls: list[str] = field(default_factory=list)
     annotations: dict[str, dict[str, str]] = field(default_factory=dict)
     """Custom metadata, by the path of the document."""
@@ -370,6 +377,27 @@ class SimVault:
 
         return self._effect("write_document", execute)
 
+    def list_versions(self, path: str) -> Sequence[Seen]:
+        def execute(at: int) -> Sequence[Seen]:
+            versions = enumerate(self.sim.versions("doc:" + path, at), 1)
+            return [
+                Seen(number, version.created, version.deleted, version.destroyed)
+                for number, version in versions
+                if not version.pruned
+            ]
+
+        return self._read("list_versions", execute)
+
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        def execute() -> None:
+            if self.sim.keeps_versions:
+                raise Denied("our token may not destroy", service="vault", kind="policy", path=path, capability="update")
+            there = self.sim.kv["doc:" + path]
+            for number in versions:
+                there[number - 1] = replace(there[number - 1], deleted=True, destroyed=True)  # worlds that fork share versions
+
+        self._effect("destroy_versions", execute)
+
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
         self._effect("annotate", lambda: self._annotate(path, values))
 
@@ -492,6 +520,15 @@ class SimProvider:
 
     def _rejected(self, argument: str) -> Rejected:
         return Rejected(f"the {argument} is wrong", service=self.name, kind="invalid_arguments", argument=argument)
+
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        if self.sim.forbidden:
+            return Trail(silent=("here: our own key may not",))
+        try:
+            found = self._effect("trail", lambda: [deed for name, deed in self.sim.deeds if name == bearer])
+        except (Unavailable, Unclear) as error:
+            return Trail(silent=(f"here: {error}",))
+        return Trail(tuple(deed for deed in found if since <= deed.at < until), ("here",))
 
     def urgent(self) -> SimProvider:
         return self

@@ -17,7 +17,6 @@ from rotator.model import (
     Current,
     HistoryEntry,
     Hold,
-    Incident,
     Intent,
     Ledger,
     Mode,
@@ -91,7 +90,7 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("schema", True),
         ("schema", None),
         ("schema", ...),
-        ("schema", 2),
+        ("schema", 3),
     ],
 )
 def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
@@ -101,7 +100,7 @@ def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: 
 
 def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
     with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
-        load_ledger(change("schema", 2), "billing")
+        load_ledger(change("schema", 3), "billing")
 
 
 def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
@@ -122,12 +121,12 @@ def test_the_history_is_bounded() -> None:
     ("path", "value", "said"),
     [
         ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
-        ("schema", 2, "written by a newer rotator (schema 2, this one knows 1); upgrade this rotator"),
+        ("schema", 3, "written by a newer rotator (schema 3, this one knows 2); upgrade this rotator"),
         ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
         (
             "surprise",
             1,
-            "damaged: it says more, or says it otherwise, than schema 1 allows; restore an earlier version of it in Vault",
+            "damaged: it says more, or says it otherwise, than schema 2 allows; restore an earlier version of it in Vault",
         ),
     ],
 )
@@ -145,6 +144,39 @@ def test_every_damaged_field_is_named() -> None:
         load_ledger(data)
 
 
+# --- older schemas
+
+
+def of_schema_1() -> dict[str, Any]:
+    """The ledger as the first version of this program wrote it."""
+    data = json.loads(json.dumps(dump_ledger(full())))
+    for mark in data["compromised"]:
+        del mark["through_hold"]
+    for incident in data["incidents"]:
+        del incident["mode"], incident["through_hold"], incident["deaths"]
+    return {**data, "schema": 1}
+
+
+def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_2() -> None:
+    assert load_ledger(of_schema_1()) == full()
+    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("compromised", {}, "compromised"),
+        ("incidents", ["i1"], "incidents.0"),
+        ("incidents", [{"id": 1}], "incidents.0.access_keys, incidents.0.by, incidents.0.id, "),
+        ("surprise", 1, None),
+    ],
+)
+def test_r11_a_damaged_ledger_of_schema_1_is_damaged(name: str, value: Any, where: str | None) -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_ledger({**of_schema_1(), name: value}, "billing")
+    assert f"the ledger of billing is damaged{f' at {where}' if where else ''}" in str(caught.value)
+
+
 # --- the document of an account
 
 
@@ -153,7 +185,6 @@ def account() -> AccountDocument:
         "acme",
         waivers=(Waiver("SCWA", "break glass", "ops", NOW, NOW + timedelta(days=90)),),
         mass_rotations=(MassRotation("i1", "--all", NOW, compromised=True, reason="breach", by="ops", begun_at=NOW),),
-        incidents=(Incident("i2", NOW, "leak", "ops", ("SCWB",)),),
     )
 
 

@@ -30,6 +30,7 @@ TABLES: dict[str, type[schema.Table]] = {
     "prove_emergency": schema.ProveEmergency,
     "[daemon]": schema.Daemon,
     "[control]": schema.Control,
+    "[webhook]": schema.Webhook,
     "[metrics]": schema.Metrics,
     "[alarm]": schema.Alarm,
 }
@@ -125,6 +126,7 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "accounts.acme": schema.Account,
     "daemon": schema.Daemon,
     "control": schema.Control,
+    "webhook": schema.Webhook,
     "metrics": schema.Metrics,
     "alarm": schema.Alarm,
     "defaults": schema.Defaults,

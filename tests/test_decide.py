@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from rotator.case import TAKEOVER_MARGIN
 from rotator.decide import next_action
 from rotator.judge import Fate, fate, wanted_versions
 from rotator.marker import incarnation
-from rotator.model import ABSENT, Current, DocumentState, Hold, Mode, Trouble, Verdict, Window
+from rotator.model import ABSENT, Compromised, Current, DocumentState, Hold, Mode, Proof, Trouble, Verdict, Window
 from rotator.steps import (
     AskRoom,
     Create,
     Delete,
+    Destroy,
+    Destroyed,
     Event,
     Failure,
     Fence,
@@ -500,14 +503,22 @@ def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything
     changes = {"compromised": (mark(),), "revoking": (revoking(THIRD), revoking(reason="compromised"))}
     deleted = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}))
     assert decided(deleted) == ProveDeath(OTHER, 2, emergency=True)
-    dead = records(replace(deleted, dead={OTHER: "refused"}))
+    proven = replace(deleted, dead={OTHER: "refused"})
+    assert decided(proven) == Destroy(OTHER, 2)
+    dead = records(replace(proven, destroyed={OTHER: Destroyed((2,))}))
     assert dead.ledger.compromised == ()
     assert dead.ledger.revoking == (revoking(THIRD),)
 
 
+def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
+    changes = {"revoking": (revoking(THIRD), revoking(OTHER))}
+    observation = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}), dead={OTHER: "refused", THIRD: "refused"})
+    assert records(observation).ledger.revoking == ()
+
+
 def test_r9_consumers_come_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(), mark(PUBLISHED)), "revoking": (revoking(reason="compromised"),)}
-    observation = seen(ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"})
+    observation = seen(ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"}, destroyed={OTHER: Destroyed((2,))})
     assert isinstance(records(observation).ledger.current, Current)
     assert decided(replace(observation, dead={})) == AskRoom(urgent=True)
 
@@ -1172,6 +1183,58 @@ def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -
 def test_a_condemned_key_that_is_gone_already_makes_no_room() -> None:
     changes = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),), "retiring": (retiring(THIRD),)}
     assert decided(seen(ledger=changes, keys=(key(), key(THIRD))), policy(max_live_keys=2)) == AskRoom(urgent=True)
+
+
+HELD = {"hold": Hold("migration", "ops", NOW)}
+
+
+def through(name: str = OTHER, mode: str = "replace_first") -> Compromised:
+    """The mark of an emergency that goes through a hold."""
+    return replace(mark(name, mode), through_hold=True)
+
+
+def test_an_emergency_that_goes_through_a_hold_claims() -> None:
+    assert decided(seen(ledger={"compromised": (through(PUBLISHED),), **HELD})) == AskRoom(urgent=True)
+
+
+def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_named_and_nothing_else() -> None:
+    two = {"compromised": (mark(THIRD), through()), **HELD}
+    step = records(seen(ledger=two))
+    assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
+    condemned = {**two, "revoking": (revoking(THIRD), revoking(reason="compromised"))}
+    assert decided(seen(ledger=condemned)) == Delete(OTHER, "compromised")
+    assert waits(seen(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason == "held"
+
+
+def test_a_hold_spares_the_published_key_when_only_another_ones_mark_goes_through() -> None:
+    changes = {"compromised": (mark(PUBLISHED), through()), "revoking": (revoking(reason="compromised"),), **HELD}
+    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == ProveDeath(OTHER, 2, emergency=True)
+
+
+def test_under_a_hold_no_emergency_waits_for_room_that_nothing_may_make() -> None:
+    changes = {"compromised": (through(PUBLISHED),), "revoking": (revoking(),), **HELD}
+    observation = seen(ledger=changes, keys=(key(), key(OTHER)))
+    assert decided(observation, policy(max_live_keys=2)) == AskRoom(urgent=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (NOW + MINUTE, "takeover")),
+        ({"intent": None}, (NOW + timedelta(milliseconds=200), "contain")),
+        ({"intent": None, "failures": 1, "not_before": NOW + SECOND}, (NOW + SECOND, "contain")),
+        ({"not_before": NOW + 2 * MINUTE, "failures": 1}, (NOW + 2 * MINUTE, "takeover")),
+        ({"intent": intent(claimed_at=NOW - HOUR)}, (NOW + timedelta(milliseconds=200), "takeover")),
+    ],
+)
+def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_something_to_do(
+    changes: dict[str, Any], expected: tuple[datetime, str]
+) -> None:
+    emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=Mode.COMPROMISED, claimed_at=NOW), **HELD}
+    proof = Proof(2, SECOND, MINUTE - TAKEOVER_MARGIN)
+    marked_ledger = ledger(**{**emergency, **changes})
+    at, what, why = next_action(policy(prove_emergency=proof), marked_ledger, seen(ledger=marked_ledger))
+    assert ((at, what), why) == (expected, "an emergency goes through the hold")
 
 
 @pytest.mark.parametrize("held_back", [True, False])

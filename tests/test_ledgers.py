@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from rotator.ledgers import abandoned, condemned, died, followed, marked_compromised, marked_republished, retired
-from rotator.model import INCIDENT_LIMIT, Compromised, Current, HistoryEntry, Incident, Mode, Trouble
-from rotator.steps import Event
+from rotator.model import INCIDENT_LIMIT, Compromised, Current, Death, HistoryEntry, Incident, Mode, Trouble
+from rotator.steps import Destroyed, Event
 from rotator.timing import backoff
 from tests.seeing import (
     BORN,
@@ -207,14 +207,16 @@ def test_r9_a_death_takes_its_mark_with_it_and_closes_an_incident_with_its_last_
         compromised=(mark(OTHER), mark(THIRD), mark(FOURTH)),
         incidents=(closed, first, second),
     )
-    after, events = died(before, {OTHER: "refused"}, NOW)
+    after, events = died(before, {OTHER: "refused"}, NOW, {OTHER: Destroyed((1, 2))})
+    told = replace(first, deaths=(Death(OTHER, NOW, "refused", (1, 2)),))
     assert after.revoking == (revoking(THIRD, 1),)
     assert after.compromised_keys() == {THIRD, FOURTH}
-    assert after.incidents == (closed, first, second)
+    assert after.incidents == (closed, told, second)
     assert after.history == (HistoryEntry(NOW, "revoked", OTHER, 2, "", "replaced; refused"),)
     assert events == (Event("key.dead", {"access_key": OTHER, "reason": "replaced", "proof": "refused"}),)
-    last, events = died(after, {THIRD: "gone, not probed"}, NOW)
-    assert last.incidents == (closed, replace(first, closed_at=NOW), second)
+    last, events = died(after, {THIRD: "gone, not probed"}, NOW, {OTHER: Destroyed((1, 2)), THIRD: Destroyed(remark="denied")})
+    both = (*told.deaths, Death(THIRD, NOW, "gone, not probed", (), "denied"))
+    assert last.incidents == (closed, replace(first, closed_at=NOW, deaths=both), second)
     assert last.history[-1] == HistoryEntry(NOW, "revoked", THIRD, 1, "", "replaced; gone, not probed")
     assert events == (
         Event("key.dead", {"access_key": THIRD, "reason": "replaced", "proof": "gone, not probed"}),
@@ -269,12 +271,32 @@ def test_r9_marks_are_made_once_and_every_emergency_is_an_incident() -> None:
     )
     assert after == ledger(
         compromised=(
-            mark(OTHER),
+            replace(mark(OTHER), mode="revoke_first"),
             Compromised(PUBLISHED, "pastebin", "ann", NOW, "revoke_first", "i2"),
             Compromised(THIRD, "pastebin", "ann", NOW, "revoke_first", "i2"),
         ),
-        incidents=(Incident("i2", NOW, "pastebin", "ann", (OTHER, PUBLISHED, THIRD)),),
+        incidents=(Incident("i2", NOW, "pastebin", "ann", (OTHER, PUBLISHED, THIRD), mode="revoke_first"),),
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "order", "after"),
+    [
+        (("replace_first", False), ("revoke_first", False), ("revoke_first", False)),
+        (("revoke_first", False), ("replace_first", False), ("revoke_first", False)),
+        (("replace_first", False), ("replace_first", True), ("replace_first", True)),
+        (("replace_first", True), ("replace_first", False), ("replace_first", True)),
+    ],
+)
+def test_r9_a_later_order_makes_a_mark_sharper_and_never_milder(
+    before: tuple[str, bool], order: tuple[str, bool], after: tuple[str, bool]
+) -> None:
+    marked = ledger(compromised=(replace(mark(OTHER, before[0]), through_hold=before[1]), mark(THIRD)))
+    again = marked_compromised(
+        marked, {OTHER}, reason="worse", by="ann", at=NOW, incident="i2", mode=order[0], through_hold=order[1]
+    )
+    assert again.compromised == (replace(mark(OTHER, after[0]), through_hold=after[1]), mark(THIRD))
+    assert (again.incidents[-1].mode, again.incidents[-1].through_hold) == order
 
 
 def test_the_list_of_incidents_is_bounded_and_the_oldest_leave_first() -> None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from rotator.config.reference import Reference
-from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault
+from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 
 __all__ = [
     "DEFAULT_PATH",
@@ -23,6 +23,7 @@ __all__ = [
     "Listener",
     "Reference",
     "Vault",
+    "Webhook",
     "load",
     "locate",
 ]

@@ -18,7 +18,7 @@ from rotator.config import schema
 from rotator.config.applications import NAME, build
 from rotator.config.directory import default_directory, given_directory
 from rotator.config.problems import Problems, dotted, nearest
-from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault
+from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 from rotator.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rotator.config.reference import Reference
 
-_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "control", "metrics", "alarm")
+_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "control", "webhook", "metrics", "alarm")
 
 _METHODS = {
     "approle": (("role_id",), ("secret_id", "mount")),
@@ -50,6 +50,7 @@ def load(path: Path) -> Configuration:
     daemon = _daemon(data, problems)
     listen = _listen(data, problems)
     control = _control(data, problems)
+    webhook = _webhook(data, folder, problems)
     alarm = _alarm(data, folder, problems)
     accounts = _accounts(data, folder, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
@@ -63,7 +64,15 @@ def load(path: Path) -> Configuration:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
     return Configuration(
-        path=path, vault=vault, accounts=sound, policies=policies, daemon=daemon, alarm=alarm, listen=listen, control=control
+        path=path,
+        vault=vault,
+        accounts=sound,
+        policies=policies,
+        daemon=daemon,
+        alarm=alarm,
+        listen=listen,
+        control=control,
+        webhook=webhook,
     )
 
 
@@ -232,6 +241,41 @@ def _control(data: dict[str, Any], problems: Problems) -> Control | None:
     if not (enabled if enabled is not None else "control" in data or given_directory()):
         return None
     return Control(directory, options.get("read_group") or "", options.get("control_group") or "")
+
+
+def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook | None:
+    options = read(schema.Webhook, data.get("webhook", {}), ("webhook",), problems)
+    at: Listener | None = options.get("listen")
+    references: dict[str, Reference] = {
+        name: options[name].within(folder) for name in ("signing_key", "token", "certificate", "key") if options.get(name)
+    }
+    for name, reference in references.items():
+        if reference.kind == "vault":
+            problems.add(
+                f"webhook.{name}", "is in Vault, and an emergency must get in when Vault is slow; use file: or credential:"
+            )
+        else:
+            _check_reference(reference, f"webhook.{name}", problems, pem=name)
+    client_ca = _check_file(options.get("client_ca"), "webhook.client_ca", folder, problems)
+    if at is None:
+        return None
+    if at.path is not None:
+        problems.add("webhook.listen", "is a socket of this machine; that is what [control] is for; write an address and a port")
+    if "signing_key" not in references:
+        problems.add("webhook.signing_key", "is missing: nobody could prove who they are; write a reference to a random key")
+        return None
+    if "token" not in references and client_ca is None:
+        problems.add("webhook.token", "is missing: write a reference to a random token, or client_ca, or both")
+    if ("certificate" in references) != ("key" in references):
+        problems.add("webhook.certificate", "and key belong together; write both")
+    elif "certificate" not in references and (client_ca is not None or not _local(at.host)):
+        problems.add(
+            "webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key"
+        )
+    complete = _complete(schema.Webhook, options)
+    if complete is None:
+        return None
+    return Webhook(at=at, client_ca=client_ca, per_minute=complete["per_minute"], **references)
 
 
 def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | None:

@@ -356,6 +356,18 @@ class Control(Table):
     )
 
 
+class Webhook(Table):
+    """`[webhook]`: where machines outside report keys that they found."""
+
+    listen: ListenAt | None = option("Where to listen: `ADDRESS:PORT` or `[ADDRESS]:PORT`.", None, computed="nowhere")
+    signing_key: SecretReference | None = option("A reference to the key that callers sign with (HMAC-SHA256).", None)
+    token: SecretReference | None = option("A reference to the bearer token of callers.", None)
+    client_ca: File | None = option("A file of certificates, in PEM, one of which must have signed the caller's.", None)
+    certificate: SecretReference | None = option("TLS: `file:` or `credential:` of our certificate, in PEM.", None)
+    key: SecretReference | None = option("TLS: `file:` or `credential:` of its private key, in PEM.", None)
+    per_minute: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
+
+
 class Alarm(Table):
     """`[alarm]`: who is told how it goes, and how."""
 

@@ -95,6 +95,20 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """Where machines outside report keys, and how they prove who they are: a token, a certificate of ``client_ca``, or both, and always
+    a signature. Without certificate and key it speaks no TLS, which only this machine may hear."""
+
+    at: Listener
+    signing_key: Reference
+    token: Reference | None = None
+    client_ca: Path | None = None
+    certificate: Reference | None = None
+    key: Reference | None = None
+    per_minute: int = 6
+
+
+@dataclass(frozen=True)
 class Alarm:
     """Who is told how it goes. ``ping`` and ``notify`` lead to addresses that are secrets: whoever knows them can speak for us."""
 
@@ -120,3 +134,4 @@ class Configuration:
     alarm: Alarm
     listen: Listener | None = None
     control: Control | None = None
+    webhook: Webhook | None = None

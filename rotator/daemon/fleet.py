@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.alarm import Settings
-from rotator.config import Control, Listener
+from rotator.config import Control, Listener, Webhook
 from rotator.hands.household import Store
 from rotator.model import Policy
 from rotator.ports import Journal, OnCall, Provider
@@ -39,6 +39,10 @@ class Fleet(Protocol):
     @property
     def control(self) -> Control | None:
         """Where the daemon is asked and ordered, if anywhere."""
+
+    @property
+    def webhook(self) -> Webhook | None:
+        """Where machines report keys, if anywhere."""
 
     @property
     def policies(self) -> Mapping[str, Policy]:

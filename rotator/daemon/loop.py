@@ -138,7 +138,7 @@ class Daemon:
         return ORPHANS_EVERY
 
     def _doors(self) -> timedelta:
-        self.doors.tend(self.engine.fleet.control)
+        self.doors.tend(self.engine.fleet.control, self.engine.fleet.webhook)
         return DOORS_EVERY
 
     # --- signals ----------------------------------------------------------------------------------------------------------

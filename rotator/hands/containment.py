@@ -5,25 +5,52 @@ Nothing here decides anything about keys. It writes the mark, on which every pas
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from rotator.errors import Conflict, Refused, RotatorError, ServiceError, Unavailable, Unclear
+from rotator.errors import Refused, RotatorError, Unclear
+from rotator.hands.amending import amend
 from rotator.hands.result import Result, failed
-from rotator.hands.waiting import AGAIN, Patience, Sleep, obstacle, pause
-from rotator.ledgers import fresh_ledger, marked_compromised, was_proven_dead
+from rotator.hands.waiting import Patience, Sleep, obstacle, pause
+from rotator.ledgers import marked_compromised, was_proven_dead
 from rotator.model import Ledger, Policy
+from rotator.ports import Clock, Journal
 from rotator.reconcile import drive, run_pass
+from rotator.words import seconds
 from rotator.world import Memory, Outcome, World
-
-MOST_TRIES = 20
-"""How often a mark is written again because somebody else was faster each time."""
 
 DURABLE = (
     "the mark is in the ledger and stays until the keys are proven dead: the daemon acts on it, or run the same command again"
 )
 
-HELD = "the mark is in the ledger and stays, but the keys live on until the hold is released"
+HELD = (
+    "the mark is in the ledger and stays, but the keys live on until the hold is released (rotator resume) or the same command"
+    " is given with --through-hold"
+)
+
+
+@dataclass
+class Witness:
+    """A journal that passes everything on and remembers when keys were deleted and when others were published: the time for which
+    consumers read a key that was revoked first."""
+
+    journal: Journal
+    clock: Clock
+    deleted: dict[object, datetime] = field(default_factory=dict)
+    published: datetime | None = None
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Remember the moment; pass everything on."""
+        if event == "key.deleted":
+            self.deleted[fields.get("access_key")] = self.clock.now()
+        if event == "rotation.published":
+            self.published = self.clock.now()
+        self.journal.emit(event, **fields)
+
+    def outage(self, access_key: str | None) -> timedelta | None:
+        """For how long this process left consumers with that dead key, if it did."""
+        deleted = self.deleted.get(access_key)
+        return self.published - deleted if deleted and self.published and deleted < self.published else None
 
 
 def contain(
@@ -35,16 +62,27 @@ def contain(
     *,
     keys: frozenset[str] | None = None,
     incident: str = "",
+    mode: str = "replace_first",
+    through_hold: bool = False,
 ) -> Result:
     """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
     one, or ``keys`` and no others. ``incident`` is an id that the marks of several applications share."""
+    before = _published_now(policy, world) if mode == "revoke_first" else None
+    witness = Witness(world.journal, world.clock)
+    world = replace(world, journal=witness)
     try:
-        keys, marked_at = mark(policy, world, sleep, reason, by, keys=keys, incident=incident)
+        keys, marked_at = mark(
+            policy, world, sleep, reason, by, keys=keys, incident=incident, mode=mode, through_hold=through_hold
+        )
     except Unclear as error:
         return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
     except RotatorError as error:
         return failed(policy.application, error, "nothing was marked")
     result = _contain(policy, world, sleep, keys)
+    outage = witness.outage(before) if result.exit_code == 0 else None
+    if outage is not None:
+        told = f"; no key that works was in Vault for {seconds(outage.total_seconds())}"
+        result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
     return replace(result, marked_at=marked_at)
 
 
@@ -57,36 +95,26 @@ def mark(
     *,
     keys: frozenset[str] | None = None,
     incident: str = "",
+    mode: str = "replace_first",
+    through_hold: bool = False,
 ) -> tuple[frozenset[str], datetime]:
     """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
-    Of these, one that is known to be dead is not marked any more."""
-    incident, unclear, only = incident or world.clock.token(), False, keys
-    for _ in range(MOST_TRIES):
-        try:
-            ledger, version, keys = _marked_or_not(policy, world)
-        except ServiceError as error:
-            if unclear:
-                raise Unclear(str(error), service=error.service, kind=error.kind) from None
-            raise
-        if only is not None:
-            keys = frozenset(key for key in only if key in keys or not was_proven_dead(ledger, key))
-            if not keys:
-                return keys, world.clock.now()
-        if keys and keys <= ledger.compromised_keys():
-            return keys, world.clock.now()
-        if not keys:
+    Of these, one that is known to be dead is not marked any more. A key that is marked already gets what this order adds."""
+    incident, only, keys = incident or world.clock.token(), keys, frozenset()
+
+    def change(ledger: Ledger) -> Ledger:
+        nonlocal keys
+        keys = _about(policy, world, ledger, only)
+        if not keys and only is None:
             raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
         now = world.clock.now()
-        after = marked_compromised(ledger, keys, reason=reason, by=by, at=now, incident=incident, mode="replace_first")
-        try:
-            world.vault.write_ledger(after, cas=version)
-        except (Conflict, Unclear) as error:
-            unclear = unclear or isinstance(error, Unclear)
-            world.journal.emit(
-                "pass.interrupted", application=policy.application, account=policy.account, kind=error.kind, message=str(error)
-            )
-            sleep(world.clock.now() + AGAIN[0] / 10)
-            continue
+        after = marked_compromised(
+            ledger, keys, reason=reason, by=by, at=now, incident=incident, mode=mode, through_hold=through_hold
+        )
+        return ledger if after.compromised == ledger.compromised else after
+
+    _, written = amend(policy, world, sleep, change)
+    if written:
         world.journal.emit(
             "compromise.marked",
             application=policy.application,
@@ -95,30 +123,34 @@ def mark(
             access_keys=sorted(keys),
             reason=reason,
         )
-        return keys, world.clock.now()
-    raise Unavailable(
-        f"the ledger of {policy.application} could not be written in {MOST_TRIES} attempts: others wrote it each time; try again",
-        service="vault",
-        kind="contended",
-    )
+    return keys, world.clock.now()
 
 
-def _marked_or_not(policy: Policy, world: World) -> tuple[Ledger, int, frozenset[str]]:
-    """The ledger as it is now, its version, and the keys that an emergency is about."""
-    ledger, version = world.vault.read_ledger(policy.application)
-    if ledger is None:
-        # The first ledger of an installation comes after its id, or it would look like one whose id was lost.
-        world.vault.require_kv2(policy.path)
-        world.vault.installation()
-        ledger = fresh_ledger(policy)
+def _about(policy: Policy, world: World, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
+    """The keys that an emergency is about."""
     named = ledger.names()
     try:
-        published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+        published = _published(policy, world)
     except RotatorError:
         if not named:
             raise
         published = None  # what the ledger names is marked all the same; the passes say what is wrong with the document
-    return ledger, version, named | ({published} if published else set())
+    keys = named | ({published} if published else set())
+    if only is None:
+        return keys
+    return frozenset(key for key in only if key in keys or not was_proven_dead(ledger, key))
+
+
+def _published(policy: Policy, world: World) -> str | None:
+    return world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+
+
+def _published_now(policy: Policy, world: World) -> str | None:
+    """The same, or None when nobody can tell: an emergency does not wait for it."""
+    try:
+        return _published(policy, world)
+    except RotatorError:
+        return None
 
 
 def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -> Result:
@@ -143,7 +175,7 @@ def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[s
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
         return None
-    dead = {key: _proof(ledger, key) for key in sorted(keys)}
+    dead = {key: proof_of_death(ledger, key) for key in sorted(keys)}
     deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
     if document.published:
         now = f"{document.published} is published in version {document.version} of {policy.path}"
@@ -165,7 +197,7 @@ def _still_marked(outcome: Outcome, keys: frozenset[str]) -> list[str]:
     return sorted(keys & outcome.ledger.compromised_keys()) if outcome.ledger else sorted(keys)
 
 
-def _proof(ledger: Ledger, access_key: str) -> str:
+def proof_of_death(ledger: Ledger, access_key: str) -> str:
     """How the death was proven, from the ledger: whoever proved it."""
     reasons = [entry.reason for entry in ledger.history if entry.event == "revoked" and entry.access_key == access_key]
     return reasons[-1].partition("; ")[2] if reasons else "as the ledger says"

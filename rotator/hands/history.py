@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.errors import Refused, ServiceError, Unavailable
-from rotator.hands.household import Household, Version, chosen
+from rotator.hands.household import Household, chosen
 from rotator.model import Ledger
+from rotator.ports import Version
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from rotator.model import Policy
@@ -11,27 +10,8 @@ from rotator.ports import Journal, VaultStore
 from rotator.world import World
 
 
-class Version(Protocol):
-    """One version of a document as Vault's metadata tells it."""
-
-    @property
-    def version(self) -> int:
-        """Its number, from 1."""
-
-    @property
-    def created_time(self) -> datetime:
-        """When it was written."""
-
-    @property
-    def deleted(self) -> bool:
-        """Whether it can no longer be read."""
-
-
 class Store(VaultStore, Protocol):
-    """The Vault of the protocol, and two questions more that only people ask."""
-
-    def list_versions(self, path: str) -> Sequence[Version]:
-        """The versions that Vault still knows, oldest first."""
+    """The Vault of the protocol, and a question more that only people ask."""
 
     def document_limits(self, path: str) -> int:
         """How many versions of the document Vault keeps."""

@@ -69,6 +69,7 @@ class ReadOnly:
         self.read_account = vault.read_account
         self.read_document = vault.read_document
         self.read_version = vault.read_version
+        self.list_versions = vault.list_versions
         self.missing_capabilities = vault.missing_capabilities
         self.require_kv2 = vault.require_kv2
         self.clock_offset = vault.clock_offset
@@ -81,7 +82,7 @@ class ReadOnly:
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
         raise Refused("a plan writes nothing")
 
-    write_ledger = write_account = write_document = annotate = _refused
+    write_ledger = write_account = write_document = destroy_versions = annotate = _refused
 
 
 def plans(household: Household, names: Sequence[str], world: Callable[[Policy], World], sleep: Sleep) -> tuple[Planned, ...]:

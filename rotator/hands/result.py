@@ -14,7 +14,7 @@ from rotator.render import timestamp
 @dataclass(frozen=True)
 class Result:
     """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (somebody else did it), ``contained``,
-    ``refused``, ``failed`` or ``unreachable``."""
+    ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``, ``failed`` or ``unreachable``."""
 
     application: str
     outcome: str
@@ -29,6 +29,8 @@ class Result:
     dead: Mapping[str, str] = field(default_factory=dict)
     marked_at: datetime | None = None
     contained_at: datetime | None = None
+    outage_seconds: float | None = None
+    until: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def seconds_from_mark(self) -> float | None:
@@ -42,8 +44,15 @@ class Result:
         answer: dict[str, Any] = {"name": self.application, "outcome": self.outcome, "exit_code": self.exit_code}
         if self.exit_code:
             return {**answer, "error": {"kind": self.reason, "message": self.message, "exit_code": self.exit_code}}
-        answer |= {"access_key": self.access_key, "version": self.version}
-        if self.outcome == "contained":
+        if self.outcome in {"held", "resumed"}:
+            return answer
+        if self.outcome == "extended":
+            return {**answer, "until": {key: timestamp(deadline) for key, deadline in self.until.items()}}
+        if self.outcome != "revoked":
+            answer |= {"access_key": self.access_key, "version": self.version}
+        if self.outcome in {"contained", "revoked"}:
+            if self.outage_seconds is not None:
+                answer["outage_seconds"] = round(self.outage_seconds, 3)
             answer["dead"] = [{"access_key": key, "proof": proof} for key, proof in self.dead.items()]
         else:
             answer |= {

@@ -48,7 +48,7 @@ def obstacle(policy: Policy, outcome: Outcome, failures: int) -> Result | None:
     name, ledger, wait = policy.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)
-    if ledger is not None and ledger.hold is not None:
+    if ledger is not None and ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
         message = f"{name} is held by {ledger.hold.by} ({ledger.hold.reason}): nothing is claimed or revoked until it is released"
         return short_of(name, 4, message, "held")
     trouble = wait.trouble

@@ -19,8 +19,8 @@ RESERVE = 2
 UNTOLD = 4
 """How many at once where the provider does not tell how much room there is."""
 
-CALLS_BESIDE_PROOFS = 6
-"""What a rotation asks of the provider beside its proofs: lists, the create, the delete, and a look by name."""
+CALLS_BESIDE_PROOFS = 4
+"""What a rotation asks of the provider beside its proofs: two lists, the create and the delete."""
 
 ANSWER = timedelta(milliseconds=250)
 """How long the provider takes to answer, about."""

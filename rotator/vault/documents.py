@@ -20,6 +20,7 @@ class Version:
     version: int
     created_time: datetime
     deleted: bool
+    destroyed: bool = False
 
 
 def parse_time(text: Any) -> datetime | None:
@@ -86,7 +87,8 @@ def versions_of(metadata: Mapping[str, Any]) -> tuple[Version, ...]:
         facts = mapping(said)
         created = parse_time(facts.get("created_time"))
         deletion = parse_time(facts.get("deletion_time"))
-        deleted = bool(facts.get("destroyed")) or (deletion is not None and deletion <= datetime.now(UTC))
+        destroyed = bool(facts.get("destroyed"))
+        deleted = destroyed or (deletion is not None and deletion <= datetime.now(UTC))
         if created is not None:
-            found.append(Version(int(number), created, deleted))
+            found.append(Version(int(number), created, deleted, destroyed))
     return tuple(sorted(found, key=lambda version: version.version))

@@ -197,6 +197,13 @@ class KvStore:
         """The versions of a document that Vault still knows, oldest first."""
         return versions_of(self._metadata(path))
 
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        """Destroy the data of these versions for good."""
+        mount, inside = self._mounts.split(path)
+        reply: Reply = self._connection.kv.destroy_secret_versions(inside, list(versions), mount_point=mount)
+        if not reply.ok:
+            raise failure(reply, path=f"{mount}/destroy/{inside}", capability="update", writing=True)
+
     def document_limits(self, path: str) -> int:
         """How many versions of a document Vault keeps: its own number, else its mount's, else the usual one."""
         own = self._metadata(path).get("max_versions")

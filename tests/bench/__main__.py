@@ -1,4 +1,4 @@
-"""Speed, as ratios in one run: ``make bench`` (about four minutes), or ``python -m tests.bench calls fleet emergency idle``.
+"""Speed, as ratios in one run: ``make bench`` (about ten minutes), or ``python -m tests.bench calls fleet emergency leak breach idle``.
 
 Everything is measured on the sandbox, once with the latencies that were recorded from the real API and once with none. What is
 compared stands beside it and was measured in the same run on the same machine, because only ratios travel.
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,8 @@ from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
 from rotator.steps import Request
 from rotator.world import Memory
 from tests.bench.script import rotate_by_script
-from tests.e2e.rig import Rig
+from tests.e2e.breach import prepare
+from tests.e2e.rig import Daemon, Rig
 
 NO_LATENCY = dict.fromkeys(REAL_LATENCY, 0.0)
 OLD = 40 * 86_400
@@ -57,9 +59,9 @@ class Bench(Rig):
         self.scaleway.configure(clock_offset=0.0)
         return names
 
-    def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY) -> None:
+    def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY, rate_limit: float = 10_000) -> None:
         self.configure(f'refresh = "1s"\njitter = "0s"\n{defaults}', daemon=daemon, applications=applications)
-        text = self.configuration.read_text().replace("rate_limit = 1000", "rate_limit = 10000")
+        text = self.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {rate_limit:g}")
         self.configuration.write_text(text)
 
 
@@ -163,8 +165,6 @@ def _dead(log: Path) -> int:
 
 
 def _moment(line: dict[str, Any]) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
@@ -179,32 +179,66 @@ def emergency() -> None:
             rig.scaleway.configure(**latencies)
             names = rig.fleet(6, "leak")
             rig.set_up(f'every = "1000d"\ngrace = "1h"\n{ONE_SUCCESS}', names)
-            bare = min(_bare_sum(rig, names[0]) for _ in range(3))
-            from_command, from_mark = [], []
-            for name in names[1:]:
-                began = time.time()
-                done = rig.command("rotate", name, "--compromised", "--reason", "bench")
-                del done
-                incident = rig.ledger(name)["incidents"][-1]
-                from datetime import datetime
+            _say_emergencies(rig, names, label, aims=latencies is REAL_LATENCY)
 
-                dead, marked = (datetime.fromisoformat(incident[what]).timestamp() for what in ("closed_at", "opened_at"))
-                from_command.append(dead - began)
-                from_mark.append(dead - marked)
-            row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
-            for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
-                middle = sorted(found)[len(found) // 2]
-                row(
-                    f"proven dead, from {what} ({middle * 1000:.0f} ms)",
-                    f"{middle / bare:.1f} x",
-                    aim if latencies is REAL_LATENCY else "",
-                )
+
+def _say_emergencies(rig: Bench, names: list[str], label: str, *, aims: bool) -> None:
+    """Rotate all but the first of these as compromised, one after the other, and say how long their old keys lived on."""
+    bare = min(_bare_sum(rig, names[0]) for _ in range(3))
+    from_command, from_mark = [], []
+    for name in names[1:]:
+        began = time.time()
+        rig.command("rotate", name, "--compromised", "--reason", "bench")
+        incident = rig.ledger(name)["incidents"][-1]
+        dead, marked = (datetime.fromisoformat(incident[what]).timestamp() for what in ("closed_at", "opened_at"))
+        from_command.append(dead - began)
+        from_mark.append(dead - marked)
+    row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
+    for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
+        middle = sorted(found)[len(found) // 2]
+        row(f"proven dead, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if aims else "")
 
 
 def _bare_sum(rig: Bench, name: str) -> float:
     began = time.monotonic()
     rotate_by_script(rig, name)
     return time.monotonic() - began
+
+
+# --- an emergency beside a fleet --------------------------------------------------------------------------------------------
+
+
+def leak(count: int = 1000) -> None:
+    """The same for a leaked key of one of many applications while a mass rotation of the others runs beside it."""
+    say(f"rotate --compromised while rotate --all of {count} applications runs beside it, real latencies, proofs of one success")
+    with bench() as rig:
+        rig.scaleway.configure(**REAL_LATENCY)
+        leaked, others = rig.fleet(8, "leak"), rig.fleet(count)
+        rig.set_up(f'every = "1000d"\ngrace = "1h"\nobserve_every = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
+        beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
+        rig.daemons.append(beside)
+        published = {name: rig.published(name) for name in others[: count // 50]}
+        wait_until(
+            lambda: any(rig.published(name) != key for name, key in published.items()), "the fleet is on its way", patience=300
+        )
+        _say_emergencies(rig, leaked, "beside the fleet", aims=True)
+        row("the fleet rotation was still running", "yes" if beside.alive() else "no", "yes")
+
+
+def breach(count: int = 1000, quota: int = 1020, rate: float = 200.0) -> None:
+    """Every key of an organisation with little room is compromised, answers go wrong, and the command is killed and given again."""
+    say(
+        f"{count} applications, all compromised, a quota of {quota} keys, 429 and 500 and lost answers, one kill -9 in the middle"
+    )
+    with Bench() as rig:
+        found = prepare(rig, count, quota, rate)
+        found.settle(observe_every="60s")
+        found.misbehave(0.05)
+        found.run(kill_at=count // 2)
+        found.check()
+        row("coverage proof empty, invariants hold, quota errors seen", "0")
+        row(f"rotations a second, kill and resume included ({found.seconds:.0f} s in all)", f"{count / found.seconds:.1f} /s")
+        row(f"of what {rate:g} calls a second would allow if no call was in vain", f"{found.ratio:.2f} x")
 
 
 # --- idle -----------------------------------------------------------------------------------------------------------------
@@ -251,7 +285,14 @@ def _memory(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
-PARTS: dict[str, Callable[[], None]] = {"calls": calls, "fleet": fleet, "emergency": emergency, "idle": idle}
+PARTS: dict[str, Callable[[], None]] = {
+    "calls": calls,
+    "fleet": fleet,
+    "emergency": emergency,
+    "leak": leak,
+    "breach": breach,
+    "idle": idle,
+}
 
 
 def main() -> None:

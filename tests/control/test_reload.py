@@ -124,7 +124,7 @@ def test_a_socket_that_cannot_be_opened_stops_no_rotation_and_the_status_says_so
     play.configure("billing", control={})
     play.start()
     eventually(lambda: play.events("rotation.committed"))
-    eventually(lambda: "no control socket" in play.status())
+    eventually(lambda: "cannot listen at" in play.status())
     (complaint,) = play.events("control.unavailable")
     assert complaint["listen"] == str(play.directory / "control.sock")
     assert (play.directory / "control.sock").read_text() == "something else"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rotator.alarm import SILENT, Settings
 from rotator.app import UnknownApplication
-from rotator.config import Control, Listener
+from rotator.config import Control, Listener, Webhook
 from rotator.errors import ConfigurationError
 from rotator.model import Key, Policy, Proof
 from rotator.secret import Secret
@@ -96,6 +96,7 @@ class FakeFleet:
     tended: int = 0
     listen: Listener | None = None
     control: Control | None = None
+    webhook: Webhook | None = None
     on_call: Any = None
     casualties: dict[str, Casualties] = field(default_factory=dict)
     alarm: Settings = SILENT

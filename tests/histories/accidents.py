@@ -42,7 +42,7 @@ def soft_delete(stage: Stage) -> None:
 
 def undelete(stage: Stage) -> None:
     for version in stage.kv.get(DOCUMENT, []):
-        if version.deleted and not stage.is_doomed(str(version.data.get("access_key"))):
+        if version.deleted and not version.destroyed and not stage.is_doomed(str(version.data.get("access_key"))):
             version.deleted = False
             stage.tell("a person undeletes a version of the document")
             stage.check("hand")

@@ -322,8 +322,8 @@ BUGS: tuple[Bug, ...] = (
         "an emergency marks the published key only, not those in grace",
         "hands/containment.py",
         (
-            "return ledger, version, named | ({published} if published else set())",
-            "return ledger, version, frozenset({published} if published else named)",
+            "    keys = named | ({published} if published else set())\n",
+            "    keys = frozenset({published} if published else named)\n",
         ),
         deep=True,
     ),

@@ -216,7 +216,11 @@ class _Run:
 
     def _frame(self, frame: FrameType, reached: int, dead: frozenset[str]) -> Hashable:
         live = [(name, value) for name, value in sorted(frame.f_locals.items()) if name not in dead]
-        return (frame.f_code.co_qualname, source_of(frame.f_code, reached), tuple((name, self._variable(value)) for name, value in live))
+        return (
+            frame.f_code.co_qualname,
+            source_of(frame.f_code, reached),
+            tuple((name, self._variable(value)) for name, value in live),
+        )
 
     def _suspended(self, generator: GeneratorType[Any, Any, Any]) -> Hashable:
         """Where a generator waits; one that is under way is met among the functions."""

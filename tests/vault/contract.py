@@ -296,6 +296,18 @@ class VaultStoreContract:
 
     # --- the rest
 
+    def test_versions_are_destroyed_for_good_and_the_others_stay(self, store: VaultStore, hand: Hand) -> None:
+        path = f"{hand.root}/doc"
+        for version in range(4):
+            store.write_document(path, {**PAIR, "note": str(version)}, cas=version)
+        store.destroy_versions(path, [1, 3])
+        store.destroy_versions(path, [3])
+        found = [(one.version, one.deleted, one.destroyed) for one in store.list_versions(path)]
+        assert found == [(1, True, True), (2, False, False), (3, True, True), (4, False, False)]
+        assert store.read_version(path, 3, *FIELDS).state is DocumentState.DELETED
+        assert store.read_version(path, 2, *FIELDS).access_key == PAIR["access_key"]
+        assert store.read_document(path, *FIELDS).version == 4
+
     def test_rights_and_mount_are_well_for_a_good_path(self, store: VaultStore, hand: Hand) -> None:
         assert list(store.missing_capabilities(f"{hand.root}/doc")) == []
         store.require_kv2(f"{hand.root}/doc")

@@ -521,3 +521,14 @@ def test_the_life_of_a_login_runs_out_by_our_clock_and_stops_at_nothing() -> Non
     assert session.life == (timedelta(seconds=15), timedelta(seconds=60))
     now[0] = 100.0
     assert session.life == (timedelta(0), timedelta(seconds=60))
+
+
+def test_b_the_right_to_destroy_is_told_with_its_path(bao: OpenBao, make: Build, hand: RootHand) -> None:
+    path = f"{hand.root}/doc"
+    bao.policy("all", ALLOW_ALL)
+    make(bao).write_document(path, {"access_key": "SCWAAAAAAAAAAAAAAAAA", "secret_key": "x"}, cas=0)
+    bao.policy("keeper", f'path "{hand.root.replace("secret/", "secret/data/")}/*" {{ capabilities = ["read", "update"] }}')
+    role_id, secret_id = bao.approle("keeper", ["keeper"])
+    with pytest.raises(Denied) as caught:
+        make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id)).destroy_versions(path, [1])
+    assert (caught.value.path, caught.value.capability) == (path.replace("secret/", "secret/destroy/"), "update")

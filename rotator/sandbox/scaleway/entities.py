@@ -12,8 +12,8 @@ class Event:
     """One thing that truly happened, as opposed to what a client was told.
 
     ``kind`` is ``created``, ``updated`` or ``deleted`` for keys, the same with ``application_`` for applications,
-    ``security_updated``; ``authenticated`` or ``refused`` for every request that got as far; ``limited``, ``faulted`` and
-    ``unknown_operation`` for those that did not. ``access_key`` is the key concerned: the one changed, or the one whose
+    ``security_updated``; ``quota_exceeded`` for a create that found no room; ``authenticated`` or ``refused`` for every
+    request that got as far; ``limited``, ``faulted`` and ``unknown_operation`` for those that did not. ``access_key`` is the key concerned: the one changed, or the one whose
     secret was tried (empty when no such secret was ever issued). ``by`` is the access key that made a change, empty for a
     hand of the operator. ``detail`` is the reason of a refusal or the description of a fault.
     """

@@ -23,6 +23,7 @@ from rotator.sandbox.scaleway.request import (
     QUOTA,
     QUOTUM,
     SECURITY,
+    TRAIL,
     Caller,
     Request,
     boolean_of,
@@ -35,6 +36,7 @@ from rotator.sandbox.scaleway.request import (
     uuid_of,
 )
 from rotator.sandbox.scaleway.state import State
+from rotator.sandbox.scaleway.trail import list_deeds
 
 # --- keys -----------------------------------------------------------------------------------------------------------------
 
@@ -87,6 +89,7 @@ def create_key(state: State, caller: Caller, request: Request) -> Answer:
     project = _project(organization, fields["default_project_id"]) if fields.get("default_project_id") else None
     _policy(state, organization, expires_at)
     if len(organization.keys) >= organization.quota:
+        state.record("quota_exceeded", bearer=bearer.id, by=caller.key.access_key)
         raise ApiError(answers.quota_exceeded(len(organization.keys), organization.quota))
     key = state.add_key(bearer, description=description, expires_at=expires_at, default_project_id=project, actor=caller.actor)
     return answers.ok(answers.key_object(key, secret=True), spaced=state.settings.spaced)
@@ -355,4 +358,5 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", QUOTUM): Operation(get_quotum, "read", ("quota",)),
     ("GET", LOGS): Operation(list_logs, "read", ("log",)),
     ("GET", PROJECT): Operation(get_project, "read", ("project",)),
+    ("GET", TRAIL): Operation(list_deeds, "read", ("audit_trail_event",)),
 }

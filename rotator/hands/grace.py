@@ -1,0 +1,47 @@
+"""More time for consumers that have not moved yet: the deadlines of an application's keys in grace are put off."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rotator.errors import Refused, RotatorError
+from rotator.hands.amending import amend
+from rotator.hands.result import Result, failed
+from rotator.hands.waiting import Sleep
+from rotator.ledgers import can_be_extended, extended
+from rotator.model import Ledger, Policy, Retiring
+from rotator.words import moment
+from rotator.world import World
+
+
+def extend(policy: Policy, world: World, sleep: Sleep, longer: timedelta, by: str) -> Result:
+    """Every key of the application that lives on until a time does so that much longer. What is compromised does not."""
+    name = policy.application
+
+    def change(ledger: Ledger) -> Ledger:
+        if not can_be_extended(ledger):
+            raise Refused(_nothing_to_extend(name, ledger))
+        return extended(ledger, longer, by, world.clock.now())
+
+    try:
+        ledger, _ = amend(policy, world, sleep, change)
+    except RotatorError as error:
+        return failed(name, error)
+    until: dict[str, datetime] = {}
+    for entry in can_be_extended(ledger):
+        deadline = entry.revoke_after if isinstance(entry, Retiring) else entry.not_before
+        if deadline is not None:
+            until[entry.access_key] = deadline
+    for access_key, deadline in until.items():
+        world.journal.emit(
+            "grace.extended", application=name, account=policy.account, access_key=access_key, revoke_after=deadline, by=by
+        )
+    told = "; ".join(f"{access_key} now lives on until {moment(deadline)}" for access_key, deadline in until.items())
+    return Result(name, "extended", 0, told, until=until)
+
+
+def _nothing_to_extend(name: str, ledger: Ledger) -> str:
+    going = sorted({entry.access_key for entry in ledger.revoking} | ledger.compromised_keys())
+    if going:
+        return f"{', '.join(going)} of {name} cannot be kept alive any more: condemned or compromised, not in grace"
+    return f"{name} has no key in grace, so there is nothing to extend"
