@@ -35,7 +35,7 @@ from tests.proof.replay import Call, End, Nap, Place, Program, Start, identity
 from tests.proof.truth import LEDGER, Truth, TruthProvider, TruthVault
 from tests.simulated import EPOCH
 
-WRITES = frozenset({"write_ledger", "write_document", "create_key", "delete_key"})
+WRITES = frozenset({"write_ledger", "write_document", "destroy_versions", "create_key", "delete_key"})
 MOST_FRUITLESS = 2
 """How often an actor may wake and change nothing while another one is in the middle of its work, before it has to let that one move."""
 
