@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.model import Incident
-
 ACCOUNT_SCHEMA = 1
 """The schema of the account document that this program writes. It reads this one and older ones."""
 
@@ -51,12 +49,11 @@ class MassRotation:
 
 @dataclass(frozen=True)
 class AccountDocument:
-    """Everything that is remembered of one account. ``incidents`` are about keys of no application of ours."""
+    """Everything that is remembered of one account."""
 
     account: str
     waivers: tuple[Waiver, ...] = ()
     mass_rotations: tuple[MassRotation, ...] = ()
-    incidents: tuple[Incident, ...] = ()
     schema: int = ACCOUNT_SCHEMA
 
     def waiver(self, access_key: str, now: datetime) -> Waiver | None:

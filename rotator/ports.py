@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from rotator.account import AccountDocument
 from rotator.model import Document, Key, Ledger, Verdict
 from rotator.secret import Secret
+from rotator.trail import Trail
 
 
 class Provider(Protocol):
@@ -62,6 +63,10 @@ class Provider(Protocol):
     def headroom(self, *, fresh: bool = False) -> int | None:
         """How many keys the account still has room for; None when the provider does not say. May be a minute old, unless
         ``fresh``."""
+
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        """What the bearer did between these times, as far as the provider keeps a trail and lets us read it. Never raises for
+        what the other side answers or fails to answer: the trail says which places were silent."""
 
     def urgent(self) -> Provider:
         """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""

@@ -24,6 +24,7 @@ from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, V
 from rotator.reconcile import run_pass
 from rotator.secret import Secret
 from rotator.steps import Request
+from rotator.trail import Deed, Trail
 from rotator.vault.documents import Version as Seen
 from rotator.vault.documents import credential_document
 from rotator.world import Memory, Outcome, World
@@ -150,6 +151,8 @@ class Sim:
     projects: set[str] | None = None
     """The projects that the provider knows; all of them, unless a test says which."""
     hidden: set[str] = field(default_factory=set)
+    deeds: list[tuple[str, Deed]] = field(default_factory=list)
+    """What the provider's audit trail tells, by bearer."""
     calls: list[str] = field(default_factory=list)
     annotations: dict[str, dict[str, str]] = field(default_factory=dict)
     """Custom metadata, by the path of the document."""
@@ -517,6 +520,15 @@ class SimProvider:
 
     def _rejected(self, argument: str) -> Rejected:
         return Rejected(f"the {argument} is wrong", service=self.name, kind="invalid_arguments", argument=argument)
+
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        if self.sim.forbidden:
+            return Trail(silent=("here: our own key may not",))
+        try:
+            found = self._effect("trail", lambda: [deed for name, deed in self.sim.deeds if name == bearer])
+        except (Unavailable, Unclear) as error:
+            return Trail(silent=(f"here: {error}",))
+        return Trail(tuple(deed for deed in found if since <= deed.at < until), ("here",))
 
     def urgent(self) -> SimProvider:
         return self

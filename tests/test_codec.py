@@ -17,7 +17,6 @@ from rotator.model import (
     Current,
     HistoryEntry,
     Hold,
-    Incident,
     Intent,
     Ledger,
     Mode,
@@ -186,7 +185,6 @@ def account() -> AccountDocument:
         "acme",
         waivers=(Waiver("SCWA", "break glass", "ops", NOW, NOW + timedelta(days=90)),),
         mass_rotations=(MassRotation("i1", "--all", NOW, compromised=True, reason="breach", by="ops", begun_at=NOW),),
-        incidents=(Incident("i2", NOW, "leak", "ops", ("SCWB",)),),
     )
 
 

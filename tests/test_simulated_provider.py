@@ -11,6 +11,7 @@ import pytest
 
 from rotator.errors import Unavailable, Unclear
 from rotator.secret import Secret
+from rotator.trail import Deed
 from tests.providers.contract import ProviderContract, Verb
 from tests.simulated import BEARER, Sim, SimProvider, Time, no_hook
 
@@ -77,6 +78,9 @@ class SimHand:
 
     def turn_clock(self, by: timedelta) -> None:
         self.sim.time.skew_provider = by
+
+    def act(self, bearer: str, method: str, *, source: str, agent: str) -> None:
+        self.sim.deeds.append((bearer, Deed(self.sim.time.now, source, agent, "instance", method, 200)))
 
 
 @pytest.fixture

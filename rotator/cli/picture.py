@@ -90,7 +90,7 @@ def _name(view: View, *, fine: bool) -> Text:
 def _next(view: View, *, reasons: bool) -> Text:
     if view.phase == "past_due":
         return Text(f"{view.next.action}, past due by {span(view.late)}", "bold red")
-    if view.phase == "held":
+    if view.next.action == "held":
         return Text(view.next.reason, "magenta")
     when = towards(view.next.at, view.as_of)
     if view.next.at <= view.as_of:

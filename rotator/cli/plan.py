@@ -44,6 +44,9 @@ def command(session: Session, applications: Sequence[str]) -> int:
 
 
 def _say(name: str, result: Plan) -> None:
+    if result.action == "held":
+        click.echo(f"{name}: {result.reason}; nothing is claimed or revoked until it is resumed")
+        return
     when = f"{towards(result.at, result.now)} ({moment(result.at)})" if result.at > result.now else "now"
     if result.action == "blocked":
         click.echo(f"{name}: blocked: {result.reason}")

@@ -42,11 +42,20 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         "red",
         lambda f: f"marked compromised: {', '.join(f['access_keys'])}; the mark is durable, every actor now acts on it",
     ),
+    "versions.destroyed": ("", lambda f: _destroyed(f["access_key"], f["versions"])),
+    "versions.not_destroyed": ("yellow", lambda f: f"the stored secret of {f['access_key']} stays in Vault: {f['message']}"),
+    "grace.ended": ("yellow", lambda f: f"the grace of {f['access_key']} ends now"),
     "compromise.contained": ("green", lambda _: "contained: every key of the incident is proven dead"),
     "notify.failed": ("yellow", lambda f: f"{f['target']} was not told of it: {f['message']}"),
     "pass.interrupted": ("yellow", lambda f: f"looking again: {f['message']}"),
     "pass.failed": ("yellow", lambda f: f"waiting: {f['message']}"),
 }
+
+
+def _destroyed(access_key: object, versions: Any) -> str:
+    if not versions:
+        return f"no older version in Vault holds the secret of {access_key}"
+    return f"destroyed in Vault what held the secret of {access_key}: version {', '.join(map(str, versions))}"
 
 
 def _time(value: object) -> str:
@@ -56,7 +65,7 @@ def _time(value: object) -> str:
 class Progress:
     """Prints steps as they are confirmed, with the seconds since the start; nothing when it begins ``muted``.
 
-    The same line is not printed twice in a row. ``marked`` are the applications whose mark is durable.
+    The same line is not printed twice in a row. ``marked`` are the applications, and the keys, whose mark is durable.
     """
 
     def __init__(self, elapsed: Callable[[], float], *, muted: bool = False) -> None:
@@ -73,7 +82,8 @@ class Progress:
         colour, sentence = _SENTENCES[event]
         name = str(fields.get("application", ""))
         if event == "compromise.marked":
-            self.marked.add(name)
+            keys = fields.get("access_keys")
+            self.marked |= {name, *(keys if isinstance(keys, list | tuple) else ())}
         try:
             line = sentence(fields)
         except KeyError:

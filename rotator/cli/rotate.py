@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from rotator.cli.endings import Interrupted
-from rotator.cli.progress import Progress
+from rotator.cli.reporting import ask_to_confirm, progress_of, report, since_the_mark
 from rotator.cli.session import Session, asking, common, pass_session
+from rotator.hands.emergency import OUTAGE
+from rotator.hands.finding import is_access_key
 from rotator.hands.result import Result
-from rotator.words import seconds
 
 
 @click.command(
@@ -23,6 +22,7 @@ Examples:
   rotator rotate billing
   rotator rotate billing mailer --reason "the contractor left"
   rotator rotate billing --compromised --reason "found in a public repository"
+  rotator rotate SCWAAAAAAAAAAAAAAAAA --compromised --reason "found in a public repository"
   rotator rotate --all --compromised --reason "breach" --dry-run
   rotator rotate --match "shop-*" --created-before 90d --wait""",
 )
@@ -36,7 +36,10 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
 @click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
-@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
+@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
+@click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
+@click.option("--through-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
+@click.option("--confirm", multiple=True, metavar="SCW...", help="A stranger's key that is to die, by its full name again.")
 @asking
 @common
 @pass_session
@@ -51,21 +54,35 @@ def command(
     wait: bool,
     compromised: bool,
     reason: str | None,
+    revoke_first: bool,
+    through_hold: bool,
+    confirm: Sequence[str],
 ) -> int:
     """Rotate now, and wait until the new key is published and read back.
 
     The old key lives on for its grace. With --compromised the keys of the application are first marked in the ledger (from
-    then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds.
+    then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds. An access key
+    stands for its application.
 
     With --all, --account, --match or --created-before (which can be combined) it is a mass rotation: oldest keys first, as many
     at once as the quota has room for, to the proof that no older key is alive. After a kill the same command goes on.
     """
+    if compromised and not (reason or "").strip():
+        raise click.UsageError("say why, with --reason: it goes into the ledger, the logs and the incident report")
+    if not compromised and (revoke_first or through_hold or confirm):
+        raise click.UsageError("--revoke-first, --through-hold and --confirm are for --compromised")
+    if not compromised and (keys := [name for name in applications if is_access_key(name)]):
+        raise click.UsageError(f"{keys[0]} is an access key: name its application, or say --compromised")
     many = bool(everything or accounts or globs or created_before or dry_run)
     if applications and everything:
         raise click.UsageError("--all and the names of applications exclude each other")
     if not applications and not (everything or accounts or globs or created_before):
         raise click.UsageError("say which applications: their names, or --all, --account, --match or --created-before")
     if many:
+        if revoke_first or through_hold or confirm or any(map(is_access_key, applications)):
+            raise click.UsageError(
+                "a mass rotation takes no access keys, and neither --revoke-first, --through-hold nor --confirm"
+            )
         from rotator.cli.mass import Asked, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
         from rotator.mass import Selection  # noqa: PLC0415 - same
 
@@ -73,20 +90,26 @@ def command(
         return rotate_many(session, Asked(selection, created_before, compromised, reason, dry_run, wait))
     if wait:
         raise click.UsageError("--wait is for a mass rotation")
-    return _rotate(session, applications, compromised=compromised, reason=reason)
+    if revoke_first:
+        click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
+    wish = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "through_hold": through_hold}
+    return _rotate(session, applications, confirm, wish)
 
 
-def _rotate(session: Session, applications: Sequence[str], *, compromised: bool, reason: str | None) -> int:
-    progress = Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
-    try:
-        results: Sequence[Result] = session.ask(
-            "rotate",
-            progress,
-            tell=compromised,
-            applications=list(applications),
-            compromised=compromised,
-            reason=reason or "",
+def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str], wish: dict[str, Any]) -> int:
+    progress, compromised = progress_of(session), wish["compromised"]
+
+    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[Result]:
+        found: Sequence[Result] = session.ask(
+            "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **wish
         )
+        return found
+
+    try:
+        results = list(order(applications, confirm))
+        if confirmed := ask_to_confirm(session, results):
+            results = [one for one in results if one.access_key not in confirmed or one.reason != "unconfirmed"]
+            results += order(confirmed, confirmed)
     except KeyboardInterrupt:
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
@@ -101,22 +124,4 @@ def _rotate(session: Session, applications: Sequence[str], *, compromised: bool,
         raise
     finally:
         progress.mute()
-    return _report(session, results)
-
-
-def _report(session: Session, results: Sequence[Result]) -> int:
-    elapsed = time.monotonic() - session.started
-    if session.json:
-        answer = {"applications": [result.as_json() for result in results], "elapsed_seconds": round(elapsed, 3)}
-        click.echo(json.dumps(answer, indent=2))
-    for result in results:
-        if result.exit_code:
-            click.echo(f"rotator: {result.application}: {result.message}", err=True)
-        elif not session.json:
-            click.echo(f"{result.application}: {result.message}{_timing(result, elapsed)}")
-    return max((result.exit_code for result in results), default=0)
-
-
-def _timing(result: Result, elapsed: float) -> str:
-    after_mark = result.seconds_from_mark
-    return "" if after_mark is None else f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"
+    return report(session, results, timing=since_the_mark)

@@ -85,9 +85,10 @@ def plain(views: Sequence[View], now: datetime) -> str:
         current = ledger.current if ledger else None
         key = f"{current.access_key} since {timestamp(current.since)}" if current else "no key known yet"
         late = f", past due by {span(found.late)}" if found.phase == "past_due" else ""
-        lines.append(
-            f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
-        )
+        when = f"{coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
+        if coming.action == "held":
+            when = "held, until it is resumed"
+        lines.append(f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {when}")
         if ledger:
             lines += [
                 f"  grace: {entry.access_key} until {timestamp(entry.revoke_after)} ({entry.reason})" for entry in ledger.retiring

@@ -6,9 +6,9 @@ do the same. Each function gets a ``Call`` and a ``Wish`` and returns plain valu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,14 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rotator import __version__
 from rotator.control.house import House, Reloaded
 from rotator.control.refusals import Refusal
-from rotator.hands.containment import contain
+from rotator.hands import brake
+from rotator.hands.emergency import Job, Order, carry_out, jobs
+from rotator.hands.finding import is_access_key, owner_of
+from rotator.hands.grace import extend
 from rotator.hands.history import Story, story
 from rotator.hands.household import Household, chosen
 from rotator.hands.overview import Overview, overview
 from rotator.hands.planning import Planned, plans
 from rotator.hands.result import Result, failed
+from rotator.hands.revocation import revoke
 from rotator.hands.rotation import rotate
 from rotator.hands.together import together
+from rotator.hands.waiting import Sleep
+from rotator.hands.who import Person, who
 from rotator.model import Policy
 from rotator.ports import Clock, Journal
 from rotator.world import World
@@ -62,6 +68,11 @@ class Call:
         """What a pass for this application acts through."""
         found = replace(self.household.world(policy), journal=self.journal)
         return replace(found, owner=self.owner) if self.owner else found
+
+    def hand(self, policy: Policy) -> tuple[World, Sleep]:
+        """What somebody who acts on this application does it with: the world, and a way to sleep."""
+        world = self.world(policy)
+        return world, lambda until: self.sleep(world.clock, until)
 
     @property
     def daemon(self) -> House:
@@ -184,22 +195,138 @@ class Rotate(Wish):
     """Applications whose keys are to be replaced now."""
 
     applications: Annotated[Names, Field(min_length=1)]
-    compromised: Annotated[bool, Field(description="Mark the keys first; they die at once, without grace.")] = False
+    compromised: Annotated[bool, Field(description="Mark the keys first; they die at once, without grace. Needs a reason.")] = (
+        False
+    )
+    revoke_first: Annotated[bool, Field(description="With compromised: delete before there is a replacement.")] = False
+    through_hold: Annotated[bool, Field(description="With compromised: no operator's hold spares these keys.")] = False
+    confirm: Annotated[Names, Field(description="With compromised: strangers' keys that are to die, by their full names.")] = []
     reason: Reason = ""
 
 
 def _rotate(call: Call, wish: Rotate) -> tuple[Result, ...]:
+    if wish.compromised:
+        return _contain(call, wish)
+    if wish.revoke_first or wish.through_hold or wish.confirm:
+        raise Refusal("usage", "revoke_first, through_hold and confirm are for what is compromised")
+    if keys := [name for name in wish.applications if is_access_key(name)]:
+        raise Refusal("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
+
     def work(policy: Policy) -> Result:
-        world = call.world(policy)
-
-        def sleep(until: datetime) -> None:
-            call.sleep(world.clock, until)
-
-        if wish.compromised:
-            return contain(policy, world, sleep, wish.reason or "suspected compromise", call.by)
-        return rotate(policy, world, sleep, wish.reason or "requested")
+        return rotate(policy, *call.hand(policy), wish.reason or "requested")
 
     return _together(call, chosen(call.household, wish.applications), work)
+
+
+def _contain(call: Call, wish: Rotate) -> tuple[Result, ...]:
+    if not wish.reason.strip():
+        raise Refusal("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
+    order = Order(wish.reason.strip(), call.by, wish.revoke_first, wish.through_hold)
+    found = jobs(call.household, wish.applications, frozenset(wish.confirm), call.now())
+
+    def work(job: Job) -> tuple[Result, ...]:
+        return carry_out(job, *call.hand(job.policy), order) if job.policy else job.refused
+
+    try:
+        results = together(work, found)
+    finally:
+        _look_at(call, [job.policy for job in found if job.policy])
+    told: list[Result] = []
+    for job, result in zip(found, results, strict=True):
+        name = job.policy.application if job.policy else ""
+        told += [failed(name, result)] if isinstance(result, Exception) else result
+    return tuple(told)
+
+
+class Hold(Wish):
+    """Applications that are to be left alone; all of the configuration when none is named and ``everything`` is true."""
+
+    applications: Names = []
+    everything: bool = False
+    reason: Annotated[Reason, Field(min_length=1)]
+
+
+def _hold(call: Call, wish: Hold) -> tuple[Result, ...]:
+    return _together(
+        call, _named(call, wish), lambda policy: brake.hold(policy, *call.hand(policy), wish.reason.strip() or "held", call.by)
+    )
+
+
+class Resume(Wish):
+    """Applications that are to go on; all of the configuration when none is named and ``everything`` is true."""
+
+    applications: Names = []
+    everything: bool = False
+
+
+def _resume(call: Call, wish: Resume) -> tuple[Result, ...]:
+    return _together(call, _named(call, wish), lambda policy: brake.resume(policy, *call.hand(policy), call.by))
+
+
+def _named(call: Call, wish: Hold | Resume) -> list[Policy]:
+    if bool(wish.applications) == wish.everything:
+        raise Refusal("usage", "name the applications, or say that all are meant, not both")
+    return chosen(call.household, wish.applications)
+
+
+class Extend(Wish):
+    """Applications whose keys in grace are to live on."""
+
+    applications: Annotated[Names, Field(min_length=1)]
+    seconds: Annotated[int, Field(ge=1, le=366 * 86400, description="How much longer.")]
+
+
+def _extend(call: Call, wish: Extend) -> tuple[Result, ...]:
+    longer = timedelta(seconds=wish.seconds)
+    policies = chosen(call.household, wish.applications)
+    return _together(call, policies, lambda policy: extend(policy, *call.hand(policy), longer, call.by))
+
+
+class Revoke(Wish):
+    """Keys that are to die before their time, or that are a stranger's; each has to be confirmed by its full name."""
+
+    access_keys: Annotated[Names, Field(min_length=1)]
+    confirm: Names = []
+    reason: Reason = ""
+    through_hold: bool = False
+
+
+def _revoke(call: Call, wish: Revoke) -> tuple[Result, ...]:
+    def work(access_key: str) -> Result:
+        policy, _ = owner_of(call.household, access_key)
+        confirmed = access_key if access_key in wish.confirm else ""
+        reason = wish.reason.strip() or "revoked by hand"
+        try:
+            return revoke(
+                policy,
+                *call.hand(policy),
+                access_key,
+                by=call.by,
+                reason=reason,
+                confirmed=confirmed,
+                through_hold=wish.through_hold,
+            )
+        finally:
+            _look_at(call, [policy])
+
+    names = list(dict.fromkeys(wish.access_keys))
+    found = [_tried(work, name) for name in names]  # one after the other: several may be of one application
+    return tuple(failed(name, one) if isinstance(one, Exception) else one for name, one in zip(names, found, strict=True))
+
+
+def _tried(work: Callable[[str], Result], name: str) -> Result | Exception:
+    (found,) = together(work, [name])
+    return found
+
+
+class Keys(Wish):
+    """Names of keys."""
+
+    access_keys: Annotated[Names, Field(min_length=1)]
+
+
+def _who(call: Call, wish: Keys) -> tuple[Person, ...]:
+    return who(call.household, wish.access_keys, call.now())
 
 
 def _together(call: Call, policies: list[Policy], work: Callable[[Policy], Result]) -> tuple[Result, ...]:
@@ -207,15 +334,21 @@ def _together(call: Call, policies: list[Policy], work: Callable[[Policy], Resul
     try:
         found = together(work, policies)
     finally:
-        if call.house is not None:
-            call.house.look_at([policy.application for policy in policies])
+        _look_at(call, policies)
     return tuple(
         result if isinstance(result, Result) else failed(policy.application, result)
         for policy, result in zip(policies, found, strict=True)
     )
 
 
+def _look_at(call: Call, policies: Iterable[Policy]) -> None:
+    if call.house is not None:
+        call.house.look_at([policy.application for policy in policies])
+
+
 # --- the table ------------------------------------------------------------------------------------------------------------
+
+_ORDER: dict[str, Any] = {"changes": True, "streams": True, "refuses": (404, 409, 429)}
 
 VERBS: Mapping[str, Verb] = {
     verb.name: verb
@@ -245,6 +378,19 @@ VERBS: Mapping[str, Verb] = {
             streams=True,
             urgent=lambda wish: bool(wish.compromised),
             refuses=(404, 409, 429),
+        ),
+        Verb("who", "GET", "Whose keys these are, and how they stand.", Keys, tuple[Person, ...], _who, refuses=(409,)),
+        Verb("hold", "POST", "Leave applications alone until they are resumed.", Hold, tuple[Result, ...], _hold, **_ORDER),
+        Verb("resume", "POST", "Let held applications go on.", Resume, tuple[Result, ...], _resume, **_ORDER),
+        Verb("extend", "POST", "Let keys in grace live on.", Extend, tuple[Result, ...], _extend, **_ORDER),
+        Verb(
+            "revoke",
+            "POST",
+            "End a grace, or a stranger's key; answers when it is proven dead.",
+            Revoke,
+            tuple[Result, ...],
+            _revoke,
+            **_ORDER,
         ),
     )
 }

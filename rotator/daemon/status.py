@@ -14,7 +14,6 @@ _WORDS = {
     "revoke": "revokes an old key",
     "takeover": "takes over a rotation",
     "observe": "is looked at",
-    "held": "is held",
 }
 
 
@@ -26,6 +25,7 @@ def sentence(tasks: Iterable[Task], services: Iterable[Service], now: datetime, 
         (sum(fact.in_grace > 0 for _, fact in facts), "in grace"),
         (sum(task.holding for task in tasks), "rotating"),
         (sum(fact.urgent for _, fact in facts), "in an emergency"),
+        (sum(fact.next_what == "held" for _, fact in facts), "held"),
         (sum(fact.trouble is not None for _, fact in facts), "in trouble"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)

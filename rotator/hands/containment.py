@@ -61,18 +61,19 @@ def contain(
     by: str,
     *,
     keys: frozenset[str] | None = None,
+    besides: frozenset[str] = frozenset(),
     incident: str = "",
     mode: str = "replace_first",
     through_hold: bool = False,
 ) -> Result:
     """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
-    one, or ``keys`` and no others. ``incident`` is an id that the marks of several applications share."""
+    one, ``besides`` others; or ``keys`` and no others. ``incident`` is an id that the marks of several applications share."""
     before = _published_now(policy, world) if mode == "revoke_first" else None
     witness = Witness(world.journal, world.clock)
     world = replace(world, journal=witness)
     try:
         keys, marked_at = mark(
-            policy, world, sleep, reason, by, keys=keys, incident=incident, mode=mode, through_hold=through_hold
+            policy, world, sleep, reason, by, keys=keys, besides=besides, incident=incident, mode=mode, through_hold=through_hold
         )
     except Unclear as error:
         return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
@@ -94,6 +95,7 @@ def mark(
     by: str,
     *,
     keys: frozenset[str] | None = None,
+    besides: frozenset[str] = frozenset(),
     incident: str = "",
     mode: str = "replace_first",
     through_hold: bool = False,
@@ -104,7 +106,7 @@ def mark(
 
     def change(ledger: Ledger) -> Ledger:
         nonlocal keys
-        keys = _about(policy, world, ledger, only)
+        keys = _about(policy, world, ledger, only) | besides
         if not keys and only is None:
             raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
         now = world.clock.now()

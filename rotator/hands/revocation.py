@@ -45,7 +45,7 @@ def revoke(
         if not known:
             require_stranger(policy, world, access_key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
-            raise Refused(_unconfirmed(access_key, name, stranger=not known))
+            return unconfirmed(access_key, name, stranger=not known)
         if known:
             _end_grace(policy, world, sleep, access_key, reason, by)
             return _see_it_dead(policy, world, sleep, access_key)
@@ -71,13 +71,15 @@ def require_stranger(policy: Policy, world: World, access_key: str) -> None:
         )
 
 
-def _unconfirmed(access_key: str, name: str, *, stranger: bool) -> str:
+def unconfirmed(access_key: str, name: str, *, stranger: bool) -> Result:
+    """Nothing is done to the key until its full name is repeated."""
     what = (
         f"{access_key} is a stranger's key, which {name} neither made nor published, and somebody may need it"
         if stranger
         else f"{access_key} of {name} is in grace, and consumers that have not moved yet will be refused"
     )
-    return f"{what}: if it is to die all the same, repeat its full name with --confirm {access_key}"
+    message = f"{what}: nothing was done; if it is to die all the same, repeat its full name: --confirm {access_key}"
+    return Result(name, "refused", 4, message, "unconfirmed", access_key=access_key)
 
 
 def _end_grace(policy: Policy, world: World, sleep: Sleep, access_key: str, reason: str, by: str) -> None:

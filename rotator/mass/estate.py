@@ -60,9 +60,9 @@ class Sight:
         return cover(self.survey.keys, known, created_before=created_before, now=self.estate.earliest())
 
 
-def look(estate: Estate) -> Sight:
-    """Look at the account: its document, the ledger of each application, and every key that the provider has. A ledger that cannot
-    be read hides no other; a list that may lack a key raises."""
+def look(estate: Estate, *, keys: bool = True) -> Sight:
+    """Look at the account: its document, the ledger of each application, and every key that the provider has (unless only what is
+    remembered is wanted). A ledger that cannot be read hides no other; a list that may lack a key raises."""
     document, _ = estate.vault.read_account(estate.account)
     policies = list(estate.policies.values())
     found = together(lambda policy: _remembered(estate, policy), policies)
@@ -79,7 +79,8 @@ def look(estate: Estate) -> Sight:
         else:
             published[policy.application] = one
     installation = estate.vault.installation() if ledgers else ""
-    return Sight(estate, Survey(estate.provider.list_all_keys(), ledgers, published, unread, installation), document)
+    listed = estate.provider.list_all_keys() if keys else ()
+    return Sight(estate, Survey(listed, ledgers, published, unread, installation), document)
 
 
 def _remembered(estate: Estate, policy: Policy) -> Ledger | str | None:

@@ -105,7 +105,13 @@ def test_a16_an_error_of_the_program_is_told_by_type_and_place_and_never_by_its_
         raise ZeroDivisionError("11111111-2222-3333-4444-secretsecret")
 
     desk.sim.hook = broken
-    for words in (["status"], ["status", "--json"], ["plan"], ["rotate", "billing"], ["rotate", "billing", "--compromised"]):
+    for words in (
+        ["status"],
+        ["status", "--json"],
+        ["plan"],
+        ["rotate", "billing"],
+        ["rotate", "billing", "--compromised", "--reason", "x"],
+    ):
         result = desk.type(*words)
         assert result.exit_code == 1
         assert re.search(r"an error of the program: ZeroDivisionError at (cli/|hands/|reconcile\.py)", result.stderr)

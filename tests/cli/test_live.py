@@ -92,7 +92,7 @@ def test_a15_the_command_beside_a_running_daemon(shell: Shell) -> None:
     try:
         wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
         old = shell.rig.published(shell.name)
-        code, said, _ = shell.run("rotate", shell.name, "--compromised", "--json")
+        code, said, _ = shell.run("rotate", shell.name, "--compromised", "--reason", "leak", "--json")
         [answer] = json.loads(said)["applications"]
         assert (code, answer["outcome"]) == (0, "contained")
         assert old in {key["access_key"] for key in answer["dead"]}
@@ -166,7 +166,7 @@ def test_vault_sealed_is_exit_code_3_for_every_command_that_needs_it(shell: Shel
             ["status"],
             ["plan"],
             ["rotate", shell.name],
-            ["rotate", shell.name, "--compromised"],
+            ["rotate", shell.name, "--compromised", "--reason", "leak"],
             ["history", shell.name],
         ):
             code, _, said = shell.run(*words)

@@ -85,7 +85,7 @@ def test_that_people_could_not_be_told_of_a_containment_is_said_and_fails_nothin
     desk.alarm = targets(chat=1)
     told: list[str] = []
     monkeypatch.setattr(Progress, "emit", lambda self, event, **fields: told.append(f"{event} {fields.get('target')}"))
-    assert desk.type("rotate", "billing", "--compromised").exit_code == 0
+    assert desk.type("rotate", "billing", "--compromised", "--reason", "leak").exit_code == 0
     assert "notify.failed credential:chat" in told
     assert "notify.failed" in _SENTENCES
 

@@ -196,7 +196,7 @@ def test_an_application_named_twice_is_rotated_once(desk: Desk) -> None:
 
 def test_rule_9_the_mark_is_written_before_anything_else(desk: Desk) -> None:
     desk.sim.calls.clear()
-    desk.type("rotate", "billing", "--compromised")
+    desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert desk.sim.calls[:3] == ["read_ledger", "read_document", "write_ledger"]
 
 
@@ -215,7 +215,7 @@ def test_i3_contained_means_replaced_and_proven_dead(desk: Desk) -> None:
 
 def test_keys_in_grace_die_as_well(desk: Desk) -> None:
     desk.type("rotate", "billing")
-    [answer] = desk.json("rotate", "billing", "--compromised")["applications"]
+    [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert [key["access_key"] for key in answer["dead"]] == [OLD, NEW]
     assert desk.sim.live_keys() == [answer["access_key"]]
@@ -229,14 +229,14 @@ def test_a_mark_that_lost_a_race_is_written_again_on_what_is_there_then(desk: De
         daemon.run(Request("by the daemon", OLD))
 
     fail(desk, "write_ledger", others, times=1)
-    [answer] = desk.json("rotate", "billing", "--compromised")["applications"]
+    [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert {key["access_key"] for key in answer["dead"]} == {OLD, NEW}
 
 
 def test_a_mark_whose_answer_was_lost_is_found_and_not_written_twice(desk: Desk) -> None:
     fail(desk, "write_ledger", Unclear("no answer", service="vault", kind="timeout"), phase="after", times=1)
-    [answer] = desk.json("rotate", "billing", "--compromised")["applications"]
+    [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert len(desk.sim.ledger().incidents) == 1
 
@@ -247,7 +247,7 @@ def test_a_mark_that_may_or_may_not_be_there_is_not_called_missing(desk: Desk) -
         raise Unclear("no answer", service="vault", kind="timeout")
 
     fail(desk, "write_ledger", lose, phase="after", times=1)
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 3
     assert "not known" in result.stderr
     assert "nothing was marked" not in result.stderr
@@ -258,7 +258,7 @@ def test_vault_that_goes_away_after_the_mark_leaves_the_work_to_the_daemon(desk:
         desk.sim.sealed = True
 
     fail(desk, "list_keys", seal, phase="before", times=1)
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 3
     assert f"{OLD} not proven dead" in result.stderr
     assert "the mark is in the ledger and stays" in result.stderr
@@ -269,14 +269,14 @@ def test_vault_that_goes_away_after_the_mark_leaves_the_work_to_the_daemon(desk:
 
 def test_a_daemon_that_contains_it_first_is_as_good(desk: Desk) -> None:
     desk.others = [desk.daemon()]
-    [answer] = desk.json("rotate", "billing", "--compromised")["applications"]
+    [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert answer["dead"] == [{"access_key": OLD, "proof": "refused"}]
 
 
 def test_b_an_old_key_that_still_answers_after_delete_is_not_called_dead(desk: Desk) -> None:
     desk.sim.lingering = timedelta(hours=1)
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 1
     assert "still answers" in result.stderr
     assert desk.sim.ledger().compromised_keys() == {OLD}
@@ -284,7 +284,7 @@ def test_b_an_old_key_that_still_answers_after_delete_is_not_called_dead(desk: D
 
 def test_a_held_application_keeps_the_mark_and_is_refused(desk: Desk) -> None:
     change_ledger(desk, hold=Hold("migration", "bob", desk.sim.time.now))
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 4
     assert "held by bob" in result.stderr
     assert desk.sim.ledger().compromised_keys() == {OLD}
@@ -294,13 +294,13 @@ def test_a_held_application_keeps_the_mark_and_is_refused(desk: Desk) -> None:
 def test_a_key_that_no_ledger_knows_yet_can_be_compromised(empty: Desk) -> None:
     key, _ = empty.sim.make_key()
     empty.sim.publish_by_hand(key.access_key)
-    result = empty.type("rotate", "billing", "--compromised")
+    result = empty.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 0, result.stderr
     assert not empty.sim.live(key.access_key)
 
 
 def test_without_any_key_there_is_nothing_to_mark(empty: Desk) -> None:
-    result = empty.type("rotate", "billing", "--compromised")
+    result = empty.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 4
     assert "has no key yet" in result.stderr
     assert empty.sim.kv == {}
@@ -312,12 +312,12 @@ def test_an_open_mark_of_somebody_else_is_worked_off_without_a_second_one(desk: 
         ledger, [OLD], reason="first", by="alice", at=desk.sim.time.now, incident="a" * 16, mode="replace_first"
     )
     change_ledger(desk, compromised=marked.compromised, incidents=marked.incidents)
-    assert desk.type("rotate", "billing", "--compromised").exit_code == 0
+    assert desk.type("rotate", "billing", "--compromised", "--reason", "leak").exit_code == 0
     [incident] = desk.sim.ledger().incidents
     assert incident.by == "alice"
 
 
-@pytest.mark.parametrize("words", [("rotate", "billing"), ("rotate", "billing", "--compromised")])
+@pytest.mark.parametrize("words", [("rotate", "billing"), ("rotate", "billing", "--compromised", "--reason", "leak")])
 def test_a_killed_command_leaves_the_rest_to_the_daemon(desk: Desk, words: tuple[str, ...]) -> None:
     def interrupt(name: str, phase: str) -> None:
         if (name, phase) == ("write_document", "after"):
@@ -339,7 +339,7 @@ def test_ctrl_c_before_the_mark_says_that_it_must_be_repeated(desk: Desk) -> Non
         raise KeyboardInterrupt
 
     desk.sim.hook = interrupt
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 130
     assert "before the mark of billing was confirmed" in result.stderr
 
@@ -348,7 +348,7 @@ def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_
     desk.creates = 1000
     fail(desk, "create_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
     before = desk.sim.time.now
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     waited = desk.sim.time.now - before
     assert result.exit_code == 3, result.stderr
     assert f"{OLD} not proven dead: the server failed (503)" in result.stderr
@@ -358,6 +358,6 @@ def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_
 
 def test_i3_a_delete_that_is_never_confirmed_says_what_was_heard_instead(desk: Desk) -> None:
     fail(desk, "delete_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
-    result = desk.type("rotate", "billing", "--compromised")
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 3, result.stderr
     assert f"{OLD} still answers: the server failed (503)" in result.stderr

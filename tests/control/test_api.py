@@ -77,7 +77,10 @@ def test_an_order_is_signed_by_an_owner_of_its_own_and_the_daemon_looks_afterwar
 def test_the_steps_of_an_order_are_heard_while_it_goes_on_and_the_result_comes_last(front: Front) -> None:
     settled("billing", front.house.fleet)
     answer = front.ask(
-        "POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True}, headers={"accept": "application/x-ndjson"}
+        "POST",
+        "/v1/rotate",
+        json={"applications": ["billing"], "compromised": True, "reason": "leak"},
+        headers={"accept": "application/x-ndjson"},
     )
     told = lines(answer)
     names = [line["event"] for line in told[:-1]]
@@ -130,7 +133,7 @@ def test_orders_have_a_limit_and_emergencies_a_share_of_it(front: Front) -> None
         front.doors.crew.carry_out(lambda: held.wait(60))
     busy = front.ask("POST", "/v1/rotate", json={"applications": ["billing"]})
     assert (busy.status_code, busy.json()["error"]["kind"], busy.json()["error"]["exit_code"]) == (429, "busy", 3)
-    urgent = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True})
+    urgent = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True, "reason": "leak"})
     assert urgent.json()[0]["outcome"] == "contained"
     held.set()
     eventually(lambda: front.doors.crew.busy == 0)

@@ -308,7 +308,7 @@ class Rig:
         assert document is not None
         published: list[Published] = []
         for version in range(1, int(document["metadata"]["version"]) + 1):
-            one = self.document(name, version)
+            one = self.document(name, version) or self._destroyed(name, version)
             assert one is not None, "a version is gone"
             written = datetime.fromisoformat(one["metadata"]["created_time"])
             published.append(Published(version, clock(written), str(one["data"].get("access_key", ""))))
@@ -317,6 +317,20 @@ class Rig:
         truth = Truth(timedelta(seconds=grace), published, deaths, marked, self.keys_of_ours(name))
         assert truth.violations() == []
         return len(truth.deaths)
+
+    def _destroyed(self, name: str, version: int) -> dict[str, Any] | None:
+        """A version whose secret was destroyed because its key was compromised; the ledger tells which key that was."""
+        answer = self.vault.call("GET", f"secret/data/apps/{name}?version={version}", token=self.vault.root_token)
+        held = {
+            number: death["access_key"]
+            for incident in self.ledger(name)["incidents"]
+            for death in incident["deaths"]
+            for number in death["destroyed"]
+        }
+        metadata = answer.data.get("metadata") or {}
+        if version not in held or not metadata.get("destroyed"):
+            return None
+        return {"metadata": metadata, "data": {"access_key": held[version]}}
 
     def deaths(self, name: str, since: int = 0) -> list[Death]:
         """The deletions that somebody asked for over the API."""

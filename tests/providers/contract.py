@@ -42,6 +42,7 @@ class Hand(Protocol):
     def forbid(self) -> None: ...
     def retire_management_key(self) -> None: ...
     def turn_clock(self, by: timedelta) -> None: ...
+    def act(self, bearer: str, method: str, *, source: str, agent: str) -> None: ...
 
 
 class ProviderContract:
@@ -118,6 +119,26 @@ class ProviderContract:
     def test_a_bearer_exists_or_does_not(self, provider: Provider, hand: Hand) -> None:
         assert provider.bearer_exists(hand.bearer)
         assert not provider.bearer_exists(hand.unknown_bearer)
+
+    def test_the_trail_tells_what_a_bearer_did_and_nothing_of_others(self, provider: Provider, hand: Hand) -> None:
+        now = datetime.now(UTC)
+        hand.act(hand.bearer, "DeleteServer", source="198.51.100.4", agent="curl/8")
+        hand.act(hand.other_bearer, "CreateServer", source="198.51.100.5", agent="curl/8")
+        trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
+        assert [(deed.method, deed.source, deed.agent) for deed in trail.deeds] == [("DeleteServer", "198.51.100.4", "curl/8")]
+        assert abs(trail.deeds[0].at - now) < timedelta(minutes=5)
+        assert trail.asked
+        assert not trail.silent
+        assert not provider.trail(hand.bearer, now - timedelta(hours=2), now - timedelta(hours=1)).deeds
+
+    def test_a_trail_that_cannot_be_read_says_so_and_is_not_an_empty_one(self, provider: Provider, hand: Hand) -> None:
+        now = datetime.now(UTC)
+        with hand.down():
+            trail = provider.trail(hand.bearer, now - timedelta(hours=1), now)
+        assert (trail.asked, bool(trail.silent)) == ((), True)
+        hand.forbid()
+        trail = provider.trail(hand.bearer, now - timedelta(hours=1), now)
+        assert (trail.asked, bool(trail.silent)) == ((), True)
 
     # --- creating
 

@@ -69,6 +69,9 @@ class SandboxHand:
     def turn_clock(self, by: timedelta) -> None:
         self.sandbox.configure(date_skew=by.total_seconds())
 
+    def act(self, bearer: str, method: str, *, source: str, agent: str) -> None:
+        self.sandbox.note_deed(bearer, method, source_ip=source, user_agent=agent)
+
 
 @pytest.fixture
 def sandbox() -> Iterator[ScalewaySandbox]:
@@ -177,3 +180,30 @@ def test_headroom_is_asked_once_a_minute_whoever_asks(provider: Scaleway, sandbo
         provider.headroom()
     provider.urgent().headroom()
     assert sum(sandbox.calls().values()) == 2
+
+
+def test_the_trail_is_read_from_all_regions_and_to_its_last_page(
+    provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
+    now = datetime.now(UTC)
+    for number in range(250):
+        sandbox.note_deed(hand.bearer, f"Do{number}", region="nl-ams" if number % 2 else "fr-par", ago=250 - number)
+    trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
+    assert [deed.method for deed in trail.deeds] == [f"Do{number}" for number in range(250)]
+    assert (trail.asked, trail.cut) == (("fr-par", "nl-ams"), False)
+
+
+def test_a_region_that_does_not_answer_hides_no_other(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    now = datetime.now(UTC)
+    sandbox.note_deed(hand.bearer, "DeleteServer")
+    sandbox.faults.add("status", status=404, path="*/nl-ams/events", times=None)
+    trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
+    assert [deed.method for deed in trail.deeds] == ["DeleteServer"]
+    assert trail.asked == ("fr-par",)
+    assert trail.silent[0].startswith("nl-ams: ")
+
+
+def test_a_right_that_is_missing_for_the_trail_is_named(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+    hand.forbid()
+    trail = provider.trail(hand.bearer, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+    assert all("AuditTrailReadOnly" in why for why in trail.silent)

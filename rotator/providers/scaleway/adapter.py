@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -14,9 +14,11 @@ from rotator.http import Answer
 from rotator.model import Key, Verdict
 from rotator.providers.scaleway.answers import ACCESS_KEY, Unexpected, body_of, created_of, key_of, page_of
 from rotator.providers.scaleway.api import Api
+from rotator.providers.scaleway.deeds import read_trail
 from rotator.providers.scaleway.headroom import Headroom, Reading, limit_on_keys
 from rotator.providers.scaleway.refusals import APPLICATION, KEY, Call, lacks_right, missing, unauthenticated
 from rotator.secret import Secret
+from rotator.trail import Trail
 
 READINGS = 3
 """How often a list is read from its first page on when its pages do not add up."""
@@ -134,6 +136,15 @@ class Scaleway:
     def headroom(self, *, fresh: bool = False) -> int | None:
         """The quota on keys less the keys there are. Never raises: who cannot know it finds out by creating."""
         return self._headroom.get(fresh=fresh)
+
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        """What the bearer did, as the audit trail tells it. It names no access key, and leaves out Object Storage."""
+        call = self._call(f"reading the audit trail of {bearer}")
+
+        def ask(path: str, query: Mapping[str, str]) -> Answer:
+            return self._get(call, path, params=dict(query), accept=_ok)
+
+        return read_trail(ask, self._organization, bearer, since, until)
 
     def clock_offset(self) -> timedelta:
         """Scaleway's clock minus ours, from the latest answer; zero before the first."""

@@ -44,7 +44,7 @@ class Api:
             now=clock.now,
             observe=account.observe,
         )
-        self._root = account.api_url.rstrip("/") + "/iam/v1alpha1/"
+        self._root = account.api_url.rstrip("/")
         self._timeout = account.timeout
         self._management = ManagementKey(account.secret_key)
         self._limiter = RateLimiter(account.rate_limit, sleep=sleep)
@@ -120,7 +120,7 @@ class Api:
         try:
             answer = self.http.request(
                 method,
-                self._root + path,
+                self._address(path),
                 headers={"x-auth-token": secret.reveal()},
                 params=params,
                 json=json,
@@ -133,6 +133,10 @@ class Api:
                 self._limiter.no_burst()
             return answer
         raise error
+
+    def _address(self, path: str) -> str:
+        """A path of the IAM API, or one from the root of all of them."""
+        return self._root + (path if path.startswith("/") else f"/iam/v1alpha1/{path}")
 
 
 class ManagementKey:

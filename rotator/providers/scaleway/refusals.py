@@ -137,8 +137,9 @@ def _unauthenticated(complaint: Complaint, call: Call) -> ServiceError:
 
 def _permissions(complaint: Complaint, call: Call) -> ServiceError:
     wanted = f"{complaint.word('action')} {complaint.word('resource')}".strip() or "do that"
+    needed = "AuditTrailReadOnly" if "audit_trail" in complaint.word("resource") else "IAMApplicationManager"
     return call.denied(
-        f"our management key may not {wanted}; give its bearer the permission set IAMApplicationManager",
+        f"our management key may not {wanted}; give its bearer the permission set {needed}",
         kind="permissions_denied",
         capability=wanted,
     )

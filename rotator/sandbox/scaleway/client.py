@@ -116,6 +116,10 @@ class SandboxClient:
         """Delete a key, whatever protects it."""
         self.call("delete_key", access_key=access_key)
 
+    def note_deed(self, bearer_id: str, method_name: str, **said: Any) -> None:
+        """Put a call that the bearer made at some other product on the audit trail."""
+        self.call("note_deed", bearer_id=bearer_id, method_name=method_name, **said)
+
     def keys(self, application_id: str | None = None, *, deleted: bool = False) -> list[KeyView]:
         """The keys there truly are; with ``deleted`` also those that were."""
         found = self.call("keys", application_id=application_id, deleted=deleted)

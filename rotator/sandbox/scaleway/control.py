@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Event, KeyView, Organization, view
 from rotator.sandbox.scaleway.faults import Faults
 from rotator.sandbox.scaleway.settings import Settings
 from rotator.sandbox.scaleway.state import EVENTS_KEPT, State
+from rotator.sandbox.scaleway.trail import made_up
 
 EDITABLE_KEY_FIELDS = frozenset({"description", "default_project_id", "expires_at", "editable", "deletable", "managed"})
+DEED_FIELDS = frozenset(
+    {"source_ip", "user_agent", "product_name", "service_name", "region", "project_id", "status_code", "resources", "ago"}
+)
 EDITABLE_APPLICATION_FIELDS = frozenset({"name", "description", "tags", "manager"})
 
 
@@ -135,6 +139,14 @@ class Control:
         """Delete a key, whatever protects it."""
         with self._state.settled():
             self._state.remove_key(self._live(access_key))
+
+    def note_deed(self, bearer_id: str, method_name: str, **said: Any) -> None:
+        """Put a call that the bearer made at some other product on the audit trail: ``source_ip``, ``user_agent``, ``product_name``,
+        ``service_name``, ``region``, ``project_id``, ``status_code``, ``resources`` (pairs of type and id), and how many seconds ``ago``."""
+        _known(said, DEED_FIELDS)
+        with self._state.settled() as state:
+            at = state.now() - timedelta(seconds=said.pop("ago", 0.0))
+            state.deeds.append(made_up(at, self._bearer(bearer_id), method_name, said))
 
     def keys(self, application_id: str | None = None, *, deleted: bool = False) -> list[KeyView]:
         """The keys there truly are, of one application or of all, oldest first; with ``deleted`` also those that were."""

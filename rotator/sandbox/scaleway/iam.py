@@ -23,6 +23,7 @@ from rotator.sandbox.scaleway.request import (
     QUOTA,
     QUOTUM,
     SECURITY,
+    TRAIL,
     Caller,
     Request,
     boolean_of,
@@ -35,6 +36,7 @@ from rotator.sandbox.scaleway.request import (
     uuid_of,
 )
 from rotator.sandbox.scaleway.state import State
+from rotator.sandbox.scaleway.trail import list_deeds
 
 # --- keys -----------------------------------------------------------------------------------------------------------------
 
@@ -356,4 +358,5 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", QUOTUM): Operation(get_quotum, "read", ("quota",)),
     ("GET", LOGS): Operation(list_logs, "read", ("log",)),
     ("GET", PROJECT): Operation(get_project, "read", ("project",)),
+    ("GET", TRAIL): Operation(list_deeds, "read", ("audit_trail_event",)),
 }

@@ -27,11 +27,13 @@ QUOTA = "/iam/v1alpha1/quota"
 QUOTUM = "/iam/v1alpha1/quota/{name}"
 LOGS = "/iam/v1alpha1/logs"
 PROJECT = "/account/v3/projects/{project_id}"
+TRAIL = "/audit-trail/v1alpha1/regions/{region}/events"
 SECURITY = "/iam/v1alpha1/organizations/{organization_id}/security-settings"
 
 _FIXED = {route: route for route in (API_KEYS, APPLICATIONS, QUOTA, LOGS)}
 _NAMED = {route.rpartition("/")[0]: route for route in (API_KEY, APPLICATION, QUOTUM, PROJECT)}
 _SECURITY_PATH = re.compile(r"/iam/v1alpha1/organizations/([^/]+)/security-settings")
+_TRAIL_PATH = re.compile(r"/audit-trail/v1alpha1/regions/([a-z]+-[a-z]+)/events")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -48,6 +50,8 @@ def route_of(path: str) -> tuple[str, str]:
         return named, name
     if match := _SECURITY_PATH.fullmatch(path):
         return SECURITY, match[1]
+    if match := _TRAIL_PATH.fullmatch(path):
+        return TRAIL, match[1]
     return "", ""
 
 

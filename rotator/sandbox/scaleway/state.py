@@ -25,6 +25,7 @@ from typing import Any
 
 from rotator.sandbox.scaleway.entities import HAND, Actor, ApiKey, Bearer, Change, Event, Organization
 from rotator.sandbox.scaleway.settings import Settings
+from rotator.sandbox.scaleway.trail import Deed
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 EVENTS_KEPT = 200_000
@@ -43,6 +44,7 @@ class State:
         self.by_secret: dict[str, ApiKey] = {}
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self.changes: deque[Change] = deque(maxlen=10_000)
+        self.deeds: deque[Deed] = deque(maxlen=10_000)
         self._events: deque[Event] = deque(maxlen=events_kept)
         self._indices = itertools.count()
         self._clock = clock

@@ -1,0 +1,30 @@
+"""What a provider's audit trail tells of a bearer. No trail that we know names the access key that was used, so none is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One call that the bearer made: when, from where, with which client, and what. Refused ones are among them (``status``)."""
+
+    at: datetime
+    source: str
+    agent: str
+    service: str
+    method: str
+    status: int
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The bearer's calls, oldest first. ``asked`` are the places whose trail was read, ``silent`` those that gave no answer and why;
+    ``cut`` when there were more than we read."""
+
+    deeds: tuple[Deed, ...] = ()
+    asked: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    cut: bool = False
