@@ -13,40 +13,34 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from rotator.case import SOON, Case
+from rotator.burying import Burying, Naps
+from rotator.case import SOON
 from rotator.decide import decide
 from rotator.errors import (
     Conflict,
-    Denied,
-    LedgerUnreadable,
     NotFound,
-    Rejected,
     RotatorError,
     ServiceError,
     Unavailable,
     Unclear,
 )
-from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Trouble, Verdict
-from rotator.ports import Provider
+from rotator.looking import LookAgain, sure
+from rotator.model import Document, Key, Ledger, Policy, Proof, Trouble, Verdict
 from rotator.render import document_fields, notes
 from rotator.secret import Secret
 from rotator.steps import (
     Act,
     AskRoom,
-    Clocks,
     Create,
     Delete,
     Destroy,
-    Destroyed,
     Failure,
     Fence,
     Held,
     LetGo,
     Probe,
     Prove,
-    ProveDeath,
     Publish,
     ReadVersions,
     Record,
@@ -67,9 +61,6 @@ MOST_LOOKS = 10
 BREATH = timedelta(seconds=1)
 """How long to wait before asking a service again that is away while a secret is held."""
 
-Naps = Generator[datetime, None, None]
-T = TypeVar("T")
-
 
 def run_pass(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Outcome]:
     """One pass for one application. Never raises a ``RotatorError``: what cut it short is in the outcome."""
@@ -81,32 +72,7 @@ def run_pass(policy: Policy, world: World, memory: Memory, request: Request | No
     return current.outcome(wait)
 
 
-class _LookAgain(Exception):
-    """What was seen no longer holds: begin a new observation."""
-
-
-def _sure(value: T | None) -> T:
-    """What the step rests on. Should it be gone, what was seen no longer holds."""
-    if value is None:
-        raise _LookAgain
-    return value
-
-
-class _Pass:
-    def __init__(self, policy: Policy, world: World, memory: Memory, request: Request | None) -> None:
-        self.policy = policy
-        self.world = world
-        self.memory = memory
-        self.request = request
-        self.seen: Seen | None = None
-
-    @property
-    def provider(self) -> Provider:
-        """The provider; in an emergency with the share of its rate limit that is kept for those."""
-        ledger = self.seen.ledger if self.seen else None
-        emergency = ledger is not None and (ledger.compromised or (ledger.intent and ledger.intent.mode.urgent))
-        return self.world.provider.urgent() if emergency else self.world.provider
-
+class _Pass(Burying):
     # --- the loop ---
 
     def run(self) -> Generator[datetime, None, Wait]:
@@ -120,7 +86,7 @@ class _Pass:
                     return step
                 try:
                     yield from self.take(step, self.seen)
-                except _LookAgain:
+                except LookAgain:
                     break
                 except (Conflict, Unclear) as error:
                     # A refused check-and-set, or an answer that got lost: what is true now has to be looked at.
@@ -146,84 +112,6 @@ class _Pass:
     def outcome(self, wait: Wait, error: RotatorError | None = None) -> Outcome:
         seen = self.seen
         return Outcome(wait, seen.ledger, seen.document, error, seen.keys) if seen else Outcome(wait, error=error)
-
-    def emit(self, event: str, **fields: object) -> None:
-        self.world.journal.emit(event, application=self.policy.application, account=self.policy.account, **fields)
-
-    def clocks(self) -> Clocks:
-        now = self.world.clock.now()
-        return Clocks(now, now + self.world.vault.clock_offset(), now + self.world.provider.clock_offset())
-
-    # --- observe: the ledger, then the document, then the provider; the order matters ---
-
-    def look(self) -> Seen:
-        policy, vault = self.policy, self.world.vault
-        vault.require_kv2(policy.path)
-        installation = vault.installation()
-        ledger, ledger_version = vault.read_ledger(policy.application)
-        document = self.read_document()
-        keys = {key.access_key: key for key in self.provider.list_keys(policy.bearer)}
-        sight, foreign = self.find_unlisted(document.published, ledger, keys)
-        now = self.world.clock.now()
-        seen = Seen(
-            clocks=self.clocks(),
-            installation=installation,
-            owner=self.world.owner,
-            spare_id=self.world.clock.token(),
-            ledger=ledger,
-            ledger_version=ledger_version,
-            document=document,
-            keys=tuple(sorted(keys.values(), key=lambda key: (key.created_at, key.access_key))),
-            sight=sight,
-            foreign=foreign,
-            held=self.memory.held,
-            floor=self.memory.floor,
-            owner_gone=bool(ledger and ledger.intent and self.world.is_gone(ledger.intent.owner)),
-            dead_elsewhere=self.world.casualties.others(policy.application, now),
-            request=self.request,
-            started=self.world.started,
-        )
-        self.report_strangers(Case(policy, seen))
-        return seen
-
-    def find_unlisted(self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]) -> tuple[Sight, frozenset[str]]:
-        """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
-        foreign: set[str] = set()
-        condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
-        asked = {published} if published else set()
-        asked |= (ledger.compromised_keys() - condemned) if ledger else set()
-        for access_key in sorted(asked - set(keys)):
-            try:
-                key = self.provider.get_key(access_key)
-            except Rejected as refusal:
-                if refusal.argument != "access_key":
-                    raise
-                foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
-                continue
-            if key is not None and key.bearer == self.policy.bearer:
-                keys[key.access_key] = key
-            elif key is not None:
-                foreign.add(key.access_key)
-        if published is None:
-            return Sight.NOTHING, frozenset(foreign)
-        if published in keys:
-            return Sight.LISTED, frozenset(foreign)
-        return (Sight.FOREIGN if published in foreign else Sight.GONE), frozenset(foreign)
-
-    def report_strangers(self, case: Case) -> None:
-        known = {key.access_key for key, _ in case.marked} | case.ledger.names() | {case.published}
-        strangers = frozenset(key.access_key for key in case.seen.keys) - known
-        for access_key in sorted(strangers - self.memory.strangers):
-            self.emit("stranger.seen", access_key=access_key)
-        self.memory.strangers = strangers
-
-    def read_document(self) -> Document:
-        document = self.world.vault.read_document(self.policy.path, self.policy.access_field, self.policy.secret_field)
-        self.memory.floor = max(self.memory.floor, document.version)
-        return document
-
-    def read_version(self, version: int) -> Document:
-        return self.world.vault.read_version(self.policy.path, version, self.policy.access_field, self.policy.secret_field)
 
     # --- act: one step, whose confirmed result is the next observation ---
 
@@ -289,7 +177,7 @@ class _Pass:
             self.emit("document.not_annotated", message=str(error))
 
     def probe(self, seen: Seen) -> Naps:
-        published, secret = _sure(seen.document.published), _sure(seen.document.secret)
+        published, secret = sure(seen.document.published), sure(seen.document.secret)
         verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.policy.prove_emergency)
         bearer_seen = verdict is not Verdict.REFUSED or self.provider.bearer_exists(self.policy.bearer)
         now = self.world.clock.now()
@@ -361,7 +249,7 @@ class _Pass:
                 return
             yield now + proof.interval
             if now + proof.interval - visit > SOON:
-                raise _LookAgain  # a long proof must not be blind to an emergency that was marked meanwhile
+                raise LookAgain  # a long proof must not be blind to an emergency that was marked meanwhile
 
     def publish(self, seen: Seen) -> Naps:
         held = self.holding()
@@ -407,7 +295,7 @@ class _Pass:
         elif document.version == base:
             yield self.world.clock.now() + BREATH / 4
         if document.published not in {seen.document.published, key.access_key}:
-            raise _LookAgain  # somebody else's key: it has to be found at the provider first
+            raise LookAgain  # somebody else's key: it has to be found at the provider first
         sight = Sight.LISTED if document.published == key.access_key else seen.sight
         self.seen = replace(seen, document=document, sight=sight, proof=None)
 
@@ -426,109 +314,17 @@ class _Pass:
         return held.publish_by is not None and self.world.clock.now() >= held.publish_by
 
     def holding(self) -> Held:
-        return _sure(self.memory.held)
+        return sure(self.memory.held)
 
     def unpublished(self, held: Held) -> tuple[Key, Secret]:
-        return _sure(held.key), _sure(held.secret)
+        return sure(held.key), sure(held.secret)
 
     def fence(self, seen: Seen) -> None:
         document = seen.document
         fields = {**document.fields, self.policy.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
         self.emit("document.fenced", access_key=document.published or "", version=version)
-        raise _LookAgain
-
-    def delete(self, step: Delete, seen: Seen) -> None:
-        document = self.read_document()
-        if (document.version, document.state) != (seen.document.version, seen.document.state):
-            raise _LookAgain
-        if document.published == step.access_key and not step.even_if_published:
-            raise _LookAgain
-        try:
-            if seen.key(step.access_key) is None:
-                self.require_own(step.access_key)
-            done = self.provider.delete_key(step.access_key)
-        except (Denied, Rejected) as error:
-            self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
-            return
-        except Unclear as error:
-            self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
-            seen = replace(seen, unconfirmed={**seen.unconfirmed, step.access_key: str(error)})
-        else:
-            self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
-        self.seen = seen.without_key(step.access_key)
-
-    def require_own(self, access_key: str) -> None:
-        """A ledger may be wrong, or forged: what it condemns is deleted only if it is one of this bearer's, or gone."""
-        key = self.provider.get_key(access_key)
-        if key is not None and key.bearer != self.policy.bearer:
-            raise Rejected(
-                f"key {access_key} is condemned in the ledger of {self.policy.application} and belongs to another bearer: it is not"
-                " deleted; somebody wrote that ledger by hand, so look at its earlier versions in Vault",
-                service=self.provider.name,
-                kind="foreign_key",
-            )
-
-    def destroy(self, step: Destroy, seen: Seen) -> None:
-        try:
-            done = Destroyed(self.destroy_secret(step, seen.document.version))
-        except (Denied, Rejected, LedgerUnreadable) as error:
-            self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
-            done = Destroyed(remark=str(error))
-        else:
-            self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
-        self.seen = replace(seen, destroyed={**seen.destroyed, step.access_key: done})
-
-    def destroy_secret(self, step: Destroy, newest: int) -> tuple[int, ...]:
-        """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
-        may have been destroyed by a pass that was killed before it could say so."""
-        older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < newest]
-        before = [version.version for version in older if version.destroyed and version.version == step.version]
-        readable = [version.version for version in older if not version.deleted]
-        holding = [number for number in readable if self.read_version(number).access_key == step.access_key]
-        if holding:
-            self.world.vault.destroy_versions(self.policy.path, holding)
-        return tuple(sorted((*before, *holding)))
-
-    def prove_death(self, step: ProveDeath, seen: Seen) -> Naps:
-        proof = self.policy.prove_emergency if step.emergency else self.policy.prove
-        secret = self.old_secret(step)
-        how = "refused" if secret else "gone, not probed"
-        give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
-        while True:
-            verdict = self.answer_of_the_dead(step.access_key, secret)
-            in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]
-            if in_a_row >= proof.successes and secret is not None and step.access_key in seen.unconfirmed:
-                # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
-                verdict = self.answer_of_the_dead(step.access_key, None)
-                in_a_row = in_a_row if verdict is Verdict.REFUSED else 0
-            if in_a_row >= proof.successes:
-                self.seen = replace(seen, dead={**seen.dead, step.access_key: how})
-                return
-            again = self.world.clock.now() + proof.interval
-            if again > give_up:
-                self.emit("key.still_alive", access_key=step.access_key)
-                self.seen = replace(seen, still_alive=seen.still_alive | {step.access_key})
-                return
-            yield again
-
-    def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> Verdict:
-        if secret is not None:
-            return self.provider.authenticate(access_key, secret)
-        try:
-            return Verdict.REFUSED if self.provider.get_key(access_key) is None else Verdict.ALIVE
-        except Unavailable:
-            return Verdict.UNCLEAR
-
-    def old_secret(self, step: ProveDeath) -> Secret | None:
-        if step.version == 0:
-            return None
-        try:
-            document = self.read_version(step.version)
-        except LedgerUnreadable:
-            return None
-        readable = document.state is DocumentState.LIVE and document.access_key == step.access_key
-        return document.secret if readable else None
+        raise LookAgain
 
 
 def drive(passing: Generator[datetime, None, Outcome], sleep_until: Callable[[datetime], None]) -> Outcome:

@@ -31,6 +31,7 @@ COMMANDS = {
     "waive": "Let an old key stay, by name and with a reason.",
     "incident": "Tell of an emergency, for those who were not there.",
     "history": "Show past rotations of an application.",
+    "drill": "Practise the emergency, timed.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
 }

@@ -27,8 +27,8 @@ from rotator.ports import Clock, Journal, NoJournal, Provider
 
 if TYPE_CHECKING:
     from rotator.alarm import Settings
+    from rotator.control.calls import Verb
     from rotator.control.client import Daemon, Unreached
-    from rotator.control.verbs import Verb
 
 __all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
 
@@ -131,7 +131,7 @@ class Session:
             raise
 
     def _act(self, verb: Verb, app: App, wish: Mapping[str, Any]) -> Any:
-        from rotator.control.verbs import Call  # noqa: PLC0415 - see above
+        from rotator.control.calls import Call  # noqa: PLC0415 - see above
 
         return verb.run(Call(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
 

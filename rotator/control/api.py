@@ -23,13 +23,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from rotator import owner
+from rotator.control.calls import Call, Verb, Wish
 from rotator.control.crew import Crew
 from rotator.control.description import LINES, describe
 from rotator.control.feed import Feed, Line
 from rotator.control.house import House
 from rotator.control.refusals import Refusal, told
 from rotator.control.serving import Conversation
-from rotator.control.verbs import VERBS, Call, Verb, Wish
+from rotator.control.verbs import VERBS
 from rotator.errors import RotatorError
 from rotator.events import CATALOGUE
 from rotator.logs import crash_site, plain, rfc3339

@@ -18,9 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from rotator import __version__
 from rotator.config.directory import RUNTIME_DIRECTORY
+from rotator.control.calls import Verb
 from rotator.control.description import LINES
 from rotator.control.doors import CONTROL, READ
-from rotator.control.verbs import VERBS, Verb
+from rotator.control.verbs import VERBS
 from rotator.errors import RotatorError
 from rotator.hands.failures import Failure, Reported
 from rotator.ports import Journal, NoJournal

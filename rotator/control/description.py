@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from rotator import __version__
+from rotator.control.calls import Nothing, Verb
 from rotator.control.refusals import MEANINGS
-from rotator.control.verbs import Nothing, Verb
 
 LINES = "application/x-ndjson"
 """The type of a stream: one JSON document a line."""

@@ -15,17 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.schedulers.base import STATE_STOPPED
-from apscheduler.triggers.date import DateTrigger
+from typing import Any
 
 from rotator.daemon.deadlines import Deadlines
 from rotator.daemon.fleet import Fleet
 from rotator.daemon.health import VAULT, Service, State, services
+from rotator.daemon.schedule import Schedule
 from rotator.daemon.task import Result, Task
 from rotator.errors import Denied, RotatorError, Unavailable, Unclear
 from rotator.logs import crash_site
@@ -49,8 +44,6 @@ CHORE_PAUSE = timedelta(seconds=30)
 FAREWELL = 3.0
 """Seconds that the end waits for the login to be given back."""
 
-_ENDED = EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED
-
 
 @dataclass
 class Chore:
@@ -58,18 +51,6 @@ class Chore:
 
     run: Callable[[], timedelta | None]
     executor: str = "care"
-
-
-class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
-    """APScheduler's, whose thread does not end with an exception when it is stopped in the middle of its work: from the moment
-    of the stop on it looks for the jobs that it has just handed out in the wrong place."""
-
-    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
-        try:
-            super().remove_job(job_id, jobstore)
-        except JobLookupError:
-            if self.state != STATE_STOPPED:
-                raise
 
 
 class Engine:
@@ -92,16 +73,12 @@ class Engine:
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
-        self._scheduler = _Scheduler(
-            timezone=UTC,
-            executors={
-                "default": ThreadPoolExecutor(fleet.workers),
-                "urgent": ThreadPoolExecutor(max(1, fleet.workers // 4)),  # emergencies have a share of their own
-                "care": ThreadPoolExecutor(min(8, 2 + len(self.services))),
-            },
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-        )
-        self._scheduler.add_listener(self._ended, _ENDED)
+        crews = {
+            "default": fleet.workers,
+            "urgent": max(1, fleet.workers // 4),  # emergencies have a share of their own
+            "care": min(8, 2 + len(self.services)),
+        }
+        self._schedule = Schedule(crews, self._ended)
 
     # --- its life ---------------------------------------------------------------------------------------------------------
 
@@ -109,7 +86,7 @@ class Engine:
         """Ask every service; the applications begin as soon as theirs have answered."""
         with self.lock:
             now = _now()
-            self._scheduler.start()
+            self._schedule.start()
             for policy in self.fleet.policies.values():
                 task = Task(policy, self.fleet, started=now, due=now, parked=True)
                 self.tasks[task.name] = task
@@ -121,7 +98,7 @@ class Engine:
             self._stopping = True
             for task in self.tasks.values():
                 if not task.running and not task.holding:
-                    self._unschedule(task)
+                    self._schedule.drop(task.name)
 
     def give_up(self) -> None:
         """There is little time left: what is not published is to be revoked instead."""
@@ -130,7 +107,7 @@ class Engine:
                 if task.holding:
                     task.abandoning = True
                     if not task.running:
-                        self._schedule(task, _now())
+                        self._date(task, _now())
 
     def unfinished(self) -> list[str]:
         """While draining: the applications that still have something to end. Of one round: those that are not done."""
@@ -148,7 +125,7 @@ class Engine:
         """Stop the scheduler. Workers in the middle of a call are not waited for."""
         with self.lock:
             self._closed = True
-        self._scheduler.shutdown(wait=False)
+        self._schedule.close()
         farewells = [_farewell(fleet) for fleet in (*self._old, self.fleet)]
         for farewell in farewells:
             farewell.join(FAREWELL)
@@ -163,7 +140,7 @@ class Engine:
 
     def _date_chore(self, name: str, when: datetime) -> None:
         if not self._closed:
-            self._add_job(f"chore {name}", lambda: self._do(name), when, self._chores[name].executor)
+            self._schedule.date(f"chore {name}", lambda: self._do(name), when, self._chores[name].executor)
 
     def _do(self, name: str) -> timedelta | None:
         try:
@@ -232,7 +209,7 @@ class Engine:
         )
         now = _now()
         for place, task in enumerate(ready):
-            self._schedule(task, now + STAGGER * max(0, place + 1 - self.fleet.workers))
+            self._date(task, now + STAGGER * max(0, place + 1 - self.fleet.workers))
 
     def _give_in(self) -> None:
         """Of one round: what needs a service that is down has had its turn."""
@@ -273,28 +250,12 @@ class Engine:
                     continue
                 task.hurried = True
                 if not (task.running or task.parked or task.passing is not None):
-                    self._schedule(task, _now())
+                    self._date(task, _now())
 
-    def _schedule(self, task: Task, when: datetime) -> None:
+    def _date(self, task: Task, when: datetime) -> None:
         task.due, task.parked = when, False
         if not self._closed:
-            self._add_job(task.name, lambda: self._turn(task.name), when, "urgent" if task.urgent else "default")
-
-    def _unschedule(self, task: Task) -> None:
-        try:
-            self._scheduler.remove_job(task.name)
-        except JobLookupError:
-            return
-
-    def _add_job(self, job_id: str, run: Callable[[], object], when: datetime, executor: str) -> None:
-        def job() -> object:
-            # The scheduler removes a job after it handed it to a worker, both under one lock. A job that were over before that
-            # would be dated anew inside, and the new date removed with the old one. So wait for that lock, by any question.
-            self._scheduler.get_job(job_id)
-            return run()
-
-        trigger = DateTrigger(when, timezone=UTC)
-        self._scheduler.add_job(job, trigger, id=job_id, name=job_id, executor=executor, replace_existing=True)
+            self._schedule.date(task.name, lambda: self._turn(task.name), when, "urgent" if task.urgent else "default")
 
     def _turn(self, name: str) -> bool:
         """What a worker does for one application: begin its pass or go on with it. Whether it did. Never raises."""
@@ -329,22 +290,22 @@ class Engine:
             task.running = True
             return task
 
-    def _ended(self, event: JobExecutionEvent) -> None:
+    def _ended(self, job: str, done: bool, returned: Any) -> None:
         """A job is over, whatever became of it: date the next one."""
-        is_chore, name = event.job_id.startswith("chore "), event.job_id.removeprefix("chore ")
+        is_chore, name = job.startswith("chore "), job.removeprefix("chore ")
         if not is_chore or self._chores[name].executor != "care":
             # What passes do not go through says nothing of them: the watchdog must hear of their workers alone.
             self.progress += 1
             self.progressed_at = time.monotonic()
         if is_chore:
-            pause = event.retval if event.code == EVENT_JOB_EXECUTED else CHORE_PAUSE
+            pause = returned if done else CHORE_PAUSE
             if pause is not None:
                 with self.lock:
                     self._date_chore(name, _now() + pause)
             return
         with self.lock:
-            task = self.tasks.get(event.job_id)
-            if task is None or (event.code == EVENT_JOB_EXECUTED and not event.retval):
+            task = self.tasks.get(job)
+            if task is None or (done and not returned):
                 return
             task.running = False
             self._next(task)
@@ -363,7 +324,7 @@ class Engine:
         elif between and not task.policy.configured and task.facts and task.facts.settled:
             del self.tasks[task.name]  # nothing is left to revoke for it
             return
-        self._schedule(task, task.due)
+        self._date(task, task.due)
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
@@ -385,7 +346,7 @@ class Engine:
                     continue
                 task.heir = (policy, fleet)
                 if task.inherit():
-                    self._unschedule(task)
+                    self._schedule.drop(task.name)
                     task.parked = True
             for name in removed:
                 self._orphan(self.tasks[name], fleet)
@@ -436,8 +397,7 @@ class Engine:
         """Our clock was set: what waits goes on waiting for as long as it would have. (Deadlines are not waited for by this
         clock alone; passes look at least every ``observe_every``.)"""
         with self.lock:
-            for job in self._scheduler.get_jobs():
-                job.modify(next_run_time=job.next_run_time + step)
+            self._schedule.shift(step)
             for task in self.tasks.values():
                 task.due += step
 
@@ -449,8 +409,8 @@ class Engine:
             late = _now() - LOST_AFTER
             for task in self.tasks.values():
                 waiting = not (task.running or task.parked or task.done)
-                if waiting and task.due < late and self._scheduler.get_job(task.name) is None:
-                    self._schedule(task, _now())
+                if waiting and task.due < late and not self._schedule.has(task.name):
+                    self._date(task, _now())
 
     def results(self) -> dict[str, Result]:
         """How the last pass of every application ended; of one that had none: by the service that it waited for."""

@@ -23,7 +23,8 @@ FEW = 3
 class Found:
     """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
 
-    Without ``key`` no account has it any more; without ``policy`` no application of ours has, or had, to do with it.
+    Without ``key`` no account has it any more; without ``policy`` no application of ours has, or had, to do with it. ``version`` of
+    the credential document publishes it, 0 when none does as far as we may read.
     """
 
     access_key: str
@@ -31,6 +32,7 @@ class Found:
     key: Key | None = None
     policy: Policy | None = None
     ledger: Ledger | None = None
+    version: int = 0
 
 
 def is_access_key(text: str) -> bool:
@@ -90,8 +92,25 @@ def _with_ledgers(household: Household, found: Sequence[Found], bearers: Mapping
     told = []
     for one in found:
         owner = one.policy or next((policy for name, policy in wanted.items() if _names(ledgers[name], one.access_key)), None)
-        told.append(Found(one.access_key, one.account, one.key, owner, ledgers[owner.application] if owner else None))
+        ledger = ledgers[owner.application] if owner else None
+        version = _published_in(household, owner, ledger, one) if owner else 0
+        told.append(Found(one.access_key, one.account, one.key, owner, ledger, version))
     return tuple(told)
+
+
+def _published_in(household: Household, policy: Policy, ledger: Ledger | None, one: Found) -> int:
+    """The version that publishes the key: by the ledger, and for a living key that no ledger names by the document itself."""
+    if ledger is not None and one.access_key in ledger.names():
+        return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
+    if one.key is None:
+        return 0
+    try:
+        document = household.vault.read_document(policy.path, policy.access_field, policy.secret_field)
+    except Unavailable:
+        raise
+    except (LedgerUnreadable, ServiceError):
+        return 0
+    return document.version if document.published == one.access_key else 0
 
 
 def _ledger(household: Household, policy: Policy) -> Ledger | None:

@@ -91,8 +91,6 @@ def describe(found: Found, installation: str, now: datetime) -> Person:
     """What is known of the key, in the words that people need. Pure."""
     key, ledger, policy = found.key, found.ledger, found.policy
     state = _state(found, installation, now)
-    current = ledger.current if ledger else None
-    published = policy is not None and current is not None and current.access_key == found.access_key and state != "dead"
     return Person(
         found.access_key,
         state,
@@ -103,8 +101,8 @@ def describe(found: Found, installation: str, now: datetime) -> Person:
         created_at=key.created_at if key else None,
         expires_at=key.expires_at if key else None,
         dies_at=_dies_at(ledger, found.access_key),
-        published_at=policy.path if policy and published else "",
-        version=current.version if current and published else 0,
+        published_at=policy.path if policy and found.version else "",
+        version=found.version,
         as_of=now,
     )
 
@@ -122,10 +120,10 @@ def _state(found: Found, installation: str, now: datetime) -> str:
             return "compromised"
         if ledger.is_revoking(name):
             return "condemned"
-        if ledger.current and ledger.current.access_key == name:
-            return "current"
         if any(entry.access_key == name for entry in ledger.retiring):
             return "grace"
+    if found.version:
+        return "current"
     if not key.touchable:
         return "protected"
     marker = parse(key.description)

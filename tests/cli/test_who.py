@@ -88,6 +88,15 @@ def test_every_state_is_told(office: Desk) -> None:
     assert found[foreign.access_key]["bearer"] == "not-ours"
 
 
+def test_a_published_key_that_no_ledger_names_yet_is_no_stranger(empty: Desk) -> None:
+    key, _ = empty.sim.make_key()
+    empty.sim.publish_by_hand(key.access_key)
+    [entry] = empty.json("who", key.access_key)["keys"]
+    assert (entry["state"], entry["published"]["version"]) == ("current", 1)
+    assert empty.type("rotate", key.access_key, "--compromised", "--reason", "leak").exit_code == 0
+    assert not empty.sim.live(key.access_key)
+
+
 def test_a_compromised_key_is_said_to_be_on_its_way(office: Desk) -> None:
     fail(office, "delete_key", Denied("may not", service="acme", kind="policy"))
     office.type("rotate", OLD, "--compromised", "--reason", "leak")

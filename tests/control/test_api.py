@@ -105,6 +105,29 @@ def test_whoever_gave_the_order_stands_in_the_ledger_as_the_kernel_tells_it(fron
     assert (order["verb"], order["applications"], order["reason"]) == ("rotate", ["billing"], "found on a wiki")
 
 
+def test_hands_on_and_hands_off_through_the_socket(front: Front) -> None:
+    settled("billing", front.house.fleet)
+    leaked = published(front.house.fleet, "billing")
+    with front.daemon() as daemon:
+        (person,) = daemon.call("who", access_keys=[leaked])
+        assert (person.state, person.application) == ("current", "billing")
+        (held,) = daemon.call("hold", applications=["billing"], reason="a test")
+        (refused,) = daemon.call("rotate", applications=[leaked], compromised=True, reason="leak")
+        (resumed,) = daemon.call("resume", applications=["billing"])
+        (gone,) = daemon.call("rotate", applications=[leaked], compromised=True, reason="leak")
+        (nothing,) = daemon.call("extend", applications=["billing"], seconds=60)
+        (safe,) = daemon.call("revoke", access_keys=[published(front.house.fleet, "billing")])
+        drilled = daemon.call("drill", application="billing")
+    outcomes = [one.outcome for one in (held, refused, resumed, gone, nothing, safe, drilled.result)]
+    assert outcomes == ["held", "refused", "resumed", "contained", "refused", "refused", "contained"]
+    assert drilled.steps[-1].what == "contained"
+
+
+def test_an_emergency_without_a_reason_is_refused_whoever_asks(front: Front) -> None:
+    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True, "reason": " "})
+    assert (answer.status_code, "say why" in answer.json()["error"]["message"]) == (400, True)
+
+
 def test_who_hangs_up_after_an_order_does_not_end_it(front: Front) -> None:
     settled("billing", front.house.fleet)
     goes_on = threading.Event()

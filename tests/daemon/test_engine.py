@@ -12,8 +12,9 @@ import pytest
 from apscheduler.jobstores.base import JobLookupError
 
 from rotator.daemon import engine as engine_module
-from rotator.daemon.engine import Engine, _Scheduler
+from rotator.daemon.engine import Engine
 from rotator.daemon.health import VAULT, State
+from rotator.daemon.schedule import _Scheduler
 from rotator.ledgers import fresh_ledger, marked_compromised
 from rotator.model import Current, Ledger, Proof, Retiring
 from tests.daemon.stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
@@ -40,13 +41,18 @@ def start() -> Iterator[Engines]:
     yield engines
     for engine in engines.started:
         engine.close()
-        for executor in engine._scheduler._executors.values():
+        for executor in engine._schedule._scheduler._executors.values():
             executor.shutdown(wait=True)
 
 
 def at_rest(engine: Engine, name: str) -> bool:
     task = engine.tasks[name]
-    return task.facts is not None and task.passing is None and not task.running and engine._scheduler.get_job(name) is not None
+    return (
+        task.facts is not None
+        and task.passing is None
+        and not task.running
+        and engine._schedule._scheduler.get_job(name) is not None
+    )
 
 
 def events(made: FakeFleet, name: str) -> list[dict[str, object]]:
@@ -60,8 +66,8 @@ def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: 
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
     decided = events(made, "pass.decided")[-1]
-    assert engine._scheduler.get_job("billing").next_run_time == decided["until"] == engine.tasks["billing"].due
-    assert len(engine._scheduler.get_jobs()) == 1
+    assert engine._schedule._scheduler.get_job("billing").next_run_time == decided["until"] == engine.tasks["billing"].due
+    assert len(engine._schedule._scheduler.get_jobs()) == 1
 
 
 def test_a_new_application_gets_its_first_key_and_the_ledger_is_committed(start: Engines) -> None:
@@ -107,7 +113,7 @@ def test_a17_a_missed_run_is_made_up_for_exactly_once(start: Engines, late: time
     eventually(lambda: at_rest(engine, "billing"))
     before = len(events(made, "pass.decided"))
     with engine.lock:
-        engine._schedule(engine.tasks["billing"], datetime.now(UTC) - late)
+        engine._date(engine.tasks["billing"], datetime.now(UTC) - late)
     eventually(lambda: len(events(made, "pass.decided")) > before)
     eventually(lambda: at_rest(engine, "billing"))
     assert len(events(made, "pass.decided")) == before + 1
@@ -130,7 +136,7 @@ def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> Non
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
     before = len(events(made, "pass.decided"))
-    engine._scheduler.remove_job("billing")
+    engine._schedule._scheduler.remove_job("billing")
     with engine.lock:
         engine.tasks["billing"].due = datetime.now(UTC) - 2 * engine_module.LOST_AFTER
     engine.find_lost()
@@ -153,12 +159,12 @@ def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     eventually(lambda: all(at_rest(engine, name) for name in made.applications))
     made.stages["odd"].hook = hook
     with engine.lock:
-        engine._schedule(engine.tasks["broken"], datetime.now(UTC))
+        engine._date(engine.tasks["broken"], datetime.now(UTC))
     eventually(lambda: len(events(made, "pass.crashed")) == 2)
     eventually(lambda: engine.tasks["broken"].crashes == 0 and at_rest(engine, "broken"))
     crash = events(made, "pass.crashed")[0]
     assert crash["error"] == "KeyError"
-    assert str(crash["where"]).startswith("rotator.reconcile:")
+    assert str(crash["where"]).startswith("rotator.looking:")
     assert secret not in str(made.journal.events)
 
 
@@ -197,7 +203,7 @@ def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait
     made.stages["acme"].sealed = True
     with engine.lock:
         for name in names:
-            engine._schedule(engine.tasks[name], datetime.now(UTC))
+            engine._date(engine.tasks[name], datetime.now(UTC))
     eventually(lambda: sum(task.parked for task in engine.tasks.values()) == len(names) - len(events(made, "pass.failed")))
     assert len(events(made, "pass.failed")) < 5
     made.stages["acme"].sealed = False
@@ -234,10 +240,10 @@ def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) 
         engine.tasks["billing"].facts = replace(facts, urgent=True)  # as the pass that sees the mark would say
         with engine.lock:
             for name in ("slow-1", "slow-2"):
-                engine._schedule(engine.tasks[name], datetime.now(UTC))
+                engine._date(engine.tasks[name], datetime.now(UTC))
         eventually(lambda: len(busy) == 2)
         with engine.lock:
-            engine._schedule(engine.tasks["billing"], datetime.now(UTC))
+            engine._date(engine.tasks["billing"], datetime.now(UTC))
         eventually(lambda: not made.stages["acme"].live(old), "the compromised key is dead")
     finally:
         hung.set()
@@ -329,7 +335,7 @@ def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and
     eventually(lambda: engine.tasks["billing"].holding and at_rest(engine, "idle"))
     engine.drain()
     assert engine.unfinished() == ["billing"]
-    assert engine._scheduler.get_job("idle") is None
+    assert engine._schedule._scheduler.get_job("idle") is None
     for true in stage.keys.values():
         true.alive_from = datetime.now(UTC)
     eventually(lambda: not engine.unfinished())
@@ -362,7 +368,7 @@ def test_b_a_clock_that_is_set_back_delays_nothing_in_real_time(start: Engines) 
     due = engine.tasks["billing"].due
     engine.clock_stepped(timedelta(hours=-5))
     assert engine.tasks["billing"].due == due - timedelta(hours=5)
-    assert engine._scheduler.get_job("billing").next_run_time == due - timedelta(hours=5)
+    assert engine._schedule._scheduler.get_job("billing").next_run_time == due - timedelta(hours=5)
 
 
 def test_a6_a_stop_in_the_middle_of_handing_out_jobs_does_not_end_the_scheduler_with_an_exception() -> None:

@@ -134,5 +134,5 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
             hung.set()
             engine.close()
             daemon.supervisor.close()
-            for executor in engine._scheduler._executors.values():
+            for executor in engine._schedule._scheduler._executors.values():
                 executor.shutdown(wait=True)

@@ -76,7 +76,7 @@ class Watched:
 
     def close(self) -> None:
         self.monitor.close()
-        if self.engine._scheduler.running:
+        if self.engine._schedule._scheduler.running:
             self.engine.close()
 
 

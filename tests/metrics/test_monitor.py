@@ -234,7 +234,7 @@ def test_what_was_last_known_is_told_while_vault_is_away(watched: Watched) -> No
     watched.at_rest()
     watched.fleet.stages["acme"].sealed = True
     with watched.engine.lock:
-        watched.engine._schedule(watched.engine.tasks["billing"], datetime.now(UTC))
+        watched.engine._date(watched.engine.tasks["billing"], datetime.now(UTC))
     eventually(lambda: watched.value("rotator_service_up", service="vault") == 0)
     assert watched.value("rotator_keys", state="current", **BILLING) == 1
     assert watched.value("rotator_passes_failed_total", cause="sealed", **BILLING) == 1

@@ -35,12 +35,15 @@ from tests.proof.replay import Call, End, Nap, Place, Program, Start, identity
 from tests.proof.truth import LEDGER, Truth, TruthProvider, TruthVault
 from tests.simulated import EPOCH
 
-WRITES = frozenset({"write_ledger", "write_document", "create_key", "delete_key"})
+WRITES = frozenset({"write_ledger", "write_document", "destroy_versions", "create_key", "delete_key"})
 MOST_FRUITLESS = 2
 """How often an actor may wake and change nothing while another one is in the middle of its work, before it has to let that one move."""
 
 BLINK = timedelta(milliseconds=250)
 """The pause of a pass after a conflict. It takes no time here: between actors that can be paused for hours, it only orders."""
+
+LONG = timedelta(seconds=2)
+"""What is longer than any nap of a rotation. In a pause of that length others take over, or a grace ends."""
 
 MOST_CALM_RUNS = 40
 """Runs that the world may take to come to rest when nothing but waiting is left."""
@@ -58,6 +61,7 @@ class Fault(enum.StrEnum):
     LATE = "lands later"
     STALE = "answered from behind the leader"
     FLAPPING = "a living key is refused"
+    PAUSED = "paused for long"
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,8 @@ class Scenario:
     befalls: frozenset[str] | None = None
     """The actors that faults may befall; None: all. Of two that are alike, whichever is struck may be called the first."""
     hand: Hand | None = None
+    pauses_are_faults: bool = True
+    """Whether it counts as a fault that somebody in the middle of something is paused for ``LONG``. Short pauses never do."""
     most_live: int = 3
     most_creates: int = 3
     least: int = 0
@@ -275,10 +281,18 @@ class Explorer:
         if actor.ready_at > max(self._end, state.truth.time.now):
             return False
         busy = any(other.calls is not None for other in state.actors) or bool(state.under_way)
-        return not busy or actor.fruitless < MOST_FRUITLESS
+        if busy and actor.fruitless >= MOST_FRUITLESS:
+            return False
+        if not self.scenario.pauses_are_faults or not (paused := _paused_until(state, actor)):
+            return True
+        befalls = self.scenario.befalls
+        return state.faults > 0 and Fault.PAUSED in self.scenario.faults and (befalls is None or paused <= befalls)
 
     def _wake(self, state: State, number: int) -> State:
         actor, truth = state.actors[number], state.truth
+        if self.scenario.pauses_are_faults and _paused_until(state, actor):
+            self.count.faults[Fault.PAUSED] += 1
+            state = altered(state, faults=state.faults - 1)
         if actor.ready_at > truth.time.now:
             truth = truth.fork()
             truth.time.now = actor.ready_at
@@ -476,6 +490,18 @@ def _doomed(state: State) -> frozenset[str]:
     """The keys whose DELETE is about to be sent, or under way."""
     calls = [actor.calls for actor in state.actors] + [call for _, call in state.under_way]
     return frozenset(call.args[0] for call in calls if call and call.name == "delete_key")
+
+
+def _paused_until(state: State, actor: Actor) -> frozenset[str]:
+    """Who stays in the middle of something for long while time passes until this actor goes on."""
+    until = actor.ready_at
+    if until - state.truth.time.now <= LONG:
+        return frozenset()
+    return frozenset(
+        other.role.name
+        for other in state.actors
+        if other is not actor and other.place is not None and (other.calls is not None or other.ready_at < until)
+    )
 
 
 def _replaced(actors: tuple[Actor, ...], number: int, actor: Actor) -> tuple[Actor, ...]:

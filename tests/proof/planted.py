@@ -259,11 +259,11 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 8: revoke ---
     bug(
         "no last look at the document before a DELETE",
-        "reconcile.py",
+        "burying.py",
         (
             (
                 "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
-                "            raise _LookAgain\n"
+                "            raise LookAgain\n"
             ),
             "        document = seen.document\n",
         ),
@@ -294,7 +294,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an answer that says nothing counts as a proof of death",
-        "reconcile.py",
+        "burying.py",
         (
             "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]",
             "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]",

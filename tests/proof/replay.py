@@ -157,6 +157,8 @@ def identity(value: object) -> Hashable:
         return (identity(value.held), value.floor, value.strangers)
     if isinstance(value, Exception):
         return (type(value), str(value))
+    if isinstance(value, list):
+        return tuple(value)
     if isinstance(value, tuple) and len(value) == 2 and hasattr(value[1], "reveal"):
         return (value[0], value[1].reveal())
     return value

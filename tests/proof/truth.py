@@ -107,7 +107,7 @@ class Truth(Sim):
         ledgers = self.kv.get(LEDGER, [])
         return (
             self.time.now,
-            tuple((id(version.data), version.created, version.index * past) for version in self.kv.get(DOCUMENT, ())),
+            tuple((id(one.data), one.created, one.deleted, one.index * past) for one in self.kv.get(DOCUMENT, ())),
             len(ledgers),
             tuple((id(version.data), version.index * past) for version in (ledgers if past else ledgers[-1:])),
             tuple((true.key.description, true.alive_from, true.deleted_at) for true in self.keys.values()),

@@ -38,6 +38,7 @@ path "secret/data/rotator/*"     { capabilities = ["create", "read", "update"] }
 path "secret/metadata/rotator/*" { capabilities = ["read", "list"] }
 path "secret/data/apps/*"        { capabilities = ["create", "read", "update"] }
 path "secret/metadata/apps/*"    { capabilities = ["read", "patch"] }
+path "secret/destroy/apps/*"     { capabilities = ["update"] }
 """
 
 CONFIGURATION = """

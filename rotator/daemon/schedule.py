@@ -1,0 +1,81 @@
+"""The schedule: APScheduler as the engine needs it. Every job has a date, a name of its own, and a crew that it is done by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import STATE_STOPPED
+from apscheduler.triggers.date import DateTrigger
+
+Ended = Callable[[str, bool, Any], None]
+"""Hears that a job is over: its name, whether it was done to its end, and what it returned."""
+
+
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
+    """APScheduler's, whose thread does not end with an exception when it is stopped in the middle of its work: from the moment
+    of the stop on it looks for the jobs that it has just handed out in the wrong place."""
+
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        try:
+            super().remove_job(job_id, jobstore)
+        except JobLookupError:
+            if self.state != STATE_STOPPED:
+                raise
+
+
+class Schedule:
+    """Jobs by name, each with the date at which it is begun once. ``crews`` tells how many workers each crew has."""
+
+    def __init__(self, crews: Mapping[str, int], ended: Ended) -> None:
+        self._scheduler = _Scheduler(
+            timezone=UTC,
+            executors={crew: ThreadPoolExecutor(workers) for crew, workers in crews.items()},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+        def listen(event: JobExecutionEvent) -> None:
+            ended(event.job_id, event.code == EVENT_JOB_EXECUTED, event.retval)
+
+        self._scheduler.add_listener(listen, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+
+    def start(self) -> None:
+        """Begin to hand out jobs."""
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """Hand out no job any more. Workers in the middle of one are not waited for."""
+        self._scheduler.shutdown(wait=False)
+
+    def date(self, name: str, run: Callable[[], object], when: datetime, crew: str) -> None:
+        """Have this done then; an earlier date of the same job is forgotten."""
+
+        def job() -> object:
+            # The scheduler removes a job after it handed it to a worker, both under one lock. A job that were over before that
+            # would be dated anew inside, and the new date removed with the old one. So wait for that lock, by any question.
+            self._scheduler.get_job(name)
+            return run()
+
+        trigger = DateTrigger(when, timezone=UTC)
+        self._scheduler.add_job(job, trigger, id=name, name=name, executor=crew, replace_existing=True)
+
+    def drop(self, name: str) -> None:
+        """Forget the date of a job, if it has one."""
+        try:
+            self._scheduler.remove_job(name)
+        except JobLookupError:
+            return
+
+    def has(self, name: str) -> bool:
+        """Whether the job has a date."""
+        return self._scheduler.get_job(name) is not None
+
+    def shift(self, step: timedelta) -> None:
+        """Our clock was set by so much: every job waits for as long as it would have."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=job.next_run_time + step)
