@@ -61,7 +61,7 @@ class Api:
         self._crew = crew
         self._verbs = [verb for verb in verbs if orders or not verb.changes]
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        self._listeners = 0
+        self._listeners: set[Feed] = set()
         self._description = json.dumps(describe(self._verbs)).encode()
         self.app = Starlette(
             routes=[
@@ -131,11 +131,16 @@ class Api:
                 by,
                 _Both(house.journal, feed) if feed else house.journal,
                 self._crew.sleep,
-                lambda: datetime.now(UTC),
+                fleet.clock.now,
                 owner=owner.fresh(),
                 house=house,
             )
             return verb.run(call, wish)
+
+    def farewell(self) -> None:
+        """The door is shut: nobody hears any more."""
+        for feed in list(self._listeners):
+            feed.close()
 
     # --- pages that are no verbs -----------------------------------------------------------------------------------------------
 
@@ -143,17 +148,17 @@ class Api:
         return _json(self._description)
 
     async def _events(self, request: Request) -> Response:
-        if self._listeners >= LISTENERS:
+        if len(self._listeners) >= LISTENERS:
             raise Refusal("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
         _parsed_nothing(request)
         conversation, feed = _conversation(request), Feed()
 
         def leave(_: object) -> None:
-            self._listeners -= 1
+            self._listeners.discard(feed)
             self._house.broadcast.leave(feed)
 
         # Before the answer begins: whoever sees it begin misses nothing from then on.
-        self._listeners += 1
+        self._listeners.add(feed)
         self._house.broadcast.listen(feed)
         conversation.ended.add_done_callback(leave)
         return StreamingResponse(_listened(conversation, feed), media_type=LINES)

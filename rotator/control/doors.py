@@ -76,6 +76,7 @@ class Doors:
             self._shut(self._open)
             if self._porter is not None:
                 self._porter.close()
+                self._porter = None
 
     # --- one door -----------------------------------------------------------------------------------------------------------
 
@@ -125,7 +126,8 @@ class Doors:
             door = Door(entrance.socket, Hook(self._house, self.crew, webhook).app, tls, places=8)
         elif control:
             entrance = SocketFile(control.directory / name, self._plans.group(name))
-            door = Door(entrance.socket, Api(self._house, self.crew, orders=name == CONTROL).app)
+            api = Api(self._house, self.crew, orders=name == CONTROL)
+            door = Door(entrance.socket, api.app, farewell=api.farewell)
         else:
             raise AssertionError("only what is in the plans is opened")
         self._porter.open(door)

@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -102,14 +102,16 @@ def _peer(connection: socket.socket) -> Peer | None:
 
 @dataclass(eq=False)
 class Door:
-    """A listening socket and what is behind it. ``places`` is how many may be inside at once; others are hung up on."""
+    """A listening socket and what is behind it. ``places`` is how many may be inside at once; others are hung up on. ``farewell`` is
+    called in the loop when the door is shut: answers that have no end of their own end then."""
 
     listening: socket.socket
     app: ASGIApp
     tls: ssl.SSLContext | None = None
     places: int = 32
+    farewell: Callable[[], None] = lambda: None
     conversations: set[asyncio.Task[None]] = field(default_factory=set)
-    accepting: asyncio.Task[None] | None = None
+    is_shut: bool = False
 
 
 class Porter:
@@ -161,25 +163,32 @@ class Porter:
             h11_max_incomplete_event_size=HEAD_LIMIT,
         )
         config.load()
-        door.accepting = self._loop.create_task(self._accept(door, config))
-
-    async def _accept(self, door: Door, config: uvicorn.Config) -> None:
         state = ServerState()
         state.default_headers = HEADERS
-        while True:
+
+        def accept() -> None:
+            # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection that it has accepted.
             try:
-                connection, _ = await self._loop.sock_accept(door.listening)
+                connection, _ = door.listening.accept()
+            except BlockingIOError:
+                return
             except OSError:
-                await asyncio.sleep(
-                    0.1
-                )  # no file is to be had: whoever waits is still there, and asking at once would take all time
-                continue
+                # No file is to be had: whoever waits is still there, and asking at once again would take all time.
+                self._loop.remove_reader(door.listening)
+                self._loop.call_later(0.1, self._listen, door, accept)
+                return
             if len(door.conversations) >= door.places:
                 connection.close()
-                continue
+                return
             task = self._loop.create_task(self._converse(door, connection, config, state))
             door.conversations.add(task)
             task.add_done_callback(door.conversations.discard)
+
+        self._listen(door, accept)
+
+    def _listen(self, door: Door, accept: Callable[[], None]) -> None:
+        if not door.is_shut:
+            self._loop.add_reader(door.listening, accept)
 
     async def _converse(self, door: Door, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
         try:
@@ -200,10 +209,13 @@ class Porter:
     async def _shut(self, doors: tuple[Door, ...]) -> None:
         inside: set[asyncio.Task[None]] = set()
         for door in doors:
-            if door.accepting is not None:
-                door.accepting.cancel()
+            door.is_shut = True
+            self._loop.remove_reader(door.listening)
+            door.farewell()
             inside |= door.conversations
         if inside:
             await asyncio.wait(inside, timeout=FAREWELL)
         for task in inside:
             task.cancel()
+        await asyncio.gather(*inside, return_exceptions=True)
+        await asyncio.sleep(0.01)  # what was aborted closes its socket in the next turns of the loop

@@ -10,7 +10,7 @@ from rotator.alarm import Settings
 from rotator.config import Control, Listener, Webhook
 from rotator.hands.household import Store
 from rotator.model import Policy
-from rotator.ports import Journal, OnCall, Provider
+from rotator.ports import Clock, Journal, OnCall, Provider
 from rotator.world import World
 
 
@@ -23,6 +23,10 @@ class Fleet(Protocol):
     @property
     def source(self) -> str:
         """The file that the configuration came from."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock and the chance of this machine."""
 
     @property
     def workers(self) -> int:

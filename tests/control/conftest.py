@@ -21,14 +21,14 @@ from rotator.control.client import Daemon
 from rotator.control.doors import Doors
 from rotator.control.house import Reloaded
 from rotator.ports import Journal
-from tests.daemon.stage import FakeFleet, Recorder, fleet
+from tests.daemon.stage import Recorder, fleet
 
 
 @dataclass
 class FakeHouse:
     """The daemon behind the doors, as far as they need one."""
 
-    fleet: FakeFleet
+    fleet: Any
     events: Recorder = field(default_factory=Recorder)
     stopping: threading.Event = field(default_factory=threading.Event)
     looked_at: list[str] = field(default_factory=list)
@@ -38,11 +38,11 @@ class FakeHouse:
         self.broadcast = Broadcast(self.events)
         self.journal: Journal = self.broadcast
 
-    def borrow(self) -> AbstractContextManager[FakeFleet]:
+    def borrow(self) -> AbstractContextManager[Any]:
         house = self
 
-        class Loan(AbstractContextManager[FakeFleet]):
-            def __enter__(self) -> FakeFleet:
+        class Loan(AbstractContextManager[Any]):
+            def __enter__(self) -> Any:
                 house.lent += 1
                 return house.fleet
 

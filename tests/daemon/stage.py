@@ -113,6 +113,10 @@ class FakeFleet:
     def vault(self) -> SimStore:
         return SimStore(self.stages["acme"])
 
+    @property
+    def clock(self) -> RealClock:
+        return RealClock(self.stages["acme"].time)  # type: ignore[arg-type]  # the stage's time is the real one
+
     def policy(self, name: str) -> Policy:
         if name not in self.applications:
             raise UnknownApplication(f"there is no application {name} in {self.source}; there is none like it")

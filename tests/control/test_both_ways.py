@@ -1,0 +1,174 @@
+"""The same command says the same, whether the daemon does the work or the command itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rotator.cli.root import root
+from rotator.cli.session import Session
+from rotator.config import Control
+from rotator.control.crew import Crew
+from rotator.control.doors import Doors
+from rotator.errors import ConfigurationError, Problem
+from rotator.ports import Clock, Journal
+from tests.cli.conftest import Desk, SimApp
+from tests.control.conftest import FakeHouse
+from tests.simulated import Sim, policy
+
+
+@dataclass
+class Located(SimApp):
+    """The simulated application, with the file that it came from."""
+
+    source: str = ""
+
+
+class Sleepless(Crew):
+    """A crew in simulated time."""
+
+    desk: Desk
+
+    def sleep(self, clock: Clock, until: datetime) -> None:
+        self.desk.pause(max(0.0, (until - clock.now()).total_seconds()))
+
+
+def at_work() -> Desk:
+    sim = Sim()
+    key, _ = sim.make_key()
+    sim.publish_by_hand(key.access_key, database="kept")
+    desk = Desk(
+        sim, policies={"billing": policy(), "mailer": policy(application="mailer", path="secret/apps/mailer", bearer="another")}
+    )
+    sim.bearers.add("another")
+    desk.daemon().run()
+    return desk
+
+
+def closed(path: Path, journal: Journal) -> SimApp:
+    raise ConfigurationError([Problem(str(path), "", "this user may not read it; run as root", private=True)])
+
+
+class Counter:
+    """Where a person without any credentials types, beside a daemon."""
+
+    def __init__(self, folder: Path) -> None:
+        self.desk = at_work()
+        self.config = folder / "rotator.toml"
+        house = FakeHouse(None)
+        house.fleet = Located(self.desk.sim, self.desk.policies, house.journal, source=str(self.config))
+        self.doors = Doors(house)
+        self.doors.crew = Sleepless(house.stopping)
+        self.doors.crew.desk = self.desk
+        self.doors.tend(Control(folder))
+
+    def type(self, *words: str) -> Result:
+        session = Session(config=self.config, opener=closed, pause=self.desk.pause, now=lambda: self.desk.sim.time.now)
+        return CliRunner().invoke(root, list(words), obj=session)
+
+
+@pytest.fixture
+def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter]:
+    monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
+    found = Counter(tmp_path)
+    yield found
+    found.doors.close()
+
+
+def said(result: Result) -> tuple[int, str, str]:
+    """Without what the stopwatch says."""
+    timeless = re.sub(r'\d+\.\d+ s after the start|"elapsed_seconds": [\d.]+', "TIME", result.stdout)
+    return result.exit_code, timeless, result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "status billing",
+        "status --json",
+        "status --check",
+        "status nobody",
+        "plan",
+        "plan billing --json",
+        "history billing",
+        "history billing --json",
+        "history mailer",
+        "rotate billing",
+        "rotate billing --reason moved",
+        "hold billing --reason migration",
+        "hold billing",
+        "hold --all --reason migration --json",
+        "resume billing",
+        "extend billing --by 24h",
+        "revoke SCWNOBODYXXXXXXXXXXX",
+        "who SCWNOBODYXXXXXXXXXXX",
+        "who SCWNOBODYXXXXXXXXXXX --json",
+        "rotate billing --json",
+        "rotate billing --compromised --reason leaked",
+        "rotate billing --compromised --json",
+        "rotate mailer --compromised",
+        "rotate mailer --compromised --json",
+        "rotate nobody",
+        "rotate nobody --json",
+    ],
+)
+def test_the_daemon_and_the_command_itself_say_the_same(counter: Counter, words: str) -> None:
+    itself = at_work().type(*words.split(), "--direct")
+    through_the_daemon = counter.type(*words.split())
+    assert said(through_the_daemon) == said(itself)
+    assert itself.stdout or itself.stderr
+
+
+def test_after_a_rotation_the_other_commands_say_the_same_too(counter: Counter) -> None:
+    alone = at_work()
+    for words in ("rotate billing", "status", "plan", "history billing", "status --json"):
+        assert said(counter.type(*words.split())) == said(alone.type(*words.split(), "--direct"))
+
+
+def test_a_person_with_credentials_acts_without_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path / "nowhere"))
+    assert at_work().type("status").exit_code == 0
+
+
+def test_without_a_daemon_and_without_credentials_one_sentence_says_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
+    session = Session(config=tmp_path / "rotator.toml", opener=closed)
+    found = CliRunner().invoke(root, ["rotate", "billing"], obj=session)
+    assert found.exit_code == 3
+    (sentence,) = found.stderr.splitlines()
+    assert f"no daemon answers: there is no {tmp_path}/control.sock" in sentence
+    assert "this user cannot act without it" in sentence
+    assert "this user may not read it" in sentence
+    assert "start the daemon" in sentence
+
+
+def test_direct_does_not_even_look_for_a_daemon(counter: Counter) -> None:
+    found = counter.type("status", "--direct")
+    assert found.exit_code == 2
+    assert "this user may not read it" in found.stderr
+
+
+def test_a_configuration_that_is_not_sound_is_told_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
+
+    def unsound(path: Path, journal: Journal) -> SimApp:
+        raise ConfigurationError([Problem(str(path), "vault", "is missing")])
+
+    found = CliRunner().invoke(root, ["status"], obj=Session(config=tmp_path / "rotator.toml", opener=unsound))
+    assert (found.exit_code, found.stderr) == (2, f"rotator: {tmp_path}/rotator.toml: vault: is missing\n")
+
+
+def test_the_daemon_of_another_configuration_is_left_alone(counter: Counter) -> None:
+    desk = at_work()
+    session = Session(counter.config.with_name("other.toml"), opener=desk.open, pause=desk.pause, now=lambda: desk.sim.time.now)
+    before, theirs = desk.sim.published_key(), counter.desk.sim.published_key()
+    assert CliRunner().invoke(root, ["rotate", "billing"], obj=session).exit_code == 0
+    assert desk.sim.published_key() != before
+    assert counter.desk.sim.published_key() == theirs
