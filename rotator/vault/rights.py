@@ -27,6 +27,7 @@ class Rights:
         self._mounts = mounts
         self._clock = clock
         self._lock = threading.Lock()
+        self._asking_for_many = threading.Lock()
         self._watched: tuple[str, ...] = ()
         self._missing: dict[str, tuple[int, float, tuple[str, ...]]] = {}
 
@@ -47,8 +48,17 @@ class Rights:
         return missing if fresh else None
 
     def _ask(self, path: str) -> tuple[str, ...]:
+        """Ask for this path; whoever asks first asks for the others as well, and not everybody at once for all of them."""
+        if not self._asking_for_many.acquire(blocking=False):
+            return self._asked_for(path, ())
+        try:
+            return self._asked_for(path, self._watched)
+        finally:
+            self._asking_for_many.release()
+
+    def _asked_for(self, path: str, others: Sequence[str]) -> tuple[str, ...]:
         asked = {self._data_path(path): path}
-        for other in self._watched:
+        for other in others:
             if len(asked) < AT_ONCE and self._mounts.known(other) and self._known(other) is None:
                 asked[self._data_path(other)] = other
         reply = self._connection.capabilities(list(asked))
