@@ -151,13 +151,14 @@ def _end_held(case: Case, ledger: Ledger, reason: str, *events: Event) -> Step:
 
 def forget_the_dead(case: Case) -> Step | None:
     """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
-    compromised one goes, the versions of the document that hold its secret are destroyed."""
+    compromised one goes, the versions of the document that hold its secret are destroyed, but not until they have told what became
+    of keys that nothing names (rule 7)."""
     dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead and entry.access_key != case.published]
     if not dead:
         return None
     for entry in dead:
         if entry.access_key in case.ledger.compromised_keys() - case.seen.destroyed.keys():
-            return Destroy(entry.access_key, entry.version)
+            return account_for_keys(case) or Destroy(entry.access_key, entry.version)
     deaths = {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}
     return Record(*died(case.ledger, deaths, case.now, case.seen.destroyed))
 

@@ -32,6 +32,7 @@ class Monitor:
     steady: bool = False
     by_people: set[str] = field(default_factory=set)
     shortened: set[str] = field(default_factory=set)
+    first: set[str] = field(default_factory=set)
     hand_written: set[int] = field(default_factory=set)
     restored: set[int] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
@@ -79,6 +80,7 @@ class Monitor:
                 if "schema" not in data:
                     continue  # damaged by hand: it says nothing
                 self.marked |= {mark["access_key"] for mark in data["compromised"]}
+                self.first |= {mark["access_key"] for mark in data["compromised"] if mark["mode"] == "revoke_first"}
                 self.shortened |= {entry["access_key"] for entry in data["history"] if entry["event"] == "grace_ended"}
                 self.intents |= {data["intent"]["id"]} if data["intent"] else set()
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
@@ -158,7 +160,9 @@ class Monitor:
         assert true.deleted_at is not None
         assert access_key in self.condemned, f"rule 1: {access_key} was deleted before any ledger condemned it"
         published_now = self._published == access_key
-        assert not published_now or self.outage_allowed, f"I1: {access_key} was deleted while consumers read it"
+        assert not published_now or self.outage_allowed or access_key in self.first, (
+            f"I1: {access_key} was deleted while consumers read it"
+        )
         if access_key in self._left and access_key not in self.marked | self.shortened and not published_now:
             out = true.deleted_at - self._left[access_key]
             assert out >= self.grace, f"I2: {access_key} was deleted {out} after it left the document"

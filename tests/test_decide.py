@@ -510,6 +510,16 @@ def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything
     assert dead.ledger.revoking == (revoking(THIRD),)
 
 
+def test_r7_versions_tell_what_became_of_unnamed_keys_before_they_are_destroyed() -> None:
+    changes = {"compromised": (mark(),), "revoking": (revoking(reason="compromised"),)}
+    proven = seen(ledger=changes, keys=(key(), marked(THIRD, 1)), deleted=frozenset({OTHER}), dead={OTHER: "refused"})
+    assert decided(proven) == ReadVersions(frozenset({1, 2}))
+    read = {1: document("SCWOLD", 1, created_time=WRITTEN - 2 * DAY), 2: document(OTHER, 2, created_time=WRITTEN - DAY)}
+    told = records(replace(proven, versions=read))
+    assert told.ledger.revoking == (*changes["revoking"], revoking(THIRD, 0, "leftover"))
+    assert decided(replace(proven, versions=read, ledger=told.ledger)) == Destroy(OTHER, 2)
+
+
 def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
     changes = {"revoking": (revoking(THIRD), revoking(OTHER))}
     observation = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}), dead={OTHER: "refused", THIRD: "refused"})

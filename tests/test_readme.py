@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from rotator.cli.root import root
 from rotator.config import load
+from tests.cli.conftest import Desk, desk
 from tests.e2e.rig import POLICY
+
+__all__ = ["desk"]  # a fixture
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -93,3 +99,42 @@ def test_every_decision_says_its_status_and_fits_a_page() -> None:
         text = file.read_text()
         assert re.search(r"^\*Status: \w+, \d{4}-\d\d-\d\d", text, re.MULTILINE), file.name
         assert len(text.splitlines()) <= 60, file.name
+
+
+def section(title: str) -> str:
+    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_what_to_do_when_a_key_leaked_fits_one_screen() -> None:
+    assert len(section("A key leaked: now what").splitlines()) <= 40
+
+
+def test_the_commands_for_the_night_do_what_they_say(desk: Desk) -> None:
+    """Each is run as it stands, on a world where the key is real."""
+    [leaked] = desk.sim.live_keys()
+    commands = re.findall(r"^\$ rotator (.+)$", section("A key leaked: now what"), re.MULTILINE)
+    results = [desk.type(*shlex.split(command.replace("SCWXXXXXXXXXXXXXXXXX", leaked))) for command in commands]
+    assert [result.exit_code for result in results] == [0, 0, 0], [result.stderr for result in results]
+    before, contained, after = (result.stdout for result in results)
+    assert f"{leaked}: the current key (application billing" in before
+    assert f"{leaked} is dead (refused)" in contained
+    assert f"{leaked}: dead" in after
+    assert not desk.sim.live(leaked)
+    assert [number for number, version in enumerate(desk.sim.kv["doc:secret/apps/billing/scaleway"], 1) if version.destroyed]
+
+
+def test_the_other_words_for_the_night_are_understood() -> None:
+    rows = re.findall(r"`rotator ([^`]+)`", section("A key leaked: now what"))
+    assert len(rows) >= 6
+    for row in rows:
+        name, *words = shlex.split(row.replace("TEXT", "leak").replace("FILE", "-"))
+        command = root.get_command(click.Context(root), name)
+        assert command is not None, row
+        command.make_context(name, words, parent=click.Context(root))
+    options = {option for command in ("rotate", "who", "drill") for option in _options(command)}
+    assert set(re.findall(r"`(--[a-z-]+)", section("A key leaked: now what"))) <= options
+
+
+def _options(name: str) -> list[str]:
+    command = root.get_command(click.Context(root), name)
+    return [option for parameter in command.params for option in parameter.opts] if command else []

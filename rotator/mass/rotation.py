@@ -36,6 +36,9 @@ from rotator.world import Memory
 LOOK_AGAIN = timedelta(seconds=30)
 """How long to wait for room when no ledger tells when there will be some."""
 
+WHOLE_SECONDS = timedelta(seconds=2)
+"""How much later than by our own clock a grace ends: other clocks tell whole seconds, and the slowest counts."""
+
 
 class Watcher(Protocol):
     """Who follows a mass rotation while it runs."""
@@ -170,7 +173,8 @@ def run(
         todo = [one for one in chosen(sight, selection, order) if one.name not in results]
         if not todo or not wait:
             break
-        until = _room_at(sight) or estate.clock.now() + LOOK_AGAIN
+        room_at = _room_at(sight)
+        until = room_at + WHOLE_SECONDS if room_at else estate.clock.now() + LOOK_AGAIN
         watcher.waits(len(todo), until)
         sleep(until)
         _end_graces(estate, sight, sleep)
@@ -256,10 +260,10 @@ def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep:
 
 
 def _room_at(sight: Sight) -> datetime | None:
-    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any."""
+    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
     now = sight.estate.clock.now()
     ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
-    return max(min(ends), now + LOOK_AGAIN / 30) if ends else None
+    return min((end for end in ends if end > now), default=None)
 
 
 def _end_graces(estate: Estate, sight: Sight, sleep: Sleep) -> None:

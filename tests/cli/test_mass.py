@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from rotator.account import MassRotation
+from rotator.cli.mass import Onlooker
 from rotator.errors import QuotaExceeded, Unavailable
+from rotator.hands.result import Result
 from rotator.model import Hold, Key
 from rotator.ports import Journal
 from rotator.secret import Secret
 from rotator.steps import Request
 from tests.cli.conftest import CountingProvider, Desk, SimApp
-from tests.simulated import Actor, Killed, Sim, SimVault, policy
+from tests.simulated import EPOCH, Actor, Killed, Sim, SimVault, policy
 
 DAY = timedelta(days=1)
 LEAK = ("--compromised", "--reason", "breach")
@@ -232,6 +235,21 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
     fleet.sim.hook = hook
     result = fleet.type("coverage", "--created-before", "1d")
     assert (result.exit_code, result.stdout) == (3, "")
+
+
+def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    order = MassRotation("i1", "--all", EPOCH, compromised=True, reason="breach", by="ops", begun_at=EPOCH)
+    said: list[str] = []
+    with Onlooker(shown=True, say=said.append) as onlooker:
+        onlooker.begins(order, 2, again=True)
+        onlooker.is_done(Result("billing", "contained", 0, "contained"))
+        onlooker.is_done(Result("mailer", "failed", 1, "no answer"))
+    shown = capsys.readouterr().err
+    assert "mailer: no answer" in shown
+    assert "2/2" in shown
+    (first,) = said
+    assert first.startswith("mass rotation i1: compromised, 2 applications with keys from before 2026-01-01T00:00:00Z")
+    assert first.endswith("goes on with what was begun 2026-01-01 00:00:00 UTC")
 
 
 # --- what is broken -------------------------------------------------------------------------------------------------------

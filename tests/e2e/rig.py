@@ -319,18 +319,17 @@ class Rig:
         return len(truth.deaths)
 
     def _destroyed(self, name: str, version: int) -> dict[str, Any] | None:
-        """A version whose secret was destroyed because its key was compromised; the ledger tells which key that was."""
+        """A version whose secret was destroyed because its key was compromised. The ledger tells which key that was, unless whoever
+        destroyed it was killed before saying so; then it is the only key that was ever compromised here."""
         answer = self.vault.call("GET", f"secret/data/apps/{name}?version={version}", token=self.vault.root_token)
-        held = {
-            number: death["access_key"]
-            for incident in self.ledger(name)["incidents"]
-            for death in incident["deaths"]
-            for number in death["destroyed"]
-        }
+        incidents = self.ledger(name)["incidents"]
+        compromised = {key for incident in incidents for key in incident["access_keys"]}
+        held = {number: death["access_key"] for one in incidents for death in one["deaths"] for number in death["destroyed"]}
+        access_key = held.get(version) or (min(compromised) if len(compromised) == 1 else None)
         metadata = answer.data.get("metadata") or {}
-        if version not in held or not metadata.get("destroyed"):
+        if access_key is None or not metadata.get("destroyed"):
             return None
-        return {"metadata": metadata, "data": {"access_key": held[version]}}
+        return {"metadata": metadata, "data": {"access_key": access_key}}
 
     def deaths(self, name: str, since: int = 0) -> list[Death]:
         """The deletions that somebody asked for over the API."""

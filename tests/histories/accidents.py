@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from rotator.ledgers import extended, grace_ended, marked_compromised, with_hold, without_hold
 from rotator.marker import parse
-from rotator.model import Hold
+from rotator.model import Hold, Ledger
+from rotator.steps import Clocks
 from tests.histories.stage import DOCUMENT, LEDGER, Stage, StageVault
 from tests.histories.weather import HOUR, SECOND
 
@@ -231,9 +233,66 @@ def vault_clock(stage: Stage) -> None:
         stage.tell(f"Vault's clock is off by {stage.time.skew_vault}")
 
 
+def _ordered(stage: Stage, what: str, change: Callable[[Ledger], Ledger]) -> None:
+    """What a person at the command line does to the ledger."""
+    versions = stage.kv.get(LEDGER, [])
+    if versions and not stage.sealed and stage.ledger_is_sound():
+        before = stage.ledger()
+        after = change(before)
+        if after != before:
+            StageVault(stage).write_ledger(after, cas=len(versions))
+            stage.tell(f"a person orders: {what}")
+
+
+def held_by_hand(stage: Stage) -> None:
+    now = stage.time.now
+    _ordered(
+        stage,
+        "hold or resume",
+        lambda ledger: without_hold(ledger, "ops", now) if ledger.hold else with_hold(ledger, "stop", "ops", now),
+    )
+
+
+def extended_by_hand(stage: Stage) -> None:
+    longer = stage.fog.choice([1, 30]) * HOUR
+    _ordered(stage, f"extend by {longer}", lambda ledger: extended(ledger, longer, "ops", stage.time.now))
+
+
+def grace_ended_by_hand(stage: Stage) -> None:
+    def change(ledger: Ledger) -> Ledger:
+        if not ledger.retiring:
+            return ledger
+        now = stage.time.now
+        clocks = Clocks(now, now + stage.time.skew_vault, now + stage.time.skew_provider)
+        return grace_ended(ledger, stage.fog.choice(ledger.retiring).access_key, "nobody uses it", "ops", clocks)
+
+    _ordered(stage, "end a grace", change)
+
+
+def sharpened_by_hand(stage: Stage) -> None:
+    """An emergency goes through the hold, or revokes first, from now on."""
+
+    def change(ledger: Ledger) -> Ledger:
+        if not ledger.compromised:
+            return ledger
+        keys = ledger.compromised_keys()
+        mode, through = stage.fog.choice([("replace_first", True), ("revoke_first", True), ("revoke_first", False)])
+        return marked_compromised(
+            ledger, keys, reason="worse", by="ops", at=stage.time.now, incident="worse", mode=mode, through_hold=through
+        )
+
+    _ordered(stage, "a sharper mark", change)
+
+
+def kept_versions(stage: Stage) -> None:
+    stage.keeps_versions = not stage.keeps_versions
+    stage.tell(f"Vault lets us destroy versions: {not stage.keeps_versions}")
+
+
 TROUBLES: dict[str, tuple[Callable[[Stage], None], ...]] = {
     "ledger damaged": (ledger_damaged, ledger_repaired, ledger_repaired),
     "pruned": (pruned,),
     "vault clock": (vault_clock,),
+    "hands": (held_by_hand, extended_by_hand, grace_ended_by_hand, sharpened_by_hand, kept_versions),
 }
 RARE = {"foreign_key", "bad_secret", "emptied", "ledger_gone", "recreate", "soft_delete", "delete_key"}
