@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -79,6 +80,11 @@ def open_app(path: Path, journal: Journal) -> App:
     return Root.open(path, journal=journal)
 
 
+def _at_a_terminal() -> bool:
+    """Whether there is somebody who can be asked."""
+    return sys.stdin.isatty()
+
+
 @dataclass
 class Session:
     """One run of one command."""
@@ -90,6 +96,7 @@ class Session:
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
+    can_ask: Callable[[], bool] = _at_a_terminal
 
     @property
     def path(self) -> Path:
