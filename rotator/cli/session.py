@@ -5,8 +5,6 @@ A ``Session`` is an ordinary object that tests replace parts of: how the applica
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
 import sys
 import time
@@ -24,6 +22,7 @@ from rotator.config import locate
 from rotator.errors import ConfigurationError
 from rotator.hands.failures import Failure, Reported
 from rotator.hands.household import Household, chosen
+from rotator.people import user
 from rotator.ports import Clock, Journal, NoJournal, Provider
 
 if TYPE_CHECKING:
@@ -160,14 +159,7 @@ class Session:
 
 def who() -> str:
     """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER", "")
-    if behind and behind != user:
-        user = f"{behind} as {user}"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user()}@{socket.gethostname()}"
 
 
 def _stranded(unreached: Unreached, error: ConfigurationError) -> Reported:
