@@ -1,11 +1,13 @@
 # Everything sets itself up: `make demo` and `make test` need Python 3.11 (or newer), make, and a package index.
 PYTHON ?= python3
+# A package is made by, and for, the Python of the machine.
+DEB_PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SUPPLY := .venv-supply
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove audit sbom lock format clean
+.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove deb exposure audit sbom lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +56,12 @@ bench: $(VENV)/.ready  ## speed, as ratios in one run
 
 prove: $(VENV)/.ready  ## the whole proof, with progress; SEED=n goes on with an earlier one
 	$(BIN)/python -m tests.proof $(if $(SEED),--seed $(SEED))
+
+deb:  ## the Debian package for this machine, in dist/
+	@$(DEB_PYTHON) tools/deb.py
+
+exposure:  ## how exposed the service is, as systemd sees it; more than 0.9 fails
+	systemd-analyze security --offline=true --no-pager --threshold=9 systemd/rotator.service
 
 audit: $(SUPPLY)/.ready  ## known vulnerabilities of what we install (AUDIT=--soft: unanswered is no failure)
 	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/supply.txt

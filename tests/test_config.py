@@ -541,6 +541,38 @@ def test_without_a_credentials_directory_a_shell_is_told_what_to_set(monkeypatch
     assert "$CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it" in message
 
 
+@pytest.fixture
+def decrypting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in of systemd-creds that turns letters around, and the folder of what it can read."""
+    script = tmp_path / "systemd-creds"
+    script.write_text('#!/bin/sh\n[ "$1 $2 $4" = "decrypt --name=secret -" ] || exit 1\nexec rev "$3"\n')
+    script.chmod(0o700)
+    folder = tmp_path / "encrypted"
+    folder.mkdir()
+    monkeypatch.setattr("rotator.config.reference.DECRYPT", (str(script), "decrypt"))
+    monkeypatch.setattr("rotator.config.reference.ENCRYPTED_FOLDER", folder)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    return folder
+
+
+def test_root_reads_an_encrypted_credential_when_the_service_does_not_run(decrypting: Path) -> None:
+    (decrypting / "secret").write_text(SECRET[::-1] + "\n")
+    assert Reference.parse("credential:secret").resolve() == Secret(SECRET)
+
+
+def test_a_credential_that_cannot_be_decrypted_is_said_without_what_the_tool_said(decrypting: Path) -> None:
+    (decrypting / "other").write_text(SECRET)
+    assert "cannot be decrypted; it belongs to another machine" in refused(Reference.parse("credential:other"))
+    (decrypting / "secret").touch()
+    assert "is empty" in refused(Reference.parse("credential:secret"))
+
+
+def test_a_service_is_given_its_credentials_and_decrypts_none(decrypting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (decrypting / "secret").write_text(SECRET[::-1])
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(decrypting / "nowhere"))
+    assert "is not in $CREDENTIALS_DIRECTORY" in refused(Reference.parse("credential:secret"))
+
+
 def test_a_secret_in_vault_is_read_by_whoever_can_read_vault() -> None:
     asked = []
 

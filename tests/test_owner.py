@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from rotator import owner
 
 
@@ -59,3 +61,18 @@ def test_nothing_is_said_of_an_owner_on_another_machine_or_in_another_container(
 def test_nothing_is_said_of_what_is_not_an_owner() -> None:
     for text in ("", "daemon-1", "a.b.c.d", f"{'0' * 16}.{'0' * 16}.99999999999999999999.1"):
         assert not owner.is_gone(text)
+
+
+def test_where_the_kernel_does_not_tell_the_boot_the_unit_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = owner._boot_id()
+
+    def hidden(*_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.read_text", hidden)
+    for told in ("", "nonsense", boot):
+        monkeypatch.setenv("ROTATOR_BOOT_ID", told)
+        with pytest.raises(FileNotFoundError):
+            owner._boot_id()
+    monkeypatch.setenv("ROTATOR_BOOT_ID", boot.replace("-", ""))
+    assert owner._boot_id() == boot

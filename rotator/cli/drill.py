@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.util import find_spec
 
 import click
@@ -48,7 +47,7 @@ def command(session: Session, application: str | None, sandbox: bool, yes: bool)
     if application is None:
         return _in_the_sandbox(session)
     if not yes:
-        if not sys.stdin.isatty() or session.json:
+        if not session.can_ask() or session.json:
             raise click.UsageError(f"{MEANING.format(name=application)}; say --yes if that is what you want")
         click.echo(f"rotator: {MEANING.format(name=application)}", err=True)
         if not click.confirm("go on?", err=True):

@@ -23,7 +23,7 @@ def progress_of(session: Session) -> Progress:
 def ask_to_confirm(session: Session, results: Sequence[Result]) -> list[str]:
     """The keys whose full names a person at the terminal repeats when told what it means; none where nobody can be asked."""
     wanting = [result for result in results if result.reason == "unconfirmed"]
-    if session.json or not sys.stdin.isatty():
+    if session.json or not session.can_ask():
         return []
     confirmed = []
     for result in wanting:

@@ -5,9 +5,8 @@ A ``Session`` is an ordinary object that tests replace parts of: how the applica
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,6 +22,7 @@ from rotator.config import locate
 from rotator.errors import ConfigurationError
 from rotator.hands.failures import Failure, Reported
 from rotator.hands.household import Household, chosen
+from rotator.people import user
 from rotator.ports import Clock, Journal, NoJournal, Provider
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def open_app(path: Path, journal: Journal) -> App:
     return Root.open(path, journal=journal)
 
 
+def _at_a_terminal() -> bool:
+    """Whether there is somebody who can be asked."""
+    return sys.stdin.isatty()
+
+
 @dataclass
 class Session:
     """One run of one command."""
@@ -90,6 +95,7 @@ class Session:
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
+    can_ask: Callable[[], bool] = _at_a_terminal
 
     @property
     def path(self) -> Path:
@@ -153,14 +159,7 @@ class Session:
 
 def who() -> str:
     """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = f"uid {os.getuid()}"
-    behind = os.environ.get("SUDO_USER", "")
-    if behind and behind != user:
-        user = f"{behind} as {user}"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user()}@{socket.gethostname()}"
 
 
 def _stranded(unreached: Unreached, error: ConfigurationError) -> Reported:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +24,12 @@ _IN_VAULT = re.compile(r"[^/\s#]+(?:/[^/\s#]+)+#[^\s#]+")
 CREDENTIAL_FOLDERS = ("/run/credentials/rotator.service", "/etc/credstore")
 """Where credentials are looked for when ``$CREDENTIALS_DIRECTORY`` is not set: by an operator in a shell on the machine where
 the service runs. The first exists while it runs, the second is where systemd's ``LoadCredential=`` takes plain ones from."""
+
+ENCRYPTED_FOLDER = Path("/etc/rotator/credentials")
+"""Where our unit has the encrypted ones. Root of the same machine can read them too, when the service does not run."""
+
+DECRYPT = ("/usr/bin/systemd-creds", "decrypt")
+"""What begins the command that decrypts one."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,8 @@ class Reference:
 
     def _content(self) -> bytes:
         path = self.file()
+        if encrypted := self._encrypted(path):
+            return self._bounded(self._decrypted(encrypted))
         try:
             # Without O_NONBLOCK, opening a named pipe would wait for a writer, for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -115,6 +124,26 @@ class Reference:
             content = os.read(descriptor, _LARGEST + 1)
         finally:
             os.close(descriptor)
+        return self._bounded(content)
+
+    def _encrypted(self, path: Path) -> Path | None:
+        """The encrypted credential, where it is all that there is: nobody has decrypted it for us, into a file at ``path``."""
+        if self.kind != "credential" or os.environ.get("CREDENTIALS_DIRECTORY") or os.access(path, os.F_OK):
+            return None
+        found = ENCRYPTED_FOLDER / self.target
+        return found if os.access(found, os.R_OK) else None
+
+    def _decrypted(self, path: Path) -> bytes:
+        command = [*DECRYPT, f"--name={self.target}", str(path), "-"]
+        try:
+            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
+        except OSError:
+            done = None
+        if done is None or done.returncode:
+            raise self._error(f"cannot be decrypted; it belongs to another machine or another name, or is damaged: {path}")
+        return done.stdout
+
+    def _bounded(self, content: bytes) -> bytes:
         if not content.strip():
             raise self._error("is empty; put the secret into it")
         if len(content) > _LARGEST:
@@ -125,7 +154,7 @@ class Reference:
         if isinstance(error, FileNotFoundError) and self.kind == "credential":
             if os.environ.get("CREDENTIALS_DIRECTORY"):
                 return "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or LoadCredentialEncrypted="
-            folders = " nor ".join(CREDENTIAL_FOLDERS)
+            folders = " nor ".join((*CREDENTIAL_FOLDERS, str(ENCRYPTED_FOLDER)))
             return f"is neither in {folders}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it"
         if isinstance(error, FileNotFoundError):
             return "does not exist; create the file, readable only by the service, or correct the path"

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, get_origin
+from urllib.parse import unquote
 
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
@@ -48,6 +49,9 @@ LISTENERS = 8
 
 LISTEN = 30.0
 """Seconds that a listener has to take one line, and a caller to take the answer."""
+
+MOST_OF_A_NAME = 64
+"""Letters of a name that somebody gives themselves."""
 
 READERS = 4
 """Questions that are answered at once; further ones wait."""
@@ -211,8 +215,12 @@ def _conversation(request: Request) -> Conversation:
 
 
 def _who(request: Request) -> str:
+    """Who orders, by the kernel's word. Where it tells us of no users, by their own, and that is said; they are of our group all the same."""
     peer = _conversation(request).peer
-    return f"{peer.user if peer else 'somebody'} via control socket@{socket.gethostname()}"
+    told_by_kernel = peer.user if peer else None
+    own_word = "".join(filter(str.isprintable, unquote(request.headers.get("rotator-user", ""))))[:MOST_OF_A_NAME]
+    name = told_by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
+    return f"{name} via control socket@{socket.gethostname()}"
 
 
 async def _body(request: Request) -> bytes:

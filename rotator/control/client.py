@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +25,7 @@ from rotator.control.doors import CONTROL, READ
 from rotator.control.verbs import VERBS
 from rotator.errors import RotatorError
 from rotator.hands.failures import Failure, Reported
+from rotator.people import user
 from rotator.ports import Journal, NoJournal
 
 PATIENCE = 150.0
@@ -70,7 +72,11 @@ class Daemon:
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)),
             base_url="http://rotator",
-            headers={"rotator-config": os.path.realpath(config), "user-agent": f"rotator/{__version__}"},
+            headers={
+                "rotator-config": os.path.realpath(config),
+                "rotator-user": quote(user(), safe=" "),
+                "user-agent": f"rotator/{__version__}",
+            },
             timeout=PATIENCE,
             trust_env=False,
         )

@@ -51,6 +51,7 @@ def describe(verbs: Iterable[Verb], *, events: bool = True) -> dict[str, Any]:
         kinds.append((f"{verb.name} wish", "validation", TypeAdapter(verb.takes)))
         kinds.append((f"{verb.name} answer", "serialization", TypeAdapter(verb.gives)))
     schemas, definitions = TypeAdapter.json_schemas(kinds, ref_template="#/components/schemas/{model}")
+    definitions = _with_fractions(definitions)
     paths: dict[str, Any] = {}
     for verb in verbs:
         wish = schemas[f"{verb.name} wish", "validation"]
@@ -68,6 +69,18 @@ def describe(verbs: Iterable[Verb], *, events: bool = True) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": {**definitions.get("$defs", {}), "Error": ERROR}},
     }
+
+
+def _with_fractions(schema: Any) -> Any:
+    """Durations as they are: ISO 8601 allows fractions of a second, which JSON Schema's format of that name does not."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "duration":
+            return {
+                **{name: value for name, value in schema.items() if name != "format"},
+                "description": "A duration as in ISO 8601.",
+            }
+        return {name: _with_fractions(value) for name, value in schema.items()}
+    return [_with_fractions(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _operation(verb: Verb, wish: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

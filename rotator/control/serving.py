@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pwd
 import socket
 import ssl
 import struct
@@ -24,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rotator import __version__
+from rotator.people import NOBODY, name_of
 
 T = TypeVar("T")
 
@@ -53,12 +53,9 @@ class Peer:
     uid: int
 
     @property
-    def user(self) -> str:
-        """The user's name."""
-        try:
-            return pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            return f"uid {self.uid}"
+    def user(self) -> str | None:
+        """The user's name; None when the kernel hides it from us, as it does in a user namespace of our own."""
+        return None if self.uid == NOBODY else name_of(self.uid)
 
 
 class Conversation(H11Protocol):

@@ -66,6 +66,7 @@ class Daemon:
         self.house = House(self.engine, self.monitor, journal, broadcast or Broadcast(journal), self._ring)
         self.doors = Doors(self.house)
         self.remark = ""
+        self._doors_tried = False
         self._clock = _Steps()
         self._beat_every = _beat(supervisor.watchdog_interval)
         self._tick = min(TICK, self._beat_every.total_seconds() / 2)
@@ -81,8 +82,8 @@ class Daemon:
         engine.add_chore("tend", self._tend, delay=TEND_EVERY)
         engine.add_chore("orphans", self._orphans, delay=timedelta(0))
         engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
-        self._first_look()
         engine.add_chore("doors", self._doors, delay=timedelta(0))
+        self._first_look()
         while not self.signals.stop:
             self.signals.wait(self._tick)
             if self.signals.reload:
@@ -93,12 +94,16 @@ class Daemon:
 
     def _first_look(self) -> None:
         give_up = time.monotonic() + FIRST_LOOK
-        while not self.engine.contacted() and not self.signals.stop and (left := give_up - time.monotonic()) > 0:
+        while not self._looked() and not self.signals.stop and (left := give_up - time.monotonic()) > 0:
             self.signals.wait(left)
         down = sorted(service.name for service in self.engine.services.values() if service.state is not State.UP)
         self._tell()
         self.supervisor.ready()
         self.journal.emit("daemon.ready", applications=len(self.engine.fleet.policies), down=down)
+
+    def _looked(self) -> bool:
+        # Who is told that we are ready may use our sockets, and the unit gives them to their groups in that moment.
+        return self._doors_tried and self.engine.contacted()
 
     # --- between two waits ------------------------------------------------------------------------------------------------
 
@@ -138,7 +143,11 @@ class Daemon:
         return ORPHANS_EVERY
 
     def _doors(self) -> timedelta:
-        self.doors.tend(self.engine.fleet.control, self.engine.fleet.webhook)
+        try:
+            self.doors.tend(self.engine.fleet.control, self.engine.fleet.webhook)
+        finally:
+            self._doors_tried = True
+            self.signals.wake()
         return DOORS_EVERY
 
     # --- signals ----------------------------------------------------------------------------------------------------------

@@ -136,6 +136,11 @@ class Desk:
         session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now)
         return CliRunner().invoke(root, list(words), obj=session)
 
+    def answer(self, text: str, *words: str) -> Result:
+        """Type a command at a terminal, and then what it asks for."""
+        session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now, can_ask=lambda: True)
+        return CliRunner().invoke(root, list(words), obj=session, input=text)
+
     def begin(self, *words: str) -> bool:
         """Type a command whose process is killed; whether it was."""
         session = Session(opener=self.open, pause=self.pause, now=lambda: self.sim.time.now)

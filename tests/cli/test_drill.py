@@ -98,3 +98,11 @@ def test_the_sandbox_needs_no_configuration(tmp_path: Path) -> None:
     assert answer["result"]["outcome"] == "contained"
     assert answer["multiple"] > 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("typed", "done"), [("y\n", True), ("n\n", False)])
+def test_at_a_terminal_it_says_what_it_means_and_asks(desk: Desk, typed: str, done: bool) -> None:
+    result = desk.answer(typed, "drill", "billing")
+    assert result.exit_code == 0
+    assert "its consumers are refused until they have read the new one" in result.stderr
+    assert desk.sim.live(OLD) != done

@@ -279,3 +279,30 @@ def test_a_key_that_lives_on_although_it_was_deleted_is_not_called_dead(desk: De
     result = desk.type("revoke", OLD, "--confirm", OLD)
     assert result.exit_code == 1
     assert "still answers" in result.stderr
+
+
+# --- at a terminal --------------------------------------------------------------------------------------------------------
+
+
+def test_at_a_terminal_the_full_name_is_asked_for(desk: Desk) -> None:
+    desk.type("rotate", "billing")
+    result = desk.answer(f"{OLD}\n", "revoke", OLD)
+    assert result.exit_code == 0, result.stderr
+    assert "type the full name of the key to go on" in result.stderr
+    assert desk.sim.live_keys() == [NEW]
+
+
+@pytest.mark.parametrize("typed", ["\n", "y\n", f"{NEW}\n", ""])
+def test_at_a_terminal_anything_else_leaves_the_key_alone(desk: Desk, typed: str) -> None:
+    desk.type("rotate", "billing")
+    result = desk.answer(typed, "revoke", OLD)
+    assert result.exit_code in {4, 130}
+    assert desk.sim.live_keys() == [OLD, NEW]
+
+
+def test_at_a_terminal_an_emergency_asks_for_the_strangers_name_too(desk: Desk) -> None:
+    stranger, _ = desk.sim.make_key("by hand")
+    words = ("rotate", stranger.access_key, "billing", "--compromised", "--reason", "leak")
+    result = desk.answer(f"{stranger.access_key}\n", *words)
+    assert result.exit_code == 0, result.stderr
+    assert desk.sim.live_keys() == [desk.sim.published_key()]

@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +266,8 @@ def test_a_daemon_that_works_for_another_configuration_counts_as_none(front: Fro
         front.house.fleet.source = "/etc/yet-another.toml"
         with pytest.raises(Unreached, match=r"works for /etc/yet-another\.toml"):
             daemon.call("health")
+
+
+def test_every_verb_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "control.md").read_text()
+    assert [verb.path for verb in VERBS.values() if f"{verb.path}`" not in text] == []

@@ -1,7 +1,8 @@
-"""The unit file: systemd has nothing to say against it, and its times fit the daemon's."""
+"""The unit file: systemd has nothing to say against it, how exposed it is, and its times fit the daemon's."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -28,14 +29,40 @@ def seconds(name: str) -> float:
     return int(text.removesuffix(unit)) * SECONDS[unit]
 
 
-def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("this machine has no systemd-analyze")
+        pytest.skip("this machine has no systemd-analyze (Debian: systemd)")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("drop_in", [None, *sorted(UNIT.parent.glob("*.conf"))], ids=lambda file: file.name if file else "alone")
+def test_systemd_has_nothing_to_say_against_the_unit(drop_in: Path | None, tmp_path: Path) -> None:
+    if drop_in and drop_in.name == "notify-reload.conf" and version() < 253:
+        pytest.skip("Type=notify-reload needs systemd 253")
     copy = tmp_path / "rotator.service"
-    copy.write_text(UNIT.read_text().replace("/opt/rotator/bin/rotator", sys.executable))
-    found = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60, check=False)
+    copy.write_text(UNIT.read_text().replace("/usr/bin/rotator ", f"{sys.executable} "))
+    if drop_in:
+        (tmp_path / "rotator.service.d").mkdir()
+        shutil.copy(drop_in, tmp_path / "rotator.service.d")
+    found = analyze("verify", str(copy))
     # It ends with 0 also when it merely warns, of an unknown option for example: any word is a complaint.
     assert (found.stdout + found.stderr).strip() == ""
+
+
+def version() -> int:
+    return int(re.findall(r"systemd (\d+)", analyze("--version").stdout)[0])
+
+
+def test_its_exposure_is_at_most_0_9() -> None:
+    found = analyze("security", "--offline=true", "--no-pager", "--threshold=9", str(UNIT))
+    assert found.returncode == 0, found.stdout
+
+
+def test_make_exposure_asks_the_same() -> None:
+    assert (
+        "systemd-analyze security --offline=true --no-pager --threshold=9 systemd/rotator.service"
+        in (UNIT.parents[1] / "Makefile").read_text()
+    )
 
 
 def test_the_stop_timeout_of_the_unit_leaves_room_for_the_daemons_own() -> None:

@@ -334,7 +334,7 @@ ALL: tuple[Scenario, ...] = (
         horizon=SHORT,
         budget=0,
         pauses_are_faults=False,
-        least=101_325,
+        least=91_956,
     ),
 )
 

@@ -1,0 +1,23 @@
+"""Who the person is that gives an order, by name."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+NOBODY = 65534
+"""The user id by which Linux tells of users that a process in a user namespace of its own cannot see, and of nobody."""
+
+
+def name_of(uid: int) -> str:
+    """The name of a user, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def user() -> str:
+    """The user of this process, and the one behind ``sudo``."""
+    name, behind = name_of(os.getuid()), os.environ.get("SUDO_USER", "")
+    return f"{behind} as {name}" if behind and behind != name else name
