@@ -145,7 +145,7 @@ def identity_of(call: Call) -> object:
     values = tuple(
         tuple(sorted((name, getattr(text, "reveal", lambda text=text: text)()) for name, text in value.items()))
         if isinstance(value, Mapping)
-        else value
+        else identity(value)
         for value in (*call.args, *(call.kwargs[name] for name in sorted(call.kwargs)))
     )
     return (call.name, *values)
