@@ -27,6 +27,10 @@ SPARE_CONNECTIONS = 4
 """Connections to a service beyond one for each worker: for probes and for the login."""
 
 
+ORDER_CONNECTIONS = 16
+"""As many more where the daemon takes orders: each has a thread of its own."""
+
+
 class UnknownApplication(RotatorError):
     """A name that the configuration does not have."""
 
@@ -243,9 +247,10 @@ def _nobody_listens(service: str, outcome: str, seconds: float) -> None:
 
 
 def _connections(configuration: Configuration) -> int:
-    """As many as there may be threads that ask: workers, their emergency share, and who looks after the rest."""
+    """As many as there may be threads that ask: workers, their emergency share, orders, and who looks after the rest."""
     workers = configuration.daemon.workers
-    return workers + max(1, workers // 4) + SPARE_CONNECTIONS
+    orders = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
+    return workers + max(1, workers // 4) + orders + SPARE_CONNECTIONS
 
 
 def _vault_settings(configuration: Configuration, observe: Observer) -> VaultSettings:

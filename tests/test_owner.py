@@ -76,3 +76,10 @@ def test_where_the_kernel_does_not_tell_the_boot_the_unit_does(monkeypatch: pyte
             owner._boot_id()
     monkeypatch.setenv("ROTATOR_BOOT_ID", boot.replace("-", ""))
     assert owner._boot_id() == boot
+
+
+def test_an_actor_of_its_own_inside_of_a_process_has_an_owner_of_its_own_that_lives_as_long() -> None:
+    one, another = owner.fresh(), owner.fresh()
+    assert len({one, another, owner.current()}) == 3
+    assert one.split(".")[1:] == owner.current().split(".")[1:]
+    assert not owner.is_gone(one)

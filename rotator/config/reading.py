@@ -246,6 +246,7 @@ def _control(data: dict[str, Any], problems: Problems) -> Control | None:
 def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook | None:
     options = read(schema.Webhook, data.get("webhook", {}), ("webhook",), problems)
     at: Listener | None = options.get("listen")
+    said = _table(data, "webhook").keys()  # what was written badly is told already, and is not missing too
     references: dict[str, Reference] = {
         name: options[name].within(folder) for name in ("signing_key", "token", "certificate", "key") if options.get(name)
     }
@@ -261,19 +262,18 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
         return None
     if at.path is not None:
         problems.add("webhook.listen", "is a socket of this machine; that is what [control] is for; write an address and a port")
-    if "signing_key" not in references:
+    if "signing_key" not in said:
         problems.add("webhook.signing_key", "is missing: nobody could prove who they are; write a reference to a random key")
-        return None
-    if "token" not in references and client_ca is None:
+    if not said & {"token", "client_ca"}:
         problems.add("webhook.token", "is missing: write a reference to a random token, or client_ca, or both")
-    if ("certificate" in references) != ("key" in references):
+    if ("certificate" in said) != ("key" in said):
         problems.add("webhook.certificate", "and key belong together; write both")
-    elif "certificate" not in references and (client_ca is not None or not _local(at.host)):
+    elif "certificate" not in said and (client_ca is not None or not _local(at.host)):
         problems.add(
             "webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key"
         )
     complete = _complete(schema.Webhook, options)
-    if complete is None:
+    if complete is None or "signing_key" not in references:
         return None
     return Webhook(at=at, client_ca=client_ca, per_minute=complete["per_minute"], **references)
 

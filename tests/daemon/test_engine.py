@@ -395,3 +395,31 @@ def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: 
     assert engine.progress == 0
     engine.add_chore("heartbeat", lambda: chore("heartbeat"), executor="default", delay=timedelta(0))
     eventually(lambda: engine.progress > 2)
+
+
+def test_what_somebody_changed_is_looked_at_at_once(start: Engines) -> None:
+    made = fleet("billing")
+    settled("billing", made)
+    engine = start(made)
+    eventually(lambda: at_rest(engine, "billing"))
+    seen = engine.tasks["billing"].seen_at
+    engine.look_at(["billing", "nobody"])
+    eventually(lambda: engine.tasks["billing"].seen_at != seen)
+    eventually(lambda: at_rest(engine, "billing"))
+    assert not engine.tasks["billing"].hurried
+
+
+def test_a_configuration_that_somebody_still_works_with_is_not_closed_by_a_reload(start: Engines) -> None:
+    before, after = fleet("billing"), fleet("billing")
+    after.stages = before.stages
+    settled("billing", before)
+    engine = start(before)
+    eventually(lambda: at_rest(engine, "billing"))
+    with engine.borrow() as lent:
+        engine.adopt(after)
+        eventually(lambda: engine.tasks["billing"].fleet is after)
+        eventually(lambda: at_rest(engine, "billing"))
+        assert lent is before
+        assert not before.closed
+    eventually(lambda: before.closed)
+    assert not after.closed

@@ -145,7 +145,7 @@ def identity_of(call: Call) -> object:
     values = tuple(
         tuple(sorted((name, getattr(text, "reveal", lambda text=text: text)()) for name, text in value.items()))
         if isinstance(value, Mapping)
-        else value
+        else identity(value)
         for value in (*call.args, *(call.kwargs[name] for name in sorted(call.kwargs)))
     )
     return (call.name, *values)
@@ -243,14 +243,15 @@ class Explorer:
                             self._progress(self.count)
                 if not moved:
                     self._rest(state)
-        except AssertionError as error:
+        except Exception as error:
             raise self._violation(error, state) from error
         return self.count
 
-    def _violation(self, error: AssertionError, state: State) -> Violation:
+    def _violation(self, error: Exception, state: State) -> Violation:
         trail = getattr(error, "trail", None) or state.trail
         story = "\n".join(trail.lines() if trail else [])
-        violation = Violation(f"{error}\n{self.scenario.name}, after {self.count.states} states:\n{story}")
+        what = str(error) if isinstance(error, AssertionError) else f"an error of the program: {error!r}"
+        violation = Violation(f"{what}\n{self.scenario.name}, after {self.count.states} states:\n{story}")
         violation.count = self.count
         return violation
 
