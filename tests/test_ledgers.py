@@ -7,8 +7,21 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.ledgers import abandoned, condemned, died, followed, marked_compromised, marked_republished, retired
-from rotator.model import INCIDENT_LIMIT, Compromised, Current, Death, HistoryEntry, Incident, Mode, Trouble
+from rotator.ledgers import (
+    abandoned,
+    can_be_extended,
+    condemned,
+    died,
+    extended,
+    followed,
+    grace_ended,
+    marked_compromised,
+    marked_republished,
+    retired,
+    with_hold,
+    without_hold,
+)
+from rotator.model import INCIDENT_LIMIT, Compromised, Current, Death, HistoryEntry, Hold, Incident, Mode, Trouble
 from rotator.steps import Destroyed, Event
 from rotator.timing import backoff
 from tests.seeing import (
@@ -312,3 +325,43 @@ def test_r14_the_highest_version_that_a_ledger_knows_is_that_of_any_key_or_claim
     assert ledger(retiring=(retiring(version=5),)).highest_version() == 5
     assert ledger(revoking=(revoking(version=6),)).highest_version() == 6
     assert ledger(intent=intent(base=7)).highest_version() == 7
+
+
+# --- what people order ----------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_is_set_once_and_released_once_and_both_stand_in_the_history() -> None:
+    held = with_hold(ledger(), "migration", "ann", NOW)
+    assert held.hold == Hold("migration", "ann", NOW)
+    assert held.history == (HistoryEntry(NOW, "held", "", reason="migration (ann)"),)
+    assert with_hold(held, "another", "bob", NOW + HOUR) == held
+    free = without_hold(held, "bob", NOW + HOUR)
+    assert free.hold is None
+    assert free.history[-1] == HistoryEntry(NOW + HOUR, "resumed", "", reason="by bob")
+    assert without_hold(free, "bob", NOW + DAY) == free
+
+
+def test_only_keys_that_live_on_until_a_time_and_are_not_compromised_are_extended() -> None:
+    again = revoking(PUBLISHED, republished=True, not_before=NOW + HOUR)
+    marked_too = revoking("SCWFIFTH", republished=True, not_before=NOW + HOUR)
+    before = ledger(
+        retiring=(retiring(OTHER), retiring(THIRD)),
+        revoking=(revoking(FOURTH), again, marked_too),
+        compromised=(mark(THIRD), mark("SCWFIFTH")),
+    )
+    assert can_be_extended(before) == (retiring(OTHER), again)
+    after = extended(before, DAY, "ann", NOW)
+    assert after.retiring == (retiring(OTHER, HOUR + DAY), retiring(THIRD))
+    assert after.revoking == (revoking(FOURTH), replace(again, not_before=NOW + HOUR + DAY), marked_too)
+    assert after.history == tuple(HistoryEntry(NOW, "extended", key, reason="by ann") for key in sorted((OTHER, PUBLISHED)))
+
+
+def test_a_grace_that_a_person_ends_is_over_by_every_clock() -> None:
+    late = clocks(vault=-MINUTE, provider=SECOND)
+    before = ledger(retiring=(retiring(OTHER), retiring(THIRD)))
+    after = grace_ended(before, OTHER, "moved", "ann", late)
+    assert after.retiring == (replace(retiring(OTHER), revoke_after=NOW - MINUTE), retiring(THIRD))
+    assert late.passed(after.retiring[0].revoke_after)
+    assert after.history == (HistoryEntry(NOW, "grace_ended", OTHER, reason="moved (ann)"),)
+    over = ledger(retiring=(retiring(OTHER, -DAY),))
+    assert grace_ended(over, OTHER, "moved", "ann", late).retiring == over.retiring
