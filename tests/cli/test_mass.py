@@ -188,7 +188,7 @@ def test_only_what_was_asked_for_is_rotated_and_the_rest_fails_the_proof_by_name
 def test_a_time_in_the_past_spares_younger_keys(fleet: Fleet) -> None:
     result = fleet.type("rotate", "--created-before", "6d12h", *LEAK)
     assert result.exit_code == 0, result.stderr
-    assert fleet.order() == ["app-00", "app-01", "app-02"]
+    assert set(fleet.order()) == {"app-00", "app-01", "app-02"}
 
 
 def test_a2_a_strangers_old_key_fails_the_proof_until_a_person_waives_it_by_name(fleet: Fleet) -> None:
