@@ -112,6 +112,29 @@ def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothin
     assert here.machine.said("rotation.taken_over", "ROTATOR_APPLICATION=shop")
     assert intent["id"] != here.rig.ledger("shop")["history"][-1].get("rotation_id")
     assert here.rig.scaleway.accepts(before), "the old key is in grace"
+    bearer = here.rig.bearers["shop"]
+    wait_until(
+        lambda: not any(intent["id"] in key.description for key in here.rig.scaleway.keys(bearer)), "the half-made key is gone"
+    )
+
+
+def test_a_stop_lets_a_rotation_end_whose_key_is_made_already(here: Installed) -> None:
+    before = here.rig.published("shop")
+    here.start()
+    here.rig.scaleway.faults.add(method="POST", path="*/api-keys", action="hang", executed=True, times=1)
+    here.configure(every="3s", grace="24h", applications=["shop"])
+    here.machine.systemctl("reload", "rotator")
+    since = here.machine.now()
+    wait_until(lambda: here.machine.said("rotation.claimed", "ROTATOR_APPLICATION=shop", since), "its create is under way")
+    here.machine.systemctl("stop", "--no-block", "rotator")
+    wait_until(lambda: here.machine.said("daemon.stopping", since), "it was told to stop")
+    here.rig.scaleway.release()
+    wait_until(lambda: here.machine.show("ActiveState") == "inactive", "it has stopped")
+    assert here.rig.published("shop") != before
+    assert here.rig.ledger("shop")["intent"] is None, "it is committed"
+    told = [entry["ROTATOR_EVENT"] for entry in here.machine.journal("ROTATOR_APPLICATION=shop", since)]
+    assert "rotation.published" in told
+    here.configure()
 
 
 def test_a_stop_ends_what_is_in_hand_and_goes_in_good_order(here: Installed) -> None:
