@@ -45,6 +45,9 @@ BLINK = timedelta(milliseconds=250)
 LONG = timedelta(seconds=2)
 """What is longer than any nap of a rotation. In a pause of that length others take over, or a grace ends."""
 
+MOST_CALLS = 1_000
+"""Calls that one run may make then."""
+
 MOST_CALM_RUNS = 40
 """Runs that the world may take to come to rest when nothing but waiting is left."""
 
@@ -466,9 +469,14 @@ class Explorer:
             ready = [number for number, actor in enumerate(state.actors) if not actor.over]
             number = min(ready, key=lambda number: state.actors[number].ready_at)
             state = self._wake(state, number)
-            while (call := state.actors[number].calls) is not None:
+            for _ in range(MOST_CALLS):
+                if (call := state.actors[number].calls) is None:
+                    break
                 state = self._execute(state, number, call)
-        error = AssertionError(f"no rest within {MOST_CALM_RUNS} runs: {trouble}")
+            else:
+                trouble = "a run that never ends"
+                break
+        error = AssertionError(f"no rest within {runs + 1} runs: {trouble}")
         error.trail = state.trail  # type: ignore[attr-defined]  # read by _violation
         raise error
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import traceback
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -196,7 +197,7 @@ class _Run:
         try:
             return End(self.start.program(world, self.memory, lambda until: self.ask(Nap(until))), self.memory)
         except _Question as question:
-            self.looks_anew = isinstance(question.asks, Call) and question.asks.name == "read_ledger"
+            self.looks_anew = _begins_a_look(question)
             if not (self.looks_anew and self.start.daemon):
                 self.variables = self._variables(question)
             return question.asks
@@ -333,6 +334,15 @@ class _Port:
         if name.startswith("_"):
             _unknown(name)
         return lambda *args, **kwargs: self._run.ask(Call(self._port, name, args, kwargs))
+
+
+def _begins_a_look(question: _Question) -> bool:
+    """Whether this is the first question of a look, after which nothing counts that was seen before it."""
+    frames = [
+        frame for frame, _ in traceback.walk_tb(question.__traceback__) if frame.f_globals["__name__"].startswith("rotator.")
+    ]
+    asks = question.asks
+    return isinstance(asks, Call) and asks.name == "read_ledger" and frames[-1].f_code.co_name == "look"
 
 
 @functools.cache

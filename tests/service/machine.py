@@ -161,11 +161,6 @@ class Machine:
         done = self.run("journalctl", "--no-pager", "--output=json", "--output-fields=", *arguments, check=False)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
-    def now(self) -> str:
-        """An argument of the journal that leaves out what is in it already."""
-        (last,) = self.journal("--lines=1")
-        return f"--after-cursor={last['__CURSOR']}"
-
     def said(self, event: str, *matches: str) -> bool:
         """Whether the service has logged that event."""
         return bool(self.journal(f"ROTATOR_EVENT={event}", *matches))

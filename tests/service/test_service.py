@@ -118,25 +118,6 @@ def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothin
     )
 
 
-def test_a_stop_lets_a_rotation_end_whose_key_is_made_already(here: Installed) -> None:
-    before = here.rig.published("shop")
-    here.start()
-    here.rig.scaleway.faults.add(method="POST", path="*/api-keys", action="hang", executed=True, times=1)
-    here.configure(every="3s", grace="24h", applications=["shop"])
-    here.machine.systemctl("reload", "rotator")
-    since = here.machine.now()
-    wait_until(lambda: here.machine.said("rotation.claimed", "ROTATOR_APPLICATION=shop", since), "its create is under way")
-    here.machine.systemctl("stop", "--no-block", "rotator")
-    wait_until(lambda: here.machine.said("daemon.stopping", since), "it was told to stop")
-    here.rig.scaleway.release()
-    wait_until(lambda: here.machine.show("ActiveState") == "inactive", "it has stopped")
-    assert here.rig.published("shop") != before
-    assert here.rig.ledger("shop")["intent"] is None, "it is committed"
-    told = [entry["ROTATOR_EVENT"] for entry in here.machine.journal("ROTATOR_APPLICATION=shop", since)]
-    assert "rotation.published" in told
-    here.configure()
-
-
 def test_a_stop_ends_what_is_in_hand_and_goes_in_good_order(here: Installed) -> None:
     here.machine.systemctl("stop", "rotator")
     assert here.machine.show("Result") == "success"
