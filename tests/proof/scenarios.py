@@ -318,14 +318,14 @@ ALL: tuple[Scenario, ...] = (
         least=600_000,
     ),
     scenario("a daemon and rotate", yesterday, beside(rotate(POLICY)), horizon=SHORT, least=14_226),
-    scenario("a daemon and rotate --compromised", yesterday, beside(contain(POLICY)), horizon=MOMENT, most_live=4, least=600_000),
+    scenario("a daemon and rotate --compromised", yesterday, beside(contain(POLICY)), horizon=MOMENT, most_live=4, least=100_000),
     scenario(
         "a daemon and rotate --compromised, with a key in grace",
         in_grace,
         beside(contain(POLICY)),
         horizon=MOMENT,
         most_live=5,
-        least=600_000,
+        least=100_000,
     ),
     scenario(
         "a daemon and rotate --compromised, without faults",
