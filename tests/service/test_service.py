@@ -118,6 +118,23 @@ def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothin
     )
 
 
+def test_a_stop_lets_a_rotation_end_whose_key_is_made_already(here: Installed) -> None:
+    before = here.rig.published("shop")
+    ours = f"_PID={here.machine.show('MainPID')}"
+    here.rig.scaleway.faults.add(method="POST", path="*/api-keys", action="hang", executed=True, times=1)
+    here.configure(every="3s", grace="1s", applications=["shop"])
+    here.machine.systemctl("reload", "rotator")
+    wait_until(lambda: here.machine.said("rotation.claimed", ours), "its create is under way")
+    here.machine.systemctl("stop", "--no-block", "rotator")
+    wait_until(lambda: here.machine.said("daemon.stopping", ours), "it was told to stop")
+    here.rig.scaleway.release()
+    wait_until(lambda: here.machine.show("ActiveState") == "inactive", "it has stopped")
+    assert here.rig.published("shop") != before, "consumers have the new key"
+    assert here.rig.ledger("shop")["intent"] is None, "and it is committed"
+    (stopped,) = here.machine.journal("ROTATOR_EVENT=daemon.stopped", ours)
+    assert stopped["ROTATOR_UNFINISHED"] == "[]", "nothing was cut short"
+
+
 def test_a_stop_ends_what_is_in_hand_and_goes_in_good_order(here: Installed) -> None:
     here.machine.systemctl("stop", "rotator")
     assert here.machine.show("Result") == "success"
