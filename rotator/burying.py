@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.errors import Denied, LedgerUnreadable, Rejected, Unavailable, Unclear
-from rotator.looking import LookAgain, Looking
-from rotator.model import DocumentState, Verdict
+from rotator.looking import LookAgain, Looking, sure
+from rotator.model import Document, DocumentState, Verdict
 from rotator.secret import Secret
 from rotator.steps import Delete, Destroy, Destroyed, ProveDeath, Seen
 
@@ -54,7 +54,7 @@ class Burying(Looking):
     def destroy(self, step: Destroy, seen: Seen) -> None:
         """Destroy what Vault still keeps of a dead secret. That it cannot be done is said, and delays nothing."""
         try:
-            done = Destroyed(self.destroy_secret(step, seen.document.version))
+            done = Destroyed(self.destroy_secret(step, seen.document))
         except (Denied, Rejected, LedgerUnreadable) as error:
             self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
             done = Destroyed(remark=str(error))
@@ -62,14 +62,17 @@ class Burying(Looking):
             self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
         self.seen = replace(seen, destroyed={**seen.destroyed, step.access_key: done})
 
-    def destroy_secret(self, step: Destroy, newest: int) -> tuple[int, ...]:
+    def destroy_secret(self, step: Destroy, seen: Document) -> tuple[int, ...]:
         """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
-        may have been destroyed by a pass that was killed before it could say so."""
-        older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < newest]
+        may have been destroyed by a pass that was killed before it could say so. Raises ``LookAgain`` when a last look finds
+        another document: one that was recreated counts its versions anew."""
+        older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < seen.version]
         before = [version.version for version in older if version.destroyed and version.version == step.version]
         readable = [version.version for version in older if not version.deleted]
         holding = [number for number in readable if self.read_version(number).access_key == step.access_key]
         if holding:
+            now = self.read_document()
+            sure(now if (now.version, now.created_time) == (seen.version, seen.created_time) else None)
             self.world.vault.destroy_versions(self.policy.path, holding)
         return tuple(sorted((*before, *holding)))
 
