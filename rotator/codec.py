@@ -42,7 +42,7 @@ def dump_account(document: AccountDocument) -> dict[str, Any]:
     return stored
 
 
-def load_account(data: Mapping[str, Any], name: str = "?") -> AccountDocument:
+def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
     """The document of an account that these JSON values hold, read as strictly as a ledger."""
     document: AccountDocument = _load(_accounts, data, f"the document of account {name}", ACCOUNT_SCHEMA)
     return document

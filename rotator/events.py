@@ -110,7 +110,16 @@ CATALOGUE: dict[str, Kind] = {
     "mass_rotation.begun": Kind(
         "warning",
         "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
-        ("incident", "created_before", "compromised", "reason", "applications"),
+        ("incident", "created_before", "compromised", "reason", "applications", "begun_at", "again"),
+    ),
+    "mass_rotation.done": Kind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
+    "mass_rotation.gave_up": Kind(
+        "error", "One application of the mass rotation could not be rotated; the others go on.", ("incident", "reason", "message")
+    ),
+    "mass_rotation.waits": Kind(
+        "warning",
+        "The quota has no room for the applications that are left; the next try is when a grace has ended.",
+        ("incident", "applications", "until"),
     ),
     "mass_rotation.ended": Kind(
         "info",

@@ -200,7 +200,30 @@ def test_that_versions_cannot_be_destroyed_is_said_and_keeps_no_emergency_open()
     [incident] = sim.ledger().incidents
     assert incident.closed_at is not None
     assert [(death.destroyed, death.remark) for death in incident.deaths] == [((), "our token may not destroy")]
-    assert "versions.not_destroyed" in daemon.journal.names()
+    said = [fields["message"] for name, fields in daemon.journal.events if name == "versions.not_destroyed"]
+    assert said == ["our token may not destroy"]
+
+
+def test_nothing_is_destroyed_in_a_document_that_was_recreated_while_a_pass_looked_for_what_to_destroy() -> None:
+    sim, daemon, first = adopted()
+    second = rotate(daemon)
+    rotate(daemon)
+    recreated: list[str] = []  # the keys of its versions; what is read after the versions were listed is what may be destroyed
+
+    def hook(name: str, phase: str) -> None:
+        if (name, phase) == ("read_version", "after") and "list_versions" in sim.calls and not recreated:
+            recreated.extend(version.data["access_key"] for version in sim.kv[DOCUMENT])
+            sim.kv[DOCUMENT].clear()
+            for access_key in recreated[1:]:
+                sim.publish_by_hand(access_key)
+
+    mark(daemon, first)
+    sim.hook = hook
+    sim.calls.clear()
+    daemon.run()
+    assert recreated[:2] == [first, second]
+    assert not sim.live(first)
+    assert destroyed(sim) == [], "the first version holds another key now"
 
 
 def test_a_pass_that_was_killed_after_it_destroyed_leaves_the_next_one_to_tell() -> None:

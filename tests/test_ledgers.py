@@ -237,6 +237,14 @@ def test_r9_a_death_takes_its_mark_with_it_and_closes_an_incident_with_its_last_
     )
 
 
+def test_what_a_closed_incident_tells_of_a_key_stays_when_the_key_dies_a_second_time() -> None:
+    closed = Incident("i0", NOW - DAY, "leaked", "ops", (OTHER,), NOW - HOUR, deaths=(Death(OTHER, NOW - HOUR, "refused", (1,)),))
+    again = Incident("i1", NOW - HOUR, "leaked again", "ops", (OTHER,))
+    before = ledger(revoking=(revoking(OTHER),), compromised=(mark(OTHER),), incidents=(closed, again))
+    after, _ = died(before, {OTHER: "refused"}, NOW, {OTHER: Destroyed((2,))})
+    assert after.incidents == (closed, replace(again, closed_at=NOW, deaths=(Death(OTHER, NOW, "refused", (2,)),)))
+
+
 @pytest.mark.parametrize(
     ("mode", "every", "shortest", "longest"),
     [

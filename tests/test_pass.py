@@ -149,6 +149,15 @@ def test_i7_a_pass_with_more_to_do_than_its_steps_looks_again_and_finishes() -> 
     assert sim.calls.count("list_keys") == 2, "a hundred steps, then another look"
 
 
+def test_a_pass_that_is_cut_short_after_its_look_tells_the_error_and_what_it_saw() -> None:
+    sim, daemon, first = adopted()
+    error = away("sealed")
+    failing(sim, "write_ledger", error)
+    outcome = daemon.run(Request("asked", first))
+    assert outcome.error is error
+    assert (outcome.document and outcome.document.published, outcome.ledger) == (first, sim.ledger())
+
+
 @pytest.mark.parametrize(
     ("error", "reason", "patience"),
     [

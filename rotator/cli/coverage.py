@@ -6,10 +6,9 @@ import json
 
 import click
 
-from rotator.cli.accounts import estates, moment_of, only_account
-from rotator.cli.session import Session, common, pass_session
+from rotator.cli.moments import moment_of
+from rotator.cli.session import Session, asking, common, pass_session
 from rotator.coverage import KINDS, Coverage, Row
-from rotator.mass import look
 from rotator.words import count, moment, towards
 
 
@@ -22,6 +21,7 @@ Examples:
 )
 @click.option("--account", metavar="NAME", help="The account.  [default: the only one]")
 @click.option("--created-before", metavar="TIME", required=True, help="The time of the breach, or how long ago that was.")
+@asking
 @common
 @pass_session
 def command(session: Session, account: str | None, created_before: str) -> int:
@@ -30,9 +30,7 @@ def command(session: Session, account: str | None, created_before: str) -> int:
     It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
     each is waived by name (see: rotator waive).
     """
-    with session.app() as app:
-        (estate,) = estates(app, [only_account(app, account)])
-        proof = look(estate).coverage(moment_of(created_before, estate.clock.now()))
+    proof: Coverage = session.ask("coverage", account=account or "", created_before=moment_of(created_before, session.now()))
     if session.json:
         click.echo(json.dumps(proof.as_json(), indent=2))
     else:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from rotator.cli.accounts import estates, moment_of
 from rotator.cli.coverage import say
-from rotator.cli.session import Session, common, pass_session
+from rotator.cli.moments import moment_of
+from rotator.cli.session import Session, asking, common, pass_session
 from rotator.errors import Refused
-from rotator.hands.together import together
-from rotator.incident.report import Affected, Report, groups, incidents
-from rotator.mass import Sight, look
+from rotator.incident.report import Report, groups
 from rotator.render import timestamp
-from rotator.trail import Trail
 from rotator.words import count, moment, seconds, span
-
-BEFORE = timedelta(days=1)
-"""How long before the report a key is taken to have been in the wrong hands, when nobody says."""
-
-MOST_TRAILS = 20
-"""Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
 
 MOST_DRAWN = 40
 """Applications that are drawn on a terminal; the file has all of them."""
@@ -47,6 +37,7 @@ Examples:
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it as one HTML file as well."
 )
+@asking
 @common
 @pass_session
 def command(session: Session, incident: str, since: str | None, trail: bool | None, html: Path | None) -> int:
@@ -55,17 +46,10 @@ def command(session: Session, incident: str, since: str | None, trail: bool | No
 
     The id stands in the answer of rotate --compromised, in the logs and in rotator status; list names all of them.
     """
-    with session.app() as app:
-        sights = [look(estate, keys=incident != "list") for estate in estates(app)]
-        now = app.clock.now()
-        known = _known(sights)
-        if incident == "list":
-            return _list(session, sights, known)
-        if incident not in known:
-            raise Refused(f"no ledger remembers an incident {incident}: see rotator incident list")
-        report = _report(incident, known[incident], sights, now, moment_of(since, now) if since else None)
-        if trail or (trail is None and len(report.affected) <= MOST_TRAILS):
-            report = replace(report, trails=_trails(report, sights))
+    if incident == "list":
+        return _list(session, session.ask("incidents"))
+    moment = moment_of(since, session.now()) if since else None
+    report: Report = session.ask("incident", id=incident, since=moment, trail=trail)
     if html is not None:
         from rotator.incident.page import page  # noqa: PLC0415 - only for a file
 
@@ -77,44 +61,6 @@ def command(session: Session, incident: str, since: str | None, trail: bool | No
         if html is not None:
             click.echo(f"written to {html}")
     return 0
-
-
-def _known(sights: Sequence[Sight]) -> dict[str, list[Affected]]:
-    found: dict[str, list[Affected]] = {}
-    for sight in sights:
-        for name, affected in incidents(sight.survey.ledgers, sight.document.mass_rotations).items():
-            found.setdefault(name, []).extend(affected)
-    return found
-
-
-def _report(name: str, affected: Sequence[Affected], sights: Sequence[Sight], now: datetime, since: datetime | None) -> Report:
-    masses = [mass for sight in sights for mass in sight.document.mass_rotations if mass.id == name]
-    opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
-    mass = masses[0] if masses else None
-    # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
-    old = mass.created_before if mass else opened
-    accounts = {one.account for one in affected} | {
-        sight.estate.account for sight in sights if mass in sight.document.mass_rotations
-    }
-    bearers = None if mass else {one.bearer for one in affected}
-    proofs = []
-    for sight in sights:
-        if sight.estate.account in accounts:
-            proof = sight.coverage(old)
-            proofs.append(
-                proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
-            )
-    return Report(name, now, since or min(old, opened - BEFORE), tuple(affected), mass, tuple(proofs))
-
-
-def _trails(report: Report, sights: Sequence[Sight]) -> Mapping[str, Trail]:
-    providers = {sight.estate.account: sight.estate.provider for sight in sights}
-    asked = [one for one in report.affected if one.account in providers]
-    found = together(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
-    return {
-        one.application: trail if isinstance(trail, Trail) else Trail(silent=(str(trail),))
-        for one, trail in zip(asked, found, strict=True)
-    }
 
 
 def _write(path: Path, text: str) -> None:
@@ -129,11 +75,7 @@ def _write(path: Path, text: str) -> None:
 # --- told -----------------------------------------------------------------------------------------------------------------
 
 
-def _list(session: Session, sights: Sequence[Sight], known: Mapping[str, list[Affected]]) -> int:
-    now = sights[0].estate.clock.now()
-    masses = {mass.id: mass for sight in sights for mass in sight.document.mass_rotations}
-    reports = [Report(name, now, now, tuple(found), masses.get(name)) for name, found in known.items()]
-    reports.sort(key=lambda report: report.opened_at)
+def _list(session: Session, reports: Sequence[Report]) -> int:
     if session.json:
         rows = [
             {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,32 +14,18 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from rotator.account import MassRotation
-from rotator.cli.accounts import estates, moment_of
 from rotator.cli.coverage import lines, say
 from rotator.cli.endings import Interrupted
-from rotator.cli.session import App, Session, who
-from rotator.coverage import Coverage
+from rotator.cli.moments import moment_of
+from rotator.cli.session import Session
 from rotator.errors import Refused
-from rotator.hands.result import Result
-from rotator.mass import (
-    Candidate,
-    Estate,
-    Estimate,
-    MassResult,
-    Selection,
-    Sight,
-    Wish,
-    begin,
-    chosen,
-    estimate,
-    look,
-    places,
-    proof_of,
-    run,
-)
+from rotator.mass.foretelling import Foretold
+from rotator.mass.rotation import MassResult
+from rotator.mass.selection import Selection
 from rotator.render import timestamp
 from rotator.words import count, moment, span, towards
+
+GOES_ON = "interrupted; the daemon goes on with the mass rotation: rotator status shows how far it is, rotator incident what became of it"
 
 INTERRUPTED = (
     "interrupted; nothing is lost: what was begun is in the ledgers and daemons act on it, but applications whose turn had not come"
@@ -61,156 +47,78 @@ class Asked:
 
 def rotate_many(session: Session, asked: Asked) -> int:
     """Rotate what was asked for, account by account; the exit code."""
-    with session.app(tell=asked.compromised and not asked.dry_run) as app:
-        wish, found = _wish(app, asked), _estates(app, asked.selection)
-        if asked.dry_run:
-            return _foretell(session, [(estate, look(estate)) for estate in found], wish)
-        token = app.clock.token()
+    wish: dict[str, Any] = {
+        "applications": list(asked.selection.names),
+        "accounts": list(asked.selection.accounts),
+        "globs": list(asked.selection.globs),
+        "created_before": moment_of(asked.created_before, session.now()) if asked.created_before else None,
+        "words": asked.created_before,
+        "compromised": asked.compromised,
+        "reason": asked.reason or "",
+    }
+    if asked.dry_run:
+        return _foretell(session, session.ask("foretell", **wish))
+    with Onlooker(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
-            results = [_run(session, estate, wish, token, wait=asked.wait) for estate in found]
+            results: Sequence[MassResult] = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
         except KeyboardInterrupt:
-            raise Interrupted(INTERRUPTED) from None
+            raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:
         click.echo(json.dumps({"mass_rotations": [result.as_json() for result in results]}, indent=2))
+    for result in results:
+        _report(session, result)
     return max(result.exit_code for result in results)
-
-
-def _wish(app: App, asked: Asked) -> Wish:
-    now = app.clock.now()
-    created_before = moment_of(asked.created_before, now) if asked.created_before else now
-    created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
-    if created_before > now:
-        raise click.UsageError("--created-before is a time to come: the keys that are made now would be replaced again")
-    reason = asked.reason or ("suspected compromise" if asked.compromised else "mass rotation")
-    return Wish(asked.selection, asked.created_before, created_before, asked.compromised, reason, who())
-
-
-def _estates(app: App, selection: Selection) -> list[Estate]:
-    for name in selection.names:
-        app.policy(name)
-    found = [
-        estate
-        for estate in estates(app, selection.accounts)
-        if any(selection.chooses(policy) for policy in estate.policies.values())
-    ]
-    if not found:
-        raise click.UsageError("no application of the configuration is what was asked for: see rotator status")
-    return found
 
 
 # --- beforehand -----------------------------------------------------------------------------------------------------------
 
 
-def _foretell(session: Session, sights: Sequence[tuple[Estate, Sight]], wish: Wish) -> int:
-    """Say what would be done, in which order, how long it would take, and which keys would remain; change nothing."""
-    told = []
-    for estate, sight in sights:
-        unfinished = sight.document.unfinished(wish.words)
-        order = unfinished or _would_be(estate, wish)
-        turns = chosen(sight, wish.selection, order)
-        room = estate.provider.headroom(fresh=True)
-        proofs = [proof_of(one.policy, compromised=wish.compromised) for one in turns]
-        slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
-        foreseen = estimate(len(turns), room, estate.rate_limit, slowest) if slowest else None
-        told.append(_Foretold(estate, sight, order, turns, room, foreseen, again=unfinished is not None))
+def _foretell(session: Session, told: Sequence[Foretold]) -> int:
+    """Say what would be done, in which order, how long it would take, and which keys would remain."""
     if session.json:
         click.echo(json.dumps({"mass_rotations": [one.as_json() for one in told]}, indent=2))
     else:
         for one in told:
-            one.say()
-    blocked = [one for one in told if one.turns and one.room == 0 and any(turn.needs_room for turn in one.turns)]
+            _say_beforehand(one)
+    blocked = [one.account for one in told if one.blocked]
     if blocked:
         raise Refused(
-            f"account {blocked[0].estate.account} has no room for another key: delete keys that nobody needs, or have the quota raised"
+            f"account {blocked[0]} has no room for another key: delete keys that nobody needs, or have the quota raised"
         )
     return 0
 
 
-def _would_be(estate: Estate, wish: Wish) -> MassRotation:
-    now = estate.clock.now()
-    return MassRotation("", wish.words, wish.created_before, wish.compromised, wish.reason, wish.by, now)
-
-
-@dataclass(frozen=True)
-class _Foretold:
-    estate: Estate
-    sight: Sight
-    order: MassRotation
-    turns: tuple[Candidate, ...]
-    room: int | None
-    foreseen: Estimate | None
-    again: bool
-
-    @property
-    def remaining(self) -> Coverage:
-        """The coverage as it would be afterwards, if all goes well."""
-        dead = {key for one in self.turns for key in one.keys} if self.order.compromised else set()
-        proof = self.sight.coverage(self.order.created_before)
-        return replace(proof, rows=tuple(row for row in proof.rows if row.key.access_key not in dead))
-
-    def say(self) -> None:
-        order = self.order
-        again = f" (goes on with {order.id}, begun {moment(order.begun_at)})" if self.again else ""
-        keys = sum(len(one.keys) for one in self.turns)
+def _say_beforehand(found: Foretold) -> None:
+    order = found.order
+    again = f" (goes on with {order.id}, begun {moment(order.begun_at)})" if found.again else ""
+    keys = sum(len(one.keys) for one in found.turns)
+    click.echo(
+        f"account {found.account}: {count(len(found.turns), 'application')} with {count(keys, 'key')}"
+        f" from before {moment(order.created_before)}{again}"
+    )
+    room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
+    if found.foreseen:
         click.echo(
-            f"account {self.estate.account}: {count(len(self.turns), 'application')} with {count(keys, 'key')}"
-            f" from before {moment(order.created_before)}{again}"
+            f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about {found.foreseen.calls} calls"
+            f" at {found.rate_limit:g} a second; {span(found.foreseen.duration)} if all goes well"
         )
-        room = "the provider does not tell how many" if self.room is None else f"the quota has room for {self.room}"
-        if self.foreseen:
+        if not order.compromised and found.fit_now is not None and found.fit_now < len(found.turns):
             click.echo(
-                f"room for keys: {room}; at most {self.foreseen.at_once} applications at once; about {self.foreseen.calls} calls"
-                f" at {self.estate.rate_limit:g} a second; {span(self.foreseen.duration)} if all goes well"
+                f"the old keys stay for their grace, so {found.fit_now} of {len(found.turns)} fit now: the rest follow as graces end"
             )
-            fits = None if self.room is None else max(0, places(self.room, 0, 0))
-            if not order.compromised and fits is not None and fits < len(self.turns):
-                click.echo(
-                    f"the old keys stay for their grace, so {fits} of {len(self.turns)} fit now: the rest follow as graces end"
-                )
-        for number, one in enumerate(self.turns, 1):
-            does = "rotate" if one.needs_room else "revoke old keys"
-            click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {moment(one.oldest)}")
-        remaining = self.remaining
-        left = "in grace or " if not order.compromised else ""
-        click.echo(f"afterwards {left}untouched: {count(len(remaining.rows), 'key')} from before that time")
-        for line in lines(remaining):
-            click.echo(f"  {line}")
-        for name, error in sorted(self.sight.survey.unread.items()):
-            click.echo(f"rotator: {name}: {error}", err=True)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "account": self.estate.account,
-            "created_before": timestamp(self.order.created_before),
-            "compromised": self.order.compromised,
-            "goes_on_with": self.order.id or None,
-            "room": self.room,
-            "at_once": self.foreseen.at_once if self.foreseen else 0,
-            "calls": self.foreseen.calls if self.foreseen else 0,
-            "seconds": round(self.foreseen.duration.total_seconds()) if self.foreseen else 0,
-            "applications": [
-                {"name": one.name, "keys": sorted(one.keys), "oldest": timestamp(one.oldest), "needs_room": one.needs_room}
-                for one in self.turns
-            ],
-            "remaining": self.remaining.as_json()["keys"],
-            "broken": sorted(self.sight.survey.unread),
-        }
+    for number, one in enumerate(found.turns, 1):
+        does = "rotate" if one.needs_room else "revoke old keys"
+        click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {moment(one.oldest)}")
+    remaining = found.remaining
+    left = "in grace or " if not order.compromised else ""
+    click.echo(f"afterwards {left}untouched: {count(len(remaining.rows), 'key')} from before that time")
+    for line in lines(remaining):
+        click.echo(f"  {line}")
+    for name, error in sorted(found.unread.items()):
+        click.echo(f"rotator: {name}: {error}", err=True)
 
 
 # --- the thing itself -----------------------------------------------------------------------------------------------------
-
-
-def _run(session: Session, estate: Estate, wish: Wish, token: str, *, wait: bool) -> MassResult:
-    clock = estate.clock
-
-    def sleep(until: datetime) -> None:
-        session.sleep(clock, until)
-
-    order = begin(estate, wish, sleep, token)
-    with Onlooker(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
-        result = run(estate, wish.selection, order, onlooker, sleep, again=order.id != token, wait=wait)
-    _report(session, result)
-    return result
 
 
 @dataclass
@@ -229,16 +137,28 @@ class Onlooker:
         if self._bar:
             self._bar.stop()
 
-    def begins(self, order: MassRotation, count_: int, *, again: bool) -> None:
+    def emit(self, event: str, **fields: object) -> None:
+        """See one event; what single applications go through is not shown."""
+        if event == "mass_rotation.begun":
+            self._begins(fields)
+        elif event == "mass_rotation.waits":
+            self._waits(fields)
+        elif event in {"mass_rotation.done", "mass_rotation.gave_up"}:
+            self._one_more(fields)
+
+    def _begins(self, fields: Mapping[str, object]) -> None:
         """Say which mass rotation this is, by what it is found again."""
-        what = "compromised, " if order.compromised else ""
-        goes_on = f", goes on with what was begun {moment(order.begun_at)}" if again else ""
+        many, since, begun = _number(fields, "applications"), fields.get("created_before"), fields.get("begun_at")
+        what = "compromised, " if fields.get("compromised") else ""
+        goes_on = f", goes on with what was begun {moment(begun)}" if fields.get("again") and isinstance(begun, datetime) else ""
         if self.say:
+            before = timestamp(since) if isinstance(since, datetime) else since
             self.say(
-                f"mass rotation {order.id}: {what}{count(count_, 'application')} with keys from before"
-                f" {timestamp(order.created_before)}{goes_on}"
+                f"mass rotation {fields.get('incident')}: {what}{count(many, 'application')} with keys from before {before}{goes_on}"
             )
         if self.shown:
+            if self._bar:
+                self._bar.stop()
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -248,21 +168,28 @@ class Onlooker:
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task("rotating", total=count_, rate="")
+            self._task = self._bar.add_task(f"rotating {fields.get('account')}", total=many, rate="")
 
-    def is_done(self, result: Result) -> None:
+    def _one_more(self, fields: Mapping[str, object]) -> None:
         """One more; who was given up is said at once, for a person may do something about it meanwhile."""
         if self._bar is None or self._task is None:
             return
-        if result.exit_code:
-            self._bar.console.print(f"{result.application}: {result.message}", style="red", highlight=False, markup=False)
+        if message := fields.get("message"):
+            self._bar.console.print(f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False)
         speed = self._bar.tasks[0].speed
         self._bar.update(self._task, advance=1, rate=f"{speed:.1f} /s" if speed else "")
 
-    def waits(self, count_: int, until: datetime) -> None:
+    def _waits(self, fields: Mapping[str, object]) -> None:
         """Say for what nothing happens now."""
+        until = fields.get("until")
         if self.say:
-            self.say(f"{count(count_, 'application')} wait for room until {moment(until)}")
+            when = f" until {moment(until)}" if isinstance(until, datetime) else ""
+            self.say(f"{count(_number(fields, 'applications'), 'application')} wait for room{when}")
+
+
+def _number(fields: Mapping[str, object], name: str) -> int:
+    found = fields.get(name)
+    return found if isinstance(found, int) else 0
 
 
 def _report(session: Session, result: MassResult) -> None:

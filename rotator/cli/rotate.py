@@ -84,7 +84,7 @@ def command(
                 "a mass rotation takes no access keys, and neither --revoke-first, --through-hold nor --confirm"
             )
         from rotator.cli.mass import Asked, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
-        from rotator.mass import Selection  # noqa: PLC0415 - same
+        from rotator.mass.selection import Selection  # noqa: PLC0415 - same
 
         selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
         return rotate_many(session, Asked(selection, created_before, compromised, reason, dry_run, wait))

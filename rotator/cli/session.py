@@ -23,7 +23,7 @@ from rotator.errors import ConfigurationError
 from rotator.hands.failures import Failure, Reported
 from rotator.hands.household import Household, chosen
 from rotator.people import user
-from rotator.ports import Clock, Journal, NoJournal, Provider
+from rotator.ports import Clock, Journal, NoJournal
 
 if TYPE_CHECKING:
     from rotator.alarm import Settings
@@ -35,34 +35,8 @@ __all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class AccountFacts(Protocol):
-    """What a command wants to know of an account in the configuration."""
-
-    @property
-    def rate_limit(self) -> float:
-        """The most calls in one second."""
-
-    @property
-    def access_key(self) -> str | None:
-        """The public name of the key that manages the account, if it was told."""
-
-
 class App(Household, Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock and the chance of this machine."""
-
-    @property
-    def accounts(self) -> frozenset[str]:
-        """The names of the accounts of the configuration."""
-
-    def account(self, name: str) -> AccountFacts:
-        """The account of that name; an unknown one raises with the nearest name."""
-
-    def provider(self, account: str) -> Provider:
-        """The provider behind an account."""
 
     @property
     def alarm(self) -> Settings:
@@ -96,6 +70,8 @@ class Session:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
     can_ask: Callable[[], bool] = _at_a_terminal
+    ordered: bool = False
+    """Whether a daemon has taken the order, and goes on with it if this command ends."""
 
     @property
     def path(self) -> Path:
@@ -125,9 +101,10 @@ class Session:
 
             try:
                 with self.daemon(orders=verb.changes) as daemon:
+                    self.ordered = True
                     return daemon.call(name, journal, **wish)
             except Unreached as error:
-                unreached = error
+                self.ordered, unreached = False, error
         try:
             with self.app(journal, tell=tell) as app:
                 return self._act(verb, app, wish)

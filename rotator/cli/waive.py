@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from rotator.account import Waiver
-from rotator.cli.accounts import estates, moment_of, only_account
-from rotator.cli.session import Session, common, pass_session, who
-from rotator.errors import Refused
-from rotator.mass import change, waived, withdrawn
+from rotator.cli.moments import moment_of
+from rotator.cli.session import Session, asking, common, pass_session
 from rotator.render import timestamp
 from rotator.words import moment
+
+if TYPE_CHECKING:
+    from rotator.control.accounts import Waived
 
 
 @click.command(
@@ -28,6 +30,7 @@ Examples:
 @click.option("--until", metavar="TIME", help="When it counts no longer, or how long from now.  [default: for good]")
 @click.option("--withdraw", is_flag=True, help="It may stay no longer.")
 @click.option("--account", metavar="NAME", help="The account.  [default: the only one]")
+@asking
 @common
 @pass_session
 def command(session: Session, access_key: str, reason: str | None, until: str | None, withdraw: bool, account: str | None) -> int:
@@ -39,21 +42,15 @@ def command(session: Session, access_key: str, reason: str | None, until: str | 
         raise click.UsageError("--withdraw takes neither --reason nor --until")
     if not withdraw and not (reason or "").strip():
         raise click.UsageError("say why the key may stay, with --reason")
-    with session.app() as app:
-        (estate,) = estates(app, [only_account(app, account)])
-        clock, now = estate.clock, estate.clock.now()
-        ends = moment_of(until, now, ahead=True) if until else None
-        if ends is not None and ends <= now:
-            raise click.UsageError(f"--until {until} has passed: write a time to come, or a duration such as 30d")
-        if withdraw:
-            wanted = withdrawn(access_key)
-        else:
-            if estate.provider.get_key(access_key) is None:
-                raise Refused(f"account {estate.account} has no key {access_key}: a dead key needs no waiver")
-            wanted = waived(Waiver(access_key, (reason or "").strip(), who(), now, ends))
-        document = change(estate.vault, estate.account, wanted, clock=clock, sleep=lambda until: session.sleep(clock, until))
+    now = session.now()
+    ends = moment_of(until, now, ahead=True) if until else None
+    if ends is not None and ends <= now:
+        raise click.UsageError(f"--until {until} has passed: write a time to come, or a duration such as 30d")
+    found: Waived = session.ask(
+        "waive", access_key=access_key, account=account or "", reason=(reason or "").strip(), until=ends, withdraw=withdraw
+    )
     if session.json:
-        click.echo(json.dumps({"account": estate.account, "waivers": [_as_json(one) for one in document.waivers]}, indent=2))
+        click.echo(json.dumps({"account": found.account, "waivers": [_as_json(one) for one in found.waivers]}, indent=2))
     elif withdraw:
         click.echo(f"{access_key} is not waived any more")
     else:

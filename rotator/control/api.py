@@ -116,7 +116,9 @@ class Api:
                 return _json(adapter.dump_json(value))
             feed = Feed()
             by = _who(request)
-            future = self._crew.carry_out(lambda: self._run(verb, wish, by, feed), urgent=verb.urgent(wish))
+            future = self._crew.carry_out(
+                lambda: self._run(verb, wish, by, feed), urgent=verb.urgent(wish), alone=verb.alone(wish)
+            )
             future.add_done_callback(lambda _: feed.close())
             if LINES in request.headers.get("accept", ""):
                 return StreamingResponse(_streamed(_conversation(request), feed, future, adapter), media_type=LINES)

@@ -33,22 +33,30 @@ class Crew:
         self._places = places
         self._reserved = reserved
         self._busy = 0
+        self._alone: set[str] = set()
         self._changed = threading.Condition()
         self._given_up = threading.Event()
 
-    def carry_out(self, order: Callable[[], T], *, urgent: bool = False) -> Future[T]:
-        """Begin, in a thread of its own; raises ``Refusal`` when there are too many already, or at the end."""
+    def carry_out(self, order: Callable[[], T], *, urgent: bool = False, alone: str = "") -> Future[T]:
+        """Begin, in a thread of its own; raises ``Refusal`` when there are too many already, when the one that has the same ``alone``
+        is under way still, or at the end."""
         with self._changed:
             if self._stopping.is_set():
                 raise Refusal("stopping", "the daemon is stopping and takes no orders any more; try again when it is back", 3)
             if self._busy >= self._places - (0 if urgent else self._reserved):
                 raise Refusal("busy", f"{self._busy} orders are under way already, and more may not be; try again in a moment", 3)
+            if alone in self._alone:
+                raise Refusal(
+                    "under_way", f"the daemon is at it already ({alone}) and goes on by itself; look with rotator status", 3
+                )
             self._busy += 1
+            if alone:
+                self._alone.add(alone)
         future: Future[T] = Future()
-        threading.Thread(target=self._work, args=(order, future), name="order", daemon=True).start()
+        threading.Thread(target=self._work, args=(order, future, alone), name="order", daemon=True).start()
         return future
 
-    def _work(self, order: Callable[[], T], future: Future[T]) -> None:
+    def _work(self, order: Callable[[], T], future: Future[T], alone: str) -> None:
         try:
             future.set_result(order())
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
@@ -56,6 +64,7 @@ class Crew:
         finally:
             with self._changed:
                 self._busy -= 1
+                self._alone.discard(alone)
                 self._changed.notify_all()
 
     def sleep(self, clock: Clock, until: datetime) -> None:

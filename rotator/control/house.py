@@ -11,7 +11,7 @@ from typing import Protocol
 
 from rotator.control.broadcast import Broadcast
 from rotator.hands.household import Household
-from rotator.ports import Clock, Journal
+from rotator.ports import Journal
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,6 @@ class Fleet(Household, Protocol):
     @property
     def source(self) -> str:
         """The file that the configuration came from."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock and the chance of this machine."""
 
 
 class House(Protocol):

@@ -19,6 +19,7 @@ STATUSES = {
     "other_configuration": 421,
     "configuration": 422,
     "busy": 429,
+    "under_way": 429,
     "program": 500,
     "stopping": 503,
 }

@@ -13,8 +13,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rotator import __version__
+from rotator.control.accounts import (
+    Cover,
+    Many,
+    RotateMany,
+    Waive,
+    Waived,
+    do_coverage,
+    do_foretell,
+    do_rotate_many,
+    do_waive,
+)
 from rotator.control.calls import Call, Maybe, Name, Names, Nothing, Verb, Wish
 from rotator.control.house import Reloaded
+from rotator.control.incidents import Tell, do_incident, do_incidents
 from rotator.control.orders import (
     Drill,
     Extend,
@@ -29,12 +41,16 @@ from rotator.control.orders import (
     do_revoke,
     do_rotate,
 )
+from rotator.coverage import Coverage
 from rotator.hands.drill import Drilled
 from rotator.hands.history import Story, story
 from rotator.hands.overview import Overview, overview
 from rotator.hands.planning import Planned, plans
 from rotator.hands.result import Result
 from rotator.hands.who import Person, who
+from rotator.incident.report import Report
+from rotator.mass.foretelling import Foretold
+from rotator.mass.rotation import MassResult
 
 # --- questions ------------------------------------------------------------------------------------------------------------
 
@@ -157,6 +173,55 @@ VERBS: Mapping[str, Verb] = {
             do_revoke,
             **_ORDER,
         ),
+        Verb(
+            "coverage",
+            "GET",
+            "Every live key of an account from before a time.",
+            Cover,
+            Coverage,
+            do_coverage,
+            refuses=(404, 409),
+        ),
+        Verb(
+            "waive",
+            "POST",
+            "Let an old key stay, by name and with a reason, or no longer.",
+            Waive,
+            Waived,
+            do_waive,
+            changes=True,
+            refuses=(404, 409),
+        ),
+        Verb(
+            "foretell",
+            "GET",
+            "What a rotation of many applications would do, in which order, and which keys would remain.",
+            Many,
+            tuple[Foretold, ...],
+            do_foretell,
+            refuses=(404, 409),
+        ),
+        Verb(
+            "rotate_many",
+            "POST",
+            "Replace the keys of many applications, as many at once as there is room for, to the coverage proof.",
+            RotateMany,
+            tuple[MassResult, ...],
+            do_rotate_many,
+            urgent=lambda wish: bool(wish.compromised),
+            alone=lambda wish: str(wish.same),
+            **_ORDER,
+        ),
+        Verb(
+            "incidents",
+            "GET",
+            "Every incident that a ledger remembers.",
+            Nothing,
+            tuple[Report, ...],
+            do_incidents,
+            refuses=(409,),
+        ),
+        Verb("incident", "GET", "What happened in an emergency.", Tell, Report, do_incident, refuses=(409,)),
         Verb("drill", "POST", "Practise the emergency on one application, for real.", Drill, Drilled, do_drill, **_ORDER),
     )
 }

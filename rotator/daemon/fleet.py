@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from rotator.alarm import Settings
 from rotator.config import Control, Listener, Webhook
-from rotator.hands.household import Store
+from rotator.hands.household import AccountFacts, Store
 from rotator.model import Policy
 from rotator.ports import Clock, Journal, OnCall, Provider
 from rotator.world import World
@@ -55,6 +55,9 @@ class Fleet(Protocol):
     @property
     def accounts(self) -> frozenset[str]:
         """The names of the accounts of the configuration."""
+
+    def account(self, name: str) -> AccountFacts:
+        """The account of that name; an unknown one raises with the nearest name."""
 
     @property
     def alarm(self) -> Settings:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rotator.model import Policy
-from rotator.ports import Journal, VaultStore
+from rotator.ports import Clock, Journal, Provider, VaultStore
 from rotator.world import World
 
 
@@ -17,10 +17,36 @@ class Store(VaultStore, Protocol):
         """How many versions of the document Vault keeps."""
 
 
+class AccountFacts(Protocol):
+    """What is to be known of an account of the configuration."""
+
+    @property
+    def rate_limit(self) -> float:
+        """The most calls in one second."""
+
+    @property
+    def access_key(self) -> str | None:
+        """The public name of the key that manages the account, if it was told."""
+
+
 class Household(Protocol):
     """One configuration with everything built from it, as a command or a daemon has it."""
 
     journal: Journal
+
+    @property
+    def clock(self) -> Clock:
+        """The clock and the chance of this machine."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+
+    def account(self, name: str) -> AccountFacts:
+        """The account of that name; an unknown one raises with the nearest name."""
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account."""
 
     @property
     def policies(self) -> Mapping[str, Policy]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.account import AccountDocument
 from rotator.coverage import Coverage, Known, cover
 from rotator.errors import RotatorError
+from rotator.hands.household import Household
 from rotator.hands.together import together
 from rotator.mass.selection import Survey
 from rotator.model import Ledger, Policy
@@ -37,6 +38,27 @@ class Estate:
         """The time by whichever clock is behind: nothing has passed before it has by that one."""
         now = self.clock.now()
         return min(now, now + self.provider.clock_offset(), now + self.vault.clock_offset())
+
+
+def estates(household: Household, accounts: Sequence[str], world: Callable[[Policy], World], journal: Journal) -> list[Estate]:
+    """The accounts that were named, once each; all of the configuration when none was."""
+    named = list(dict.fromkeys(accounts)) or sorted(household.accounts)
+    facts = {name: household.account(name) for name in named}
+    everything = {**household.orphans(journal), **household.policies}
+    return [
+        Estate(
+            account=name,
+            provider=household.provider(name),
+            vault=household.vault,
+            clock=household.clock,
+            policies={policy.application: policy for policy in everything.values() if policy.account == name},
+            world=world,
+            journal=journal,
+            rate_limit=facts[name].rate_limit,
+            management_key=facts[name].access_key or "",
+        )
+        for name in named
+    ]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from rotator.account import MassRotation
 from rotator.coverage import Coverage
@@ -38,19 +38,6 @@ LOOK_AGAIN = timedelta(seconds=30)
 
 WHOLE_SECONDS = timedelta(seconds=2)
 """How much later than by our own clock a grace ends: other clocks tell whole seconds, and the slowest counts."""
-
-
-class Watcher(Protocol):
-    """Who follows a mass rotation while it runs."""
-
-    def begins(self, order: MassRotation, count: int, *, again: bool) -> None:
-        """So many applications are to be rotated; ``again`` when an earlier start of the same command is gone on with."""
-
-    def is_done(self, result: Result) -> None:
-        """One application is done, or was given up."""
-
-    def waits(self, count: int, until: datetime) -> None:
-        """So many applications wait for room, until that time."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +106,14 @@ class Wish:
         """The words by which the same command is known again."""
         return self.selection.words(created_before=self.said_before, compromised=self.compromised)
 
+    def order(self, token: str, now: datetime) -> MassRotation:
+        """What it is as something that has begun."""
+        return MassRotation(token, self.words, self.created_before, self.compromised, self.reason, self.by, now)
+
 
 def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
     """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
-    fresh = MassRotation(
-        id=token,
-        words=wish.words,
-        created_before=wish.created_before,
-        compromised=wish.compromised,
-        reason=wish.reason,
-        by=wish.by,
-        begun_at=estate.clock.now(),
-    )
+    fresh = wish.order(token, estate.clock.now())
     document = change(estate.vault, estate.account, begun(fresh), clock=estate.clock, sleep=sleep)
     return document.unfinished(wish.words) or fresh
 
@@ -141,18 +124,16 @@ def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Can
     return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
 
 
-def run(
-    estate: Estate, selection: Selection, order: MassRotation, watcher: Watcher, sleep: Sleep, *, again: bool, wait: bool
-) -> MassResult:
-    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken. With ``wait`` it does not end
-    before everybody found room. Raises only when the account as a whole cannot be looked at."""
+def run(estate: Estate, selection: Selection, order: MassRotation, sleep: Sleep, *, again: bool, wait: bool) -> MassResult:
+    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken; ``again`` when an earlier start of
+    the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
+    cannot be looked at, and what ``sleep`` raises at the end of the daemon that carries it out."""
     start = estate.clock.now()
     sight = look(estate)
     results = {
         name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(estate.policies[name])
     }
     todo: Sequence[Candidate] = [one for one in chosen(sight, selection, order) if one.name not in results]
-    watcher.begins(order, len(todo), again=again)
     estate.journal.emit(
         "mass_rotation.begun",
         account=estate.account,
@@ -161,21 +142,29 @@ def run(
         compromised=order.compromised,
         reason=order.reason,
         applications=len(todo),
+        begun_at=order.begun_at,
+        again=again,
     )
     for result in results.values():
-        watcher.is_done(result)
+        _tell(estate, order, result)
     while True:
         gate = Gate(lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised))
-        for result in _in_waves(todo, gate, lambda one, gate=gate: _one(estate, one, order, gate, sleep)):  # type: ignore[misc]  # bound on purpose
+        turns = _in_waves(
+            todo,
+            gate,
+            lambda one, gate=gate: _one(estate, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
+            lambda: sleep(estate.clock.now()),
+        )
+        for result in turns:
             results[result.application] = result
-            watcher.is_done(result)
+            _tell(estate, order, result)
         sight = look(estate)
         todo = [one for one in chosen(sight, selection, order) if one.name not in results]
         if not todo or not wait:
             break
         room_at = _room_at(sight)
         until = room_at + WHOLE_SECONDS if room_at else estate.clock.now() + LOOK_AGAIN
-        watcher.waits(len(todo), until)
+        estate.journal.emit("mass_rotation.waits", account=estate.account, incident=order.id, applications=len(todo), until=until)
         sleep(until)
         _end_graces(estate, sight, sleep)
     outcome = MassResult(
@@ -200,6 +189,14 @@ def run(
     return outcome
 
 
+def _tell(estate: Estate, order: MassRotation, result: Result) -> None:
+    about = {"application": result.application, "account": estate.account, "incident": order.id}
+    if result.exit_code:
+        estate.journal.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
+    else:
+        estate.journal.emit("mass_rotation.done", outcome=result.outcome, **about)
+
+
 def _at_once(estate: Estate, todo: Sequence[Candidate], *, compromised: bool) -> int:
     return max((at_once(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
 
@@ -209,13 +206,17 @@ def proof_of(policy: Policy, *, compromised: bool) -> Proof:
     return policy.prove_emergency if compromised else policy.prove
 
 
-def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate], Result]) -> Iterator[Result]:
+def _in_waves(
+    todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate], Result], go_on: Callable[[], None]
+) -> Iterator[Result]:
     """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
 
-    Ends when all are done, or when nobody is under way and there is no room for the next. The threads are daemons: Ctrl-C ends the
-    command at once, as any kill may.
+    Ends when all are done, or when nobody is under way and there is no room for the next. ``go_on`` raises when nobody is to be let
+    in any more; that is raised again once those under way have ended. The threads are daemons: Ctrl-C ends the command at once, as
+    any kill may.
     """
     waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, Result | BaseException]](), 0
+    over: RotatorError | None = None
 
     def in_thread(one: Candidate) -> None:
         try:
@@ -224,11 +225,16 @@ def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate],
             finished.put((one, error))
 
     while waiting or under_way:
+        try:
+            go_on()
+        except RotatorError as error:
+            over = error
+            waiting.clear()
         while waiting and gate.admits(waiting[0].name, needs_room=waiting[0].needs_room):
             threading.Thread(target=in_thread, args=(waiting.popleft(),), daemon=True).start()
             under_way += 1
         if not under_way:
-            return
+            break
         try:
             one, result = finished.get(timeout=ASKED_EVERY if waiting else None)
         except Empty:
@@ -238,6 +244,8 @@ def _in_waves(todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate],
         if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result
         yield failed(one.name, result) if isinstance(result, Exception) else result
+    if over is not None:
+        raise over
 
 
 def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep: Sleep) -> Result:

@@ -164,6 +164,10 @@ def _dead(log: Path) -> int:
     return log.read_bytes().count(b'"key.dead"') if log.exists() else 0
 
 
+def _adopted(log: Path) -> int:
+    return log.read_bytes().count(b'"application.adopted"') if log.exists() else 0
+
+
 def _moment(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
@@ -209,12 +213,16 @@ def _bare_sum(rig: Bench, name: str) -> float:
 
 
 def leak(count: int = 1000) -> None:
-    """The same for a leaked key of one of many applications while a mass rotation of the others runs beside it."""
-    say(f"rotate --compromised while rotate --all of {count} applications runs beside it, real latencies, proofs of one success")
+    """The same for a leaked key of one of many applications that a daemon has taken over, while a mass rotation of the others runs."""
+    say(
+        f"rotate --compromised beside a daemon and a rotation of its {count} other applications, real latencies, proofs of one success"
+    )
     with bench() as rig:
         rig.scaleway.configure(**REAL_LATENCY)
         leaked, others = rig.fleet(8, "leak"), rig.fleet(count)
         rig.set_up(f'every = "1000d"\ngrace = "1h"\nobserve_every = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
+        daemon = rig.daemon()
+        wait_until(lambda: _adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600)
         beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
         rig.daemons.append(beside)
         published = {name: rig.published(name) for name in others[: count // 50]}
@@ -255,7 +263,7 @@ def idle(count: int = 1000) -> None:
         wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
         ready = time.monotonic() - began
         wait_until(
-            lambda: daemon.log.read_bytes().count(b'"application.adopted"') >= count,
+            lambda: _adopted(daemon.log) >= count,
             "every application was looked at",
             patience=900,
         )

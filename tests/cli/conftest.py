@@ -20,6 +20,7 @@ from rotator.model import Key, Policy
 from rotator.ports import Journal, Provider
 from rotator.secret import Secret
 from rotator.world import World
+from tests.daemon.stage import SimAccount
 from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
 from tests.store import SimStore
 
@@ -37,14 +38,6 @@ class CountingProvider(SimProvider):
         self.made += 1
         assert self.made <= self.most, "one command sent more creates than it may"
         return super().create_key(bearer, description, default_project_id=default_project_id, expires_at=expires_at)
-
-
-@dataclass(frozen=True)
-class SimAccount:
-    """What the configuration says of the account."""
-
-    rate_limit: float = 50.0
-    access_key: str | None = None
 
 
 @dataclass

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.account import MassRotation
 from rotator.cli.mass import Onlooker
 from rotator.errors import QuotaExceeded, Unavailable
-from rotator.hands.result import Result
 from rotator.model import Hold, Key
 from rotator.ports import Journal
 from rotator.secret import Secret
@@ -238,12 +236,15 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
 
 
 def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:
-    order = MassRotation("i1", "--all", EPOCH, compromised=True, reason="breach", by="ops", begun_at=EPOCH)
+    about = {"account": "acme", "incident": "i1"}
     said: list[str] = []
     with Onlooker(shown=True, say=said.append) as onlooker:
-        onlooker.begins(order, 2, again=True)
-        onlooker.is_done(Result("billing", "contained", 0, "contained"))
-        onlooker.is_done(Result("mailer", "failed", 1, "no answer"))
+        onlooker.emit(
+            "mass_rotation.begun", created_before=EPOCH, compromised=True, applications=2, begun_at=EPOCH, again=True, **about
+        )
+        onlooker.emit("rotation.created", application="billing", access_key="SCW1")
+        onlooker.emit("mass_rotation.done", application="billing", outcome="contained", **about)
+        onlooker.emit("mass_rotation.gave_up", application="mailer", reason="no_answer", message="no answer", **about)
     shown = capsys.readouterr().err
     assert "mailer: no answer" in shown
     assert "2/2" in shown

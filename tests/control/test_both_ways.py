@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,8 +82,9 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter
 
 
 def said(result: Result) -> tuple[int, str, str]:
-    """Without what the stopwatch says."""
+    """Without what the stopwatch says, and through which door the order came."""
     timeless = re.sub(r'\d+\.\d+ s after the start|"elapsed_seconds": [\d.]+', "TIME", result.stdout)
+    timeless = timeless.replace(" via control socket@", "@")
     return result.exit_code, timeless, result.stderr
 
 
@@ -117,6 +118,24 @@ def said(result: Result) -> tuple[int, str, str]:
         "rotate mailer --compromised --json",
         "rotate nobody",
         "rotate nobody --json",
+        "coverage --created-before 1h",
+        "coverage --created-before 0s --json",
+        "coverage --created-before 1h --account nobody",
+        "waive SCW00001 --reason kept",
+        "waive SCW00001 --reason kept --until 3d --json",
+        "waive SCW00001 --withdraw",
+        "waive SCWNOBODYXXXXXXXXXXX --reason kept",
+        "incident list",
+        "incident list --json",
+        "incident nobody",
+        "rotate --all --dry-run",
+        "rotate --all --dry-run --compromised --reason breach --json",
+        "rotate --all",
+        "rotate --match b* --json",
+        "rotate --match nobody*",
+        "rotate --all --compromised --reason breach",
+        "rotate --all --compromised --reason breach --json",
+        "rotate --all --created-before 2999-01-01T00:00:00Z",
     ],
 )
 def test_the_daemon_and_the_command_itself_say_the_same(counter: Counter, words: str) -> None:
@@ -130,6 +149,17 @@ def test_after_a_rotation_the_other_commands_say_the_same_too(counter: Counter) 
     alone = at_work()
     for words in ("rotate billing", "status", "plan", "history billing", "status --json"):
         assert said(counter.type(*words.split())) == said(alone.type(*words.split(), "--direct"))
+
+
+@pytest.mark.parametrize("more", ["", "--compromised --reason breach"])
+def test_a_mass_rotation_says_the_same_both_ways_to_the_incident_report(counter: Counter, more: str) -> None:
+    alone = at_work()
+    for desk in (alone, counter.desk):
+        desk.sim.time.advance(timedelta(hours=1))
+    for words in (f"rotate --all {more}", "coverage --created-before 0s", "incident list", f"rotate --all {more} --json"):
+        assert said(counter.type(*words.split())) == said(alone.type(*words.split(), "--direct"))
+    assert set(counter.desk.sim.keys) == set(alone.sim.keys)
+    assert len(counter.desk.sim.live_keys()) > 1 or more
 
 
 def test_a_person_with_credentials_acts_without_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,11 +110,7 @@ def test_every_verb_answers_as_the_description_says(open_front: Front, mode: Gen
     }
     assert not [fields for name, fields in open_front.house.events.events if name == "daemon.crashed"]
     if mode is GenerationMode.NEGATIVE:
-        assert all(400 in found or 415 in found for path, found in seen.items() if path not in BODYLESS), seen
-
-
-BODYLESS = {"/v1/health", "/v1/reload"}
-"""Verbs without options may have nothing that could be wrong."""
+        assert [path for path, found in seen.items() if not found - {200, 422}] == [], "some refused nothing"
 
 
 def test_the_description_is_sound_openapi(open_front: Front) -> None:

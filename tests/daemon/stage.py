@@ -81,6 +81,14 @@ class Stage(Sim):
             return super().make_key(description, **more)
 
 
+@dataclass(frozen=True)
+class SimAccount:
+    """What the configuration says of the account."""
+
+    rate_limit: float = 50.0
+    access_key: str | None = None
+
+
 @dataclass
 class FakeFleet:
     """Applications on a stage for each account; ``acme`` also holds the Vault."""
@@ -108,6 +116,11 @@ class FakeFleet:
     @property
     def accounts(self) -> frozenset[str]:
         return frozenset(self.stages)
+
+    def account(self, name: str) -> SimAccount:
+        if name not in self.stages:
+            raise UnknownApplication(f"there is no account {name} in {self.source}; there is none like it")
+        return SimAccount()
 
     @property
     def vault(self) -> SimStore:

@@ -1,0 +1,195 @@
+"""Questions and orders about whole accounts: the coverage proof and its waivers, and the rotation of many applications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from rotator.account import Waiver
+from rotator.control.calls import Call, Maybe, Name, Reason, look_at
+from rotator.control.calls import Wish as Asked
+from rotator.control.refusals import Refusal
+from rotator.coverage import Coverage
+from rotator.errors import Refused
+from rotator.hands.waiting import Sleep
+from rotator.mass.estate import Estate, estates, look
+from rotator.mass.foretelling import Foretold, foretell
+from rotator.mass.records import change, waived, withdrawn
+from rotator.mass.rotation import MassResult, Wish, begin, run
+from rotator.mass.selection import Selection
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any key."""
+
+END = datetime(9000, 1, 1, tzinfo=UTC)
+"""After any."""
+
+
+def _usual(moment: datetime) -> datetime:
+    """The same time in UTC; one that no key is older than, or every key is, is as good as any such time."""
+    with suppress(OverflowError):
+        return min(max(moment.astimezone(UTC), EPOCH), END)
+    return EPOCH if moment.year < EPOCH.year else END
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_usual)]
+"""A time with its zone."""
+
+Perhaps = Moment | SkipJsonSchema[None]
+"""The same, or left out."""
+
+Account = Annotated[str, Field(max_length=200, description="The account; the only one when it is left out.")]
+
+
+def of(call: Call, accounts: Sequence[str] = ()) -> list[Estate]:
+    """The accounts that were named; all of the configuration when none was."""
+    return estates(call.household, accounts, call.world, call.journal)
+
+
+def only(call: Call, named: str) -> Estate:
+    """The account that was named, or the only one that there is."""
+    known = sorted(call.household.accounts)
+    if not named and len(known) != 1:
+        raise Refusal("usage", f"there are several accounts: say which with --account ({', '.join(known)})")
+    (estate,) = of(call, [named or known[0]])
+    return estate
+
+
+def _sleep(call: Call) -> Sleep:
+    return lambda until: call.sleep(call.household.clock, until)
+
+
+# --- coverage -------------------------------------------------------------------------------------------------------------
+
+
+class Cover(Asked):
+    """An account, and the time before which no live key of it is to be from."""
+
+    account: Account = ""
+    created_before: Moment
+
+
+def do_coverage(call: Call, wish: Cover) -> Coverage:
+    """Name every live key of the account that is older."""
+    return look(only(call, wish.account)).coverage(wish.created_before)
+
+
+class Waive(Asked):
+    """A key that may stay in spite of its age, and why; with ``withdraw``, no longer."""
+
+    access_key: Name
+    account: Account = ""
+    reason: Reason = ""
+    until: Annotated[Perhaps, Field(description="When the word counts no longer; never when it is left out.")] = None
+    withdraw: bool = False
+
+
+@dataclass(frozen=True)
+class Waived:
+    """Every word that is given for keys of the account, as it is now."""
+
+    account: str
+    waivers: tuple[Waiver, ...]
+
+
+def do_waive(call: Call, wish: Waive) -> Waived:
+    """Let a key stay, or no longer."""
+    reason, now = wish.reason.strip(), call.now()
+    if wish.withdraw and (reason or wish.until):
+        raise Refusal("usage", "who withdraws a word gives neither a reason nor a time")
+    if not wish.withdraw and not reason:
+        raise Refusal("usage", "say why the key may stay")
+    if wish.until and wish.until <= now:
+        raise Refusal("usage", "the time until which the key may stay has passed: tell one to come")
+    estate = only(call, wish.account)
+    if wish.withdraw:
+        wanted = withdrawn(wish.access_key)
+    else:
+        if estate.provider.get_key(wish.access_key) is None:
+            raise Refused(f"account {estate.account} has no key {wish.access_key}: a dead key needs no waiver")
+        wanted = waived(Waiver(wish.access_key, reason, call.by, now, wish.until))
+    document = change(estate.vault, estate.account, wanted, clock=estate.clock, sleep=_sleep(call))
+    return Waived(document.account, document.waivers)
+
+
+# --- many applications ----------------------------------------------------------------------------------------------------
+
+
+class Many(Asked):
+    """The applications that are meant: these names (all when empty), of these accounts, that fit one of these patterns; of them, those
+    with a key from before ``created_before``, which is now when it is left out."""
+
+    applications: Maybe
+    accounts: Maybe
+    globs: Annotated[Maybe, Field(description="Patterns such as shop-*, of which a name has to fit one.")]
+    created_before: Perhaps = None
+    words: Annotated[
+        str, Field(max_length=100, description="That time as it was said, such as 36h, by which the same order is known again.")
+    ] = ""
+    compromised: bool = False
+    reason: Reason = ""
+
+
+class RotateMany(Many):
+    """The same, to be rotated now."""
+
+    wait: Annotated[bool, Field(description="Where there is no room for all at once, wait until graces end and go on.")] = False
+
+    @property
+    def same(self) -> str:
+        """What another order has in common that would do the same work."""
+        return _selection(self).words(created_before=self.words, compromised=self.compromised)
+
+
+def do_foretell(call: Call, wish: Many) -> tuple[Foretold, ...]:
+    """Say what would be done; change nothing."""
+    wanted = _wish(call, wish)
+    return tuple(foretell(estate, wanted) for estate in _meant(call, wanted.selection))
+
+
+def do_rotate_many(call: Call, wish: RotateMany) -> tuple[MassResult, ...]:
+    """Rotate what was asked for, account by account, each to its coverage proof."""
+    if wish.compromised and not wish.reason.strip():
+        raise Refusal("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
+    wanted = _wish(call, wish)
+    found, token, sleep = _meant(call, wanted.selection), call.household.clock.token(), _sleep(call)
+
+    def one(estate: Estate) -> MassResult:
+        order = begin(estate, wanted, sleep, token)
+        return run(estate, wanted.selection, order, sleep, again=order.id != token, wait=wish.wait)
+
+    try:
+        return tuple(map(one, found))
+    finally:
+        look_at(call, (policy for estate in found for policy in estate.policies.values() if wanted.selection.chooses(policy)))
+
+
+def _selection(wish: Many) -> Selection:
+    return Selection(tuple(wish.applications), tuple(wish.accounts), tuple(wish.globs))
+
+
+def _wish(call: Call, wish: Many) -> Wish:
+    now = call.now()
+    created_before = wish.created_before or now
+    created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
+    if created_before > now:
+        raise Refusal("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
+    reason = wish.reason.strip() or ("suspected compromise" if wish.compromised else "mass rotation")
+    return Wish(_selection(wish), wish.words, created_before, wish.compromised, reason, call.by)
+
+
+def _meant(call: Call, selection: Selection) -> list[Estate]:
+    for name in selection.names:
+        call.household.policy(name)
+    found = [
+        estate for estate in of(call, selection.accounts) if any(selection.chooses(policy) for policy in estate.policies.values())
+    ]
+    if not found:
+        raise Refusal("usage", "no application of the configuration is what was asked for: see rotator status")
+    return found
