@@ -91,7 +91,9 @@ class Session:
     def ask(self, name: str, journal: Journal | None = None, *, tell: bool = False, **wish: Any) -> Any:
         """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
 
-        ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the daemon.
+        A daemon that hangs up in the middle of an order may have carried it out: it is given again only where twice is as good as
+        once, which is in an emergency. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
+        daemon.
         """
         from rotator.control.verbs import VERBS  # noqa: PLC0415 - pydantic is not for --help
 
@@ -104,6 +106,10 @@ class Session:
                     self.ordered = True
                     return daemon.call(name, journal, **wish)
             except Unreached as error:
+                if error.sent and verb.changes:
+                    if not verb.urgent(verb.wish(wish)):
+                        raise
+                    click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, error
         try:
             with self.app(journal, tell=tell) as app:

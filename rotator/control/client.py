@@ -35,14 +35,16 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
 class Unreached(RotatorError):
-    """No daemon could be asked. ``why`` tells it as a part of a sentence; ``denied``: there is one, and it is not for this user."""
+    """No daemon could be asked. ``why`` tells it as a part of a sentence; ``denied``: there is one, and it is not for this user;
+    ``sent``: it may have begun what was asked for."""
 
     exit_code = 3
 
-    def __init__(self, why: str, *, denied: bool = False) -> None:
+    def __init__(self, why: str, *, denied: bool = False, sent: bool = False) -> None:
         super().__init__(f"{why}; start the daemon, or see docs/control.md" if not denied else why)
         self.why = why
         self.denied = denied
+        self.sent = sent
 
 
 def directory(config: Path) -> Path | None:
@@ -127,7 +129,9 @@ class Daemon:
                     return self._value(verb, json.dumps(line["result"]).encode())
                 else:
                     raise Reported(_failure(line))
-        raise Unreached(f"the daemon at {self._path} hung up before it said what came of it; rotator status shows how far it is")
+        raise Unreached(
+            f"the daemon at {self._path} hung up before it said what came of it; rotator status shows how far it is", sent=True
+        )
 
     @contextmanager
     def _answer(self, request: httpx.Request) -> Iterator[httpx.Response]:
@@ -157,9 +161,10 @@ class Daemon:
             raise Unreached(f"the daemon at {self._path} answers in a way that this command does not understand") from None
 
     def _unreached(self, error: httpx.TransportError) -> Unreached:
+        sent = not isinstance(error, httpx.ConnectError)
         if isinstance(error, httpx.TimeoutException):
-            return Unreached(f"the daemon at {self._path} did not answer in time")
-        return Unreached(f"the daemon at {self._path} hung up: it is stopping, or has too many callers")
+            return Unreached(f"the daemon at {self._path} did not answer in time", sent=sent)
+        return Unreached(f"the daemon at {self._path} hung up: it is stopping, or has too many callers", sent=sent)
 
 
 def _knock(path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -202,3 +205,52 @@ def test_the_daemon_of_another_configuration_is_left_alone(counter: Counter) -> 
     assert CliRunner().invoke(root, ["rotate", "billing"], obj=session).exit_code == 0
     assert desk.sim.published_key() != before
     assert counter.desk.sim.published_key() == theirs
+
+
+@pytest.fixture
+def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a daemon dies as soon as it has read what is wanted of it."""
+    monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
+    doors = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+
+    def serve(door: socket.socket) -> None:
+        with suppress(OSError):  # closed at the end
+            while True:
+                caller, _ = door.accept()
+                caller.recv(65536)
+                caller.close()
+
+    for door, name in zip(doors, ("read.sock", "control.sock"), strict=True):
+        door.bind(str(tmp_path / name))
+        door.listen()
+        threading.Thread(target=serve, args=(door,), daemon=True).start()
+    yield tmp_path
+    for door in doors:
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+
+
+def beside(desk: Desk, folder: Path, *words: str) -> Result:
+    session = Session(folder / "rotator.toml", opener=desk.open, pause=desk.pause, now=lambda: desk.sim.time.now)
+    return CliRunner().invoke(root, list(words), obj=session)
+
+
+@pytest.mark.parametrize("words", ["rotate billing", "rotate --all", "extend billing --by 1h", "hold billing --reason x"])
+def test_an_order_that_a_dying_daemon_may_have_carried_out_is_not_given_a_second_time(dying: Path, words: str) -> None:
+    desk = at_work()
+    before = desk.sim.ledger()
+    found = beside(desk, dying, *words.split())
+    assert found.exit_code == 3
+    assert "hung up" in found.stderr
+    assert desk.sim.ledger() == before
+
+
+def test_an_emergency_goes_on_without_the_daemon_that_died_of_it_and_a_question_is_answered(dying: Path) -> None:
+    desk = at_work()
+    leaked = desk.sim.published_key()
+    found = beside(desk, dying, "rotate", "billing", "--compromised", "--reason", "leak")
+    assert found.exit_code == 0
+    assert "hung up" in found.stderr
+    assert "this command goes on by itself" in found.stderr
+    assert leaked not in desk.sim.live_keys()
+    assert beside(desk, dying, "status").exit_code == 0

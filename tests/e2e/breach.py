@@ -1,4 +1,4 @@
-"""A breach: every key of a whole organisation is to die, with little room, answers that go wrong, and a command that is killed."""
+"""A breach: every key of a whole organisation is to die, with little room, answers that go wrong, and whoever carries it out is killed."""
 
 from __future__ import annotations
 
@@ -36,19 +36,28 @@ takeover_after = "90s"
 
 @dataclass
 class Breach:
-    """What is to be rotated, and what was found in the end. ``rate`` is what the stand-in lets through in a second."""
+    """What is to be rotated, and what was found in the end. ``rate`` is what the stand-in lets through in a second; ``ordered``
+    when the daemon is ordered to do it, and killed, instead of a command that acts itself."""
 
     rig: Rig
     names: list[str]
     rate: float
+    ordered: bool = False
     old: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     kills: int = 0
+    calls: int = 0
+    """Calls that were sent to the provider meanwhile, by whomever."""
     answer: dict[str, Any] = field(default_factory=dict)
+    _daemon: Daemon | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
-        return ("rotate", "--all", "--compromised", "--reason", "breach", "--json")
+        return ("rotate", "--all", "--compromised", "--reason", "breach", "--json", *(() if self.ordered else ("--direct",)))
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "rotator", *self.words, "--config", str(self.rig.configuration)]
 
     def settle(self, observe_every: str = "5s") -> Daemon:
         """A daemon that has taken over all of them, and knows nothing of a breach."""
@@ -56,13 +65,15 @@ class Breach:
         self.rig.configure(
             SETTINGS.format(observe_every=observe_every),
             daemon='workers = 16\ncatch_up = "0s"',
-            account=f'access_key = "{self.rig.scaleway.management_access_key}"',
+            account=f'access_key = "{self.rig.scaleway.management_access_key}"\n'
+            + (f'[control]\ndirectory = "{self.rig.directory}"' if self.ordered else ""),
             applications=self.names,
         )
-        text = self.rig.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {self.rate / 2:g}")
-        self.rig.configuration.write_text(text)  # one half for the daemon, one for the command
+        limit = self.rate if self.ordered else self.rate / 2  # one half for the daemon, one for the command
+        text = self.rig.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {limit:g}")
+        self.rig.configuration.write_text(text)
         self.rig.command("waive", self.rig.scaleway.management_access_key, "--reason", "replaced by hand tonight")
-        daemon = self.rig.daemon()
+        daemon = self._daemon = self.rig.daemon()
         wait_until(
             lambda: daemon.log.exists() and daemon.log.read_bytes().count(b'"application.adopted"') >= len(self.names),
             "every application was taken over",
@@ -80,32 +91,36 @@ class Breach:
         self.rig.scaleway.configure(rate_limit=self.rate, rate_burst=max(1.0, self.rate))
 
     def run(self, kill_at: int | None) -> None:
-        """The command to its end; killed with signal 9 once so many are rotated, and then given again."""
-        began = time.monotonic()
+        """The command to its end; whoever carries it out is killed with signal 9 once so many are rotated, and it is given again."""
+        began, before = time.monotonic(), sum(self.rig.scaleway.calls().values())
         if kill_at is not None:
-            doomed = Process(
-                [sys.executable, "-m", "rotator", *self.words, "--config", str(self.rig.configuration)],
-                self.rig.directory / "first.out",
-            )
-            wait_until(lambda: self.rotated() >= kill_at or not doomed.alive(), f"{kill_at} are rotated", patience=900)
-            assert doomed.alive(), "it ended before it could be killed"
-            doomed.end(signal.SIGKILL)
+            first = Process(self.command, self.rig.directory / "first.out")
+            wait_until(lambda: self.rotated() >= kill_at or not first.alive(), f"{kill_at} are rotated", patience=900)
+            assert first.alive(), "it ended before it could be killed"
+            self._kill(first)
             self.kills += 1
         for _ in range(MOST_STARTS):
-            done = subprocess.run(
-                [sys.executable, "-m", "rotator", *self.words, "--config", str(self.rig.configuration)],
-                capture_output=True,
-                text=True,
-                timeout=3600,
-                check=False,
-            )
+            done = subprocess.run(self.command, capture_output=True, text=True, timeout=3600, check=False)
             assert "Traceback" not in done.stderr
             assert done.stdout, done.stderr
-            self.answer = json.loads(done.stdout)["mass_rotations"][0]
+            self.answer = json.loads(done.stdout).get("mass_rotations", [{}])[0]
             if done.returncode == 0:
                 break
         self.seconds = time.monotonic() - began
-        assert done.returncode == 0, (done.stderr, self.answer["coverage"])
+        self.calls = sum(self.rig.scaleway.calls().values()) - before
+        assert done.returncode == 0, (done.stderr, self.answer.get("coverage"))
+
+    def _kill(self, first: Process) -> None:
+        """The command; if the daemon acts for it, both, as when the machine dies."""
+        first.end(signal.SIGKILL)
+        if self.ordered and self._daemon:
+            lives = self._lives(self._daemon)
+            self._daemon.end(signal.SIGKILL)
+            self._daemon.start()
+            wait_until(lambda: self._lives(self._daemon) > lives, "the daemon takes orders again", patience=120)
+
+    def _lives(self, daemon: Daemon | None) -> int:
+        return sum(line["event"] == "control.listening" for line in daemon.events()) if daemon else 0
 
     def rotated(self) -> int:
         """How many of the old keys are gone."""
@@ -121,17 +136,18 @@ class Breach:
         assert [key["kind"] for key in coverage["keys"] if not key["waiver"]] == []
         assert {key["kind"] for key in coverage["keys"]} <= {"management"}
         assert not [name for name, key in self.old.items() if scaleway.accepts(key)], "I3"
-        kinds = Counter(event.kind for event in scaleway.log)
+        log = scaleway.log
+        kinds = Counter(event.kind for event in log)
         assert kinds["quota_exceeded"] == 0, "A5: a create found the quota used up"
         assert kinds["faulted"] > 0, "nothing went wrong, so nothing was shown"
         for name in self.names:
             wait_until(lambda name=name: self.rig.at_rest(name), f"{name} is at rest", patience=120)  # type: ignore[misc]  # bound on purpose
             self.rig.check_rest(name)
-            assert self.rig.check_history(name, 3600, compromised=frozenset({self.old[name]})) > 0
+            assert self.rig.check_history(name, 3600, compromised=frozenset({self.old[name]}), events=log) > 0
             incidents = self.rig.ledger(name)["incidents"]
             assert [incident["id"] for incident in incidents] == [self.answer["id"]]
             assert incidents[0]["closed_at"]
-        created = Counter(event.access_key for event in scaleway.log if event.kind == "created")
+        created = Counter(event.access_key for event in log if event.kind == "created")
         assert max(created.values()) == 1
         assert datetime.fromisoformat(self.answer["created_before"]) < datetime.now(UTC)
         self.rig.check_no_secret(json.dumps(self.answer))
@@ -142,7 +158,7 @@ class Breach:
         return len(self.names) / self.seconds / (self.rate / MOST_PROBES)
 
 
-def prepare(rig: Rig, count: int, quota: int, rate: float) -> Breach:
+def prepare(rig: Rig, count: int, quota: int, rate: float, *, ordered: bool = False) -> Breach:
     """So many applications, each with a key from yesterday; with the key of the account, that leaves so much room."""
     rig.scaleway.edit_organization(quota=quota)
     rig.scaleway.configure(clock_offset=-86_400.0)
@@ -151,4 +167,4 @@ def prepare(rig: Rig, count: int, quota: int, rate: float) -> Breach:
         bearer = rig.bearers[name] = rig.scaleway.create_application(name)
         rig.publish(name, *rig.scaleway.create_key(bearer))
     rig.scaleway.configure(clock_offset=0.0)
-    return Breach(rig, names, rate)
+    return Breach(rig, names, rate, ordered)

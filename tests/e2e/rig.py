@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from rotator.marker import parse
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.openbao import OpenBao, active, cluster
 from rotator.sandbox.process import Process, wait_until
-from rotator.sandbox.scaleway import ScalewaySandbox
+from rotator.sandbox.scaleway import Event, ScalewaySandbox
 from rotator.secret import Secret
 from tests.e2e.truth import Death, Published, Refusal, Truth
 
@@ -301,9 +301,10 @@ class Rig:
         compromised: frozenset[str] = frozenset(),
         since: int = 0,
         clock: Callable[[datetime], datetime] = lambda at: at,
+        events: Sequence[Event] | None = None,
     ) -> int:
-        """I1, I2 and I5 of everything that ever happened to the application's keys (in the stand-in's log from ``since`` on); how
-        many deletions were judged. ``clock`` tells what the program's clock showed at a moment."""
+        """I1, I2 and I5 of everything that ever happened to the application's keys (in the stand-in's log from ``since`` on, or in
+        ``events``); how many deletions were judged. ``clock`` tells what the program's clock showed at a moment."""
         document = self.document(name)
         assert document is not None
         published: list[Published] = []
@@ -313,7 +314,7 @@ class Rig:
             written = datetime.fromisoformat(one["metadata"]["created_time"])
             published.append(Published(version, clock(written), str(one["data"].get("access_key", ""))))
         marked = dict.fromkeys(compromised, datetime.min.replace(tzinfo=UTC))
-        deaths = [Death(death.access_key, clock(death.at)) for death in self.deaths(name, since)]
+        deaths = [Death(death.access_key, clock(death.at)) for death in self.deaths(name, since, events)]
         truth = Truth(timedelta(seconds=grace), published, deaths, marked, self.keys_of_ours(name))
         assert truth.violations() == []
         return len(truth.deaths)
@@ -331,12 +332,11 @@ class Rig:
             return None
         return {"metadata": metadata, "data": {"access_key": access_key}}
 
-    def deaths(self, name: str, since: int = 0) -> list[Death]:
+    def deaths(self, name: str, since: int = 0, events: Sequence[Event] | None = None) -> list[Death]:
         """The deletions that somebody asked for over the API."""
-        events = self.scaleway.events(since)
         return [
             Death(event.access_key, event.at)
-            for event in events
+            for event in (self.scaleway.events(since) if events is None else events)
             if event.kind == "deleted" and event.bearer == self.bearers[name] and event.by
         ]
 

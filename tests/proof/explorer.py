@@ -78,7 +78,8 @@ class Role:
 
 @dataclass(frozen=True)
 class Actor:
-    """Where one actor is. ``place`` is None between runs; ``wake`` is when it goes on after a wait or a nap. ``seen`` is the highest Vault index it has seen."""
+    """Where one actor is. ``place`` is None between runs; ``wake`` is when it goes on after a wait or a nap. ``seen`` is the highest Vault index it has seen,
+    ``blinked`` when it last went on at once instead of taking a short nap: the next one at that very instant takes its time."""
 
     role: Role
     wake: datetime
@@ -88,6 +89,7 @@ class Actor:
     fruitless: int = 0
     seen: int = 0
     over: bool = False
+    blinked: datetime | None = None
 
     def fingerprint(self, *, past: bool) -> object:
         if self.over:
@@ -408,8 +410,9 @@ class Explorer:
             for event, fields in place.said:
                 listen(state.truth, event, fields)
             if isinstance(place.asks, Nap):
-                if place.asks.until - state.truth.time.now <= BLINK:
-                    return self._arrive(state, number, altered(actor, place=place.after(state.truth.time.now, None)), "blinks")
+                now = state.truth.time.now
+                if place.asks.until - now <= BLINK and actor.blinked != now:
+                    return self._arrive(state, number, altered(actor, place=place.after(now, None), blinked=now), "blinks")
                 actor = altered(actor, wake=place.asks.until)
             elif isinstance(place.asks, End):
                 actor = self._ended(state, actor, place.asks)
