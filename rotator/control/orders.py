@@ -12,8 +12,9 @@ from pydantic import Field
 from rotator.control.calls import Call, Maybe, Name, Names, Reason, Wish, each, look_at
 from rotator.control.refusals import Refusal
 from rotator.hands import brake
+from rotator.hands.containment import Order
 from rotator.hands.drill import Drilled, drill
-from rotator.hands.emergency import Job, Order, carry_out, jobs
+from rotator.hands.emergency import Job, carry_out, jobs
 from rotator.hands.finding import is_access_key, owner_of
 from rotator.hands.grace import extend
 from rotator.hands.household import chosen

@@ -32,7 +32,7 @@ from rotator.control.refusals import Refusal, told
 from rotator.control.serving import Conversation
 from rotator.control.signature import Signatures, bears
 from rotator.errors import ConfigurationError, NotFound, Refused, Rejected, RotatorError
-from rotator.hands.containment import contain, mark
+from rotator.hands.containment import Order, contain, mark
 from rotator.ledgers import was_proven_dead
 from rotator.logs import crash_site
 from rotator.model import Policy
@@ -183,6 +183,7 @@ class Hook:
             marked.set_result(Marked(policy.application, (), "dead"))
             return
         by, reason = f"webhook from {source}@{socket.gethostname()}", report.reason or "reported by a machine"
+        order = Order(reason, by)
         world = replace(fleet.world(policy), journal=self._house.journal, owner=owner.fresh())
 
         def sleep(until: datetime) -> None:
@@ -190,10 +191,10 @@ class Hook:
 
         self._house.journal.emit("control.ordered", verb="compromised", by=by, applications=[policy.application], reason=reason)
         try:
-            keys, _ = mark(policy, world, sleep, reason, by, keys=only)
+            keys, _ = mark(policy, world, sleep, order, keys=only)
             marked.set_result(Marked(policy.application, tuple(sorted(keys)), "marked"))
             # These and no others: somebody may have published a new key since.
-            contain(policy, world, sleep, reason, by, keys=keys)
+            contain(policy, world, sleep, order, keys=keys)
         finally:
             self._house.look_at([policy.application])
 

@@ -53,28 +53,38 @@ class Witness:
         return self.published - deleted if deleted and self.published and deleted < self.published else None
 
 
+@dataclass(frozen=True)
+class Order:
+    """Why keys are to die, on whose word, and how. ``incident`` is an id that the marks of several applications share."""
+
+    reason: str
+    by: str
+    revoke_first: bool = False
+    through_hold: bool = False
+    incident: str = ""
+
+    @property
+    def mode(self) -> str:
+        """How the ledger says it."""
+        return "revoke_first" if self.revoke_first else "replace_first"
+
+
 def contain(
     policy: Policy,
     world: World,
     sleep: Sleep,
-    reason: str,
-    by: str,
+    order: Order,
     *,
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
-    incident: str = "",
-    mode: str = "replace_first",
-    through_hold: bool = False,
 ) -> Result:
     """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
-    one, ``besides`` others; or ``keys`` and no others. ``incident`` is an id that the marks of several applications share."""
-    before = _published_now(policy, world) if mode == "revoke_first" else None
+    one, ``besides`` others; or ``keys`` and no others."""
+    before = _published_now(policy, world) if order.revoke_first else None
     witness = Witness(world.journal, world.clock)
     world = replace(world, journal=witness)
     try:
-        keys, marked_at = mark(
-            policy, world, sleep, reason, by, keys=keys, besides=besides, incident=incident, mode=mode, through_hold=through_hold
-        )
+        keys, marked_at = mark(policy, world, sleep, order, keys=keys, besides=besides)
     except Unclear as error:
         return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
     except RotatorError as error:
@@ -91,27 +101,29 @@ def mark(
     policy: Policy,
     world: World,
     sleep: Sleep,
-    reason: str,
-    by: str,
+    order: Order,
     *,
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
-    incident: str = "",
-    mode: str = "replace_first",
-    through_hold: bool = False,
 ) -> tuple[frozenset[str], datetime]:
     """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
     Of these, one that is known to be dead is not marked any more. A key that is marked already gets what this order adds."""
-    incident, only, keys = incident or world.clock.token(), keys, frozenset()
+    incident, only, keys = order.incident or world.clock.token(), keys, frozenset()
 
     def change(ledger: Ledger) -> Ledger:
         nonlocal keys
         keys = _about(policy, world, ledger, only) | besides
         if not keys and only is None:
             raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
-        now = world.clock.now()
         after = marked_compromised(
-            ledger, keys, reason=reason, by=by, at=now, incident=incident, mode=mode, through_hold=through_hold
+            ledger,
+            keys,
+            reason=order.reason,
+            by=order.by,
+            at=world.clock.now(),
+            incident=incident,
+            mode=order.mode,
+            through_hold=order.through_hold,
         )
         return ledger if after.compromised == ledger.compromised else after
 
@@ -123,7 +135,7 @@ def mark(
             account=policy.account,
             incident=incident,
             access_keys=sorted(keys),
-            reason=reason,
+            reason=order.reason,
         )
     return keys, world.clock.now()
 

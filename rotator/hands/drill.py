@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from rotator.hands.containment import contain
+from rotator.hands.containment import Order, contain
 from rotator.hands.result import Result
 from rotator.hands.waiting import Sleep
 from rotator.model import Policy
@@ -128,6 +128,6 @@ def drill(policy: Policy, world: World, sleep: Sleep, by: str) -> Drilled:
         provider=cast("Provider", Timed(world.provider, watch)),
         vault=cast("VaultStore", Timed(world.vault, watch)),
     )
-    result = contain(policy, watched, sleep, REASON, by)
+    result = contain(policy, watched, sleep, Order(REASON, by))
     calls = {name: watch.calls[name] for name in BARE if name in watch.calls}
     return Drilled(result, tuple(watch.steps), calls, watch.seconds())

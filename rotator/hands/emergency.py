@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator.errors import RotatorError
-from rotator.hands.containment import contain
+from rotator.hands.containment import Order, contain
 from rotator.hands.finding import is_access_key, owner_of
 from rotator.hands.household import Household, chosen
 from rotator.hands.result import Result, failed
@@ -22,16 +22,6 @@ OUTAGE = (
     " Vault holds, until a new key is made, proven, published and read; usually some seconds, and as long as the provider takes"
 )
 """What a person is told before keys are revoked first."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What was ordered, by whom and why."""
-
-    reason: str
-    by: str
-    revoke_first: bool = False
-    through_hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,31 +76,10 @@ def carry_out(job: Job, world: World, sleep: Sleep, order: Order) -> tuple[Resul
     """Contain what the job is about, one thing after the other."""
     if job.policy is None:
         return job.refused
-    mode = "revoke_first" if order.revoke_first else "replace_first"
     found = list(job.refused)
     if job.whole:
-        found.append(
-            contain(
-                job.policy,
-                world,
-                sleep,
-                order.reason,
-                order.by,
-                besides=job.besides,
-                mode=mode,
-                through_hold=order.through_hold,
-            )
-        )
+        found.append(contain(job.policy, world, sleep, order, besides=job.besides))
     for access_key in sorted(job.only):
-        result = contain(
-            job.policy,
-            world,
-            sleep,
-            order.reason,
-            order.by,
-            keys=frozenset({access_key}),
-            mode=mode,
-            through_hold=order.through_hold,
-        )
+        result = contain(job.policy, world, sleep, order, keys=frozenset({access_key}))
         found.append(replace(result, access_key=access_key) if result.exit_code else result)
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rotator.errors import Refused, RotatorError
 from rotator.hands.amending import amend
-from rotator.hands.containment import contain, proof_of_death
+from rotator.hands.containment import Order, contain, proof_of_death
 from rotator.hands.result import Result, failed
 from rotator.hands.waiting import Patience, Sleep, obstacle, pause
 from rotator.ledgers import grace_ended
@@ -51,7 +51,7 @@ def revoke(
             return _see_it_dead(policy, world, sleep, access_key)
     except RotatorError as error:
         return failed(name, error)
-    return contain(policy, world, sleep, reason, by, keys=frozenset({access_key}), through_hold=through_hold)
+    return contain(policy, world, sleep, Order(reason, by, through_hold=through_hold), keys=frozenset({access_key}))
 
 
 def require_stranger(policy: Policy, world: World, access_key: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from rotator.account import MassRotation
 from rotator.coverage import Coverage
 from rotator.errors import RotatorError
-from rotator.hands.containment import contain
+from rotator.hands.containment import Order, contain
 from rotator.hands.result import Result, failed
 from rotator.hands.rotation import rotate
 from rotator.hands.waiting import Sleep
@@ -252,7 +252,7 @@ def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep:
     world = estate.world(one.policy)
     world = replace(world, journal=Doorkeeper(world.journal, gate))
     if order.compromised:
-        return contain(one.policy, world, sleep, order.reason, order.by, keys=one.keys, incident=order.id)
+        return contain(one.policy, world, sleep, Order(order.reason, order.by, incident=order.id), keys=one.keys)
     policy = one.policy
     try:
         published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published

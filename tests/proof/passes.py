@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from rotator.app import App
-from rotator.hands.containment import contain
+from rotator.hands.containment import Order, contain
 from rotator.http import Answer, HttpClient, HttpFailure
 from rotator.providers.scaleway import Scaleway
 from rotator.reconcile import drive, run_pass
@@ -226,7 +226,7 @@ class Compromise(Passes):
         for _ in range(self.orders):
             with contextlib.suppress(Killed):
                 life = self.life
-                result = contain(life.policy, life.world, self.clock.sleep_until, "leaked", "the matrix")
+                result = contain(life.policy, life.world, self.clock.sleep_until, Order("leaked", "the matrix"))
                 self.journal.lines.append(result.message)
                 if result.exit_code == 0:
                     self.check_contained()

@@ -195,7 +195,7 @@ def describe(part: Part, result: dict[str, object]) -> str:
     if result["states"]:
         about += f"{result['states']:,} states" + ("" if result.get("whole", True) else ", and there are more")
     elif "found" in result:
-        about += f"caught by {result['found']}"
+        about += f"caught by {str(result['found'])[:200]}"
     return f"{part.name}: {about or 'sound'} ({result['seconds']} s)"
 
 

@@ -62,7 +62,7 @@ def rotate(wanted: Policy) -> Program:
 
 def contain(wanted: Policy) -> Program:
     """``rotator rotate billing --compromised``, as the command line runs it."""
-    return lambda world, memory, sleep: containment.contain(wanted, world, sleep, "leaked", "somebody")
+    return lambda world, memory, sleep: containment.contain(wanted, world, sleep, containment.Order("leaked", "somebody"))
 
 
 # --- how worlds begin ---
