@@ -31,7 +31,7 @@ demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
 	@$(BIN)/rotator demo
 
 test: $(VENV)/.ready $(SUPPLY)/.ready  ## the whole suite, one summary
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.ready  ## style
 	$(BIN)/ruff check .

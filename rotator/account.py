@@ -11,8 +11,8 @@ from datetime import datetime
 ACCOUNT_SCHEMA = 1
 """The schema of the account document that this program writes. It reads this one and older ones."""
 
-ENDED_LIMIT = 20
-"""Mass rotations kept that have ended; older ones are dropped, Vault's own versions remain."""
+KEPT = 20
+"""Mass rotations kept that have ended, and as many that have not; older ones are dropped, Vault's own versions remain."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,21 @@ class AccountDocument:
         """This document with no waiver for the key."""
         return replace(self, waivers=tuple(waiver for waiver in self.waivers if waiver.access_key != access_key))
 
-    def unfinished(self, words: str) -> MassRotation | None:
-        """The latest mass rotation that was begun with the same words and has not ended."""
-        return next((one for one in reversed(self.mass_rotations) if one.words == words and one.ended_at is None), None)
+    def unfinished(self, words: str, since: datetime) -> MassRotation | None:
+        """The latest mass rotation that was begun with the same words, not before that time, and has not ended."""
+        return next(
+            (
+                one
+                for one in reversed(self.mass_rotations)
+                if one.words == words and one.ended_at is None and one.begun_at >= since
+            ),
+            None,
+        )
 
     def with_mass_rotation(self, begun: MassRotation) -> AccountDocument:
-        """This document with one more mass rotation, or with a known one as it is now; the oldest that ended are dropped."""
+        """This document with one more mass rotation, or with a known one as it is now; the oldest are dropped."""
         others = [one for one in self.mass_rotations if one.id != begun.id]
         ended = [one for one in others if one.ended_at is not None]
-        dropped = {one.id for one in ended[: max(0, len(ended) - ENDED_LIMIT)]}
+        left = [one for one in others if one.ended_at is None]
+        dropped = {one.id for kind in (ended, left) for one in kind[: max(0, len(kind) - KEPT)]}
         return replace(self, mass_rotations=(*(one for one in others if one.id not in dropped), begun))

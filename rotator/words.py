@@ -9,6 +9,11 @@ from rotator.timing import format_duration
 _SECOND = timedelta(seconds=1)
 
 
+def plain(text: str) -> str:
+    """What others wrote, without letters that a terminal would obey."""
+    return "".join(filter(str.isprintable, text))
+
+
 def span(duration: timedelta) -> str:
     """A duration to its two largest units; whole seconds, and never negative."""
     seconds = max(duration, timedelta(0)) // _SECOND

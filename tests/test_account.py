@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rotator.account import ENDED_LIMIT, AccountDocument, MassRotation, Waiver
+from rotator.account import KEPT, AccountDocument, MassRotation, Waiver
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,18 +33,31 @@ def test_a_second_waiver_for_a_key_takes_the_place_of_the_first_and_one_can_be_w
 
 def test_a_mass_rotation_is_gone_on_with_by_the_same_words_until_it_has_ended() -> None:
     document = AccountDocument("acme").with_mass_rotation(begun(1)).with_mass_rotation(begun(2, "--match a*"))
-    assert document.unfinished("--all") == begun(1)
-    assert document.unfinished("--match b*") is None
+    assert document.unfinished("--all", NOW) == begun(1)
+    assert document.unfinished("--match b*", NOW) is None
     document = document.with_mass_rotation(replace(begun(1), ended_at=NOW))
-    assert document.unfinished("--all") is None
+    assert document.unfinished("--all", NOW) is None
     assert len(document.mass_rotations) == 2
 
 
-def test_of_mass_rotations_that_ended_the_oldest_are_dropped_and_an_open_one_never_is() -> None:
+def test_one_that_was_begun_too_long_ago_is_not_gone_on_with() -> None:
+    document = AccountDocument("acme").with_mass_rotation(begun(1))
+    assert document.unfinished("--all", NOW) is not None
+    assert document.unfinished("--all", NOW + timedelta(seconds=1)) is None
+
+
+def test_of_mass_rotations_that_never_ended_the_oldest_are_dropped_too() -> None:
+    document = AccountDocument("acme")
+    for number in range(KEPT + 5):
+        document = document.with_mass_rotation(begun(number, f"w{number}"))
+    assert next(one.id for one in document.mass_rotations) == "i4"
+
+
+def test_of_mass_rotations_that_ended_the_oldest_are_dropped_before_an_open_one() -> None:
     document = AccountDocument("acme").with_mass_rotation(begun(0))
-    for number in range(1, ENDED_LIMIT + 5):
+    for number in range(1, KEPT + 5):
         document = document.with_mass_rotation(replace(begun(number, f"w{number}"), ended_at=NOW))
     kept = [one.id for one in document.mass_rotations]
     assert "i0" in kept
-    assert kept[-1] == f"i{ENDED_LIMIT + 4}"
-    assert len(kept) == ENDED_LIMIT + 2
+    assert kept[-1] == f"i{KEPT + 4}"
+    assert len(kept) == KEPT + 2

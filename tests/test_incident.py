@@ -96,9 +96,13 @@ def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_
     assert report().closed_at == T + 3 * SECOND
     assert report(one, replace(one, application="mailer", closed_at=None)).closed_at is None
     mass = MassRotation("i1", "--all", T, compromised=True, reason="breach", by="bob", begun_at=T - SECOND)
-    assert report(mass=mass).closed_at is None
-    assert report(mass=replace(mass, ended_at=T + 9 * SECOND)).closed_at is not None
-    assert (report(mass=mass).reason, report(mass=mass).by, report(mass=mass).opened_at) == ("breach", "bob", T - SECOND)
+    ended = replace(mass, ended_at=T + 9 * SECOND)
+    assert report(masses=(mass,)).closed_at is None
+    assert report(masses=(ended,)).closed_at is not None
+    assert report(masses=(ended, mass)).closed_at is None, "another account is not done"
+    assert report(masses=(ended,), silent={"zeta": "no answer"}).closed_at is None, "nobody knows of another account"
+    said = report(masses=(mass,))
+    assert (said.reason, said.by, said.opened_at) == ("breach", "bob", T - SECOND)
 
 
 def test_incidents_are_grouped_by_their_id_over_applications_and_an_ordinary_mass_rotation_is_none() -> None:
@@ -218,6 +222,6 @@ def test_a_breach_of_many_applications_fits_on_the_page(number: int) -> None:
 
 def test_a_report_without_anything_to_tell_is_a_page_as_well() -> None:
     mass = MassRotation("i3", "--all", T, compromised=True, reason="breach", by="bob", begun_at=T)
-    bare = Report("i3", T, T, (), mass)
+    bare = Report("i3", T, T, (), (mass,))
     assert "No application is marked yet." in page(bare)
     assert json.dumps(bare.as_json())

@@ -111,7 +111,7 @@ def test_a_current_key_that_is_missing_from_the_list_is_judged_by_the_ledger() -
     assert chosen(survey, "a")["a"].keys == {"SCWUNSEEN"}
 
 
-def test_first_comes_what_is_marked_then_what_makes_room_then_the_oldest_key() -> None:
+def test_first_comes_what_makes_room_then_what_is_marked_then_the_oldest_key() -> None:
     names = ("young", "old", "grace", "marked")
     ledgers = {name: ledger(name, f"SCW{name}") for name in names}
     ledgers["grace"] = condemned(ledger("grace", "SCWFRESH", "SCWgrace"), "SCWgrace", 2, "replaced")
@@ -121,4 +121,4 @@ def test_first_comes_what_is_marked_then_what_makes_room_then_the_oldest_key() -
     ages = {"young": HOUR, "old": 9 * HOUR, "grace": HOUR, "marked": HOUR}
     keys = [key(f"SCW{name}", name, age) for name, age in ages.items()]
     survey = Survey([*keys, key("SCWFRESH", "grace", -HOUR)], ledgers)
-    assert list(chosen(survey, *names)) == ["marked", "grace", "old", "young"]
+    assert list(chosen(survey, *names)) == ["grace", "marked", "old", "young"]

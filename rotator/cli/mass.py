@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from rotator.cli.coverage import lines, say
 from rotator.cli.endings import Interrupted
 from rotator.cli.moments import moment_of
 from rotator.cli.session import Session
+from rotator.control.accounts import Rotated
 from rotator.errors import Refused
 from rotator.mass.foretelling import Foretold
 from rotator.mass.rotation import MassResult
@@ -60,14 +62,19 @@ def rotate_many(session: Session, asked: Asked) -> int:
         return _foretell(session, session.ask("foretell", **wish))
     with Onlooker(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
-            results: Sequence[MassResult] = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
+            found: Rotated = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:
-        click.echo(json.dumps({"mass_rotations": [result.as_json() for result in results]}, indent=2))
-    for result in results:
+        answer: dict[str, Any] = {"mass_rotations": [result.as_json() for result in found.accounts]}
+        if found.failed:
+            answer["failed"] = [one.as_json() for one in found.failed]
+        click.echo(json.dumps(answer, indent=2))
+    for result in found.accounts:
         _report(session, result)
-    return max(result.exit_code for result in results)
+    for one in found.failed:
+        click.echo(f"rotator: {one.application}: {one.message}; give the same command again when it answers", err=True)
+    return max([*(one.exit_code for one in found.accounts), *(one.exit_code for one in found.failed)])
 
 
 # --- beforehand -----------------------------------------------------------------------------------------------------------
@@ -128,7 +135,8 @@ class Onlooker:
     shown: bool
     say: Callable[[str], None] | None
     _bar: Progress | None = None
-    _task: TaskID | None = None
+    _tasks: dict[object, TaskID] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         return self
@@ -139,12 +147,13 @@ class Onlooker:
 
     def emit(self, event: str, **fields: object) -> None:
         """See one event; what single applications go through is not shown."""
-        if event == "mass_rotation.begun":
-            self._begins(fields)
-        elif event == "mass_rotation.waits":
-            self._waits(fields)
-        elif event in {"mass_rotation.done", "mass_rotation.gave_up"}:
-            self._one_more(fields)
+        with self._lock:  # accounts go on beside each other
+            if event == "mass_rotation.begun":
+                self._begins(fields)
+            elif event == "mass_rotation.waits":
+                self._waits(fields)
+            elif event in {"mass_rotation.done", "mass_rotation.gave_up"}:
+                self._one_more(fields)
 
     def _begins(self, fields: Mapping[str, object]) -> None:
         """Say which mass rotation this is, by what it is found again."""
@@ -156,9 +165,9 @@ class Onlooker:
             self.say(
                 f"mass rotation {fields.get('incident')}: {what}{count(many, 'application')} with keys from before {before}{goes_on}"
             )
-        if self.shown:
-            if self._bar:
-                self._bar.stop()
+        if not self.shown:
+            return
+        if self._bar is None:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -168,16 +177,18 @@ class Onlooker:
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task(f"rotating {fields.get('account')}", total=many, rate="")
+        account = fields.get("account")
+        self._tasks[account] = self._bar.add_task(f"rotating {account}", total=many, rate="")
 
     def _one_more(self, fields: Mapping[str, object]) -> None:
         """One more; who was given up is said at once, for a person may do something about it meanwhile."""
-        if self._bar is None or self._task is None:
+        task = self._tasks.get(fields.get("account"))
+        if self._bar is None or task is None:
             return
         if message := fields.get("message"):
             self._bar.console.print(f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False)
-        speed = self._bar.tasks[0].speed
-        self._bar.update(self._task, advance=1, rate=f"{speed:.1f} /s" if speed else "")
+        speed = next((one.speed for one in self._bar.tasks if one.id == task), None)
+        self._bar.update(task, advance=1, rate=f"{speed:.1f} /s" if speed else "")
 
     def _waits(self, fields: Mapping[str, object]) -> None:
         """Say for what nothing happens now."""

@@ -16,13 +16,17 @@ from rotator.control.calls import Call, Maybe, Name, Reason, look_at
 from rotator.control.calls import Wish as Asked
 from rotator.control.refusals import Refusal
 from rotator.coverage import Coverage
-from rotator.errors import Refused
+from rotator.errors import Refused, RotatorError
+from rotator.hands.result import Result, failed
+from rotator.hands.together import together
 from rotator.hands.waiting import Sleep
 from rotator.mass.estate import Estate, estates, look
 from rotator.mass.foretelling import Foretold, foretell
 from rotator.mass.records import change, waived, withdrawn
 from rotator.mass.rotation import MassResult, Wish, begin, run
 from rotator.mass.selection import Selection
+from rotator.render import timestamp
+from rotator.timing import parse_duration
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Before any key."""
@@ -144,7 +148,8 @@ class RotateMany(Many):
     @property
     def same(self) -> str:
         """What another order has in common that would do the same work."""
-        return _selection(self).words(created_before=self.words, compromised=self.compromised)
+        said = _selection(self).words(created_before=_said(self), compromised=self.compromised)
+        return f"{said} --reason {self.reason}" if self.compromised else said
 
 
 def do_foretell(call: Call, wish: Many) -> tuple[Foretold, ...]:
@@ -153,25 +158,53 @@ def do_foretell(call: Call, wish: Many) -> tuple[Foretold, ...]:
     return tuple(foretell(estate, wanted) for estate in _meant(call, wanted.selection))
 
 
-def do_rotate_many(call: Call, wish: RotateMany) -> tuple[MassResult, ...]:
-    """Rotate what was asked for, account by account, each to its coverage proof."""
+@dataclass(frozen=True)
+class Rotated:
+    """What became of each account; ``failed`` are those that could not be looked at, by their names."""
+
+    accounts: tuple[MassResult, ...]
+    failed: tuple[Result, ...] = ()
+
+
+def do_rotate_many(call: Call, wish: RotateMany) -> Rotated:
+    """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one that is away stops no other."""
     if wish.compromised and not wish.reason.strip():
         raise Refusal("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
     wanted = _wish(call, wish)
+    known = call.household.policies
     found, token, sleep = _meant(call, wanted.selection), call.household.clock.token(), _sleep(call)
 
-    def one(estate: Estate) -> MassResult:
-        order = begin(estate, wanted, sleep, token)
-        return run(estate, wanted.selection, order, sleep, again=order.id != token, wait=wish.wait)
+    def go_on() -> None:
+        if call.house is not None and call.house.stopping.is_set():
+            raise Refusal(
+                "stopping", "the daemon is stopping and lets nobody in any more; give the same order again, it goes on", 3
+            )
 
-    try:
-        return tuple(map(one, found))
-    finally:
-        look_at(call, (policy for estate in found for policy in estate.policies.values() if wanted.selection.chooses(policy)))
+    def one(estate: Estate) -> MassResult:
+        order = orders[estate.account]
+        return run(estate, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=wish.wait)
+
+    # Before anything happens in one account, every other one knows of it: a report that lacks one must not look complete.
+    orders = {estate.account: begin(estate, wanted, sleep, token) for estate in found}
+    results = together(one, found, at_once=len(found))
+    done = [result for result in results if isinstance(result, MassResult)]
+    look_at(
+        call, [call.household.policy(one.application) for result in done for one in result.broken if one.application in known]
+    )
+    errors = [(estate.account, error) for estate, error in zip(found, results, strict=True) if isinstance(error, Exception)]
+    for _, error in errors:
+        if not done or not isinstance(error, RotatorError):
+            raise error
+    return Rotated(tuple(done), tuple(failed(f"account {name}", error) for name, error in errors))
 
 
 def _selection(wish: Many) -> Selection:
     return Selection(tuple(wish.applications), tuple(wish.accounts), tuple(wish.globs))
+
+
+def _said(wish: Many) -> str:
+    """The time by which the same order is known again: as it was said, else as it is."""
+    return wish.words or (timestamp(wish.created_before) if wish.created_before else "")
 
 
 def _wish(call: Call, wish: Many) -> Wish:
@@ -181,7 +214,14 @@ def _wish(call: Call, wish: Many) -> Wish:
     if created_before > now:
         raise Refusal("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
     reason = wish.reason.strip() or ("suspected compromise" if wish.compromised else "mass rotation")
-    return Wish(_selection(wish), wish.words, created_before, wish.compromised, reason, call.by)
+    fixed = wish.created_before is not None and not _is_duration(wish.words)
+    return Wish(_selection(wish), _said(wish), created_before, wish.compromised, reason, call.by, now, fixed)
+
+
+def _is_duration(words: str) -> bool:
+    with suppress(ValueError):
+        return bool(words) and parse_duration(words, minimum=timedelta(0)) is not None
+    return False
 
 
 def _meant(call: Call, selection: Selection) -> list[Estate]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -49,6 +50,12 @@ LISTENERS = 8
 
 LISTEN = 30.0
 """Seconds that a listener has to take one line, and a caller to take the answer."""
+
+NAMES = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
+"""Names of applications and of keys; what else stands in their place is not repeated."""
+
+SECRET = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""A secret key in the place of a name looks like this."""
 
 MOST_OF_A_NAME = 64
 """Letters of a name that somebody gives themselves."""
@@ -129,7 +136,8 @@ class Api:
     def _run(self, verb: Verb, wish: Wish, by: str, feed: Feed | None) -> Any:
         house = self._house
         if verb.changes:
-            applications, reason = getattr(wish, "applications", []), getattr(wish, "reason", "")
+            named, reason = getattr(wish, "applications", []), getattr(wish, "reason", "")
+            applications = [name if NAMES.fullmatch(name) and not SECRET.fullmatch(name) else "?" for name in named]
             house.journal.emit("control.ordered", verb=verb.name, by=by, applications=applications, reason=reason)
         with house.borrow() as fleet:
             call = Call(
@@ -233,7 +241,7 @@ async def _body(request: Request) -> bytes:
                 body += chunk
                 if len(body) > BODY_LIMIT:
                     raise Refusal("too_large", f"a body of more than {BODY_LIMIT} bytes is not read; ask for less at once")
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):
         raise Refusal("too_slow", f"the body was not there within {BODY_DEADLINE:g} seconds") from None
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal("not_json", "a body has to be application/json, and say so in its content-type")

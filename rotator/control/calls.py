@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rotator.control.house import House
 from rotator.control.refusals import Refusal
@@ -17,10 +17,13 @@ from rotator.hands.together import together
 from rotator.hands.waiting import Sleep
 from rotator.model import Policy
 from rotator.ports import Clock, Journal
+from rotator.words import plain
 from rotator.world import World
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Reason = Annotated[str, Field(max_length=1000, description="Why, for the ledger, the logs and the auditor.")]
+Reason = Annotated[
+    str, AfterValidator(plain), Field(max_length=1000, description="Why, for the ledger, the logs and the auditor.")
+]
 Names = Annotated[list[Name], Field(max_length=10_000, description="The applications.")]
 
 Maybe = Annotated[Names, Field(default_factory=list)]

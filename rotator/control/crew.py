@@ -53,7 +53,11 @@ class Crew:
             if alone:
                 self._alone.add(alone)
         future: Future[T] = Future()
-        threading.Thread(target=self._work, args=(order, future, alone), name="order", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, args=(order, future, alone), name="order", daemon=True).start()
+        except RuntimeError:
+            self._leave(alone)
+            raise Refusal("busy", "this machine lets the daemon start no more threads; try again in a moment", 3) from None
         return future
 
     def _work(self, order: Callable[[], T], future: Future[T], alone: str) -> None:
@@ -62,10 +66,13 @@ class Crew:
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
             future.set_exception(error)
         finally:
-            with self._changed:
-                self._busy -= 1
-                self._alone.discard(alone)
-                self._changed.notify_all()
+            self._leave(alone)
+
+    def _leave(self, alone: str) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._alone.discard(alone)
+            self._changed.notify_all()
 
     def sleep(self, clock: Clock, until: datetime) -> None:
         """Sleep until the clock shows that time; raises ``Refusal`` when the daemon ends meanwhile."""

@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from rotator.account import MassRotation
 from rotator.control.accounts import Perhaps, of
 from rotator.control.calls import Call, Name, Nothing, Wish
-from rotator.errors import Refused
+from rotator.errors import Refused, RotatorError
 from rotator.hands.together import together
 from rotator.incident.report import Affected, Report, incidents
 from rotator.mass.estate import Sight, look
@@ -28,9 +29,12 @@ MOST_TRAILS = 20
 def do_incidents(call: Call, _: Nothing) -> tuple[Report, ...]:
     """Every incident that a ledger remembers, oldest first, without coverage and trail."""
     sights, now = [look(estate, keys=False) for estate in of(call)], call.now()
-    masses = {mass.id: mass for sight in sights for mass in sight.document.mass_rotations}
-    reports = [Report(name, now, now, tuple(found), masses.get(name)) for name, found in _known(sights).items()]
+    reports = [Report(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
     return tuple(sorted(reports, key=lambda report: report.opened_at))
+
+
+def _masses(sights: Sequence[Sight], name: str) -> tuple[MassRotation, ...]:
+    return tuple(mass for sight in sights for mass in sight.document.mass_rotations if mass.id == name)
 
 
 class Tell(Wish):
@@ -46,11 +50,18 @@ class Tell(Wish):
 
 def do_incident(call: Call, wish: Tell) -> Report:
     """Everything about one incident."""
-    sights = [look(estate) for estate in of(call)]
+    estates = of(call)
+    looked = together(look, estates)
+    sights = [sight for sight in looked if isinstance(sight, Sight)]
+    silent = {estate.account: error for estate, error in zip(estates, looked, strict=True) if isinstance(error, Exception)}
+    for error in silent.values():
+        if not sights or not isinstance(error, RotatorError):
+            raise error
     known = _known(sights)
     if wish.id not in known:
-        raise Refused(f"no ledger remembers an incident {wish.id}: see rotator incident list")
+        raise next(iter(silent.values()), Refused(f"no ledger remembers an incident {wish.id}: see rotator incident list"))
     report = _report(wish.id, known[wish.id], sights, call.now(), wish.since)
+    report = replace(report, silent={name: str(error) for name, error in silent.items()})
     if wish.trail or (wish.trail is None and len(report.affected) <= MOST_TRAILS):
         report = replace(report, trails=_trails(report, sights))
     return report
@@ -65,23 +76,21 @@ def _known(sights: Sequence[Sight]) -> dict[str, list[Affected]]:
 
 
 def _report(name: str, affected: Sequence[Affected], sights: Sequence[Sight], now: datetime, since: datetime | None) -> Report:
-    masses = [mass for sight in sights for mass in sight.document.mass_rotations if mass.id == name]
+    masses = _masses(sights, name)
     opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
-    mass = masses[0] if masses else None
     # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
+    mass = masses[0] if masses else None
+    accounts = {one.account for one in affected} | {sight.estate.account for sight in sights if _masses([sight], name)}
     old = mass.created_before if mass else opened
-    accounts = {one.account for one in affected} | {
-        sight.estate.account for sight in sights if mass in sight.document.mass_rotations
-    }
     bearers = None if mass else {one.bearer for one in affected}
     proofs = []
     for sight in sights:
         if sight.estate.account in accounts:
-            proof = sight.coverage(old)
+            proof = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
             proofs.append(
                 proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
             )
-    return Report(name, now, since or min(old, opened - BEFORE), tuple(affected), mass, tuple(proofs))
+    return Report(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
 
 
 def _trails(report: Report, sights: Sequence[Sight]) -> Mapping[str, Trail]:

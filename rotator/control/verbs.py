@@ -16,6 +16,7 @@ from rotator import __version__
 from rotator.control.accounts import (
     Cover,
     Many,
+    Rotated,
     RotateMany,
     Waive,
     Waived,
@@ -50,7 +51,6 @@ from rotator.hands.result import Result
 from rotator.hands.who import Person, who
 from rotator.incident.report import Report
 from rotator.mass.foretelling import Foretold
-from rotator.mass.rotation import MassResult
 
 # --- questions ------------------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ VERBS: Mapping[str, Verb] = {
             "POST",
             "Replace the keys of many applications, as many at once as there is room for, to the coverage proof.",
             RotateMany,
-            tuple[MassResult, ...],
+            Rotated,
             do_rotate_many,
             urgent=lambda wish: bool(wish.compromised),
             alone=lambda wish: str(wish.same),

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from starlette.requests import Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -37,6 +37,7 @@ from rotator.ledgers import was_proven_dead
 from rotator.logs import crash_site
 from rotator.model import Policy
 from rotator.secret import redact
+from rotator.words import plain
 
 PATH = "/v1/compromised"
 
@@ -60,7 +61,7 @@ class Report(BaseModel):
 
     application: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     access_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    reason: Annotated[str, Field(max_length=300)] = ""
+    reason: Annotated[str, AfterValidator(plain), Field(max_length=300)] = ""
 
     @model_validator(mode="after")
     def _one(self) -> Report:
@@ -249,7 +250,7 @@ def _source(request: Request) -> str:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body; None when it is too large or too slow."""
+    """The body; None when it is too large or too slow, or the caller hung up."""
     body = b""
     try:
         async with asyncio.timeout(BODY_DEADLINE):
@@ -257,7 +258,7 @@ async def _body(request: Request) -> bytes | None:
                 body += chunk
                 if len(body) > BODY_LIMIT:
                     return None
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):
         return None
     return body
 

@@ -41,7 +41,7 @@ def is_access_key(text: str) -> bool:
 
 
 def find(household: Household, access_keys: Sequence[str]) -> tuple[Found, ...]:
-    """Where each of these keys belongs, in their order. Raises when an account does not answer: it may be the one."""
+    """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key."""
     bearers = {(policy.account, policy.bearer): policy for policy in household.policies.values()}
     accounts: dict[str, Provider] = {}
     for policy in household.policies.values():
@@ -50,9 +50,11 @@ def find(household: Household, access_keys: Sequence[str]) -> tuple[Found, ...]:
     known: dict[str, tuple[str, Key]] = {}
     answers = together(lambda name: _ask(accounts[name], access_keys), accounts)
     for account, answer in zip(accounts, answers, strict=True):
-        if isinstance(answer, Exception):
+        if not isinstance(answer, Exception):
+            known |= {name: (account, key) for name, key in answer.items()}
+    for answer in answers:
+        if isinstance(answer, Exception) and (not isinstance(answer, ServiceError) or not known.keys() >= set(access_keys)):
             raise answer
-        known |= {name: (account, key) for name, key in answer.items()}
     if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
         bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
     found = []

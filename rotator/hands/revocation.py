@@ -5,7 +5,7 @@ from __future__ import annotations
 from rotator.errors import Refused, RotatorError
 from rotator.hands.amending import amend
 from rotator.hands.containment import Order, contain, proof_of_death
-from rotator.hands.result import Result, failed
+from rotator.hands.result import Result, failed, short_of
 from rotator.hands.waiting import Patience, Sleep, obstacle, pause
 from rotator.ledgers import grace_ended
 from rotator.marker import parse
@@ -116,6 +116,11 @@ def _see_it_dead(policy: Policy, world: World, sleep: Sleep, access_key: str) ->
                 f"revoked: {access_key} is dead ({proof})",
                 dead={access_key: proof},
             )
+        if ledger is not None and ledger.current is not None and ledger.current.access_key == access_key:
+            message = (
+                f"{access_key} was published again meanwhile, so it is what consumers of {policy.application} read: it lives on"
+            )
+            return short_of(policy.application, 4, message, "published_again")
         hurdle = obstacle(policy, outcome, failures)
         failures = ledger.failures if ledger else failures
         if hurdle and hurdle.exit_code == 4:

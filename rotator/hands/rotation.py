@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from rotator.errors import RotatorError
+from rotator.errors import Refused, RotatorError
 from rotator.hands.result import Result, failed
 from rotator.hands.waiting import Patience, Sleep, obstacle, pause
 from rotator.model import Policy
@@ -35,6 +35,8 @@ class Witness:
 
 def rotate(policy: Policy, world: World, sleep: Sleep, reason: str) -> Result:
     """Rotate now: until the published key is another one and the ledger's current one. Raises nothing that a person is to read."""
+    if not policy.configured:
+        return failed(policy.application, Refused(f"{policy.application} left the configuration: put it back to have it rotated"))
     witness = Witness(world.journal)
     try:
         return _rotate(policy, replace(world, journal=witness), sleep, reason, witness)

@@ -102,21 +102,28 @@ class Report:
     as_of: datetime
     since: datetime
     affected: tuple[Affected, ...]
-    mass: MassRotation | None = None
+    masses: tuple[MassRotation, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     trails: Mapping[str, Trail] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Accounts that could not be looked at, and why: what happened there is not in the report."""
+
+    @property
+    def mass(self) -> MassRotation | None:
+        """The mass rotation that it was, if it was one; each account has a record of its own."""
+        return self.masses[0] if self.masses else None
 
     @property
     def opened_at(self) -> datetime:
         """When it was reported to us."""
-        times = [one.opened_at for one in self.affected] + ([self.mass.begun_at] if self.mass else [])
+        times = [one.opened_at for one in self.affected] + [mass.begun_at for mass in self.masses]
         return min(times)
 
     @property
     def closed_at(self) -> datetime | None:
         """When the last compromised key was proven dead; None while one is not, or while applications wait for their turn."""
         times = [one.closed_at for one in self.affected]
-        if not times or None in times or (self.mass and self.mass.ended_at is None):
+        if not times or None in times or self.silent or any(mass.ended_at is None for mass in self.masses):
             return None
         return max(time for time in times if time is not None)
 
@@ -139,7 +146,8 @@ class Report:
             for name, trail in sorted(self.trails.items())
             if trail.cut
         ]
-        return (*LIMITS, *silent, *cut, *(() if self.trails else (TRAIL_MISSING,)))
+        away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.silent.items())]
+        return (*LIMITS, *away, *silent, *cut, *(() if self.trails else (TRAIL_MISSING,)))
 
     def moments(self) -> list[Moment]:
         """The time line, oldest first."""

@@ -96,18 +96,18 @@ def look(estate: Estate, *, keys: bool = True) -> Sight:
             if not isinstance(one, RotatorError):
                 raise one
             unread[policy.application] = one
-        elif isinstance(one, Ledger):
-            ledgers[policy.application] = one
-        else:
-            published[policy.application] = one
+            continue
+        ledger, published[policy.application] = one
+        if ledger is not None:
+            ledgers[policy.application] = ledger
     installation = estate.vault.installation() if ledgers else ""
     listed = estate.provider.list_all_keys() if keys else ()
     return Sight(estate, Survey(listed, ledgers, published, unread, installation), document)
 
 
-def _remembered(estate: Estate, policy: Policy) -> Ledger | str | None:
-    """The application's ledger; where there is none yet, the key that its consumers read."""
+def _remembered(estate: Estate, policy: Policy) -> tuple[Ledger | None, str | None]:
+    """The application's ledger, and where that names no current key yet, the one that its consumers read."""
     ledger, _ = estate.vault.read_ledger(policy.application)
-    if ledger is not None:
-        return ledger
-    return estate.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+    if ledger is not None and ledger.current is not None:
+        return ledger, None
+    return ledger, estate.vault.read_document(policy.path, policy.access_field, policy.secret_field).published

@@ -78,7 +78,7 @@ class Foretold:
 def foretell(estate: Estate, wish: Wish) -> Foretold:
     """What the mass rotation would do to the account now, if all goes well."""
     sight = look(estate)
-    unfinished = sight.document.unfinished(wish.words)
+    unfinished = sight.document.unfinished(wish.words, wish.since)
     order = unfinished or wish.order("", estate.clock.now())
     found = chosen(sight, wish.selection, order)
     room = estate.provider.headroom(fresh=True)

@@ -43,9 +43,9 @@ def change(
     )
 
 
-def begun(order: MassRotation) -> Change:
-    """Remember a mass rotation; one that was begun with the same words and has not ended stays, and is gone on with."""
-    return lambda document: document if document.unfinished(order.words) else document.with_mass_rotation(order)
+def begun(order: MassRotation, since: datetime) -> Change:
+    """Remember a mass rotation; one that was begun with the same words since then and has not ended stays, and is gone on with."""
+    return lambda document: document if document.unfinished(order.words, since) else document.with_mass_rotation(order)
 
 
 def ended(order: MassRotation, at: datetime) -> Change:

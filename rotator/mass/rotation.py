@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -33,8 +33,16 @@ from rotator.reconcile import drive, run_pass
 from rotator.render import timestamp
 from rotator.world import Memory
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""How long to wait for room when no ledger tells when there will be some."""
+LOOK_AGAIN = timedelta(minutes=1)
+"""How long to wait for room at most before looking again, whatever the ledgers tell: keys die for other reasons too."""
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+GOES_ON = timedelta(days=7)
+"""How long the same words go on with what they began: graces may have to end in between."""
+
+GOES_ON_IN_A_BREACH = timedelta(hours=1)
+"""The same in a compromise. Later they mean another one, with a time of its own; to go on all the same, say the time."""
 
 WHOLE_SECONDS = timedelta(seconds=2)
 """How much later than by our own clock a grace ends: other clocks tell whole seconds, and the slowest counts."""
@@ -92,7 +100,8 @@ class MassResult:
 @dataclass(frozen=True)
 class Wish:
     """What a person asks for. ``said_before`` is the time as it was said, ``created_before`` what it means now: for a time that is
-    told as so long ago, and for none at all, that is fixed by the first start of the command."""
+    told as so long ago, and for none at all, that is fixed by the first start of the command; ``fixed`` when it was told
+    itself. ``at`` is now."""
 
     selection: Selection
     said_before: str
@@ -100,11 +109,22 @@ class Wish:
     compromised: bool
     reason: str
     by: str
+    at: datetime
+    fixed: bool = False
 
     @property
     def words(self) -> str:
-        """The words by which the same command is known again."""
-        return self.selection.words(created_before=self.said_before, compromised=self.compromised)
+        """The words by which the same command is known again; in a compromise the reason is one of them."""
+        said = self.selection.words(created_before=self.said_before, compromised=self.compromised)
+        return f"{said} --reason {self.reason}" if self.compromised else said
+
+    @property
+    def since(self) -> datetime:
+        """When the same command must have been given to be gone on with: keys that were made since then keep what they have, and
+        when it is given for another breach those are the ones that leaked. Where the words tell the time, any is the same."""
+        if self.fixed:
+            return datetime.min.replace(tzinfo=UTC)
+        return self.at - (GOES_ON_IN_A_BREACH if self.compromised else GOES_ON)
 
     def order(self, token: str, now: datetime) -> MassRotation:
         """What it is as something that has begun."""
@@ -114,8 +134,8 @@ class Wish:
 def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
     """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
     fresh = wish.order(token, estate.clock.now())
-    document = change(estate.vault, estate.account, begun(fresh), clock=estate.clock, sleep=sleep)
-    return document.unfinished(wish.words) or fresh
+    document = change(estate.vault, estate.account, begun(fresh, wish.since), clock=estate.clock, sleep=sleep)
+    return document.unfinished(wish.words, wish.since) or fresh
 
 
 def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
@@ -124,10 +144,20 @@ def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Can
     return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
 
 
-def run(estate: Estate, selection: Selection, order: MassRotation, sleep: Sleep, *, again: bool, wait: bool) -> MassResult:
+def run(
+    estate: Estate,
+    selection: Selection,
+    order: MassRotation,
+    sleep: Sleep,
+    *,
+    go_on: Callable[[], None] = lambda: None,
+    again: bool,
+    wait: bool,
+) -> MassResult:
     """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken; ``again`` when an earlier start of
     the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
-    cannot be looked at, and what ``sleep`` raises at the end of the daemon that carries it out."""
+    cannot be looked at, and what ``go_on`` and ``sleep`` raise at the end of the daemon that carries it out: first nobody is let in
+    any more, then those under way are cut short."""
     start = estate.clock.now()
     sight = look(estate)
     results = {
@@ -153,7 +183,7 @@ def run(estate: Estate, selection: Selection, order: MassRotation, sleep: Sleep,
             todo,
             gate,
             lambda one, gate=gate: _one(estate, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
-            lambda: sleep(estate.clock.now()),
+            go_on,
         )
         for result in turns:
             results[result.application] = result
@@ -163,9 +193,10 @@ def run(estate: Estate, selection: Selection, order: MassRotation, sleep: Sleep,
         if not todo or not wait:
             break
         room_at = _room_at(sight)
-        until = room_at + WHOLE_SECONDS if room_at else estate.clock.now() + LOOK_AGAIN
+        until = min(room_at + WHOLE_SECONDS if room_at else LATEST, estate.clock.now() + LOOK_AGAIN)  # others may make room
         estate.journal.emit("mass_rotation.waits", account=estate.account, incident=order.id, applications=len(todo), until=until)
         sleep(until)
+        go_on()
         _end_graces(estate, sight, sleep)
     outcome = MassResult(
         order,

@@ -55,7 +55,7 @@ class Survey:
 class Candidate:
     """One application whose turn will come, and its keys that are too old.
 
-    ``needs_room``: consumers read one of them, so that another key has to be made first. ``marked``: a mark is in the ledger already,
+    ``needs_room``: consumers read one of them, so that another key has to be made, and none of the others dies before that. ``marked``: a mark is in the ledger already,
     so that every daemon acts on it now.
     """
 
@@ -74,15 +74,17 @@ class Candidate:
 def candidates(
     policies: Iterable[Policy], survey: Survey, *, created_before: datetime, compromised: bool
 ) -> tuple[Candidate, ...]:
-    """The applications that have a key from before that time, in the order in which they are to be worked on: first those that a mark
-    is set for already, for nobody can stop what daemons do with them; then those that need no room and may make some; then by the age
-    of their oldest key. Without a compromise, only a key that consumers read is to be replaced: one in grace dies by itself."""
+    """The applications that have a key from before that time, in the order in which they are to be worked on: first those that need no
+    room and may make some; then those that a mark is set for already, for nobody can stop what daemons do with them; then by the age of
+    their oldest key. Without a compromise, only a key that consumers read is to be replaced, and
+    only of an application that is configured: one in grace dies by itself."""
     found = [
         candidate
         for policy in policies
-        if (candidate := _candidate(policy, survey, created_before, compromised=compromised)) is not None
+        if (compromised or policy.configured)
+        and (candidate := _candidate(policy, survey, created_before, compromised=compromised)) is not None
     ]
-    return tuple(sorted(found, key=lambda one: (not one.marked, one.needs_room, one.oldest, one.name)))
+    return tuple(sorted(found, key=lambda one: (one.needs_room, not one.marked, one.oldest, one.name)))
 
 
 def _candidate(policy: Policy, survey: Survey, created_before: datetime, *, compromised: bool) -> Candidate | None:
@@ -100,14 +102,15 @@ def _candidate(policy: Policy, survey: Survey, created_before: datetime, *, comp
         policy,
         frozenset(old),
         oldest=min(old.values()),
-        needs_room=current in old,
+        needs_room=current in old and not (compromised and len(old) > 1),
         marked=bool(ledger and ledger.compromised_keys() & set(old)),
     )
 
 
 def _made_for(policy: Policy, key: Key, installation: str) -> bool:
     marker = parse(key.description)
-    return marker is not None and (marker.installation, marker.application) == (installation, policy.application)
+    ours = marker is not None and (marker.installation, marker.application) == (installation, policy.application)
+    return ours and key.bearer == policy.bearer
 
 
 def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:

@@ -296,7 +296,7 @@ def test_a4_after_a_kill_the_same_command_goes_on_with_the_same_time_and_the_sam
     done = set(fleet.order())
     assert 0 < len(done) < 8
     fleet.sim.hook = lambda *_: None
-    fleet.sim.time.advance(timedelta(hours=1))
+    fleet.sim.time.advance(timedelta(minutes=50))
     result = fleet.type("rotate", "--all", *LEAK)
     assert result.exit_code == 0, result.stderr
     assert "goes on with what was begun 2026-01-02 00:00:0" in result.stdout
@@ -305,6 +305,68 @@ def test_a4_after_a_kill_the_same_command_goes_on_with_the_same_time_and_the_sam
     assert {len(fleet.sim.kv[f"doc:secret/apps/{name}"]) for name in done} == {2}, "what was done was done again"
     assert len({fleet.sim.ledger(name).incidents[-1].id for name in fleet.policies}) == 1
     assert fleet.refused == 0
+
+
+def test_a_second_breach_is_not_taken_for_the_first_that_never_ended(fleet: Fleet) -> None:
+    fleet.sim.quota = 11
+    fleet.sim.hook = kill_after(fleet.sim, 3)
+    fleet.begin("rotate", "--all", "--compromised", "--reason", "breach")
+    fleet.sim.hook = lambda *_: None
+    fleet.sim.time.advance(90 * DAY)
+    fleet.sim.quota = None
+    leaked = set(fleet.sim.live_keys())
+    result = fleet.type("rotate", "--all", "--compromised", "--reason", "breach")
+    assert result.exit_code == 0, result.stderr
+    assert not leaked & set(fleet.sim.live_keys())
+
+
+def test_another_reason_is_another_breach(fleet: Fleet) -> None:
+    fleet.sim.quota = 11
+    fleet.sim.hook = kill_after(fleet.sim, 3)
+    fleet.begin("rotate", "--all", "--compromised", "--reason", "breach A")
+    fleet.sim.hook = lambda *_: None
+    fleet.sim.time.advance(timedelta(minutes=10))
+    leaked = set(fleet.sim.live_keys())
+    result = fleet.type("rotate", "--all", "--compromised", "--reason", "breach B")
+    assert "goes on with" not in result.stdout
+    assert not leaked & set(fleet.sim.live_keys())
+
+
+def test_where_the_quota_is_full_of_keys_in_grace_a_compromise_makes_its_own_room(fleet: Fleet) -> None:
+    assert fleet.type("rotate", "--all").exit_code in {0, 1}  # the old keys are in grace, so the proof is not complete
+    fleet.sim.time.advance(timedelta(hours=1))
+    leaked = set(fleet.sim.live_keys())
+    fleet.sim.quota = len(leaked)
+    result = fleet.type("rotate", "--all", *LEAK)
+    assert result.exit_code == 0, result.stderr
+    assert not leaked & set(fleet.sim.live_keys())
+    assert fleet.refused == 0
+
+
+def test_what_left_the_configuration_is_not_rotated_and_keeps_nobody_waiting(fleet: Fleet) -> None:
+    orphan = replace(fleet.policies.pop("app-05"), configured=False)
+    fleet.left = {"app-05": orphan}
+    assert "app-05" not in fleet.json("rotate", "--all")["mass_rotations"][0]["without_room"]
+    named = fleet.type("rotate", "app-05")
+    assert named.exit_code != 0
+    assert "app-05 left the configuration: put it back" in named.stderr
+
+
+def test_waiting_for_room_ends_when_there_is_room_and_not_only_when_a_grace_has_ended(fleet: Fleet) -> None:
+    fleet.type("rotate", "app-00")  # its old key is in grace for a day
+    fleet.sim.time.advance(timedelta(hours=1))
+    fleet.sim.quota = len(fleet.sim.live_keys())
+    begun = fleet.sim.time.now
+    raised = fleet.pause
+
+    def pause(seconds: float) -> None:
+        raised(seconds)
+        fleet.sim.quota = 100
+
+    fleet.pause = pause  # type: ignore[method-assign]  # somebody raises the quota while the command sleeps
+    (told,) = fleet.json("rotate", "--match", "app-0[1-3]", *LEAK, "--wait")["mass_rotations"]
+    assert told["rotated"] == 3
+    assert fleet.sim.time.now - begun < timedelta(minutes=10)
 
 
 def test_a_mass_rotation_that_has_ended_is_begun_anew_by_the_same_words(fleet: Fleet) -> None:

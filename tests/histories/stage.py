@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +47,9 @@ class Stage(Sim):
     storm_kind: str = "unreachable"
     late: list[tuple[datetime, str, Callable[[], object]]] = field(default_factory=list)
     doomed: Counter[str] = field(default_factory=Counter)
+    destroying: int = 0
+    """How many calls are under way that destroy versions of the document by their numbers: no check-and-set protects one that is
+    recreated until they have landed."""
     bodies: dict[str, datetime] = field(default_factory=dict)
     monitor: Monitor = field(init=False)
     ledger_lost: bool = False
@@ -95,6 +98,9 @@ class Stage(Sim):
             if name == "delete_key":
                 self.doomed[player.victim] += 1
                 execute = self.releasing(player.victim, execute)
+            if name == "destroy_versions":
+                self.destroying += 1
+                execute = self.destroyed(execute)
             self.late.append((due, name, execute))
             raise Unclear("no answer", service="test", kind="timeout")
         try:
@@ -122,6 +128,13 @@ class Stage(Sim):
     def releasing(self, access_key: str, execute: Callable[[], object]) -> Callable[[], Any]:
         def landing() -> object:
             self.doomed[access_key] -= 1
+            return execute()
+
+        return landing
+
+    def destroyed(self, execute: Callable[[], object]) -> Callable[[], Any]:
+        def landing() -> object:
+            self.destroying -= 1
             return execute()
 
         return landing
@@ -266,6 +279,13 @@ class StageVault(SimVault):
         if self.sim.read is None or self.sim.read[0] is not version:
             self.sim.read = (version, super()._load(application, version))
         return self.sim.read[1]
+
+    def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
+        self.sim.destroying += 1
+        try:
+            super().destroy_versions(path, versions)
+        finally:
+            self.sim.destroying -= 1
 
     def clock_offset(self) -> timedelta:
         return self.sim.time.skew_vault - self.sim.playing_skew

@@ -11,7 +11,6 @@ def test_at_least_25_bugs_are_planted() -> None:
     assert len({planted.name for planted in BUGS}) >= 25
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("planted", [planted for planted in BUGS if not planted.deep], ids=lambda planted: planted.name)
 def test_a_planted_bug_is_caught(planted: Bug) -> None:
     found = hunt_in_a_copy(planted)

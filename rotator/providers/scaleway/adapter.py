@@ -176,17 +176,29 @@ class Scaleway:
         raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
 
     def _all_pages(self, call: Call, params: dict[str, str]) -> list[Key] | None:
-        """The keys on all pages; None when something changed between them, so that one may be missing."""
-        found: dict[str, Key] = {}
-        totals = set()
-        for page in range(1, MOST_PAGES + 1):
-            items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": "100"})
+        """Every key that is alive all the while; None when the pages do not add up, so that one may be missing.
+
+        The oldest keys come first, so a key that dies moves later ones to earlier pages. Were these read in their order, one could
+        move from a page that is still to be read to one that has been. So several pages are read from the last to the first.
+        """
+        found, first, total = self._keys_on(call, 1, params)
+        if not first or first >= total:
+            return list(found.values()) if len(found) == total else None
+        pages = -(-total // first)
+        if pages > MOST_PAGES:
+            return None
+        totals = {total}
+        for page in range(pages, 0, -1):
+            keys, _, total = self._keys_on(call, page, params)
+            found |= keys
             totals.add(total)
-            with _shaped(call):
-                found |= {key.access_key: key for key in map(key_of, items)}
-            if not items or len(found) >= total:
-                break
-        return list(found.values()) if totals == {len(found)} else None
+        return sorted(found.values(), key=lambda key: (key.created_at, key.access_key)) if totals == {len(found)} else None
+
+    def _keys_on(self, call: Call, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
+        """The keys on one page, how many items it has, and how many there are on all pages."""
+        items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": "100"})
+        with _shaped(call):
+            return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
     def _read_headroom(self) -> Reading:
         call = self._call("reading the quota on keys")

@@ -10,6 +10,7 @@ from rotator.errors import ServiceError
 from rotator.http import Answer
 from rotator.providers.scaleway.answers import Unexpected, body_of
 from rotator.trail import Deed, Trail
+from rotator.words import plain
 
 REGIONS = ("fr-par", "nl-ams")
 """Where Scaleway keeps a trail. Changes to IAM itself are told in the first."""
@@ -85,7 +86,7 @@ def deed_of(event: Mapping[str, Any]) -> Deed:
 
 def _text(event: Mapping[str, Any], name: str) -> str:
     value = event.get(name)
-    return value if isinstance(value, str) else ""
+    return plain(value) if isinstance(value, str) else ""
 
 
 def _moment(value: object) -> datetime:
