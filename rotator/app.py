@@ -19,7 +19,7 @@ from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, Rotato
 from rotator.http import Observer
 from rotator.model import Ledger, Policy
 from rotator.ports import Journal, NoJournal, OnCall, Provider
-from rotator.secret import Secret
+from rotator.secret import Secret, unshown
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
 from rotator.world import Casualties, World
 
@@ -32,9 +32,12 @@ ORDER_CONNECTIONS = 16
 
 
 class UnknownApplication(RotatorError):
-    """A name that the configuration does not have."""
+    """A name that the configuration does not have; what looks like a secret key in the place of one is not repeated."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(unshown(message))
 
 
 class SystemClock:

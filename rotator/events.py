@@ -173,9 +173,7 @@ CATALOGUE: dict[str, Kind] = {
     "control.unavailable": Kind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.ordered": Kind(
-        "info", "Somebody gave an order through the control socket.", ("verb", "by", "applications", "reason")
-    ),
+    "control.ordered": Kind("info", "Somebody gave an order through the control socket.", ("verb", "by", "about", "reason")),
     "webhook.listening": Kind("info", "Machines can report keys there.", ("listen",)),
     "webhook.unavailable": Kind(
         "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")

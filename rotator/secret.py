@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import weakref
 from typing import NoReturn
 
 MASK = "[secret]"
+
+SECRET_KEY = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
+"""What a secret key looks like; so do the ids of projects, applications and much else."""
 
 _alive: set[weakref.ref[Secret]] = set()
 
@@ -56,6 +60,11 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled or copied")
+
+
+def unshown(words: str) -> str:
+    """What somebody typed, without anything that looks like a secret key: it may be one, in the wrong place."""
+    return SECRET_KEY.sub(MASK, words)
 
 
 def redact(text: str) -> str:

@@ -482,7 +482,11 @@ class SimProvider:
             if sim.quota is not None and len(sim.live_keys()) >= sim.quota:
                 raise QuotaExceeded("no room", service=self.name, resource="keys", current=len(sim.live_keys()), quota=sim.quota)
             key, secret = sim.make_key(description, bearer=bearer, expires=expires_at)
-            key = replace(key, default_project_id=default_project_id or key.default_project_id)
+            key = replace(
+                key,
+                default_project_id=default_project_id or key.default_project_id,
+                created_at=key.created_at + sim.time.skew_provider,
+            )
             sim.keys[key.access_key].key = key
             return key, secret
 

@@ -67,6 +67,8 @@ def _write(path: Path, text: str) -> None:
     """Write the file for its owner alone: it tells who was breached, and from where."""
     try:
         path.touch(mode=0o600)
+        if path.is_file():
+            path.chmod(0o600)  # it may have been there before
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None

@@ -14,6 +14,7 @@ from rotator import __version__
 from rotator.cli.endings import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
 from rotator.hands.failures import Failure, explain
+from rotator.secret import unshown
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
@@ -96,7 +97,7 @@ class Root(click.Group):
 def _usage(error: click.ClickException) -> Failure:
     context = getattr(error, "ctx", None)
     hint = f" (see: {context.command_path} --help)" if context else ""
-    message = " ".join(error.format_message().split())
+    message = unshown(" ".join(error.format_message().split()))
     return Failure("usage", (f"{message[:1].lower()}{message[1:]}{hint}",), 2)
 
 

@@ -34,6 +34,9 @@ __all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+TAKES_NO_ORDER = frozenset({"busy", "stopping"})
+"""What a daemon says that lives, and will not do it now."""
+
 
 class App(Household, Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
@@ -92,7 +95,7 @@ class Session:
         """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
 
         A daemon that hangs up in the middle of an order may have carried it out: it is given again only where twice is as good as
-        once, which is in an emergency. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
+        once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
         daemon.
         """
         from rotator.control.verbs import VERBS  # noqa: PLC0415 - pydantic is not for --help
@@ -111,6 +114,12 @@ class Session:
                         raise
                     click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, error
+            except Reported as error:
+                if error.failure.kind not in TAKES_NO_ORDER or not verb.urgent(verb.wish(wish)):
+                    raise
+                (sentence, *_) = error.failure.sentences
+                click.echo(f"rotator: {sentence}; this command goes on by itself", err=True)
+                self.ordered, unreached = False, Unreached(sentence)
         try:
             with self.app(journal, tell=tell) as app:
                 return self._act(verb, app, wish)

@@ -17,11 +17,8 @@ from rotator.cli.session import Session, asking, common, pass_session
 from rotator.hands.finding import ACCESS_KEY, is_access_key
 from rotator.hands.secrets import Match, alive_anywhere, held_in_vault
 from rotator.hands.who import Person
-from rotator.secret import Secret
+from rotator.secret import SECRET_KEY, Secret
 from rotator.words import count
-
-SECRET_KEY = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
-"""What a secret key looks like; so do the ids of projects, applications and much else."""
 
 NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
 

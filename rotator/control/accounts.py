@@ -17,6 +17,7 @@ from rotator.control.calls import Wish as Asked
 from rotator.control.refusals import Refusal
 from rotator.coverage import Coverage
 from rotator.errors import Refused, RotatorError
+from rotator.hands.finding import is_access_key
 from rotator.hands.result import Result, failed
 from rotator.hands.together import together
 from rotator.hands.waiting import Sleep
@@ -105,6 +106,8 @@ class Waived:
 def do_waive(call: Call, wish: Waive) -> Waived:
     """Let a key stay, or no longer."""
     reason, now = wish.reason.strip(), call.now()
+    if not is_access_key(wish.access_key):
+        raise Refusal("usage", "that is no access key: one is SCW and 17 capital letters and digits")
     if wish.withdraw and (reason or wish.until):
         raise Refusal("usage", "who withdraws a word gives neither a reason nor a time")
     if not wish.withdraw and not reason:

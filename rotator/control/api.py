@@ -37,7 +37,7 @@ from rotator.errors import RotatorError
 from rotator.events import CATALOGUE
 from rotator.logs import crash_site, plain, rfc3339
 from rotator.ports import Journal
-from rotator.secret import redact
+from rotator.secret import SECRET_KEY, redact
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a body; the names of some thousand applications fit in."""
@@ -51,17 +51,20 @@ LISTENERS = 8
 LISTEN = 30.0
 """Seconds that a listener has to take one line, and a caller to take the answer."""
 
-NAMES = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
-"""Names of applications and of keys; what else stands in their place is not repeated."""
+NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
+"""Names of applications and of keys, and patterns of them; what else stands in their place is not repeated."""
 
-SECRET = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-"""A secret key in the place of a name looks like this."""
+ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
+"""Options that say what an order is about."""
 
 MOST_OF_A_NAME = 64
 """Letters of a name that somebody gives themselves."""
 
 READERS = 4
 """Questions that are answered at once; further ones wait."""
+
+QUESTIONS = 16
+"""Questions that are under way or wait, at most."""
 
 
 class Api:
@@ -72,6 +75,7 @@ class Api:
         self._crew = crew
         self._verbs = [verb for verb in verbs if orders or not verb.changes]
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._questions = 0
         self._listeners: set[Feed] = set()
         self._description = json.dumps(describe(self._verbs)).encode()
         self.app = Starlette(
@@ -117,10 +121,7 @@ class Api:
             wish = _parsed(verb, request, await _body(request) if verb.method == "POST" else b"")
             _conversation(request).allow(None)
             if not verb.streams:
-                value = await asyncio.get_running_loop().run_in_executor(
-                    self._readers, self._run, verb, wish, _who(request), None
-                )
-                return _json(adapter.dump_json(value))
+                return _json(adapter.dump_json(await self._asked(verb, wish, request)))
             feed = Feed()
             by = _who(request)
             future = self._crew.carry_out(
@@ -133,12 +134,32 @@ class Api:
 
         return answer
 
+    async def _asked(self, verb: Verb, wish: Wish, request: Request) -> Any:
+        """The answer to a question: of a reader, unless it is at hand."""
+        by, caller = _who(request), _conversation(request)
+        if verb.at_hand:
+            return self._run(verb, wish, by, None)
+        if self._questions >= QUESTIONS:
+            raise Refusal(
+                "busy", f"{QUESTIONS} questions are being answered already, and more may not be; ask again in a moment", 3
+            )
+
+        def answer() -> Any:
+            if caller.ended.done():
+                raise Refusal("busy", "whoever asked hung up before it was their turn", 3)
+            return self._run(verb, wish, by, None)
+
+        self._questions += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, answer)
+        finally:
+            self._questions -= 1
+
     def _run(self, verb: Verb, wish: Wish, by: str, feed: Feed | None) -> Any:
         house = self._house
         if verb.changes:
-            named, reason = getattr(wish, "applications", []), getattr(wish, "reason", "")
-            applications = [name if NAMES.fullmatch(name) and not SECRET.fullmatch(name) else "?" for name in named]
-            house.journal.emit("control.ordered", verb=verb.name, by=by, applications=applications, reason=reason)
+            reason = getattr(wish, "reason", "")
+            house.journal.emit("control.ordered", verb=verb.name, by=by, about=_about(wish), reason=reason)
         with house.borrow() as fleet:
             call = Call(
                 fleet,
@@ -231,6 +252,13 @@ def _who(request: Request) -> str:
     own_word = "".join(filter(str.isprintable, unquote(request.headers.get("rotator-user", ""))))[:MOST_OF_A_NAME]
     name = told_by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
     return f"{name} via control socket@{socket.gethostname()}"
+
+
+def _about(wish: Wish) -> list[str]:
+    """What the order is about, in the words of whoever gave it."""
+    given = [getattr(wish, option, []) for option in ABOUT]
+    words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
+    return [word if NAMES.fullmatch(word) and not SECRET_KEY.fullmatch(word) else "?" for word in words]
 
 
 async def _body(request: Request) -> bytes:

@@ -79,7 +79,7 @@ class Verb:
 
     ``run`` gets the call and the wish, and returns a value of the type ``gives``. It may take its time: it has a thread.
     ``changes``: only through the socket of orders. ``streams``: what happens meanwhile can be followed, line by line.
-    ``urgent`` tells an emergency from other wishes; of those for which ``alone`` says the same, one at a time is under way. ``refuses`` are statuses of errors beyond those that every verb has.
+    ``at_hand``: answered at once from what the daemon knows. ``urgent`` tells an emergency from other wishes; of those for which ``alone`` says the same, one at a time is under way. ``refuses`` are statuses of errors beyond those that every verb has.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Verb:
     run: Callable[[Call, Any], Any]
     changes: bool = False
     streams: bool = False
+    at_hand: bool = False
     urgent: Callable[[Any], bool] = lambda wish: False  # noqa: ARG005 - most verbs know no emergency
     alone: Callable[[Any], str] = lambda wish: ""  # noqa: ARG005 - most orders may be given twice
     refuses: tuple[int, ...] = ()

@@ -134,7 +134,7 @@ _ORDER: dict[str, Any] = {"changes": True, "streams": True, "refuses": (404, 409
 VERBS: Mapping[str, Verb] = {
     verb.name: verb
     for verb in (
-        Verb("health", "GET", "How the daemon is.", Nothing, Health, _health),
+        Verb("health", "GET", "How the daemon is.", Nothing, Health, _health, at_hand=True),
         Verb("status", "GET", "How the applications are, by their ledgers.", Some, Overview, _status, refuses=(404, 409)),
         Verb("plan", "GET", "What would be done next, and why.", Some, tuple[Planned, ...], _plan, refuses=(404, 409)),
         Verb("history", "GET", "What happened to the keys of an application.", One, Story, _history, refuses=(404, 409)),

@@ -31,8 +31,9 @@ from rotator.control.house import Fleet, House
 from rotator.control.refusals import Refusal, told
 from rotator.control.serving import Conversation
 from rotator.control.signature import Signatures, bears
-from rotator.errors import ConfigurationError, NotFound, Refused, Rejected, RotatorError
+from rotator.errors import ConfigurationError, Refused, RotatorError
 from rotator.hands.containment import Order, contain, mark
+from rotator.hands.finding import locate
 from rotator.ledgers import was_proven_dead
 from rotator.logs import crash_site
 from rotator.model import Policy
@@ -116,7 +117,8 @@ class Hook:
                 raise Refusal("not_found", f"there is only POST {PATH}")
             report = _report(body or b"")
             self._admit()
-            found = await asyncio.wait_for(asyncio.wrap_future(self._order(report, _source(request))), MARKED_WITHIN)
+            marked = asyncio.wrap_future(self._order(report, _source(request)))
+            found = await asyncio.wait_for(asyncio.shield(marked), MARKED_WITHIN)  # who waits no longer cuts nothing short
         except TimeoutError:
             return _json({"error": {"kind": "too_slow", "message": "whether it is marked is not known: report it again"}}, 503)
         except RotatorError as error:
@@ -190,7 +192,7 @@ class Hook:
         def sleep(until: datetime) -> None:
             self._crew.sleep(world.clock, until)
 
-        self._house.journal.emit("control.ordered", verb="compromised", by=by, applications=[policy.application], reason=reason)
+        self._house.journal.emit("control.ordered", verb="compromised", by=by, about=[policy.application], reason=reason)
         try:
             keys, _ = mark(policy, world, sleep, order, keys=only)
             marked.set_result(Marked(policy.application, tuple(sorted(keys)), "marked"))
@@ -201,16 +203,12 @@ class Hook:
 
 
 def _bearer(fleet: Fleet, access_key: str) -> Policy:
-    """The application whose key that is: one question to each account."""
+    """The application whose key that is."""
     by_bearer = {(policy.account, policy.bearer): policy for policy in fleet.policies.values()}
-    for account, one in {policy.account: policy for policy in fleet.policies.values()}.items():
-        try:
-            key = fleet.world(one).provider.urgent().get_key(access_key)
-        except (NotFound, Rejected):
-            continue
-        if key is not None and (account, key.bearer) in by_bearer:
-            return by_bearer[account, key.bearer]
-    raise Refusal("not_found", "no application of the configuration has a living key of that name")
+    account, key = locate(fleet, [access_key]).get(access_key, ("", None))
+    if key is None or (account, key.bearer) not in by_bearer:
+        raise Refusal("not_found", "no application of the configuration has a living key of that name")
+    return by_bearer[account, key.bearer]
 
 
 def _ours(fleet: Fleet, policy: Policy, access_key: str) -> bool:

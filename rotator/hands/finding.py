@@ -40,13 +40,27 @@ def is_access_key(text: str) -> bool:
     return ACCESS_KEY.fullmatch(text) is not None
 
 
-def find(household: Household, access_keys: Sequence[str]) -> tuple[Found, ...]:
-    """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key."""
+def find(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[Found, ...]:
+    """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key.
+    ``urgent``: with the share of requests that is kept for emergencies, for whoever is about to act."""
     bearers = {(policy.account, policy.bearer): policy for policy in household.policies.values()}
+    known = locate(household, access_keys, urgent=urgent)
+    if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
+        bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
+    found = []
+    for name in access_keys:
+        account, key = known.get(name, ("", None))
+        found.append(Found(name, account, key, bearers.get((account, key.bearer)) if key else None))
+    return _with_ledgers(household, found, bearers)
+
+
+def locate(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
+    """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``find`` does."""
     accounts: dict[str, Provider] = {}
     for policy in household.policies.values():
         if policy.account not in accounts:
-            accounts[policy.account] = household.world(policy).provider.urgent()
+            provider = household.world(policy).provider
+            accounts[policy.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
     answers = together(lambda name: _ask(accounts[name], access_keys), accounts)
     for account, answer in zip(accounts, answers, strict=True):
@@ -55,13 +69,7 @@ def find(household: Household, access_keys: Sequence[str]) -> tuple[Found, ...]:
     for answer in answers:
         if isinstance(answer, Exception) and (not isinstance(answer, ServiceError) or not known.keys() >= set(access_keys)):
             raise answer
-    if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
-        bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
-    found = []
-    for name in access_keys:
-        account, key = known.get(name, ("", None))
-        found.append(Found(name, account, key, bearers.get((account, key.bearer)) if key else None))
-    return _with_ledgers(household, found, bearers)
+    return known
 
 
 def _ask(provider: Provider, access_keys: Sequence[str]) -> Mapping[str, Key]:

@@ -82,7 +82,7 @@ class Person:
 def who(household: Household, access_keys: Sequence[str], now: datetime) -> tuple[Person, ...]:
     """Each of these keys and its owner."""
     names = list(dict.fromkeys(access_keys))
-    found = find(household, names)
+    found = find(household, names, urgent=False)
     ours = household.vault.installation() if any(one.key and parse(one.key.description) for one in found) else ""
     return tuple(describe(one, ours, now) for one in found)
 

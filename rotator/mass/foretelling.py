@@ -11,7 +11,7 @@ from rotator.account import MassRotation
 from rotator.coverage import Coverage
 from rotator.hands.failures import explain
 from rotator.mass.estate import Estate, look
-from rotator.mass.rotation import Wish, chosen, proof_of
+from rotator.mass.rotation import Wish, by_its_clock, chosen, proof_of
 from rotator.mass.waves import Estimate, estimate, places
 from rotator.render import timestamp
 
@@ -79,7 +79,7 @@ def foretell(estate: Estate, wish: Wish) -> Foretold:
     """What the mass rotation would do to the account now, if all goes well."""
     sight = look(estate)
     unfinished = sight.document.unfinished(wish.words, wish.since)
-    order = unfinished or wish.order("", estate.clock.now())
+    order = unfinished or by_its_clock(estate, wish).order("", estate.clock.now())
     found = chosen(sight, wish.selection, order)
     room = estate.provider.headroom(fresh=True)
     proofs = [proof_of(one.policy, compromised=wish.compromised) for one in found]

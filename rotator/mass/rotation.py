@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -18,7 +19,7 @@ from typing import Any
 
 from rotator.account import MassRotation
 from rotator.coverage import Coverage
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, ServiceError
 from rotator.hands.containment import Order, contain
 from rotator.hands.result import Result, failed
 from rotator.hands.rotation import rotate
@@ -133,9 +134,20 @@ class Wish:
 
 def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
     """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
-    fresh = wish.order(token, estate.clock.now())
+    if not wish.said_before:
+        with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
+            estate.provider.headroom(fresh=True)
+    fresh = by_its_clock(estate, wish).order(token, estate.clock.now())
     document = change(estate.vault, estate.account, begun(fresh, wish.since), clock=estate.clock, sleep=sleep)
     return document.unfinished(wish.words, wish.since) or fresh
+
+
+def by_its_clock(estate: Estate, wish: Wish) -> Wish:
+    """The same; where no time was told, it is now by the clock that stamps the keys, as far as an answer has told it."""
+    if wish.said_before:
+        return wish
+    now = estate.clock.now() + estate.provider.clock_offset()
+    return replace(wish, created_before=now.replace(microsecond=0))
 
 
 def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
@@ -186,6 +198,8 @@ def run(
             go_on,
         )
         for result in turns:
+            if result.reason == "quota":
+                continue  # somebody else was faster at the room that there was: it finds none, and is no more broken than the rest
             results[result.application] = result
             _tell(estate, order, result)
         sight = look(estate)

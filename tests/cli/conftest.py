@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rotator.alarm import SILENT, Settings
+from rotator.app import UnknownApplication
 from rotator.cli.root import root
 from rotator.cli.session import Session
-from rotator.errors import ConfigurationError, Problem
 from rotator.model import Key, Policy
 from rotator.ports import Journal, Provider
 from rotator.secret import Secret
@@ -70,7 +70,7 @@ class SimApp:
     def account(self, name: str) -> SimAccount:
         if name in self.accounts:
             return SimAccount(access_key=self.management_key)
-        raise ConfigurationError([Problem("", "", f"there is no account {name}; did you mean {min(self.accounts)}?")])
+        raise UnknownApplication(f"there is no account {name}; did you mean {min(self.accounts)}?")
 
     def provider(self, account: str) -> Provider:
         return SimProvider(self.sim, account)
@@ -82,7 +82,7 @@ class SimApp:
     def policy(self, name: str) -> Policy:
         if name in self.policies:
             return self.policies[name]
-        raise ConfigurationError([Problem("", "", f"there is no application {name}; did you mean {min(self.policies)}?")])
+        raise UnknownApplication(f"there is no application {name}; did you mean {min(self.policies)}?")
 
     def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
         return self.left

@@ -306,3 +306,16 @@ def test_at_a_terminal_an_emergency_asks_for_the_strangers_name_too(desk: Desk) 
     result = desk.answer(f"{stranger.access_key}\n", *words)
     assert result.exit_code == 0, result.stderr
     assert desk.sim.live_keys() == [desk.sim.published_key()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["rotate {}", "rotate {} --compromised --reason x", "hold {} --reason x", "resume {}", "extend {} --by 1h", "drill {}", "revoke {}",
+     "history {}", "status {}", "plan {}", "coverage --account {} --created-before 1h", "rotate --account {}", "waive {} --reason x"],
+)  # fmt: skip
+def test_i6_a_secret_key_in_the_place_of_a_name_is_repeated_by_no_command(desk: Desk, words: str) -> None:
+    secret = "01234567-89ab-cdef-0123-456789abcdef"
+    result = desk.type(*words.format(secret).split())
+    assert result.exit_code not in (0, 1)
+    assert secret not in result.stdout + result.stderr
+    assert result.stderr.startswith("rotator: ")

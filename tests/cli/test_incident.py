@@ -49,6 +49,7 @@ def test_since_says_from_when_calls_are_told(desk: Desk) -> None:
 
 def test_the_file_is_for_its_owner_alone(desk: Desk, tmp_path: Path) -> None:
     file = tmp_path / "incident.html"
+    file.touch(mode=0o644)  # it is there already, for everybody
     result = desk.type("incident", leak(desk), "--html", str(file))
     assert result.exit_code == 0
     assert f"written to {file}" in result.stdout

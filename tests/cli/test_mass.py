@@ -369,6 +369,36 @@ def test_waiting_for_room_ends_when_there_is_room_and_not_only_when_a_grace_has_
     assert fleet.sim.time.now - begun < timedelta(minutes=10)
 
 
+def test_a5_whoever_loses_the_last_room_to_another_is_no_more_broken_than_the_rest(fleet: Fleet) -> None:
+    """Two mass rotations beside each other count the same room; the provider decides."""
+    fleet.sim.quota = len(fleet.sim.live_keys()) + 1
+    taken: list[str] = []
+
+    def hook(name: str, phase: str) -> None:
+        if (name, phase) == ("create_key", "before") and not taken:
+            taken.append(fleet.sim.make_key(bearer="somebody")[0].access_key)
+
+    fleet.sim.hook = hook
+    told = fleet.json("rotate", "--match", "app-0[1-3]", *LEAK)["mass_rotations"][0]
+    assert (told["without_room"], told["applications"]) == (["app-01", "app-02", "app-03"], [])
+    del fleet.sim.keys[taken[0]]
+    fleet.sim.time.advance(timedelta(seconds=3))  # a create that was refused is not tried again at once
+    again = fleet.json("rotate", "--match", "app-0[1-3]", *LEAK)["mass_rotations"][0]
+    assert again["rotated"] == 3, again["applications"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=-90), timedelta(seconds=90)])
+def test_b_the_time_that_was_not_told_is_now_by_the_clock_that_stamps_the_keys(fleet: Fleet, ahead: timedelta) -> None:
+    """A key made a moment ago is replaced, and no key that replaces one, though the provider's clock is not ours."""
+    fleet.sim.time.skew_provider = ahead
+    fresh, _ = fleet.sim.make_key(bearer="somebody", created=fleet.sim.time.now + ahead - timedelta(seconds=5))
+    told = fleet.json("rotate", "--all", *LEAK)["mass_rotations"][0]
+    assert [row["access_key"] for row in told["coverage"]["keys"]] == [fresh.access_key]
+    assert told["rotated"] == 8
+    again = fleet.json("rotate", "--all", "--dry-run", *LEAK)["mass_rotations"][0]
+    assert again["goes_on_with"] is None
+
+
 def test_a_mass_rotation_that_has_ended_is_begun_anew_by_the_same_words(fleet: Fleet) -> None:
     first = fleet.json("rotate", "--all", *LEAK)["mass_rotations"][0]
     fleet.sim.time.advance(DAY)

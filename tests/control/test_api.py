@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rotator import __version__
-from rotator.control import crew
+from rotator.control import api, crew
 from rotator.control.client import Unreached
 from rotator.control.verbs import VERBS
 from rotator.hands.failures import Reported
@@ -103,7 +103,7 @@ def test_whoever_gave_the_order_stands_in_the_ledger_as_the_kernel_tells_it(fron
     (incident,) = ledger.incidents
     assert (incident.by, incident.reason) == (f"{user} via control socket@{os.uname().nodename}", "found on a wiki")
     (order,) = [fields for name, fields in front.house.events.events if name == "control.ordered"]
-    assert (order["verb"], order["applications"], order["reason"]) == ("rotate", ["billing"], "found on a wiki")
+    assert (order["verb"], order["about"], order["reason"]) == ("rotate", ["billing"], "found on a wiki")
 
 
 def test_hands_on_and_hands_off_through_the_socket(front: Front) -> None:
@@ -161,6 +161,45 @@ def test_orders_have_a_limit_and_emergencies_a_share_of_it(front: Front) -> None
     assert urgent.json()[0]["outcome"] == "contained"
     held.set()
     eventually(lambda: front.doors.crew.busy == 0)
+
+
+def test_questions_have_a_limit_of_their_own_and_who_hung_up_meanwhile_is_not_served(front: Front) -> None:
+    settled("billing", front.house.fleet)
+    goes_on, asked = threading.Event(), threading.Semaphore(0)
+    begun: list[str] = []
+
+    def pause(name: str, phase: str) -> None:
+        if phase == "before" and name == "read_ledger":
+            begun.append(name)
+            asked.release()
+            goes_on.wait(60)
+
+    front.house.fleet.stages["acme"].hook = pause
+    callers = [front.raw() for _ in range(api.QUESTIONS)]
+    for number, caller in enumerate(callers):
+        caller.sendall(b"GET /v1/history?application=billing HTTP/1.1\r\nHost: x\r\n\r\n")
+        if number < api.READERS:
+            asked.acquire(timeout=60)
+    eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 429, "no more questions are taken")
+    assert front.ask("GET", "/v1/health").status_code == 200, "what is at hand is told all the same"
+    for caller in callers:
+        caller.close()
+    eventually(
+        lambda: front.ask("GET", "/v1/history?application=billing").json()["error"]["kind"] == "busy", "hanging up frees nothing"
+    )
+    assert len(begun) == api.READERS
+    goes_on.set()
+    eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 200, "questions are taken again")
+    assert len(begun) == api.READERS + 1, "nobody worked for those who had hung up"
+
+
+def test_what_an_order_is_about_is_told_whatever_its_options_are_called(front: Front) -> None:
+    secret = "11111111-2222-3333-4444-555555555555"
+    front.ask("POST", "/v1/revoke", json={"access_keys": ["SCWAAAAAAAAAAAAAAAAA", secret]})
+    front.ask("POST", "/v1/drill", json={"application": "nobody"})
+    front.ask("POST", "/v1/rotate_many", json={"globs": ["bil*"], "accounts": ["acme"]})
+    told = [fields["about"] for name, fields in front.house.events.events if name == "control.ordered"]
+    assert told == [["SCWAAAAAAAAAAAAAAAAA", "?"], ["nobody"], ["bil*", "acme"]]
 
 
 def test_a_daemon_that_stops_takes_no_orders(front: Front) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from rotator.cli.root import root
 from rotator.cli.session import Session
 from rotator.config import Control
-from rotator.control.crew import Crew
+from rotator.control.crew import PLACES, Crew
 from rotator.control.doors import Doors
 from rotator.errors import ConfigurationError, Problem
 from rotator.ports import Clock, Journal
@@ -64,7 +64,7 @@ class Counter:
     def __init__(self, folder: Path) -> None:
         self.desk = at_work()
         self.config = folder / "rotator.toml"
-        house = FakeHouse(None)
+        house = self.house = FakeHouse(None)
         house.fleet = Located(self.desk.sim, self.desk.policies, house.journal, source=str(self.config))
         self.doors = Doors(house)
         self.doors.crew = Sleepless(house.stopping)
@@ -254,3 +254,26 @@ def test_an_emergency_goes_on_without_the_daemon_that_died_of_it_and_a_question_
     assert "this command goes on by itself" in found.stderr
     assert leaked not in desk.sim.live_keys()
     assert beside(desk, dying, "status").exit_code == 0
+
+
+@pytest.mark.parametrize("daemon", ["is busy", "is stopping"])
+def test_an_emergency_waits_for_no_daemon_that_takes_no_orders_and_an_ordinary_order_is_refused(
+    counter: Counter, daemon: str
+) -> None:
+    desk, over = counter.desk, threading.Event()
+    if daemon == "is busy":
+        for _ in range(PLACES):
+            counter.doors.crew.carry_out(lambda: over.wait(60), urgent=True)
+    else:
+        counter.house.stopping.set()
+    leaked = desk.sim.published_key()
+    ordinary = beside(desk, counter.config.parent, "rotate", "billing")
+    assert (ordinary.exit_code, desk.sim.published_key()) == (3, leaked)
+    found = beside(desk, counter.config.parent, "rotate", "billing", "--compromised", "--reason", "leak")
+    assert found.exit_code == 0, found.stderr
+    assert "this command goes on by itself" in found.stderr
+    assert leaked not in desk.sim.live_keys()
+    helpless = counter.type("rotate", "billing", "--compromised", "--reason", "leak")
+    assert helpless.exit_code == 3
+    assert "this user cannot act without it" in helpless.stderr
+    over.set()

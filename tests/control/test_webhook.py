@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,11 +21,12 @@ import pytest
 from rotator.config import Listener, Reference, Webhook
 from rotator.control import webhook
 from rotator.control.signature import MOST_REMEMBERED, TOLERANCE, Signatures, signature
+from rotator.errors import Unavailable
 from rotator.sandbox.authority import Authority
 from rotator.sandbox.process import free_port
 from rotator.secret import Secret
 from tests.control.conftest import Front
-from tests.daemon.stage import eventually, published, settled
+from tests.daemon.stage import eventually, fleet, published, settled
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text()
 TOKEN, KEY = Secret("t" * 40), Secret("signing-key-with-40-characters-0123456789")
@@ -61,6 +63,11 @@ class Outside:
 @pytest.fixture
 def outside(front: Front) -> Outside:
     settled("billing", front.house.fleet)
+    return known(front)
+
+
+def known(front: Front) -> Outside:
+    """Open the door to machines; whoever comes knows what one has to know."""
     for name, secret in (("token", TOKEN), ("key", KEY)):
         (front.folder / name).write_text(secret.reveal() + "\n")
         (front.folder / name).chmod(0o600)
@@ -82,18 +89,18 @@ def contained(outside: Outside) -> Callable[[], bool]:
 
 
 def test_a_reported_application_is_marked_before_the_answer_and_contained_after_it(outside: Outside) -> None:
-    fleet = outside.front.house.fleet
-    before = published(fleet, "billing")
+    made = outside.front.house.fleet
+    before = published(made, "billing")
     answer = outside.report(application="billing", reason="seen in a repository")
     assert (answer.status_code, answer.json()) == (
         202,
         {"application": "billing", "access_keys": [before], "state": "marked"},
     )
-    ledger, _ = fleet.vault.read_ledger("billing")
+    ledger, _ = made.vault.read_ledger("billing")
     assert ledger
     assert [entry.access_keys for entry in ledger.incidents] == [(before,)]
     eventually(contained(outside))
-    assert published(fleet, "billing") not in (None, before)
+    assert published(made, "billing") not in (None, before)
     assert outside.front.house.looked_at == ["billing"]
     assert re.fullmatch(r"webhook from 127\.0\.0\.1@.+", ledger.incidents[0].by)
 
@@ -106,6 +113,34 @@ def test_a_reported_access_key_is_found_by_its_bearer(outside: Outside) -> None:
     again = outside.report(access_key=before, reason="once more")
     assert again.status_code == 404
     assert "living key" in again.json()["error"]["message"]
+
+
+def test_who_waits_no_longer_for_the_mark_cuts_nothing_short(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "MARKED_WITHIN", 0.2)
+    before, goes_on = published(outside.front.house.fleet, "billing"), threading.Event()
+    outside.front.house.fleet.stages["acme"].hook = lambda name, phase: (
+        goes_on.wait(60) if (name, phase) == ("write_ledger", "before") else None
+    )
+    answer = outside.report(access_key=before)
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "too_slow")
+    goes_on.set()
+    eventually(contained(outside))
+    eventually(lambda: outside.front.doors.crew.busy == 0)
+    assert not [name for name, _ in outside.front.house.events.events if name == "daemon.crashed"]
+
+
+def test_an_account_that_is_away_hides_no_key_of_another(front: Front) -> None:
+    made = front.house.fleet = fleet("abroad", "billing", accounts={"abroad": "other"}, source=front.house.fleet.source)
+    settled("billing", made)
+
+    def away(name: str, phase: str) -> None:
+        raise Unavailable("no answer", service="scaleway", kind="timeout")
+
+    made.stages["other"].hook = away
+    outside = known(front)
+    answer = outside.report(access_key=published(made, "billing"))
+    assert (answer.status_code, answer.json()["application"]) == (202, "billing")
+    assert outside.report(access_key="SCWAAAAAAAAAAAAAAAAA").status_code == 503, "it may be the other account's"
 
 
 FORGERIES: dict[str, Callable[[Outside, bytes], dict[str, str]]] = {
@@ -173,11 +208,11 @@ def test_who_is_known_is_told_what_is_wrong(outside: Outside, report: dict[str, 
 
 
 def test_i5_a_strangers_key_is_left_to_a_person(outside: Outside) -> None:
-    fleet = outside.front.house.fleet
-    stranger, _ = fleet.stages["acme"].make_key(bearer=fleet.policies["billing"].bearer)
+    made = outside.front.house.fleet
+    stranger, _ = made.stages["acme"].make_key(bearer=made.policies["billing"].bearer)
     answer = outside.report(access_key=stranger.access_key)
     assert (answer.status_code, "stranger" in answer.json()["error"]["message"]) == (409, True)
-    assert stranger.access_key in fleet.stages["acme"].keys
+    assert stranger.access_key in made.stages["acme"].keys
 
 
 def test_reports_have_a_rate(outside: Outside) -> None:
