@@ -17,27 +17,39 @@ from rotator.world import World
 def extend(policy: Policy, world: World, sleep: Sleep, longer: timedelta, by: str) -> Result:
     """Every key of the application that lives on until a time does so that much longer. What is compromised does not."""
     name = policy.application
+    meant: dict[str, datetime] = {}
 
     def change(ledger: Ledger) -> Ledger:
+        nonlocal meant
         if not can_be_extended(ledger):
             raise Refused(_nothing_to_extend(name, ledger))
-        return extended(ledger, longer, by, world.clock.now())
+        if meant and _deadlines(ledger) == meant:
+            return ledger  # an answer that was lost has written it, and once is what was asked for
+        after = extended(ledger, longer, by, world.clock.now())
+        meant = _deadlines(after)
+        return after
 
     try:
         ledger, _ = amend(policy, world, sleep, change)
     except RotatorError as error:
         return failed(name, error)
-    until: dict[str, datetime] = {}
-    for entry in can_be_extended(ledger):
-        deadline = entry.revoke_after if isinstance(entry, Retiring) else entry.not_before
-        if deadline is not None:
-            until[entry.access_key] = deadline
+    until = _deadlines(ledger)
     for access_key, deadline in until.items():
         world.journal.emit(
             "grace.extended", application=name, account=policy.account, access_key=access_key, revoke_after=deadline, by=by
         )
     told = "; ".join(f"{access_key} now lives on until {moment(deadline)}" for access_key, deadline in until.items())
     return Result(name, "extended", 0, told, until=until)
+
+
+def _deadlines(ledger: Ledger) -> dict[str, datetime]:
+    """Until when each key lives on that can be extended."""
+    found: dict[str, datetime] = {}
+    for entry in can_be_extended(ledger):
+        deadline = entry.revoke_after if isinstance(entry, Retiring) else entry.not_before
+        if deadline is not None:
+            found[entry.access_key] = deadline
+    return found
 
 
 def _nothing_to_extend(name: str, ledger: Ledger) -> str:

@@ -153,6 +153,15 @@ def test_a_key_in_grace_lives_on_for_as_long_as_it_was_extended(desk: Desk) -> N
     assert not desk.sim.live(OLD)
 
 
+def test_an_extension_whose_answer_was_lost_is_given_once(desk: Desk) -> None:
+    desk.type("rotate", "billing")
+    [before] = desk.sim.ledger().retiring
+    fail(desk, "write_ledger", Unclear("no answer", service="vault", kind="timeout"), phase="after", times=1)
+    assert desk.type("extend", "billing", "--by", "24h").exit_code == 0
+    [after] = desk.sim.ledger().retiring
+    assert after.revoke_after == before.revoke_after + DAY
+
+
 def test_the_new_deadlines_are_told_to_machines(desk: Desk) -> None:
     desk.type("rotate", "billing")
     [answer] = desk.json("extend", "billing", "--by", "1h")["applications"]
