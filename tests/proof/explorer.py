@@ -210,6 +210,8 @@ class Scenario:
     most_creates: int = 3
     least: int = 0
     """States that a whole exploration must find: what was found when this was written. Fewer means that something is no longer tried."""
+    whole: bool = True
+    """Whether it is walked whole in the proof; else it is too large, and as many states are walked as one wants to wait for."""
 
 
 class Explorer:
