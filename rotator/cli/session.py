@@ -75,6 +75,8 @@ class Session:
     can_ask: Callable[[], bool] = _at_a_terminal
     ordered: bool = False
     """Whether a daemon has taken the order, and goes on with it if this command ends."""
+    alone: str = ""
+    """Why no daemon was asked that should be there, once this process has done it itself."""
 
     @property
     def path(self) -> Path:
@@ -114,6 +116,7 @@ class Session:
                         raise
                     click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, error
+                self.alone = "" if error.denied or error.off else error.why
             except Reported as error:
                 if error.failure.kind not in TAKES_NO_ORDER or not verb.urgent(verb.wish(wish)):
                     raise
@@ -139,7 +142,7 @@ class Session:
 
         folder = directory(self.path)
         if folder is None:
-            raise Unreached(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)")
+            raise Unreached(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True)
         return Daemon.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
 
     def sleep(self, clock: Clock, until: datetime) -> None:

@@ -48,6 +48,8 @@ def command(session: Session, applications: Sequence[str], check: bool) -> int:
     _show(session, found)
     for remark in found.remarks:
         click.echo(f"rotator: {remark}", err=True)
+    if session.alone:
+        click.echo(f"rotator: {session.alone}; the ledgers were read directly", err=True)
     return found.exit_code or (TROUBLE if any(map(in_trouble, found.views)) else 0)
 
 

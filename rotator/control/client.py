@@ -36,15 +36,16 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 class Unreached(RotatorError):
     """No daemon could be asked. ``why`` tells it as a part of a sentence; ``denied``: there is one, and it is not for this user;
-    ``sent``: it may have begun what was asked for."""
+    ``sent``: it may have begun what was asked for; ``off``: none is meant to be asked."""
 
     exit_code = 3
 
-    def __init__(self, why: str, *, denied: bool = False, sent: bool = False) -> None:
+    def __init__(self, why: str, *, denied: bool = False, sent: bool = False, off: bool = False) -> None:
         super().__init__(f"{why}; start the daemon, or see docs/control.md" if not denied else why)
         self.why = why
         self.denied = denied
         self.sent = sent
+        self.off = off
 
 
 def directory(config: Path) -> Path | None:

@@ -24,8 +24,8 @@ DURABLE = (
 )
 
 HELD = (
-    "the mark is in the ledger and stays, but the keys live on until the hold is released (rotator resume) or the same command"
-    " is given with --through-hold"
+    "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator resume {name},"
+    " or rotator rotate {name} --compromised --reason TEXT --through-hold"
 )
 
 
@@ -179,7 +179,10 @@ def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -
         if hurdle and hurdle.exit_code == 4:
             over = hurdle
         if over:
-            alive, stays = _still_marked(outcome, keys), HELD if over.reason == "held" else DURABLE
+            alive, stays = (
+                _still_marked(outcome, keys),
+                HELD.format(name=policy.application) if over.reason == "held" else DURABLE,
+            )
             return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
         pause(world, sleep, outcome)
 

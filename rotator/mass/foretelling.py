@@ -18,12 +18,14 @@ from rotator.render import timestamp
 
 @dataclass(frozen=True)
 class Turn:
-    """One application whose turn will come, and its keys that are too old; ``needs_room`` when another key is made first."""
+    """One application whose turn will come, and its keys that are too old; ``needs_room`` when another key is made first, ``held``
+    when it will be passed by, for somebody holds it."""
 
     name: str
     keys: tuple[str, ...]
     oldest: datetime
     needs_room: bool
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,13 @@ class Foretold:
             "calls": self.foreseen.calls if self.foreseen else 0,
             "seconds": round(self.foreseen.duration.total_seconds()) if self.foreseen else 0,
             "applications": [
-                {"name": one.name, "keys": list(one.keys), "oldest": timestamp(one.oldest), "needs_room": one.needs_room}
+                {
+                    "name": one.name,
+                    "keys": list(one.keys),
+                    "oldest": timestamp(one.oldest),
+                    "needs_room": one.needs_room,
+                    "held": one.held,
+                }
                 for one in self.turns
             ],
             "remaining": self.remaining.as_json()["keys"],
@@ -84,11 +92,12 @@ def foretell(estate: Estate, wish: Wish) -> Foretold:
     room = estate.provider.headroom(fresh=True)
     proofs = [proof_of(one.policy, compromised=wish.compromised) for one in found]
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
-    dead = {key for one in found for key in one.keys} if order.compromised else set()
+    held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
+    dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
     coverage = sight.coverage(order.created_before)
     return Foretold(
         order,
-        tuple(Turn(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room) for one in found),
+        tuple(Turn(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
         room,
         estate.rate_limit,
         estimate(len(found), room, estate.rate_limit, slowest) if slowest else None,

@@ -195,7 +195,8 @@ def test_on_a_terminal_status_is_drawn_and_in_colour(shell: Shell) -> None:
         lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()
         assert any("┃" in line and "◆" in line for line in lines)
         assert any("grace, dies in 59m" in line or "grace, dies in 1h" in line for line in lines)
-        assert max(len(line.rstrip()) for line in lines) <= columns
+        drawn = [line for line in lines if not line.startswith("rotator: ")]  # sentences are as long as they are
+        assert max(len(line.rstrip()) for line in drawn) <= columns
 
 
 def test_on_a_terminal_rotate_shows_its_steps_and_in_a_pipe_only_its_result(shell: Shell) -> None:

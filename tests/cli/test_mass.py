@@ -110,6 +110,16 @@ def test_a_dry_run_of_an_ordinary_mass_rotation_says_that_the_rest_must_wait_for
     assert (answer["room"], len(answer["applications"]), len(answer["remaining"])) == (5, 8, 8)
 
 
+def test_a_dry_run_tells_who_is_held_and_that_their_keys_remain(fleet: Fleet) -> None:
+    fleet.type("hold", "app-03", "--reason", "migration")
+    result = fleet.type("rotate", "--all", *LEAK, "--dry-run")
+    assert "app-03: held, and passed by" in result.stdout
+    assert "app-02: rotate" in result.stdout
+    assert "afterwards untouched: 1 key from before that time" in result.stdout
+    said = fleet.type("rotate", "--all", *LEAK).stderr
+    assert "rotator resume app-03, or rotator rotate app-03 --compromised --reason TEXT --through-hold" in said
+
+
 def test_without_room_for_a_single_key_a_dry_run_refuses(fleet: Fleet) -> None:
     fleet.sim.quota = 8
     result = fleet.type("rotate", "--all", *LEAK, "--dry-run")
@@ -420,6 +430,14 @@ def test_marks_are_written_only_for_those_who_are_let_in(fleet: Fleet) -> None:
     fleet.sim.hook = hook
     fleet.type("rotate", "--all", *LEAK)
     assert most[0] == 1
+
+
+def test_the_key_that_manages_the_account_is_asked_for_while_nobody_named_it(fleet: Fleet) -> None:
+    manager, _ = fleet.sim.make_key(bearer="somebody", created=fleet.sim.time.now - DAY)
+    asked = "is one of these the key that manages the account? name it: access_key in [accounts.acme]"
+    assert asked in fleet.type("coverage", "--created-before", "0s").stdout
+    fleet.management_key = manager.access_key
+    assert asked not in fleet.type("coverage", "--created-before", "0s").stdout
 
 
 # --- without a compromise -------------------------------------------------------------------------------------------------

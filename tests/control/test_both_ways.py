@@ -86,7 +86,7 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter
 
 def said(result: Result) -> tuple[int, str, str]:
     """Without what the stopwatch says, and through which door the order came."""
-    timeless = re.sub(r'\d+\.\d+ s after the start|"elapsed_seconds": [\d.]+', "TIME", result.stdout)
+    timeless = re.sub(r"[\d.]+ s after the start|\"elapsed_seconds\": [\d.]+", "TIME", result.stdout)
     timeless = timeless.replace(" via control socket@", "@")
     return result.exit_code, timeless, result.stderr
 
@@ -167,7 +167,13 @@ def test_a_mass_rotation_says_the_same_both_ways_to_the_incident_report(counter:
 
 def test_a_person_with_credentials_acts_without_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path / "nowhere"))
-    assert at_work().type("status").exit_code == 0
+    found = at_work().type("status")
+    assert found.exit_code == 0
+    assert (
+        found.stderr
+        == f"rotator: no daemon answers: there is no {tmp_path}/nowhere/control.sock; the ledgers were read directly\n"
+    )
+    assert at_work().type("status", "--direct").stderr == ""
 
 
 def test_without_a_daemon_and_without_credentials_one_sentence_says_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -176,10 +177,12 @@ class Rig:
         """The server to talk to: the only one, or the one that is active now."""
         return self.nodes[0] if len(self.nodes) == 1 else active(self.nodes)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, *_: object) -> None:
         for daemon in self.daemons:
             daemon.end(signal.SIGKILL)
         self._stack.close()
+        if kind is None:  # else somebody will want to read the logs
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def keep(self, name: str, secret: Secret) -> None:
         path = self.directory / name
