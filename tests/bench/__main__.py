@@ -186,13 +186,13 @@ def emergency() -> None:
             _say_emergencies(rig, names, label, aims=latencies is REAL_LATENCY)
 
 
-def _say_emergencies(rig: Bench, names: list[str], label: str, *, aims: bool) -> None:
+def _say_emergencies(rig: Bench, names: list[str], label: str, *options: str, aims: bool) -> None:
     """Rotate all but the first of these as compromised, one after the other, and say how long their old keys lived on."""
     bare = min(_bare_sum(rig, names[0]) for _ in range(3))
     from_command, from_mark = [], []
     for name in names[1:]:
         began = time.time()
-        rig.command("rotate", name, "--compromised", "--reason", "bench")
+        rig.command("rotate", name, "--compromised", "--reason", "bench", *options)
         incident = rig.ledger(name)["incidents"][-1]
         dead, marked = (datetime.fromisoformat(incident[what]).timestamp() for what in ("closed_at", "opened_at"))
         from_command.append(dead - began)
@@ -219,8 +219,10 @@ def leak(count: int = 1000) -> None:
     )
     with bench() as rig:
         rig.scaleway.configure(**REAL_LATENCY)
-        leaked, others = rig.fleet(8, "leak"), rig.fleet(count)
+        leaked, others = rig.fleet(16, "leak"), rig.fleet(count)
         rig.set_up(f'every = "1000d"\ngrace = "1h"\nobserve_every = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
+        with rig.configuration.open("a") as file:
+            file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()
         wait_until(lambda: _adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600)
         beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
@@ -229,7 +231,8 @@ def leak(count: int = 1000) -> None:
         wait_until(
             lambda: any(rig.published(name) != key for name, key in published.items()), "the fleet is on its way", patience=300
         )
-        _say_emergencies(rig, leaked, "beside the fleet", aims=True)
+        _say_emergencies(rig, leaked[:8], "beside the fleet, through the daemon", aims=True)
+        _say_emergencies(rig, leaked[8:], "beside the fleet, without the daemon", "--direct", aims=True)
         row("the fleet rotation was still running", "yes" if beside.alive() else "no", "yes")
 
 
