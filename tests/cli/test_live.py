@@ -237,6 +237,10 @@ def test_ctrl_c_ends_at_once_and_says_why_nothing_is_lost(shell: Shell) -> None:
         (["--help"], {"rich", "pydantic", "hvac", "httpx", "apscheduler", "structlog", "rotator.decide"}),
         (["check", "--help"], {"rich", "hvac", "httpx", "apscheduler", "structlog"}),
         (["rotate", "--help"], {"apscheduler", "hvac", "httpx", "rotator.sandbox"}),
+        (
+            ["rotate", "x", "--compromised", "--reason", "x", "--config", "config/rotator.small.toml"],
+            {"apscheduler", "rich", "pygments"},
+        ),
         (["status", "--help"], {"apscheduler", "hvac", "httpx", "rotator.sandbox", "prometheus_client"}),
     ],
 )
