@@ -37,8 +37,11 @@ class Looking:
 
     @property
     def provider(self) -> Provider:
+        """The provider, by the ledger as it was last seen."""
+        return self.provider_for(self.seen.ledger if self.seen else None)
+
+    def provider_for(self, ledger: Ledger | None) -> Provider:
         """The provider; in an emergency with the share of its rate limit that is kept for those."""
-        ledger = self.seen.ledger if self.seen else None
         emergency = ledger is not None and (ledger.compromised or (ledger.intent and ledger.intent.mode.urgent))
         return self.world.provider.urgent() if emergency else self.world.provider
 
@@ -60,7 +63,7 @@ class Looking:
         installation = vault.installation()
         ledger, ledger_version = vault.read_ledger(policy.application)
         document = self.read_document()
-        keys = {key.access_key: key for key in self.provider.list_keys(policy.bearer)}
+        keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(policy.bearer)}
         sight, foreign = self.find_unlisted(document.published, ledger, keys)
         now = self.world.clock.now()
         seen = Seen(
@@ -92,7 +95,7 @@ class Looking:
         asked |= (ledger.compromised_keys() - condemned) if ledger else set()
         for access_key in sorted(asked - set(keys)):
             try:
-                key = self.provider.get_key(access_key)
+                key = self.provider_for(ledger).get_key(access_key)
             except Rejected as refusal:
                 if refusal.argument != "access_key":
                     raise
