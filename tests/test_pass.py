@@ -299,10 +299,15 @@ class Emergency(SimProvider):
     """Whose calls may use the share that is kept for emergencies."""
 
     used: list[str]
+    lagging = False
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
         self.used.append("list_keys")
-        return super().list_keys(bearer)
+        return () if self.lagging else super().list_keys(bearer)
+
+    def get_key(self, access_key: str) -> Key | None:
+        self.used.append("get_key")
+        return super().get_key(access_key)
 
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
@@ -340,6 +345,15 @@ def test_r9_an_emergency_uses_the_share_of_the_rate_limit_that_is_kept_for_it_an
     mark(daemon, second)
     daemon.run()
     assert used == ["list_keys", "create_key", "delete_key"], "from its first look on"
+
+
+def test_r9_what_the_list_lacks_is_asked_for_by_name_in_the_same_share() -> None:
+    _, daemon, first = adopted()
+    used = reserved(daemon)
+    daemon.world.provider.urgent().lagging = True  # type: ignore[attr-defined]  # it is our own
+    mark(daemon, first)
+    daemon.run()
+    assert used[:3] == ["list_keys", "get_key", "create_key"]
 
 
 def test_r6_the_replacement_of_a_dead_key_is_an_emergency_and_an_ordinary_claim_is_none() -> None:
