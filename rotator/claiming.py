@@ -1,8 +1,10 @@
-"""The rules that begin a rotation: because consumers need another key at once, or because the calendar says so."""
+"""The rules that begin a rotation: because consumers need another key at once, or because the calendar says so. And the one
+that tidies up after those that came to nothing, when no other follows them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from rotator.case import ROOMY, Case
 from rotator.judge import Fate
@@ -67,6 +69,22 @@ def _drop_stale_intent(case: Case) -> Step | None:
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
     return Record(abandoned(case.ledger, case.policy, case.now, failed=False, trouble=None), (event,))
+
+
+def fence_off(case: Case) -> Step | None:
+    """What a lost attempt may have left behind must not live until the calendar's next rotation: where none is wanted now, the
+    document is moved on, which makes a possible leftover a certain one (rule 7, second shortcut; I4)."""
+    at = fence_off_at(case)
+    return Fence() if at is not None and case.seen.clocks.passed(at) and not case.too_soon else None
+
+
+def fence_off_at(case: Case) -> datetime | None:
+    """From when on nobody is at a rotation any more that may have left a key behind; None where none is left, or where another
+    rotation is going to move the document on. Sooner, the fence could cut off one that is claimed since the ledger was read."""
+    quiet = case.ledger.intent is None and case.urgent_mode is None and not case.held_back
+    if not (quiet and case.policy.configured and _can_fence(case)):
+        return None
+    return min(key.created_at for key in case.seen.keys if key.access_key in case.possible) + case.policy.takeover_after
 
 
 def _wanted(case: Case) -> tuple[Mode, str] | None:

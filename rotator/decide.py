@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.case import SOON, Case
-from rotator.claiming import replace_at_once, rotate_when_due
+from rotator.claiming import fence_off, fence_off_at, replace_at_once, rotate_when_due
 from rotator.following import document_gone, follow, moved, stale
 from rotator.judge import Fate
 from rotator.ledgers import (
@@ -298,6 +298,8 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
         candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
     elif policy.configured and case.too_soon:
         candidates.append((patience, "rotate", "after a failure"))
+    if fence_at := fence_off_at(case):
+        candidates.append((max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind"))
     floor = clocks.ours + BLINK
     return min(
         ((max(at, floor), what, why) for at, what, why in candidates),
@@ -329,6 +331,7 @@ RULES: tuple[Callable[[Case], Step | None], ...] = (
     end_graces,
     account_for_keys,
     rotate_when_due,
+    fence_off,
 )
 
 

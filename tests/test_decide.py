@@ -13,7 +13,7 @@ from rotator.case import TAKEOVER_MARGIN
 from rotator.decide import next_action
 from rotator.judge import Fate, fate, wanted_versions
 from rotator.marker import incarnation
-from rotator.model import ABSENT, Compromised, Current, DocumentState, Hold, Mode, Proof, Trouble, Verdict, Window
+from rotator.model import ABSENT, Compromised, Current, DocumentState, Hold, Intent, Mode, Proof, Trouble, Verdict, Window
 from rotator.steps import (
     AskRoom,
     Create,
@@ -1127,6 +1127,38 @@ def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_ro
     assert decided(full) == Fence()
     roomy = replace(full, room=Room((), 1))
     assert isinstance(records(roomy).ledger.intent, type(intent()))
+
+
+def test_i4_a_possible_leftover_is_fenced_off_where_no_rotation_is_wanted() -> None:
+    left = {"keys": (key(), marked(OTHER, created_at=NOW - policy().takeover_after))}
+    assert decided(seen(**left)) == Fence()
+    assert isinstance(decided(seen(keys=(key(), key(OTHER, created_at=NOW - DAY)))), Wait), "of a stranger's key nothing is known"
+    assert isinstance(decided(seen(**left), policy(configured=False)), Wait), "the document of others is left alone"
+    assert isinstance(decided(seen(**left, ledger={"hold": Hold("audit", "mia", NOW)})), Wait)
+    assert isinstance(decided(seen(**left, ledger={"intent": intent("daemon-2")})), Wait), "somebody is at it"
+    assert isinstance(records(seen(**left, request=Request("asked", PUBLISHED), room=ROOM)).ledger.intent, Intent)
+
+
+def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
+    """The ledger was read before the list of keys, so the claim for the newest of them may not have been seen."""
+    born = NOW - policy().takeover_after + MINUTE
+    step = decided(
+        seen(keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND))
+    )
+    assert isinstance(step, Wait)
+    assert (step.until, step.reason) == (NOW + MINUTE + SECOND, "fence")
+    assert step.message == "a failed rotation may have left a key behind"
+
+
+def test_i4_who_tries_again_soon_needs_no_fence() -> None:
+    left = {"keys": (key(), marked(OTHER, created_at=NOW - DAY))}
+    tried = {"failures": 1, "not_before": NOW + MINUTE}
+    step = decided(seen(**left, ledger=tried))
+    assert isinstance(step, Wait)
+    assert (step.until, step.reason) == (NOW + MINUTE, "fence")
+    step = decided(seen(**left, ledger={**tried, "revoking": (revoking(PUBLISHED, republished=True, not_before=NOW + DAY),)}))
+    assert isinstance(step, Wait)
+    assert step.reason == "rotate", "the emergency moves it on"
 
 
 def test_a_provider_that_tells_no_head_room_is_believed_until_it_refused_for_want_of_it() -> None:

@@ -12,7 +12,7 @@ from rotator.codec import dump_ledger
 from rotator.errors import Unavailable, Unclear
 from rotator.ledgers import marked_compromised
 from rotator.marker import Marker, incarnation, parse
-from rotator.model import Hold, Mode, Proof
+from rotator.model import Hold, Intent, Mode, Proof
 from rotator.steps import Request
 from tests.invariants import Monitor
 from tests.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, policy
@@ -486,14 +486,44 @@ def marked_key(sim: Sim, base: int, *, fits: bool = True) -> str:
     return sim.make_key(marker.render())[0].access_key
 
 
-def test_r7_a_key_whose_document_has_not_moved_may_still_be_published_and_is_left_alone() -> None:
+def test_r7_a_key_that_may_still_be_published_is_left_alone_as_long_as_somebody_is_at_it() -> None:
     sim, daemon, _ = adopted()
     possible = marked_key(sim, 1)
-    daemon.run_for(3 * DAY)
+    at_it = Intent("e" * 16, 1, "0" * 16, "interval", Mode.SCHEDULED, "daemon-2", sim.time.now)
+    vault = Actor(sim).world.vault
+    ledger, version = vault.read_ledger("billing")
+    assert ledger is not None
+    vault.write_ledger(replace(ledger, intent=at_it), cas=version)
+    daemon.run()
     assert sim.live(possible)
+    assert len(sim.kv["doc:" + PATH]) == 1
     sim.publish_by_hand(possible)
     daemon.run()
     assert sim.ledger().current.access_key == possible  # type: ignore[union-attr]  # published after all
+
+
+def test_i4_r7_what_a_lost_attempt_left_behind_does_not_live_until_the_next_rotation_which_may_be_a_month_away() -> None:
+    sim, daemon, _ = adopted()
+    possible = marked_key(sim, 1)
+    daemon.run_for(HOUR)
+    assert not sim.live(possible)
+    before, after = sim.kv["doc:" + PATH]
+    assert after.data == before.data, "the document moved on; what consumers read did not change"
+
+
+def test_i4_a_wish_whose_answer_is_lost_leaves_nothing_behind() -> None:
+    sim, daemon, first = adopted()
+
+    def hook(name: str, phase: str) -> None:
+        if name == "create_key" and phase == "after":
+            sim.hook = no_hook
+            raise Unclear("the answer was lost", service="acme", kind="timeout")
+
+    sim.hook = hook
+    daemon.run(Request("asked", first))
+    daemon.run_for(HOUR)
+    assert len(sim.keys) == 2, "a wish is one attempt"
+    assert sim.live_keys() == [first]
 
 
 def test_r7_a_key_that_another_one_overtook_is_a_leftover_and_dies_at_once() -> None:

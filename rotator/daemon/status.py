@@ -13,7 +13,7 @@ _WORDS = {
     "rotate": "rotates",
     "revoke": "revokes an old key",
     "takeover": "takes over a rotation",
-    "observe": "is looked at",
+    "fence": "tidies up after a failed rotation",
 }
 
 
@@ -35,7 +35,7 @@ def sentence(tasks: Iterable[Task], services: Iterable[Service], now: datetime, 
 
 
 def _next(facts: list[tuple[str, Facts]], now: datetime) -> str:
-    ahead = [(fact.next_at, name, fact.next_what) for name, fact in facts if fact.next_what in ("rotate", "revoke", "takeover")]
+    ahead = [(fact.next_at, name, fact.next_what) for name, fact in facts if fact.next_what in _WORDS]
     if not ahead:
         return ""
     at, name, what = min(ahead)

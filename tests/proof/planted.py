@@ -216,6 +216,17 @@ BUGS: tuple[Bug, ...] = (
         ("        return Fate.POSSIBLE\n", "        return Fate.LEFTOVER\n"),
     ),
     bug(
+        "what a lost attempt left behind lives until the calendar's next rotation",
+        "claiming.py",
+        ("    if not (quiet and", "    if True or not (quiet and"),
+    ),
+    bug(
+        "the fence does not wait until nobody can be at the rotation any more",
+        "claiming.py",
+        (" if key.access_key in case.possible) + case.policy.takeover_after", " if key.access_key in case.possible)"),
+        deep=True,
+    ),
+    bug(
         "what cannot be told counts as a leftover",
         "judge.py",
         (

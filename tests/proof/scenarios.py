@@ -17,8 +17,8 @@ from rotator.world import Memory, World
 from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
 from tests.proof.replay import Program, Sleep
 from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored
+from tests.simulated import EPOCH, policy
 from tests.simulated import Actor as Daemon
-from tests.simulated import policy
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -40,6 +40,7 @@ POLICY = policy(
     publish_timeout=SECOND,
     takeover_after=5 * SECOND,
 )
+WATCHFUL = replace(POLICY, observe_every=DAY)
 THOROUGH = replace(POLICY, prove=Proof(2, SECOND, 3 * SECOND), prove_emergency=Proof(2, SECOND / 2, 3 * SECOND))
 
 
@@ -167,6 +168,11 @@ def at_peace(truth: Truth) -> str | None:
     return None if len(truth.ours()) == 1 else f"too many keys live: {truth.ours()}"
 
 
+def tidied(truth: Truth) -> str | None:
+    """At peace long before the calendar asks for the next rotation, whatever became of the one that a person asked for (I4)."""
+    return "nothing but the calendar ended what was left" if truth.time.now > EPOCH + 20 * DAY else at_peace(truth)
+
+
 def spared(truth: Truth) -> str | None:
     """Since consumers cannot use what they read, nothing was revoked and nothing made; if nobody wrote nonsense, peace."""
     if not truth.spared:
@@ -260,6 +266,7 @@ def scenario(
 
 NOTHING: frozenset[Fault] = frozenset()
 FIRST = frozenset({"daemon-1"})
+COMMAND = frozenset({"command"})
 
 ALL: tuple[Scenario, ...] = (
     scenario("one daemon, a rotation and a revocation", adopted, daemons(1, THOROUGH), least=958),
@@ -319,6 +326,15 @@ ALL: tuple[Scenario, ...] = (
         whole=False,
     ),
     scenario("a daemon and rotate", yesterday, beside(rotate(POLICY)), horizon=SHORT, least=16_895),
+    scenario(
+        "a daemon and rotate, of which nothing is left behind",
+        yesterday,
+        beside(rotate(WATCHFUL), WATCHFUL),
+        tidied,
+        horizon=SHORT,
+        befalls=COMMAND,
+        least=15_974,
+    ),
     scenario(
         "a daemon and rotate --compromised",
         yesterday,
