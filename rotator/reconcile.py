@@ -73,15 +73,20 @@ def run_pass(policy: Policy, world: World, memory: Memory, request: Request | No
 
 
 class _Pass(Burying):
+    found_dead = ""
+    """The published key that this look found dead, as long as nobody was told: a node of Vault that is behind may still show one that
+    was replaced and revoked, so first the ledger is written, which only who looks at the newest of it can."""
+
     # --- the loop ---
 
     def run(self) -> Generator[datetime, None, Wait]:
         for _ in range(MOST_LOOKS):
-            self.seen = self.look()
+            self.seen, self.found_dead = self.look(), ""
             for _ in range(MOST_STEPS):
                 self.seen = replace(self.seen, clocks=self.clocks(), held=self.memory.held)
                 step = decide(self.policy, self.seen)
                 if isinstance(step, Wait):
+                    self.tell_of_the_dead()
                     self.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
                     return step
                 try:
@@ -152,6 +157,7 @@ class _Pass(Burying):
             # ours and that nothing was posted for it.
             self.memory.held = Held(intent)
         version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)
+        self.tell_of_the_dead()
         held = self.memory.held
         if held and held.key and step.ledger.is_revoking(held.key.access_key):
             self.memory.held = None  # the secret is dropped before its key is deleted
@@ -170,6 +176,11 @@ class _Pass(Burying):
         if step.ledger.current and (before is None or before.current != step.ledger.current):
             self.annotate(step.ledger)
 
+    def tell_of_the_dead(self) -> None:
+        if self.found_dead:
+            self.emit("key.found_dead", access_key=self.found_dead)
+            self.found_dead = ""
+
     def annotate(self, ledger: Ledger) -> None:
         try:
             self.world.vault.annotate(self.policy.path, notes(ledger))
@@ -182,7 +193,7 @@ class _Pass(Burying):
         bearer_seen = verdict is not Verdict.REFUSED or self.provider.bearer_exists(self.policy.bearer)
         now = self.world.clock.now()
         if verdict is Verdict.REFUSED and bearer_seen and seen.sight is Sight.GONE:
-            self.emit("key.found_dead", access_key=published)
+            self.found_dead = published
             self.world.casualties.note(self.policy.application, now)
         elif verdict is Verdict.ALIVE:
             self.world.casualties.clear(self.policy.application)

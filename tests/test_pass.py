@@ -456,6 +456,33 @@ def test_r6_a_dead_key_is_told_and_counted_for_the_account_and_one_that_works_ag
     assert daemon.world.casualties.others("shop", sim.time.now) == 0
 
 
+def test_r6_a_dead_key_that_was_replaced_already_wakes_nobody_when_only_a_standby_that_is_behind_shows_it() -> None:
+    sim, daemon, first = adopted()
+    behind = sim.index
+    other = Actor(sim, owner="daemon-2")
+    rotate(other)
+    other.run_for(2 * DAY)
+    assert not sim.live(first)
+    vault = daemon.world.vault
+    assert isinstance(vault, SimVault)
+    vault.lag = lambda seen, newest: behind if "write_ledger" not in sim.calls else newest
+    sim.calls.clear()
+    daemon.run()
+    assert told(daemon, "pass.interrupted") != [], "the ledger was not what it was shown"
+    assert told(daemon, "key.found_dead") == []
+
+
+def test_r6_a_dead_key_is_told_also_where_nothing_can_be_done_about_it() -> None:
+    sim, daemon, first = adopted()
+    change(daemon, hold=Hold("audit", "mia", sim.time.now))
+    daemon.run()
+    sim.keys[first].deleted_at = EPOCH
+    daemon.journal.events.clear()
+    daemon.run()
+    daemon.run()
+    assert told(daemon, "key.found_dead") == [{"access_key": first}] * 2
+
+
 def test_r6_a_key_of_an_unknown_bearer_is_not_counted_as_dead() -> None:
     sim, daemon, first = adopted()
     sim.keys[first].deleted_at = EPOCH
