@@ -37,8 +37,8 @@ class Looking:
 
     @property
     def provider(self) -> Provider:
-        """The provider, by the ledger as it was last seen."""
-        return self.provider_for(self.seen.ledger if self.seen else None)
+        """The provider, by the ledger as it was last seen; steps ask for it, and each rests on a look."""
+        return self.provider_for(sure(self.seen).ledger)
 
     def provider_for(self, ledger: Ledger | None) -> Provider:
         """The provider; in an emergency with the share of its rate limit that is kept for those."""
