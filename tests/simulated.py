@@ -218,6 +218,12 @@ class Sim:
         true = self.keys.get(access_key)
         return true is not None and true.deleted_at is None
 
+    def died(self, access_key: str) -> datetime:
+        """When it did."""
+        deleted = self.keys[access_key].deleted_at
+        assert deleted is not None, f"{access_key} lives"
+        return deleted
+
     def works(self, secret: str) -> bool:
         return any(self._accepts(true) for true in self.keys.values() if true.secret == secret)
 

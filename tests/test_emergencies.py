@@ -2,88 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from rotator.errors import Unclear
-from rotator.ledgers import marked_compromised
 from rotator.model import Hold, Mode, Revoking
-from rotator.steps import Request
-from tests.simulated import PATH, Actor, Killed, Sim, SimProvider, no_hook, policy
+from tests.simulated import PATH, Actor, Killed, Sim, SimProvider, no_hook
+from tests.stories import DAY, HOUR, MINUTE, adopted, change, failing, lost, mark, rotate
 
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 DOCUMENT = "doc:" + PATH
-
-
-def adopted(**changes: Any) -> tuple[Sim, Actor, str]:
-    """A world in which a key that somebody made long ago is published and has been taken over."""
-    sim = Sim()
-    key, _ = sim.make_key()
-    sim.publish_by_hand(key.access_key, database="kept")
-    daemon = Actor(sim, policy(**changes))
-    daemon.run()
-    sim.calls.clear()
-    return sim, daemon, key.access_key
-
-
-def rotate(actor: Actor) -> str:
-    """One rotation that a person asked for; the new key."""
-    actor.run(Request("asked", actor.sim.published_key()))
-    return actor.sim.published_key() or ""
-
-
-def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bool = False) -> None:
-    vault = actor.world.vault
-    ledger, version = vault.read_ledger("billing")
-    assert ledger is not None
-    named = set(keys) or {actor.sim.published_key() or "", *ledger.names()}
-    vault.write_ledger(
-        marked_compromised(
-            ledger,
-            named,
-            reason="leaked",
-            by="test",
-            at=actor.sim.time.now,
-            incident="i1",
-            mode=mode,
-            through_hold=through_hold,
-        ),
-        cas=version,
-    )
-
-
-def change(actor: Actor, **changes: Any) -> None:
-    """Somebody writes the ledger."""
-    vault = actor.world.vault
-    ledger, version = vault.read_ledger("billing")
-    assert ledger is not None
-    vault.write_ledger(replace(ledger, **changes), cas=version)
-
-
-def interrupting(effect: str, moment: str) -> Callable[[str, str], None]:
-    """Kills the process there, each time."""
-
-    def hook(name: str, phase: str) -> None:
-        if (name, phase) == (effect, moment):
-            raise Killed
-
-    return hook
-
-
-def failing(effect: str, error: Exception) -> Callable[[str, str], None]:
-    """Loses the answer there, each time."""
-
-    def hook(name: str, phase: str) -> None:
-        if (name, phase) == (effect, "after"):
-            raise error
-
-    return hook
 
 
 # --- what an emergency goes through --------------------------------------------------------------------------------------
@@ -92,7 +19,7 @@ def failing(effect: str, error: Exception) -> Callable[[str, str], None]:
 def test_r9_an_emergency_pre_empts_a_scheduled_rotation_that_is_under_way() -> None:
     sim, daemon, first = adopted()
     sim.time.advance(30 * DAY)
-    sim.hook = interrupting("create_key", "after")
+    failing(sim, "create_key", Killed(), phase="after")
     with pytest.raises(Killed):
         daemon.run()
     sim.hook = no_hook
@@ -144,7 +71,7 @@ def test_a_failed_emergency_that_goes_through_a_hold_is_tried_again_in_seconds()
     sim, daemon, first = adopted()
     change(daemon, hold=Hold("migration", "ops", sim.time.now))
     mark(daemon, through_hold=True)
-    sim.hook = failing("create_key", Unclear("no answer", service="acme", kind="timeout"))
+    failing(sim, "create_key", lost(), phase="after")
     outcome = daemon.run()
     sim.hook = no_hook
     assert outcome.wait.until - sim.time.now < MINUTE
@@ -229,7 +156,7 @@ def test_nothing_is_destroyed_in_a_document_that_was_recreated_while_a_pass_look
 def test_a_pass_that_was_killed_after_it_destroyed_leaves_the_next_one_to_tell() -> None:
     sim, daemon, first = adopted()
     mark(daemon)
-    sim.hook = interrupting("destroy_versions", "after")
+    failing(sim, "destroy_versions", Killed(), phase="after")
     with pytest.raises(Killed):
         daemon.run()
     sim.hook = no_hook

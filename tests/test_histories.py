@@ -11,18 +11,17 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.errors import Conflict, Denied, Unavailable, Unclear
+from rotator.errors import Conflict, Denied, Unavailable
 from rotator.marker import incarnation, parse
 from rotator.model import Intent, Ledger, Mode, Proof
 from rotator.steps import Request
 from tests.histories import History
 from tests.invariants import Monitor
 from tests.simulated import EPOCH, PATH, Actor, Killed, Sim, SimProvider, Version, no_hook
-from tests.test_protocol import DAY, HOUR, MINUTE, adopted, mark, marked_key, rotate, trouble
+from tests.stories import DAY, HOUR, MINUTE, SECOND, adopted, away, failing, lost, mark, marked_key, once, rotate, trouble
 
 COUNT = int(os.environ.get("ROTATOR_HISTORIES", "1600"))
 CHUNK = max(1, COUNT // 40)
-SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("start", range(1, COUNT + 1, CHUNK))
@@ -109,21 +108,13 @@ def test_i2_a_key_in_grace_that_was_published_again_while_nobody_looked_gets_its
     monitor.check()
     left = sim.time.now
     daemon.run_for(2 * DAY)
-    deleted = sim.keys[first].deleted_at
-    assert deleted is not None
-    assert deleted - left >= DAY
+    assert sim.died(first) - left >= DAY
 
 
 def test_i2_a_condemned_key_that_was_published_again_while_nobody_looked_gets_its_grace_anew() -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "delete_key" and phase == "before":
-            sim.hook = no_hook
-            raise Unavailable("too many requests", service="acme", kind="rate_limited")
-
-    sim.hook = hook
+    failing(sim, "delete_key", away("rate_limited"), times=1)
     sim.time.advance(25 * HOUR)
     daemon.run()
     assert sim.ledger().is_revoking(first)
@@ -132,9 +123,7 @@ def test_i2_a_condemned_key_that_was_published_again_while_nobody_looked_gets_it
     sim.publish_by_hand(second)
     left = sim.time.now
     daemon.run_for(2 * DAY)
-    deleted = sim.keys[first].deleted_at
-    assert deleted is not None
-    assert deleted - left >= DAY
+    assert sim.died(first) - left >= DAY
 
 
 def test_i2_nothing_is_deleted_before_the_ledger_has_followed_the_document() -> None:
@@ -159,9 +148,7 @@ def test_i2_nothing_is_deleted_before_the_ledger_has_followed_the_document() -> 
     daemon.run()
     sim.hook = no_hook
     daemon.run_for(2 * DAY)
-    deleted = sim.keys[first].deleted_at
-    assert deleted is not None
-    assert deleted - left >= DAY
+    assert sim.died(first) - left >= DAY
 
 
 def test_r8_a_key_in_grace_that_a_list_does_not_show_is_neither_revoked_early_nor_forgotten() -> None:
@@ -182,9 +169,7 @@ def test_i2_versions_that_cannot_be_read_any_more_are_assumed_to_have_held_every
     sim.kv["doc:" + PATH][2].deleted = True
     left = sim.time.now = sim.time.now + 23 * HOUR
     daemon.run_for(3 * DAY)
-    deleted = sim.keys[first].deleted_at
-    assert deleted is not None
-    assert deleted - left >= DAY
+    assert sim.died(first) - left >= DAY
 
 
 def test_i7_somebody_who_writes_the_document_all_the_time_does_not_keep_old_keys_alive() -> None:
@@ -200,13 +185,9 @@ def test_i7_somebody_who_writes_the_document_all_the_time_does_not_keep_old_keys
 
 def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_proven_another() -> None:
     sim, daemon, _ = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "after":
-            sim.hook = no_hook
-            sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
-
-    sim.hook = hook
+    once(
+        sim, "write_document", "after", lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
+    )
     daemon.run(Request("asked", sim.published_key()))
     assert trouble(daemon) == "secret_refused"
     assert "rotation.committed" not in daemon.journal.names()
@@ -236,12 +217,7 @@ def test_i7_an_emergency_whose_attempt_failed_is_tried_again_within_seconds(mode
         sim.keys[first].deleted_at = sim.time.now
     else:
         mark(daemon, first)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "before":
-            raise Unavailable("too many requests", service="acme", kind="rate_limited")
-
-    sim.hook = hook
+    failing(sim, "create_key", away("rate_limited"))
     outcome = daemon.run()
     assert outcome.wait.until - sim.time.now <= 5 * SECOND
     sim.hook = no_hook
@@ -298,12 +274,7 @@ def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fence
 def test_i3_nothing_is_called_contained_while_consumers_still_read_it() -> None:
     sim, daemon, first = adopted()
     mark(daemon, first, mode="revoke_first")
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "before":
-            raise Unavailable("too many requests", service="acme", kind="rate_limited")
-
-    sim.hook = hook
+    failing(sim, "create_key", away("rate_limited"))
     daemon.run()
     assert not sim.live(first)
     assert sim.published_key() == first
@@ -340,12 +311,7 @@ def test_i8_a_delete_that_never_arrived_is_not_taken_for_death_because_the_key_i
     sim.publish_by_hand(short_lived)
     daemon.run()
     rotate(daemon)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "delete_key" and phase == "before":
-            raise Unclear("no answer", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "delete_key", lost())
     sim.time.advance(26 * HOUR)
     daemon.run()
     assert sim.ledger().is_revoking(short_lived)
@@ -474,12 +440,7 @@ def test_i7_with_no_room_for_another_key_a_provider_that_tells_no_head_room_is_g
 def test_i7_an_emergency_whose_answers_get_lost_does_not_fill_the_account() -> None:
     sim, daemon, first = adopted()
     mark(daemon, first)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "after":
-            raise Unclear("no answer", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "create_key", lost(), phase="after")
     most = 0
     for _ in range(200):
         outcome = daemon.run()
@@ -504,9 +465,7 @@ def test_i2_a_document_that_was_recreated_says_nothing_of_what_consumers_read_be
     for _ in range(4):
         sim.publish_by_hand(second)
     daemon.run_for(3 * DAY)
-    deleted = sim.keys[first].deleted_at
-    assert deleted is not None
-    assert deleted - left >= DAY
+    assert sim.died(first) - left >= DAY
 
 
 def test_r5_a_paused_publish_does_not_land_in_a_document_that_was_recreated_at_the_same_version() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
+from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, Rejected, ServiceError
 from rotator.marker import parse
 from rotator.model import Compromised, Hold, Intent, Key, Mode, Proof, Retiring, Revoking, Trouble, Verdict
 from rotator.reconcile import drive, observe, run_pass
@@ -16,17 +16,7 @@ from rotator.secret import Secret
 from rotator.steps import Failure, Held, Request, Room, Sight
 from rotator.world import Casualties, Memory, Outcome
 from tests.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
-from tests.test_protocol import DAY, HOUR, MINUTE, adopted, mark, rotate, trouble
-
-SECOND = timedelta(seconds=1)
-
-
-def away(kind: str = "unreachable") -> Unavailable:
-    return Unavailable("it is away", service="test", kind=kind)
-
-
-def lost() -> Unclear:
-    return Unclear("no answer", service="test", kind="timeout")
+from tests.stories import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, rotate, trouble
 
 
 def paced(actor: Actor, request: Request | None = None) -> tuple[list[timedelta], Outcome]:
@@ -43,37 +33,12 @@ def paced(actor: Actor, request: Request | None = None) -> tuple[list[timedelta]
     raise AssertionError("the pass does not end")
 
 
-def failing(
-    sim: Sim, name: str, error: Exception, *, phase: str = "before", times: int = 1_000_000, after: int = 0
-) -> list[datetime]:
-    """From now on these calls fail so; when each did."""
-    failed: list[datetime] = []
-    passed = 0
-
-    def hook(effect: str, when: str) -> None:
-        nonlocal passed
-        if effect == name and when == phase:
-            passed += 1
-            if after < passed <= after + times:
-                failed.append(sim.time.now)
-                raise error
-
-    sim.hook = hook
-    return failed
-
-
 def told(actor: Actor, event: str) -> list[dict[str, Any]]:
     """What the events of that name said, beside the application and its account."""
     common = {"application": "billing", "account": "acme"}
     found = [fields for name, fields in actor.journal.events if name == event]
     assert all(common.items() <= fields.items() for fields in found)
     return [{name: value for name, value in fields.items() if name not in common} for fields in found]
-
-
-def change(actor: Actor, **changes: Any) -> None:
-    ledger, version = actor.world.vault.read_ledger("billing")
-    assert ledger is not None
-    actor.world.vault.write_ledger(replace(ledger, **changes), cas=version)
 
 
 # --- the loop -------------------------------------------------------------------------------------------------------------
@@ -396,12 +361,7 @@ def test_a_wish_is_one_attempt() -> None:
 def test_a_wish_that_is_overtaken_before_it_failed_is_tried_again() -> None:
     sim, daemon, first = adopted()
 
-    def hook(name: str, phase: str) -> None:
-        if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):
-            sim.hook = no_hook
-            sim.publish_by_hand(first, note="edited")
-
-    sim.hook = hook
+    once(sim, "authenticate", "after", lambda: sim.publish_by_hand(first, note="edited"), since="create_key")
     daemon.run(Request("asked", first))
     assert sim.calls.count("create_key") == 2
     assert sim.published_key() != first
@@ -410,13 +370,7 @@ def test_a_wish_that_is_overtaken_before_it_failed_is_tried_again() -> None:
 def test_two_rotations_of_one_pass_have_names_of_their_own() -> None:
     sim, daemon, first = adopted()
     mark(daemon, first)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "after":
-            sim.hook = no_hook
-            mark(daemon, str(sim.published_key()))
-
-    sim.hook = hook
+    once(sim, "write_document", "after", lambda: mark(daemon, str(sim.published_key())))
     daemon.run()
     claims = [fields["rotation_id"] for fields in told(daemon, "rotation.claimed")]
     assert len(claims) == len(set(claims)) == 2
@@ -948,12 +902,7 @@ def test_i7_a_document_that_is_damaged_while_a_key_is_proven_ends_the_rotation_a
     sim, daemon, first = adopted()
     sim.time.advance(30 * DAY)
 
-    def hook(name: str, phase: str) -> None:
-        if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):
-            sim.hook = no_hook
-            sim.append("doc:" + PATH, {"access_key": first})
-
-    sim.hook = hook
+    once(sim, "authenticate", "after", lambda: sim.append("doc:" + PATH, {"access_key": first}), since="create_key")
     daemon.run_for(HOUR)
     assert daemon.memory.held is None
     assert trouble(daemon) == "document_damaged"
@@ -1041,12 +990,7 @@ def test_a_wish_after_earlier_failures_is_still_tried_again_when_it_is_overtaken
     sim, daemon, first = adopted()
     change(daemon, failures=2)
 
-    def hook(name: str, phase: str) -> None:
-        if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):
-            sim.hook = no_hook
-            sim.publish_by_hand(first, note="edited")
-
-    sim.hook = hook
+    once(sim, "authenticate", "after", lambda: sim.publish_by_hand(first, note="edited"), since="create_key")
     daemon.run(Request("asked", first))
     assert sim.published_key() != first
 

@@ -10,55 +10,12 @@ import pytest
 
 from rotator.codec import dump_ledger
 from rotator.errors import Unavailable, Unclear
-from rotator.ledgers import marked_compromised
 from rotator.marker import Marker, incarnation, parse
 from rotator.model import Hold, Intent, Mode, Proof
 from rotator.steps import Request
 from tests.invariants import Monitor
 from tests.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, policy
-
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
-
-
-def adopted(**changes: Any) -> tuple[Sim, Actor, str]:
-    """A world in which a key that somebody made long ago is published and has been taken over."""
-    sim = Sim()
-    key, _ = sim.make_key()
-    sim.publish_by_hand(key.access_key, database="kept")
-    daemon = Actor(sim, policy(**changes))
-    daemon.run()
-    sim.calls.clear()
-    daemon.journal.events.clear()
-    return sim, daemon, key.access_key
-
-
-def rotate(actor: Actor) -> str:
-    """One rotation that a person asked for; the new key."""
-    before = actor.sim.published_key()
-    actor.run(Request("asked", before))
-    after = actor.sim.published_key()
-    assert after is not None
-    assert after != before
-    return after
-
-
-def mark(actor: Actor, *keys: str, mode: str = "replace_first") -> None:
-    vault = actor.world.vault
-    ledger, version = vault.read_ledger("billing")
-    assert ledger is not None
-    named = set(keys) or {actor.sim.published_key() or "", *ledger.names()}
-    vault.write_ledger(
-        marked_compromised(ledger, named, reason="leaked", by="test", at=actor.sim.time.now, incident="i1", mode=mode),
-        cas=version,
-    )
-
-
-def trouble(actor: Actor) -> str | None:
-    found = actor.sim.ledger().trouble
-    return found.reason if found else None
-
+from tests.stories import DAY, HOUR, MINUTE, adopted, failing, lost, mark, marked_key, once, rotate, trouble
 
 # --- rule 1: named before done --------------------------------------------------------------------------------------------
 
@@ -86,13 +43,7 @@ def test_r1_a_refused_check_and_set_ends_the_pass_and_the_next_look_decides_a15(
     sim, daemon, _ = adopted()
     other = Actor(sim, owner="daemon-2")
     sim.time.advance(30 * DAY)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_ledger" and phase == "before":
-            sim.hook = no_hook
-            other.run()  # claims, creates, publishes first
-
-    sim.hook = hook
+    once(sim, "write_ledger", "before", other.run)  # claims, creates, publishes first
     daemon.run()
     assert sim.calls.count("create_key") == 1
     assert "pass.interrupted" in daemon.journal.names()
@@ -144,14 +95,7 @@ def test_r2_a_marker_edited_by_hand_is_a_strangers(edited: str) -> None:
 
 def test_a3_r3_a_lost_create_answer_is_never_repeated_and_the_leftover_is_found_by_its_marker() -> None:
     sim, daemon, first = adopted()
-    lost: list[str] = []
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "after" and not lost:
-            lost.append(name)
-            raise Unclear("the answer was lost", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "create_key", lost(), phase="after", times=1)
     sim.time.advance(30 * DAY)
     daemon.run_for(3 * DAY)
     rotations = [marker.rotation for true in sim.keys.values() if (marker := parse(true.key.description))]
@@ -198,12 +142,7 @@ def test_b_a_create_refused_for_good_is_not_repeated_hotly() -> None:
 def test_r3_with_no_document_and_two_possible_leftovers_a_person_is_awaited() -> None:
     sim = Sim()
     daemon = Actor(sim)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "after":
-            raise Unclear("the answer was lost", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "create_key", lost(), phase="after")
     daemon.run_for(DAY)
     assert len(sim.live_keys()) == 2
     assert trouble(daemon) == "two_possible_leftovers"
@@ -216,12 +155,7 @@ def test_r3_with_no_document_and_two_possible_leftovers_a_person_is_awaited() ->
 
 def test_a9_failed_attempts_back_off_and_the_creates_of_an_hour_are_bounded() -> None:
     sim, daemon, first = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "before":
-            raise Unclear("500", service="acme", kind="server_error")
-
-    sim.hook = hook
+    failing(sim, "create_key", lost("server_error"))
     sim.time.advance(30 * DAY)
     for _ in range(6):
         sim.calls.clear()
@@ -290,13 +224,7 @@ def test_a12_r5_other_fields_are_kept_and_there_is_one_new_version_per_rotation(
 
 def test_r5_a_lost_publish_answer_is_settled_by_looking() -> None:
     sim, daemon, _ = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "after":
-            sim.hook = no_hook
-            raise Unclear("the answer was lost", service="vault", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "write_document", lost(), phase="after", times=1)
     rotate(daemon)
     assert len(sim.kv["doc:" + PATH]) == 2
     assert sim.calls.count("write_document") == 1
@@ -304,13 +232,7 @@ def test_r5_a_lost_publish_answer_is_settled_by_looking() -> None:
 
 def test_r5_a_publish_that_did_not_arrive_is_sent_again_identically() -> None:
     sim, daemon, _ = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "before":
-            sim.hook = no_hook
-            raise Unclear("no answer", service="vault", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "write_document", lost(), times=1)
     rotate(daemon)
     assert sim.calls.count("write_document") == 2
     assert sim.calls.count("create_key") == 1
@@ -321,13 +243,7 @@ def test_r5_somebody_who_writes_the_document_first_wins_and_our_key_is_revoked()
     sim, daemon, _ = adopted()
     sim.time.advance(30 * DAY)
     theirs, _ = sim.make_key("by hand, in a hurry")
-
-    def hook(name: str, phase: str) -> None:
-        if name == "authenticate" and phase == "after":
-            sim.hook = no_hook
-            sim.publish_by_hand(theirs.access_key)
-
-    sim.hook = hook
+    once(sim, "authenticate", "after", lambda: sim.publish_by_hand(theirs.access_key))
     daemon.run_for(HOUR)
     assert sim.published_key() == theirs.access_key
     assert sim.ledger().current.access_key == theirs.access_key  # type: ignore[union-attr]  # followed
@@ -480,12 +396,6 @@ def test_r6_b_a_document_that_a_person_deleted_is_their_decision() -> None:
 # --- rule 7: the version after its base tells -----------------------------------------------------------------------------
 
 
-def marked_key(sim: Sim, base: int, *, fits: bool = True) -> str:
-    created = sim.kv["doc:" + PATH][base - 1].created if 0 < base <= len(sim.kv.get("doc:" + PATH, [])) else None
-    marker = Marker("1" * 16, "billing", "e" * 16, base, incarnation(PATH, created) if fits else "0" * 16)
-    return sim.make_key(marker.render())[0].access_key
-
-
 def test_r7_a_key_that_may_still_be_published_is_left_alone_as_long_as_somebody_is_at_it() -> None:
     sim, daemon, _ = adopted()
     possible = marked_key(sim, 1)
@@ -513,13 +423,7 @@ def test_i4_r7_what_a_lost_attempt_left_behind_does_not_live_until_the_next_rota
 
 def test_i4_a_wish_whose_answer_is_lost_leaves_nothing_behind() -> None:
     sim, daemon, first = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "after":
-            sim.hook = no_hook
-            raise Unclear("the answer was lost", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "create_key", lost(), phase="after", times=1)
     daemon.run(Request("asked", first))
     daemon.run_for(HOUR)
     assert len(sim.keys) == 2, "a wish is one attempt"
@@ -560,9 +464,7 @@ def test_r7_what_cannot_be_told_is_assumed_to_have_been_published(case: str) -> 
         sim.kv["doc:" + PATH][1].deleted = True
     began = sim.time.now
     daemon.run_for(30 * HOUR)
-    deleted = sim.keys[unknown].deleted_at
-    assert deleted is not None
-    assert deleted - began >= DAY
+    assert sim.died(unknown) - began >= DAY
 
 
 def test_b_r7_a_document_recreated_at_version_1_is_an_alarm_and_nothing_is_touched() -> None:
@@ -659,13 +561,7 @@ def test_r8_a_condemned_key_that_a_person_publishes_again_is_replaced_at_once_an
 def test_b_a_lost_delete_answer_is_settled_by_probing_and_404_is_done() -> None:
     sim, daemon, first = adopted()
     rotate(daemon)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "delete_key" and phase == "after":
-            sim.hook = no_hook
-            raise Unclear("no answer", service="acme", kind="timeout")
-
-    sim.hook = hook
+    failing(sim, "delete_key", lost(), phase="after", times=1)
     daemon.run_for(25 * HOUR)
     assert sim.calls.count("delete_key") == 1
     assert first not in sim.ledger().names()
@@ -727,7 +623,7 @@ def test_r9_an_open_rotation_is_abandoned_and_its_key_revoked_also_in_the_middle
     daemon.run_for(HOUR)
     made_before = next(name for name, true in sim.keys.items() if parse(true.key.description))
     assert not sim.live(made_before)
-    assert sim.keys[first].deleted_at - marked_at[0] < MINUTE  # type: ignore[operator]  # dead, so it has a time
+    assert sim.died(first) - marked_at[0] < MINUTE
     assert not sim.live(first)
     assert len(sim.live_keys()) == 1
 
@@ -756,13 +652,7 @@ def test_r9_revoke_first_kills_the_published_key_before_its_replacement() -> Non
 def test_r9_a_person_who_publishes_a_compromised_key_again_gets_it_replaced_again() -> None:
     sim, daemon, first = adopted()
     mark(daemon, first)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "after":
-            sim.hook = no_hook
-            sim.publish_by_hand(first)
-
-    sim.hook = hook
+    once(sim, "write_document", "after", lambda: sim.publish_by_hand(first))
     daemon.run_for(HOUR)
     assert sim.published_key() != first
     assert not sim.live(first)
@@ -771,13 +661,7 @@ def test_r9_a_person_who_publishes_a_compromised_key_again_gets_it_replaced_agai
 def test_i8_r9_a_key_that_was_proven_dead_before_the_ledger_followed_is_not_said_to_be_in_grace() -> None:
     sim, daemon, first = adopted()
     mark(daemon)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "write_document" and phase == "after":
-            sim.hook = no_hook
-            raise Killed
-
-    sim.hook = hook
+    failing(sim, "write_document", Killed(), phase="after", times=1)
     with pytest.raises(Killed):
         daemon.run()
     daemon.restart()
@@ -936,12 +820,7 @@ def test_b_an_application_that_left_the_configuration_still_has_its_keys_revoked
 
 def test_r12_an_intent_of_another_owner_is_replaced_only_after_its_time() -> None:
     sim, daemon, first = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "before":
-            raise Killed
-
-    sim.hook = hook
+    failing(sim, "create_key", Killed())
     sim.time.advance(30 * DAY)
     with pytest.raises(Killed):
         daemon.run()
@@ -956,12 +835,7 @@ def test_r12_an_intent_of_another_owner_is_replaced_only_after_its_time() -> Non
 
 def test_r12_an_owner_known_to_be_gone_is_replaced_at_once() -> None:
     sim, daemon, first = adopted()
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "before":
-            raise Killed
-
-    sim.hook = hook
+    failing(sim, "create_key", Killed())
     sim.time.advance(30 * DAY)
     with pytest.raises(Killed):
         daemon.run()
@@ -1150,19 +1024,14 @@ def test_an_emergency_of_a_killed_command_is_finished_by_the_daemon_within_its_s
     sim, daemon, first = adopted(prove_emergency=Proof(1, timedelta(seconds=1), timedelta(seconds=10)))
     command = Actor(sim, daemon.policy, owner="command")
     mark(command, first)
-
-    def hook(name: str, phase: str) -> None:
-        if name == "create_key" and phase == "after":
-            raise Killed
-
-    sim.hook = hook
+    failing(sim, "create_key", Killed(), phase="after")
     with pytest.raises(Killed):
         command.run()
     sim.hook = no_hook
     began = sim.time.now
     daemon.run_for(MINUTE)
     assert not sim.live(first)
-    assert sim.keys[first].deleted_at - began < timedelta(seconds=30)  # type: ignore[operator]  # dead, so it has a time
+    assert sim.died(first) - began < timedelta(seconds=30)
 
 
 def test_unavailable_services_cut_a_pass_short_with_a_time_to_come_back() -> None:
