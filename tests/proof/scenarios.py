@@ -325,7 +325,7 @@ ALL: tuple[Scenario, ...] = (
         least=1_000_000,
         whole=False,
     ),
-    scenario("a daemon and rotate", yesterday, beside(rotate(POLICY)), horizon=SHORT, least=16_967),
+    scenario("a daemon and rotate, a rotation and a revocation", yesterday, beside(rotate(POLICY)), least=18_237),
     scenario(
         "a daemon and rotate, of which nothing is left behind",
         yesterday,

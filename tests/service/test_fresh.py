@@ -124,7 +124,7 @@ def furnish(here: Installed) -> None:
     booted.run("useradd", "--create-home", "--shell", "/bin/bash", "ann")
     booted.write("/etc/sudoers.d/ann", "ann ALL=(ALL) NOPASSWD: ALL\n", 0o440)
     checkout(booted.root / "home/ann/rotator")
-    booted.run("chown", "-R", "ann:", "/home/ann")
+    booted.run("chown", "-R", "ann:", "/home/ann")  # in the machine that was booted for this test
     here.rig.configure(QUICK.format(every="30d", grace="24h"))
     text = here.rig.configuration.read_text()
     for credential, file in CREDENTIALS.items():
