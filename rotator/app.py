@@ -12,16 +12,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from rotator import alarm, config, owner, providers, vault
+from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
-from rotator.config.problems import nearest
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Journal, NoJournal, OnCall, Provider
+from rotator.domain.secret import Secret, unshown
 from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
 from rotator.http import Observer
-from rotator.model import Ledger, Policy
-from rotator.ports import Journal, NoJournal, OnCall, Provider
-from rotator.secret import Secret, unshown
+from rotator.observability import notifications as alarm
+from rotator.reconciler.context import Casualties, World
+from rotator.system import process_identity as owner
+from rotator.util.suggestions import nearest
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
-from rotator.world import Casualties, World
 
 SPARE_CONNECTIONS = 4
 """Connections to a service beyond one for each worker: for probes and for the login."""

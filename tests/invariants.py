@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.ledgers import PATIENCE
-from rotator.marker import parse
-from rotator.model import Ledger
+from rotator.decision.transitions import PATIENCE
+from rotator.domain.ledger import Ledger
+from rotator.domain.marker import parse
 from tests.simulated import PATH, Sim
 
 HOUR = timedelta(hours=1)

@@ -6,24 +6,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rotator.decide import decide
-from rotator.ledgers import fresh_ledger
-from rotator.marker import Marker, incarnation
-from rotator.model import (
-    Compromised,
-    Current,
-    Document,
-    DocumentState,
-    Intent,
-    Key,
-    Ledger,
-    Mode,
-    Policy,
-    Retiring,
-    Revoking,
-)
-from rotator.secret import Secret
-from rotator.steps import Clocks, Held, Record, Seen, Sight, Step, Wait
+from rotator.decision.decide import decide
+from rotator.decision.observation import Clocks, Held, Seen, Sight
+from rotator.decision.steps import Record, Step, Wait
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.document import Document, DocumentState
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Compromised, Current, Intent, Ledger, Mode, Retiring, Revoking
+from rotator.domain.marker import Marker, incarnation
+from rotator.domain.policy import Policy
+from rotator.domain.secret import Secret
 from tests.simulated import BEARER, EPOCH, PATH, policy
 
 SECOND = timedelta(seconds=1)

@@ -16,18 +16,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.account import AccountDocument
-from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.decision.observation import Request
+from rotator.domain.account import AccountDocument
+from rotator.domain.audit import Deed, Trail
+from rotator.domain.document import Document, DocumentState
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy, Proof
+from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
-from rotator.events import CATALOGUE
-from rotator.model import Document, DocumentState, Key, Ledger, Policy, Proof, Verdict
-from rotator.reconcile import run_pass
-from rotator.secret import Secret
-from rotator.steps import Request
-from rotator.trail import Deed, Trail
-from rotator.vault.documents import Version as Seen
-from rotator.vault.documents import credential_document
-from rotator.world import Memory, Outcome, World
+from rotator.observability.events import CATALOGUE
+from rotator.reconciler.context import Memory, Outcome, World
+from rotator.reconciler.runner import run_pass
+from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.vault.decoding import Version as Seen
+from rotator.vault.decoding import credential_document
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -264,7 +267,7 @@ def sealed() -> Unavailable:
 class SimVault:
     """The ``VaultStore`` of one process on the simulated Vault.
 
-    As ``rotator.ports`` promises, a read is at least as new as anything that this process has ``seen`` (what the real store
+    As ``rotator.domain.ports`` promises, a read is at least as new as anything that this process has ``seen`` (what the real store
     does with ``X-Vault-Index``), and no newer than that when ``lag`` says so: it is asked, with what the process has seen and
     what the leader has, from where a standby answers this read. Writes go to the leader, whose check-and-set is never behind,
     so a ``Conflict`` is one at once. Only an answer that arrives raises ``seen``. A soft delete by hand shows everywhere at once.
@@ -553,7 +556,7 @@ class SimProvider:
 def policy(**changes: Any) -> Policy:
     """The policy of the application ``billing``: every 30 days, a day of grace."""
     second = timedelta(seconds=1)
-    from rotator.model import DEFAULT_FIELDS
+    from rotator.domain.document import DEFAULT_FIELDS
 
     values: dict[str, Any] = {
         "application": "billing",

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rotator.decision.observation import Request
+from rotator.decision.transitions import marked_compromised
+from rotator.domain.marker import Marker, incarnation
 from rotator.errors import Unavailable, Unclear
-from rotator.ledgers import marked_compromised
-from rotator.marker import Marker, incarnation
-from rotator.steps import Request
 from tests.simulated import PATH, Actor, Sim, no_hook, policy
 
 DAY = timedelta(days=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rotator.account import KEPT, AccountDocument, MassRotation, Waiver
+from rotator.domain.account import KEPT, AccountDocument, MassRotation, Waiver
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

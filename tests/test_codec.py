@@ -8,22 +8,11 @@ from typing import Any
 
 import pytest
 
-from rotator.account import AccountDocument, MassRotation, Waiver
-from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.decision.transitions import fresh_ledger, marked_compromised
+from rotator.domain.account import AccountDocument, MassRotation, Waiver
+from rotator.domain.ledger import HISTORY_LIMIT, Current, HistoryEntry, Hold, Intent, Ledger, Mode, Retiring, Revoking, Trouble
 from rotator.errors import LedgerUnreadable
-from rotator.ledgers import fresh_ledger, marked_compromised
-from rotator.model import (
-    HISTORY_LIMIT,
-    Current,
-    HistoryEntry,
-    Hold,
-    Intent,
-    Ledger,
-    Mode,
-    Retiring,
-    Revoking,
-    Trouble,
-)
+from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
 from tests.simulated import policy
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)

@@ -13,9 +13,10 @@ import pytest
 
 import rotator.config
 from rotator.config import DEFAULT_PATH, Configuration, Listener, Reference, load, locate
+from rotator.domain.document import DEFAULT_FIELDS
+from rotator.domain.policy import Proof, Window
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
-from rotator.model import DEFAULT_FIELDS, Proof, Window
-from rotator.secret import Secret
 
 SECRET = "5ec2e7f0-aaaa-4bbb-8ccc-1234567890ab"
 ORGANIZATION = "11111111-1111-4111-8111-111111111111"
@@ -549,8 +550,8 @@ def decrypting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.chmod(0o700)
     folder = tmp_path / "encrypted"
     folder.mkdir()
-    monkeypatch.setattr("rotator.config.reference.DECRYPT", (str(script), "decrypt"))
-    monkeypatch.setattr("rotator.config.reference.ENCRYPTED_FOLDER", folder)
+    monkeypatch.setattr("rotator.config.secret_reference.DECRYPT", (str(script), "decrypt"))
+    monkeypatch.setattr("rotator.config.secret_reference.ENCRYPTED_FOLDER", folder)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     return folder
 

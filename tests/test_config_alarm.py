@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rotator.config import Reference, reading
+from rotator.config import Reference
+from rotator.config import loader as reading
 from tests.test_config import SECRET, credentials, keep, problems, sound, write  # noqa: F401 - credentials is a fixture
 
 TOKEN = "t0ken-that-nobody-may-see"

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from rotator.config import load, schema
-from rotator.timing import format_duration
+from rotator.util.durations import format_duration
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "configuration.md"

@@ -13,10 +13,10 @@ from types import ModuleType
 
 import pytest
 
+from rotator.domain.secret import Secret
 from rotator.sandbox.openbao import OpenBao, find_binary
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import ScalewaySandbox
-from rotator.secret import Secret
 
 EXAMPLES = Path(__file__).parent.parent / "config" / "consumers"
 GUIDE = Path(__file__).parent.parent / "docs" / "consumers.md"

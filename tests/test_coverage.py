@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.account import AccountDocument, Waiver
-from rotator.coverage import KINDS, Coverage, Known, cover
-from rotator.ledgers import condemned, fresh_ledger, marked_compromised
-from rotator.marker import Marker
-from rotator.model import Current, Key, Ledger, Retiring
+from rotator.decision.transitions import condemned, fresh_ledger, marked_compromised
+from rotator.domain.account import AccountDocument, Waiver
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Current, Ledger, Retiring
+from rotator.domain.marker import Marker
+from rotator.operations.coverage import KINDS, Coverage, Known, cover
 from tests.simulated import BEARER, policy
 
 BREACH = datetime(2026, 5, 4, 12, tzinfo=UTC)

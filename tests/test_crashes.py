@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.decision.observation import Request
+from rotator.decision.transitions import marked_compromised
+from rotator.domain.ledger import Ledger
 from rotator.errors import Conflict, Unavailable, Unclear
-from rotator.ledgers import marked_compromised
-from rotator.model import Ledger
-from rotator.steps import Request
 from tests.invariants import Monitor
 from tests.simulated import Actor, Killed, Sim
 

@@ -9,21 +9,17 @@ from typing import Any
 
 import pytest
 
-from rotator.case import TAKEOVER_MARGIN
-from rotator.decide import next_action
-from rotator.judge import Fate, fate, wanted_versions
-from rotator.marker import incarnation
-from rotator.model import ABSENT, Compromised, Current, DocumentState, Hold, Intent, Mode, Proof, Trouble, Verdict, Window
-from rotator.steps import (
+from rotator.decision.classification import Fate, fate, wanted_versions
+from rotator.decision.next_action import next_action
+from rotator.decision.observation import Destroyed, Failure, Held, Request, Room, Seen, Sight
+from rotator.decision.state import TAKEOVER_MARGIN
+from rotator.decision.steps import (
     AskRoom,
     Create,
     Delete,
     Destroy,
-    Destroyed,
     Event,
-    Failure,
     Fence,
-    Held,
     LetGo,
     Probe,
     Prove,
@@ -31,12 +27,13 @@ from rotator.steps import (
     Publish,
     ReadVersions,
     Record,
-    Request,
-    Room,
-    Seen,
-    Sight,
     Wait,
 )
+from rotator.domain.document import ABSENT, DocumentState
+from rotator.domain.keys import Verdict
+from rotator.domain.ledger import Compromised, Current, Hold, Intent, Mode, Trouble
+from rotator.domain.marker import incarnation
+from rotator.domain.policy import Proof, Window
 from tests.seeing import (
     CURRENT,
     DAY,

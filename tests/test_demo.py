@@ -18,18 +18,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.sandbox import demo
-from rotator.sandbox.demo import show
-from rotator.sandbox.demo.chronicle import Chronicle, Life, Line, Span
+from rotator.sandbox.demo import presentation as show
 from rotator.sandbox.demo.consumer import Consumer, Finder
+from rotator.sandbox.demo.environment import APPLICATIONS, World
+from rotator.sandbox.demo.live_view import Picture
 from rotator.sandbox.demo.observer import Observer
-from rotator.sandbox.demo.picture import Picture
-from rotator.sandbox.demo.story import Drill, Kill, Story, from_the_mark
+from rotator.sandbox.demo.recording import Chronicle, Life, Line, Span
+from rotator.sandbox.demo.scenario import Drill, Kill, Story, from_the_mark
 from rotator.sandbox.demo.verdict import Verdict, judge, look_at_rest, report, summary
-from rotator.sandbox.demo.world import APPLICATIONS, World
 from rotator.sandbox.process import wait_until
-from rotator.secret import Secret
 
 DEMO = "import sys; from rotator.sandbox.demo import main; sys.exit(main(limit={limit}))"
 

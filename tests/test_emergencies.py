@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.model import Hold, Mode, Revoking
+from rotator.domain.ledger import Hold, Mode, Revoking
 from tests.simulated import PATH, Actor, Killed, Sim, SimProvider, no_hook
 from tests.stories import DAY, HOUR, MINUTE, adopted, change, failing, lost, mark, rotate
 

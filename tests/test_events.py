@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.events import CATALOGUE, COMMON, document
+from rotator.observability.events import CATALOGUE, COMMON, document
 
 ROOT = Path(__file__).parents[1]
 PASSED_ON = None
@@ -58,7 +58,7 @@ FOUND = list(emissions())
 def test_an_event_in_the_source_is_in_the_catalogue_with_exactly_its_fields(
     where: str, name: str, fields: frozenset[str] | None
 ) -> None:
-    assert name in CATALOGUE, f"{where} emits {name}, which rotator/events.py does not have"
+    assert name in CATALOGUE, f"{where} emits {name}, which rotator/observability/events.py does not have"
     if fields is not PASSED_ON:
         assert fields - set(COMMON) == set(CATALOGUE[name].fields), where
 
@@ -78,7 +78,7 @@ def test_every_event_of_the_catalogue_is_emitted_somewhere(name: str) -> None:
 
 
 def test_docs_events_md_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "events.md").read_text() == document(), "run: python -m rotator.events > docs/events.md"
+    assert (ROOT / "docs" / "events.md").read_text() == document(), "run: python -m rotator.observability.events > docs/events.md"
 
 
 @pytest.mark.parametrize("kind", CATALOGUE.values(), ids=CATALOGUE)

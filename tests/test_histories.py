@@ -11,10 +11,11 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.decision.observation import Request
+from rotator.domain.ledger import Intent, Ledger, Mode
+from rotator.domain.marker import incarnation, parse
+from rotator.domain.policy import Proof
 from rotator.errors import Conflict, Denied, Unavailable
-from rotator.marker import incarnation, parse
-from rotator.model import Intent, Ledger, Mode, Proof
-from rotator.steps import Request
 from tests.histories import History
 from tests.invariants import Monitor
 from tests.simulated import EPOCH, PATH, Actor, Killed, Sim, SimProvider, Version, no_hook

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from rotator.account import MassRotation
-from rotator.coverage import Coverage, Row
-from rotator.incident.page import MOST_LABELLED, page
-from rotator.incident.report import LIMITS, TRAIL_MISSING, Affected, Report, affected, groups, incidents
-from rotator.ledgers import fresh_ledger, marked_compromised
-from rotator.model import Death, HistoryEntry, Incident, Key, Ledger
-from rotator.trail import Deed, Trail
+from rotator.decision.transitions import fresh_ledger, marked_compromised
+from rotator.domain.account import MassRotation
+from rotator.domain.audit import Deed, Trail
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Death, HistoryEntry, Incident, Ledger
+from rotator.operations.coverage import Coverage, Row
+from rotator.operations.incidents.html import MOST_LABELLED, page
+from rotator.operations.incidents.report import LIMITS, TRAIL_MISSING, Affected, Report, affected, groups, incidents
 from tests.simulated import policy
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)

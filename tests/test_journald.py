@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.journald import Journald, message
-from rotator.logs import LogJournal
-from rotator.secret import Secret
+from rotator.domain.secret import Secret
+from rotator.observability.logs import LogJournal
+from rotator.system.journald import Journald, message
 
 
 class Listening:
@@ -140,7 +140,7 @@ def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: Lo
 def test_b_a_journal_that_does_not_read_stops_nobody(
     journal: LogJournal, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotator.logs.PATIENCE", 0.01)
+    monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
     for _ in range(2000):  # far more than wait in a socket
         journal.emit("service.up", service="vault")
     assert 0 < len(listening.entries()) < 2000

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.ledgers import (
+from rotator.decision.observation import Destroyed
+from rotator.decision.steps import Event
+from rotator.decision.transitions import (
     abandoned,
     can_be_extended,
     condemned,
@@ -21,9 +23,8 @@ from rotator.ledgers import (
     with_hold,
     without_hold,
 )
-from rotator.model import INCIDENT_LIMIT, Compromised, Current, Death, HistoryEntry, Hold, Incident, Mode, Trouble
-from rotator.steps import Destroyed, Event
-from rotator.timing import backoff
+from rotator.domain.ledger import INCIDENT_LIMIT, Compromised, Current, Death, HistoryEntry, Hold, Incident, Mode, Trouble
+from rotator.util.backoff import backoff
 from tests.seeing import (
     BORN,
     DAY,

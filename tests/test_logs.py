@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from rotator.domain.ledger import Mode
+from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.logs import LogJournal, capture_libraries, crash_site, plain
-from rotator.model import Mode
-from rotator.secret import Secret
+from rotator.observability.logs import LogJournal, capture_libraries
+from rotator.observability.serialization import plain
+from rotator.util.crash import crash_site
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_b_disk_full_and_then_not_the_lost_lines_are_counted_and_told(tmp_path: 
 
 
 def test_b_a_reader_who_does_not_read_stops_nobody(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.logs.PATIENCE", 0.01)
+    monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
     journal = LogJournal(descriptor=pipe[1])
     for _ in range(2000):  # far more than a pipe holds
         journal.emit("service.up", service="v" * 200)
@@ -215,7 +217,7 @@ def test_a_crash_is_told_by_its_type_and_the_deepest_place_of_ours() -> None:
     except RuntimeError as error:
         kind, where = crash_site(error)
     assert kind == "RuntimeError"
-    assert where.startswith("rotator.logs:")
+    assert where.startswith("rotator.observability.serialization:")
     assert where.endswith("in plain")
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.ledgers import condemned, fresh_ledger, marked_compromised
-from rotator.marker import Marker
-from rotator.mass.selection import Candidate, Selection, Survey, candidates
-from rotator.model import Current, Key, Ledger, Policy, Retiring
+from rotator.decision.transitions import condemned, fresh_ledger, marked_compromised
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Current, Ledger, Retiring
+from rotator.domain.marker import Marker
+from rotator.domain.policy import Policy
+from rotator.operations.mass_rotation.selection import Candidate, Selection, Survey, candidates
 from tests.simulated import policy
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.mass.gate import ASKED_EVERY, Doorkeeper, Gate
-from rotator.mass.waves import RESERVE, UNTOLD, at_once, calls, estimate, places
-from rotator.model import Proof
-from rotator.ports import NoJournal
+from rotator.domain.policy import Proof
+from rotator.domain.ports import NoJournal
+from rotator.operations.mass_rotation.admission import ASKED_EVERY, Doorkeeper, Gate
+from rotator.operations.mass_rotation.capacity import RESERVE, UNTOLD, at_once, calls, estimate, places
 
 QUICK = Proof(2, timedelta(seconds=0.5), timedelta(minutes=1))
 SLOW = Proof(3, timedelta(seconds=10), timedelta(minutes=5))

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from rotator.decision.observation import Failure, Held, Request, Room, Sight
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.ledger import Compromised, Hold, Intent, Mode, Retiring, Revoking, Trouble
+from rotator.domain.marker import parse
+from rotator.domain.policy import Proof
+from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, Rejected, ServiceError
-from rotator.marker import parse
-from rotator.model import Compromised, Hold, Intent, Key, Mode, Proof, Retiring, Revoking, Trouble, Verdict
-from rotator.reconcile import drive, observe, run_pass
-from rotator.secret import Secret
-from rotator.steps import Failure, Held, Request, Room, Sight
-from rotator.world import Casualties, Memory, Outcome
+from rotator.reconciler.context import Casualties, Memory, Outcome
+from rotator.reconciler.runner import drive, observe, run_pass
 from tests.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 from tests.stories import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, rotate, trouble
 

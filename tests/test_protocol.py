@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.codec import dump_ledger
+from rotator.decision.observation import Request
+from rotator.domain.ledger import Hold, Intent, Mode
+from rotator.domain.marker import Marker, incarnation, parse
+from rotator.domain.policy import Proof
 from rotator.errors import Unavailable, Unclear
-from rotator.marker import Marker, incarnation, parse
-from rotator.model import Hold, Intent, Mode, Proof
-from rotator.steps import Request
+from rotator.vault.codec import dump_ledger
 from tests.invariants import Monitor
 from tests.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, policy
 from tests.stories import DAY, HOUR, MINUTE, adopted, failing, lost, mark, marked_key, once, rotate, trouble

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rotator.cli.root import root
+from rotator.cli.main import root
 from rotator.config import load
 from tests.cli.conftest import Desk, desk
 from tests.e2e.rig import POLICY

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rotator.secret import MASK, Secret, redact
-from rotator.steps import Held
+from rotator.decision.observation import Held
+from rotator.domain.secret import MASK, Secret, redact
 from tests.test_codec import full
 
 VALUE = "8e3a0b7c-1111-4222-8333-944445555666"

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rotator.domain.audit import Deed
+from rotator.domain.secret import Secret
 from rotator.errors import Unavailable, Unclear
-from rotator.secret import Secret
-from rotator.trail import Deed
 from tests.providers.contract import ProviderContract, Verb
 from tests.simulated import BEARER, Sim, SimProvider, Time, no_hook
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.document import DocumentState
 from rotator.errors import Conflict, Unclear
-from rotator.ledgers import fresh_ledger
-from rotator.model import DocumentState
 from tests.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, policy
 from tests.vault.contract import VaultStoreContract
 

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.model import DEFAULT_FIELDS, Current, Policy, Proof, Window
-from rotator.timing import Due, backoff, contains, due, format_duration, fraction, next_cron, next_open, parse_duration, zone
+from rotator.domain.document import DEFAULT_FIELDS
+from rotator.domain.ledger import Current
+from rotator.domain.policy import Policy, Proof, Window
+from rotator.domain.schedule import Due, contains, due, next_cron, next_open, zone
+from rotator.util.backoff import backoff, fraction
+from rotator.util.durations import format_duration, parse_duration
 
 PARIS = "Europe/Paris"
 ZONES = st.sampled_from([PARIS, "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])

@@ -16,6 +16,6 @@ def main() -> None:
     """The console script ``rotator``: runs one command and ends the process with its exit code."""
     # httpx imports its own command line where it finds what that needs: a tenth of our start, for nothing.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # so Python is told that a module is absent
-    from rotator.cli.root import root  # noqa: PLC0415 - so that this module alone costs nothing
+    from rotator.cli.main import root  # noqa: PLC0415 - so that this module alone costs nothing
 
     root()

@@ -19,16 +19,16 @@ import click
 
 from rotator.cli import STARTED
 from rotator.config import locate
+from rotator.domain.ports import Clock, Journal, NoJournal
 from rotator.errors import ConfigurationError
-from rotator.hands.failures import Failure, Reported
-from rotator.hands.household import Household, chosen
-from rotator.people import user
-from rotator.ports import Clock, Journal, NoJournal
+from rotator.operations.failures import Failure, Reported
+from rotator.operations.runtime import Household, chosen
+from rotator.system.users import user
 
 if TYPE_CHECKING:
-    from rotator.alarm import Settings
-    from rotator.control.calls import Verb
-    from rotator.control.client import Daemon, Unreached
+    from rotator.api.client import Daemon, Unreached
+    from rotator.observability.notifications import Settings
+    from rotator.operations.operation import Verb
 
 __all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
 
@@ -100,11 +100,11 @@ class Session:
         once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
         daemon.
         """
-        from rotator.control.verbs import VERBS  # noqa: PLC0415 - pydantic is not for --help
+        from rotator.operations.registry import VERBS  # noqa: PLC0415 - pydantic is not for --help
 
         verb, unreached = VERBS[name], None
         if not self.direct:
-            from rotator.control.client import Unreached  # noqa: PLC0415 - httpx is not either
+            from rotator.api.client import Unreached  # noqa: PLC0415 - httpx is not either
 
             try:
                 with self.daemon(orders=verb.changes) as daemon:
@@ -132,13 +132,13 @@ class Session:
             raise
 
     def _act(self, verb: Verb, app: App, wish: Mapping[str, Any]) -> Any:
-        from rotator.control.calls import Call  # noqa: PLC0415 - see above
+        from rotator.operations.operation import Call  # noqa: PLC0415 - see above
 
         return verb.run(Call(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
 
     def daemon(self, *, orders: bool) -> Daemon:
         """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``Unreached``."""
-        from rotator.control.client import Daemon, Unreached, directory  # noqa: PLC0415 - see above
+        from rotator.api.client import Daemon, Unreached, directory  # noqa: PLC0415 - see above
 
         folder = directory(self.path)
         if folder is None:
@@ -169,7 +169,7 @@ def _stranded(unreached: Unreached, error: ConfigurationError) -> Reported:
 
 @contextmanager
 def _telling(app: App) -> Iterator[None]:
-    from rotator.alarm import Alarm  # noqa: PLC0415 - for those few commands that tell people
+    from rotator.observability.notifications import Alarm  # noqa: PLC0415 - for those few commands that tell people
 
     alarm = app.journal = Alarm(app.journal, app.alarm)
     try:

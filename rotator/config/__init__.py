@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rotator.config.reference import Reference
-from rotator.config.values import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
+from rotator.config.secret_reference import Reference
+from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 
 __all__ = [
     "DEFAULT_PATH",
@@ -38,6 +38,6 @@ def locate(given: Path | None = None) -> Path:
 
 def load(path: Path) -> Configuration:
     """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-    from rotator.config.reading import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
+    from rotator.config.loader import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
 
     return read(path)

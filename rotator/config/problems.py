@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+from rotator.util.suggestions import nearest
 
 _BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
 
 _WRONG_TYPE = {
     "string_type": "is not text; write it in quotes",
@@ -31,6 +33,7 @@ _WRONG_TYPE = {
 }
 """pydantic's names for values of a wrong type, and what we say instead."""
 
+
 _LIMITS = {
     "greater_than_equal": ("is too small; write {} or more", "ge"),
     "greater_than": ("is too small; write more than {}", "gt"),
@@ -41,17 +44,6 @@ _LIMITS = {
 def dotted(*parts: str) -> str:
     """The path of an option, such as ``applications.billing.grace``."""
     return ".".join(part if _BARE.fullmatch(part) else repr(part) for part in parts)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A suggestion for a name that is not known: the nearest one, or all there are."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
-
-    names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]}?"
-    return "write one of: " + ", ".join(names) if names else "there is none"
 
 
 class Problems:

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rotator import model
-from rotator.config.reference import Reference, as_reference
-from rotator.config.values import Listener
-from rotator.timing import next_cron, parse_duration, zone
+from rotator.config.secret_reference import Reference, as_reference
+from rotator.config.settings import Listener
+from rotator.domain import document as model
+from rotator.domain.schedule import next_cron, zone
+from rotator.util.durations import parse_duration
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SEGMENT = re.compile(r"[^\s?#%*+\\\x00-\x1f\x7f]+")

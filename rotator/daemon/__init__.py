@@ -8,14 +8,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from rotator.alarm import Alarm
-from rotator.control.broadcast import Broadcast
-from rotator.daemon.fleet import Fleet
-from rotator.daemon.loop import Daemon, Round
-from rotator.daemon.process import Signals, keep_memory_private
-from rotator.logs import Format, LogJournal, capture_crashes, capture_libraries
-from rotator.metrics.tally import Tally
-from rotator.supervisor import Supervisor
+from rotator.daemon.main_loop import Daemon, Round
+from rotator.daemon.runtime import Fleet
+from rotator.observability.fan_out import Broadcast
+from rotator.observability.logs import Format, LogJournal, capture_crashes, capture_libraries
+from rotator.observability.metrics.counters import Tally
+from rotator.observability.notifications import Alarm
+from rotator.system.process import Signals, keep_memory_private
+from rotator.system.sd_notify import Supervisor
 
 __all__ = ["Daemon", "Fleet", "Round", "run"]
 

@@ -17,16 +17,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rotator.daemon.deadlines import Deadlines
-from rotator.daemon.fleet import Fleet
-from rotator.daemon.health import VAULT, Service, State, services
-from rotator.daemon.schedule import Schedule
-from rotator.daemon.task import Result, Task
+from rotator.daemon.application_task import Result, Task
+from rotator.daemon.deadline_alerts import Deadlines
+from rotator.daemon.runtime import Fleet
+from rotator.daemon.scheduler import Schedule
+from rotator.daemon.services import VAULT, Service, State, services
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Journal
 from rotator.errors import Denied, RotatorError, Unavailable, Unclear
-from rotator.logs import crash_site
-from rotator.model import Policy
-from rotator.ports import Journal
-from rotator.timing import backoff
+from rotator.util.backoff import backoff
+from rotator.util.crash import crash_site
 
 STAGGER = timedelta(milliseconds=5)
 """Between two passes that begin together because a service came back or the daemon started."""

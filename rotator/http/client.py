@@ -18,8 +18,8 @@ import httpx
 
 from rotator import __version__
 from rotator.errors import ConfigurationError, Problem
+from rotator.http.connection import Lanes, Network, Transport, Wire
 from rotator.http.failures import COVERED, HttpFailure, failure_of, reason_of
-from rotator.http.network import Lanes, Network, Transport, Wire
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""

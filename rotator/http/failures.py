@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 if TYPE_CHECKING:
-    from rotator.http.network import Exchange
+    from rotator.http.connection import Exchange
 
 Sent = Literal["no", "unknown"]
 

@@ -5,7 +5,7 @@ A provider is an entry point in the group ``rotator.providers``, so that a packa
     [project.entry-points."rotator.providers"]
     scaleway = "rotator.providers.scaleway:build"
 
-The entry point is a builder: ``build(account, clock=clock)`` returns a ``rotator.ports.Provider`` and contacts nothing. It
+The entry point is a builder: ``build(account, clock=clock)`` returns a ``rotator.domain.ports.Provider`` and contacts nothing. It
 raises ``ConfigurationError`` when the account's settings cannot be used. ``tests/providers/contract.py`` is the suite that
 every provider passes.
 """
@@ -20,10 +20,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
+from rotator.domain.ports import Clock, Provider
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, Problem
 from rotator.http import Observer
-from rotator.ports import Clock, Provider
-from rotator.secret import Secret
 
 GROUP = "rotator.providers"
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from rotator.domain.secret import Secret
 from rotator.errors import Refused, Unavailable
-from rotator.sandbox.authority import Authority
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.process import Process, free_port, wait_until
-from rotator.secret import Secret
 
 __all__ = ["OpenBao", "Process", "Response", "active", "cluster", "find_binary", "free_port", "wait_until"]
 

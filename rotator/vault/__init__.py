@@ -1,13 +1,13 @@
-"""HashiCorp Vault and OpenBao behind ``rotator.ports.VaultStore``; the only place that knows hvac."""
+"""HashiCorp Vault and OpenBao behind ``rotator.domain.ports.VaultStore``; the only place that knows hvac."""
 
 from __future__ import annotations
 
 from rotator.http import HttpClient
-from rotator.vault.answers import SERVICE
-from rotator.vault.documents import Version
+from rotator.vault.connection import Connection
+from rotator.vault.decoding import Version
+from rotator.vault.responses import SERVICE
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
 from rotator.vault.store import Health, KvStore
-from rotator.vault.transport import Connection
 
 __all__ = [
     "SERVICE",

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from rotator.errors import Denied, Rejected, Unavailable
-from rotator.vault.answers import SERVICE, Reply, failure, mapping
+from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 PROOF_LASTS = 300.0
 """Seconds for which a proof is good. Mounts do not change their version from one minute to the next."""

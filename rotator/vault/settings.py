@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from rotator.domain.secret import Secret
 from rotator.http import Observer
-from rotator.secret import Secret
 
 Supplier = Callable[[], Secret]
 """Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it."""

@@ -1,4 +1,4 @@
-"""The two documents of each application in Vault KV version 2: the implementation of ``rotator.ports.VaultStore``.
+"""The two documents of each application in Vault KV version 2: the implementation of ``rotator.domain.ports.VaultStore``.
 
 Every verb is one call in the normal case; what a mount is, what we may do and who we are is asked once in a while. A write is
 made with check-and-set or not at all.
@@ -15,17 +15,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
-from rotator.account import AccountDocument
-from rotator.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.domain.account import AccountDocument
+from rotator.domain.document import Document, DocumentState
+from rotator.domain.ledger import Ledger
+from rotator.domain.secret import Secret
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
-from rotator.model import Document, DocumentState, Ledger
-from rotator.secret import Secret
-from rotator.vault.answers import SERVICE, Reply, failure, mapping
-from rotator.vault.documents import Version, document_of, parse_time, state_of, versions_of
+from rotator.vault.capabilities import Rights
+from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.vault.connection import Connection
+from rotator.vault.decoding import Version, document_of, parse_time, state_of, versions_of
 from rotator.vault.freshness import Floors
 from rotator.vault.mounts import Mounts
-from rotator.vault.rights import Rights
-from rotator.vault.transport import Connection
+from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 STALE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between the looks at a document that is older than it was, before it is called stale."""

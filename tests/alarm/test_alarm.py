@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.alarm import Alarm, Settings
-from rotator.alarm import alarm as module
-from rotator.alarm.news import Message
-from rotator.alarm.services import NotSent, send
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, Problem
-from rotator.secret import Secret
+from rotator.observability.notifications import Alarm, Settings
+from rotator.observability.notifications import notifier as module
+from rotator.observability.notifications.digest import Message
+from rotator.observability.notifications.transport import NotSent, send
 from tests.alarm.listener import Listener
 from tests.daemon.stage import eventually
 from tests.simulated import Recorder

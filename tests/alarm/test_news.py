@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from rotator.alarm.news import ENDINGS, REMIND, SETTLE, STUBBORN, TOPICS, Message, News, trial_message
-from rotator.events import CATALOGUE
+from rotator.observability.events import CATALOGUE
+from rotator.observability.notifications.digest import ENDINGS, REMIND, SETTLE, STUBBORN, TOPICS, Message, News, trial_message
 
 EVERY = 300.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rotator.alarm import Alarm, Ping, Settings
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, Problem
-from rotator.secret import Secret
+from rotator.observability.notifications import Alarm, Ping, Settings
 from tests.alarm.listener import Listener
 from tests.daemon.stage import eventually
 from tests.simulated import Recorder

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from rotator.app import App
-from rotator.reconcile import drive, run_pass
+from rotator.decision.observation import Request
+from rotator.reconciler.context import Memory
+from rotator.reconciler.runner import drive, run_pass
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
-from rotator.steps import Request
-from rotator.world import Memory
 from tests.bench.script import rotate_by_script
 from tests.e2e.breach import prepare
 from tests.e2e.rig import Daemon, Rig

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from rotator.alarm import SILENT, Settings
 from rotator.app import UnknownApplication
-from rotator.cli.root import root
+from rotator.cli.main import root
 from rotator.cli.session import Session
-from rotator.model import Key, Policy
-from rotator.ports import Journal, Provider
-from rotator.secret import Secret
-from rotator.world import World
+from rotator.domain.keys import Key
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Journal, Provider
+from rotator.domain.secret import Secret
+from rotator.observability.notifications import SILENT, Settings
+from rotator.reconciler.context import World
 from tests.daemon.stage import SimAccount
 from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
 from tests.store import SimStore

@@ -13,13 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from rotator import __version__
-from rotator.cli.root import COMMANDS, root
+from rotator.cli.main import COMMANDS, root
 from rotator.cli.session import Session
+from rotator.decision.status import PHASES, view
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Compromised, Current, Hold, Intent, Ledger, Mode, Retiring, Revoking, Trouble
+from rotator.domain.policy import Policy
 from rotator.errors import LedgerUnreadable
-from rotator.hands.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
-from rotator.ledgers import fresh_ledger
-from rotator.model import Compromised, Current, Hold, Intent, Ledger, Mode, Policy, Retiring, Revoking, Trouble
-from rotator.view import PHASES, view
+from rotator.operations.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from tests.cli.conftest import Desk
 from tests.simulated import EPOCH, Version, policy
 
@@ -46,7 +47,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert f"rotator {name}" in result.stdout.split("Example")[1]
     assert "--json" in result.stdout
     assert "--config FILE" in result.stdout
-    assert import_module(f"rotator.cli.{name}").command.name == name
+    assert import_module(f"rotator.cli.commands.{name}").command.name == name
 
 
 def test_version_is_told() -> None:
@@ -114,7 +115,7 @@ def test_a16_an_error_of_the_program_is_told_by_type_and_place_and_never_by_its_
     ):
         result = desk.type(*words)
         assert result.exit_code == 1
-        assert re.search(r"an error of the program: ZeroDivisionError at (cli/|hands/|reconcile\.py)", result.stderr)
+        assert re.search(r"an error of the program: ZeroDivisionError at (cli/|operations/|reconciler/)", result.stderr)
         assert "secretsecret" not in result.output
         assert "Traceback" not in result.output
 
@@ -142,7 +143,7 @@ def test_every_reason_for_not_going_on_has_an_exit_code_on_purpose() -> None:
         "clocks_differ",
     }
     folder = Path(str(import_module("rotator").__file__)).parent
-    text = "".join((folder / f"{name}.py").read_text() for name in ("decide", "case", "claiming", "following"))
+    text = "".join(path.read_text() for path in (folder / "decision").rglob("*.py"))
     reasons = set(re.findall(r'(?:case\.block\(|_make_room\(\s*case,)\s*"(\w+)"', text))
     assert {"quota", "stale", "foreign_key"} <= reasons
     assert reasons <= UNREACHABLE | UNSAFE | failing

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from rotator.cli.endings import EXIT_CODES
-from rotator.cli.root import COMMANDS, root
+from rotator.cli.exit_codes import EXIT_CODES
+from rotator.cli.main import COMMANDS, root
 from tests.cli.conftest import Desk
 from tests.simulated import policy
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rotator.cli.picture import draw
-from rotator.cli.timeline import FINE, Axis, bars, drawn
-from rotator.ledgers import fresh_ledger
-from rotator.model import Compromised, Current, HistoryEntry, Ledger, Retiring, Revoking, Trouble
-from rotator.view import View, unreadable, view
+from rotator.cli.output.status_view import draw
+from rotator.cli.output.timeline import FINE, Axis, bars, drawn
+from rotator.decision.status import View, unreadable, view
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Compromised, Current, HistoryEntry, Ledger, Retiring, Revoking, Trouble
 from tests.simulated import policy
 
 NOW = datetime(2026, 1, 31, 9, 15, tzinfo=UTC)

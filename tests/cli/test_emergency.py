@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.decision.observation import Request
 from rotator.errors import Unavailable
-from rotator.steps import Request
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
 from tests.simulated import Killed, policy

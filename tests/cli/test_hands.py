@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.domain.ledger import Revoking
 from rotator.errors import Conflict, Unclear
-from rotator.model import Revoking
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import change_ledger, fail
 from tests.simulated import policy

@@ -6,8 +6,8 @@ import stat
 from datetime import timedelta
 from pathlib import Path
 
+from rotator.domain.audit import Deed
 from rotator.errors import Unavailable
-from rotator.trail import Deed
 from tests.cli.conftest import Desk
 from tests.simulated import BEARER
 

@@ -234,7 +234,7 @@ def test_ctrl_c_ends_at_once_and_says_why_nothing_is_lost(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "needless"),
     [
-        (["--help"], {"rich", "pydantic", "hvac", "httpx", "apscheduler", "structlog", "rotator.decide"}),
+        (["--help"], {"rich", "pydantic", "hvac", "httpx", "apscheduler", "structlog", "rotator.decision.decide"}),
         (["check", "--help"], {"rich", "hvac", "httpx", "apscheduler", "structlog"}),
         (["rotate", "--help"], {"apscheduler", "hvac", "httpx", "rotator.sandbox"}),
         (

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.mass import Onlooker
+from rotator.cli.output.mass_rotation import Onlooker
+from rotator.decision.observation import Request
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Hold
+from rotator.domain.ports import Journal
+from rotator.domain.secret import Secret
 from rotator.errors import QuotaExceeded, Unavailable
-from rotator.model import Hold, Key
-from rotator.ports import Journal
-from rotator.secret import Secret
-from rotator.steps import Request
 from tests.cli.conftest import CountingProvider, Desk, SimApp
 from tests.simulated import EPOCH, Actor, Killed, Sim, SimVault, policy
 

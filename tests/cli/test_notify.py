@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.alarm import Settings
-from rotator.cli.progress import _SENTENCES, Progress
-from rotator.secret import Secret
+from rotator.cli.output.progress import _SENTENCES, Progress
+from rotator.domain.secret import Secret
+from rotator.observability.notifications import Settings
 from tests.alarm.listener import Listener
 from tests.cli.conftest import Desk
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.plugin import State, complaint, in_trouble, line
+from rotator.cli.output.nagios import State, complaint, in_trouble, line
+from rotator.decision.status import View, unreadable, view
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Compromised, Current, Hold, Ledger, Retiring, Trouble
 from rotator.errors import Denied, RotatorError, Unavailable
-from rotator.ledgers import fresh_ledger
-from rotator.model import Compromised, Current, Hold, Ledger, Retiring, Trouble
-from rotator.view import View, unreadable, view
 from tests.cli.conftest import Desk
 from tests.simulated import EPOCH, Version, policy
 
@@ -136,7 +136,7 @@ def test_when_it_cannot_be_told_the_line_says_unknown_and_nothing_else_is_printe
 def test_a_configuration_that_is_not_sound_is_unknown_in_one_line(tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    from rotator.cli.root import root
+    from rotator.cli.main import root
 
     result = CliRunner().invoke(root, ["status", "--check", "--config", str(tmp_path / "nowhere.toml")])
     assert result.exit_code == 3

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.decision.observation import Request
+from rotator.decision.transitions import marked_compromised
+from rotator.domain.ledger import Hold
 from rotator.errors import Rejected, Unavailable, Unclear
-from rotator.ledgers import marked_compromised
-from rotator.model import Hold
-from rotator.steps import Request
 from tests.cli.conftest import Desk
 from tests.simulated import policy
 

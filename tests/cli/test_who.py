@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from rotator.cli.root import root
+from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.errors import Denied, Unavailable
 from tests.cli.conftest import Desk

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from rotator.api.client import Daemon
+from rotator.api.listeners import Doors
 from rotator.config import Control
-from rotator.control.broadcast import Broadcast
-from rotator.control.client import Daemon
-from rotator.control.doors import Doors
-from rotator.control.house import Reloaded
-from rotator.ports import Journal
+from rotator.domain.ports import Journal
+from rotator.observability.fan_out import Broadcast
+from rotator.operations.daemon_handle import Reloaded
 from tests.daemon.stage import Recorder, fleet
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from rotator import __version__
-from rotator.control import api, crew
-from rotator.control.client import Unreached
-from rotator.control.verbs import VERBS
-from rotator.hands.failures import Reported
+from rotator.api import executor as crew
+from rotator.api import routes as api
+from rotator.api.client import Unreached
+from rotator.operations.failures import Reported
+from rotator.operations.registry import VERBS
 from tests.control.conftest import Front, lines
 from tests.daemon.stage import eventually, published, settled
 
@@ -285,7 +286,7 @@ def test_listeners_have_a_limit(front: Front) -> None:
 
 
 def test_a_command_says_that_the_daemon_has_another_version(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.control.client.__version__", "9.9.9")
+    monkeypatch.setattr("rotator.api.client.__version__", "9.9.9")
     said: list[str] = []
     with front.daemon(remark=said.append) as daemon:
         daemon.call("health")

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from rotator.cli.root import root
+from rotator.api.executor import PLACES, Crew
+from rotator.api.listeners import Doors
+from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.config import Control
-from rotator.control.crew import PLACES, Crew
-from rotator.control.doors import Doors
+from rotator.domain.ports import Clock, Journal
 from rotator.errors import ConfigurationError, Problem
-from rotator.ports import Clock, Journal
 from tests.cli.conftest import Desk, SimApp
 from tests.control.conftest import FakeHouse
 from tests.simulated import Sim, policy

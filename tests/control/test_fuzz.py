@@ -12,9 +12,9 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 
+from rotator.api.http_server import HEAD_LIMIT
+from rotator.api.listeners import Doors
 from rotator.config import Control
-from rotator.control.doors import Doors
-from rotator.control.serving import HEAD_LIMIT
 from rotator.errors import ConfigurationError, Problem
 from tests.control.conftest import FakeHouse, Front
 from tests.daemon.stage import fleet, settled

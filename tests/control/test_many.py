@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from rotator.api.listeners import Doors
 from rotator.config import Control
-from rotator.control.doors import Doors
 from tests.control.conftest import FakeHouse, Front, lines
 from tests.daemon.stage import eventually, fleet, published, settled
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from rotator.api.listeners import Doors
 from rotator.config import Control
-from rotator.control.doors import Doors
 from tests.control.conftest import FakeHouse
 from tests.daemon.stage import fleet, settled
 
@@ -49,13 +49,13 @@ class Stranger:
 
 BECOME_SOMEBODY = f"""
 import os
-import rotator.app, rotator.control.client, rotator.cli.reload, rotator.cli.rotate, rotator.cli.status  # while we may read them
-import rotator.config.reading, rotator.cli.root, encodings.idna, click.testing
+import rotator.app, rotator.api.client, rotator.cli.commands.reload, rotator.cli.commands.rotate, rotator.cli.commands.status  # while we may read them
+import rotator.config.loader, rotator.cli.main, encodings.idna, click.testing
 os.chdir("/")
 os.setgroups([])
 os.setgid({SOMEBODY.pw_gid})
 os.setuid({SOMEBODY.pw_uid})
-rotator.cli.root.root()
+rotator.cli.main.root()
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from rotator.cli.root import root
+from rotator.cli.main import root
 from rotator.cli.session import Session
 from tests.daemon.stage import eventually
 from tests.daemon.test_process import Play

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.control import api, serving
+from rotator.api import http_server as serving
+from rotator.api import routes as api
 from tests.control.conftest import Front
 from tests.daemon.stage import eventually
 

@@ -18,13 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
+from rotator.api import webhook
+from rotator.api.webhook_auth import MOST_REMEMBERED, TOLERANCE, Signatures, signature
 from rotator.config import Listener, Reference, Webhook
-from rotator.control import webhook
-from rotator.control.signature import MOST_REMEMBERED, TOLERANCE, Signatures, signature
+from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.sandbox.authority import Authority
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.process import free_port
-from rotator.secret import Secret
 from tests.control.conftest import Front
 from tests.daemon.stage import eventually, fleet, published, settled
 

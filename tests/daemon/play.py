@@ -16,8 +16,8 @@ from typing import Any
 
 from rotator import daemon
 from rotator.config import Control
+from rotator.domain.policy import Proof
 from rotator.errors import ConfigurationError, Problem, Unclear
-from rotator.model import Proof
 from tests.daemon.stage import FakeFleet, Now, Stage, application, bearer_of
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.alarm import SILENT, Settings
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
+from rotator.domain.keys import Key
+from rotator.domain.policy import Policy, Proof
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
-from rotator.model import Key, Policy, Proof
-from rotator.secret import Secret
-from rotator.world import Casualties, World
+from rotator.observability.notifications import SILENT, Settings
+from rotator.reconciler.context import Casualties, World
 from tests.simulated import Recorder, Sim, SimProvider, policy
 from tests.store import SimStore
 

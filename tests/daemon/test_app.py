@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rotator.app import App, UnknownApplication
+from rotator.decision.transitions import fresh_ledger
 from rotator.errors import ConfigurationError, Unavailable
-from rotator.ledgers import fresh_ledger
 
 CONFIG = """
 [vault]

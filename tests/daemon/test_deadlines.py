@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.daemon.deadlines import Deadlines
+from rotator.daemon.deadline_alerts import Deadlines
+from rotator.decision.steps import Wait
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Current, Hold, Trouble
 from rotator.errors import Unavailable
-from rotator.ledgers import fresh_ledger
-from rotator.model import Current, Hold, Trouble
-from rotator.steps import Wait
-from rotator.world import Outcome
+from rotator.reconciler.context import Outcome
 from tests.daemon.stage import application, eventually, fleet, settled
 from tests.daemon.test_engine import Engines, events, start  # noqa: F401 - start is a fixture
 from tests.simulated import Recorder

@@ -13,10 +13,11 @@ from apscheduler.jobstores.base import JobLookupError
 
 from rotator.daemon import engine as engine_module
 from rotator.daemon.engine import Engine
-from rotator.daemon.health import VAULT, State
-from rotator.daemon.schedule import _Scheduler
-from rotator.ledgers import fresh_ledger, marked_compromised
-from rotator.model import Current, Ledger, Proof, Retiring
+from rotator.daemon.scheduler import _Scheduler
+from rotator.daemon.services import VAULT, State
+from rotator.decision.transitions import fresh_ledger, marked_compromised
+from rotator.domain.ledger import Current, Ledger, Retiring
+from rotator.domain.policy import Proof
 from tests.daemon.stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
 
 LONG = timedelta(hours=6)
@@ -164,14 +165,14 @@ def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     eventually(lambda: engine.tasks["broken"].crashes == 0 and at_rest(engine, "broken"))
     crash = events(made, "pass.crashed")[0]
     assert crash["error"] == "KeyError"
-    assert str(crash["where"]).startswith("rotator.looking:")
+    assert str(crash["where"]).startswith("rotator.reconciler.observer:")
     assert secret not in str(made.journal.events)
 
 
 def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_back(
     start: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotator.daemon.health.AGAIN", timedelta(milliseconds=20))
+    monkeypatch.setattr("rotator.daemon.services.AGAIN", timedelta(milliseconds=20))
     names = [f"app-{n}" for n in range(100)]
     made = fleet(*names, workers=8)
     stage = made.stages["acme"]
@@ -193,7 +194,7 @@ def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_b
 def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait(
     start: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotator.daemon.health.AGAIN", timedelta(milliseconds=20))
+    monkeypatch.setattr("rotator.daemon.services.AGAIN", timedelta(milliseconds=20))
     names = [f"app-{n}" for n in range(40)]
     made = fleet(*names, workers=1)
     for name in names:

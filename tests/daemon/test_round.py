@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from rotator.daemon.loop import Round
-from rotator.daemon.process import Signals
+from rotator.daemon.main_loop import Round
+from rotator.domain.policy import Proof
 from rotator.errors import Unavailable
-from rotator.model import Proof
+from rotator.system.process import Signals
 from tests.daemon.stage import FakeFleet, fleet, published, settled
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from rotator.alarm import Alarm, Ping, Settings
-from rotator.daemon.health import Service, State
-from rotator.daemon.loop import Daemon, Round
-from rotator.daemon.process import Signals
-from rotator.daemon.soundness import Doubt, doubt
-from rotator.daemon.task import Facts, Result, Task
+from rotator.daemon.application_task import Facts, Result, Task
+from rotator.daemon.heartbeat import Doubt, doubt
+from rotator.daemon.main_loop import Daemon, Round
+from rotator.daemon.services import Service, State
+from rotator.domain.ledger import Hold, Retiring
+from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.model import Hold, Retiring
-from rotator.secret import Secret
-from rotator.supervisor import Supervisor
+from rotator.observability.notifications import Alarm, Ping, Settings
+from rotator.system.process import Signals
+from rotator.system.sd_notify import Supervisor
 from tests.alarm.listener import Listener
 from tests.daemon.stage import FakeFleet, Recorder, application, bearer_of, eventually, fleet, published, settled
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.daemon.loop import Daemon
-from rotator.daemon.process import Signals
-from rotator.supervisor import Supervisor
+from rotator.daemon.main_loop import Daemon
+from rotator.system.process import Signals
+from rotator.system.sd_notify import Supervisor
 from tests.daemon.stage import eventually, fleet, settled
 
 
@@ -73,7 +73,7 @@ def test_a_supervisor_that_is_gone_disturbs_nobody(notify: socket.socket) -> Non
 
 
 def test_a_supervisor_that_does_not_listen_stops_nobody(notify: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.supervisor.PATIENCE", 0.01)
+    monkeypatch.setattr("rotator.system.sd_notify.PATIENCE", 0.01)
     supervisor = Supervisor()
     for _ in range(400):  # more than a socket of this kind holds
         supervisor.watchdog()

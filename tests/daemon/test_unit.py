@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rotator.config.schema import Daemon
-from rotator.daemon.loop import FIRST_LOOK
+from rotator.daemon.main_loop import FIRST_LOOK
 
 UNIT = Path(__file__).parents[2] / "systemd" / "rotator.service"
 SECONDS = {"s": 1, "min": 60}

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from rotator.marker import parse
-from rotator.sandbox.authority import Authority
+from rotator.domain.marker import parse
+from rotator.domain.secret import Secret
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, active, cluster
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import Event, ScalewaySandbox
-from rotator.secret import Secret
 from tests.e2e.truth import Death, Published, Refusal, Truth
 
 POLICY = """

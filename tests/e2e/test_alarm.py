@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rotator.domain.secret import Secret
 from rotator.sandbox.process import wait_until
-from rotator.secret import Secret
 from tests.alarm.listener import Listener
 from tests.e2e.rig import FAST, Rig
 

@@ -21,7 +21,7 @@ from typing import Self
 import pytest
 import yaml
 
-from rotator.metrics.catalogue import CATALOGUE
+from rotator.observability.metrics.catalogue import CATALOGUE
 from rotator.sandbox.process import Process, free_port, wait_until
 from tests.e2e.prometheus import RULES, Prometheus, binary
 from tests.e2e.rig import FAST, Rig

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.config import schema
-from rotator.config.reference import Reference
+from rotator.config.secret_reference import Reference
 from tests.e2e.rig import FAST, Rig
 
 ROOT = Path(__file__).parents[2]

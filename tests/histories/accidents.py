@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from rotator.ledgers import extended, grace_ended, marked_compromised, with_hold, without_hold
-from rotator.marker import parse
-from rotator.model import Hold, Ledger
-from rotator.steps import Clocks
+from rotator.decision.observation import Clocks
+from rotator.decision.transitions import extended, grace_ended, marked_compromised, with_hold, without_hold
+from rotator.domain.ledger import Hold, Ledger
+from rotator.domain.marker import parse
 from tests.histories.stage import DOCUMENT, LEDGER, Stage, StageVault
 from tests.histories.weather import HOUR, SECOND
 

@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-from rotator.marker import parse
-from rotator.reconcile import run_pass
-from rotator.world import Outcome
+from rotator.domain.marker import parse
+from rotator.reconciler.context import Outcome
+from rotator.reconciler.runner import run_pass
 from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_gone, ledger_repaired, stranger, undelete
 from tests.histories.players import Command, Player
 from tests.histories.stage import DOCUMENT, LEDGER, POLICY, WRITES, Stage

@@ -6,12 +6,12 @@ import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rotator.decision.observation import Request
+from rotator.decision.transitions import marked_compromised
+from rotator.domain.policy import Policy
 from rotator.errors import RotatorError
-from rotator.ledgers import marked_compromised
-from rotator.model import Policy
-from rotator.reconcile import run_pass
-from rotator.steps import Request
-from rotator.world import Outcome, World
+from rotator.reconciler.context import Outcome, World
+from rotator.reconciler.runner import run_pass
 from tests.histories.stage import DOCUMENT, Stage, StageProvider, StageVault, short
 from tests.histories.weather import DAY, SECOND
 from tests.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Proof
 from rotator.errors import RotatorError, ServiceError, Unavailable, Unclear
-from rotator.model import Ledger, Proof
 from tests.histories.weather import DAY, HOUR, MINUTE, SECOND, Weather
 from tests.invariants import Monitor
 from tests.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, policy

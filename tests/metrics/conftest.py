@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.config import Listener
 from rotator.daemon.engine import Engine
-from rotator.daemon.monitor import Monitor
-from rotator.metrics.tally import Tally
+from rotator.daemon.monitoring import Monitor
+from rotator.observability.metrics.counters import Tally
 from rotator.sandbox.process import free_port
 from tests.daemon.stage import FakeFleet, eventually, fleet
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rotator.metrics.catalogue import CATALOGUE, table
-from rotator.metrics.exposition import Exposition
-from rotator.metrics.families import samples
-from rotator.metrics.snapshot import Application, Service, Snapshot
-from rotator.metrics.tally import Tally
-from rotator.model import Retiring
-from rotator.ports import NoJournal
+from rotator.domain.ledger import Retiring
+from rotator.domain.ports import NoJournal
+from rotator.observability.metrics.catalogue import CATALOGUE, table
+from rotator.observability.metrics.collector import samples
+from rotator.observability.metrics.counters import Tally
+from rotator.observability.metrics.exposition import Exposition
+from rotator.observability.metrics.snapshot import Application, Service, Snapshot
 from tests.metrics.conftest import ROOT
 from tests.metrics.test_families import of
 from tests.simulated import EPOCH, policy
@@ -47,7 +47,7 @@ def test_what_is_told_is_in_the_catalogue_with_its_kind_and_its_labels_and_nothi
 
 
 def test_the_document_has_the_table_of_every_metric() -> None:
-    assert table() in DOCUMENT, "make it with: python -m rotator.metrics.catalogue"
+    assert table() in DOCUMENT, "make it with: python -m rotator.observability.metrics.catalogue"
 
 
 @pytest.mark.parametrize("document", ["docs/metrics.md", "config/prometheus/rotator.rules.yml", "config/grafana/rotator.json"])

@@ -23,7 +23,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from rotator.metrics.catalogue import CATALOGUE
+from rotator.observability.metrics.catalogue import CATALOGUE
 from tests.metrics.conftest import ROOT
 
 FILE = ROOT / "config" / "grafana" / "rotator.json"

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.ledgers import fresh_ledger
-from rotator.metrics.families import samples
-from rotator.metrics.snapshot import Application, Service, Snapshot
-from rotator.metrics.tally import MODES, Tally
-from rotator.model import Compromised, Current, Ledger, Retiring, Revoking
-from rotator.ports import NoJournal
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Compromised, Current, Ledger, Retiring, Revoking
+from rotator.domain.ports import NoJournal
+from rotator.observability.metrics.collector import samples
+from rotator.observability.metrics.counters import MODES, Tally
+from rotator.observability.metrics.snapshot import Application, Service, Snapshot
 from tests.simulated import EPOCH, policy
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

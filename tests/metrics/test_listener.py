@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rotator.config import Listener
-from rotator.metrics import listener
-from rotator.metrics.listener import PLACES, Reply, Server
+from rotator.observability.metrics import server as listener
+from rotator.observability.metrics.server import PLACES, Reply, Server
 from rotator.sandbox.process import free_port, wait_until
 
 

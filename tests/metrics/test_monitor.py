@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rotator.config import Listener
-from rotator.daemon import monitor
-from rotator.daemon.health import State
+from rotator.daemon import monitoring as monitor
+from rotator.daemon.services import State
 from rotator.errors import Unavailable
-from rotator.metrics.listener import Reply, Server
+from rotator.observability.metrics.server import Reply, Server
 from rotator.sandbox.process import free_port
 from tests.daemon.stage import application, eventually, fleet
 from tests.metrics.conftest import Watched

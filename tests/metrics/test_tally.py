@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import threading
 
-from rotator.events import CATALOGUE
-from rotator.metrics.tally import MOST_CAUSES, OTHER, Tally, word
-from rotator.ports import NoJournal
+from rotator.domain.ports import NoJournal
+from rotator.observability.events import CATALOGUE
+from rotator.observability.metrics.counters import MOST_CAUSES, OTHER, Tally, word
 from tests.simulated import Recorder
 
 BILLING = {"account": "acme", "application": "billing"}

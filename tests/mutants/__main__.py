@@ -44,7 +44,7 @@ class Mutant:
 
     @property
     def function(self) -> str:
-        """The function as its reader knows it, such as ``rotator.case.Case.settled``."""
+        """The function as its reader knows it, such as ``rotator.decision.state.Case.settled``."""
         return self.name.partition("__mutmut_")[0].replace(".x_", ".").replace(".xǁ", ".").replace("ǁ", ".")
 
     @property

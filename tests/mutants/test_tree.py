@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rotator.case import Case
+from rotator.decision.state import Case
 from tests.mutants.__main__ import Mutant
 from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
 from tests.seeing import seen
@@ -10,12 +10,12 @@ from tests.simulated import policy
 
 
 def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() -> None:
-    source = (ROOT / "rotator/case.py").read_text()
+    source = (ROOT / "rotator/decision/state.py").read_text()
     plain = undecorated(source)
     assert "@property" in source
     assert "@property" not in plain
     assert "@cached_property" not in plain
-    module: dict[str, object] = {"__name__": "rotator.case"}
+    module: dict[str, object] = {"__name__": "rotator.decision.state"}
     exec(compile(plain, "case.py", "exec"), module)  # our own source
     written: type[Case] = module["Case"]  # type: ignore[assignment]  # the class of that name
     names = [
@@ -35,10 +35,10 @@ def test_other_decorators_are_left_as_they_are() -> None:
 
 def test_a_survivor_is_known_by_its_function() -> None:
     named = [
-        Mutant(f"rotator.case.{name}__mutmut_7", "rotator/case.py", "survived").function
+        Mutant(f"rotator.decision.state.{name}__mutmut_7", "rotator/decision/state.py", "survived").function
         for name in ("xǁCaseǁsettled", "x__private")
     ]
-    assert named == ["rotator.case.Case.settled", "rotator.case._private"]
+    assert named == ["rotator.decision.state.Case.settled", "rotator.decision.state._private"]
 
 
 def test_the_core_and_its_tests_are_there() -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-from rotator.marker import parse
+from rotator.domain.marker import parse
 from tests.e2e.rig import Rig
 from tests.proof.faults import ROWS, Call, Director, Plan, Row
 from tests.proof.proxy import Proxy

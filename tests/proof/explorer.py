@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from rotator.domain.keys import Verdict
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable, Unclear
-from rotator.model import Verdict
-from rotator.world import Memory
+from rotator.reconciler.context import Memory
 from tests.proof.replay import Call, End, Nap, Place, Program, Start, identity
 from tests.proof.truth import LEDGER, Truth, TruthProvider, TruthVault
 from tests.simulated import EPOCH

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from rotator.sandbox.scaleway import answers
+from rotator.sandbox.scaleway import responses as answers
 from tests.proof.proxy import Proxy, Visit
 from tests.providers.raw import answer
 

@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from rotator.app import App
-from rotator.hands.containment import Order, contain
 from rotator.http import Answer, HttpClient, HttpFailure
+from rotator.operations.commands.contain import Order, contain
 from rotator.providers.scaleway import Scaleway
-from rotator.reconcile import drive, run_pass
-from rotator.world import Memory, Outcome, World
+from rotator.reconciler.context import Memory, Outcome, World
+from rotator.reconciler.runner import drive, run_pass
 from tests.proof.cell import Bound, Cell
 from tests.proof.faults import Director, Kill
 

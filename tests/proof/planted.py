@@ -62,7 +62,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 1: named before done ---
     bug(
         "a key in grace is deleted without having been condemned first",
-        "decide.py",
+        "decision/rules/revocation.py",
         (
             'return Record(ledger, (_revoking(entry.access_key, "grace ended"),))',
             "return Delete(entry.access_key, entry.reason)",
@@ -70,7 +70,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "the ledger is written at whatever version it has now",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)",
             "self.world.vault.write_ledger(step.ledger, cas=self.world.vault.read_ledger(self.policy.application)[1])",
@@ -78,7 +78,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a refused check-and-set of the claim is taken for success",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n",
             (
@@ -90,7 +90,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rules 2 and 3: claim, create once ---
     bug(
         "a create whose answer was lost is sent again",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "            unclear = isinstance(error, Unclear)\n",
             (
@@ -101,7 +101,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "the marker names the version before the base",
-        "decide.py",
+        "decision/rules/in_flight.py",
         (
             "intent.id, intent.base, intent.incarnation)\n        return Create(",
             "intent.id, max(intent.base - 1, 0), intent.incarnation)\n        return Create(",
@@ -109,7 +109,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a claim of somebody else is taken over at once",
-        "case.py",
+        "decision/state.py",
         (
             "        return intent.claimed_at + patience\n",
             "        return self.now\n",
@@ -119,12 +119,12 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 4: prove ---
     bug(
         "a new key is published without a proof",
-        "decide.py",
+        "decision/rules/in_flight.py",
         ("return Publish() if held.proven else Prove()", "return Publish()"),
     ),
     bug(
         "an answer that says nothing counts as a proof of life",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]\n            now =",
             "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
@@ -132,7 +132,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key that never comes alive is published all the same",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             'self.memory.held = replace(held, failure=Failure("never_alive", message))',
             "self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)",
@@ -141,7 +141,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 5: publish ---
     bug(
         "publish without check-and-set: at whatever version the document has now",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "if document is not None and same and (document.version, document.state) == (base, seen.document.state):",
             "if document is not None:",
@@ -150,7 +150,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a publish whose answer was lost is committed without looking",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "            document = yield from self.patiently(self.holding(), self.read_document)\n        if document is None:",
             "            document = replace(document, version=base + 1, access_key=key.access_key, secret=secret)\n        if document is None:",
@@ -158,7 +158,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a publish that may have arrived is forgotten, and its key condemned at once",
-        "decide.py",
+        "decision/rules/in_flight.py",
         (
             "if held and held.key and not held.publish_sent and not ledger.is_revoking(held.key.access_key):",
             "if held and held.key and not ledger.is_revoking(held.key.access_key):",
@@ -166,7 +166,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a conflict on the publish counts as never published",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
             "                self.memory.held = held = replace(held, publish_sent=sent_before)\n            except ServiceError as error:",
@@ -176,7 +176,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 6: the ledger follows the document ---
     bug(
         "the old key's grace counts from the day that the new one was created",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             "    deadline = max(since, clocks.latest) + policy.grace\n    after = replace(",
             "    deadline = (key.created_at if key and marker else max(since, clocks.latest)) + policy.grace\n    after = replace(",
@@ -184,7 +184,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "the old key's grace counts from when it became current",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             'Retiring(old.access_key, old.version, deadline, "replaced")',
             'Retiring(old.access_key, old.version, old.since + policy.grace, "replaced")',
@@ -192,7 +192,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a rotation that somebody else finished leaves the old key behind",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             "    if old is not None and not ledger.is_revoking(old.access_key) and",
             "    if old is not None and done and not ledger.is_revoking(old.access_key) and",
@@ -201,34 +201,34 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "the published key is followed without trying its secret",
-        "following.py",
+        "decision/rules/document.py",
         ("    if not case.published_is_ours_just_proven:\n", "    if False:\n"),
     ),
     bug(
         "a key that was published again meanwhile keeps its old deadline",
-        "ledgers.py",
+        "decision/transitions.py",
         ("    return entry.access_key in meanwhile or (more and", "    return False and (more and"),
     ),
     # --- rule 7: the fence ---
     bug(
         "no fence: a key that may still be published counts as a leftover",
-        "judge.py",
+        "decision/classification.py",
         ("        return Fate.POSSIBLE\n", "        return Fate.LEFTOVER\n"),
     ),
     bug(
         "what a lost attempt left behind lives until the calendar's next rotation",
-        "claiming.py",
+        "decision/rules/issuance.py",
         ("    if not (quiet and", "    if True or not (quiet and"),
     ),
     bug(
         "the fence does not wait until nobody can be at the rotation any more",
-        "claiming.py",
+        "decision/rules/issuance.py",
         (" if key.access_key in case.possible) + case.policy.takeover_after", " if key.access_key in case.possible)"),
         deep=True,
     ),
     bug(
         "what cannot be told counts as a leftover",
-        "judge.py",
+        "decision/classification.py",
         (
             "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.ASSUMED\n",
             "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.LEFTOVER\n",
@@ -237,12 +237,12 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key that was published, and that the ledger does not name, counts as a leftover",
-        "judge.py",
+        "decision/classification.py",
         ("        return Fate.PUBLISHED\n", "        return Fate.LEFTOVER\n"),
     ),
     bug(
         "a found key that was published gets no grace",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace\n",
             "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest)\n",
@@ -250,7 +250,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "keys by list difference: every key of the bearer that nothing names is ours",
-        "steps.py",
+        "decision/observation.py",
         (
             "        marker = parse(key.description)\n",
             '        marker = parse(key.description) or Marker(self.installation, application, "0" * 16, 0, "-")\n',
@@ -258,7 +258,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "leftovers are looked for only while a rotation is under way",
-        "decide.py",
+        "decision/rules/revocation.py",
         (
             "    if case.unread_versions:\n        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
             (
@@ -270,7 +270,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 8: revoke ---
     bug(
         "no last look at the document before a DELETE",
-        "burying.py",
+        "reconciler/revocation.py",
         (
             (
                 "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
@@ -281,7 +281,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key is forgotten once its DELETE was sent",
-        "decide.py",
+        "decision/rules/revocation.py",
         (
             "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
             "if entry.access_key in case.seen.deleted and entry.access_key != case.published]",
@@ -293,7 +293,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "absence from a list counts as death",
-        "decide.py",
+        "decision/rules/revocation.py",
         (
             "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
             "if case.seen.key(entry.access_key) is None and entry.access_key != case.published]",
@@ -305,7 +305,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an answer that says nothing counts as a proof of death",
-        "burying.py",
+        "reconciler/revocation.py",
         (
             "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]",
             "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]",
@@ -313,14 +313,14 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a condemned key is deleted before the ledger has followed the document",
-        "case.py",
+        "decision/state.py",
         ("        if not self.settled:\n            return False  #", "        if False:\n            return False  #"),
         deep=True,
     ),
     # --- rule 9: compromised ---
     bug(
         "a mark leaves the ledger when its key is condemned, not when it is dead",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n    )\n",
             (
@@ -331,7 +331,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an emergency marks the published key only, not those in grace",
-        "hands/containment.py",
+        "operations/commands/contain.py",
         (
             "    keys = named | ({published} if published else set())\n",
             "    keys = frozenset({published} if published else named)\n",
@@ -340,13 +340,13 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a compromised key is deleted while another process may still publish it",
-        "decide.py",
+        "decision/rules/containment.py",
         ("            if _may_still_be_published(case, access_key):\n", "            if False:\n"),
     ),
     # --- failures, time, hands ---
     bug(
         "a failure is not counted, so nothing is ever too soon",
-        "ledgers.py",
+        "decision/transitions.py",
         (
             "    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)\n",
             "    after = replace(ledger, intent=None, failures=failures, not_before=now, trouble=trouble)\n",
@@ -354,13 +354,13 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "deadlines pass by our clock alone",
-        "steps.py",
+        "decision/observation.py",
         ("        return self.earliest >= deadline\n", "        return self.ours >= deadline\n"),
         ("        return max(self.ours, self.vault, self.provider)\n", "        return self.ours\n"),
     ),
     bug(
         "an operator's hold keeps rotations back, but no revocations",
-        "decide.py",
+        "decision/rules/revocation.py",
         (
             "    if case.held_back or not case.trusted_clocks or case.urgent_mode:\n",
             "    if not case.trusted_clocks or case.urgent_mode:\n",
@@ -368,12 +368,12 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a document older than what the ledger knows is believed",
-        "following.py",
+        "decision/rules/document.py",
         ("    if version < known:\n", "    if version < 0:\n"),
     ),
     bug(
         "a rotation that is over is never forgotten",
-        "reconcile.py",
+        "reconciler/runner.py",
         (
             "            case LetGo():\n                self.memory.held = None\n",
             "            case LetGo():\n                pass\n",

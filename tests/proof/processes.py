@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rotator.domain.marker import parse
 from rotator.errors import Unavailable
-from rotator.marker import parse
 from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Daemon
 from tests.proof.cell import Bound, Cell

@@ -25,13 +25,17 @@ from datetime import datetime, timedelta
 from types import CodeType, FrameType, GeneratorType
 from typing import Any, NoReturn, cast
 
-from rotator import reconcile
-from rotator.decide import decide
-from rotator.model import Document, Intent, Key, Ledger, Policy, Revoking, Trouble, Verdict
-from rotator.ports import Provider, VaultStore
-from rotator.secret import Secret
-from rotator.steps import Clocks, Held, Request, Seen, Sight, Step
-from rotator.world import Memory, World
+from rotator.decision.decide import decide
+from rotator.decision.observation import Clocks, Held, Request, Seen, Sight
+from rotator.decision.steps import Step
+from rotator.domain.document import Document
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.ledger import Intent, Ledger, Revoking, Trouble
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Provider, VaultStore
+from rotator.domain.secret import Secret
+from rotator.reconciler import runner as reconcile
+from rotator.reconciler.context import Memory, World
 from tests.proof.truth import stored
 
 Sleep = Callable[[datetime], None]

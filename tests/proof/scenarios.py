@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from rotator.hands import containment, rotation
-from rotator.model import Policy, Proof
-from rotator.reconcile import drive, run_pass
-from rotator.world import Memory, World
+from rotator.domain.policy import Policy, Proof
+from rotator.operations.commands import contain as containment
+from rotator.operations.commands import rotate as rotation
+from rotator.reconciler.context import Memory, World
+from rotator.reconciler.runner import drive, run_pass
 from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
 from tests.proof.replay import Program, Sleep
 from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from rotator.codec import dump_ledger, load_ledger
-from rotator.marker import parse
-from rotator.model import HistoryEntry, Ledger
-from rotator.secret import Secret
+from rotator.domain.ledger import HistoryEntry, Ledger
+from rotator.domain.marker import parse
+from rotator.domain.secret import Secret
+from rotator.vault.codec import dump_ledger, load_ledger
 from tests.invariants import Monitor
 from tests.simulated import EPOCH, PATH, Sim, SimProvider, SimVault, Time, TrueKey, Version
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rotator.domain.secret import Secret
 from rotator.providers import AccountSettings
 from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.api import Api
-from rotator.secret import Secret
+from rotator.providers.scaleway.client import Api
 
 ORGANIZATION = "11111111-1111-1111-1111-111111111111"
 MANAGEMENT = "5ec0e7f1-0000-4000-8000-0000000000a1"

@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 
 import pytest
 
+from rotator.domain.keys import Verdict
+from rotator.domain.ports import Provider
+from rotator.domain.secret import Secret
 from rotator.errors import Denied, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
-from rotator.model import Verdict
-from rotator.ports import Provider
-from rotator.secret import Secret
 
 Verb = Literal["create", "delete"]
 DESCRIPTION = "rotator:1:inst/billing/0123456789abcdef/7/inc — marker"

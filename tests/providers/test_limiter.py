@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rotator.providers.limiter import RateLimiter
+from rotator.providers.rate_limiter import RateLimiter
 
 FOREVER = 1e9
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from rotator.domain.keys import Verdict
+from rotator.domain.ports import Provider
+from rotator.domain.secret import Secret
 from rotator.errors import (
     ConfigurationError,
     Denied,
@@ -22,11 +25,8 @@ from rotator.errors import (
     Unavailable,
     Unclear,
 )
-from rotator.model import Verdict
-from rotator.ports import Provider
 from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.api import ATTEMPTS
-from rotator.secret import Secret
+from rotator.providers.scaleway.client import ATTEMPTS
 from tests.providers.building import MANAGEMENT, ORGANIZATION, provider_at
 from tests.providers.raw import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rotator.domain.secret import Secret
 from rotator.errors import Rejected, Unclear
 from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.refusals import Call
+from rotator.providers.scaleway.errors import Call
 from rotator.sandbox.scaleway import ScalewaySandbox
-from rotator.secret import Secret
 from tests.providers.building import provider_at
 from tests.providers.contract import ProviderContract, Verb
 

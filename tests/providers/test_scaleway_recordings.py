@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.secret import Secret
 from rotator.errors import Denied, QuotaExceeded, Rejected, ServiceError, Unavailable
-from rotator.model import Key, Verdict
 from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.refusals import Call, error_of
-from rotator.secret import Secret
+from rotator.providers.scaleway.errors import Call, error_of
 from tests.providers.building import provider_at
 from tests.providers.raw import RawServer
 

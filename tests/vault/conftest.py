@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rotator.sandbox.authority import Authority
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import Auth, KvStore, TokenAuth, VaultSettings, build
 

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 import pytest
 
-from rotator.account import AccountDocument, Waiver
-from rotator.codec import dump_account, dump_ledger
+from rotator.domain.account import AccountDocument, Waiver
+from rotator.domain.document import ABSENT, DocumentState
+from rotator.domain.ledger import Current, Ledger
+from rotator.domain.policy import Proof
+from rotator.domain.ports import VaultStore
+from rotator.domain.secret import Secret
 from rotator.errors import Conflict, LedgerUnreadable, ServiceError
-from rotator.model import ABSENT, Current, DocumentState, Ledger, Proof
-from rotator.ports import VaultStore
-from rotator.secret import Secret
+from rotator.vault.codec import dump_account, dump_ledger
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FIELDS = ("access_key", "secret_key")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, Denied, Problem, Refused, RotatorError, Unavailable
-from rotator.sandbox.authority import Authority
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
-from rotator.secret import Secret
 from rotator.vault import AppRoleAuth, CertAuth, JwtAuth, KvStore, TokenAuth
-from rotator.vault.auth import YOUNG, Session
+from rotator.vault.login import YOUNG, Session
 from tests.vault.conftest import Build, RootHand, file_with
 from tests.vault.contract import FIELDS, PAIR, ledger
 

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from rotator.ledgers import fresh_ledger
+from rotator.decision.transitions import fresh_ledger
 from rotator.sandbox.openbao import OpenBao
 from tests.simulated import policy
 from tests.vault.conftest import Build, RootHand

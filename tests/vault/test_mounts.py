@@ -4,10 +4,10 @@ import secrets
 
 import pytest
 
-from rotator.account import AccountDocument
+from rotator.domain.account import AccountDocument
+from rotator.domain.secret import Secret
 from rotator.errors import Denied, NotFound, Rejected
 from rotator.sandbox.openbao import OpenBao
-from rotator.secret import Secret
 from rotator.vault import TokenAuth
 from tests.vault.conftest import Build, RootHand
 from tests.vault.contract import FIELDS, PAIR, ledger

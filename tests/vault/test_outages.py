@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.errors import ServiceError, Unavailable, Unclear
-from rotator.sandbox.authority import Authority
+from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import AppRoleAuth, KvStore
 from tests.vault.conftest import Build

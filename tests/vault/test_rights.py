@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from rotator.vault.answers import Reply
-from rotator.vault.rights import NEEDED, Rights
+from rotator.vault.capabilities import NEEDED, Rights
+from rotator.vault.responses import Reply
 
 
 class Mounts:

@@ -6,10 +6,10 @@ in ``repr``, and escapes no path.
 
 from __future__ import annotations
 
-from rotator.ports import Clock
+from rotator.domain.ports import Clock
 from rotator.providers import AccountSettings
-from rotator.providers.scaleway.adapter import Scaleway
-from rotator.providers.scaleway.api import Api
+from rotator.providers.scaleway.client import Api
+from rotator.providers.scaleway.provider import Scaleway
 
 
 def build(account: AccountSettings, *, clock: Clock) -> Scaleway:

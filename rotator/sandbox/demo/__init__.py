@@ -27,9 +27,9 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
     On a terminal a live picture, otherwise plain lines as things happen; ``as_json`` prints the summary alone, for machines.
     Raises ``RotatorError`` when the packages of the extra ``sandbox`` are missing.
     """
-    from rotator.sandbox.demo import show  # noqa: PLC0415 - rich and the sandbox are loaded by nobody else
-    from rotator.sandbox.demo.chronicle import Chronicle  # noqa: PLC0415 - same
-    from rotator.sandbox.demo.world import APPLICATIONS, World, require_sandbox  # noqa: PLC0415 - same
+    from rotator.sandbox.demo import presentation as show  # noqa: PLC0415 - rich and the sandbox are loaded by nobody else
+    from rotator.sandbox.demo.environment import APPLICATIONS, World, require_sandbox  # noqa: PLC0415 - same
+    from rotator.sandbox.demo.recording import Chronicle  # noqa: PLC0415 - same
 
     require_sandbox()
     if isinstance(sys.stdout, io.TextIOWrapper):

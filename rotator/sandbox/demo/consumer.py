@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from rotator.secret import Secret
+from rotator.domain.secret import Secret
 
 REFRESH = 0.9
 """Seconds between two looks at Vault; the daemon's configuration promises ``refresh = "1s"``."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from rotator.errors import Unavailable
-from rotator.sandbox.demo.chronicle import Chronicle, Life
-from rotator.sandbox.demo.world import World
+from rotator.sandbox.demo.environment import World
+from rotator.sandbox.demo.recording import Chronicle, Life
 
 EVERY = 0.1
 """Seconds between two looks."""

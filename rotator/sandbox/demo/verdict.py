@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rotator.sandbox.demo.chronicle import Chronicle
 from rotator.sandbox.demo.consumer import Consumer
-from rotator.sandbox.demo.story import Drill, Kill, Story
-from rotator.sandbox.demo.world import World
+from rotator.sandbox.demo.environment import World
+from rotator.sandbox.demo.recording import Chronicle
+from rotator.sandbox.demo.scenario import Drill, Kill, Story
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from datetime import datetime
 from email.utils import formatdate
 from typing import Any
 
-from rotator.sandbox.scaleway import answers
-from rotator.sandbox.scaleway.answers import Answer
+from rotator.sandbox.scaleway import responses as answers
 from rotator.sandbox.scaleway.control import Control
 from rotator.sandbox.scaleway.faults import Fault
 from rotator.sandbox.scaleway.gateway import Gateway
 from rotator.sandbox.scaleway.request import Request
+from rotator.sandbox.scaleway.responses import Answer
 
 CONTROL = "/_sandbox/"
 

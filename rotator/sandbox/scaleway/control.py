@@ -12,11 +12,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from rotator.sandbox.scaleway.audit_trail import made_up
 from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Event, KeyView, Organization, view
 from rotator.sandbox.scaleway.faults import Faults
 from rotator.sandbox.scaleway.settings import Settings
 from rotator.sandbox.scaleway.state import EVENTS_KEPT, State
-from rotator.sandbox.scaleway.trail import made_up
 
 EDITABLE_KEY_FIELDS = frozenset({"description", "default_project_id", "expires_at", "editable", "deletable", "managed"})
 DEED_FIELDS = frozenset(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import random
 
-from rotator.sandbox.scaleway import answers
-from rotator.sandbox.scaleway.answers import Answer, ApiError
+from rotator.sandbox.scaleway import responses as answers
 from rotator.sandbox.scaleway.entities import Actor
 from rotator.sandbox.scaleway.faults import Fault, Faults
 from rotator.sandbox.scaleway.iam import OPERATIONS, Operation
 from rotator.sandbox.scaleway.request import API_KEYS, Caller, Request
+from rotator.sandbox.scaleway.responses import Answer, ApiError
 from rotator.sandbox.scaleway.state import State
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.sandbox.scaleway import answers
-from rotator.sandbox.scaleway.answers import Answer, ApiError
+from rotator.sandbox.scaleway import responses as answers
+from rotator.sandbox.scaleway.audit_trail import list_deeds
 from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Organization
 from rotator.sandbox.scaleway.request import (
     API_KEY,
@@ -35,8 +35,8 @@ from rotator.sandbox.scaleway.request import (
     text_of,
     uuid_of,
 )
+from rotator.sandbox.scaleway.responses import Answer, ApiError
 from rotator.sandbox.scaleway.state import State
-from rotator.sandbox.scaleway.trail import list_deeds
 
 # --- keys -----------------------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-from rotator.sandbox.scaleway import answers
-from rotator.sandbox.scaleway.answers import ApiError
+from rotator.sandbox.scaleway import responses as answers
 from rotator.sandbox.scaleway.entities import Actor, ApiKey, Bearer, Organization
+from rotator.sandbox.scaleway.responses import ApiError
 
 API_KEYS = "/iam/v1alpha1/api-keys"
 API_KEY = "/iam/v1alpha1/api-keys/{access_key}"

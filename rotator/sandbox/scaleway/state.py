@@ -23,9 +23,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from rotator.sandbox.scaleway.audit_trail import Deed
 from rotator.sandbox.scaleway.entities import HAND, Actor, ApiKey, Bearer, Change, Event, Organization
 from rotator.sandbox.scaleway.settings import Settings
-from rotator.sandbox.scaleway.trail import Deed
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 EVENTS_KEPT = 200_000

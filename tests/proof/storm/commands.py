@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.cli.endings import TROUBLE
+from rotator.cli.exit_codes import TROUBLE
 from rotator.sandbox.process import Process
 from tests.e2e.rig import Rig
 from tests.proof.storm.scribe import Scribe

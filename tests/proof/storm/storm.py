@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from rotator.marker import parse
+from rotator.domain.marker import parse
 from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.process import PATIENCE
 from tests.e2e.rig import Prober, Rig, can_be_elsewhere

@@ -1,0 +1,143 @@
+"""The doors themselves: opened where the configuration in force says, tried again while they cannot be, shut at the end."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rotator.api.executor import Crew
+from rotator.config import Control, Webhook
+from rotator.operations.daemon_handle import House
+from rotator.system.sockets import Port, SocketFile
+
+if TYPE_CHECKING:
+    from rotator.api.http_server import Door, Porter
+
+READ, CONTROL, HOOK = "read.sock", "control.sock", "webhook"
+"""The names of the doors: of questions, of questions and orders, and of reports from outside."""
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What should be open: the doors by name, with where each is and what is behind it."""
+
+    control: Control | None = None
+    webhook: Webhook | None = None
+
+    def where(self) -> dict[str, str]:
+        """The doors that should be open, and where people find them."""
+        found = {name: str(self.control.directory / name) for name in (READ, CONTROL)} if self.control else {}
+        return found | ({HOOK: str(self.webhook.at)} if self.webhook else {})
+
+    def group(self, name: str) -> str:
+        """The group to which a socket is given."""
+        if self.control is None:
+            return ""
+        return self.control.control_group if name == CONTROL else self.control.read_group
+
+
+class Doors:
+    """All doors of one house. ``remark`` is for the status: what could not be opened."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.crew = Crew(house.stopping)
+        self.remark = ""
+        self._plans = Plans()
+        self._porter: Porter | None = None
+        self._open: dict[str, tuple[SocketFile | Port, Door]] = {}
+        self._complained: dict[str, str] = {}
+        self._closed = False
+        self._tending = threading.Lock()
+
+    def tend(self, control: Control | None, webhook: Webhook | None = None) -> None:
+        """Have open what should be. That it cannot be is told once, and tried again at the next call."""
+        with self._tending:
+            if self._closed:
+                return
+            before, self._plans = self._plans, Plans(control, webhook)
+            fallen = self._porter is not None and not self._porter.alive
+            moved = [READ, CONTROL] * (before.control != control) + [HOOK] * (before.webhook != webhook)
+            for name in moved:
+                self._complained.pop(name, None)
+            self._shut(name for name, (entrance, _) in self._open.items() if fallen or name in moved or not entrance.there)
+            for name, where in self._plans.where().items():
+                if name not in self._open:
+                    self._try(name, where)
+            self.remark = "; ".join(f"cannot listen at {where}" for where in self._complained.values())
+
+    def close(self) -> None:
+        """Nobody is let in any more, and never again. What is under way may finish within seconds."""
+        with self._tending:
+            self._closed = True
+            self._shut(self._open)
+            if self._porter is not None:
+                self._porter.close()
+                self._porter = None
+
+    # --- one door -----------------------------------------------------------------------------------------------------------
+
+    def _try(self, name: str, where: str) -> None:
+        try:
+            self._open[name] = self._opened(name)
+        except OSError as error:  # what is wrong with a certificate is one, too
+            self._complain(name, where, self._reason(error, name))
+            return
+        self._complained.pop(name, None)
+        if name == HOOK:
+            self._house.journal.emit("webhook.listening", listen=where)
+        else:
+            self._house.journal.emit("control.listening", listen=where, orders=name == CONTROL)
+
+    def _complain(self, name: str, where: str, reason: str) -> None:
+        if self._complained.get(name) == where:
+            return
+        self._complained[name] = where
+        if name == HOOK:
+            self._house.journal.emit("webhook.unavailable", listen=where, message=reason)
+        else:
+            self._house.journal.emit("control.unavailable", listen=where, message=reason)
+
+    def _reason(self, error: OSError, name: str) -> str:
+        if isinstance(error, ssl.SSLError):
+            return "the certificate and the key are no good, or do not belong together"
+        group = self._plans.group(name)
+        if isinstance(error, PermissionError) and name != HOOK and group:
+            return f"may not be made, or not be given to group {group}: make the service's user a member (SupplementaryGroups=)"
+        reason = error.strerror or "input or output error"
+        return reason[:1].lower() + reason[1:]
+
+    def _opened(self, name: str) -> tuple[SocketFile | Port, Door]:
+        # Here and not above: half a second and some megabytes, which only a daemon with doors pays.
+        from rotator.api.http_server import Door, Porter  # noqa: PLC0415
+        from rotator.api.routes import Api  # noqa: PLC0415
+        from rotator.api.webhook import Hook, tls_context  # noqa: PLC0415
+
+        if self._porter is None or not self._porter.alive:
+            self._porter = Porter()
+        control, webhook = self._plans.control, self._plans.webhook
+        entrance: SocketFile | Port
+        if name == HOOK and webhook:
+            tls = tls_context(webhook)
+            entrance = Port(webhook.at.host, webhook.at.port)
+            door = Door(entrance.socket, Hook(self._house, self.crew, webhook).app, tls, places=8)
+        elif control:
+            entrance = SocketFile(control.directory / name, self._plans.group(name))
+            api = Api(self._house, self.crew, orders=name == CONTROL)
+            door = Door(entrance.socket, api.app, farewell=api.farewell)
+        else:
+            raise AssertionError("only what is in the plans is opened")
+        self._porter.open(door)
+        return entrance, door
+
+    def _shut(self, names: Iterable[str]) -> None:
+        leaving = [self._open.pop(name) for name in list(names)]
+        for entrance, _ in leaving:
+            entrance.unlink()
+        if leaving and self._porter is not None:
+            self._porter.shut(*(door for _, door in leaving))
+        for entrance, _ in leaving:
+            entrance.close()

@@ -1,0 +1,144 @@
+"""The OpenAPI description of the API, made from the table of verbs; the schemas are pydantic's, of the values themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from rotator import __version__
+from rotator.api.errors import MEANINGS
+from rotator.operations.operation import Nothing, Verb
+
+LINES = "application/x-ndjson"
+"""The type of a stream: one JSON document a line."""
+
+ERROR = {
+    "title": "Error",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["kind", "message", "exit_code"],
+            "properties": {
+                "kind": {"type": "string", "description": "Stable, for machines."},
+                "message": {"type": "string", "description": "Sentences for people."},
+                "exit_code": {"type": "integer", "description": "What the command line ends with."},
+            },
+        }
+    },
+}
+
+_COMMON = (400, 405, 421, 500, 503)
+_WITH_BODY = (408, 413, 415)
+_CONFIG = {
+    "name": "Rotator-Config",
+    "in": "header",
+    "required": False,
+    "description": "The configuration that the caller means; another one than the daemon's is refused with 421.",
+    "schema": {"type": "string", "pattern": "^/[!-~]*$"},
+}
+
+
+def describe(verbs: Iterable[Verb], *, events: bool = True) -> dict[str, Any]:
+    """The whole description."""
+    verbs = list(verbs)
+    kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
+    for verb in verbs:
+        kinds.append((f"{verb.name} wish", "validation", TypeAdapter(verb.takes)))
+        kinds.append((f"{verb.name} answer", "serialization", TypeAdapter(verb.gives)))
+    schemas, definitions = TypeAdapter.json_schemas(kinds, ref_template="#/components/schemas/{model}")
+    definitions = _with_fractions(definitions)
+    paths: dict[str, Any] = {}
+    for verb in verbs:
+        wish = schemas[f"{verb.name} wish", "validation"]
+        answer = schemas[f"{verb.name} answer", "serialization"]
+        paths[verb.path] = {verb.method.lower(): _operation(verb, wish, answer, definitions.get("$defs", {}))}
+    if events:
+        paths["/v1/events"] = {"get": _events()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rotator",
+            "version": __version__,
+            "description": "How the daemon is asked and ordered: docs/control.md.",
+        },
+        "paths": paths,
+        "components": {"schemas": {**definitions.get("$defs", {}), "Error": ERROR}},
+    }
+
+
+def _with_fractions(schema: Any) -> Any:
+    """Durations as they are: ISO 8601 allows fractions of a second, which JSON Schema's format of that name does not."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "duration":
+            return {
+                **{name: value for name, value in schema.items() if name != "format"},
+                "description": "A duration as in ISO 8601.",
+            }
+        return {name: _with_fractions(value) for name, value in schema.items()}
+    return [_with_fractions(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _operation(verb: Verb, wish: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": answer}}
+    if verb.streams:
+        content[LINES] = {"schema": {"type": "string"}}
+    found: dict[str, Any] = {
+        "operationId": verb.name,
+        "summary": verb.summary,
+        "parameters": [_CONFIG],
+        "responses": {"200": {"description": "Done.", "content": content}, **_errors(verb)},
+    }
+    if verb.method == "GET":
+        table = definitions[wish["$ref"].rpartition("/")[2]] if "$ref" in wish else wish
+        found["parameters"] = [_CONFIG, *_parameters(table)]
+    elif verb.takes is not Nothing:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": wish}}}
+    return found
+
+
+def _parameters(table: dict[str, Any]) -> list[dict[str, Any]]:
+    required = table.get("required", [])
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": schema.get("description", ""),
+            "schema": schema,
+        }
+        for name, schema in table.get("properties", {}).items()
+    ]
+
+
+def _errors(verb: Verb) -> dict[str, Any]:
+    statuses = {*_COMMON, *verb.refuses, *(_WITH_BODY if verb.method == "POST" else ())}
+    return {
+        str(status): {
+            "description": MEANINGS[status],
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for status in sorted(statuses)
+    }
+
+
+def _events() -> dict[str, Any]:
+    return {
+        "operationId": "events",
+        "summary": "Every event of the daemon from now on, one a line, until the caller hangs up.",
+        "parameters": [_CONFIG],
+        "responses": {
+            "200": {"description": "The stream.", "content": {LINES: {"schema": {"type": "string"}}}},
+            **{
+                str(status): {
+                    "description": MEANINGS[status],
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                }
+                for status in (400, 405, 421, 429, 500, 503)
+            },
+        },
+    }

@@ -1,0 +1,31 @@
+"""``rotator check``: validates the configuration and contacts nothing."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rotator.cli.session import Session, common, pass_session
+from rotator.config import load
+from rotator.util.formatting import count
+
+
+@click.command(
+    "check",
+    epilog="""\b
+Example:
+  rotator check --config ./rotator.toml""",
+)
+@common
+@pass_session
+def command(session: Session) -> int:
+    """Validate the configuration and the files that it names; contact nothing."""
+    configuration = load(session.path)
+    applications, accounts = configuration.policies, configuration.accounts
+    if session.json:
+        answer = {"file": str(session.path), "sound": True, "applications": sorted(applications), "accounts": sorted(accounts)}
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        click.echo(f"{session.path} is sound: {count(len(applications), 'application')}, {count(len(accounts), 'account')}")
+    return 0

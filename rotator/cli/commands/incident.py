@@ -1,0 +1,155 @@
+"""``rotator incident``: what happened in an emergency, for those who were not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from rotator.cli.commands.coverage import say
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.cli.times import moment_of
+from rotator.errors import Refused
+from rotator.operations.incidents.report import Report, groups
+from rotator.util.formatting import count, moment, seconds, span, timestamp
+
+MOST_DRAWN = 40
+"""Applications that are drawn on a terminal; the file has all of them."""
+
+
+@click.command(
+    "incident",
+    epilog="""\b
+Examples:
+  rotator incident list
+  rotator incident 0123456789abcdef
+  rotator incident 0123456789abcdef --since 2026-05-04T12:00:00Z --html incident.html""",
+)
+@click.argument("incident", metavar="ID|list")
+@click.option("--since", metavar="TIME", help="From when the key is suspected to have been in the wrong hands, or how long ago.")
+@click.option(
+    "--trail/--no-trail", default=None, help="Whether to ask the provider's audit trail.  [default: up to 20 applications]"
+)
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it as one HTML file as well."
+)
+@asking
+@common
+@pass_session
+def command(session: Session, incident: str, since: str | None, trail: bool | None, html: Path | None) -> int:
+    """Tell of an incident: from the report to the proof of death, who asked and why, what was replaced and destroyed, whether any
+    old key is alive, and what the bearers did since the suspected time, by address and client.
+
+    The id stands in the answer of rotate --compromised, in the logs and in rotator status; list names all of them.
+    """
+    if incident == "list":
+        return _list(session, session.ask("incidents"))
+    moment = moment_of(since, session.now()) if since else None
+    report: Report = session.ask("incident", id=incident, since=moment, trail=trail)
+    if html is not None:
+        from rotator.operations.incidents.html import page  # noqa: PLC0415 - only for a file
+
+        _write(html, page(report))
+    if session.json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        _say(report)
+        if html is not None:
+            click.echo(f"written to {html}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the file for its owner alone: it tells who was breached, and from where."""
+    try:
+        path.touch(mode=0o600)
+        if path.is_file():
+            path.chmod(0o600)  # it may have been there before
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+# --- told -----------------------------------------------------------------------------------------------------------------
+
+
+def _list(session: Session, reports: Sequence[Report]) -> int:
+    if session.json:
+        rows = [
+            {
+                "id": one.id,
+                "opened_at": timestamp(one.opened_at),
+                "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+                "applications": [app.application for app in one.affected],
+                "reason": one.reason,
+                "by": one.by,
+            }
+            for one in reports
+        ]
+        click.echo(json.dumps({"incidents": rows}, indent=2))
+        return 0
+    for one in reports:
+        state = f"contained after {span(one.closed_at - one.opened_at)}" if one.closed_at else "NOT CONTAINED"
+        what = one.affected[0].application if len(one.affected) == 1 else count(len(one.affected), "application")
+        click.echo(f"{one.id}  {moment(one.opened_at)}  {state}  {what}: {one.reason} ({one.by})")
+    if not reports:
+        click.echo("no incident is remembered")
+    return 0
+
+
+def _say(report: Report) -> None:
+    state = f"contained after {span(report.closed_at - report.opened_at)}" if report.closed_at else "NOT CONTAINED"
+    click.echo(f"incident {report.id}: {state}; {count(len(report.affected), 'application')}; {report.reason} ({report.by})")
+    click.echo(f"reported {moment(report.opened_at)}, suspected since {moment(report.since)}")
+    _draw(report)
+    if len(report.affected) <= MOST_DRAWN:
+        click.echo("")
+        for one in report.moments():
+            words = [one.what, one.application, one.access_key, one.text]
+            click.echo(f"  {moment(one.at)}  " + "  ".join(word for word in words if word))
+    click.echo("")
+    for proof in report.coverage:
+        say(proof)
+    for name, trail in sorted(report.trails.items()):
+        click.echo("")
+        click.echo(f"{name}: {count(len(trail.deeds), 'call')} on the audit trail since then")
+        for group in groups(trail):
+            refused = f", {group.refused} refused" if group.refused else ""
+            click.echo(
+                f"  {group.source}  {group.agent}: {count(len(group.deeds), 'call')}{refused},"
+                f" {moment(group.deeds[0].at)} to {moment(group.deeds[-1].at)}: {', '.join(group.methods())}"
+            )
+    click.echo("")
+    for limit in report.limits:
+        click.echo(f"note: {limit}")
+
+
+def _draw(report: Report, width: int = 50) -> None:
+    """Each application as a line: from the mark, over the replacement, to the proof of death; those that took longest at the top."""
+    if not report.affected:
+        return
+    end = max(one.closed_at or report.as_of for one in report.affected)
+    length = max((end - report.opened_at).total_seconds(), 0.001)
+    slowest = sorted(report.affected, key=lambda one: (one.closed_at or end) - one.opened_at, reverse=True)
+    names = max(len(one.application) for one in slowest[:MOST_DRAWN])
+
+    def column(at: datetime) -> int:
+        return min(width - 1, round((at - report.opened_at).total_seconds() / length * (width - 1)))
+
+    click.echo("")
+    click.echo(f"  {'':<{names}}  0{span(end - report.opened_at):>{width - 1}}")
+    for one in slowest[:MOST_DRAWN]:
+        cells = [" "] * width
+        first, last = column(one.opened_at), column(one.closed_at or end)
+        cells[first : last + 1] = "━" * (last + 1 - first)
+        if one.replaced_at:
+            cells[column(one.replaced_at)] = "◆"
+        cells[last] = "✕" if one.closed_at else "▶"
+        told = f"dead after {seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "alive"
+        click.echo(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
+    if len(slowest) > MOST_DRAWN:
+        click.echo(f"  … and {len(slowest) - MOST_DRAWN} that were faster")
+    click.echo("  ━ a compromised key is alive   ◆ consumers have another one   ✕ proven dead")

@@ -1,0 +1,55 @@
+"""``rotator notify``: whom the alarm tells, and with --test whether messages arrive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from rotator.cli.session import Session, common, pass_session
+from rotator.errors import ConfigurationError, Problem
+from rotator.observability.notifications import trial
+from rotator.util.concurrency import together
+
+_NOBODY = (
+    'names nobody; write notify = ["credential:NAME"] into [alarm], where the file NAME holds one address as Apprise writes it'
+)
+
+
+@click.command(
+    "notify",
+    epilog="""\b
+Examples:
+  rotator notify            # who would be told?
+  rotator notify --test     # send each of them a message""",
+)
+@click.option("--test", is_flag=True, help="Send one message to every target, and say which of them took it.")
+@common
+@pass_session
+def command(session: Session, test: bool) -> int:
+    """List the targets of the alarm's messages by their references; send each of them a test. The addresses are never shown."""
+    with session.app() as app:
+        settings = app.alarm
+        if not settings.targets:
+            raise ConfigurationError([Problem(str(session.path), "alarm.notify", _NOBODY)])
+        names = list(settings.targets)
+        answers = together(lambda name: trial(settings, name), names) if test else [None] * len(names)
+        found = dict(zip(names, answers, strict=True))
+    return _report(session, found, test=test)
+
+
+def _report(session: Session, found: Mapping[str, Exception | None], *, test: bool) -> int:
+    if session.json:
+        targets: list[dict[str, Any]] = [
+            {"target": name} | ({"sent": trouble is None, "trouble": str(trouble) if trouble else None} if test else {})
+            for name, trouble in found.items()
+        ]
+        click.echo(json.dumps({"targets": targets}, indent=2))
+    for name, trouble in found.items():
+        if trouble:
+            click.echo(f"rotator: {name}: {trouble}", err=True)
+        elif not session.json:
+            click.echo(f"{name}: the message was sent" if test else name)
+    return 1 if any(found.values()) else 0

@@ -1,0 +1,73 @@
+"""``rotator plan``: what would be done next and why. It looks as a pass looks, decides as a pass decides, and does not act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.operations.failures import Failure
+from rotator.operations.queries.plan import Plan, Planned
+from rotator.util.formatting import moment, timestamp, towards
+
+
+@click.command(
+    "plan",
+    epilog="""\b
+Examples:
+  rotator plan
+  rotator plan billing --json""",
+)
+@click.argument("applications", nargs=-1, metavar="[APP]...")
+@asking
+@common
+@pass_session
+def command(session: Session, applications: Sequence[str]) -> int:
+    """Say what would be done next for each application, when and why, and warn of what will go wrong; change nothing."""
+    found: Sequence[Planned] = session.ask("plan", applications=list(applications))
+    answers, worst = [], 0
+    for one in found:
+        if one.plan is not None:
+            answers.append(_as_json(one.name, one.plan))
+            if not session.json:
+                _say(one.name, one.plan)
+        elif one.failure is not None:
+            worst = max(worst, one.failure.exit_code)
+            answers.append({"name": one.name, "error": one.failure.as_json()})
+            _complain(one.name, one.failure)
+    if session.json:
+        click.echo(json.dumps({"applications": answers}, indent=2))
+    return worst
+
+
+def _say(name: str, result: Plan) -> None:
+    if result.action == "held":
+        click.echo(f"{name}: {result.reason}; nothing is claimed or revoked until it is resumed")
+        return
+    when = f"{towards(result.at, result.now)} ({moment(result.at)})" if result.at > result.now else "now"
+    if result.action == "blocked":
+        click.echo(f"{name}: blocked: {result.reason}")
+    else:
+        click.echo(f"{name}: {result.action} {when}: {result.reason}")
+    for step in result.steps:
+        click.echo(f"  - {step}")
+    for warning in result.warnings:
+        click.echo(f"  warning: {warning}")
+
+
+def _complain(name: str, failure: Failure) -> None:
+    for sentence in failure.sentences:
+        click.echo(f"rotator: {name}: {sentence}", err=True)
+
+
+def _as_json(name: str, result: Plan) -> dict[str, object]:
+    return {
+        "name": name,
+        "action": result.action,
+        "at": timestamp(result.at),
+        "reason": result.reason,
+        "steps": list(result.steps),
+        "warnings": list(result.warnings),
+    }

@@ -1,0 +1,46 @@
+"""``rotator reload``: returns when the daemon works for the new configuration, or says why it does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from rotator.cli.session import Session, common, pass_session
+from rotator.util.formatting import count
+
+if TYPE_CHECKING:
+    from rotator.operations.daemon_handle import Reloaded
+
+
+@click.command(
+    "reload",
+    epilog="""\b
+Example:
+  rotator reload""",
+)
+@common
+@pass_session
+def command(session: Session) -> int:
+    """Have the daemon read its configuration again, and wait until the new one is in force.
+
+    One that is not sound is refused: the old one stays in force, all problems are told, and the exit code is 2. It is 3 when no
+    daemon answers.
+    """
+    with session.daemon(orders=True) as daemon:
+        found: Reloaded = daemon.call("reload")
+    if session.json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        click.echo(_sentence(found))
+    return 0
+
+
+def _sentence(found: Reloaded) -> str:
+    parts = [f"the new configuration is in force: {count(found.applications, 'application')}"]
+    for what, names in (("new", found.added), ("gone", found.removed), ("in force only after a restart", found.restart_needed)):
+        if names:
+            parts.append(f"{what}: {', '.join(names)}")
+    return "; ".join(parts)

@@ -1,0 +1,127 @@
+"""``rotator rotate``: rotates now and returns when it is true, not when it was attempted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from rotator.cli.exit_codes import Interrupted
+from rotator.cli.output.results import ask_to_confirm, progress_of, report, since_the_mark
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.operations.commands.compromise import OUTAGE
+from rotator.operations.queries.key_lookup import is_access_key
+from rotator.operations.result import Result
+
+
+@click.command(
+    "rotate",
+    epilog="""\b
+Examples:
+  rotator rotate billing
+  rotator rotate billing mailer --reason "the contractor left"
+  rotator rotate billing --compromised --reason "found in a public repository"
+  rotator rotate SCWAAAAAAAAAAAAAAAAA --compromised --reason "found in a public repository"
+  rotator rotate --all --compromised --reason "breach" --dry-run
+  rotator rotate --match "shop-*" --created-before 90d --wait""",
+)
+@click.argument("applications", nargs=-1, metavar="[APP]...")
+@click.option("--all", "everything", is_flag=True, help="Every application.")
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Every application of that account.")
+@click.option("--match", "globs", multiple=True, metavar="GLOB", help="Every application whose name fits, such as shop-*.")
+@click.option(
+    "--created-before", metavar="TIME", default="", help="Of these, only keys older than a time, or than so long.  [default: now]"
+)
+@click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
+@click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
+@click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
+@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
+@click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
+@click.option("--through-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
+@click.option("--confirm", multiple=True, metavar="SCW...", help="A stranger's key that is to die, by its full name again.")
+@asking
+@common
+@pass_session
+def command(
+    session: Session,
+    applications: Sequence[str],
+    everything: bool,
+    accounts: Sequence[str],
+    globs: Sequence[str],
+    created_before: str,
+    dry_run: bool,
+    wait: bool,
+    compromised: bool,
+    reason: str | None,
+    revoke_first: bool,
+    through_hold: bool,
+    confirm: Sequence[str],
+) -> int:
+    """Rotate now, and wait until the new key is published and read back.
+
+    The old key lives on for its grace. With --compromised the keys of the application are first marked in the ledger (from
+    then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds. An access key
+    stands for its application.
+
+    With --all, --account, --match or --created-before (which can be combined) it is a mass rotation: oldest keys first, as many
+    at once as the quota has room for, to the proof that no older key is alive. After a kill the same command goes on.
+    """
+    if compromised and not (reason or "").strip():
+        raise click.UsageError("say why, with --reason: it goes into the ledger, the logs and the incident report")
+    if not compromised and (revoke_first or through_hold or confirm):
+        raise click.UsageError("--revoke-first, --through-hold and --confirm are for --compromised")
+    if not compromised and (keys := [name for name in applications if is_access_key(name)]):
+        raise click.UsageError(f"{keys[0]} is an access key: name its application, or say --compromised")
+    many = bool(everything or accounts or globs or created_before or dry_run)
+    if applications and everything:
+        raise click.UsageError("--all and the names of applications exclude each other")
+    if not applications and not (everything or accounts or globs or created_before):
+        raise click.UsageError("say which applications: their names, or --all, --account, --match or --created-before")
+    if many:
+        if revoke_first or through_hold or confirm or any(map(is_access_key, applications)):
+            raise click.UsageError(
+                "a mass rotation takes no access keys, and neither --revoke-first, --through-hold nor --confirm"
+            )
+        from rotator.cli.output.mass_rotation import Asked, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
+        from rotator.operations.mass_rotation.selection import Selection  # noqa: PLC0415 - same
+
+        selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
+        return rotate_many(session, Asked(selection, created_before, compromised, reason, dry_run, wait))
+    if wait:
+        raise click.UsageError("--wait is for a mass rotation")
+    if revoke_first:
+        click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
+    wish = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "through_hold": through_hold}
+    return _rotate(session, applications, confirm, wish)
+
+
+def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str], wish: dict[str, Any]) -> int:
+    progress, compromised = progress_of(session), wish["compromised"]
+
+    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[Result]:
+        found: Sequence[Result] = session.ask(
+            "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **wish
+        )
+        return found
+
+    try:
+        results = list(order(applications, confirm))
+        if confirmed := ask_to_confirm(session, results):
+            results = [one for one in results if one.access_key not in confirmed or one.reason != "unconfirmed"]
+            results += order(confirmed, confirmed)
+    except KeyboardInterrupt:
+        unmarked = sorted(set(applications) - progress.marked)
+        if compromised and unmarked:
+            raise Interrupted(
+                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: run the same command again"
+            ) from None
+        if compromised:
+            raise Interrupted(
+                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. But not every key is "
+                "proven dead yet: the daemon acts on the mark, or run the same command again; rotator status shows how far it is"
+            ) from None
+        raise
+    finally:
+        progress.mute()
+    return report(session, results, timing=since_the_mark)

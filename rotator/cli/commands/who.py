@@ -1,0 +1,190 @@
+"""``rotator who``: from a key in hand to its owner."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rotator.cli.session import Session, asking, common, pass_session
+from rotator.domain.secret import SECRET_KEY, Secret
+from rotator.operations.queries.key_info import Person
+from rotator.operations.queries.key_lookup import ACCESS_KEY, is_access_key
+from rotator.operations.queries.secret_lookup import Match, alive_anywhere, held_in_vault
+from rotator.util.formatting import count
+
+NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
+
+AS_ARGUMENT = (
+    "this looks like a secret key, and arguments are seen by every user of the machine and kept by the shell: it may have leaked"
+    " now; give it on standard input instead: rotator who --secret"
+)
+
+
+@click.command(
+    "who",
+    epilog="""\b
+Examples:
+  rotator who SCWAAAAAAAAAAAAAAAAA
+  rotator who --secret < secret-key
+  rotator who --scan leaked.log
+  git log -p | rotator who --scan -""",
+)
+@click.argument("access_keys", nargs=-1, metavar="[SCW]...")
+@click.option("--secret", is_flag=True, help="A secret key on standard input: compared with what Vault holds.")
+@click.option("--scan", metavar="FILE", help="A text that may hold keys, - for standard input: found by their format.")
+@asking
+@common
+@pass_session
+def command(session: Session, access_keys: Sequence[str], secret: bool, scan: str | None) -> int:
+    """Say of which application and account a key is, how it stands, where it is published, and what if it were revoked.
+
+    Each account is asked once. A secret is never printed and never kept; in a scanned text only the names of keys are told, and
+    the lines in which they stand.
+    """
+    refuse_secrets(access_keys)
+    if wrong := [number for number, word in enumerate(access_keys, 1) if not is_access_key(word)]:
+        raise click.UsageError(f"argument {wrong[0]} is not the name of a key: it begins with SCW and has 20 characters")
+    if sum((bool(access_keys), secret, scan is not None)) != 1:
+        raise click.UsageError("give the names of keys, or --secret, or --scan FILE")
+    if secret:
+        return _of_secret(session)
+    if scan is not None:
+        return _of_text(session, scan)
+    people: Sequence[Person] = session.ask("who", access_keys=list(access_keys))
+    _tell(session, people, {})
+    return _worst(people)
+
+
+def refuse_secrets(words: Iterable[str]) -> None:
+    """No argument may be a secret, and none that is gets repeated."""
+    if any(SECRET_KEY.search(word) for word in words):
+        raise click.UsageError(AS_ARGUMENT)
+
+
+def _worst(people: Iterable[Person]) -> int:
+    return 1 if any(person.state == "unknown" for person in people) else 0
+
+
+def _tell(session: Session, people: Sequence[Person], remarks: dict[str, str], **more: Any) -> None:
+    if session.json:
+        click.echo(json.dumps({"keys": [person.as_json() for person in people], **more}, indent=2))
+        return
+    for person in people:
+        remark = remarks.get(person.access_key, "")
+        click.echo(f"{person.sentence}{f' ({remark})' if remark else ''}")
+        click.echo(f"  if it were revoked: {person.would}")
+
+
+# --- a secret key ---------------------------------------------------------------------------------------------------------
+
+
+def _of_secret(session: Session) -> int:
+    given = (click.prompt("secret key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(4096)).strip()
+    if not SECRET_KEY.fullmatch(given):
+        raise click.UsageError("standard input holds no secret key: it looks like a UUID, and nothing else may stand beside it")
+    wanted = Secret(given)
+    with session.app() as app:
+        (match,), unread = held_in_vault(app, [wanted])
+        found = "" if match else alive_anywhere(app, wanted)
+    _unread(unread)
+    if match:
+        people: Sequence[Person] = session.ask("who", access_keys=[match.access_key])
+        _tell(session, people, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
+        return _worst(people)
+    said = {
+        "alive": "it is ALIVE: revoke it at the provider, and find out where it was made",
+        "dead": "it is dead: no account accepts it",
+        "unclear": "whether it is alive could not be told: no clear answer; try again",
+    }[found]
+    if session.json:
+        click.echo(json.dumps({"keys": [], "match": None, "alive": {"alive": True, "dead": False}.get(found)}, indent=2))
+    else:
+        click.echo(f"Vault holds no such secret in what was read, so whose it is cannot be told; {said}")
+    return 3 if found == "unclear" else 1 if found == "alive" else 0
+
+
+def _where(match: Match) -> str:
+    return f"its secret is in version {match.version} of {match.path}"
+
+
+def _as_json(match: Match) -> dict[str, object]:
+    return {"access_key": match.access_key, "application": match.application, "path": match.path, "version": match.version}
+
+
+def _unread(applications: Sequence[str]) -> None:
+    if applications:
+        click.echo(f"rotator: not compared with {', '.join(applications)}: their documents cannot be read", err=True)
+
+
+# --- a text ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scan:
+    """What stands in a text: names of keys, and what may be secret keys, each with the lines that it stands in."""
+
+    names: dict[str, list[int]]
+    secrets: dict[str, list[int]]
+
+
+def scanned(lines: Iterable[str]) -> Scan:
+    """Everything in the text that looks like a key."""
+    found = Scan({}, {})
+    for number, line in enumerate(lines, 1):
+        for name in NAME.findall(line):
+            found.names.setdefault(name, []).append(number)
+        for uuid in SECRET_KEY.findall(line):
+            found.secrets.setdefault(uuid.lower(), []).append(number)
+    return found
+
+
+def _of_text(session: Session, file: str) -> int:
+    with _opened(file) as text:
+        found = scanned(text)
+    uuids = list(found.secrets)
+    matches: dict[str, list[int]] = {}
+    remarks: dict[str, str] = {}
+    if uuids:
+        with session.app() as app:
+            compared, unread = held_in_vault(app, [Secret(uuid) for uuid in uuids])
+        _unread(unread)
+        for uuid, match in zip(uuids, compared, strict=True):
+            if match:
+                matches[match.access_key] = found.secrets[uuid]
+    names = [*found.names, *(name for name in matches if name not in found.names)]
+    people: Sequence[Person] = session.ask("who", access_keys=names) if names else ()
+    for name in names:
+        said = [f"named in line {_lines(found.names[name])}"] if name in found.names else []
+        said += [f"its SECRET stands in line {_lines(matches[name])}"] if name in matches else []
+        remarks[name] = ", ".join(said)
+    others = len(uuids) - len(matches)
+    lines = {name: {"named": found.names.get(name, []), "secret": matches.get(name, [])} for name in names}
+    _tell(session, people, remarks, lines=lines, other_uuids=others)
+    if not session.json:
+        if not names:
+            click.echo("no key of ours stands in this text")
+        if others:
+            click.echo(f"{count(others, 'other UUID')} in it: no secret that Vault holds in what was read")
+    return _worst(people)
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, dict.fromkeys(numbers[:5])))
+    return f"{shown} and more" if len(numbers) > 5 else shown
+
+
+def _opened(file: str) -> AbstractContextManager[Iterable[str]]:
+    if file == "-":
+        return nullcontext(sys.stdin)
+    try:
+        return Path(file).open(errors="replace")
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from None

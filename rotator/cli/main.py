@@ -1,0 +1,132 @@
+"""``rotator`` itself: finds the command, imports only that one, and turns every ending into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from rotator import __version__
+from rotator.cli.exit_codes import EXIT_CODES, Interrupted
+from rotator.cli.session import Session, common
+from rotator.domain.secret import unshown
+from rotator.operations.failures import Failure, explain
+
+COMMANDS = {
+    "run": "Run the daemon, in the foreground.",
+    "reload": "Have the daemon read its configuration again.",
+    "check": "Validate the configuration; contact nothing.",
+    "plan": "Say what would be done next and why; change nothing.",
+    "status": "Show every application from its ledger.",
+    "rotate": "Rotate now, and wait until it is done.",
+    "who": "Say whose key this is, and how it stands.",
+    "revoke": "End a grace early, or revoke a stranger's key.",
+    "extend": "Let keys in grace live on.",
+    "hold": "Leave applications alone.",
+    "resume": "Let held applications go on.",
+    "coverage": "Prove that no old key of an account is alive.",
+    "waive": "Let an old key stay, by name and with a reason.",
+    "incident": "Tell of an emergency, for those who were not there.",
+    "history": "Show past rotations of an application.",
+    "drill": "Practise the emergency, timed.",
+    "notify": "Try the messages that the alarm would send.",
+    "demo": "See the whole life cycle on this machine.",
+}
+"""Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""
+
+INTERRUPTED = (
+    "interrupted; nothing is lost: every step is written to the ledger before it is taken, so the daemon goes on with it,"
+    " or the same command does"
+)
+
+
+class Root(click.Group):
+    """The group of all commands, imported one at a time, and the end of every exception."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        """The commands in the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click passes it
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"rotator.cli.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was named, or an error with the nearest one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from rotator.util.suggestions import nearest  # noqa: PLC0415 - only mistakes pay for it
+
+            raise click.UsageError(f"there is no command {name!r}; {nearest(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # it only ever ends the process
+        """Run one command and end the process. No exception passes this point."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
+        arguments = list(sys.argv[1:] if args is None else args)
+        session = extra.pop("obj", None) or Session()
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(arguments, prog_name or "rotator", obj=session, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(2)
+        except click.ClickException as error:
+            sys.exit(tell(_usage(error), as_json=session.json or "--json" in arguments))
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(tell(explain(Interrupted(INTERRUPTED)), as_json=session.json))
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and never a traceback
+            sys.exit(tell(explain(error), as_json=session.json))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: click.ClickException) -> Failure:
+    context = getattr(error, "ctx", None)
+    hint = f" (see: {context.command_path} --help)" if context else ""
+    message = unshown(" ".join(error.format_message().split()))
+    return Failure("usage", (f"{message[:1].lower()}{message[1:]}{hint}",), 2)
+
+
+def tell(failure: Failure, *, as_json: bool) -> int:
+    """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on standard output."""
+    for sentence in failure.sentences:
+        click.echo(f"rotator: {sentence}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": failure.as_json()}, indent=2))
+    return failure.exit_code
+
+
+EPILOG = f"""\b
+Exit codes:
+  {EXIT_CODES.replace(chr(10), chr(10) + "  ")}
+
+\b
+Examples:
+  rotator check
+  rotator status
+  rotator rotate billing --compromised --reason "found in a public repository"
+"""
+
+
+@click.group(cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@common
+@click.version_option(__version__, message="rotator %(version)s")
+def root() -> None:
+    """Rotate Scaleway API keys into HashiCorp Vault or OpenBao.
+
+    Commands work whether or not the daemon runs: each is an actor under the same protocol.
+    """

@@ -1,0 +1,229 @@
+"""What ``rotator rotate`` does when it is about many applications: choose, foretell, rotate while a person looks on, and prove."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from rotator.cli.commands.coverage import lines, say
+from rotator.cli.exit_codes import Interrupted
+from rotator.cli.session import Session
+from rotator.cli.times import moment_of
+from rotator.errors import Refused
+from rotator.operations.mass_rotation.coordinator import MassResult
+from rotator.operations.mass_rotation.handlers import Rotated
+from rotator.operations.mass_rotation.preview import Foretold
+from rotator.operations.mass_rotation.selection import Selection
+from rotator.util.formatting import count, moment, span, timestamp, towards
+
+GOES_ON = "interrupted; the daemon goes on with the mass rotation: rotator status shows how far it is, rotator incident what became of it"
+
+INTERRUPTED = (
+    "interrupted; nothing is lost: what was begun is in the ledgers and daemons act on it, but applications whose turn had not come"
+    " keep their old keys: run the same command again, it goes on"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command, as they were typed."""
+
+    selection: Selection
+    created_before: str
+    compromised: bool
+    reason: str | None
+    dry_run: bool
+    wait: bool
+
+
+def rotate_many(session: Session, asked: Asked) -> int:
+    """Rotate what was asked for, account by account; the exit code."""
+    wish: dict[str, Any] = {
+        "applications": list(asked.selection.names),
+        "accounts": list(asked.selection.accounts),
+        "globs": list(asked.selection.globs),
+        "created_before": moment_of(asked.created_before, session.now()) if asked.created_before else None,
+        "words": asked.created_before,
+        "compromised": asked.compromised,
+        "reason": asked.reason or "",
+    }
+    if asked.dry_run:
+        return _foretell(session, session.ask("foretell", **wish))
+    with Onlooker(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
+        try:
+            found: Rotated = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
+        except KeyboardInterrupt:
+            raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
+    if session.json:
+        answer: dict[str, Any] = {"mass_rotations": [result.as_json() for result in found.accounts]}
+        if found.failed:
+            answer["failed"] = [one.as_json() for one in found.failed]
+        click.echo(json.dumps(answer, indent=2))
+    for result in found.accounts:
+        _report(session, result)
+    for one in found.failed:
+        click.echo(f"rotator: {one.application}: {one.message}; give the same command again when it answers", err=True)
+    return max([*(one.exit_code for one in found.accounts), *(one.exit_code for one in found.failed)])
+
+
+# --- beforehand -----------------------------------------------------------------------------------------------------------
+
+
+def _foretell(session: Session, told: Sequence[Foretold]) -> int:
+    """Say what would be done, in which order, how long it would take, and which keys would remain."""
+    if session.json:
+        click.echo(json.dumps({"mass_rotations": [one.as_json() for one in told]}, indent=2))
+    else:
+        for one in told:
+            _say_beforehand(one)
+    blocked = [one.account for one in told if one.blocked]
+    if blocked:
+        raise Refused(
+            f"account {blocked[0]} has no room for another key: delete keys that nobody needs, or have the quota raised"
+        )
+    return 0
+
+
+def _say_beforehand(found: Foretold) -> None:
+    order = found.order
+    again = f" (goes on with {order.id}, begun {moment(order.begun_at)})" if found.again else ""
+    keys = sum(len(one.keys) for one in found.turns)
+    click.echo(
+        f"account {found.account}: {count(len(found.turns), 'application')} with {count(keys, 'key')}"
+        f" from before {moment(order.created_before)}{again}"
+    )
+    room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
+    if found.foreseen:
+        click.echo(
+            f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about {found.foreseen.calls} calls"
+            f" at {found.rate_limit:g} a second; {span(found.foreseen.duration)} if all goes well"
+        )
+        if not order.compromised and found.fit_now is not None and found.fit_now < len(found.turns):
+            click.echo(
+                f"the old keys stay for their grace, so {found.fit_now} of {len(found.turns)} fit now: the rest follow as graces end"
+            )
+    for number, one in enumerate(found.turns, 1):
+        does = "rotate" if one.needs_room else "revoke old keys"
+        does = "held, and passed by" if one.held else does
+        click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {moment(one.oldest)}")
+    remaining = found.remaining
+    left = "in grace or " if not order.compromised else ""
+    click.echo(f"afterwards {left}untouched: {count(len(remaining.rows), 'key')} from before that time")
+    for line in lines(remaining):
+        click.echo(f"  {line}")
+    for name, error in sorted(found.unread.items()):
+        click.echo(f"rotator: {name}: {error}", err=True)
+
+
+# --- the thing itself -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Onlooker:
+    """A person at a terminal who sees how far it is, with the rate and the time left; in a pipe, only the first line is said."""
+
+    shown: bool
+    say: Callable[[str], None] | None
+    _bar: Progress | None = None
+    _tasks: dict[object, TaskID] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """See one event; what single applications go through is not shown."""
+        with self._lock:  # accounts go on beside each other
+            if event == "mass_rotation.begun":
+                self._begins(fields)
+            elif event == "mass_rotation.waits":
+                self._waits(fields)
+            elif event in {"mass_rotation.done", "mass_rotation.gave_up"}:
+                self._one_more(fields)
+
+    def _begins(self, fields: Mapping[str, object]) -> None:
+        """Say which mass rotation this is, by what it is found again."""
+        many, since, begun = _number(fields, "applications"), fields.get("created_before"), fields.get("begun_at")
+        what = "compromised, " if fields.get("compromised") else ""
+        goes_on = f", goes on with what was begun {moment(begun)}" if fields.get("again") and isinstance(begun, datetime) else ""
+        if self.say:
+            before = timestamp(since) if isinstance(since, datetime) else since
+            self.say(
+                f"mass rotation {fields.get('incident')}: {what}{count(many, 'application')} with keys from before {before}{goes_on}"
+            )
+        if not self.shown:
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+        account = fields.get("account")
+        self._tasks[account] = self._bar.add_task(f"rotating {account}", total=many, rate="")
+
+    def _one_more(self, fields: Mapping[str, object]) -> None:
+        """One more; who was given up is said at once, for a person may do something about it meanwhile."""
+        task = self._tasks.get(fields.get("account"))
+        if self._bar is None or task is None:
+            return
+        if message := fields.get("message"):
+            self._bar.console.print(f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False)
+        speed = next((one.speed for one in self._bar.tasks if one.id == task), None)
+        self._bar.update(task, advance=1, rate=f"{speed:.1f} /s" if speed else "")
+
+    def _waits(self, fields: Mapping[str, object]) -> None:
+        """Say for what nothing happens now."""
+        until = fields.get("until")
+        if self.say:
+            when = f" until {moment(until)}" if isinstance(until, datetime) else ""
+            self.say(f"{count(_number(fields, 'applications'), 'application')} wait for room{when}")
+
+
+def _number(fields: Mapping[str, object], name: str) -> int:
+    found = fields.get(name)
+    return found if isinstance(found, int) else 0
+
+
+def _report(session: Session, result: MassResult) -> None:
+    order = result.order
+    for broken in result.broken:
+        click.echo(f"rotator: {broken.application}: {broken.message}", err=True)
+    if result.rest:
+        click.echo(f"rotator: {_without_room(result)}: {', '.join(result.rest)}", err=True)
+    if session.json:
+        return
+    rate = f", {result.done / result.seconds:.1f} a second" if result.seconds > 1 and result.done else ""
+    took = f"{count(result.done, 'application')} rotated in {result.seconds:.0f} s{rate}"
+    click.echo(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
+    say(result.coverage)
+    if not result.coverage.proven:
+        click.echo(
+            f"look again with: rotator coverage --account {result.coverage.account} --created-before {timestamp(order.created_before)}"
+        )
+
+
+def _without_room(result: MassResult) -> str:
+    found = f"{count(len(result.rest), 'application')} found no room for another key"
+    if result.room_at is None:
+        return f"{found}: delete keys that nobody needs or have the quota raised, then run the same command again"
+    when = f"{towards(result.room_at, result.coverage.as_of)} ({moment(result.room_at)}), when a grace ends"
+    return f"{found}; the first can follow {when}: run the same command again then, or say --wait"

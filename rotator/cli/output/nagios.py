@@ -1,0 +1,92 @@
+"""One line for a monitoring system, by the conventions of Nagios plugins: a state, a sentence, and performance data."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from rotator.decision.status import View
+from rotator.util.formatting import count, span, towards
+
+PROGRAM = "ROTATOR"
+MOST_NAMED = 5
+"""Applications that one line names of each kind; a pager shows no more."""
+
+
+class State(enum.IntEnum):
+    """The states of the conventions; the number is the exit code."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+PRESSING = ("compromised", "unreadable", "past_due", "blocked")
+"""What cannot wait for the morning, in the order in which it is told."""
+
+NOTEWORTHY = ("failing", "held", "new")
+"""What somebody should know: an attempt failed and is repeated, a brake is on, no daemon ever looked."""
+
+
+def complaint(view: View) -> str:
+    """What there is to complain of, as the phase that says it; empty when all is well."""
+    if view.past_due and view.phase not in ("compromised", "unreadable"):
+        return "past_due"
+    if view.phase in (*PRESSING, "failing", "held"):
+        return view.phase
+    if view.trouble is not None:
+        return "blocked"
+    return "new" if view.ledger is None else ""
+
+
+def in_trouble(view: View) -> bool:
+    """Whether plain ``status`` ends with the exit code that says so: a brake that a person put on is no trouble, nor is a start."""
+    return complaint(view) not in ("", "held", "new")
+
+
+def line(views: Sequence[View], remarks: Iterable[str], now: datetime) -> tuple[State, str]:
+    """The state and the line. ``remarks`` are about what could not be shown."""
+    found: dict[str, list[View]] = {}
+    for view in views:
+        found.setdefault(complaint(view), []).append(view)
+    remarks = list(remarks)
+    told = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [_plain(text) for text in remarks]
+    state = State.CRITICAL if found.keys() & set(PRESSING) else State.WARNING if told else State.OK
+    sentence = "; ".join([*told, _calm(views, now)] if told else [_calm(views, now)])
+    return state, f"{PROGRAM} {state.name} - {sentence} | {_performance(views, found)}"
+
+
+def unknown(message: str) -> tuple[State, str]:
+    """The line for when nothing could be told."""
+    return State.UNKNOWN, f"{PROGRAM} UNKNOWN - {_plain(message)}"
+
+
+def _named(what: str, views: Sequence[View]) -> str:
+    names = [
+        f"{view.name} (by {span(view.late)})" if what == "past_due" else view.name
+        for view in sorted(views, key=lambda view: (-view.late, view.name))
+    ]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}"
+
+
+def _calm(views: Sequence[View], now: datetime) -> str:
+    ahead = [(view.next.at, view) for view in views if view.next.action in ("rotate", "revoke") and view.next.at > now]
+    if not ahead:
+        return count(len(views), "application")
+    at, view = min(ahead, key=lambda entry: (entry[0], entry[1].name))
+    return f"{count(len(views), 'application')}, next: {view.name} {view.next.action} {towards(at, now)}"
+
+
+def _performance(views: Sequence[View], found: dict[str, list[View]]) -> str:
+    late = max((view.late for view in views if view.past_due), default=timedelta(0))
+    troubled = sum(len(found.get(what, ())) for what in (*PRESSING, "failing"))
+    grace = sum(len(view.ledger.retiring) for view in views if view.ledger)
+    return f"applications={len(views)};;;0 troubled={troubled};0;;0 past_due={int(late.total_seconds())}s;;0;0 grace={grace};;;0"
+
+
+def _plain(text: str) -> str:
+    """On one line, without the mark that begins the performance data."""
+    return " ".join(text.split()).replace("|", "/")

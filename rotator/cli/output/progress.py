@@ -1,0 +1,101 @@
+"""A journal for people: every confirmed step of a rotation as a line on standard error while the command runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from rotator.util.formatting import moment
+
+_SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "rotation.claimed": ("", lambda f: f"claimed in the ledger, because: {f['reason']}"),
+    "rotation.taken_over": ("yellow", lambda f: f"took over rotation {f['rotation_id']}, which another process did not finish"),
+    "rotation.created": ("", lambda f: f"created {f['access_key']}; proving that it works"),
+    "rotation.create_failed": ("red", lambda f: f"the new key was not made: {f['message']}"),
+    "rotation.proven": ("", lambda f: f"proven: {f['access_key']} authenticated {f['successes']} times in a row"),
+    "rotation.not_alive": ("red", lambda f: f"{f['access_key']} did not come alive in time; it is dropped, the old key stays"),
+    "rotation.published": ("green", lambda f: f"published {f['access_key']} in version {f['version']}, and read back"),
+    "rotation.committed": ("green", lambda f: f"committed: {f['access_key']} is the current key"),
+    "rotation.abandoned": ("yellow", lambda f: f"gave up rotation {f['rotation_id']}: {f['message']}"),
+    "key.retiring": ("", lambda f: f"{f['access_key']} is in grace until {_time(f['revoke_after'])}"),
+    "key.revoking": ("", lambda f: f"revoking {f['access_key']} ({f['reason']})"),
+    "key.republished": ("yellow", lambda f: f"{f['access_key']} was condemned and is published again; it is replaced at once"),
+    "key.deleted": ("", lambda f: f"deleted {f['access_key']}; proving that it is dead"),
+    "key.delete_unclear": ("yellow", lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells"),
+    "key.dead": ("green", lambda f: f"{f['access_key']} is dead ({f['proof']})"),
+    "key.still_alive": ("red", lambda f: f"{f['access_key']} is deleted and still answers; probing goes on"),
+    "key.found_dead": (
+        "red",
+        lambda f: f"the published key {f['access_key']} is dead: consumers are down; it is replaced at once",
+    ),
+    "leftover.found": ("yellow", lambda f: f"{f['access_key']} was never published; it is revoked"),
+    "stranger.seen": ("yellow", lambda f: f"{f['access_key']} is a stranger's key; it is not touched"),
+    "document.followed": ("yellow", lambda f: f"somebody else published {f['access_key']}; the ledger followed"),
+    "document.fenced": ("", lambda _: "rewrote the unchanged document, so that leftovers become certain"),
+    "application.adopted": ("green", lambda f: f"took over {f['access_key']}, which consumers already use"),
+    "application.blocked": ("red", lambda f: f"blocked: {f['message']}"),
+    "compromise.marked": (
+        "red",
+        lambda f: f"marked compromised: {', '.join(f['access_keys'])}; the mark is durable, every actor now acts on it",
+    ),
+    "versions.destroyed": ("", lambda f: _destroyed(f["access_key"], f["versions"])),
+    "versions.not_destroyed": ("yellow", lambda f: f"the stored secret of {f['access_key']} stays in Vault: {f['message']}"),
+    "grace.ended": ("yellow", lambda f: f"the grace of {f['access_key']} ends now"),
+    "compromise.contained": ("green", lambda _: "contained: every key of the incident is proven dead"),
+    "notify.failed": ("yellow", lambda f: f"{f['target']} was not told of it: {f['message']}"),
+    "pass.interrupted": ("yellow", lambda f: f"looking again: {f['message']}"),
+    "pass.failed": ("yellow", lambda f: f"waiting: {f['message']}"),
+}
+
+
+def _destroyed(access_key: object, versions: Any) -> str:
+    if not versions:
+        return f"no older version in Vault holds the secret of {access_key}"
+    return f"destroyed in Vault what held the secret of {access_key}: version {', '.join(map(str, versions))}"
+
+
+def _time(value: object) -> str:
+    return moment(value) if isinstance(value, datetime) else str(value)
+
+
+class Progress:
+    """Prints steps as they are confirmed, with the seconds since the start; nothing when it begins ``muted``.
+
+    The same line is not printed twice in a row. ``marked`` are the applications, and the keys, whose mark is durable.
+    """
+
+    def __init__(self, elapsed: Callable[[], float], *, muted: bool = False) -> None:
+        self.marked: set[str] = set()
+        self._elapsed = elapsed
+        self._lock = threading.Lock()
+        self._last: dict[str, str] = {}
+        self._muted = muted
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Print one line, if the event is one that people wait for."""
+        if event not in _SENTENCES:
+            return
+        colour, sentence = _SENTENCES[event]
+        name = str(fields.get("application", ""))
+        if event == "compromise.marked":
+            keys = fields.get("access_keys")
+            self.marked |= {name, *(keys if isinstance(keys, list | tuple) else ())}
+        try:
+            line = sentence(fields)
+        except KeyError:
+            line = event
+        with self._lock:
+            if self._muted or self._last.get(name) == line:
+                return
+            self._last[name] = line
+            clock = click.style(f"{self._elapsed():7.2f} s", dim=True)
+            click.echo(f"{clock}  {click.style(name, bold=True)}  {click.style(line, fg=colour or None)}", err=True)
+
+    def mute(self) -> None:
+        """Print nothing any more: the command is about to end."""
+        with self._lock:
+            self._muted = True

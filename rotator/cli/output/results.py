@@ -1,0 +1,56 @@
+"""How commands that order something tell what became of it, and ask again where a name has to be repeated."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import click
+
+from rotator.cli.output.progress import Progress
+from rotator.cli.session import Session
+from rotator.operations.result import Result
+from rotator.util.formatting import seconds
+
+
+def progress_of(session: Session) -> Progress:
+    """The steps as lines on a terminal; nothing in a pipe."""
+    return Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
+
+
+def ask_to_confirm(session: Session, results: Sequence[Result]) -> list[str]:
+    """The keys whose full names a person at the terminal repeats when told what it means; none where nobody can be asked."""
+    wanting = [result for result in results if result.reason == "unconfirmed"]
+    if session.json or not session.can_ask():
+        return []
+    confirmed = []
+    for result in wanting:
+        click.echo(f"rotator: {result.application}: {result.message}", err=True)
+        typed = click.prompt(
+            "type the full name of the key to go on, anything else leaves it", default="", show_default=False, err=True
+        )
+        if typed.strip() == result.access_key:
+            confirmed.append(result.access_key)
+    return confirmed
+
+
+def report(session: Session, results: Sequence[Result], *, timing: Callable[[Result, float], str] | None = None) -> int:
+    """Tell each result, and the exit code of the worst."""
+    elapsed = time.monotonic() - session.started
+    if session.json:
+        answer = {"applications": [result.as_json() for result in results], "elapsed_seconds": round(elapsed, 3)}
+        click.echo(json.dumps(answer, indent=2))
+    for result in results:
+        if result.exit_code:
+            click.echo(f"rotator: {result.application}: {result.message}", err=True)
+        elif not session.json:
+            click.echo(f"{result.application}: {result.message}{timing(result, elapsed) if timing else ''}")
+    return max((result.exit_code for result in results), default=0)
+
+
+def since_the_mark(result: Result, elapsed: float) -> str:
+    """How long a containment took, by the mark and by the start of the command."""
+    after_mark = result.seconds_from_mark
+    return "" if after_mark is None else f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"

@@ -1,0 +1,160 @@
+"""``status`` as a person at a terminal sees it: a table, the troubles in full, and the keys drawn along the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
+from rotator.decision.status import View
+from rotator.util.formatting import count, moment, span, towards
+
+STYLES = {
+    "current": "green",
+    "planned": "green dim",
+    "rotate": "bold cyan",
+    "late": "bold red",
+    "retired": "yellow dim",
+    "grace": "yellow",
+    "revoking": "red",
+    "compromised": "bold red",
+    "dead": "bold red",
+    "now": "bold white",
+    "faint": "dim",
+    "": "",
+}
+
+PHASE_STYLES = {
+    "unreadable": "bold red",
+    "compromised": "bold white on red",
+    "held": "magenta",
+    "rotating": "bold cyan",
+    "failing": "bold red",
+    "blocked": "bold red",
+    "past_due": "bold red",
+    "revoking": "yellow",
+    "grace": "yellow",
+    "new": "cyan",
+    "idle": "green",
+}
+
+NOTE_WIDTH = 22
+"""Room for what is said beside a bar, such as ``grace, dies in 17h58m``."""
+
+KEY_WIDTH = 20
+"""An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
+
+
+def draw(views: Sequence[View], console: Console, *, fine: bool = True) -> None:
+    """Print the whole picture."""
+    if not views:
+        console.print("There are no applications.")
+        return
+    console.print(Text.assemble(count(len(views), "application"), (f"   ledgers read {moment(views[0].as_of)}", "dim")))
+    console.print()
+    console.print(_table(views, console.width, fine=fine))
+    _troubles(views, console, fine=fine)
+    _timelines(views, console, fine=fine)
+
+
+def _table(views: Sequence[View], width: int, *, fine: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+    name = max(len("application"), min(max(len(view.name) for view in views), 24 if width < 100 else 40))
+    table.add_column("application", width=name + 2, no_wrap=True, overflow="ellipsis" if fine else "crop")
+    table.add_column("phase", no_wrap=True, width=11)
+    if width >= 100:
+        table.add_column("current key", no_wrap=True, width=KEY_WIDTH)
+    table.add_column("age", no_wrap=True, width=8)
+    table.add_column("next", overflow="fold")
+    for view in views:
+        cells = [_name(view, fine=fine), Text(view.phase.replace("_", " "), PHASE_STYLES[view.phase])]
+        current = view.ledger.current if view.ledger else None
+        if width >= 100:
+            cells.append(Text(current.access_key if current else ""))
+        cells.append(Text(span(view.as_of - (current.created_at or current.since)) if current else ""))
+        cells.append(_next(view, reasons=width >= 100 or current is None))
+        table.add_row(*cells)
+    return table
+
+
+def _name(view: View, *, fine: bool) -> Text:
+    dot = "●" if fine else "*"
+    style = PHASE_STYLES[view.phase].replace("bold white on red", "bold red")
+    return Text.assemble((f"{dot} ", style), (view.name, "bold" if view.policy.configured else "dim italic"))
+
+
+def _next(view: View, *, reasons: bool) -> Text:
+    if view.phase == "past_due":
+        return Text(f"{view.next.action}, past due by {span(view.late)}", "bold red")
+    if view.next.action == "held":
+        return Text(view.next.reason, "magenta")
+    when = towards(view.next.at, view.as_of)
+    if view.next.at <= view.as_of:
+        when = "now"
+    text = Text(f"{view.next.action} {when}")
+    if reasons:
+        text.append(f", {view.next.reason}", "dim")
+    if not view.policy.configured:
+        text.append(", not in the configuration", "dim italic")
+    return text
+
+
+def _troubles(views: Sequence[View], console: Console, *, fine: bool) -> None:
+    troubled = [view for view in views if view.trouble]
+    if not troubled:
+        return
+    console.print()
+    for view in troubled:
+        trouble = view.trouble
+        if trouble is None:
+            continue
+        since = f" (for {span(view.as_of - trouble.since)})" if trouble.since < view.as_of else ""
+        mark = "✖" if fine else "!"
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(Text(mark, "bold red"), Text.assemble((view.name, "bold"), f": {trouble.message}", (since, "dim")))
+        console.print(grid)
+
+
+def _timelines(views: Sequence[View], console: Console, *, fine: bool) -> None:
+    glyphs = FINE if fine else PLAIN
+    groups = [(view, found) for view in views if (found := bars(view, glyphs))]
+    if not groups:
+        return
+    width = console.width - 2 - KEY_WIDTH - 1 - 1 - NOTE_WIDTH
+    longest = max(len(bar.access_key) for _, found in groups for bar in found)
+    key_width = max(KEY_WIDTH, min(longest, 24))
+    axis = Axis(
+        [at for _, found in groups for bar in found for at in bar.moments()], groups[0][0].as_of, width - key_width + KEY_WIDTH
+    )
+    console.print()
+    indent = 2 + key_width + 1
+    console.print(Text(" " * indent + axis.labels(), "dim"), no_wrap=True)
+    for view, found in groups:
+        console.print(Text(view.name, "bold" if view.policy.configured else "dim italic"))
+        for bar in found:
+            line = Text("  ")
+            line.append(f"{bar.access_key:<{key_width}} ", STYLES[bar.style] if bar.style == "compromised" else "")
+            for text, style in drawn(bar, axis, glyphs):
+                line.append(text, STYLES[style])
+            line.append(f" {bar.note}", STYLES[bar.style])
+            console.print(line, no_wrap=True, overflow="crop")
+    console.print()
+    console.print(Padding(_legend(glyphs), (0, 0, 0, 2)), no_wrap=True, overflow="crop")
+
+
+def _legend(glyphs: Glyphs) -> Text:
+    parts = (
+        (glyphs.used, "current", "in use"),
+        (glyphs.leaving + glyphs.grace, "grace", "grace"),
+        (glyphs.dead, "dead", "dies"),
+        (glyphs.rotate, "rotate", "next rotation"),
+    )
+    text = Text()
+    for glyph, style, word in parts:
+        text.append(glyph, STYLES[style])
+        text.append(f" {word}   ", "dim")
+    return text

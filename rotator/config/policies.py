@@ -1,0 +1,254 @@
+"""What the options of an application mean together: defaults, checks across options and applications, and the policy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rotator.config import schema
+from rotator.config.problems import Problems, dotted
+from rotator.domain import document
+from rotator.domain import policy as model
+from rotator.domain.schedule import next_cron
+from rotator.util.durations import format_duration
+from rotator.util.suggestions import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rotator.config.settings import Account, Daemon
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+"""The names that applications and accounts may have: they become parts of paths, markers and metrics."""
+
+_GRACE = timedelta(hours=24)
+_REFRESH = timedelta(minutes=5)
+_TAKEOVER = timedelta(minutes=10)
+
+
+def build(
+    applications: Mapping[str, dict[str, Any]],
+    defaults: dict[str, Any],
+    accounts: Mapping[str, Account | None],
+    ledger: object,
+    daemon: Daemon | None,
+    problems: Problems,
+) -> dict[str, model.Policy]:
+    """The policies of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only."""
+    paths: dict[str, str] = {}
+    bearers: dict[tuple[str, ...], str] = {}
+    policies = {}
+    for name, options in applications.items():
+        one = _Application(name, options, defaults, problems)
+        account = one.account(accounts)
+        one.check_path(ledger, paths)
+        one.check_bearer(account, bearers)
+        one.check_times()
+        if daemon and account and "application_id" in options and "path" in options:
+            policies[name] = one.policy(account, daemon)
+    return policies
+
+
+@dataclass
+class _Application:
+    """One application being looked at: its own options, and those that it takes from [defaults]."""
+
+    name: str
+    own: dict[str, Any]
+    defaults: dict[str, Any]
+    problems: Problems
+
+    def __post_init__(self) -> None:
+        # Whoever sets one of the two schedules does not want the inherited other one.
+        inherited = dict(self.defaults)
+        if "every" in self.own or "cron" in self.own:
+            inherited.pop("every", None)
+            inherited.pop("cron", None)
+        self.set = inherited | self.own
+        for proof in ("prove", "prove_emergency"):
+            if proof in self.own and proof in self.defaults:
+                self.set[proof] = self.defaults[proof].model_copy(update=self.own[proof].model_dump(exclude_unset=True))
+        self.all = {name: self.set.get(name, field.default) for name, field in schema.Defaults.model_fields.items()}
+        self._compute()
+
+    def _compute(self) -> None:
+        """Fill in the defaults that depend on other options."""
+        options = self.all
+        interval = self.interval = options["every"] or (_cron_interval(options["cron"]) if options["cron"] else None)
+        if options["jitter"] is None:
+            options["jitter"] = options["every"] / 10 if options["every"] else timedelta(0)
+        if options["grace"] is None:
+            options["grace"] = min(_GRACE, interval) if interval else _GRACE
+        if options["refresh"] is None:
+            options["refresh"] = min(_REFRESH, options["grace"])
+        if options["takeover_after"] is None:
+            options["takeover_after"] = max(_TAKEOVER, self.longest_rotation() + timedelta(minutes=1))
+        if options["fields"] is None:
+            options["fields"] = document.DEFAULT_FIELDS
+
+    def longest_rotation(self) -> timedelta:
+        """How long the owner of an intent may be at it: the slower of the two proofs, then the publication."""
+        timeouts = (self.all["prove"].timeout, self.all["prove_emergency"].timeout)
+        result: timedelta = max(timeouts) + self.all["publish_timeout"]
+        return result
+
+    def complain(self, message: str, *names: str) -> None:
+        """A problem of these options together, told at the first of them that is set here, or else in [defaults]."""
+        for options, where in ((self.own, ("applications", self.name)), (self.defaults, ("defaults",))):
+            for name in names:
+                if name in options:
+                    self.problems.add(dotted(*where, name), message)
+                    return
+        self.problems.add(dotted("applications", self.name, names[0]), message)
+
+    # --- across applications ----------------------------------------------------------------------------------------------
+
+    def account(self, accounts: Mapping[str, Account | None]) -> Account | None:
+        """The account of the application, where it can be told which one it is."""
+        name = self.all["account"]
+        if name is None and len(accounts) > 1:
+            self.complain(f"is missing: there are several; write one of: {', '.join(sorted(accounts))}", "account")
+        elif name is None:
+            return next(iter(accounts.values()), None)
+        elif name not in accounts:
+            self.complain(f"is not one of [accounts]; {nearest(name, accounts)}", "account")
+        return accounts.get(name) if name else None
+
+    def check_path(self, ledger: object, taken: dict[str, str]) -> None:
+        """The path is this application's alone, and not among the ledgers."""
+        path = self.own.get("path")
+        if path is None:
+            return
+        if path in taken:
+            self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
+        taken.setdefault(path, self.name)
+        if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
+            self.complain("is inside of vault.ledger, which is ours alone; write another path", "path")
+
+    def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], str]) -> None:
+        """The bearer is this application's alone: two could not tell whose keys are whose."""
+        if account is None or "application_id" not in self.own:
+            return
+        bearer = (account.provider, account.organization_id, self.own["application_id"])
+        if bearer in taken:
+            self.complain(
+                f"is also borne by application {taken[bearer]}; give each its own IAM application, or merge the two",
+                "application_id",
+            )
+        taken.setdefault(bearer, self.name)
+
+    # --- times that must fit together -------------------------------------------------------------------------------------
+
+    def check_times(self) -> None:
+        """Every rule about two or more durations."""
+        options, interval = self.all, self.interval
+        for table in (self.own, self.defaults):
+            if "every" in table and "cron" in table:
+                where = ("applications", self.name) if table is self.own else ("defaults",)
+                self.problems.add(dotted(*where, "cron"), "stands beside every; write only one of the two")
+        if interval:
+            self._check_interval(interval)
+        if options["grace"] < options["refresh"]:
+            self.complain(
+                f"{_text(options['grace'])} is shorter than refresh ({_text(options['refresh'])}), so consumers would hold a dead "
+                "key; write a longer grace, or a shorter refresh if they read Vault more often",
+                "grace",
+                "refresh",
+            )
+        if options["takeover_after"] <= self.longest_rotation():
+            self.complain(
+                f"must be above the timeout of the proofs and publish_timeout together; write more than {_text(self.longest_rotation())}",
+                "takeover_after",
+                "publish_timeout",
+                "prove",
+                "prove_emergency",
+            )
+        for name in ("prove", "prove_emergency"):
+            proof = options[name]
+            if proof.interval * (proof.successes - 1) >= proof.timeout:
+                self.complain(
+                    f"cannot succeed: {proof.successes} answers {_text(proof.interval)} apart take longer than its timeout "
+                    f"({_text(proof.timeout)}); write a longer timeout",
+                    name,
+                )
+
+    def _check_interval(self, interval: timedelta) -> None:
+        options = self.all
+        schedule = f"the interval ({_text(interval)})"
+        if options["grace"] > interval:
+            self.complain(
+                f"{_text(options['grace'])} is longer than {schedule}, so old keys would pile up; write a shorter grace or a longer interval",
+                "grace",
+                "every",
+                "cron",
+            )
+        if options["jitter"] >= interval:
+            self.complain(f"must be shorter than {schedule}; write a tenth of it", "jitter", "every", "cron")
+        if options["max_age"] is not None and options["max_age"] < interval:
+            self.complain(
+                f"is shorter than {schedule}, which would never be waited for; write at least {_text(interval)}",
+                "max_age",
+                "every",
+                "cron",
+            )
+        if options["lifetime"] is not None:
+            enough = max(interval + options["grace"], interval / 9 * 10)
+            if options["lifetime"] < enough:
+                self.complain(
+                    f"is too short: a key has to live for {schedule} and then its grace; write at least {_text(enough)}",
+                    "lifetime",
+                    "every",
+                    "cron",
+                    "grace",
+                )
+
+    # --- the result -------------------------------------------------------------------------------------------------------
+
+    def policy(self, account: Account, daemon: Daemon) -> model.Policy:
+        """The policy that all of this comes to."""
+        same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "fields")
+        more = ("observe_every", "publish_timeout", "takeover_after", "max_live_keys")
+        return model.Policy(
+            application=self.name,
+            account=account.name,
+            bearer=self.own["application_id"],
+            path=self.own["path"],
+            prove=_proof(self.all["prove"]),
+            prove_emergency=_proof(self.all["prove_emergency"]),
+            window=_window(self.all["window"]),
+            organization_id=account.organization_id,
+            clock_tolerance=daemon.clock_tolerance,
+            catch_up=daemon.catch_up,
+            **{name: self.all[name] for name in (*same, *more)},
+        )
+
+
+def _text(duration: timedelta) -> str:
+    return format_duration(duration, units=5)
+
+
+def _proof(table: schema.Prove | schema.ProveEmergency) -> model.Proof:
+    return model.Proof(successes=table.successes, interval=table.interval, timeout=table.timeout)
+
+
+def _window(table: schema.Window | None) -> model.Window | None:
+    if table is None:
+        return None
+    days = frozenset(number for number, name in enumerate(schema.DAYS) for day in table.days if name.startswith(day.lower()))
+    start, end = (int(hour) * 60 + int(minute) for hour, minute in (time.split(":") for time in table.hours.split("-")))
+    return model.Window(days=days, start=start, end=end)
+
+
+@lru_cache
+def _cron_interval(expression: str) -> timedelta:
+    """The shortest time between two of the next occurrences, in UTC so that changes of clocks do not count."""
+    moment = next_cron(expression, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
+    gaps = []
+    for _ in range(20):
+        following = next_cron(expression, moment, "UTC")
+        gaps.append(following - moment)
+        moment = following
+    return min(gaps)

@@ -1,0 +1,178 @@
+"""A reference to a secret: where to find it, never the secret itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rotator.domain.secret import Secret
+from rotator.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LARGEST = 64 * 1024
+_KINDS = ("file", "credential", "vault")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_IN_VAULT = re.compile(r"[^/\s#]+(?:/[^/\s#]+)+#[^\s#]+")
+
+CREDENTIAL_FOLDERS = ("/run/credentials/rotator.service", "/etc/credstore")
+"""Where credentials are looked for when ``$CREDENTIALS_DIRECTORY`` is not set: by an operator in a shell on the machine where
+the service runs. The first exists while it runs, the second is where systemd's ``LoadCredential=`` takes plain ones from."""
+
+ENCRYPTED_FOLDER = Path("/etc/rotator/credentials")
+"""Where our unit has the encrypted ones. Root of the same machine can read them too, when the service does not run."""
+
+DECRYPT = ("/usr/bin/systemd-creds", "decrypt")
+"""What begins the command that decrypts one."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``file:PATH``, ``credential:NAME`` (in systemd's credentials directory) or ``vault:MOUNT/PATH#FIELD``."""
+
+    kind: Literal["file", "credential", "vault"]
+    target: str
+    field: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """The reference written in ``text``. The ``ValueError`` for anything else never repeats it: it may be a secret."""
+        kind, colon, target = text.partition(":")
+        if not colon or kind not in _KINDS:
+            raise ValueError(
+                "is written in the open; put the secret into a file that only the service can read, and write a reference: "
+                '"file:PATH", "credential:NAME" or "vault:MOUNT/PATH#FIELD"'
+            )
+        if kind == "file" and target and "\0" not in target:
+            return cls("file", target)
+        if kind == "credential" and _NAME.fullmatch(target):
+            return cls("credential", target)
+        if kind == "vault" and _IN_VAULT.fullmatch(target):
+            path, _, field = target.partition("#")
+            return cls("vault", path, field)
+        shape = {"file": "file:PATH", "credential": "credential:NAME", "vault": "vault:MOUNT/PATH#FIELD"}[kind]
+        raise ValueError(f'is not a reference that can be followed; write "{shape}"')
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}" + (f"#{self.field}" if self.field else "")
+
+    def within(self, folder: Path) -> Reference:
+        """The same reference, a relative file taken from ``folder``."""
+        return replace(self, target=str(folder / self.target)) if self.kind == "file" else self
+
+    def file(self) -> Path:
+        """The file that holds the secret, whether it exists or not. Only for ``file:`` and ``credential:``."""
+        if self.kind == "file":
+            return Path(self.target)
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        folders = (given,) if given else CREDENTIAL_FOLDERS
+        candidates = [Path(folder) / self.target for folder in folders]
+        return next((candidate for candidate in candidates if os.access(candidate, os.F_OK)), candidates[0])
+
+    def check(self, *, lines: bool = False) -> None:
+        """Return when the secret could be read, where ``lines`` allows many as of a key in PEM; raise ``ConfigurationError`` if not.
+
+        What is in Vault is not looked for: a check contacts nothing.
+        """
+        if self.kind != "vault":
+            content = self._content()
+            if not lines:
+                self._line(content)
+
+    def resolve(self, vault: Callable[[str, str], Secret] | None = None) -> Secret:
+        """The secret, without the newline that ends its file; read afresh on every call.
+
+        ``vault`` reads a field of a document in Vault: it is given path and field. Raises ``ConfigurationError``.
+        """
+        if self.kind == "vault":
+            if vault is None:
+                raise self._error("cannot be read before Vault is; use file: or credential: here")
+            return vault(self.target, self.field)
+        return Secret(self._line(self._content()))
+
+    def _line(self, content: bytes) -> str:
+        try:
+            text = content.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            # Raised below instead of from here: this error holds the bytes themselves.
+            text = "\n"
+        if not text.isprintable():
+            raise self._error("holds more than one line of text; leave only the secret in it")
+        return text
+
+    def _content(self) -> bytes:
+        path = self.file()
+        if encrypted := self._encrypted(path):
+            return self._bounded(self._decrypted(encrypted))
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait for a writer, for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            raise self._error(self._reason(error, path), private=self._is_private(error)) from None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise self._error("is not a plain file; name the file that holds the secret")
+            if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+                raise self._error(f"can be read or written by every user of this machine; run: chmod o-rw {path}")
+            content = os.read(descriptor, _LARGEST + 1)
+        finally:
+            os.close(descriptor)
+        return self._bounded(content)
+
+    def _encrypted(self, path: Path) -> Path | None:
+        """The encrypted credential, where it is all that there is: nobody has decrypted it for us, into a file at ``path``."""
+        if self.kind != "credential" or os.environ.get("CREDENTIALS_DIRECTORY") or os.access(path, os.F_OK):
+            return None
+        found = ENCRYPTED_FOLDER / self.target
+        return found if os.access(found, os.R_OK) else None
+
+    def _decrypted(self, path: Path) -> bytes:
+        command = [*DECRYPT, f"--name={self.target}", str(path), "-"]
+        try:
+            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
+        except OSError:
+            done = None
+        if done is None or done.returncode:
+            raise self._error(f"cannot be decrypted; it belongs to another machine or another name, or is damaged: {path}")
+        return done.stdout
+
+    def _bounded(self, content: bytes) -> bytes:
+        if not content.strip():
+            raise self._error("is empty; put the secret into it")
+        if len(content) > _LARGEST:
+            raise self._error("is far too large for a secret; name the file that holds only the secret")
+        return content
+
+    def _reason(self, error: Exception, path: Path) -> str:
+        if isinstance(error, FileNotFoundError) and self.kind == "credential":
+            if os.environ.get("CREDENTIALS_DIRECTORY"):
+                return "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or LoadCredentialEncrypted="
+            folders = " nor ".join((*CREDENTIAL_FOLDERS, str(ENCRYPTED_FOLDER)))
+            return f"is neither in {folders}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it"
+        if isinstance(error, FileNotFoundError):
+            return "does not exist; create the file, readable only by the service, or correct the path"
+        if isinstance(error, PermissionError):
+            return f"may not be read by this user; run as the user of the service, or as root: {path}"
+        return "cannot be read; name a plain file that holds the secret"
+
+    def _is_private(self, error: Exception) -> bool:
+        """Whether another user may find what this one does not: the service's credentials are in a folder of its own."""
+        hidden = self.kind == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY")
+        return isinstance(error, PermissionError) or (isinstance(error, FileNotFoundError) and hidden)
+
+    def _error(self, message: str, *, private: bool = False) -> ConfigurationError:
+        return ConfigurationError([Problem(file=str(self), path="", message=message, private=private)])
+
+
+def as_reference(value: object) -> Reference:
+    """What stands in the configuration, as a reference; the ``ValueError`` never repeats the value."""
+    if isinstance(value, Reference):
+        return value
+    return Reference.parse(value if isinstance(value, str) else "")

@@ -1,0 +1,209 @@
+"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret but the one in ``memory``."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from rotator.daemon.runtime import Fleet
+from rotator.decision.next_action import next_action
+from rotator.decision.observation import Clocks, Failure, Seen
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger, Trouble
+from rotator.domain.policy import Policy
+from rotator.errors import Denied, LedgerUnreadable, RotatorError, Unavailable, Unclear
+from rotator.reconciler.context import Memory, Outcome, World
+from rotator.reconciler.runner import run_pass
+
+SHORTEST = timedelta(milliseconds=200)
+"""The least time between two passes of one application, whatever the first one says."""
+
+
+class Result(enum.StrEnum):
+    """How the last pass of an application ended, in the words of the exit codes."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that says so."""
+        return {Result.OK: 0, Result.UNREACHABLE: 3, Result.REFUSED: 4, Result.FAILED: 1}[self]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is remembered of an outcome: enough for the status and for the order of work. Never a document."""
+
+    result: Result
+    next_at: datetime
+    next_what: str
+    in_grace: int = 0
+    urgent: bool = False
+    settled: bool = False
+    trouble: Trouble | None = None
+    service_away: bool = False
+    unreadable: bool = False
+    overdue: bool = False
+    """Something should be done now, and only an operator's hold keeps it back."""
+
+
+@dataclass
+class Task:
+    """One application's place in the daemon.
+
+    ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``seen_at`` and ``sound_at`` when a pass last got
+    through, and when one last had nothing to complain of.
+
+    ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
+    due, but a service that it needs is away. ``hurried``: somebody changed something, so the next pass must not wait. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
+    """
+
+    policy: Policy
+    fleet: Fleet
+    started: datetime
+    due: datetime
+    memory: Memory = field(default_factory=Memory)
+    passing: Generator[datetime, None, Outcome] | None = None
+    running: bool = False
+    parked: bool = False
+    done: bool = False
+    hurried: bool = False
+    abandoning: bool = False
+    crashes: int = 0
+    facts: Facts | None = None
+    ledger: Ledger | None = None
+    keys: tuple[Key, ...] | None = None
+    seen_at: datetime | None = None
+    sound_at: datetime | None = None
+    heir: tuple[Policy, Fleet] | None = None
+    _world: World | None = None
+
+    @property
+    def name(self) -> str:
+        """The application's name."""
+        return self.policy.application
+
+    @property
+    def holding(self) -> bool:
+        """Whether this process holds a new key that must be published or given up before it ends."""
+        return self.memory.held is not None and self.memory.held.key is not None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes before others: consumers are in danger or down."""
+        held = self.memory.held
+        return self.hurried or bool(held and held.intent.mode.urgent) or bool(self.facts and self.facts.urgent)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
+        return self.passing is None and self.memory.held is None and not self.urgent
+
+    def advance(self) -> Outcome | None:
+        """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
+        if self.abandoning:
+            self._give_up()
+        if self.passing is None:
+            if self._world is None:
+                self._world = replace(self.fleet.world(self.policy), started=self.started)
+            self.hurried = False
+            self.passing = run_pass(self.policy, self._world, self.memory)
+        try:
+            self.due = next(self.passing)
+        except StopIteration as end:
+            self.passing = None
+            outcome: Outcome = end.value
+            return outcome
+        except BaseException:
+            self.passing = None
+            raise
+        return None
+
+    def conclude(self, outcome: Outcome, now: datetime) -> None:
+        """Remember what a finished pass found, and when the next one is due."""
+        self.crashes = 0
+        self.facts = _facts(self.policy, outcome, now, self.started)
+        self.due = max(outcome.wait.until, now + SHORTEST)
+        if outcome.error is None:
+            self.seen_at = now
+        if self.facts.result is Result.OK:
+            self.sound_at = now
+        self.ledger = outcome.ledger or self.ledger
+        self.keys = self.keys if outcome.keys is None else outcome.keys
+
+    def inherit(self) -> bool:
+        """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
+        if self.heir is None or self.passing is not None or self.running:
+            return False
+        policy, fleet = self.heir
+        changed = policy != self.policy
+        if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
+            self.ledger = self.keys = None
+            self.memory = Memory()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
+        self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
+        return changed
+
+    def _give_up(self) -> None:
+        """There is no time left to prove and publish: let the next steps revoke the new key instead. A publish that was sent
+        cannot be taken back, so its pass goes on."""
+        self.abandoning = False
+        held = self.memory.held
+        if held is None or held.publish_sent or self.passing is None:
+            return
+        self.passing.close()
+        self.passing = None
+        failure = Failure("stopping", "the daemon was stopped before the new key had proven itself and was published")
+        self.memory.held = replace(held, failure=failure)
+
+
+def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -> Facts:
+    ledger, wait = outcome.ledger, outcome.wait
+    away = isinstance(outcome.error, Unavailable | Unclear)
+    unreadable = isinstance(outcome.error, LedgerUnreadable)
+    if ledger is None:
+        return Facts(
+            _result(outcome, None), wait.until, wait.reason, trouble=wait.trouble, service_away=away, unreadable=unreadable
+        )
+    seen = Seen(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
+    at, what, _ = next_action(policy, ledger, seen)
+    urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
+    return Facts(
+        result=_result(outcome, ledger),
+        next_at=at,
+        next_what=what,
+        in_grace=len(ledger.retiring),
+        urgent=bool(ledger.compromised) or urgent_intent,
+        settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
+        trouble=wait.trouble,
+        service_away=away,
+        unreadable=unreadable,
+        overdue=ledger.hold is not None and _owed(policy, ledger, seen, now),
+    )
+
+
+def _owed(policy: Policy, ledger: Ledger, seen: Seen, now: datetime) -> bool:
+    """Whether something would be done at once if nothing held it back."""
+    at, _, _ = next_action(policy, replace(ledger, hold=None), seen)
+    return bool(ledger.compromised) or at <= now + 2 * SHORTEST
+
+
+def _result(outcome: Outcome, ledger: Ledger | None) -> Result:
+    if outcome.error is not None:
+        return result_of(outcome.error)
+    if outcome.wait.trouble is None:
+        return Result.OK
+    return Result.FAILED if ledger and ledger.failures else Result.REFUSED
+
+
+def result_of(error: RotatorError) -> Result:
+    """The result that an error stands for."""
+    if isinstance(error, Unavailable | Unclear):
+        return Result.UNREACHABLE
+    if isinstance(error, Denied):
+        return Result.FAILED
+    return Result.REFUSED if error.exit_code == Result.REFUSED.exit_code else Result.FAILED

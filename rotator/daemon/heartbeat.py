@@ -1,0 +1,96 @@
+"""Whether all is well, as the dead-man's switch wants to know it: a pure judgement, and the rounds in which it is asked for.
+
+A ping says: every application was looked at in its time, and none is late or in trouble. So it stops when Vault or a provider is
+away, when one application hangs in a call, when nothing goes through the workers, and, because it is the main loop that asks, when
+that one hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rotator.daemon.application_task import Result, Task
+from rotator.daemon.engine import Engine
+from rotator.daemon.services import Service, State
+from rotator.domain.ports import Journal
+from rotator.observability.notifications import Alarm
+
+IDLE = 60.0
+"""Seconds without anything going through the workers, heartbeats included, after which they count as hung."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a round is not sound: ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``past_due``, ``trouble`` or ``idle``;
+    and which service or application it is."""
+
+    reason: str
+    subject: str = ""
+
+
+def doubt(tasks: Iterable[Task], services: Iterable[Service], now: datetime) -> Doubt | None:
+    """The first reason not to call it well, or None when every application and every service is."""
+    for service in services:
+        if service.state is not State.UP:
+            return Doubt("service_away", service.name)
+    for task in tasks:
+        if reason := _doubt(task, now):
+            return Doubt(reason, task.name)
+    return None
+
+
+def _doubt(task: Task, now: datetime) -> str:
+    # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
+    patience = task.policy.takeover_after
+    if now > task.due + patience:
+        return "stuck"  # it waits for a worker, or a worker has had it since
+    if task.crashes:
+        return "crashed"
+    if task.facts is None:
+        return "not_looked_at"
+    if task.facts.overdue or now > task.facts.next_at + patience:
+        return "past_due"
+    return "" if task.facts.result is Result.OK else "trouble"
+
+
+class Rounds:
+    """Goes over all applications every so often, pings after a sound round, and tells when soundness changes."""
+
+    def __init__(self, engine: Engine, journal: Journal, alarm: Alarm, *, idle: float = IDLE) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._alarm = alarm
+        self._idle = idle
+        self._at = time.monotonic()
+        self._moved = (0, self._at)
+        self._told: Doubt | None = None
+
+    def look(self) -> None:
+        """Make a round, if it is time; only from the main loop. Waits for nothing."""
+        ping, now = self._alarm.settings.ping, time.monotonic()
+        every = ping.every if ping else self._alarm.settings.notify_every
+        if now - self._at < every.total_seconds():
+            return
+        self._at = now
+        with self._engine.lock:
+            found = doubt(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC))
+            progress = self._engine.progress
+        if progress != self._moved[0]:
+            self._moved = (progress, now)
+        if found is None and now - self._moved[1] > self._idle:
+            found = Doubt("idle")
+        if found is None:
+            self._alarm.ping()
+        self._tell(found)
+
+    def _tell(self, found: Doubt | None) -> None:
+        if found == self._told:
+            return
+        self._told = found
+        if found is None:
+            self._journal.emit("round.sound")
+        else:
+            self._journal.emit("round.unsound", reason=found.reason, subject=found.subject)

@@ -1,0 +1,298 @@
+"""The main loop: it tells the supervisor how things are, and acts on signals between two waits."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+
+from rotator import __version__
+from rotator.api.listeners import Doors
+from rotator.daemon import status_line as status
+from rotator.daemon.application_task import Result
+from rotator.daemon.control_handle import House
+from rotator.daemon.engine import Engine
+from rotator.daemon.heartbeat import Rounds
+from rotator.daemon.monitoring import Monitor
+from rotator.daemon.runtime import Fleet
+from rotator.daemon.services import VAULT, State
+from rotator.domain.ports import Journal
+from rotator.errors import ConfigurationError, RotatorError
+from rotator.observability.fan_out import Broadcast
+from rotator.observability.metrics.counters import Tally
+from rotator.observability.notifications import Alarm
+from rotator.operations.daemon_handle import Reloaded
+from rotator.system.process import Signals
+from rotator.system.sd_notify import Supervisor
+from rotator.util.crash import crash_site
+
+TICK = 1.0
+"""Seconds between two looks at the clock and the state, when nothing happens."""
+
+FIRST_LOOK = 8.0
+"""Seconds that the start waits for an answer of every service, before it is READY without."""
+
+TEND_EVERY = timedelta(seconds=10)
+ORPHANS_EVERY = timedelta(hours=1)
+DOORS_EVERY = timedelta(seconds=10)
+
+LEAP = timedelta(seconds=2)
+"""A change of our clock beyond this is a step, and not the drift that is corrected all the time."""
+
+
+class Daemon:
+    """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        journal: Journal,
+        supervisor: Supervisor,
+        signals: Signals,
+        *,
+        tally: Tally | None = None,
+        alarm: Alarm | None = None,
+        broadcast: Broadcast | None = None,
+    ) -> None:
+        self.journal = journal
+        self.alarm = alarm or Alarm(journal)
+        self.supervisor = supervisor
+        self.signals = signals
+        self.engine = Engine(fleet, journal, changed=signals.wake)
+        self.monitor = Monitor(self.engine, tally or Tally(journal), patience=supervisor.watchdog_interval)
+        self._rounds = Rounds(self.engine, journal, self.alarm)
+        self.house = House(self.engine, self.monitor, journal, broadcast or Broadcast(journal), self._ring)
+        self.doors = Doors(self.house)
+        self.remark = ""
+        self._doors_tried = False
+        self._clock = _Steps()
+        self._beat_every = _beat(supervisor.watchdog_interval)
+        self._tick = min(TICK, self._beat_every.total_seconds() / 2)
+        self._beaten = (0, 0.0)
+        self._told_at = 0.0
+
+    def run(self) -> int:
+        """Until the end; the exit code."""
+        fleet, engine = self.engine.fleet, self.engine
+        self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
+        engine.start()
+        engine.add_chore("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
+        engine.add_chore("tend", self._tend, delay=TEND_EVERY)
+        engine.add_chore("orphans", self._orphans, delay=timedelta(0))
+        engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
+        engine.add_chore("doors", self._doors, delay=timedelta(0))
+        self._first_look()
+        while not self.signals.stop:
+            self.signals.wait(self._tick)
+            if self.signals.reload:
+                self.signals.reload = False
+                self._reload()
+            self._care()
+        return self._stop()
+
+    def _first_look(self) -> None:
+        give_up = time.monotonic() + FIRST_LOOK
+        while not self._looked() and not self.signals.stop and (left := give_up - time.monotonic()) > 0:
+            self.signals.wait(left)
+        down = sorted(service.name for service in self.engine.services.values() if service.state is not State.UP)
+        self._tell()
+        self.supervisor.ready()
+        self.journal.emit("daemon.ready", applications=len(self.engine.fleet.policies), down=down)
+
+    def _looked(self) -> bool:
+        # Who is told that we are ready may use our sockets, and the unit gives them to their groups in that moment.
+        return self._doors_tried and self.engine.contacted()
+
+    # --- between two waits ------------------------------------------------------------------------------------------------
+
+    def _care(self) -> None:
+        now = time.monotonic()
+        self.monitor.turned()
+        step = self._clock.step()
+        if step:
+            self.journal.emit("daemon.clock_stepped", seconds=step.total_seconds())
+            self.engine.clock_stepped(step)
+        if now - self._told_at >= TICK:
+            self._told_at = now
+            self.engine.find_lost()
+            self._tell()
+            self._rounds.look()
+        progress, beaten_at = self._beaten
+        # Only real work counts: some pass, or the heartbeat that goes through the same scheduler and the same workers.
+        if now - beaten_at >= self._beat_every.total_seconds() / 2 and self.engine.progress != progress:
+            self.supervisor.watchdog()
+            self._beaten = (self.engine.progress, now)
+
+    def _tell(self) -> None:
+        remark = "; ".join(filter(None, (self.remark, self.doors.remark)))
+        with self.engine.lock:
+            text = status.sentence(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
+        self.supervisor.status(text)
+
+    def _tend(self) -> timedelta:
+        if self.engine.services[VAULT].state is State.UP:
+            self.engine.fleet.tend()
+        return TEND_EVERY
+
+    def _orphans(self) -> timedelta:
+        if self.engine.services[VAULT].state is not State.UP:
+            return timedelta(seconds=5)
+        self.engine.add_orphans(self.engine.fleet.orphans())
+        return ORPHANS_EVERY
+
+    def _doors(self) -> timedelta:
+        try:
+            self.doors.tend(self.engine.fleet.control, self.engine.fleet.webhook)
+        finally:
+            self._doors_tried = True
+            self.signals.wake()
+        return DOORS_EVERY
+
+    # --- signals ----------------------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Everything new is built before anything old is let go; whatever is wrong leaves all as it was."""
+        self.supervisor.reloading()
+        wishes = self.house.take_wishes()
+        try:
+            fleet = self.engine.fleet.reopen()
+        except RotatorError as error:
+            problems = error.problems if isinstance(error, ConfigurationError) else [error]
+            self._refuse([str(problem) for problem in problems])
+            _disappoint(wishes, error)
+        except Exception as error:  # noqa: BLE001  # an error of the program in a reload must not end the daemon either
+            kind, where = crash_site(error)
+            self._refuse([f"{kind} at {where}"])
+            _disappoint(wishes, error)
+        else:
+            restart = ["daemon.workers"] if fleet.workers != self.engine.fleet.workers else []
+            added, removed = self.engine.adopt(fleet)
+            self.alarm.adopt(fleet.alarm)
+            self.remark = ""
+            self.monitor.reloaded()
+            self.journal.emit(
+                "daemon.reloaded", applications=len(fleet.policies), added=added, removed=removed, restart_needed=restart
+            )
+            self.engine.add_chore("doors", self._doors, delay=timedelta(0))
+            for wish in wishes:
+                wish.set_result(Reloaded(len(fleet.policies), tuple(added), tuple(removed), tuple(restart)))
+        self._tell()
+        self.supervisor.ready()
+
+    def _ring(self) -> None:
+        self.signals.reload = True
+        self.signals.wake()
+
+    def _refuse(self, problems: list[str]) -> None:
+        count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        self.remark = f"the new configuration has {count} and was refused, the old one is in force"
+        self.monitor.reloaded(len(problems))
+        self.journal.emit("daemon.reload_refused", problems=problems)
+
+    def _stop(self) -> int:
+        self.supervisor.stopping()
+        self.monitor.stopping()
+        self.journal.emit("daemon.stopping", signal=self.signals.stop)
+        limit = self.engine.fleet.stop_timeout.total_seconds()
+        self.house.stop()
+        self.engine.drain()
+        self._wait_for_the_last(limit - min(10.0, limit / 3))
+        self.engine.give_up()
+        self.doors.crew.give_up()
+        self._wait_for_the_last(min(10.0, limit / 3))
+        unfinished = self.engine.unfinished()
+        self.doors.close()
+        self.monitor.close()
+        self.engine.close()
+        self.journal.emit("daemon.stopped", unfinished=unfinished)
+        return 0
+
+    def _wait_for_the_last(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (unfinished := self._unfinished()) and (left := end - time.monotonic()) > 0:
+            self.supervisor.status(f"stopping; ends first: {', '.join(sorted(unfinished))}")
+            self.supervisor.watchdog()
+            self.monitor.turned()
+            self.signals.wait(min(left, TICK))
+
+    def _unfinished(self) -> list[str]:
+        orders = self.doors.crew.busy
+        return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
+
+
+def _disappoint(wishes: Iterable[Future[Reloaded]], error: Exception) -> None:
+    for wish in wishes:
+        wish.set_exception(error)
+
+
+class Round:
+    """One round of passes over all applications, each until it waits: what cron and Kubernetes start."""
+
+    def __init__(self, fleet: Fleet, journal: Journal, signals: Signals, alarm: Alarm | None = None) -> None:
+        self.journal = journal
+        self.alarm = alarm or Alarm(journal)
+        self.signals = signals
+        self.engine = Engine(fleet, journal, once=True, changed=signals.wake)
+
+    def run(self) -> int:
+        """The exit code of the worst outcome: it failed, it was refused, a service was unreachable, or all is well."""
+        fleet, engine = self.engine.fleet, self.engine
+        self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
+        engine.start()
+        self._until(engine.contacted)
+        if engine.services[VAULT].state is State.UP and not self.signals.stop:
+            try:
+                engine.add_orphans(fleet.orphans())
+            except RotatorError as error:
+                self.journal.emit("daemon.chore_failed", chore="orphans", message=str(error))
+        self._until(lambda: not engine.unfinished())
+        if self.signals.stop:
+            engine.drain()
+            end = time.monotonic() + fleet.stop_timeout.total_seconds()
+            while engine.unfinished() and time.monotonic() < end:
+                self.signals.wait(TICK)
+        results, unfinished = engine.results(), engine.unfinished()
+        counts = Counter(results.values())
+        engine.close()
+        self.journal.emit(
+            "round.done",
+            applications=len(results),
+            ok=counts[Result.OK],
+            unreachable=counts[Result.UNREACHABLE],
+            refused=counts[Result.REFUSED],
+            failed=counts[Result.FAILED],
+        )
+        worst = next((result for result in (Result.FAILED, Result.REFUSED, Result.UNREACHABLE) if counts[result]), Result.OK)
+        if worst is Result.OK and not unfinished and not self.signals.stop:
+            self.alarm.ping(wait=True)
+        self.journal.emit("daemon.stopped", unfinished=unfinished)
+        return worst.exit_code
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition() and not self.signals.stop:
+            self.signals.wait(TICK)
+
+
+class _Steps:
+    """Watches our clock against the one that nobody can set."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def step(self) -> timedelta | None:
+        """How far the clock was set since the last question; None when it was not."""
+        offset = time.time() - time.monotonic()
+        step = timedelta(seconds=offset - self._offset)
+        if abs(step) < LEAP:
+            # Slow correction is followed, or it would add up to a step.
+            self._offset = offset
+            return None
+        self._offset = offset
+        return step
+
+
+def _beat(watchdog: timedelta | None) -> timedelta:
+    """How often the heartbeat goes through the workers: four times within the supervisor's patience."""
+    return min(watchdog / 4, timedelta(seconds=10)) if watchdog else timedelta(seconds=10)

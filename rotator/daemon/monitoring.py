@@ -1,0 +1,259 @@
+"""How the daemon is, for whoever asks: metrics, ``/healthz`` and ``/readyz``.
+
+All of it is read off the engine at the moment of the question; nobody is contacted and nothing is kept that could go stale. The
+one exception is the head-room of accounts, which only the provider can tell: a chore asks for it while somebody listens.
+``/healthz`` takes no lock, so that it can tell of a daemon in which one is never given back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rotator.daemon.services import VAULT, Service, State
+from rotator.errors import RotatorError
+from rotator.observability.metrics import snapshot
+from rotator.observability.metrics.collector import Sample, samples
+from rotator.observability.metrics.server import Reply, Server
+from rotator.util.durations import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rotator.config import Listener
+    from rotator.daemon.application_task import Task
+    from rotator.daemon.engine import Engine
+    from rotator.observability.metrics.counters import Tally
+    from rotator.observability.metrics.exposition import Exposition
+
+PATIENCE = timedelta(minutes=3)
+"""How long nothing may go through the workers before the daemon counts as dead; less where the supervisor has less."""
+
+LISTEN_EVERY = timedelta(seconds=10)
+"""How often it is seen to that we listen where we should, and that the head-room is known. (The provider is asked once a minute.)"""
+
+LOCK_PATIENCE = 5.0
+"""Seconds that a scrape waits for the engine."""
+
+
+class Monitor:
+    """Answers questions about one engine. ``patience`` is the supervisor's, None without one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tally: Tally,
+        *,
+        patience: timedelta | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._tally = tally
+        self._patience = min(patience or PATIENCE, PATIENCE)
+        self._exposition: Exposition | None = None
+        self._server: Server | None = None
+        self._complained = ""
+        self._headroom: dict[str, int | None] = {}
+        self._clock = clock
+        self._turned = clock()
+        self._configured_at = datetime.now(UTC)
+        self._refused = 0
+        self._stopping = False
+        self._closed = False
+        self._listening = threading.Lock()
+
+    # --- what the daemon tells us -----------------------------------------------------------------------------------------
+
+    def turned(self) -> None:
+        """The main loop went round."""
+        self._turned = self._clock()
+
+    def reloaded(self, problems: int = 0) -> None:
+        """A reload is over: the new configuration is in force, or has so many problems."""
+        self._refused = problems
+        if not problems:
+            self._configured_at = datetime.now(UTC)
+            self.listen()
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._stopping = True
+
+    def tend(self) -> timedelta:
+        """See to it that we listen, and that the head-room is known. A chore."""
+        self.listen()
+        if self._server is not None:
+            self._ask_for_room()
+        return LISTEN_EVERY
+
+    def close(self) -> None:
+        """Nobody is answered any more, and never again."""
+        with self._listening:
+            self._closed = True
+            self._hang_up()
+
+    # --- listening --------------------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Listen where the configuration in force says. That it cannot be is told once, and tried again by the chore."""
+        with self._listening:
+            at, server = self._engine.fleet.listen, self._server
+            if self._closed or (server is not None and server.at == at and server.listening):
+                return
+            self._hang_up()
+            if at is not None:
+                self._open(at)
+
+    def _hang_up(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _open(self, at: Listener) -> None:
+        if self._exposition is None:
+            from rotator.observability.metrics.exposition import Exposition  # noqa: PLC0415 - its library costs a tenth of a second
+
+            self._exposition = Exposition(self._samples)
+        self._engine.fleet.on_call = self._exposition.called
+        try:
+            self._server = Server(at, self._page).open()
+        except OSError as error:
+            if self._complained != str(at):
+                self._complained = str(at)
+                reason = (error.strerror or "input or output error").lower()
+                self._engine.journal.emit("metrics.unavailable", listen=str(at), message=reason)
+        else:
+            self._complained = ""
+            self._engine.journal.emit("metrics.listening", listen=str(at))
+
+    def _ask_for_room(self) -> None:
+        fleet = self._engine.fleet
+        for name, service in list(self._engine.services.items()):
+            if name != VAULT and service.state is State.UP:
+                try:
+                    self._headroom[name] = fleet.provider(name).headroom()
+                except RotatorError:
+                    self._headroom[name] = None
+
+    # --- pages ------------------------------------------------------------------------------------------------------------
+
+    def _page(self, path: str, accept: str) -> Reply | None:
+        match path:
+            case "/metrics" if self._exposition:
+                content_type, text = self._exposition.answer(accept)
+                return Reply(200, text, content_type)
+            case "/healthz":
+                return _told(self.health())
+            case "/readyz":
+                return _told(self.readiness())
+        return None
+
+    def health(self) -> list[tuple[str, bool, str]]:
+        """Whether the daemon is alive, cause by cause: a name, whether it is well, and how it is."""
+        turned, idle = self._since_turned(), self._since_work()
+        return [
+            ("loop", turned <= self._patience, f"went round {format_duration(turned, units=1)} ago"),
+            ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
+        ]
+
+    def readiness(self) -> list[tuple[str, bool, str]]:
+        """Whether the daemon is able to do its work, cause by cause."""
+        with self._locked():
+            now = datetime.now(UTC)
+            services = [(service.name, *_ability(service, now)) for service in self._engine.services.values()]
+            age = format_duration(now - self._configured_at, units=1)
+        problems = f"{self._refused} problem{'' if self._refused == 1 else 's'}"
+        refused = f"; the newer one has {problems} and was refused" if self._refused else ""
+        causes = [("configuration", True, f"in force for {age}{refused}"), *services]
+        if self._stopping:
+            causes.append(("daemon", False, "stopping"))
+        return causes
+
+    def _since_turned(self) -> timedelta:
+        return timedelta(seconds=self._clock() - self._turned)
+
+    def _since_work(self) -> timedelta:
+        return timedelta(seconds=self._clock() - self._engine.progressed_at)
+
+    # --- the snapshot -----------------------------------------------------------------------------------------------------
+
+    def _samples(self) -> Iterator[Sample]:
+        return samples(self.snapshot(), self._tally.counts())
+
+    def snapshot(self) -> snapshot.Snapshot:
+        """What the daemon knows now."""
+        with self._locked():
+            fleet, now = self._engine.fleet, datetime.now(UTC)
+            applications = tuple(_application(task) for task in self._engine.tasks.values())
+            services = list(self._engine.services.values())
+        clocks: dict[str, Callable[[], timedelta]] = {
+            service.name: fleet.vault.clock_offset if service.name == VAULT else fleet.provider(service.name).clock_offset
+            for service in services
+        }
+        return snapshot.Snapshot(
+            now=now,
+            alive=all(well for _, well, _ in self.health()),
+            idle=self._since_work(),
+            configured_at=self._configured_at,
+            reload_refused=bool(self._refused),
+            applications=applications,
+            services=tuple(
+                snapshot.Service(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
+                for service in services
+            ),
+            login=fleet.login_life(),
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._engine.lock.acquire(timeout=LOCK_PATIENCE):
+            raise TimeoutError
+        try:
+            yield
+        finally:
+            self._engine.lock.release()
+
+
+def _application(task: Task) -> snapshot.Application:
+    facts = task.facts
+    return snapshot.Application(
+        policy=task.policy,
+        since=task.started,
+        ledger=task.ledger,
+        keys=None if task.keys is None else len(task.keys),
+        strangers=len(task.memory.strangers),
+        seen_at=task.seen_at,
+        sound_at=task.sound_at,
+        trouble=facts.trouble.reason if facts and facts.trouble and not facts.service_away else "",
+        unreadable=bool(facts and facts.unreadable),
+        rotating=task.memory.held is not None,
+    )
+
+
+def _up(service: Service) -> bool | None:
+    """A service that failed a pass and is being asked again counts as it did before."""
+    return None if service.state is State.UNKNOWN else service.state is not State.DOWN
+
+
+def _ability(service: Service, now: datetime) -> tuple[bool, str]:
+    match service.state:
+        case State.UNKNOWN:
+            return False, "no answer yet"
+        case State.DOWN:
+            since = f" for {format_duration(now - service.since, units=1)}" if service.since else ""
+            return False, f"{service.kind.replace('_', ' ')}{since}"
+        case State.SUSPECT:
+            return True, "answered before, is being asked again"
+        case State.UP:
+            return True, "answers"
+
+
+def _told(causes: Iterable[tuple[str, bool, str]]) -> Reply:
+    """One line for each cause; 503 as soon as one is not well."""
+    causes = list(causes)
+    text = "".join(f"{'ok' if well else 'FAILED'} {name}: {how}\n" for name, well, how in causes)
+    return Reply(200 if all(well for _, well, _ in causes) else 503, text.encode())

@@ -1,0 +1,92 @@
+"""What the daemon needs of whoever built everything: the applications, and the objects to work on them through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol, Self
+
+from rotator.config import Control, Listener, Webhook
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, Journal, OnCall, Provider
+from rotator.observability.notifications import Settings
+from rotator.operations.runtime import AccountFacts, Store
+from rotator.reconciler.context import World
+
+
+class Fleet(Protocol):
+    """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
+
+    journal: Journal
+    on_call: OnCall
+
+    @property
+    def source(self) -> str:
+        """The file that the configuration came from."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock and the chance of this machine."""
+
+    @property
+    def workers(self) -> int:
+        """How many applications are worked on at once."""
+
+    @property
+    def stop_timeout(self) -> timedelta:
+        """How long a stopping daemon may take."""
+
+    @property
+    def listen(self) -> Listener | None:
+        """Where the daemon is asked how it is, if anywhere."""
+
+    @property
+    def control(self) -> Control | None:
+        """Where the daemon is asked and ordered, if anywhere."""
+
+    @property
+    def webhook(self) -> Webhook | None:
+        """Where machines report keys, if anywhere."""
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The applications of the configuration, by name."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+
+    def account(self, name: str) -> AccountFacts:
+        """The account of that name; an unknown one raises with the nearest name."""
+
+    @property
+    def alarm(self) -> Settings:
+        """Who is told how it goes."""
+
+    @property
+    def vault(self) -> Store:
+        """The one Vault."""
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account of the configuration."""
+
+    def world(self, policy: Policy) -> World:
+        """What a pass of that application acts through."""
+
+    def policy(self, name: str) -> Policy:
+        """The application of that name; an unknown one raises with the nearest name."""
+
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+        """Applications that have a ledger and are not in the configuration. Asks Vault. ``journal`` hears of what cannot be read."""
+
+    def tend(self) -> None:
+        """Keep the login to Vault alive, when it is time."""
+
+    def login_life(self) -> tuple[timedelta, timedelta] | None:
+        """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
+
+    def reopen(self) -> Self:
+        """The same built anew from the file as it is now; raises ``ConfigurationError`` when it is not sound."""
+
+    def close(self) -> None:
+        """Give the login back and close all connections."""

@@ -1,0 +1,97 @@
+"""Which services are up: Vault, and the provider behind each account.
+
+Everything begins unknown and is asked once. A service that fails a pass is asked again; while it is down it is asked every few
+seconds by one cheap call, and the passes that need it are not even begun. So a thousand applications do not knock at a door
+that one has found closed, and work begins within seconds when it opens.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import cycle
+
+from rotator.daemon.runtime import Fleet
+from rotator.errors import Denied, RotatorError, ServiceError, Unavailable, Unclear
+
+VAULT = "vault"
+
+AGAIN = timedelta(seconds=2)
+"""How long until a service that is down is asked again."""
+
+AGAIN_DENIED = timedelta(seconds=15)
+"""The same when it refuses our credentials: a person has to act, and a locked login must not be hammered."""
+
+ABOUT_ONE = frozenset({"stale", "upgrading"})
+"""Kinds of trouble that are one document's or one mount's, and not the service's."""
+
+
+class State(enum.Enum):
+    """What is known of a service."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    SUSPECT = "suspect"
+    """It failed a pass and is being asked; nothing is begun meanwhile."""
+    DOWN = "down"
+
+
+@dataclass
+class Service:
+    """One service: how it is since when, and how to ask. ``said`` is the sentence for the status."""
+
+    name: str
+    ask: Callable[[], object]
+    state: State = State.UNKNOWN
+    since: datetime | None = None
+    kind: str = ""
+    message: str = ""
+
+    def probe(self) -> ServiceError | None:
+        """Ask the service; what keeps it from being used, or None. An answer that we only dislike is an answer."""
+        try:
+            self.ask()
+        except (Unavailable, Unclear) as error:
+            return None if error.kind in ABOUT_ONE else error
+        except Denied as error:
+            return error if self.name != VAULT or error.kind in ("login", "credentials") else None
+        except RotatorError:
+            return None
+        return None
+
+    def note(self, trouble: ServiceError | None, now: datetime) -> bool:
+        """Remember what a probe found; whether that is news to people: down, down in another way, or back."""
+        before = self.kind
+        self.kind, self.message = (trouble.kind, str(trouble)) if trouble else ("", "")
+        if bool(before) != bool(trouble) or self.since is None:
+            self.since = now
+        self.state = State.DOWN if trouble else State.UP
+        return self.kind != before
+
+    @property
+    def pause(self) -> timedelta:
+        """How long until it should be asked again, while it is down."""
+        return AGAIN_DENIED if self.kind in ("login", "denied", "unauthenticated", "permission") else AGAIN
+
+
+def services(fleet: Fleet) -> dict[str, Service]:
+    """The services that the applications of a fleet need, none of them asked yet.
+
+    Each probe asks about the next application, so that one which is broken in itself cannot make a service look down for long.
+    """
+    names = cycle(fleet.policies)
+    found = {
+        VAULT: Service(VAULT, lambda: fleet.vault.read_ledger(next(names)) if fleet.policies else fleet.vault.list_ledgers())
+    }
+    bearers: dict[str, list[str]] = {}
+    for policy in fleet.policies.values():
+        bearers.setdefault(policy.account, []).append(policy.bearer)
+    for account, borne in bearers.items():
+        found[account] = Service(account, _asking(fleet, account, cycle(borne)))
+    return found
+
+
+def _asking(fleet: Fleet, account: str, bearers: Iterator[str]) -> Callable[[], object]:
+    return lambda: fleet.provider(account).list_keys(next(bearers))

@@ -1,0 +1,55 @@
+"""The one sentence that an operator reads in ``systemctl status``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rotator.daemon.application_task import Facts, Task
+from rotator.daemon.services import VAULT, Service, State
+from rotator.util.durations import format_duration
+
+_WORDS = {
+    "rotate": "rotates",
+    "revoke": "revokes an old key",
+    "takeover": "takes over a rotation",
+    "fence": "tidies up after a failed rotation",
+}
+
+
+def sentence(tasks: Iterable[Task], services: Iterable[Service], now: datetime, *, remark: str = "") -> str:
+    """Such as ``3 applications: 1 in grace; next: billing rotates in 4h; Vault: sealed for 3m``."""
+    tasks = list(tasks)
+    facts = [(task.name, task.facts) for task in tasks if task.facts]
+    counts = [
+        (sum(fact.in_grace > 0 for _, fact in facts), "in grace"),
+        (sum(task.holding for task in tasks), "rotating"),
+        (sum(fact.urgent for _, fact in facts), "in an emergency"),
+        (sum(fact.next_what == "held" for _, fact in facts), "held"),
+        (sum(fact.trouble is not None for _, fact in facts), "in trouble"),
+    ]
+    told = ", ".join(f"{count} {what}" for count, what in counts if count)
+    head = f"{len(tasks)} application{'' if len(tasks) == 1 else 's'}" + (f": {told}" if told else "")
+    parts = [head, _next(facts, now), *(_away(service, now) for service in services), remark]
+    return "; ".join(part for part in parts if part)
+
+
+def _next(facts: list[tuple[str, Facts]], now: datetime) -> str:
+    ahead = [(fact.next_at, name, fact.next_what) for name, fact in facts if fact.next_what in _WORDS]
+    if not ahead:
+        return ""
+    at, name, what = min(ahead)
+    return f"next: {name} {_WORDS[what]} {_in(at - now)}"
+
+
+def _in(wait: timedelta) -> str:
+    return "now" if wait < timedelta(seconds=1) else f"in {format_duration(wait, units=1)}"
+
+
+def _away(service: Service, now: datetime) -> str:
+    if service.state is State.UP or service.state is State.SUSPECT:
+        return ""
+    name = "Vault" if service.name == VAULT else f"account {service.name}"
+    if service.state is State.UNKNOWN or service.since is None:
+        return f"{name}: no answer yet"
+    return f"{name}: {service.kind.replace('_', ' ')} for {format_duration(now - service.since, units=1)}"

@@ -1,0 +1,1 @@
+"""Pure decisions: an observation goes in, one step comes out."""

@@ -1,0 +1,58 @@
+"""Rule 7: what became of a key with our marker that the ledger does not name.
+
+The version after its base tells, so that nothing hangs on the ledger being complete or recent::
+
+    document version  <  base     RESTORED    the document was restored or recreated: touch nothing
+    document version  =  base     POSSIBLE    it may still be published by somebody: leave it
+    base+1 holds this key         PUBLISHED   it was published, it is owed its grace
+    base+1 holds another key,
+      same incarnation            LEFTOVER    it never was published and never can be: revoke at once
+    anything else                 ASSUMED     cannot be told: treat as published, full grace
+
+A rotation claimed before the document existed (base 0) has no incarnation by which the document could be known again, so its
+key is never a certain leftover.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from rotator.domain.document import Document, DocumentState
+from rotator.domain.marker import NO_INCARNATION, Marker, incarnation
+
+
+class Fate(enum.StrEnum):
+    """What the version after the base tells of a key."""
+
+    RESTORED = "restored"
+    POSSIBLE = "possible"
+    PUBLISHED = "published"
+    LEFTOVER = "leftover"
+    ASSUMED = "assumed"
+
+
+def fate(access_key: str, marker: Marker, *, path: str, document: Document, versions: Mapping[int, Document]) -> Fate:
+    """What became of the key; ``versions`` holds the versions ``base`` and ``base + 1`` of the document."""
+    if marker.base > document.version:
+        return Fate.RESTORED
+    if marker.base == document.version:
+        return Fate.POSSIBLE
+    successor = versions.get(marker.base + 1)
+    if successor is None or successor.state is not DocumentState.LIVE:
+        return Fate.ASSUMED
+    if successor.access_key == access_key:
+        return Fate.PUBLISHED
+    return Fate.LEFTOVER if _same_document(marker, path, versions) else Fate.ASSUMED
+
+
+def _same_document(marker: Marker, path: str, versions: Mapping[int, Document]) -> bool:
+    base = versions.get(marker.base)
+    if marker.incarnation == NO_INCARNATION or base is None or base.created_time is None:
+        return False
+    return marker.incarnation == incarnation(path, base.created_time)
+
+
+def wanted_versions(markers: list[Marker], document: Document) -> frozenset[int]:
+    """The versions of the document that must be read to judge keys with these markers; the current one is known."""
+    return frozenset(number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version)

@@ -1,0 +1,170 @@
+"""What a pass has seen, and the steps that can follow from it.
+
+``Seen`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
+the decision between them is a pure function and every test can write both down.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from rotator.domain.document import ABSENT, Document
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.ledger import Intent, Ledger, Mode
+from rotator.domain.marker import Marker, parse
+from rotator.domain.secret import Secret
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The same instant by three clocks: ours, and Vault's and the provider's as told by their ``Date`` headers."""
+
+    ours: datetime
+    vault: datetime
+    provider: datetime
+
+    @property
+    def earliest(self) -> datetime:
+        """The clock that a deadline must have passed by, to have passed."""
+        return min(self.ours, self.vault, self.provider)
+
+    @property
+    def latest(self) -> datetime:
+        """The clock that a deadline is counted from."""
+        return max(self.ours, self.vault, self.provider)
+
+    @property
+    def spread(self) -> timedelta:
+        """How far the clocks are apart."""
+        return self.latest - self.earliest
+
+    def passed(self, deadline: datetime) -> bool:
+        """Whether the deadline has passed by every clock."""
+        return self.earliest >= deadline
+
+    def ours_at(self, deadline: datetime) -> datetime:
+        """What our clock will show when the deadline has passed by every clock."""
+        return deadline + (self.ours - self.earliest)
+
+
+class Sight(enum.StrEnum):
+    """Where the published key was seen at the provider."""
+
+    NOTHING = "nothing published"
+    LISTED = "listed"
+    FOREIGN = "of another bearer"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a rotation that was under way cannot be finished."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A rotation that this process holds in memory, from its claim to its end. The only place where an unpublished secret is.
+
+    ``posted``: the one POST was sent. ``proving_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
+    the answer was. ``publish_by``: until when the secret waits for Vault to come back.
+    """
+
+    intent: Intent
+    posted: bool = False
+    key: Key | None = None
+    secret: Secret | None = field(default=None, repr=False)
+    proving_since: datetime | None = None
+    successes: int = 0
+    proven: bool = False
+    publish_sent: bool = False
+    publish_by: datetime | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A person's wish to rotate now; fulfilled when the published key is another one than ``replaces``."""
+
+    reason: str
+    replaces: str | None
+    mode: Mode = Mode.REQUESTED
+
+
+@dataclass(frozen=True)
+class Room:
+    """What was asked before a claim: what our token lacks on the credential path, and how many keys still fit (None: unknown)."""
+
+    missing_capabilities: tuple[str, ...] = ()
+    headroom: int | None = None
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """The versions of the document that held a dead compromised secret and are destroyed; ``remark`` says why others are not."""
+
+    versions: tuple[int, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One observation of one application, with what this pass has confirmed since.
+
+    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``dead``
+    the keys proven dead and how, ``still_alive`` those that kept answering, ``undeletable`` those whose DELETE was refused for
+    good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
+    compromised keys. ``versions`` holds earlier versions of the
+    document that were read because a key asked for them.
+    """
+
+    clocks: Clocks
+    installation: str
+    owner: str
+    spare_id: str
+    ledger: Ledger | None = None
+    ledger_version: int = 0
+    document: Document = ABSENT
+    keys: tuple[Key, ...] = ()
+    sight: Sight = Sight.NOTHING
+    foreign: frozenset[str] = frozenset()
+    proof: Verdict | None = None
+    bearer_seen: bool = True
+    versions: Mapping[int, Document] = field(default_factory=dict)
+    room: Room | None = None
+    held: Held | None = None
+    deleted: frozenset[str] = frozenset()
+    unconfirmed: Mapping[str, str] = field(default_factory=dict)
+    dead: Mapping[str, str] = field(default_factory=dict)
+    destroyed: Mapping[str, Destroyed] = field(default_factory=dict)
+    still_alive: frozenset[str] = frozenset()
+    undeletable: Mapping[str, str] = field(default_factory=dict)
+    floor: int = 0
+    owner_gone: bool = False
+    dead_elsewhere: int = 0
+    request: Request | None = None
+    started: datetime | None = None
+
+    def key(self, access_key: str | None) -> Key | None:
+        """The bearer's key of that name, if it was seen."""
+        return next((key for key in self.keys if key.access_key == access_key), None)
+
+    def marker(self, key: Key, application: str) -> Marker | None:
+        """The key's marker, if it is one of this installation and application and the key may be touched at all."""
+        marker = parse(key.description)
+        if marker and marker.installation == self.installation and marker.application == application and key.touchable:
+            return marker
+        return None
+
+    def without_key(self, access_key: str) -> Seen:
+        """The same without a key whose deletion was confirmed."""
+        return replace(
+            self,
+            keys=tuple(key for key in self.keys if key.access_key != access_key),
+            deleted=self.deleted | {access_key},
+        )

@@ -1,0 +1,108 @@
+"""The decision: from what was seen of one application, the one step to take next.
+
+The problem: a key must be replaced while others read it, by actors that may be killed at any instant, whose answers get lost
+and whose writes arrive late. The invariant: what consumers read works, and nothing is revoked that somebody may still need.
+The end state: the published key is the ledger's current one, nothing is unaccounted for, and there is a time to look again.
+
+``RULES`` reads as the specification. Each rule looks at the case and either returns a step or passes. They are ordered by what
+must not wait: first what forbids acting at all, then what is compromised, then what holds a secret, then what consumers lack,
+then the tidying, then the calendar. Every step leads to a new observation and a new decision, so a rule never plans ahead.
+
+The life of a key::
+
+      claim        create      prove, publish        follow               deadline          DELETE, proof
+    ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ dead, forgotten
+                    │                │                                                  ▲
+                    └─ abandoned ────┴── never published ──▶ leftover ──────────────────┘
+"""
+
+from __future__ import annotations
+
+from rotator.decision.classification import Fate
+from rotator.decision.state import Case
+from rotator.decision.steps import (
+    Delete,
+    Destroy,
+    Event,
+    ProveDeath,
+    ReadVersions,
+    Record,
+    Step,
+)
+from rotator.decision.transitions import condemned, died, retired
+
+
+def _revoking(access_key: str, reason: str) -> Event:
+    return Event("key.revoking", {"access_key": access_key, "reason": reason})
+
+
+def forget_the_dead(case: Case) -> Step | None:
+    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
+    compromised one goes, the versions of the document that hold its secret are destroyed, but not until they have told what became
+    of keys that nothing names (rule 7)."""
+    dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead and entry.access_key != case.published]
+    if not dead:
+        return None
+    for entry in dead:
+        if entry.access_key in case.ledger.compromised_keys() - case.seen.destroyed.keys():
+            return account_for_keys(case) or Destroy(entry.access_key, entry.version)
+    deaths = {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}
+    return Record(*died(case.ledger, deaths, case.now, case.seen.destroyed))
+
+
+def delete_condemned(case: Case) -> Step | None:
+    """What is in ``revoking`` never comes back (rule 8)."""
+    if case.held_back:
+        return None
+    for entry in case.ledger.revoking:
+        done = entry.access_key in case.seen.deleted or entry.access_key in case.seen.undeletable
+        if not done and case.may_die(entry):
+            return Delete(entry.access_key, entry.reason)
+    return None
+
+
+def prove_deaths(case: Case) -> Step | None:
+    """A deleted key is dead when it was seen dead (rule 8)."""
+    return _prove(case, case.seen.deleted)
+
+
+def _prove(case: Case, among: frozenset[str]) -> Step | None:
+    for entry in case.ledger.revoking:
+        if entry.access_key in (among & case.seen.deleted) - set(case.seen.dead) - case.seen.still_alive:
+            return ProveDeath(entry.access_key, entry.version, entry.access_key in case.ledger.compromised_keys())
+    return None
+
+
+def end_graces(case: Case) -> Step | None:
+    """A retiring key whose deadline has passed by every clock is condemned (rules 8, 13)."""
+    if case.held_back or not case.trusted_clocks or case.urgent_mode:
+        return None  # while consumers are down or in danger, a key that still works may be their only one
+    for entry in case.ledger.retiring:
+        key = case.seen.key(entry.access_key)
+        if entry.access_key == case.published or (key is not None and not key.touchable):
+            continue
+        if case.seen.clocks.passed(entry.revoke_after):
+            ledger = condemned(case.ledger, entry.access_key, entry.version, entry.reason)
+            return Record(ledger, (_revoking(entry.access_key, "grace ended"),))
+    return None
+
+
+def account_for_keys(case: Case) -> Step | None:
+    """Keys with our marker that nothing names: leftovers are condemned, published ones get their grace (rule 7)."""
+    if case.held_back:
+        return None
+    if case.unread_versions:
+        return ReadVersions(case.unread_versions)
+    for key, marker in case.unnamed:
+        verdict = case.fate(key, marker)
+        if verdict is Fate.LEFTOVER:
+            events = (
+                Event("leftover.found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
+                _revoking(key.access_key, "leftover"),
+            )
+            return Record(condemned(case.ledger, key.access_key, 0, "leftover"), events)
+        if verdict in (Fate.PUBLISHED, Fate.ASSUMED):
+            version = marker.base + 1 if verdict is Fate.PUBLISHED else 0
+            ledger, event = retired(case.ledger, key.access_key, version, verdict.value, case.policy, case.seen)
+            return Record(ledger, (event,))
+    return None

@@ -1,0 +1,254 @@
+"""One application at one instant: what is wanted and what was seen, with the questions that the rules ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from rotator.decision.classification import Fate, fate, wanted_versions
+from rotator.decision.observation import Seen, Sight
+from rotator.decision.steps import Event, Record, Step, Wait
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.document import DocumentState
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.ledger import Current, Intent, Ledger, Mode, Revoking, Trouble
+from rotator.domain.marker import Marker
+from rotator.domain.policy import Policy
+
+SOON = timedelta(seconds=30)
+"""How soon to look again when something is wrong that may clear by itself."""
+
+TAKEOVER_MARGIN = timedelta(seconds=5)
+"""How long beyond its proof an emergency of another process is given before it is taken over."""
+
+ROOMY = 3
+"""Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
+
+KEPT_VERSIONS = 10
+"""Versions of a document that KV version 2 keeps unless told otherwise."""
+
+LONGEST_PATIENCE = timedelta(hours=2)
+"""Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
+
+MANY_DEAD = 2
+"""Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
+
+    policy: Policy
+    seen: Seen
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, or an empty one where Vault has none yet."""
+        return self.seen.ledger or fresh_ledger(self.policy)
+
+    @property
+    def now(self) -> datetime:
+        """The time by our clock; deadlines ask all three."""
+        return self.seen.clocks.ours
+
+    @property
+    def published(self) -> str | None:
+        """The access key that consumers read."""
+        return self.seen.document.published
+
+    @property
+    def held_back(self) -> bool:
+        """Whether an operator holds this application: no claim and no revocation, but for an emergency that goes through."""
+        return self.ledger.hold is not None
+
+    @property
+    def through_hold(self) -> frozenset[str]:
+        """The compromised keys that no hold spares, by an operator's explicit word."""
+        return frozenset(mark.access_key for mark in self.ledger.compromised if mark.through_hold)
+
+    def spared_by_hold(self, access_key: str | None) -> bool:
+        """Whether a hold keeps an emergency about this key waiting."""
+        return self.held_back and access_key not in self.through_hold
+
+    @property
+    def trusted_clocks(self) -> bool:
+        """Whether the clocks agree well enough to revoke by them."""
+        return self.seen.clocks.spread <= self.policy.clock_tolerance
+
+    @property
+    def settled(self) -> bool:
+        """Whether the ledger has followed the document that was seen."""
+        current = self.ledger.current
+        if current is None:
+            return self.published is None
+        document = self.seen.document
+        same = current.written is None or current.written == document.created_time
+        return same and (current.access_key, current.version) == (self.published, document.version)
+
+    @property
+    def published_is_dying(self) -> bool:
+        """Whether consumers read a key that has been condemned."""
+        return self.published is not None and self.ledger.is_revoking(self.published)
+
+    @property
+    def published_is_compromised(self) -> bool:
+        """Whether consumers read a key that is in the wrong hands."""
+        return self.published in self.ledger.compromised_keys()
+
+    @property
+    def published_is_dead(self) -> bool:
+        """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
+        return (
+            self.published is not None
+            and self.seen.proof is Verdict.REFUSED
+            and self.seen.bearer_seen
+            and (self.seen.sight is Sight.GONE or self.published_has_expired)
+        )
+
+    @property
+    def published_has_expired(self) -> bool:
+        """Whether the provider stopped accepting the published key because of its date, by every clock."""
+        key = self.seen.key(self.published)
+        return key is not None and key.expired(self.seen.clocks.earliest)
+
+    @property
+    def published_is_ours_just_proven(self) -> bool:
+        """Whether consumers read exactly the pair that this very process has made and proven, secret included."""
+        held = self.seen.held
+        if held is None or not held.proven or held.key is None or held.secret is None:
+            return False
+        return held.key.access_key == self.published and held.secret == self.seen.document.secret
+
+    @cached_property
+    def marked(self) -> list[tuple[Key, Marker]]:
+        """The bearer's keys with our marker, oldest first."""
+        found = [(key, self.seen.marker(key, self.policy.application)) for key in self.seen.keys]
+        return [(key, marker) for key, marker in found if marker is not None]
+
+    @cached_property
+    def unnamed(self) -> list[tuple[Key, Marker]]:
+        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
+        known = self.ledger.names() | {self.published}
+        return [(key, marker) for key, marker in self.marked if key.access_key not in known]
+
+    def fate(self, key: Key, marker: Marker) -> Fate:
+        """What became of an unnamed key (rule 7)."""
+        return fate(
+            key.access_key,
+            marker,
+            path=self.policy.path,
+            document=self.seen.document,
+            versions={**self.seen.versions, self.seen.document.version: self.seen.document},
+        )
+
+    @property
+    def unread_versions(self) -> frozenset[int]:
+        """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
+        return wanted_versions([marker for _, marker in self.unnamed], self.seen.document) - set(self.seen.versions)
+
+    @cached_property
+    def skipped(self) -> frozenset[int]:
+        """Versions of the document that nobody followed: written between the one that the ledger knows and the one seen now.
+        Of many, the latest that Vault keeps; what the others held cannot be told. The known one is among them, to see whether
+        it is still the same document, unless the one seen now is our own write upon it."""
+        version, current = self.seen.document.version, self.ledger.current
+        known = current.version if current else 0
+        first = known + 1 if self.published_is_ours_just_proven else max(known, 1)
+        return frozenset(range(max(first, version - KEPT_VERSIONS), version))
+
+    @cached_property
+    def held_meanwhile(self) -> frozenset[str]:
+        """The keys that consumers may have read from the skipped versions, as far as these can be read."""
+        found = [self.seen.versions.get(number) for number in self.skipped]
+        return frozenset(document.access_key for document in found if document and document.access_key)
+
+    @cached_property
+    def more_meanwhile(self) -> bool:
+        """Whether consumers may have read other keys meanwhile that nobody can tell any more."""
+        current, version = self.ledger.current, self.seen.document.version
+        if current is not None and (version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)):
+            return True
+        found = [self.seen.versions.get(number) for number in self.skipped]
+        return any(document is None or document.state is not DocumentState.LIVE for document in found)
+
+    def _still_the_same_document(self, current: Current) -> bool:
+        """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
+        and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
+        known = self.seen.versions.get(current.version)
+        if known is None:
+            return self.published_is_ours_just_proven
+        return known.access_key == current.access_key and current.written in (None, known.created_time)
+
+    @cached_property
+    def possible(self) -> list[str]:
+        """Unnamed keys that may still be published by somebody."""
+        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Fate.POSSIBLE]
+
+    @property
+    def live_keys_of_ours(self) -> int:
+        """How many keys of ours the provider lists, expired ones included: they count in its quota."""
+        marked = {key.access_key for key, _ in self.marked}
+        return sum(key.access_key in marked | self.ledger.names() | {self.published} for key in self.seen.keys)
+
+    @property
+    def urgent_mode(self) -> Mode | None:
+        """Whether consumers must get another key at once, and why."""
+        if self.published_is_compromised:
+            return Mode.COMPROMISED
+        if self.published_is_dying or self.published_is_dead:
+            return Mode.DEAD
+        return None
+
+    def takeover_at(self, intent: Intent) -> datetime:
+        """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
+        if intent.owner == self.seen.owner or self.seen.owner_gone:
+            return self.now
+        if self.published_is_compromised and not intent.mode.urgent:
+            return self.now
+        patience = self.policy.takeover_after
+        if self.urgent_mode:
+            patience = min(patience, self.policy.prove_emergency.timeout + TAKEOVER_MARGIN)
+        if intent.claimed_at > self.seen.clocks.latest + patience:
+            return self.now
+        return intent.claimed_at + patience
+
+    @property
+    def too_soon(self) -> bool:
+        """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
+        not_before = self.ledger.not_before
+        if self.seen.request is not None or not_before is None:
+            return False
+        return self.now < not_before <= self.now + LONGEST_PATIENCE
+
+    def may_die(self, entry: Revoking) -> bool:
+        """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
+        key = self.seen.key(entry.access_key)
+        if entry.access_key == self.published or (key is not None and not key.touchable):
+            return False
+        if not self.settled:
+            return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
+        if not entry.republished:
+            return True
+        return entry.not_before is not None and self.trusted_clocks and self.seen.clocks.passed(entry.not_before)
+
+    # --- endings ---
+
+    def wait(self, until: datetime, reason: str, message: str) -> Step:
+        """Wait in peace; a trouble that the ledger still shows has cleared."""
+        if self.seen.ledger and self.ledger.trouble and self.ledger.failures == 0:
+            cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
+            return Record(replace(self.ledger, trouble=None), (cleared,))
+        latest = self.now + self.policy.observe_every
+        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
+
+    def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
+        """Say that nothing can be done, and why; the ledger shows it until it clears."""
+        known = self.ledger.trouble
+        trouble = Trouble(reason, message, known.since if known and known.reason == reason else self.now)
+        if record and self.seen.ledger and (known is None or known.reason != reason):
+            return Record(
+                replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
+            )
+        latest = self.now + self.policy.observe_every
+        return Wait(min(until or self.now + SOON, latest), reason, message, trouble)

@@ -1,0 +1,185 @@
+"""How one application is by its ledger, in words and numbers: what ``status`` and the metrics tell. Pure; nothing is contacted.
+
+The phase is the first of these that is true::
+
+    unreadable   the ledger cannot be read; nothing is done for the application
+    compromised  a key is marked compromised and not yet proven dead
+    held         an operator's hand is on the brake
+    rotating     a rotation is claimed and under way
+    failing      the last attempt failed; it is tried again at the time shown
+    blocked      nothing can be done until a person, or time, removes the trouble
+    past_due     something should have been done long ago (no daemon, or it cannot)
+    revoking     a key is condemned and about to die
+    grace        an old key lives on until its deadline
+    new          there is no key yet, as far as the ledger knows
+    idle         nothing to do until the next rotation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.decision.next_action import next_action
+from rotator.decision.observation import Clocks, Seen
+from rotator.domain.ledger import Ledger, Trouble
+from rotator.domain.policy import Policy
+from rotator.domain.schedule import due
+from rotator.util.formatting import timestamp
+
+PHASES = (
+    "unreadable",
+    "compromised",
+    "held",
+    "rotating",
+    "failing",
+    "blocked",
+    "past_due",
+    "revoking",
+    "grace",
+    "new",
+    "idle",
+)
+"""Every phase, the most pressing first."""
+
+
+@dataclass(frozen=True)
+class Next:
+    """What comes next, when and why. The time may have passed: then it is past due."""
+
+    action: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
+
+    policy: Policy
+    ledger: Ledger | None
+    as_of: datetime
+    phase: str
+    next: Next
+    late: timedelta = timedelta(0)
+    trouble: Trouble | None = None
+
+    @property
+    def past_due(self) -> bool:
+        """Whether what is late is not just on its way: a rotation takes as long as its proof."""
+        return self.late > self.policy.prove.timeout
+
+    @property
+    def name(self) -> str:
+        """The application."""
+        return self.policy.application
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of ``status --json``."""
+        ledger = self.ledger
+        hold = ledger.hold if ledger else None
+        return {
+            "name": self.name,
+            "account": self.policy.account,
+            "path": self.policy.path,
+            "configured": self.policy.configured,
+            "as_of": timestamp(self.as_of),
+            "phase": self.phase,
+            "current": self._current(),
+            "retiring": [
+                _stamped(access_key=entry.access_key, revoke_after=entry.revoke_after, reason=entry.reason)
+                for entry in (ledger.retiring if ledger else ())
+            ],
+            "revoking": [
+                _stamped(access_key=entry.access_key, reason=entry.reason, not_before=entry.not_before)
+                for entry in (ledger.revoking if ledger else ())
+            ],
+            "compromised": [
+                _stamped(access_key=mark.access_key, reason=mark.reason, by=mark.by, at=mark.at, incident=mark.incident)
+                for mark in (ledger.compromised if ledger else ())
+            ],
+            "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at) if hold else None,
+            "next": _stamped(action=self.next.action, at=self.next.at, reason=self.next.reason),
+            "past_due_seconds": int(self.late.total_seconds()),
+            "trouble": _stamped(reason=self.trouble.reason, message=self.trouble.message, since=self.trouble.since)
+            if self.trouble
+            else None,
+        }
+
+    def _current(self) -> dict[str, Any] | None:
+        current = self.ledger.current if self.ledger else None
+        if current is None:
+            return None
+        return _stamped(
+            access_key=current.access_key,
+            since=current.since,
+            version=current.version,
+            created_at=current.created_at,
+            expires_at=current.expires_at,
+            age_seconds=int((self.as_of - (current.created_at or current.since)).total_seconds()),
+        )
+
+
+def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
+    """The application as its ledger tells it now; None when it has none yet."""
+    if ledger is None:
+        next_ = Next("observe", now, "no ledger yet")
+        return View(policy, None, now, "new", next_)
+    next_ = _next(policy, ledger, now)
+    late = max([now - at for at, _, _ in _obligations(policy, ledger)], default=timedelta(0))
+    late = max(late, timedelta(0))
+    found = View(policy, ledger, now, "", next_, late, ledger.trouble)
+    return replace(found, phase=_phase(found, ledger))
+
+
+def unreadable(policy: Policy, reason: str, message: str, now: datetime) -> View:
+    """The application when its ledger cannot be read."""
+    next_ = Next("observe", now, "the ledger cannot be read")
+    return View(policy, None, now, "unreadable", next_, trouble=Trouble(reason, message, now))
+
+
+def _phase(view: View, ledger: Ledger) -> str:
+    truths: Mapping[str, bool] = {
+        "compromised": bool(ledger.compromised),
+        "held": ledger.hold is not None,
+        "rotating": ledger.intent is not None,
+        "failing": ledger.failures > 0,
+        "blocked": ledger.trouble is not None,
+        "past_due": view.past_due,
+        "revoking": bool(ledger.revoking),
+        "grace": bool(ledger.retiring),
+        "new": ledger.current is None,
+        "idle": True,
+    }
+    return next(phase for phase in PHASES if truths.get(phase))
+
+
+def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
+    """What a pass would wait for; where that time has passed already, since when."""
+    at, action, reason = next_action(policy, ledger, Seen(Clocks(now, now, now), installation="", owner="", spare_id=""))
+    waiting = ledger.not_before is not None and ledger.not_before > now
+    overdue = [
+        (since, what, why)
+        for since, what, why in _obligations(policy, ledger)
+        if since <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
+    ]
+    at, action, reason = min([(at, action, reason), *overdue])
+    return Next(action, at, reason)
+
+
+def _obligations(policy: Policy, ledger: Ledger) -> list[tuple[datetime, str, str]]:
+    """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
+    if ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
+        return []
+    if ledger.compromised:
+        return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]
+    owed = [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
+    if policy.configured and ledger.current and (calendar := due(policy, ledger.current)):
+        owed.append((calendar.at, "rotate", calendar.reason))
+    return owed
+
+
+def _stamped(**values: object) -> dict[str, Any]:
+    return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,0 +1,121 @@
+"""What a pass has seen, and the steps that can follow from it.
+
+``Seen`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
+the decision between them is a pure function and every test can write both down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rotator.domain.ledger import Ledger, Trouble
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something to be logged once the step that it belongs to has been confirmed."""
+
+    name: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do until then. With ``trouble``: nothing *can* be done, and a person should know why."""
+
+    until: datetime
+    reason: str
+    message: str
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write this ledger by check-and-set on the version that was read."""
+
+    ledger: Ledger
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Try the published secret, and ask whether the bearer is known when it is refused."""
+
+
+@dataclass(frozen=True)
+class ReadVersions:
+    """Read these versions of the document: a key with our marker asks what became of it (rule 7)."""
+
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True)
+class AskRoom:
+    """Ask Vault for our rights on the credential path and the provider for head-room, before a claim. An emergency does not ask
+    for head-room, which takes as long as a create: the provider's refusal says the same."""
+
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
+class Create:
+    """Send the one POST of the claimed rotation."""
+
+    description: str
+    default_project_id: str | None
+    lifetime: timedelta | None
+
+
+@dataclass(frozen=True)
+class Prove:
+    """See the new key work, several times in a row, within a bound."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Look once more, then write the new key into the credential document by check-and-set, then read it back."""
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Rewrite the unchanged credential document, which moves its version on, so that possible leftovers become certain ones."""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Look at the document once more, then delete the key at the provider. ``even_if_published``: an operator's revoke-first."""
+
+    access_key: str
+    reason: str
+    even_if_published: bool = False
+
+
+@dataclass(frozen=True)
+class ProveDeath:
+    """See the deleted key refused, with the secret that ``version`` of the document held, or gone by name."""
+
+    access_key: str
+    version: int
+    emergency: bool
+
+
+@dataclass(frozen=True)
+class Destroy:
+    """Destroy the earlier versions of the document that hold the secret of this key, which is compromised and proven dead.
+    ``version`` is the one that the ledger names. That it cannot be done is said, and delays nothing."""
+
+    access_key: str
+    version: int
+
+
+@dataclass(frozen=True)
+class LetGo:
+    """Forget the held rotation: it is over, and nothing is left to do for it here."""
+
+
+Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | Destroy | LetGo
+
+
+Step = Wait | Act

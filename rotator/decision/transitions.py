@@ -1,0 +1,317 @@
+"""The changes that a ledger can go through, each as a pure function from one ledger to the next.
+
+They are the only places that build ledgers. Which one applies is for ``rotator.decision.decide``; that it takes effect only when nobody
+else was faster is for check-and-set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rotator.decision.observation import Clocks, Destroyed, Seen
+from rotator.decision.steps import Event
+from rotator.domain.document import Document
+from rotator.domain.keys import Key
+from rotator.domain.ledger import (
+    INCIDENT_LIMIT,
+    Compromised,
+    Current,
+    Death,
+    HistoryEntry,
+    Hold,
+    Incident,
+    Intent,
+    Ledger,
+    Retiring,
+    Revoking,
+    Trouble,
+)
+from rotator.domain.marker import Marker
+from rotator.domain.policy import Policy
+from rotator.util.backoff import backoff
+
+PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
+"""Shortest and longest pause after failed attempts of an ordinary rotation."""
+
+HASTE = (timedelta(seconds=1), timedelta(seconds=30))
+"""The same while consumers are in danger or down."""
+
+
+def fresh_ledger(policy: Policy) -> Ledger:
+    """The ledger of an application that Vault has none for yet."""
+    return Ledger(
+        application=policy.application,
+        account=policy.account,
+        bearer=policy.bearer,
+        path=policy.path,
+        access_field=policy.access_field,
+        secret_field=policy.secret_field,
+        grace=policy.grace,
+        prove=policy.prove,
+        prove_emergency=policy.prove_emergency,
+    )
+
+
+def followed(
+    ledger: Ledger,
+    document: Document,
+    key: Key | None,
+    marker: Marker | None,
+    policy: Policy,
+    clocks: Clocks,
+    meanwhile: frozenset[str] = frozenset(),
+    *,
+    more: bool = False,
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
+    once if it is compromised, or is dead already; an intent that made the published key is done, any other is abandoned. Keys on their way out
+    that were published ``meanwhile``, in versions that nobody followed, are owed their grace anew (``more``: any may have been)."""
+    access_key = document.published or ""
+    since = document.created_time or clocks.ours
+    events: list[Event] = []
+    old, rotation_id = ledger.current, marker.rotation if marker else ""
+    deadline = max(since, clocks.latest) + policy.grace
+    after = replace(
+        ledger,
+        current=Current(
+            access_key=access_key,
+            version=document.version,
+            since=old.since if old and old.access_key == access_key else since,
+            created_at=key.created_at if key else (old.created_at if old and old.access_key == access_key else None),
+            expires_at=key.expires_at if key else (old.expires_at if old and old.access_key == access_key else None),
+            written=document.created_time,
+        ),
+        retiring=tuple(
+            replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile, more) else entry
+            for entry in ledger.retiring
+            if entry.access_key != access_key
+        ),
+        revoking=tuple(
+            replace(entry, republished=True, not_before=deadline)
+            if _seen_again(entry, meanwhile, more) or (entry.republished and entry.not_before is None)
+            else entry
+            for entry in ledger.revoking
+        ),
+        intent=None,
+    )
+    if old is not None and old.access_key == access_key:
+        events.append(Event("document.rewritten", {"access_key": access_key, "version": document.version}))
+        if ledger.intent is not None:
+            events.append(_overtaken(ledger.intent))
+        return after, tuple(events)
+    done = ledger.intent is not None and marker is not None and ledger.intent.id == marker.rotation
+    reason = ledger.intent.reason if done and ledger.intent else ("document changed" if old else "taken over")
+    name = "rotated" if marker and (done or old) else ("followed" if old else "adopted")
+    after = replace(after, failures=0, not_before=None, trouble=None).with_history(
+        HistoryEntry(clocks.ours, name, access_key, document.version, rotation_id, reason)
+    )
+    events.append(
+        Event(
+            {"rotated": "rotation.committed", "followed": "document.followed", "adopted": "application.adopted"}[name],
+            {"access_key": access_key, "version": document.version, "rotation_id": rotation_id, "reason": reason},
+        )
+    )
+    if ledger.intent is not None and not done:
+        events.append(_overtaken(ledger.intent))
+    if old is not None and not ledger.is_revoking(old.access_key) and not was_proven_dead(ledger, old.access_key):
+        if old.access_key in ledger.compromised_keys():
+            after = condemned(after, old.access_key, old.version, "compromised")
+            events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
+        else:
+            after = replace(after, retiring=(*after.retiring, Retiring(old.access_key, old.version, deadline, "replaced")))
+            events.append(_retiring(old.access_key, deadline, "replaced"))
+    return after, tuple(events)
+
+
+def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: bool) -> bool:
+    """Whether consumers may have read the key after it was entered. What no version ever held is only told by being seen."""
+    return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
+
+
+def was_proven_dead(ledger: Ledger, access_key: str) -> bool:
+    """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
+    return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
+
+
+def _overtaken(intent: Intent) -> Event:
+    return Event(
+        "rotation.abandoned", {"rotation_id": intent.id, "reason": "overtaken", "message": "the document changed meanwhile"}
+    )
+
+
+def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
+    return Event("key.retiring", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
+
+
+def retired(ledger: Ledger, access_key: str, version: int, reason: str, policy: Policy, seen: Seen) -> tuple[Ledger, Event]:
+    """The ledger with one more key in grace, counted from now: nobody wrote down when it left the document."""
+    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace
+    entry = Retiring(access_key, version, deadline, reason)
+    return replace(ledger, retiring=(*ledger.retiring, entry)), _retiring(access_key, deadline, reason)
+
+
+def condemned(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
+    """The ledger with the key moved into ``revoking``, from where nothing comes back."""
+    return replace(
+        ledger,
+        retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
+        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),
+    )
+
+
+def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
+    """The ledger with a note that a person published a condemned key again."""
+    return replace(
+        ledger,
+        revoking=tuple(
+            replace(entry, republished=True, not_before=None) if entry.access_key == access_key else entry
+            for entry in ledger.revoking
+        ),
+    )
+
+
+def died(
+    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]
+) -> tuple[Ledger, tuple[Event, ...]]:
+    """The ledger without keys whose death is proven; ``deaths`` says how each was, ``destroyed`` what became of the secrets of
+    compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
+    entries = [entry for entry in ledger.revoking if entry.access_key in deaths]
+    after = replace(
+        ledger,
+        revoking=tuple(entry for entry in ledger.revoking if entry.access_key not in deaths),
+        compromised=tuple(mark for mark in ledger.compromised if mark.access_key not in deaths),
+    ).with_history(
+        *(
+            HistoryEntry(now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {deaths[entry.access_key]}")
+            for entry in entries
+        )
+    )
+    events = [
+        Event("key.dead", {"access_key": entry.access_key, "reason": entry.reason, "proof": deaths[entry.access_key]})
+        for entry in entries
+    ]
+    remaining = after.compromised_keys()
+    incidents: list[Incident] = []
+    for known in after.incidents:
+        incident = known if known.closed_at else _with_deaths(known, deaths, now, destroyed)
+        if incident.closed_at is None and not remaining & set(incident.access_keys):
+            events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
+            incidents.append(replace(incident, closed_at=now))
+        else:
+            incidents.append(incident)
+    return replace(after, incidents=tuple(incidents)), tuple(events)
+
+
+def _with_deaths(incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]) -> Incident:
+    fresh = tuple(
+        Death(access_key, now, deaths[access_key], what.versions, what.remark)
+        for access_key, what in sorted(destroyed.items())
+        if access_key in deaths and access_key in incident.access_keys
+    )
+    return replace(incident, deaths=(*incident.deaths, *fresh))
+
+
+def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, trouble: Trouble | None) -> Ledger:
+    """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
+    fixed by the rotation's id."""
+    intent = ledger.intent
+    if not failed or intent is None:
+        return replace(ledger, intent=None)
+    shortest, longest = HASTE if intent.mode.urgent else PATIENCE
+    if policy.every is not None:
+        shortest = min(shortest, max(policy.every / 10, timedelta(seconds=1)))
+    failures = ledger.failures + 1
+    pause = backoff(failures, policy.application, intent.id, base=shortest, cap=longest)
+    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)
+    reason = trouble.reason if trouble else ""
+    return after.with_history(HistoryEntry(now, "abandoned", "", intent.base, intent.id, reason))
+
+
+def marked_compromised(
+    ledger: Ledger,
+    access_keys: Iterable[str],
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    incident: str,
+    mode: str,
+    through_hold: bool = False,
+) -> Ledger:
+    """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
+    known to be newer than the mark. A key that is marked already keeps its first mark, which only ever becomes sharper."""
+    keys, known = tuple(sorted(access_keys)), ledger.compromised_keys()
+    return replace(
+        ledger,
+        compromised=(
+            *(_sharper(mark, mode, through_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
+            *(Compromised(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
+        ),
+        incidents=(
+            *ledger.incidents,
+            Incident(incident, at, reason, by, keys, mode=mode, through_hold=through_hold),
+        )[-INCIDENT_LIMIT:],
+        intent=None,
+        not_before=None,
+    )
+
+
+def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
+    """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
+    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)
+
+
+# --- what people order ----------------------------------------------------------------------------------------------------
+
+
+def with_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
+    """The ledger with an operator's hand on the brake; a hold that is there already stays as it is."""
+    if ledger.hold is not None:
+        return ledger
+    entry = HistoryEntry(at, "held", "", reason=f"{reason} ({by})")
+    return replace(ledger, hold=Hold(reason, by, at)).with_history(entry)
+
+
+def without_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
+    """The ledger without the hold."""
+    if ledger.hold is None:
+        return ledger
+    return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
+
+
+def can_be_extended(ledger: Ledger) -> tuple[Retiring | Revoking, ...]:
+    """The keys that live on until a time, and that nobody called compromised."""
+    spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
+    again = [
+        entry for entry in ledger.revoking if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
+    ]
+    return (*spared, *again)
+
+
+def extended(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
+    """The ledger in which every key that lives on until a time does so that much longer."""
+    keys = {entry.access_key for entry in can_be_extended(ledger)}
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=entry.revoke_after + longer) if entry.access_key in keys else entry
+            for entry in ledger.retiring
+        ),
+        revoking=tuple(
+            replace(entry, not_before=entry.not_before + longer) if entry.not_before and entry.access_key in keys else entry
+            for entry in ledger.revoking
+        ),
+    ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))
+
+
+def grace_ended(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
+    """The ledger in which the grace of this key is over by every clock: the next pass revokes it."""
+    return replace(
+        ledger,
+        retiring=tuple(
+            replace(entry, revoke_after=min(entry.revoke_after, clocks.earliest)) if entry.access_key == access_key else entry
+            for entry in ledger.retiring
+        ),
+    ).with_history(HistoryEntry(clocks.ours, "grace_ended", access_key, reason=f"{reason} ({by})"))

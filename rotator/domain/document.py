@@ -1,0 +1,72 @@
+"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
+
+All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
+output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
+grace, revoke, leftover, stranger.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rotator.domain.secret import Secret
+
+
+class DocumentState(enum.StrEnum):
+    """Whether a version of a document can be read. Vault answers the same 404 for several of these; metadata tells them apart."""
+
+    ABSENT = "absent"
+    """There is nothing, and as far as Vault says there never was: version 0. Of a single version: pruned or never written."""
+    LIVE = "live"
+    DELETED = "deleted"
+    """Soft-deleted or destroyed by somebody; the version number is known."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One version of a credential document (usually the current one).
+
+    ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept in ``secret``. A live
+    document whose ``access_key`` is None has none of our fields.
+    """
+
+    version: int
+    state: DocumentState
+    created_time: datetime | None = None
+    access_key: str | None = None
+    secret: Secret | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def published(self) -> str | None:
+        """The access key that consumers read now, if any."""
+        return self.access_key if self.state is DocumentState.LIVE else None
+
+    @property
+    def can_be_rewritten(self) -> bool:
+        """Whether all that the document holds is known, so that it can be written once more unchanged: not one that is damaged,
+        deleted, or not there."""
+        return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
+
+
+ABSENT = Document(version=0, state=DocumentState.ABSENT)
+
+
+DEFAULT_FIELDS: Mapping[str, str] = {
+    name: "{" + name + "}"
+    for name in (
+        "access_key",
+        "secret_key",
+        "application_id",
+        "default_project_id",
+        "organization_id",
+        "created_at",
+        "expires_at",
+        "rotation_id",
+    )
+}
+"""The fields of a credential document unless the configuration says otherwise: flat strings, empty when there is no value."""

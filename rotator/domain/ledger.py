@@ -1,0 +1,226 @@
+"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
+
+All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
+output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
+grace, revoke, leftover, stranger.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rotator.domain.policy import Proof
+
+SCHEMA = 2
+"""The schema of the ledger that this program writes. It reads this one and older ones."""
+
+
+HISTORY_LIMIT = 50
+"""Entries kept in a ledger's history; older ones are dropped, Vault's own versions remain."""
+
+
+INCIDENT_LIMIT = 20
+"""Entries kept in a ledger's list of incidents."""
+
+
+class Mode(enum.StrEnum):
+    """Why a rotation is in a hurry, or not."""
+
+    SCHEDULED = "scheduled"
+    REQUESTED = "requested"
+    COMPROMISED = "compromised"
+    DEAD = "dead"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether consumers are in danger or down, so that windows and long backoff do not apply."""
+        return self in (Mode.COMPROMISED, Mode.DEAD)
+
+
+@dataclass(frozen=True)
+class Current:
+    """The key that consumers should be using, and the document version that made it so (or last confirmed it).
+
+    ``written`` is when that version was written, by Vault's clock: by it the document is known again.
+    """
+
+    access_key: str
+    version: int
+    since: datetime
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    written: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The claim of a rotation, written before anything is created. Only the process that wrote it may create for it."""
+
+    id: str
+    base: int
+    incarnation: str
+    reason: str
+    mode: Mode
+    owner: str
+    claimed_at: datetime
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A key that left the credential document and lives on until ``revoke_after``. ``version`` last held its secret."""
+
+    access_key: str
+    version: int
+    revoke_after: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Revoking:
+    """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
+
+    ``republished``: a person published the key again after it had been condemned. It then dies at ``not_before``, which is
+    set when another key replaces it: the end of the grace that it is owed.
+    """
+
+    access_key: str
+    version: int
+    reason: str
+    republished: bool = False
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Compromised:
+    """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death.
+
+    ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
+    ``through_hold``: an operator's hold does not spare this key.
+    """
+
+    access_key: str
+    reason: str
+    by: str
+    at: datetime
+    mode: str = "replace_first"
+    incident: str = ""
+    through_hold: bool = False
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An operator's hand on the brake: no claim and no revocation for this application."""
+
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why the application cannot go on, since when; written when it appears and removed when it clears."""
+
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One thing that happened to one key of the application."""
+
+    at: datetime
+    event: str
+    access_key: str
+    version: int = 0
+    rotation_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a compromised key ended: when its death was proven and how, and which versions of the credential document that held
+    its secret are destroyed. ``remark`` says why others are not."""
+
+    access_key: str
+    at: datetime
+    proof: str
+    destroyed: tuple[int, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One emergency, from the mark to the proof of death: enough to write a report from."""
+
+    id: str
+    opened_at: datetime
+    reason: str
+    by: str
+    access_keys: tuple[str, ...]
+    closed_at: datetime | None = None
+    mode: str = "replace_first"
+    through_hold: bool = False
+    deaths: tuple[Death, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What we remember about one application. It names keys and never holds a secret.
+
+    It says enough to finish the revocations of an application that has left the configuration.
+    """
+
+    application: str
+    account: str
+    bearer: str
+    path: str
+    access_field: str
+    secret_field: str
+    grace: timedelta
+    prove: Proof
+    prove_emergency: Proof
+    current: Current | None = None
+    intent: Intent | None = None
+    retiring: tuple[Retiring, ...] = ()
+    revoking: tuple[Revoking, ...] = ()
+    compromised: tuple[Compromised, ...] = ()
+    hold: Hold | None = None
+    trouble: Trouble | None = None
+    failures: int = 0
+    not_before: datetime | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    schema: int = SCHEMA
+
+    def names(self) -> frozenset[str]:
+        """Every access key that this ledger holds an obligation for."""
+        entries: tuple[Retiring | Revoking | Compromised, ...] = (*self.retiring, *self.revoking, *self.compromised)
+        named = {entry.access_key for entry in entries}
+        if self.current:
+            named.add(self.current.access_key)
+        return frozenset(named)
+
+    def compromised_keys(self) -> frozenset[str]:
+        """The access keys that are marked compromised."""
+        return frozenset(mark.access_key for mark in self.compromised)
+
+    def is_revoking(self, access_key: str) -> bool:
+        """Whether the key has been condemned."""
+        return any(entry.access_key == access_key for entry in self.revoking)
+
+    def highest_version(self) -> int:
+        """The highest version of the credential document that this ledger knows to exist."""
+        entries: tuple[Retiring | Revoking, ...] = (*self.retiring, *self.revoking)
+        versions = [entry.version for entry in entries]
+        if self.current:
+            versions.append(self.current.version)
+        if self.intent:
+            versions.append(self.intent.base)
+        return max(versions, default=0)
+
+    def with_history(self, *entries: HistoryEntry) -> Ledger:
+        """This ledger with more history, the oldest entries dropped beyond the limit."""
+        return replace(self, history=(*self.history, *entries)[-HISTORY_LIMIT:])

@@ -1,0 +1,73 @@
+"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
+
+All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
+output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
+grace, revoke, leftover, stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a key proves that it is alive, or dead: so many answers in a row, so far apart, within so long."""
+
+    successes: int
+    interval: timedelta
+    timeout: timedelta
+
+
+@dataclass(frozen=True)
+class Window:
+    """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the day, local time.
+
+    ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means the next day.
+    """
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the configuration wants for one application. ``configured`` is False for one that left the configuration."""
+
+    application: str
+    account: str
+    bearer: str
+    path: str
+    fields: Mapping[str, str]
+    grace: timedelta
+    prove: Proof
+    prove_emergency: Proof
+    every: timedelta | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    window: Window | None = None
+    jitter: timedelta = timedelta(0)
+    max_age: timedelta | None = None
+    lifetime: timedelta | None = None
+    default_project_id: str | None = None
+    organization_id: str = ""
+    observe_every: timedelta = timedelta(minutes=15)
+    publish_timeout: timedelta = timedelta(minutes=2)
+    takeover_after: timedelta = timedelta(minutes=10)
+    max_live_keys: int = 5
+    clock_tolerance: timedelta = timedelta(seconds=30)
+    catch_up: timedelta = timedelta(0)
+    configured: bool = True
+
+    @property
+    def access_field(self) -> str:
+        """The field of the credential document that holds the access key."""
+        return next(name for name, template in self.fields.items() if template == "{access_key}")
+
+    @property
+    def secret_field(self) -> str:
+        """The field of the credential document that holds the secret key."""
+        return next(name for name, template in self.fields.items() if template == "{secret_key}")

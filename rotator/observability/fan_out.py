@@ -1,0 +1,41 @@
+"""A journal that can be listened to. Nobody who emits ever waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rotator.domain.ports import Journal
+
+
+class Listener(Protocol):
+    """Whoever wants to hear every event."""
+
+    def put(self, line: Mapping[str, Any]) -> None:
+        """Take one event. Never waits, never raises."""
+
+
+class Broadcast:
+    """A journal that passes everything on to ``journal`` and to everybody who listens."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Record one event, and let it be heard."""
+        self._journal.emit(event, **fields)
+        for listener in self._listeners:
+            listener.put({"event": event, **fields})
+
+    def listen(self, listener: Listener) -> None:
+        """From now on everything goes there too."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Nothing goes there any more."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)

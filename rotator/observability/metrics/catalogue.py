@@ -1,0 +1,143 @@
+"""The catalogue of metrics: every name that a scrape may show, its kind, its labels and what it means.
+
+``docs/metrics.md`` has this table and a test holds both to what the daemon tells. Names are stable: people build alarms on them.
+Labels are names of the configuration and words of ours; never an access key, an address or a person's words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["gauge", "counter", "histogram"]
+
+ABOUT_ONE = ("account", "application")
+"""The labels of a metric about one application."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of the catalogue."""
+
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+CATALOGUE: dict[str, Metric] = {
+    # one application, by its ledger
+    "rotator_application_configured": Metric(
+        "gauge", "1 for an application of the configuration, 0 for one that left it and still has keys to revoke.", ABOUT_ONE
+    ),
+    "rotator_application_phase": Metric(
+        "gauge", "Always 1; `phase` is the one that `rotator status` shows.", (*ABOUT_ONE, "phase")
+    ),
+    "rotator_application_trouble": Metric(
+        "gauge", "1 while the application cannot go on because of itself; `reason` says why.", (*ABOUT_ONE, "reason")
+    ),
+    "rotator_key_age_seconds": Metric(
+        "gauge", "How old the published key is, counted from its creation at the provider.", ABOUT_ONE
+    ),
+    "rotator_key_published_timestamp_seconds": Metric(
+        "gauge", "When the published key became the current one: the last successful rotation.", ABOUT_ONE
+    ),
+    "rotator_rotation_due_seconds": Metric(
+        "gauge", "How long until the published key is to be replaced; 0 when it is time. Missing without a schedule.", ABOUT_ONE
+    ),
+    "rotator_past_due_seconds": Metric(
+        "gauge",
+        "How long ago a rotation or a revocation should have been done, whatever failed or waits; 0 when nothing is late.",
+        ABOUT_ONE,
+    ),
+    "rotator_grace_ends_seconds": Metric(
+        "gauge", "How long until the next key in grace dies; 0 when it is time. Missing without one.", ABOUT_ONE
+    ),
+    "rotator_keys": Metric(
+        "gauge",
+        "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until proven dead.",
+        (*ABOUT_ONE, "state"),
+    ),
+    "rotator_live_keys": Metric(
+        "gauge", "Keys that the provider lists for the application, expired ones and strangers included.", ABOUT_ONE
+    ),
+    "rotator_stranger_keys": Metric(
+        "gauge", "Keys of the application that we neither made nor published; they are never touched.", ABOUT_ONE
+    ),
+    "rotator_failures_in_a_row": Metric("gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE),
+    # one application, by our passes
+    "rotator_last_success_timestamp_seconds": Metric(
+        "gauge", "When a pass last ended with nothing to complain of. Missing before the first since the start.", ABOUT_ONE
+    ),
+    "rotator_unseen_seconds": Metric(
+        "gauge", "How long since a pass got through, or since the daemon began to look after the application.", ABOUT_ONE
+    ),
+    "rotator_observe_every_seconds": Metric(
+        "gauge", "How often the configuration wants the application to be looked at.", ABOUT_ONE
+    ),
+    "rotator_rotations_total": Metric(
+        "counter",
+        "Rotations that this process completed, by `mode`: `scheduled`, `requested`, `compromised`, `dead` (the published key"
+        " was), `other` (begun by another process).",
+        (*ABOUT_ONE, "mode"),
+    ),
+    "rotator_rotations_given_up_total": Metric(
+        "counter", "Rotations that were begun and given up, by `cause`; the published key stayed.", (*ABOUT_ONE, "cause")
+    ),
+    "rotator_passes_failed_total": Metric(
+        "counter",
+        "Passes that were cut short, by `cause`: a service away, a right missing, a ledger that cannot be read.",
+        (*ABOUT_ONE, "cause"),
+    ),
+    "rotator_keys_revoked_total": Metric("counter", "Keys that were revoked and proven dead.", ABOUT_ONE),
+    # services
+    "rotator_service_up": Metric(
+        "gauge", "1 while Vault, or the provider behind an account, answers us; 0 while not.", ("service",)
+    ),
+    "rotator_call_duration_seconds": Metric(
+        "histogram",
+        "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as `timeout`."
+        " Many a `4xx` is what we hope for: a dead key is refused.",
+        ("service", "outcome"),
+    ),
+    "rotator_clock_difference_seconds": Metric("gauge", "The service's clock minus ours, by its latest answer.", ("service",)),
+    "rotator_clock_tolerance_seconds": Metric("gauge", "How far clocks may differ before revocations wait."),
+    "rotator_quota_headroom_keys": Metric(
+        "gauge", "How many keys the account still has room for. Missing where the provider does not say.", ("account",)
+    ),
+    "rotator_vault_token_left_seconds": Metric("gauge", "How long our login to Vault is still good. Missing without an end."),
+    "rotator_vault_token_granted_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
+    # the process
+    "rotator_build_info": Metric("gauge", "Always 1; what is running.", ("version", "python")),
+    "rotator_alive": Metric("gauge", "1 while the loop turns and work goes through the workers, as `/healthz` says."),
+    "rotator_idle_seconds": Metric(
+        "gauge", "How long since anything went through the workers; a heartbeat does every few seconds."
+    ),
+    "rotator_config_applied_timestamp_seconds": Metric("gauge", "When the configuration in force was read."),
+    "rotator_config_reload_refused": Metric(
+        "gauge", "1 while the last reload was refused and the old configuration is in force."
+    ),
+    "rotator_events_total": Metric("counter", "Events, by their names in `docs/events.md`.", ("event",)),
+    # prometheus_client's own, of this process
+    "process_cpu_seconds_total": Metric("counter", "Processor time that the process used."),
+    "process_max_fds": Metric("gauge", "How many files it may have open."),
+    "process_open_fds": Metric("gauge", "How many it has open."),
+    "process_resident_memory_bytes": Metric("gauge", "Its memory."),
+    "process_start_time_seconds": Metric("gauge", "When it started."),
+    "process_virtual_memory_bytes": Metric("gauge", "Its address space."),
+}
+"""Every metric that a scrape may show."""
+
+
+def table() -> str:
+    """The table of ``docs/metrics.md``; ``python -m rotator.observability.metrics.catalogue`` prints it."""
+    lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    for name, metric in CATALOGUE.items():
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "—"
+        lines.append(f"| `{name}` | {metric.kind} | {labels} | {metric.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(table())

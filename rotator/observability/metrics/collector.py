@@ -1,0 +1,106 @@
+"""From what the daemon knew to what Prometheus is told. Pure: the same snapshot and counts always give the same samples.
+
+Everything is derived when somebody asks, so nothing can be forgotten: an application that left the configuration is told as such
+until its last key is gone, and then disappears with all its counts.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rotator import __version__
+from rotator.decision.status import PHASES, unreadable, view
+from rotator.domain.schedule import due
+from rotator.observability.metrics.counters import MODES, Counts, word
+
+if TYPE_CHECKING:
+    from rotator.observability.metrics.snapshot import Application, Service, Snapshot
+
+Sample = tuple[str, tuple[str, ...], float]
+"""The name of a metric of the catalogue, the values of its labels in the catalogue's order, and the value."""
+
+
+def samples(now: Snapshot, counts: Counts) -> Iterator[Sample]:
+    """Everything but the calls, which only their histogram knows."""
+    for one in now.applications:
+        about = one.policy.account, one.policy.application
+        yield from ((name, (*about, *labels), value) for name, labels, value in _application(one, now))
+        yield from _counted(about, counts)
+    for service in now.services:
+        yield from _service(service)
+    yield from ((name, (), value) for name, value in _process(now))
+    yield "rotator_build_info", (__version__, platform.python_version()), 1
+    yield from (("rotator_events_total", (event,), count) for event, count in counts.events.items())
+
+
+def _application(one: Application, snapshot: Snapshot) -> Iterator[Sample]:
+    policy, ledger, now = one.policy, one.ledger, snapshot.now
+    found = unreadable(policy, "", "", now) if one.unreadable else view(policy, ledger, now)
+    rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
+    yield "rotator_application_configured", (), policy.configured
+    yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
+    if one.trouble:
+        yield "rotator_application_trouble", (word(one.trouble),), 1
+    yield "rotator_past_due_seconds", (), _seconds(found.late)
+    yield "rotator_unseen_seconds", (), _seconds(now - (one.seen_at or one.since))
+    yield "rotator_observe_every_seconds", (), _seconds(policy.observe_every)
+    if one.sound_at:
+        yield "rotator_last_success_timestamp_seconds", (), one.sound_at.timestamp()
+    if one.keys is not None:
+        yield "rotator_live_keys", (), one.keys
+        yield "rotator_stranger_keys", (), one.strangers
+    if ledger is None:
+        return
+    yield "rotator_failures_in_a_row", (), ledger.failures
+    keys = {"current": 1 if ledger.current else 0, "grace": len(ledger.retiring), "revoking": len(ledger.revoking)}
+    for state, count in {**keys, "compromised": len(ledger.compromised)}.items():
+        yield "rotator_keys", (state,), count
+    if ledger.retiring:
+        yield "rotator_grace_ends_seconds", (), _seconds(min(entry.revoke_after for entry in ledger.retiring) - now)
+    if ledger.current:
+        yield "rotator_key_age_seconds", (), _seconds(now - (ledger.current.created_at or ledger.current.since))
+        yield "rotator_key_published_timestamp_seconds", (), ledger.current.since.timestamp()
+        if policy.configured and (calendar := due(policy, ledger.current, started=one.since, now=now)):
+            yield "rotator_rotation_due_seconds", (), _seconds(calendar.at - now)
+
+
+def _counted(about: tuple[str, str], counts: Counts) -> Iterator[Sample]:
+    done = counts.rotations.get(about, {})
+    # From nothing to one is no increase that Prometheus could see, so what is known beforehand begins at zero.
+    yield from (("rotator_rotations_total", (*about, mode), done.get(mode, 0)) for mode in MODES)
+    for name, causes in (("rotator_rotations_given_up_total", counts.given_up), ("rotator_passes_failed_total", counts.failed)):
+        yield from ((name, (*about, cause), count) for cause, count in causes.get(about, {}).items())
+    yield "rotator_keys_revoked_total", about, counts.revoked.get(about, 0)
+
+
+def _service(service: Service) -> Iterator[Sample]:
+    if service.up is not None:
+        yield "rotator_service_up", (service.name,), service.up
+    yield "rotator_clock_difference_seconds", (service.name,), service.clock_difference.total_seconds()
+    if service.headroom is not None:
+        yield "rotator_quota_headroom_keys", (service.name,), service.headroom
+
+
+def _process(now: Snapshot) -> Iterator[tuple[str, float]]:
+    yield "rotator_alive", now.alive
+    yield "rotator_idle_seconds", _seconds(now.idle)
+    yield "rotator_config_applied_timestamp_seconds", now.configured_at.timestamp()
+    yield "rotator_config_reload_refused", now.reload_refused
+    if now.login:
+        left, granted = now.login
+        yield "rotator_vault_token_left_seconds", _seconds(left)
+        yield "rotator_vault_token_granted_seconds", _seconds(granted)
+    if tolerances := _tolerances(now.applications):
+        yield "rotator_clock_tolerance_seconds", min(tolerances)
+
+
+def _tolerances(applications: Iterable[Application]) -> list[float]:
+    return [_seconds(one.policy.clock_tolerance) for one in applications]
+
+
+def _seconds(duration: timedelta) -> float:
+    """Never negative: what has passed is told by another metric."""
+    return max(0.0, duration.total_seconds())

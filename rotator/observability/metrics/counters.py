@@ -1,0 +1,102 @@
+"""A journal that counts what passes through it. It keeps numbers under names of ours only, and never what an event says."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rotator.domain.ledger import Mode
+from rotator.observability.events import CATALOGUE
+
+if TYPE_CHECKING:
+    from rotator.domain.ports import Journal
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+OTHER = "other"
+MODES = (*(mode.value for mode in Mode), OTHER)
+"""What a completed rotation was: its mode, or begun by another process, of which nobody told us."""
+
+MOST_CAUSES = 40
+"""Different causes that are kept apart for one application; there are fewer, unless somebody writes ledgers by hand."""
+
+About = tuple[str, str]
+"""Account and application."""
+
+
+def word(text: object) -> str:
+    """The text if it can be one of our identifiers, else ``other``: no sentence becomes a label."""
+    return text if isinstance(text, str) and _WORD.fullmatch(text) else OTHER
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The numbers of a tally at one moment: events by name; of each application, what happened how often."""
+
+    events: Mapping[str, int]
+    rotations: Mapping[About, Mapping[str, int]]
+    given_up: Mapping[About, Mapping[str, int]]
+    failed: Mapping[About, Mapping[str, int]]
+    revoked: Mapping[About, int]
+
+
+class Tally:
+    """Counts events and hands them on to ``journal``. Thread-safe; never raises."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._modes: dict[About, tuple[str, str]] = {}
+        # What the logs confess of themselves does not pass through here.
+        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.lost", "logs.no_journal"}, 0))
+        self._rotations: dict[About, Counter[str]] = {}
+        self._given_up: dict[About, Counter[str]] = {}
+        self._failed: dict[About, Counter[str]] = {}
+        self._revoked: Counter[About] = Counter()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Count one event, and record it."""
+        with self._lock:
+            if event in self._events:
+                self._events[event] += 1
+            about = str(fields.get("account", "")), str(fields.get("application", ""))
+            if all(about):
+                self._count(event, about, fields)
+        self._journal.emit(event, **fields)
+
+    def _count(self, event: str, about: About, fields: dict[str, object]) -> None:
+        match event:
+            case "rotation.claimed":
+                self._modes[about] = str(fields.get("rotation_id")), str(fields.get("mode"))
+            case "rotation.committed":
+                rotation, mode = self._modes.get(about, ("", ""))
+                known = rotation == fields.get("rotation_id") and mode in MODES
+                self._rotations.setdefault(about, Counter())[mode if known else OTHER] += 1
+            case "rotation.abandoned":
+                _add(self._given_up, about, fields.get("reason"))
+            case "pass.failed":
+                _add(self._failed, about, fields.get("reason"))
+            case "pass.crashed":
+                _add(self._failed, about, "crashed")
+            case "key.dead":
+                self._revoked[about] += 1
+
+    def counts(self) -> Counts:
+        """The numbers at this moment."""
+        with self._lock:
+            return Counts(
+                dict(self._events), _copied(self._rotations), _copied(self._given_up), _copied(self._failed), dict(self._revoked)
+            )
+
+
+def _add(where: dict[About, Counter[str]], about: About, cause: object) -> None:
+    counts = where.setdefault(about, Counter())
+    name = word(cause)
+    counts[name if name in counts or len(counts) < MOST_CAUSES else OTHER] += 1
+
+
+def _copied(counts: Mapping[About, Counter[str]]) -> dict[About, dict[str, int]]:
+    return {about: dict(found) for about, found in counts.items()}

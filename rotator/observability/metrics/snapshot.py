@@ -1,0 +1,52 @@
+"""What the daemon knew at one moment, as plain values: the source of every gauge. Whoever makes one contacts nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+
+
+@dataclass(frozen=True)
+class Application:
+    """One application as last seen. ``since`` is when the daemon began to look after it; ``seen_at`` and ``sound_at`` are when a
+    pass last got through, and last had nothing to complain of. ``keys`` and ``strangers`` count what the provider listed.
+    """
+
+    policy: Policy
+    since: datetime
+    ledger: Ledger | None = None
+    keys: int | None = None
+    strangers: int = 0
+    seen_at: datetime | None = None
+    sound_at: datetime | None = None
+    trouble: str = ""
+    unreadable: bool = False
+    rotating: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """Vault, or the provider behind an account. ``up`` is None before the first answer, ``headroom`` where it is not known."""
+
+    name: str
+    up: bool | None
+    clock_difference: timedelta = timedelta(0)
+    headroom: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything at one moment. ``login`` is how long ours at Vault is still good and for how long it was granted, ``idle`` how long
+    ago the last work went through the workers."""
+
+    now: datetime
+    alive: bool
+    idle: timedelta
+    configured_at: datetime
+    reload_refused: bool
+    applications: tuple[Application, ...] = ()
+    services: tuple[Service, ...] = ()
+    login: tuple[timedelta, timedelta] | None = None

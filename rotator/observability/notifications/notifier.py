@@ -1,0 +1,125 @@
+"""The alarm itself: a journal that passes everything on, with a thread that sends and that nobody waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from rotator.domain.ports import Journal
+from rotator.domain.secret import Secret
+from rotator.errors import RotatorError
+from rotator.observability.notifications import transport as services
+from rotator.observability.notifications.digest import Message, News, trial_message
+from rotator.observability.notifications.heartbeat import Pinger
+from rotator.observability.notifications.settings import SILENT, Settings
+
+PAUSES = (0.0, 10.0, 40.0)
+"""Seconds before each attempt to send a message to a service that has not taken it yet; then it is dropped."""
+
+FAREWELL = 5.0
+"""Seconds that the end waits for the last message."""
+
+Send = Callable[[Callable[[], Secret], Message], None]
+
+
+class Alarm:
+    """Passes every event on to ``journal``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
+
+    def __init__(self, journal: Journal, settings: Settings = SILENT, *, send: Send = services.send) -> None:
+        self._journal = journal
+        self._send = send
+        self._settings = settings
+        self._news = News(settings.name, settings.notify_every.total_seconds())
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lost: dict[str, int] = {}
+        self._pinger = Pinger(journal)
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._settings
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with these settings. What was told stays told."""
+        with self._changed:
+            self._settings = settings
+            self._news.name, self._news.every = settings.name, settings.notify_every.total_seconds()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Record one event, and remember it for a message if it is worth one. Never raises, never waits for anything."""
+        self._journal.emit(event, **fields)
+        if self._settings.targets:
+            self._note(event, fields)
+
+    def _note(self, event: str, fields: Mapping[str, object]) -> None:
+        with self._changed:
+            self._news.note(event, fields, time.monotonic())
+            if self._news.ready_at() is None or self._closing.is_set():
+                return
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="alarm", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def ping(self, *, wait: bool = False) -> None:
+        """Tell the dead-man's switch that all is well, if there is one. Returns at once, or when it is told or cannot be."""
+        if self._settings.ping is not None:
+            self._pinger.send(self._settings.ping)
+            if wait:
+                self._pinger.wait()
+
+    def close(self) -> None:
+        """Send what is still to be told, once, and end; within a few seconds, whatever a service does."""
+        with self._changed:
+            self._closing.set()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(FAREWELL)
+
+    # --- the thread ---------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (message := self._next()) is not None:
+            self._deliver(message)
+
+    def _next(self) -> Message | None:
+        """The next message, when its time has come; at the end the last one, then None."""
+        with self._changed:
+            while not self._closing.is_set():
+                at = self._news.ready_at()
+                if at is not None and at <= time.monotonic():
+                    break
+                self._changed.wait(None if at is None else at - time.monotonic())
+            return self._news.take(time.monotonic())
+
+    def _deliver(self, message: Message) -> None:
+        targets, troubles = dict(self._settings.targets), dict[str, str]()
+        for attempt, pause in enumerate(PAUSES, 1):
+            if attempt > 1 and self._closing.wait(pause):
+                break
+            troubles = self._attempt(message, {name: targets[name] for name in (troubles or targets)})
+            if not troubles:
+                return
+        for name, trouble in troubles.items():
+            self._lost[name] = self._lost.get(name, 0) + 1
+            self._journal.emit("notify.failed", target=name, message=trouble)
+
+    def _attempt(self, message: Message, targets: Mapping[str, Callable[[], Secret]]) -> dict[str, str]:
+        """The targets that did not take the message, and why."""
+        troubles = {}
+        for name, address in targets.items():
+            try:
+                self._send(address, message.after_lost(self._lost.get(name, 0)))
+            except RotatorError as error:
+                troubles[name] = str(error)
+            else:
+                self._lost.pop(name, None)
+        return troubles
+
+
+def trial(settings: Settings, target: str) -> None:
+    """Send a test to one target, now and once; raises ``RotatorError`` when it was not taken."""
+    services.send(settings.targets[target], trial_message(settings.name))

@@ -1,0 +1,76 @@
+"""Changes to the document of an account, each written by check-and-set and again when somebody else was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rotator.domain.account import AccountDocument, MassRotation, Waiver
+from rotator.domain.ports import Clock, VaultStore
+from rotator.errors import Conflict, Unavailable, Unclear
+
+MOST_TRIES = 20
+"""How often a change is written again because somebody else was faster each time, or because an answer was lost."""
+
+BREATH = timedelta(milliseconds=50)
+
+Change = Callable[[AccountDocument], AccountDocument]
+"""From the document as it is to what it is to be; the same when it is so already. It may be made more than once."""
+
+
+def change(
+    vault: VaultStore, account: str, wanted: Change, *, clock: Clock, sleep: Callable[[datetime], None]
+) -> AccountDocument:
+    """Make the change and return the document as it then is. An answer that was lost is looked for and not guessed."""
+    for _ in range(MOST_TRIES):
+        document, version = vault.read_account(account)
+        after = wanted(document)
+        if after == document:
+            return document
+        try:
+            if version == 0:
+                vault.installation()  # nothing of ours comes before the installation's id
+            vault.write_account(after, cas=version)
+        except (Conflict, Unclear):
+            sleep(clock.now() + BREATH)
+            continue
+        return after
+    raise Unavailable(
+        f"the document of account {account} could not be written in {MOST_TRIES} attempts: others wrote it each time; try again",
+        service="vault",
+        kind="contended",
+    )
+
+
+def begun(order: MassRotation, since: datetime) -> Change:
+    """Remember a mass rotation; one that was begun with the same words since then and has not ended stays, and is gone on with."""
+    return lambda document: document if document.unfinished(order.words, since) else document.with_mass_rotation(order)
+
+
+def ended(order: MassRotation, at: datetime) -> Change:
+    """Note that every application of the mass rotation is done."""
+
+    def note(document: AccountDocument) -> AccountDocument:
+        known = next((one for one in document.mass_rotations if one.id == order.id), None)
+        if known is None or known.ended_at is not None:
+            return document
+        return document.with_mass_rotation(replace(known, ended_at=at))
+
+    return note
+
+
+def waived(waiver: Waiver) -> Change:
+    """Let an old key stay; the same word given twice is one."""
+
+    def note(document: AccountDocument) -> AccountDocument:
+        known = next((one for one in document.waivers if one.access_key == waiver.access_key), None)
+        same = known and (known.reason, known.by, known.until) == (waiver.reason, waiver.by, waiver.until)
+        return document if same else document.with_waiver(waiver)
+
+    return note
+
+
+def withdrawn(access_key: str) -> Change:
+    """Let an old key stay no longer."""
+    return lambda document: document.without_waiver(access_key)

@@ -1,0 +1,84 @@
+"""An emergency in the words of whoever found the leak: applications, or access keys whose application has to be found first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rotator.domain.policy import Policy
+from rotator.errors import RotatorError
+from rotator.operations.commands.contain import Order, contain
+from rotator.operations.commands.revoke import unconfirmed
+from rotator.operations.queries.key_info import describe
+from rotator.operations.queries.key_lookup import is_access_key, owner_of
+from rotator.operations.result import Result, failed
+from rotator.operations.runtime import Household, Sleep, chosen
+from rotator.reconciler.context import World
+
+OUTAGE = (
+    "with --revoke-first the published key is deleted before there is another one: from then on {names} can do nothing with what"
+    " Vault holds, until a new key is made, proven, published and read; usually some seconds, and as long as the provider takes"
+)
+"""What a person is told before keys are revoked first."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some that its ledger does not name),
+    and single keys, ``only``, that say nothing of the others. What cannot be done at all is in ``refused``."""
+
+    policy: Policy | None
+    whole: bool = False
+    besides: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+    refused: tuple[Result, ...] = ()
+
+
+def jobs(household: Household, targets: Sequence[str], confirmed: frozenset[str], now: datetime) -> tuple[Job, ...]:
+    """One job for each application that is named, or whose keys are; and what is refused, each by itself."""
+    found: dict[str, Job] = {}
+    names = [target for target in targets if not is_access_key(target)]
+    for policy in chosen(household, names) if names else ():
+        found[policy.application] = Job(policy, whole=True)
+    for access_key in dict.fromkeys(target for target in targets if is_access_key(target)):
+        job = _job(household, access_key, confirmed, now)
+        name = job.policy.application if job.policy else access_key
+        found[name] = _both(found[name], job) if name in found else job
+    return tuple(found.values())
+
+
+def _job(household: Household, access_key: str, confirmed: frozenset[str], now: datetime) -> Job:
+    try:
+        policy, found = owner_of(household, access_key)
+        state = describe(found, household.vault.installation(), now).state
+    except RotatorError as error:
+        return Job(None, refused=(failed(access_key, error),))
+    if state in {"stranger", "protected"} and access_key not in confirmed:
+        return Job(None, refused=(unconfirmed(access_key, policy.application, stranger=True),))
+    if state in {"stranger", "protected", "compromised"}:
+        return Job(policy, only=frozenset({access_key}))
+    return Job(policy, whole=True, besides=frozenset({access_key}))
+
+
+def _both(one: Job, other: Job) -> Job:
+    return Job(
+        one.policy or other.policy,
+        one.whole or other.whole,
+        one.besides | other.besides,
+        one.only | other.only,
+        (*one.refused, *other.refused),
+    )
+
+
+def carry_out(job: Job, world: World, sleep: Sleep, order: Order) -> tuple[Result, ...]:
+    """Contain what the job is about, one thing after the other."""
+    if job.policy is None:
+        return job.refused
+    found = list(job.refused)
+    if job.whole:
+        found.append(contain(job.policy, world, sleep, order, besides=job.besides))
+    for access_key in sorted(job.only):
+        result = contain(job.policy, world, sleep, order, keys=frozenset({access_key}))
+        found.append(replace(result, access_key=access_key) if result.exit_code else result)
+    return tuple(found)

@@ -1,0 +1,222 @@
+"""A compromise on a person's word: the keys are marked, then passes are driven until they are replaced and proven dead.
+
+Nothing here decides anything about keys. It writes the mark, on which every pass of every actor acts from then on, and watches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from rotator.decision.transitions import marked_compromised, was_proven_dead
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, Journal
+from rotator.errors import Refused, RotatorError, Unclear
+from rotator.operations.commands.convergence import Patience, obstacle, pause
+from rotator.operations.commands.ledger_update import amend
+from rotator.operations.result import Result, failed
+from rotator.operations.runtime import Sleep
+from rotator.reconciler.context import Memory, Outcome, World
+from rotator.reconciler.runner import drive, run_pass
+from rotator.util.formatting import seconds
+
+DURABLE = (
+    "the mark is in the ledger and stays until the keys are proven dead: the daemon acts on it, or run the same command again"
+)
+
+HELD = (
+    "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator resume {name},"
+    " or rotator rotate {name} --compromised --reason TEXT --through-hold"
+)
+
+
+@dataclass
+class Witness:
+    """A journal that passes everything on and remembers when keys were deleted and when others were published: the time for which
+    consumers read a key that was revoked first."""
+
+    journal: Journal
+    clock: Clock
+    deleted: dict[object, datetime] = field(default_factory=dict)
+    published: datetime | None = None
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Remember the moment; pass everything on."""
+        if event == "key.deleted":
+            self.deleted[fields.get("access_key")] = self.clock.now()
+        if event == "rotation.published":
+            self.published = self.clock.now()
+        self.journal.emit(event, **fields)
+
+    def outage(self, access_key: str | None) -> timedelta | None:
+        """For how long this process left consumers with that dead key, if it did."""
+        deleted = self.deleted.get(access_key)
+        return self.published - deleted if deleted and self.published and deleted < self.published else None
+
+
+@dataclass(frozen=True)
+class Order:
+    """Why keys are to die, on whose word, and how. ``incident`` is an id that the marks of several applications share."""
+
+    reason: str
+    by: str
+    revoke_first: bool = False
+    through_hold: bool = False
+    incident: str = ""
+
+    @property
+    def mode(self) -> str:
+        """How the ledger says it."""
+        return "revoke_first" if self.revoke_first else "replace_first"
+
+
+def contain(
+    policy: Policy,
+    world: World,
+    sleep: Sleep,
+    order: Order,
+    *,
+    keys: frozenset[str] | None = None,
+    besides: frozenset[str] = frozenset(),
+) -> Result:
+    """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
+    one, ``besides`` others; or ``keys`` and no others."""
+    before = _published_now(policy, world) if order.revoke_first else None
+    witness = Witness(world.journal, world.clock)
+    world = replace(world, journal=witness)
+    try:
+        keys, marked_at = mark(policy, world, sleep, order, keys=keys, besides=besides)
+    except Unclear as error:
+        return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
+    except RotatorError as error:
+        return failed(policy.application, error, "nothing was marked")
+    result = _contain(policy, world, sleep, keys)
+    outage = witness.outage(before) if result.exit_code == 0 else None
+    if outage is not None:
+        told = f"; no key that works was in Vault for {seconds(outage.total_seconds())}"
+        result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
+    return replace(result, marked_at=marked_at)
+
+
+def mark(
+    policy: Policy,
+    world: World,
+    sleep: Sleep,
+    order: Order,
+    *,
+    keys: frozenset[str] | None = None,
+    besides: frozenset[str] = frozenset(),
+) -> tuple[frozenset[str], datetime]:
+    """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
+    Of these, one that is known to be dead is not marked any more. A key that is marked already gets what this order adds."""
+    incident, only, keys = order.incident or world.clock.token(), keys, frozenset()
+
+    def change(ledger: Ledger) -> Ledger:
+        nonlocal keys
+        keys = _about(policy, world, ledger, only) | besides
+        if not keys and only is None:
+            raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
+        after = marked_compromised(
+            ledger,
+            keys,
+            reason=order.reason,
+            by=order.by,
+            at=world.clock.now(),
+            incident=incident,
+            mode=order.mode,
+            through_hold=order.through_hold,
+        )
+        return ledger if after.compromised == ledger.compromised else after
+
+    _, written = amend(policy, world, sleep, change)
+    if written:
+        world.journal.emit(
+            "compromise.marked",
+            application=policy.application,
+            account=policy.account,
+            incident=incident,
+            access_keys=sorted(keys),
+            reason=order.reason,
+        )
+    return keys, world.clock.now()
+
+
+def _about(policy: Policy, world: World, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
+    """The keys that an emergency is about."""
+    named = ledger.names()
+    try:
+        published = _published(policy, world)
+    except RotatorError:
+        if not named:
+            raise
+        published = None  # what the ledger names is marked all the same; the passes say what is wrong with the document
+    keys = named | ({published} if published else set())
+    if only is None:
+        return keys
+    return frozenset(key for key in only if key in keys or not was_proven_dead(ledger, key))
+
+
+def _published(policy: Policy, world: World) -> str | None:
+    return world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+
+
+def _published_now(policy: Policy, world: World) -> str | None:
+    """The same, or None when nobody can tell: an emergency does not wait for it."""
+    try:
+        return _published(policy, world)
+    except RotatorError:
+        return None
+
+
+def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -> Result:
+    memory, patience, failures = Memory(), Patience(policy, world), 0
+    while True:
+        outcome = drive(run_pass(policy, world, memory), sleep)
+        if done := _contained(policy, world, outcome, keys):
+            return done
+        hurdle = obstacle(policy, outcome, failures)
+        failures = outcome.ledger.failures if outcome.ledger else failures
+        over = patience.over(hurdle, outcome.ledger)
+        if hurdle and hurdle.exit_code == 4:
+            over = hurdle
+        if over:
+            alive, stays = (
+                _still_marked(outcome, keys),
+                HELD.format(name=policy.application) if over.reason == "held" else DURABLE,
+            )
+            return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
+        pause(world, sleep, outcome)
+
+
+def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[str]) -> Result | None:
+    """The result, if every marked key left the ledger with the proof of its death and none of them is published."""
+    ledger, document = outcome.ledger, outcome.document
+    if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
+        return None
+    dead = {key: proof_of_death(ledger, key) for key in sorted(keys)}
+    deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
+    if document.published:
+        now = f"{document.published} is published in version {document.version} of {policy.path}"
+    else:
+        now = f"but no key is published at {policy.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
+    return Result(
+        policy.application,
+        "contained",
+        0,
+        f"contained: {deaths or 'every key was dead already'}; {now}",
+        access_key=document.published or "",
+        version=document.version,
+        dead=dead,
+        contained_at=world.clock.now(),
+    )
+
+
+def _still_marked(outcome: Outcome, keys: frozenset[str]) -> list[str]:
+    return sorted(keys & outcome.ledger.compromised_keys()) if outcome.ledger else sorted(keys)
+
+
+def proof_of_death(ledger: Ledger, access_key: str) -> str:
+    """How the death was proven, from the ledger: whoever proved it."""
+    reasons = [entry.reason for entry in ledger.history if entry.event == "revoked" and entry.access_key == access_key]
+    return reasons[-1].partition("; ")[2] if reasons else "as the ledger says"

@@ -1,0 +1,66 @@
+"""What stands between a person's wish and its fulfilment after a pass, and how long to put up with it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.operations.failures import exit_code_of
+from rotator.operations.result import Result, failed, short_of
+from rotator.operations.runtime import Sleep
+from rotator.reconciler.context import Outcome, World
+
+AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
+"""Shortest and longest pause between two passes: the other actor's work is watched, not awaited blindly."""
+
+
+class Patience:
+    """How long to go on while a service is away or an attempt keeps failing: as long as the policy lets a proven key wait."""
+
+    def __init__(self, policy: Policy, world: World) -> None:
+        self._limit = policy.publish_timeout
+        self._world = world
+        self._since: datetime | None = None
+        self._last: Result | None = None
+
+    def over(self, obstacle: Result | None, ledger: Ledger | None) -> Result | None:
+        """What stands in the way, once it has done so for too long.
+
+        The pause between two failed attempts is no recovery, whoever makes them; only an attempt under way is let finish.
+        """
+        failing = ledger is not None and ledger.failures > 0
+        if obstacle is None and not failing:
+            self._since = self._last = None
+        self._last = obstacle or self._last
+        if self._last is None:
+            return None
+        now = self._world.clock.now()
+        self._since = self._since or now
+        under_way = obstacle is None and ledger is not None and ledger.intent is not None
+        return self._last if now - self._since >= self._limit and not under_way else None
+
+
+def obstacle(policy: Policy, outcome: Outcome, failures: int) -> Result | None:
+    """Why the pass did not get there, if it could not; None when it is only a matter of waiting for somebody."""
+    name, ledger, wait = policy.application, outcome.ledger, outcome.wait
+    if outcome.error is not None:
+        return failed(name, outcome.error)
+    if ledger is not None and ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
+        message = f"{name} is held by {ledger.hold.by} ({ledger.hold.reason}): nothing is claimed or revoked until it is released"
+        return short_of(name, 4, message, "held")
+    trouble = wait.trouble
+    if trouble is None:
+        return None
+    blocked = wait.reason == trouble.reason
+    attempt_failed = ledger is not None and ledger.failures > failures
+    if blocked or attempt_failed:
+        return short_of(name, exit_code_of(trouble.reason), trouble.message, trouble.reason)
+    return None
+
+
+def pause(world: World, sleep: Sleep, outcome: Outcome) -> None:
+    """Sleep until another pass is worth it."""
+    now = world.clock.now()
+    shortest, longest = AGAIN
+    sleep(min(max(outcome.wait.until, now + shortest), now + longest))

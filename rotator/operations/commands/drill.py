@@ -1,0 +1,133 @@
+"""The emergency for practice: a real one on a key that has not leaked, timed step by step, beside what its calls alone take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, cast
+
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, Journal, Provider, VaultStore
+from rotator.operations.commands.contain import Order, contain
+from rotator.operations.result import Result
+from rotator.operations.runtime import Sleep
+from rotator.reconciler.context import World
+
+REASON = "drill"
+"""The reason of the mark, by which everybody who reads of it knows that nothing leaked."""
+
+STEPS: Mapping[str, str] = {
+    "compromise.marked": "the mark is in the ledger: from here on every actor acts on it",
+    "rotation.claimed": "a rotation is claimed",
+    "rotation.created": "the provider has made the new key",
+    "rotation.proven": "the new key works",
+    "rotation.published": "consumers can read it",
+    "rotation.committed": "the ledger follows",
+    "key.deleted": "the old key is deleted",
+    "key.dead": "the old key is proven dead",
+    "compromise.contained": "contained",
+}
+"""The events that are steps of the emergency, in words."""
+
+BARE = ("create_key", "write_document", "delete_key")
+"""The calls without which no key is replaced: create, write and delete."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: when it was confirmed, in seconds from the order, and which key it is about."""
+
+    at: float
+    what: str
+    access_key: str = ""
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """How it went. ``calls``: how long the calls took without which no key is replaced, each once."""
+
+    result: Result
+    steps: tuple[Step, ...] = ()
+    calls: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def bare(self) -> float:
+        """What create, write and delete take by themselves."""
+        return sum(self.calls.values())
+
+    @property
+    def multiple(self) -> float | None:
+        """The whole as a multiple of that; None when nothing was measured, because another process did the work."""
+        return self.seconds / self.bare if self.bare > 0 and len(self.calls) == len(BARE) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "result": self.result.as_json(),
+            "steps": [{"seconds": round(step.at, 3), "what": step.what, "access_key": step.access_key} for step in self.steps],
+            "calls": {name: round(took, 3) for name, took in self.calls.items()},
+            "seconds": round(self.seconds, 3),
+            "multiple": round(self.multiple, 2) if self.multiple is not None else None,
+        }
+
+
+class Stopwatch:
+    """Times the steps that a journal hears of, and the calls that go through what it wraps."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._began = clock.now()
+        self.steps: list[Step] = []
+        self.calls: dict[str, float] = {}
+
+    def seconds(self, since: datetime | None = None) -> float:
+        """How long ago that was; without a time, when the drill began."""
+        return (self._clock.now() - (since or self._began)).total_seconds()
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Note a step; pass everything on."""
+        if event in STEPS:
+            self.steps.append(Step(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
+        self._journal.emit(event, **fields)
+
+    def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The same call, whose first success is timed."""
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            began = self._clock.now()
+            answer = call(*arguments, **options)
+            self.calls.setdefault(name, self.seconds(began))
+            return answer
+
+        return run
+
+
+class Timed:
+    """A provider or a Vault as it is, but for the calls that are timed."""
+
+    def __init__(self, inner: Any, watch: Stopwatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "urgent":
+            return lambda: Timed(found(), self._watch)
+        return self._watch.timed(found, name) if name in BARE else found
+
+
+def drill(policy: Policy, world: World, sleep: Sleep, by: str) -> Drilled:
+    """Contain the application's keys as if they had leaked, with the watch in hand."""
+    watch = Stopwatch(world.journal, world.clock)
+    watched = replace(
+        world,
+        journal=watch,
+        provider=cast("Provider", Timed(world.provider, watch)),
+        vault=cast("VaultStore", Timed(world.vault, watch)),
+    )
+    result = contain(policy, watched, sleep, Order(REASON, by))
+    calls = {name: watch.calls[name] for name in BARE if name in watch.calls}
+    return Drilled(result, tuple(watch.steps), calls, watch.seconds())

@@ -1,0 +1,60 @@
+"""A change to a ledger on a person's word: written by check-and-set on what is there, as often as somebody else was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rotator.decision.transitions import fresh_ledger
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.errors import Conflict, ServiceError, Unavailable, Unclear
+from rotator.operations.commands.convergence import AGAIN
+from rotator.operations.runtime import Sleep
+from rotator.reconciler.context import World
+
+MOST_TRIES = 20
+"""How often a change is written again because somebody else was faster each time."""
+
+
+def amend(policy: Policy, world: World, sleep: Sleep, change: Callable[[Ledger], Ledger]) -> tuple[Ledger, bool]:
+    """The ledger after the change, confirmed, and whether it took a write: a change that changes nothing is not written.
+
+    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Unclear`` when it is not known whether the
+    change was written.
+    """
+    unclear = False
+    for _ in range(MOST_TRIES):
+        try:
+            ledger, version = _ledger(policy, world)
+            after = change(ledger)
+            if after == ledger:
+                return ledger, unclear
+            world.vault.write_ledger(after, cas=version)
+        except (Conflict, Unclear) as error:
+            unclear = unclear or isinstance(error, Unclear)
+            world.journal.emit(
+                "pass.interrupted", application=policy.application, account=policy.account, kind=error.kind, message=str(error)
+            )
+            sleep(world.clock.now() + AGAIN[0] / 10)
+        except ServiceError as error:
+            if unclear:
+                raise Unclear(str(error), service=error.service, kind=error.kind) from None
+            raise
+        else:
+            return after, True
+    raise Unavailable(
+        f"the ledger of {policy.application} could not be written in {MOST_TRIES} attempts: others wrote it each time; try again",
+        service="vault",
+        kind="contended",
+    )
+
+
+def _ledger(policy: Policy, world: World) -> tuple[Ledger, int]:
+    """The ledger as it is now, and its version; a fresh one where Vault has never had one."""
+    ledger, version = world.vault.read_ledger(policy.application)
+    if ledger is None:
+        # The first ledger of an installation comes after its id, or it would look like one whose id was lost.
+        world.vault.require_kv2(policy.path)
+        world.vault.installation()
+        ledger = fresh_ledger(policy)
+    return ledger, version

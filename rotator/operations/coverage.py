@@ -1,0 +1,163 @@
+"""The coverage proof: every live key of an account that is older than a time, ours or a stranger's, by name. Pure.
+
+A rotation of many keys is over when nothing older is alive, not when every command succeeded: the keys that were missed are those
+that nobody thought of. So the proof begins with what the provider has and not with what we know, and it fails until the list is
+empty or a person has waived each key that is on it, by name and with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rotator.domain.account import AccountDocument, Waiver
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.marker import parse
+from rotator.util.formatting import timestamp
+
+KINDS: Mapping[str, str] = {
+    "management": "the key that this account is managed with: replace it by hand",
+    "compromised": "marked compromised, about to die",
+    "condemned": "condemned, about to die",
+    "current": "the current key of its application",
+    "grace": "in grace",
+    "ours": "made by us, not in its ledger yet",
+    "protected": "managed or not deletable at the provider: have it removed there",
+    "stranger": "a stranger's: neither made nor published by us",
+}
+"""What a key is, as far as its ledger and its marker tell, and what that means."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One key that is alive and old: what it is, of which application its bearer is, and whether a person lets it stay."""
+
+    key: Key
+    kind: str
+    application: str = ""
+    dies_at: datetime | None = None
+    waiver: Waiver | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether the proof fails because of this key."""
+        return self.waiver is None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is left of the keys of one account that were made before a time. ``expired`` are old as well, no longer accepted, and
+    still count in the quota; ``unread`` are applications whose ledger could not be read, so that their keys look like strangers."""
+
+    account: str
+    created_before: datetime
+    as_of: datetime
+    listed: int
+    rows: tuple[Row, ...] = ()
+    expired: tuple[Key, ...] = ()
+    unread: tuple[str, ...] = ()
+    manager_named: bool = True
+    """Whether it was told which key manages the account, so that no row can be it without saying so."""
+
+    @property
+    def open(self) -> tuple[Row, ...]:
+        """The keys that are in the way of the proof."""
+        return tuple(row for row in self.rows if row.open)
+
+    @property
+    def proven(self) -> bool:
+        """Whether no old key is alive but those that a person has waived."""
+        return not self.open
+
+    def as_json(self) -> dict[str, Any]:
+        """The proof for machines."""
+        return {
+            "account": self.account,
+            "created_before": timestamp(self.created_before),
+            "as_of": timestamp(self.as_of),
+            "proven": self.proven,
+            "keys_listed": self.listed,
+            "keys": [_row_as_json(row) for row in self.rows],
+            "expired": [key.access_key for key in self.expired],
+            "ledgers_not_read": list(self.unread),
+        }
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    waiver = row.waiver
+    return {
+        "access_key": row.key.access_key,
+        "created_at": timestamp(row.key.created_at),
+        "bearer": row.key.bearer,
+        "application": row.application or None,
+        "kind": row.kind,
+        "dies_at": timestamp(row.dies_at) if row.dies_at else None,
+        "waiver": {
+            "reason": waiver.reason,
+            "by": waiver.by,
+            "at": timestamp(waiver.at),
+            "until": timestamp(waiver.until) if waiver.until else None,
+        }
+        if waiver
+        else None,
+    }
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known beside the list: which application has which bearer, their ledgers, our installation's id, the account's
+    document, and the public name of the key that the account is managed with (empty when nobody told)."""
+
+    document: AccountDocument
+    bearers: Mapping[str, str]
+    ledgers: Mapping[str, Ledger]
+    installation: str = ""
+    management_key: str = ""
+    unread: Sequence[str] = ()
+
+
+def cover(keys: Sequence[Key], known: Known, *, created_before: datetime, now: datetime) -> Coverage:
+    """The proof, from one complete list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
+    too soon."""
+    old = sorted((key for key in keys if key.created_at < created_before), key=lambda key: (key.created_at, key.access_key))
+    return Coverage(
+        account=known.document.account,
+        created_before=created_before,
+        as_of=now,
+        listed=len(keys),
+        rows=tuple(_row(key, known, now) for key in old if not key.expired(now)),
+        expired=tuple(key for key in old if key.expired(now)),
+        unread=tuple(sorted(set(known.unread) & {known.bearers.get(key.bearer, "") for key in old})),
+        manager_named=bool(known.management_key),
+    )
+
+
+def _row(key: Key, known: Known, now: datetime) -> Row:
+    application = known.bearers.get(key.bearer, "")
+    ledger = known.ledgers.get(application)
+    dies_at = (
+        next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None) if ledger else None
+    )
+    return Row(key, _kind(key, known, ledger), application, dies_at, known.document.waiver(key.access_key, now))
+
+
+def _kind(key: Key, known: Known, ledger: Ledger | None) -> str:
+    name = key.access_key
+    if name == known.management_key:
+        return "management"
+    if not key.touchable:
+        return "protected"
+    if ledger is not None:
+        if name in ledger.compromised_keys():
+            return "compromised"
+        if ledger.is_revoking(name):
+            return "condemned"
+        if ledger.current and ledger.current.access_key == name:
+            return "current"
+        if any(entry.access_key == name for entry in ledger.retiring):
+            return "grace"
+    marker = parse(key.description)
+    return "ours" if marker and marker.installation == known.installation else "stranger"

@@ -1,0 +1,103 @@
+"""The question after an emergency: what happened, put together from the ledgers, the provider's list and its audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from rotator.domain.account import MassRotation
+from rotator.domain.audit import Trail
+from rotator.errors import Refused, RotatorError
+from rotator.operations.incidents.report import Affected, Report, incidents
+from rotator.operations.mass_rotation.account_snapshot import Sight, look
+from rotator.operations.mass_rotation.handlers import Perhaps, of
+from rotator.operations.operation import Call, Name, Nothing, Wish
+from rotator.util.concurrency import together
+
+BEFORE = timedelta(days=1)
+"""How long before the report a key is taken to have been in the wrong hands, when nobody says."""
+
+MOST_TRAILS = 20
+"""Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
+
+
+def do_incidents(call: Call, _: Nothing) -> tuple[Report, ...]:
+    """Every incident that a ledger remembers, oldest first, without coverage and trail."""
+    sights, now = [look(estate, keys=False) for estate in of(call)], call.now()
+    reports = [Report(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
+    return tuple(sorted(reports, key=lambda report: report.opened_at))
+
+
+def _masses(sights: Sequence[Sight], name: str) -> tuple[MassRotation, ...]:
+    return tuple(mass for sight in sights for mass in sight.document.mass_rotations if mass.id == name)
+
+
+class Tell(Wish):
+    """One incident."""
+
+    id: Name
+    since: Annotated[Perhaps, Field(description="From when the keys are suspected to have been in the wrong hands.")] = None
+    trail: Annotated[
+        bool | SkipJsonSchema[None],
+        Field(description=f"Whether to ask the audit trail; else only up to {MOST_TRAILS} applications."),
+    ] = None
+
+
+def do_incident(call: Call, wish: Tell) -> Report:
+    """Everything about one incident."""
+    estates = of(call)
+    looked = together(look, estates)
+    sights = [sight for sight in looked if isinstance(sight, Sight)]
+    silent = {estate.account: error for estate, error in zip(estates, looked, strict=True) if isinstance(error, Exception)}
+    for error in silent.values():
+        if not sights or not isinstance(error, RotatorError):
+            raise error
+    known = _known(sights)
+    if wish.id not in known:
+        raise next(iter(silent.values()), Refused(f"no ledger remembers an incident {wish.id}: see rotator incident list"))
+    report = _report(wish.id, known[wish.id], sights, call.now(), wish.since)
+    report = replace(report, silent={name: str(error) for name, error in silent.items()})
+    if wish.trail or (wish.trail is None and len(report.affected) <= MOST_TRAILS):
+        report = replace(report, trails=_trails(report, sights))
+    return report
+
+
+def _known(sights: Sequence[Sight]) -> dict[str, list[Affected]]:
+    found: dict[str, list[Affected]] = {}
+    for sight in sights:
+        for name, affected in incidents(sight.survey.ledgers, sight.document.mass_rotations).items():
+            found.setdefault(name, []).extend(affected)
+    return found
+
+
+def _report(name: str, affected: Sequence[Affected], sights: Sequence[Sight], now: datetime, since: datetime | None) -> Report:
+    masses = _masses(sights, name)
+    opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
+    # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
+    mass = masses[0] if masses else None
+    accounts = {one.account for one in affected} | {sight.estate.account for sight in sights if _masses([sight], name)}
+    old = mass.created_before if mass else opened
+    bearers = None if mass else {one.bearer for one in affected}
+    proofs = []
+    for sight in sights:
+        if sight.estate.account in accounts:
+            proof = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
+            proofs.append(
+                proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
+            )
+    return Report(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
+
+
+def _trails(report: Report, sights: Sequence[Sight]) -> Mapping[str, Trail]:
+    providers = {sight.estate.account: sight.estate.provider for sight in sights}
+    asked = [one for one in report.affected if one.account in providers]
+    found = together(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
+    return {
+        one.application: trail if isinstance(trail, Trail) else Trail(silent=(str(trail),))
+        for one, trail in zip(asked, found, strict=True)
+    }

@@ -1,0 +1,237 @@
+"""The report as one HTML file to hand to others: nothing is loaded from anywhere, nothing runs, and everything that was written by
+somebody (reasons, user agents, paths) is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from html import escape
+from statistics import median
+
+from rotator.domain.audit import Trail
+from rotator.operations.coverage import KINDS, Coverage
+from rotator.operations.incidents.report import Affected, Group, Report, groups
+from rotator.util.formatting import count, moment, seconds, span
+
+STYLE = """
+:root { --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --bad: #b3261e; --good: #1a7f4b; --mark: #c77700; --paper: #fff; --soft: #f4f6f8 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8eaed; --faint: #9aa3ad; --line: #363c44; --bad: #ff8a80; --good: #6fd49b; --mark: #ffb74d; --paper: #15181c; --soft: #1e2329 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line) }
+.faint { color: var(--faint) } .bad { color: var(--bad) } .good { color: var(--good) } code { font-size: .92em }
+.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .figures div { background: var(--soft); border-radius: 6px; padding: .5rem .9rem }
+.figures b { display: block; font-size: 1.3rem } table { border-collapse: collapse; width: 100%; font-size: .9rem }
+th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line) } th { color: var(--faint); font-weight: 500 }
+svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px } svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
+svg .axis { stroke: var(--line) } svg .life { stroke: var(--bad); stroke-width: 5 } svg .open { stroke-dasharray: 4 3 }
+svg .made { fill: var(--good) } svg .dead { fill: var(--bad) } svg .deed { fill: var(--mark); fill-opacity: .75 } svg .no { fill: none; stroke: var(--mark) }
+@media print { body { max-width: none } details > * { display: block } }
+"""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+WIDTH, LABEL, ROW = 1000, 190, 17
+MOST_LABELLED = 60
+"""Rows that are drawn with a name; of more, each is a hair and its name is in the table."""
+
+
+def page(report: Report) -> str:
+    """The whole file."""
+    state = "contained" if report.closed_at else "not contained yet"
+    when = f"reported by {_(report.by)} at {moment(report.opened_at)}; suspected since {moment(report.since)}; as of {moment(report.as_of)}"
+    parts = [
+        f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{state}</span></h1>",
+        f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
+        _figures(report),
+        "<h2>From the mark to the proof of death</h2>",
+        _lives(report),
+        _applications(report.affected),
+        "<h2>Coverage: what is alive from before that time</h2>",
+        *map(_coverage, report.coverage),
+        "<h2>What the bearers did since then</h2>",
+        _trails(report),
+        "<h2>Time line</h2>",
+        _moments(report),
+        "<h2>What this cannot tell</h2>",
+        f"<ul>{''.join(f'<li>{_(limit)}</li>' for limit in report.limits)}</ul>",
+    ]
+    return (
+        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        "<meta name='viewport' content='width=device-width'>"
+        f"<title>Incident {_(report.id)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def _(text: object) -> str:
+    return escape(str(text), quote=True)
+
+
+def _figures(report: Report) -> str:
+    lives = [one.lived_on.total_seconds() for one in report.affected if one.lived_on is not None]
+    dead = sum(death.at is not None for one in report.affected for death in one.deaths)
+    keys = sum(len(one.deaths) for one in report.affected)
+    figures = [(count(len(report.affected), "application"), "affected"), (f"{dead} of {keys}", "compromised keys proven dead")]
+    if lives:
+        figures.append((seconds(median(lives)), "from mark to death, half of them"))
+        figures.append((seconds(max(lives)), "the longest"))
+    if report.coverage:
+        missing = sum(len(proof.open) for proof in report.coverage)
+        figures.append(("proven" if not missing else f"{missing} alive", "coverage"))
+    return "<div class='figures'>" + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures) + "</div>"
+
+
+# --- drawn ----------------------------------------------------------------------------------------------------------------
+
+
+class _Axis:
+    """From moments to places on a drawing."""
+
+    def __init__(self, moments: Sequence[datetime], label: int) -> None:
+        self.first, self.last, self.left = min(moments), max(moments), label
+        self._length = max((self.last - self.first).total_seconds(), 0.001)
+
+    def x(self, at: datetime) -> float:
+        share = (at - self.first).total_seconds() / self._length
+        return round(self.left + min(max(share, 0.0), 1.0) * (WIDTH - self.left - 20), 1)
+
+    def drawn(self, height: int) -> str:
+        """Its ends, as text, and three lines."""
+        quarters = [self.left + part * (WIDTH - self.left - 20) / 2 for part in (0, 1, 2)]
+        lines = "".join(f"<line class='axis' x1='{x:.1f}' x2='{x:.1f}' y1='18' y2='{height}'/>" for x in quarters)
+        ends = f"<text x='{self.left}' y='12'>{moment(self.first)}</text>"
+        return f"{lines}{ends}<text x='{WIDTH - 20}' y='12' text-anchor='end'>{moment(self.last)}</text>"
+
+
+def _svg(height: int, inside: Iterable[str], what: str) -> str:
+    return f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{_(what)}'>{''.join(inside)}</svg>"
+
+
+def _lives(report: Report) -> str:
+    """Each application's compromised keys as a line from the mark to their death, with the moment of the replacement on it."""
+    if not report.affected:
+        return "<p class='faint'>No application is marked yet.</p>"
+    labelled = len(report.affected) <= MOST_LABELLED
+    row = ROW if labelled else 4
+    ends = [one.closed_at or report.as_of for one in report.affected]
+    axis = _Axis([report.opened_at, *[one.opened_at for one in report.affected], *ends], LABEL if labelled else 20)
+    height = 26 + row * len(report.affected)
+    drawn = [axis.drawn(height)]
+    for number, one in enumerate(sorted(report.affected, key=lambda one: one.opened_at)):
+        y = 26 + row * number + row // 2
+        name = f"<text x='4' y='{y + 4}'>{_(one.application)}</text>" if labelled else ""
+        shape = "life" if one.closed_at else "life open"
+        end = one.closed_at or report.as_of
+        line = f"<line class='{shape}' x1='{axis.x(one.opened_at)}' x2='{axis.x(end)}' y1='{y}' y2='{y}' stroke-width='{min(5, row)}'/>"
+        size = 4 if labelled else 1.5
+        made = f"<circle class='made' cx='{axis.x(one.replaced_at)}' cy='{y}' r='{size}'/>" if one.replaced_at else ""
+        drawn.append(f"<g><title>{_(one.application)}: {_(_lived(one))}</title>{name}{line}{made}</g>")
+    legend = "<p class='faint'>red: a compromised key is alive; green: consumers have another one</p>"
+    return _svg(height, drawn, "how long the compromised keys of each application lived") + legend
+
+
+def _lived(one: Affected) -> str:
+    return f"contained after {seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "not contained yet"
+
+
+def _calls(report: Report, found: Sequence[Group]) -> str:
+    """Each address and client as a row, each of their calls as a dot; refused ones are hollow."""
+    axis = _Axis([report.since, report.as_of, *[deed.at for group in found for deed in group.deeds]], LABEL)
+    height = 26 + ROW * len(found)
+    drawn = [axis.drawn(height)]
+    for number, group in enumerate(found):
+        y = 26 + ROW * number + ROW // 2
+        drawn.append(f"<text x='4' y='{y + 4}'>{_(group.source)}</text>")
+        for deed in group.deeds:
+            shape = "deed no" if deed.status >= 400 else "deed"
+            drawn.append(
+                f"<circle class='{shape}' cx='{axis.x(deed.at)}' cy='{y}' r='3.5'>"
+                f"<title>{moment(deed.at)} {_(deed.service)} {_(deed.method)} {deed.status}</title></circle>"
+            )
+    return _svg(height, drawn, "when calls came from which address")
+
+
+# --- listed ---------------------------------------------------------------------------------------------------------------
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are escaped already."""
+    head = "".join(f"<th>{_(name)}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _applications(found: Sequence[Affected]) -> str:
+    rows = []
+    for one in found:
+        keys = "<br>".join(
+            f"<code>{_(death.access_key)}</code> "
+            + (f"dead {moment(death.at)} ({_(death.proof)})" if death.at else "<b class='bad'>not proven dead</b>")
+            + (f"; versions {', '.join(map(str, death.destroyed))} destroyed" if death.destroyed else "")
+            + (f"; <span class='faint'>{_(death.remark)}</span>" if death.remark else "")
+            for death in one.deaths
+        )
+        new = (
+            f"<code>{_(one.replacement)}</code> in version {one.version}"
+            if one.replacement
+            else "<span class='faint'>none needed</span>"
+        )
+        rows.append([f"<b>{_(one.application)}</b><br><span class='faint'>{_(one.path)}</span>", keys, new, _(_lived(one))])
+    return _table(("application", "compromised", "replaced by", "outcome"), rows)
+
+
+def _coverage(proof: Coverage) -> str:
+    verdict = "<b class='good'>proven</b>" if proof.proven else f"<b class='bad'>not proven: {len(proof.open)} alive</b>"
+    said = f"<p>{verdict}: {_(proof.account)}, {count(proof.listed, 'key')} looked at {moment(proof.as_of)}, older than {moment(proof.created_before)}</p>"
+    rows = [
+        (
+            f"<code>{_(row.key.access_key)}</code>",
+            moment(row.key.created_at),
+            _(row.application or row.key.bearer),
+            _(KINDS[row.kind]) + (f"; waived by {_(row.waiver.by)}: {_(row.waiver.reason)}" if row.waiver else ""),
+        )
+        for row in proof.rows
+    ]
+    return said + (_table(("key", "made", "whose", "what it is"), rows) if rows else "")
+
+
+def _trails(report: Report) -> str:
+    parts = []
+    for name, trail in sorted(report.trails.items()):
+        found = groups(trail)
+        parts.append(f"<h3>{_(name)}</h3>{_asked(trail)}")
+        if found:
+            parts += [_calls(report, found), _table(("address", "client", "calls", "first and last", "what"), map(_group, found))]
+    return "".join(parts) or "<p class='faint'>The audit trail was not asked for.</p>"
+
+
+def _asked(trail: Trail) -> str:
+    asked = f"asked: {', '.join(trail.asked)}" if trail.asked else "nowhere was an answer"
+    return f"<p class='faint'>{_(count(len(trail.deeds), 'call'))}; {_(asked)}</p>"
+
+
+def _group(group: Group) -> Sequence[str]:
+    refused = f" <span class='bad'>({group.refused} refused)</span>" if group.refused else ""
+    return (
+        f"<code>{_(group.source)}</code>",
+        _(group.agent),
+        f"{len(group.deeds)}{refused}",
+        f"{moment(group.deeds[0].at)}<br>{moment(group.deeds[-1].at)}",
+        "<br>".join(map(_, group.methods())),
+    )
+
+
+def _moments(report: Report) -> str:
+    start = report.opened_at
+    rows = [
+        (
+            f"<span title='{moment(one.at)}'>+{_(span(one.at - start))}</span>",
+            _(one.what),
+            _(one.application),
+            f"<code>{_(one.access_key)}</code>" if one.access_key else "",
+            _(one.text),
+        )
+        for one in report.moments()
+    ]
+    return f"<details{' open' if len(rows) <= 30 else ''}><summary>{count(len(rows), 'event')}</summary>{_table(('after', 'what', 'application', 'key', ''), rows)}</details>"

@@ -1,0 +1,322 @@
+"""The report of one incident: from the mark to the proof of death, and what the bearers did since it was suspected. Pure.
+
+It is put together from what is remembered anyway, so that it can be asked for at any time and by anybody who may read ledgers. It says
+what it cannot tell beside what it tells: a report that is believed too far does more harm than none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.domain.account import MassRotation
+from rotator.domain.audit import Deed, Trail
+from rotator.domain.ledger import HistoryEntry, Incident, Ledger
+from rotator.operations.coverage import Coverage
+from rotator.util.formatting import timestamp
+
+LIMITS = (
+    "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
+    "It leaves out Object Storage, and mostly tells of calls that change something: that nothing is told proves nothing.",
+    "The ledger keeps the last twenty incidents and the last fifty events of each application.",
+)
+"""What no report of ours can tell."""
+
+TRAIL_MISSING = "The audit trail was not asked for; say --trail."
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One thing that happened: ``reported``, ``marked``, ``replaced``, ``dead`` or ``contained``; and what of it people should know."""
+
+    at: datetime
+    what: str
+    application: str = ""
+    access_key: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Death:
+    """The end of one compromised key, how it was proven, and which versions of the document with its secret were destroyed."""
+
+    access_key: str
+    at: datetime | None
+    proof: str = ""
+    destroyed: tuple[int, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Affected:
+    """What the incident did to one application. ``replacement`` is the key that consumers read instead, if any was needed."""
+
+    application: str
+    account: str
+    path: str
+    bearer: str
+    opened_at: datetime
+    closed_at: datetime | None
+    reason: str
+    by: str
+    mode: str
+    deaths: tuple[Death, ...]
+    replacement: str = ""
+    version: int = 0
+    replaced_at: datetime | None = None
+
+    @property
+    def lived_on(self) -> timedelta | None:
+        """How long the last of its compromised keys lived after the mark."""
+        return self.closed_at - self.opened_at if self.closed_at else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Calls from one address with one client: how many, when, what, and how many of them were refused."""
+
+    source: str
+    agent: str
+    deeds: tuple[Deed, ...]
+
+    @property
+    def refused(self) -> int:
+        """How many of the calls were not carried out."""
+        return sum(deed.status >= 400 for deed in self.deeds)
+
+    def methods(self, most: int = 5) -> list[str]:
+        """What was called most."""
+        return [
+            name if times == 1 else f"{name} x {times}" for name, times in Counter(d.method for d in self.deeds).most_common(most)
+        ]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about one incident. ``since`` is from when the keys are suspected to have been in the wrong hands."""
+
+    id: str
+    as_of: datetime
+    since: datetime
+    affected: tuple[Affected, ...]
+    masses: tuple[MassRotation, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    trails: Mapping[str, Trail] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Accounts that could not be looked at, and why: what happened there is not in the report."""
+
+    @property
+    def mass(self) -> MassRotation | None:
+        """The mass rotation that it was, if it was one; each account has a record of its own."""
+        return self.masses[0] if self.masses else None
+
+    @property
+    def opened_at(self) -> datetime:
+        """When it was reported to us."""
+        times = [one.opened_at for one in self.affected] + [mass.begun_at for mass in self.masses]
+        return min(times)
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """When the last compromised key was proven dead; None while one is not, or while applications wait for their turn."""
+        times = [one.closed_at for one in self.affected]
+        if not times or None in times or self.silent or any(mass.ended_at is None for mass in self.masses):
+            return None
+        return max(time for time in times if time is not None)
+
+    @property
+    def reason(self) -> str:
+        """Why, as it was said."""
+        return self.mass.reason if self.mass else self.affected[0].reason
+
+    @property
+    def by(self) -> str:
+        """Who asked for it."""
+        return self.mass.by if self.mass else self.affected[0].by
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What this report cannot tell."""
+        silent = sorted({f"The audit trail of {place}" for trail in self.trails.values() for place in trail.silent})
+        cut = [
+            f"The audit trail of {name} has more calls than were read."
+            for name, trail in sorted(self.trails.items())
+            if trail.cut
+        ]
+        away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.silent.items())]
+        return (*LIMITS, *away, *silent, *cut, *(() if self.trails else (TRAIL_MISSING,)))
+
+    def moments(self) -> list[Moment]:
+        """The time line, oldest first."""
+        found = [Moment(self.opened_at, "reported", text=f"{self.reason} ({self.by})")]
+        for one in self.affected:
+            for death in one.deaths:
+                found.append(Moment(one.opened_at, "marked", one.application, death.access_key, one.mode.replace("_", " ")))
+                if death.at:
+                    destroyed = f"; destroyed version {', '.join(map(str, death.destroyed))}" if death.destroyed else ""
+                    found.append(Moment(death.at, "dead", one.application, death.access_key, f"{death.proof}{destroyed}"))
+            if one.replaced_at:
+                text = f"published in version {one.version} of {one.path}"
+                found.append(Moment(one.replaced_at, "replaced", one.application, one.replacement, text))
+            if one.closed_at:
+                found.append(Moment(one.closed_at, "contained", one.application))
+        order = ("reported", "marked", "replaced", "dead", "contained")
+        return sorted(found, key=lambda moment: (moment.at, order.index(moment.what), moment.application, moment.access_key))
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for machines."""
+        return {
+            "id": self.id,
+            "as_of": timestamp(self.as_of),
+            "suspected_since": timestamp(self.since),
+            "opened_at": timestamp(self.opened_at),
+            "closed_at": timestamp(self.closed_at) if self.closed_at else None,
+            "reason": self.reason,
+            "by": self.by,
+            "mass_rotation": _mass_as_json(self.mass) if self.mass else None,
+            "applications": [_affected_as_json(one) for one in self.affected],
+            "timeline": [
+                {
+                    "at": timestamp(moment.at),
+                    "what": moment.what,
+                    "application": moment.application or None,
+                    "access_key": moment.access_key or None,
+                    "text": moment.text or None,
+                }
+                for moment in self.moments()
+            ],
+            "coverage": [proof.as_json() for proof in self.coverage],
+            "trail": {name: _trail_as_json(trail) for name, trail in sorted(self.trails.items())},
+            "limits": list(self.limits),
+        }
+
+
+def _mass_as_json(mass: MassRotation) -> dict[str, Any]:
+    return {
+        "words": mass.words,
+        "created_before": timestamp(mass.created_before),
+        "begun_at": timestamp(mass.begun_at),
+        "ended_at": timestamp(mass.ended_at) if mass.ended_at else None,
+    }
+
+
+def _affected_as_json(one: Affected) -> dict[str, Any]:
+    return {
+        "name": one.application,
+        "account": one.account,
+        "path": one.path,
+        "opened_at": timestamp(one.opened_at),
+        "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+        "reason": one.reason,
+        "by": one.by,
+        "mode": one.mode,
+        "replacement": one.replacement or None,
+        "version": one.version or None,
+        "replaced_at": timestamp(one.replaced_at) if one.replaced_at else None,
+        "keys": [
+            {
+                "access_key": death.access_key,
+                "dead_at": timestamp(death.at) if death.at else None,
+                "proof": death.proof or None,
+                "destroyed_versions": list(death.destroyed),
+                "remark": death.remark or None,
+            }
+            for death in one.deaths
+        ],
+    }
+
+
+def _trail_as_json(trail: Trail) -> dict[str, Any]:
+    return {
+        "asked": list(trail.asked),
+        "silent": list(trail.silent),
+        "cut": trail.cut,
+        "sources": [
+            {
+                "address": group.source,
+                "user_agent": group.agent,
+                "calls": len(group.deeds),
+                "refused": group.refused,
+                "first": timestamp(group.deeds[0].at),
+                "last": timestamp(group.deeds[-1].at),
+                "methods": group.methods(20),
+            }
+            for group in groups(trail)
+        ],
+    }
+
+
+def groups(trail: Trail) -> list[Group]:
+    """The calls by source address and client, those that appeared last at the top: what is new is what one looks for."""
+    found: dict[tuple[str, str], list[Deed]] = {}
+    for deed in trail.deeds:
+        found.setdefault((deed.source, deed.agent), []).append(deed)
+    made = [Group(source, agent, tuple(deeds)) for (source, agent), deeds in found.items()]
+    return sorted(made, key=lambda group: group.deeds[0].at, reverse=True)
+
+
+# --- from what is remembered ----------------------------------------------------------------------------------------------
+
+
+def affected(incident: Incident, ledger: Ledger) -> Affected:
+    """What one incident did to one application, from its ledger."""
+    replaced = _replacement(incident, ledger.history)
+    return Affected(
+        application=ledger.application,
+        account=ledger.account,
+        path=ledger.path,
+        bearer=ledger.bearer,
+        opened_at=incident.opened_at,
+        closed_at=incident.closed_at,
+        reason=incident.reason,
+        by=incident.by,
+        mode=incident.mode,
+        deaths=tuple(_death(key, incident, ledger.history) for key in incident.access_keys),
+        replacement=replaced.access_key if replaced else "",
+        version=replaced.version if replaced else 0,
+        replaced_at=replaced.at if replaced else None,
+    )
+
+
+def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> HistoryEntry | None:
+    """The first key that was published after the mark and before the end; none where no consumer read a compromised one."""
+    end = incident.closed_at
+    return next(
+        (
+            entry
+            for entry in history
+            if entry.event in ("rotated", "followed")
+            and entry.at >= incident.opened_at
+            and entry.access_key not in incident.access_keys
+            and (end is None or entry.at <= end)
+        ),
+        None,
+    )
+
+
+def _death(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> Death:
+    told = next((death for death in incident.deaths if death.access_key == access_key), None)
+    if told is not None:
+        return Death(access_key, told.at, told.proof, told.destroyed, told.remark)
+    entry = next(
+        (
+            entry
+            for entry in history
+            if entry.event == "revoked" and entry.access_key == access_key and entry.at >= incident.opened_at
+        ),
+        None,
+    )
+    return Death(access_key, entry.at, entry.reason.partition("; ")[2]) if entry else Death(access_key, None)
+
+
+def incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[Affected]]:
+    """Every incident that is remembered, by its id, with the applications that it is about; a mass rotation that was no compromise
+    is none."""
+    found: dict[str, list[Affected]] = {mass.id: [] for mass in masses if mass.compromised}
+    for _, ledger in sorted(ledgers.items()):
+        for incident in ledger.incidents:
+            found.setdefault(incident.id, []).append(affected(incident, ledger))
+    return found

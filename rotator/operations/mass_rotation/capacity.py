@@ -1,0 +1,69 @@
+"""How many applications may be under way at once, and how long all of them will take. Pure.
+
+A rotation needs room for one key more for a while: in a compromise until the old key is deleted, else until its grace ends. The
+organisation has room for so many keys, daemons beside us make some as well, and an answer that gets lost leaves one behind for a
+moment. So nobody is let in unless everybody who is under way and has not made a key yet could make one now.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rotator.domain.policy import Proof
+
+RESERVE = 2
+"""Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that got lost."""
+
+UNTOLD = 4
+"""How many at once where the provider does not tell how much room there is."""
+
+CALLS_BESIDE_PROOFS = 4
+"""What a rotation asks of the provider beside its proofs: two lists, the create and the delete."""
+
+ANSWER = timedelta(milliseconds=250)
+"""How long the provider takes to answer, about."""
+
+MOST_AT_ONCE = 64
+"""Applications under way at once, whatever room there is: each has a thread."""
+
+
+def places(room: int | None, unmade: int, under_way: int) -> int:
+    """How many more may be let in. ``room`` is what the provider had left when ``unmade`` of those ``under_way`` had made no key yet;
+    whoever is let in before it is asked again counts as one of these. One at a time may go as long as there is any room at all."""
+    if room is None:
+        return UNTOLD - under_way
+    more = room - RESERVE - unmade
+    return more if under_way else max(more, min(1, room - unmade))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a mass rotation will take: so many at once, so many provider calls in all, so long."""
+
+    at_once: int
+    calls: int
+    duration: timedelta
+
+
+def at_once(rate: float, proof: Proof) -> int:
+    """How many under way at once make full use of the rate of calls, if there is room for them."""
+    return min(MOST_AT_ONCE, math.ceil(rate * _seconds(proof) / calls(proof)) + 1)
+
+
+def calls(proof: Proof) -> int:
+    """About how many calls one rotation asks of the provider when all goes well."""
+    return CALLS_BESIDE_PROOFS + 2 * proof.successes
+
+
+def estimate(count: int, room: int | None, rate: float, proof: Proof) -> Estimate:
+    """What so many rotations will take, each with this proof of life and of death, when all goes well."""
+    together = max(1, min(at_once(rate, proof), places(room, 0, 0)))
+    by_rate, by_turns = count * calls(proof) / rate, math.ceil(count / together) * _seconds(proof)
+    return Estimate(together, count * calls(proof), timedelta(seconds=max(by_rate, by_turns)))
+
+
+def _seconds(proof: Proof) -> float:
+    waiting = 2 * (proof.successes - 1) * proof.interval.total_seconds()
+    return waiting + calls(proof) * ANSWER.total_seconds()

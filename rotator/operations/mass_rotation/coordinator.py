@@ -1,0 +1,331 @@
+"""A mass rotation: the chosen applications, oldest keys first, as many at once as there is room for, to the coverage proof.
+
+The time before which keys are replaced is fixed in the account's document before anything else happens, and every mark names the
+mass rotation. So the same command goes on after a kill: it looks again, and what was done meanwhile, by whomever, is no longer old.
+Marks are written only for those who are let in. A kill therefore leaves few marks behind, on which daemons act, and the others wait
+for the command to be given again: the room for keys is shared by all, and a mark that nobody has room for helps nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from rotator.domain.account import MassRotation
+from rotator.domain.policy import Policy, Proof
+from rotator.errors import RotatorError, ServiceError
+from rotator.operations.commands.account_update import begun, change, ended
+from rotator.operations.commands.contain import Order, contain
+from rotator.operations.commands.rotate import rotate
+from rotator.operations.coverage import Coverage
+from rotator.operations.mass_rotation.account_snapshot import Estate, Sight, look
+from rotator.operations.mass_rotation.admission import ASKED_EVERY, Doorkeeper, Gate
+from rotator.operations.mass_rotation.capacity import at_once
+from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
+from rotator.operations.result import Result, failed
+from rotator.operations.runtime import Sleep
+from rotator.reconciler.context import Memory
+from rotator.reconciler.runner import drive, run_pass
+from rotator.util.formatting import timestamp
+
+LOOK_AGAIN = timedelta(minutes=1)
+"""How long to wait for room at most before looking again, whatever the ledgers tell: keys die for other reasons too."""
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+GOES_ON = timedelta(days=7)
+"""How long the same words go on with what they began: graces may have to end in between."""
+
+GOES_ON_IN_A_BREACH = timedelta(hours=1)
+"""The same in a compromise. Later they mean another one, with a time of its own; to go on all the same, say the time."""
+
+WHOLE_SECONDS = timedelta(seconds=2)
+"""How much later than by our own clock a grace ends: other clocks tell whole seconds, and the slowest counts."""
+
+
+@dataclass(frozen=True)
+class MassResult:
+    """What became of a mass rotation of one account. ``rest`` are applications that found no room; the first of them can follow at
+    ``room_at``, if a ledger tells."""
+
+    order: MassRotation
+    results: tuple[Result, ...]
+    coverage: Coverage
+    seconds: float
+    rest: tuple[str, ...] = ()
+    room_at: datetime | None = None
+
+    @property
+    def broken(self) -> tuple[Result, ...]:
+        """The applications that could not be rotated, and why."""
+        return tuple(result for result in self.results if result.exit_code)
+
+    @property
+    def done(self) -> int:
+        """How many applications were rotated."""
+        return len(self.results) - len(self.broken)
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when every application is done and no old key is alive but those that a person has waived."""
+        incomplete = bool(self.rest) or not self.coverage.proven
+        return max([1 if incomplete else 0, *(result.exit_code for result in self.results)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        order = self.order
+        return {
+            "id": order.id,
+            "account": self.coverage.account,
+            "created_before": timestamp(order.created_before),
+            "compromised": order.compromised,
+            "reason": order.reason,
+            "by": order.by,
+            "begun_at": timestamp(order.begun_at),
+            "rotated": self.done,
+            "seconds": round(self.seconds, 3),
+            "per_second": round(self.done / self.seconds, 3) if self.seconds > 0 else None,
+            "applications": [result.as_json() for result in self.results],
+            "without_room": list(self.rest),
+            "room_at": timestamp(self.room_at) if self.room_at else None,
+            "coverage": self.coverage.as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for. ``said_before`` is the time as it was said, ``created_before`` what it means now: for a time that is
+    told as so long ago, and for none at all, that is fixed by the first start of the command; ``fixed`` when it was told
+    itself. ``at`` is now."""
+
+    selection: Selection
+    said_before: str
+    created_before: datetime
+    compromised: bool
+    reason: str
+    by: str
+    at: datetime
+    fixed: bool = False
+
+    @property
+    def words(self) -> str:
+        """The words by which the same command is known again; in a compromise the reason is one of them."""
+        said = self.selection.words(created_before=self.said_before, compromised=self.compromised)
+        return f"{said} --reason {self.reason}" if self.compromised else said
+
+    @property
+    def since(self) -> datetime:
+        """When the same command must have been given to be gone on with: keys that were made since then keep what they have, and
+        when it is given for another breach those are the ones that leaked. Where the words tell the time, any is the same."""
+        if self.fixed:
+            return datetime.min.replace(tzinfo=UTC)
+        return self.at - (GOES_ON_IN_A_BREACH if self.compromised else GOES_ON)
+
+    def order(self, token: str, now: datetime) -> MassRotation:
+        """What it is as something that has begun."""
+        return MassRotation(token, self.words, self.created_before, self.compromised, self.reason, self.by, now)
+
+
+def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
+    """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
+    if not wish.said_before:
+        with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
+            estate.provider.headroom(fresh=True)
+    fresh = by_its_clock(estate, wish).order(token, estate.clock.now())
+    document = change(estate.vault, estate.account, begun(fresh, wish.since), clock=estate.clock, sleep=sleep)
+    return document.unfinished(wish.words, wish.since) or fresh
+
+
+def by_its_clock(estate: Estate, wish: Wish) -> Wish:
+    """The same; where no time was told, it is now by the clock that stamps the keys, as far as an answer has told it."""
+    if wish.said_before:
+        return wish
+    now = estate.clock.now() + estate.provider.clock_offset()
+    return replace(wish, created_before=now.replace(microsecond=0))
+
+
+def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
+    """The applications whose turn will come."""
+    policies = [policy for policy in sight.estate.policies.values() if selection.chooses(policy)]
+    return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
+
+
+def run(
+    estate: Estate,
+    selection: Selection,
+    order: MassRotation,
+    sleep: Sleep,
+    *,
+    go_on: Callable[[], None] = lambda: None,
+    again: bool,
+    wait: bool,
+) -> MassResult:
+    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken; ``again`` when an earlier start of
+    the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
+    cannot be looked at, and what ``go_on`` and ``sleep`` raise at the end of the daemon that carries it out: first nobody is let in
+    any more, then those under way are cut short."""
+    start = estate.clock.now()
+    sight = look(estate)
+    results = {
+        name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(estate.policies[name])
+    }
+    todo: Sequence[Candidate] = [one for one in chosen(sight, selection, order) if one.name not in results]
+    estate.journal.emit(
+        "mass_rotation.begun",
+        account=estate.account,
+        incident=order.id,
+        created_before=order.created_before,
+        compromised=order.compromised,
+        reason=order.reason,
+        applications=len(todo),
+        begun_at=order.begun_at,
+        again=again,
+    )
+    for result in results.values():
+        _tell(estate, order, result)
+    while True:
+        gate = Gate(lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised))
+        turns = _in_waves(
+            todo,
+            gate,
+            lambda one, gate=gate: _one(estate, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
+            go_on,
+        )
+        for result in turns:
+            if result.reason == "quota":
+                continue  # somebody else was faster at the room that there was: it finds none, and is no more broken than the rest
+            results[result.application] = result
+            _tell(estate, order, result)
+        sight = look(estate)
+        todo = [one for one in chosen(sight, selection, order) if one.name not in results]
+        if not todo or not wait:
+            break
+        room_at = _room_at(sight)
+        until = min(room_at + WHOLE_SECONDS if room_at else LATEST, estate.clock.now() + LOOK_AGAIN)  # others may make room
+        estate.journal.emit("mass_rotation.waits", account=estate.account, incident=order.id, applications=len(todo), until=until)
+        sleep(until)
+        go_on()
+        _end_graces(estate, sight, sleep)
+    outcome = MassResult(
+        order,
+        tuple(results.values()),
+        sight.coverage(order.created_before),
+        (estate.clock.now() - start).total_seconds(),
+        rest=tuple(one.name for one in todo),
+        room_at=_room_at(sight) if todo else None,
+    )
+    estate.journal.emit(
+        "mass_rotation.ended",
+        account=estate.account,
+        incident=order.id,
+        rotated=outcome.done,
+        broken=[result.application for result in outcome.broken],
+        without_room=list(outcome.rest),
+        proven=outcome.coverage.proven,
+    )
+    if not outcome.broken and not outcome.rest:
+        change(estate.vault, estate.account, ended(order, estate.clock.now()), clock=estate.clock, sleep=sleep)
+    return outcome
+
+
+def _tell(estate: Estate, order: MassRotation, result: Result) -> None:
+    about = {"application": result.application, "account": estate.account, "incident": order.id}
+    if result.exit_code:
+        estate.journal.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
+    else:
+        estate.journal.emit("mass_rotation.done", outcome=result.outcome, **about)
+
+
+def _at_once(estate: Estate, todo: Sequence[Candidate], *, compromised: bool) -> int:
+    return max((at_once(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
+
+
+def proof_of(policy: Policy, *, compromised: bool) -> Proof:
+    """How the keys of that application prove themselves in this mass rotation."""
+    return policy.prove_emergency if compromised else policy.prove
+
+
+def _in_waves(
+    todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate], Result], go_on: Callable[[], None]
+) -> Iterator[Result]:
+    """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
+
+    Ends when all are done, or when nobody is under way and there is no room for the next. ``go_on`` raises when nobody is to be let
+    in any more; that is raised again once those under way have ended. The threads are daemons: Ctrl-C ends the command at once, as
+    any kill may.
+    """
+    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, Result | BaseException]](), 0
+    over: RotatorError | None = None
+
+    def in_thread(one: Candidate) -> None:
+        try:
+            finished.put((one, work(one)))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which must not wait for ever
+            finished.put((one, error))
+
+    while waiting or under_way:
+        try:
+            go_on()
+        except RotatorError as error:
+            over = error
+            waiting.clear()
+        while waiting and gate.admits(waiting[0].name, needs_room=waiting[0].needs_room):
+            threading.Thread(target=in_thread, args=(waiting.popleft(),), daemon=True).start()
+            under_way += 1
+        if not under_way:
+            break
+        try:
+            one, result = finished.get(timeout=ASKED_EVERY if waiting else None)
+        except Empty:
+            continue  # others may have made room
+        under_way -= 1
+        gate.left(one.name)
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+        yield failed(one.name, result) if isinstance(result, Exception) else result
+    if over is not None:
+        raise over
+
+
+def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep: Sleep) -> Result:
+    world = estate.world(one.policy)
+    world = replace(world, journal=Doorkeeper(world.journal, gate))
+    if order.compromised:
+        return contain(one.policy, world, sleep, Order(order.reason, order.by, incident=order.id), keys=one.keys)
+    policy = one.policy
+    try:
+        published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+    except RotatorError as error:
+        return failed(one.name, error)
+    if published not in one.keys:
+        message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {policy.path}"
+        return Result(one.name, "overtaken", 0, message, access_key=published or "")
+    return rotate(policy, world, sleep, order.reason)
+
+
+# --- room -----------------------------------------------------------------------------------------------------------------
+
+
+def _room_at(sight: Sight) -> datetime | None:
+    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
+    now = sight.estate.clock.now()
+    ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
+    return min((end for end in ends if end > now), default=None)
+
+
+def _end_graces(estate: Estate, sight: Sight, sleep: Sleep) -> None:
+    """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
+    now = estate.clock.now()
+    due: list[Policy] = [
+        estate.policies[name]
+        for name, ledger in sight.survey.ledgers.items()
+        if any(entry.revoke_after <= now for entry in ledger.retiring)
+    ]
+    for policy in due:
+        drive(run_pass(policy, estate.world(policy), Memory()), sleep)

@@ -1,0 +1,107 @@
+"""What a mass rotation would do, in which order, how long it would take, and which keys would remain. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rotator.domain.account import MassRotation
+from rotator.operations.coverage import Coverage
+from rotator.operations.failures import explain
+from rotator.operations.mass_rotation.account_snapshot import Estate, look
+from rotator.operations.mass_rotation.capacity import Estimate, estimate, places
+from rotator.operations.mass_rotation.coordinator import Wish, by_its_clock, chosen, proof_of
+from rotator.util.formatting import timestamp
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One application whose turn will come, and its keys that are too old; ``needs_room`` when another key is made first, ``held``
+    when it will be passed by, for somebody holds it."""
+
+    name: str
+    keys: tuple[str, ...]
+    oldest: datetime
+    needs_room: bool
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What would become of one account. ``room`` is for how many keys the provider has room, if it tells; ``again`` when an earlier
+    start of the same command would be gone on with; ``unread`` are ledgers that cannot be read, and why."""
+
+    order: MassRotation
+    turns: tuple[Turn, ...]
+    room: int | None
+    rate_limit: float
+    foreseen: Estimate | None
+    again: bool
+    remaining: Coverage
+    unread: Mapping[str, str]
+
+    @property
+    def account(self) -> str:
+        """The account."""
+        return self.remaining.account
+
+    @property
+    def fit_now(self) -> int | None:
+        """For how many there is room before any grace has ended; None when the provider does not tell."""
+        return None if self.room is None else max(0, places(self.room, 0, 0))
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there is no room for another key, and one is needed."""
+        return self.room == 0 and any(turn.needs_room for turn in self.turns)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "account": self.account,
+            "created_before": timestamp(self.order.created_before),
+            "compromised": self.order.compromised,
+            "goes_on_with": self.order.id or None,
+            "room": self.room,
+            "at_once": self.foreseen.at_once if self.foreseen else 0,
+            "calls": self.foreseen.calls if self.foreseen else 0,
+            "seconds": round(self.foreseen.duration.total_seconds()) if self.foreseen else 0,
+            "applications": [
+                {
+                    "name": one.name,
+                    "keys": list(one.keys),
+                    "oldest": timestamp(one.oldest),
+                    "needs_room": one.needs_room,
+                    "held": one.held,
+                }
+                for one in self.turns
+            ],
+            "remaining": self.remaining.as_json()["keys"],
+            "broken": sorted(self.unread),
+        }
+
+
+def foretell(estate: Estate, wish: Wish) -> Foretold:
+    """What the mass rotation would do to the account now, if all goes well."""
+    sight = look(estate)
+    unfinished = sight.document.unfinished(wish.words, wish.since)
+    order = unfinished or by_its_clock(estate, wish).order("", estate.clock.now())
+    found = chosen(sight, wish.selection, order)
+    room = estate.provider.headroom(fresh=True)
+    proofs = [proof_of(one.policy, compromised=wish.compromised) for one in found]
+    slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
+    held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
+    dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
+    coverage = sight.coverage(order.created_before)
+    return Foretold(
+        order,
+        tuple(Turn(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
+        room,
+        estate.rate_limit,
+        estimate(len(found), room, estate.rate_limit, slowest) if slowest else None,
+        again=unfinished is not None,
+        remaining=replace(coverage, rows=tuple(row for row in coverage.rows if row.key.access_key not in dead)),
+        unread={name: "; ".join(explain(error).sentences) for name, error in sorted(sight.survey.unread.items())},
+    )

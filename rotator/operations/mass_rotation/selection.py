@@ -1,0 +1,127 @@
+"""Which applications a mass rotation is about, which of their keys, and in which order. Pure.
+
+It begins with the provider's list of all keys of the account. A key is taken to be an application's when the ledger names it, when
+consumers read it, or when it has our marker; everything else stays for the coverage proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.marker import parse
+from rotator.domain.policy import Policy
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was asked for: these names (all when empty), of these accounts (all when empty), that fit one of these patterns."""
+
+    names: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
+
+    def chooses(self, policy: Policy) -> bool:
+        """Whether the application is one of those that were asked for."""
+        return (
+            (not self.names or policy.application in self.names)
+            and (not self.accounts or policy.account in self.accounts)
+            and (not self.globs or any(fnmatchcase(policy.application, glob) for glob in self.globs))
+        )
+
+    def words(self, *, created_before: str, compromised: bool) -> str:
+        """The command in words that are the same however it was typed, by which it is known again."""
+        parts = [*sorted(self.names), *(f"--account {account}" for account in sorted(self.accounts))]
+        parts += [f"--match {glob}" for glob in sorted(self.globs)]
+        parts += [f"--created-before {created_before}"] if created_before else []
+        return " ".join([*(parts or ["--all"]), *(["--compromised"] if compromised else [])])
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is there of one account: every key at the provider, the ledgers by application, what consumers read where there is no
+    ledger yet, and why some could not be read."""
+
+    keys: Sequence[Key]
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    published: Mapping[str, str | None] = field(default_factory=dict)
+    unread: Mapping[str, Exception] = field(default_factory=dict)
+    installation: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One application whose turn will come, and its keys that are too old.
+
+    ``needs_room``: consumers read one of them, so that another key has to be made, and none of the others dies before that. ``marked``: a mark is in the ledger already,
+    so that every daemon acts on it now.
+    """
+
+    policy: Policy
+    keys: frozenset[str]
+    oldest: datetime
+    needs_room: bool = True
+    marked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The application."""
+        return self.policy.application
+
+
+def candidates(
+    policies: Iterable[Policy], survey: Survey, *, created_before: datetime, compromised: bool
+) -> tuple[Candidate, ...]:
+    """The applications that have a key from before that time, in the order in which they are to be worked on: first those that need no
+    room and may make some; then those that a mark is set for already, for nobody can stop what daemons do with them; then by the age of
+    their oldest key. Without a compromise, only a key that consumers read is to be replaced, and
+    only of an application that is configured: one in grace dies by itself."""
+    found = [
+        candidate
+        for policy in policies
+        if (compromised or policy.configured)
+        and (candidate := _candidate(policy, survey, created_before, compromised=compromised)) is not None
+    ]
+    return tuple(sorted(found, key=lambda one: (one.needs_room, not one.marked, one.oldest, one.name)))
+
+
+def _candidate(policy: Policy, survey: Survey, created_before: datetime, *, compromised: bool) -> Candidate | None:
+    ledger, listed = survey.ledgers.get(policy.application), {key.access_key: key for key in survey.keys}
+    current = ledger.current.access_key if ledger and ledger.current else survey.published.get(policy.application)
+    ours = {current} if current else set()
+    if compromised:
+        ours |= ledger.names() if ledger else set()
+        ours |= {key.access_key for key in survey.keys if _made_for(policy, key, survey.installation)}
+    born = {name: _born(name, listed, ledger) for name in ours}
+    old = {name: at for name, at in born.items() if at is not None and at < created_before and _can_die(listed.get(name))}
+    if not old:
+        return None
+    return Candidate(
+        policy,
+        frozenset(old),
+        oldest=min(old.values()),
+        needs_room=current in old and not (compromised and len(old) > 1),
+        marked=bool(ledger and ledger.compromised_keys() & set(old)),
+    )
+
+
+def _made_for(policy: Policy, key: Key, installation: str) -> bool:
+    marker = parse(key.description)
+    ours = marker is not None and (marker.installation, marker.application) == (installation, policy.application)
+    return ours and key.bearer == policy.bearer
+
+
+def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:
+    """When the key was made. A list proves no absence: the current key is judged by the ledger when it is not on it."""
+    if access_key in listed:
+        return listed[access_key].created_at
+    current = ledger.current if ledger else None
+    return (current.created_at or current.since) if current and current.access_key == access_key else None
+
+
+def _can_die(key: Key | None) -> bool:
+    return key is None or key.touchable

@@ -1,0 +1,136 @@
+"""What verbs are made of: what comes in (a ``Wish``), on what it is carried out (a ``Call``), and what a ``Verb`` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, Journal
+from rotator.operations.daemon_handle import House
+from rotator.operations.refusal import Refusal
+from rotator.operations.result import Result, failed
+from rotator.operations.runtime import Household, Sleep
+from rotator.reconciler.context import World
+from rotator.util.concurrency import together
+from rotator.util.formatting import plain
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Reason = Annotated[
+    str, AfterValidator(plain), Field(max_length=1000, description="Why, for the ledger, the logs and the auditor.")
+]
+Names = Annotated[list[Name], Field(max_length=10_000, description="The applications.")]
+
+Maybe = Annotated[Names, Field(default_factory=list)]
+"""Names that may be left out."""
+
+
+class Wish(BaseModel):
+    """What comes in: nothing but what is listed, and nothing converted silently."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Nothing(Wish):
+    """No options."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question or order on its way: what it is carried out with, who gives it, where it is told what happens, and time.
+
+    ``owner`` signs what is claimed; the household's own name does when it is empty. ``house`` is the daemon, in which one is.
+    """
+
+    household: Household
+    by: str
+    journal: Journal
+    sleep: Callable[[Clock, datetime], None]
+    now: Callable[[], datetime]
+    owner: str = ""
+    house: House | None = None
+
+    def world(self, policy: Policy) -> World:
+        """What a pass for this application acts through."""
+        found = replace(self.household.world(policy), journal=self.journal)
+        return replace(found, owner=self.owner) if self.owner else found
+
+    def hand(self, policy: Policy) -> tuple[World, Sleep]:
+        """What somebody who acts on this application does it with: the world, and a way to sleep."""
+        world = self.world(policy)
+        return world, lambda until: self.sleep(world.clock, until)
+
+    @property
+    def daemon(self) -> House:
+        """The daemon; only for what makes no sense without one."""
+        if self.house is None:
+            raise AssertionError("a verb of the daemon was asked of no daemon")
+        return self.house
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that can be asked or ordered.
+
+    ``run`` gets the call and the wish, and returns a value of the type ``gives``. It may take its time: it has a thread.
+    ``changes``: only through the socket of orders. ``streams``: what happens meanwhile can be followed, line by line.
+    ``at_hand``: answered at once from what the daemon knows. ``urgent`` tells an emergency from other wishes; of those for which ``alone`` says the same, one at a time is under way. ``refuses`` are statuses of errors beyond those that every verb has.
+    """
+
+    name: str
+    method: Literal["GET", "POST"]
+    summary: str
+    takes: type[Wish]
+    gives: Any
+    run: Callable[[Call, Any], Any]
+    changes: bool = False
+    streams: bool = False
+    at_hand: bool = False
+    urgent: Callable[[Any], bool] = lambda wish: False  # noqa: ARG005 - most verbs know no emergency
+    alone: Callable[[Any], str] = lambda wish: ""  # noqa: ARG005 - most orders may be given twice
+    refuses: tuple[int, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        return f"/v1/{self.name}"
+
+    def wish(self, given: Mapping[str, Any] | bytes) -> Wish:
+        """What was given, if it makes sense; raises ``Refusal`` without repeating any of it: it may be a secret in the wrong place."""
+        try:
+            return self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
+        except ValidationError as error:
+            raise Refusal("usage", "; ".join(_complaints(error))) from None
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    found = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        if one["type"] == "extra_forbidden":
+            found.append("something is not an option here; see /openapi.json")
+        else:
+            where = ".".join(map(str, one["loc"]))
+            found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
+    return list(dict.fromkeys(found))[:10]
+
+
+def each(call: Call, policies: list[Policy], work: Callable[[Policy], Result]) -> tuple[Result, ...]:
+    """What became of each application; afterwards the daemon, if there is one, looks at them too."""
+    try:
+        found = together(work, policies)
+    finally:
+        look_at(call, policies)
+    return tuple(
+        result if isinstance(result, Result) else failed(policy.application, result)
+        for policy, result in zip(policies, found, strict=True)
+    )
+
+
+def look_at(call: Call, policies: Iterable[Policy]) -> None:
+    """Have the daemon, if one there is, look at these applications at once."""
+    if call.house is not None:
+        call.house.look_at([policy.application for policy in policies])

@@ -1,0 +1,70 @@
+"""What happened to the keys of one application, from its ledger and from Vault's own versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator.domain.ledger import Ledger
+from rotator.domain.ports import Version
+from rotator.errors import Refused, ServiceError, Unavailable
+from rotator.operations.runtime import Household, chosen
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened. ``source`` is the ledger, or Vault where only its versions tell."""
+
+    at: datetime
+    event: str
+    access_key: str = ""
+    version: int = 0
+    rotation_id: str = ""
+    reason: str = ""
+    source: str = "ledger"
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything in the order in which it happened; ``problem`` is why Vault's versions are not in it, if they are not."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    problem: str = ""
+
+
+def story(household: Household, application: str) -> Story:
+    """What happened to the keys of that application."""
+    problem = ""
+    [policy] = chosen(household, [application])
+    ledger, _ = household.vault.read_ledger(application)
+    versions: Sequence[Version] = ()
+    try:
+        versions = household.vault.list_versions(policy.path)
+    except Unavailable:
+        raise
+    except ServiceError as error:
+        problem = str(error)
+    if ledger is None and not versions and not problem:
+        raise Refused(f"{application} has no history yet: neither a ledger nor a credential document")
+    return Story(application, tuple(told(ledger, versions)), problem)
+
+
+def told(ledger: Ledger | None, versions: Sequence[Version]) -> list[Entry]:
+    """Everything in the order in which it happened. A version of the document that the ledger explains is not told twice."""
+    entries = [
+        Entry(entry.at, entry.event, entry.access_key, entry.version, entry.rotation_id, entry.reason)
+        for entry in (ledger.history if ledger else ())
+    ]
+    explained = {entry.version for entry in entries if entry.event in ("rotated", "adopted", "followed")}
+    for version in versions:
+        if version.version not in explained:
+            reason = "no longer readable" if version.deleted else ""
+            entries.append(Entry(version.created_time, "written", version=version.version, reason=reason, source="vault"))
+    for incident in ledger.incidents if ledger else ():
+        keys = ", ".join(incident.access_keys)
+        entries.append(Entry(incident.opened_at, "emergency", keys, reason=f"{incident.reason}, by {incident.by}"))
+        if incident.closed_at:
+            entries.append(Entry(incident.closed_at, "contained", keys))
+    return sorted(entries, key=lambda entry: entry.at)

@@ -1,0 +1,154 @@
+"""Who a key is: from what is in hand to its owner, how it stands, and what would happen if it were revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rotator.domain.ledger import Ledger
+from rotator.domain.marker import parse
+from rotator.operations.queries.key_lookup import Found, find
+from rotator.operations.runtime import Household
+from rotator.util.formatting import moment, span, timestamp
+
+STATES: Mapping[str, str] = {
+    "current": "the current key",
+    "grace": "in grace: consumers have a newer one",
+    "condemned": "condemned, about to die",
+    "compromised": "marked compromised, about to die",
+    "ours": "made by us, not in the ledger yet",
+    "stranger": "a stranger's: neither made nor published by us",
+    "protected": "managed or not deletable at the provider",
+    "dead": "dead",
+    "foreign": "of a bearer that is no application of this configuration",
+    "unknown": "unknown: no account has it, and no ledger names it",
+}
+"""How a key can stand, and what that means."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One key and its owner. ``would``: what would happen if it were revoked, and what to do instead."""
+
+    access_key: str
+    state: str
+    would: str
+    application: str = ""
+    account: str = ""
+    bearer: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    dies_at: datetime | None = None
+    published_at: str = ""
+    version: int = 0
+    as_of: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """All of it but the advice, in one line."""
+        parts = [f"{self.access_key}: {STATES[self.state]}"]
+        if self.application:
+            parts[0] += f" (application {self.application}, account {self.account})"
+        elif self.account:
+            parts[0] += f" (account {self.account}, bearer {self.bearer})"
+        if self.created_at and self.as_of:
+            parts.append(f"{span(self.as_of - self.created_at)} old")
+        if self.published_at:
+            parts.append(f"published in version {self.version} of {self.published_at}")
+        if self.dies_at:
+            parts.append(f"lives until {moment(self.dies_at)}")
+        return ", ".join(parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "access_key": self.access_key,
+            "state": self.state,
+            "application": self.application or None,
+            "account": self.account or None,
+            "bearer": self.bearer or None,
+            "created_at": timestamp(self.created_at) if self.created_at else None,
+            "age_seconds": int((self.as_of - self.created_at).total_seconds()) if self.created_at and self.as_of else None,
+            "expires_at": timestamp(self.expires_at) if self.expires_at else None,
+            "dies_at": timestamp(self.dies_at) if self.dies_at else None,
+            "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
+            "if_revoked": self.would,
+        }
+
+
+def who(household: Household, access_keys: Sequence[str], now: datetime) -> tuple[Person, ...]:
+    """Each of these keys and its owner."""
+    names = list(dict.fromkeys(access_keys))
+    found = find(household, names, urgent=False)
+    ours = household.vault.installation() if any(one.key and parse(one.key.description) for one in found) else ""
+    return tuple(describe(one, ours, now) for one in found)
+
+
+def describe(found: Found, installation: str, now: datetime) -> Person:
+    """What is known of the key, in the words that people need. Pure."""
+    key, ledger, policy = found.key, found.ledger, found.policy
+    state = _state(found, installation, now)
+    return Person(
+        found.access_key,
+        state,
+        _would(state, found, now),
+        application=policy.application if policy else "",
+        account=policy.account if policy else found.account,
+        bearer=key.bearer if key else (policy.bearer if policy else ""),
+        created_at=key.created_at if key else None,
+        expires_at=key.expires_at if key else None,
+        dies_at=_dies_at(ledger, found.access_key),
+        published_at=policy.path if policy and found.version else "",
+        version=found.version,
+        as_of=now,
+    )
+
+
+def _state(found: Found, installation: str, now: datetime) -> str:
+    key, ledger, name = found.key, found.ledger, found.access_key
+    if key is None:
+        return "dead" if found.policy else "unknown"
+    if key.expired(now):
+        return "dead"
+    if found.policy is None:
+        return "foreign"
+    if ledger is not None:
+        if name in ledger.compromised_keys():
+            return "compromised"
+        if ledger.is_revoking(name):
+            return "condemned"
+        if any(entry.access_key == name for entry in ledger.retiring):
+            return "grace"
+    if found.version:
+        return "current"
+    if not key.touchable:
+        return "protected"
+    marker = parse(key.description)
+    return "ours" if marker is not None and marker.installation == installation else "stranger"
+
+
+def _dies_at(ledger: Ledger | None, access_key: str) -> datetime | None:
+    return next((entry.revoke_after for entry in ledger.retiring if entry.access_key == access_key), None) if ledger else None
+
+
+def _would(state: str, found: Found, now: datetime) -> str:
+    name, key = found.policy.application if found.policy else "", found.access_key
+    leaked = f"if it leaked: rotator rotate {key} --compromised --reason TEXT"
+    confirmed = f"rotator rotate {key} --compromised --reason TEXT --confirm {key}"
+    if state == "grace":
+        until = _dies_at(found.ledger, key)
+        rest = f"; it dies by itself in {span(until - now)}" if until and until > now else ""
+        return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
+    return {
+        "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",
+        "condemned": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
+        "compromised": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
+        "ours": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
+        "stranger": f"whoever made it beside us would be refused, and we do not know who that is; if it leaked: {confirmed}",
+        "protected": "it cannot be revoked here: have it removed at the provider",
+        "dead": "nothing: it is not accepted any more",
+        "foreign": "not by this program: it touches no bearer that is not in its configuration; revoke it at the provider",
+        "unknown": "nothing here: it is dead for long, or of an organisation that is not in the configuration",
+    }[state]

@@ -1,0 +1,158 @@
+"""From an access key to the application that it belongs to: every account is asked once, and then the ledgers are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Provider
+from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
+from rotator.operations.runtime import Household
+from rotator.util.concurrency import together
+
+ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
+"""What the name of a key looks like; names of applications are in small letters, so nothing is both."""
+
+FEW = 3
+"""So many keys are asked for by name; for more, every account's keys are listed."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
+
+    Without ``key`` no account has it any more; without ``policy`` no application of ours has, or had, to do with it. ``version`` of
+    the credential document publishes it, 0 when none does as far as we may read.
+    """
+
+    access_key: str
+    account: str = ""
+    key: Key | None = None
+    policy: Policy | None = None
+    ledger: Ledger | None = None
+    version: int = 0
+
+
+def is_access_key(text: str) -> bool:
+    """Whether this is the name of a key and not of an application."""
+    return ACCESS_KEY.fullmatch(text) is not None
+
+
+def find(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[Found, ...]:
+    """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key.
+    ``urgent``: with the share of requests that is kept for emergencies, for whoever is about to act."""
+    bearers = {(policy.account, policy.bearer): policy for policy in household.policies.values()}
+    known = locate(household, access_keys, urgent=urgent)
+    if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
+        bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
+    found = []
+    for name in access_keys:
+        account, key = known.get(name, ("", None))
+        found.append(Found(name, account, key, bearers.get((account, key.bearer)) if key else None))
+    return _with_ledgers(household, found, bearers)
+
+
+def locate(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
+    """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``find`` does."""
+    accounts: dict[str, Provider] = {}
+    for policy in household.policies.values():
+        if policy.account not in accounts:
+            provider = household.world(policy).provider
+            accounts[policy.account] = provider.urgent() if urgent else provider
+    known: dict[str, tuple[str, Key]] = {}
+    answers = together(lambda name: _ask(accounts[name], access_keys), accounts)
+    for account, answer in zip(accounts, answers, strict=True):
+        if not isinstance(answer, Exception):
+            known |= {name: (account, key) for name, key in answer.items()}
+    for answer in answers:
+        if isinstance(answer, Exception) and (not isinstance(answer, ServiceError) or not known.keys() >= set(access_keys)):
+            raise answer
+    return known
+
+
+def _ask(provider: Provider, access_keys: Sequence[str]) -> Mapping[str, Key]:
+    if len(access_keys) <= FEW:
+        keys = [_one(provider, name) for name in access_keys]
+    else:
+        keys = [key for key in provider.list_all_keys() if key.access_key in access_keys]
+    return {key.access_key: key for key in keys if key is not None}
+
+
+def _one(provider: Provider, access_key: str) -> Key | None:
+    try:
+        return provider.get_key(access_key)
+    except Rejected as refusal:
+        if refusal.argument != "access_key":
+            raise
+        return None  # no name of a key, so nobody's
+
+
+def _with_ledgers(household: Household, found: Sequence[Found], bearers: Mapping[tuple[str, str], Policy]) -> tuple[Found, ...]:
+    """The same with the ledger of each application. For keys that no account has any more, all ledgers are asked."""
+    wanted = {one.policy.application: one.policy for one in found if one.policy}
+    if any(one.key is None for one in found):
+        wanted = {policy.application: policy for policy in bearers.values()}
+    ledgers: dict[str, Ledger | None] = {}
+    for policy, answer in zip(wanted.values(), together(lambda policy: _ledger(household, policy), wanted.values()), strict=True):
+        if isinstance(answer, Exception):
+            raise answer
+        ledgers[policy.application] = answer
+    told = []
+    for one in found:
+        owner = one.policy or next((policy for name, policy in wanted.items() if _names(ledgers[name], one.access_key)), None)
+        ledger = ledgers[owner.application] if owner else None
+        version = _published_in(household, owner, ledger, one) if owner else 0
+        told.append(Found(one.access_key, one.account, one.key, owner, ledger, version))
+    return tuple(told)
+
+
+def _published_in(household: Household, policy: Policy, ledger: Ledger | None, one: Found) -> int:
+    """The version that publishes the key: by the ledger, and for a living key that no ledger names by the document itself."""
+    if ledger is not None and one.access_key in ledger.names():
+        return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
+    if one.key is None:
+        return 0
+    try:
+        document = household.vault.read_document(policy.path, policy.access_field, policy.secret_field)
+    except Unavailable:
+        raise
+    except (LedgerUnreadable, ServiceError):
+        return 0
+    return document.version if document.published == one.access_key else 0
+
+
+def _ledger(household: Household, policy: Policy) -> Ledger | None:
+    try:
+        return household.vault.read_ledger(policy.application)[0]
+    except Unavailable:
+        raise
+    except (LedgerUnreadable, ServiceError):
+        return None  # what the account says of the key is told all the same
+
+
+def _names(ledger: Ledger | None, access_key: str) -> bool:
+    if ledger is None:
+        return False
+    return access_key in ledger.names() or any(entry.access_key == access_key for entry in ledger.history)
+
+
+def owner_of(household: Household, access_key: str) -> tuple[Policy, Found]:
+    """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing is left to do."""
+    (found,) = find(household, [access_key])
+    if found.policy is None and found.key is None:
+        raise Refused(
+            f"no account of this configuration has a key {access_key}, and no ledger names it: nothing was done; if it is of"
+            " another organisation, revoke it there"
+        )
+    if found.policy is None:
+        raise Refused(
+            f"{access_key} belongs to the bearer {found.key.bearer if found.key else ''} of account {found.account}, which is no"
+            " application of this configuration: nothing was done; revoke it at the provider"
+        )
+    if found.key is None and access_key not in (found.ledger.names() if found.ledger else frozenset()):
+        raise Refused(f"{access_key} of {found.policy.application} is dead already, as its ledger says: nothing was done")
+    return found.policy, found

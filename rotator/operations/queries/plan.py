@@ -1,0 +1,246 @@
+"""What a pass would do, found by looking and deciding without acting.
+
+Deciding is pure, so a plan follows the decisions as far as they need no answer from outside: a ledger that would be written
+is taken as written, and the plan ends at the first step that changes something at the provider or in the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+from rotator.decision.decide import decide
+from rotator.decision.next_action import next_action
+from rotator.decision.observation import Room, Seen
+from rotator.decision.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Wait
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, NoJournal
+from rotator.errors import Refused, ServiceError
+from rotator.operations.failures import Failure, explain
+from rotator.operations.runtime import Household, Store, chosen
+from rotator.reconciler.context import Memory, World
+from rotator.reconciler.runner import observe
+from rotator.util.concurrency import together
+from rotator.util.formatting import count, moment, span
+
+T = TypeVar("T")
+
+Sleep = Callable[[Clock, datetime], None]
+"""Sleeps until that clock shows that time."""
+
+FEWEST_VERSIONS = 3
+"""A document that keeps fewer loses old secrets before their keys are due to be proven dead with them."""
+
+NO_INSTALLATION = "0" * 16
+"""Stands for the id of an installation that has none yet."""
+
+FORESIGHT = 20
+"""Decisions that a plan follows; a sound one needs a few."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``, ``fence``, ``prove``, ``observe``,
+    ``held``, ``takeover`` or ``blocked``; when, why, the steps that lead there, and what will go wrong."""
+
+    action: str
+    at: datetime
+    now: datetime
+    reason: str
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of one application, or why there is none."""
+
+    name: str
+    plan: Plan | None = None
+    failure: Failure | None = None
+
+
+class ReadOnly:
+    """A Vault that is only looked at: every reading verb is the Vault's own, every writing verb refuses."""
+
+    def __init__(self, vault: Store) -> None:
+        self.read_ledger = vault.read_ledger
+        self.list_ledgers = vault.list_ledgers
+        self.read_account = vault.read_account
+        self.read_document = vault.read_document
+        self.read_version = vault.read_version
+        self.list_versions = vault.list_versions
+        self.missing_capabilities = vault.missing_capabilities
+        self.require_kv2 = vault.require_kv2
+        self.clock_offset = vault.clock_offset
+        self._installation = vault.installation
+
+    def installation(self) -> str:
+        """The installation's id. Before there is any ledger there may be none, and asking for it would make it."""
+        return self._installation() if self.list_ledgers() else NO_INSTALLATION
+
+    def _refused(self, *_: Any, **__: Any) -> NoReturn:
+        raise Refused("a plan writes nothing")
+
+    write_ledger = write_account = write_document = destroy_versions = annotate = _refused
+
+
+def plans(household: Household, names: Sequence[str], world: Callable[[Policy], World], sleep: Sleep) -> tuple[Planned, ...]:
+    """What would be done next for each of these applications, or for all."""
+    policies = chosen(household, names)
+
+    def look(policy: Policy) -> Plan:
+        acting = world(policy)
+        return plan(policy, acting, household.vault, lambda until: sleep(acting.clock, until))
+
+    return tuple(
+        Planned(policy.application, plan=found)
+        if isinstance(found, Plan)
+        else Planned(policy.application, failure=explain(found))
+        for policy, found in zip(policies, together(look, policies), strict=True)
+    )
+
+
+def plan(policy: Policy, world: World, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
+    """What would be done next for the application. Raises what a look raises."""
+    memory = Memory()
+    looking = replace(world, vault=ReadOnly(vault), journal=NoJournal())
+    seen = _finish(observe(policy, looking, memory), sleep)
+    if seen.room is None:
+        lacking = tuple(vault.missing_capabilities(policy.path))
+        seen = replace(seen, room=Room(lacking, world.provider.headroom()))
+    return replace(_followed(policy, seen), warnings=tuple(_warnings(policy, seen, memory, vault)))
+
+
+def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], None]) -> T:
+    while True:
+        try:
+            sleep(next(looking))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+# --- following the decisions ----------------------------------------------------------------------------------------------
+
+
+def _followed(policy: Policy, seen: Seen) -> Plan:
+    now = seen.clocks.ours
+    steps: list[str] = []
+    actions: list[str] = []
+    for _ in range(FORESIGHT):
+        step = decide(policy, seen)
+        if isinstance(step, Wait):
+            return _waiting(policy, seen, step, steps, actions)
+        if not isinstance(step, Record):
+            action, sentence = _act(step)
+            return Plan(actions[0] if actions else action, now, now, _why(steps, sentence), (*steps, sentence)[1:])
+        for event in step.events:
+            if told := _told(event):
+                actions.append(told[0])
+                steps.append(told[1])
+        if any(event.name == "rotation.claimed" for event in step.events):
+            break
+        seen = replace(seen, ledger=step.ledger)
+    return Plan(actions[0] if actions else "observe", now, now, steps[0] if steps else "the ledger is written", tuple(steps[1:]))
+
+
+def _why(steps: Sequence[str], sentence: str) -> str:
+    return steps[0] if steps else sentence
+
+
+def _waiting(policy: Policy, seen: Seen, step: Wait, steps: list[str], actions: list[str]) -> Plan:
+    now = seen.clocks.ours
+    if step.trouble and step.reason == step.trouble.reason:
+        return Plan("blocked", step.until, now, step.message, ())
+    if actions:
+        return Plan(actions[0], now, now, steps[0], tuple(steps[1:]))
+    at, action, reason = next_action(policy, seen.ledger, seen) if seen.ledger else (step.until, "observe", step.message)
+    return Plan(action, at, now, reason)
+
+
+def _told(event: Event) -> tuple[str, str] | None:
+    """The action that an event stands for, and a sentence; None for what says nothing of what comes next."""
+    f = event.fields
+    match event.name:
+        case "rotation.claimed":
+            return "rotate", f"make a new key, prove it, publish it in place of version {f['base']}, because: {f['reason']}"
+        case "rotation.taken_over":
+            return "rotate", f"take over rotation {f['rotation_id']}, which nobody finished"
+        case "rotation.committed":
+            return "follow", f"take {f['access_key']}, which is published in version {f['version']}, as the current key"
+        case "rotation.abandoned":
+            return "follow", f"abandon rotation {f['rotation_id']}: {f['message']}"
+        case "application.adopted":
+            return "adopt", f"take over {f['access_key']}, which consumers already use, as it is"
+        case "document.followed":
+            return "follow", f"take {f['access_key']}, which somebody else published, as the current key"
+        case "document.rewritten":
+            return "follow", f"note that version {f['version']} holds the same key {f['access_key']}"
+        case "key.retiring":
+            return "follow", f"give {f['access_key']} its grace until {_time(f['revoke_after'])} ({f['reason']})"
+        case "key.revoking":
+            return "revoke", f"revoke {f['access_key']} and prove that it is dead ({f['reason']})"
+        case "key.republished":
+            return "rotate", f"replace {f['access_key']}, which was condemned and is published again"
+        case _:
+            return None
+
+
+def _time(value: object) -> str:
+    return moment(value) if isinstance(value, datetime) else str(value)
+
+
+def _act(step: object) -> tuple[str, str]:
+    match step:
+        case Delete():
+            return "revoke", f"delete {step.access_key} at the provider and prove that it is dead ({step.reason})"
+        case ProveDeath():
+            return "prove", f"prove that {step.access_key} is dead"
+        case Fence():
+            return "fence", "rewrite the unchanged document, so that possible leftovers become certain ones and can be revoked"
+        case Create() | Prove():
+            return "rotate", "make a new key"
+        case _:
+            return "observe", "look again"
+
+
+# --- what will go wrong ---------------------------------------------------------------------------------------------------
+
+
+def _warnings(policy: Policy, seen: Seen, memory: Memory, vault: Store) -> list[str]:
+    found = _strangers(sorted(memory.strangers))
+    room = seen.room
+    if room and room.missing_capabilities:
+        lacking = " and ".join(room.missing_capabilities)
+        found.append(f"our Vault token may not {lacking} {policy.path}: extend its policy before the next rotation")
+    if room and room.headroom is not None and room.headroom < 2:
+        left = "room for one more key only" if room.headroom else "no room for another key"
+        found.append(f"account {policy.account} has {left}: delete keys that nobody needs, or have the quota raised")
+    if seen.clocks.spread > policy.clock_tolerance:
+        found.append(
+            f"our clock, Vault's and the provider's differ by {span(seen.clocks.spread)}: revocations wait; correct the clock"
+        )
+    return found + _few_versions(policy, vault)
+
+
+def _strangers(access_keys: Sequence[str]) -> list[str]:
+    if len(access_keys) < 2:
+        return [
+            f"{access_key} is a stranger: we neither made nor published it, so it is never touched" for access_key in access_keys
+        ]
+    names = ", ".join(access_keys)
+    return [f"{len(access_keys)} keys are strangers: we neither made nor published them, so they are never touched: {names}"]
+
+
+def _few_versions(policy: Policy, vault: Store) -> list[str]:
+    try:
+        kept = vault.document_limits(policy.path)
+    except ServiceError as error:
+        return [f"how many versions the credential document keeps could not be told: {error}"]
+    if kept >= FEWEST_VERSIONS:
+        return []
+    proofs = "old keys are proven gone by name only; raise its max_versions"
+    return [f"{policy.path} keeps only {count(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]

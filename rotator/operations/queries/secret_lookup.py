@@ -1,0 +1,81 @@
+"""A secret key in hand, without its name: compared with what Vault holds, and never shown, kept or sent anywhere."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rotator.domain.document import Document
+from rotator.domain.keys import Verdict
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Provider
+from rotator.domain.secret import Secret
+from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
+from rotator.operations.runtime import Household
+from rotator.util.concurrency import together
+
+
+@dataclass(frozen=True)
+class Match:
+    """A secret that Vault holds: whose it is, by the name of its key, and in which version of which document."""
+
+    access_key: str
+    application: str
+    path: str
+    version: int
+
+
+def held_in_vault(household: Household, secrets: Sequence[Secret]) -> tuple[tuple[Match | None, ...], tuple[str, ...]]:
+    """For each secret what Vault holds that is the same, and the applications whose documents could not be read.
+
+    Looked into are the current version of every credential document and the versions of keys that live on.
+    """
+    policies = list(household.policies.values())
+    documents: list[tuple[Policy, Document]] = []
+    unread: list[str] = []
+    for policy, answer in zip(policies, together(lambda policy: _documents(household, policy), policies), strict=True):
+        if isinstance(answer, (LedgerUnreadable, ServiceError)) and not isinstance(answer, Unavailable):
+            unread.append(policy.application)
+        elif isinstance(answer, Exception):
+            raise answer
+        else:
+            documents += [(policy, document) for document in answer]
+    return tuple(_match(secret, documents) for secret in secrets), tuple(unread)
+
+
+def _documents(household: Household, policy: Policy) -> list[Document]:
+    vault = household.vault
+    newest = vault.read_document(policy.path, policy.access_field, policy.secret_field)
+    ledger, _ = vault.read_ledger(policy.application)
+    named = [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
+    older = set(named) - {0, newest.version}
+    read = [vault.read_version(policy.path, version, policy.access_field, policy.secret_field) for version in sorted(older)]
+    return [newest, *read]
+
+
+def _match(secret: Secret, documents: Sequence[tuple[Policy, Document]]) -> Match | None:
+    """Every document is compared, whatever was found before, and each comparison takes as long as any other."""
+    given, found = secret.reveal().lower().encode(), None
+    for policy, document in documents:
+        if document.secret is None or document.access_key is None:
+            continue
+        same = hmac.compare_digest(document.secret.reveal().lower().encode(), given)
+        if same and found is None:
+            found = Match(document.access_key, policy.application, policy.path, document.version)
+    return found
+
+
+def alive_anywhere(household: Household, secret: Secret) -> str:
+    """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not hold, tried once with each."""
+    names: dict[str, tuple[Provider, str]] = {}
+    for policy in household.policies.values():
+        if policy.account not in names:
+            ledger, _ = household.vault.read_ledger(policy.application)
+            if ledger is not None and ledger.current is not None:
+                # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
+                names[policy.account] = (household.world(policy).provider, ledger.current.access_key)
+    verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
+    if Verdict.ALIVE in verdicts:
+        return "alive"
+    return "dead" if verdicts and all(verdict is Verdict.REFUSED for verdict in verdicts) else "unclear"

@@ -1,0 +1,75 @@
+"""How the applications are by their ledgers: what ``status`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rotator.decision.status import View, unreadable, view
+from rotator.domain.policy import Policy
+from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.operations.failures import explain
+from rotator.operations.runtime import Household, chosen
+from rotator.util.concurrency import together
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What there is to show, in order, what is to be said beside it, and the exit code for what could not be read."""
+
+    views: tuple[View, ...]
+    remarks: tuple[str, ...]
+    exit_code: int
+    as_of: datetime
+
+
+def overview(household: Household, names: Sequence[str], now: datetime) -> Overview:
+    """These applications, or all of them with those that left the configuration. Raises what keeps it from looking at any."""
+    policies, remarks, worst = chosen(household, names), list[str](), 0
+    if not names:
+        orphans, worst, remarks = _orphans(household)
+        policies += orphans
+    views: list[View] = []
+    for policy, found in zip(policies, together(lambda policy: _look(household, policy, now), policies), strict=True):
+        if isinstance(found, View):
+            views.append(found)
+            continue
+        if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
+            raise found
+        failure = explain(found)
+        # A damaged ledger is shown as such, and that is all that can be done; a missing right is a failure of our own.
+        worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
+        views.append(unreadable(policy, failure.kind, str(found), now))
+    return Overview(tuple(views), tuple(remarks), worst, now)
+
+
+class _Remarks:
+    """A journal that keeps what was found about ledgers of applications that left the configuration."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Keep the message of a ledger that cannot be read."""
+        if event == "daemon.orphan_stuck":
+            self.sentences.append(
+                f"{fields.get('application')}, which left the configuration, is not shown: {fields.get('message')}"
+            )
+
+
+def _orphans(household: Household) -> tuple[list[Policy], int, list[str]]:
+    """Applications that left the configuration, an exit code, and remarks; that they cannot be listed hides nothing else."""
+    remarks = _Remarks()
+    try:
+        return list(household.orphans(remarks).values()), 0, remarks.sentences
+    except Unavailable:
+        raise
+    except ServiceError as error:
+        remarks.sentences.append(f"applications that left the configuration are not shown: {error}")
+        return [], error.exit_code, remarks.sentences
+
+
+def _look(household: Household, policy: Policy, now: datetime) -> View:
+    ledger, _ = household.vault.read_ledger(policy.application)
+    return view(policy, ledger, now)

@@ -1,0 +1,79 @@
+"""What became of what a person asked for, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rotator.operations.failures import explain
+from rotator.util.formatting import timestamp
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (somebody else did it), ``contained``,
+    ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``, ``failed`` or ``unreachable``."""
+
+    application: str
+    outcome: str
+    exit_code: int
+    message: str
+    reason: str = ""
+    access_key: str = ""
+    version: int = 0
+    replaced: str = ""
+    revoke_after: datetime | None = None
+    rotation_id: str = ""
+    dead: Mapping[str, str] = field(default_factory=dict)
+    marked_at: datetime | None = None
+    contained_at: datetime | None = None
+    outage_seconds: float | None = None
+    until: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def seconds_from_mark(self) -> float | None:
+        """How long the marked keys lived on after the mark was durable."""
+        if self.marked_at is None or self.contained_at is None:
+            return None
+        return (self.contained_at - self.marked_at).total_seconds()
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        answer: dict[str, Any] = {"name": self.application, "outcome": self.outcome, "exit_code": self.exit_code}
+        if self.exit_code:
+            return {**answer, "error": {"kind": self.reason, "message": self.message, "exit_code": self.exit_code}}
+        if self.outcome in {"held", "resumed"}:
+            return answer
+        if self.outcome == "extended":
+            return {**answer, "until": {key: timestamp(deadline) for key, deadline in self.until.items()}}
+        if self.outcome != "revoked":
+            answer |= {"access_key": self.access_key, "version": self.version}
+        if self.outcome in {"contained", "revoked"}:
+            if self.outage_seconds is not None:
+                answer["outage_seconds"] = round(self.outage_seconds, 3)
+            answer["dead"] = [{"access_key": key, "proof": proof} for key, proof in self.dead.items()]
+        else:
+            answer |= {
+                "replaced": self.replaced,
+                "revoke_after": timestamp(self.revoke_after) if self.revoke_after else None,
+                "rotation_id": self.rotation_id,
+            }
+        if self.marked_at and self.seconds_from_mark is not None:
+            answer["marked_at"] = timestamp(self.marked_at)
+            answer["seconds_from_mark"] = round(self.seconds_from_mark, 3)
+        return answer
+
+
+def short_of(application: str, exit_code: int, message: str, reason: str) -> Result:
+    """The result of what could not be done; the exit code says in which way."""
+    outcome = {3: "unreachable", 4: "refused"}.get(exit_code, "failed")
+    return Result(application, outcome, exit_code, message, reason)
+
+
+def failed(application: str, error: Exception, remark: str = "") -> Result:
+    """The result that an error amounts to."""
+    failure = explain(error)
+    message = "; ".join([*failure.sentences, *([remark] if remark else [])])
+    return short_of(application, failure.exit_code, message, failure.kind)

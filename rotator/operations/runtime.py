@@ -1,0 +1,81 @@
+"""What people's questions and orders are carried out with: the applications, the Vault, and the world that a pass acts through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Clock, Journal, Provider, VaultStore
+from rotator.reconciler.context import World
+
+
+class Store(VaultStore, Protocol):
+    """The Vault of the protocol, and a question more that only people ask."""
+
+    def document_limits(self, path: str) -> int:
+        """How many versions of the document Vault keeps."""
+
+
+class AccountFacts(Protocol):
+    """What is to be known of an account of the configuration."""
+
+    @property
+    def rate_limit(self) -> float:
+        """The most calls in one second."""
+
+    @property
+    def access_key(self) -> str | None:
+        """The public name of the key that manages the account, if it was told."""
+
+
+class Household(Protocol):
+    """One configuration with everything built from it, as a command or a daemon has it."""
+
+    journal: Journal
+
+    @property
+    def clock(self) -> Clock:
+        """The clock and the chance of this machine."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The names of the accounts of the configuration."""
+
+    def account(self, name: str) -> AccountFacts:
+        """The account of that name; an unknown one raises with the nearest name."""
+
+    def provider(self, account: str) -> Provider:
+        """The provider behind an account."""
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The applications of the configuration."""
+
+    @property
+    def vault(self) -> Store:
+        """Where the documents are."""
+
+    def world(self, policy: Policy) -> World:
+        """What a pass for this application acts through."""
+
+    def policy(self, name: str) -> Policy:
+        """The application of that name; an unknown one raises with the nearest name."""
+
+    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+        """Applications that left the configuration and still have a ledger. ``journal`` hears of ledgers that cannot be read."""
+
+
+def chosen(household: Household, names: Sequence[str]) -> list[Policy]:
+    """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
+    if not names:
+        return list(household.policies.values())
+    unknown = [name for name in names if name not in household.policies]
+    orphans = household.orphans() if unknown else {}
+    known = {**orphans, **household.policies}
+    return [known[name] if name in known else household.policy(name) for name in dict.fromkeys(names)]
+
+
+Sleep = Callable[[datetime], None]
+"""Sleeps until that time."""

@@ -1,0 +1,103 @@
+"""The audit trail of an organisation, read for one bearer: region by region, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rotator.domain.audit import Deed, Trail
+from rotator.errors import ServiceError
+from rotator.http import Answer
+from rotator.providers.scaleway.responses import Unexpected, body_of
+from rotator.util.formatting import plain
+
+REGIONS = ("fr-par", "nl-ams")
+"""Where Scaleway keeps a trail. Changes to IAM itself are told in the first."""
+
+MOST_PAGES = 20
+PAGE = 100
+
+Ask = Callable[[str, Mapping[str, str]], Answer]
+"""GET of a path with a query, or the error that it amounts to."""
+
+
+def read_trail(ask: Ask, organization: str, bearer: str, since: datetime, until: datetime) -> Trail:
+    """What the bearer did, in all regions. A region that does not answer hides no other."""
+    deeds: list[Deed] = []
+    asked, silent, cut = [], [], False
+    for region in REGIONS:
+        try:
+            found, more = _region(ask, region, organization, bearer, since, until)
+        except (ServiceError, Unexpected) as error:
+            why = str(error) if isinstance(error, ServiceError) else f"the answer is not what it should be ({error})"
+            silent.append(f"{region}: {why}")
+            continue
+        asked.append(region)
+        deeds += found
+        cut = cut or more
+    return Trail(tuple(sorted(deeds, key=lambda deed: deed.at)), tuple(asked), tuple(silent), cut)
+
+
+def _region(ask: Ask, region: str, organization: str, bearer: str, since: datetime, until: datetime) -> tuple[list[Deed], bool]:
+    query = {
+        "organization_id": organization,
+        "principal_id": bearer,
+        "recorded_after": _stamp(since),
+        "recorded_before": _stamp(until),
+        "order_by": "recorded_at_asc",
+        "page_size": str(PAGE),
+    }
+    deeds: list[Deed] = []
+    for _ in range(MOST_PAGES):
+        body = body_of(ask(f"/audit-trail/v1alpha1/regions/{region}/events", query))
+        events = body.get("events")
+        if not isinstance(events, list):
+            raise Unexpected("events")
+        # The filter is the server's; that it was heeded is for us to see.
+        deeds += [deed_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
+        token = body.get("next_page_token")
+        if not token:
+            return deeds, False
+        query = {**query, "page_token": str(token)}
+    return deeds, True
+
+
+def _principal(event: Mapping[str, Any]) -> object:
+    principal = event.get("principal")
+    return principal.get("id") if isinstance(principal, dict) else None
+
+
+def deed_of(event: Mapping[str, Any]) -> Deed:
+    """One event of the trail. Times have nine fraction digits, of which six are read."""
+    resources = event.get("resources")
+    return Deed(
+        at=_moment(event.get("recorded_at")),
+        source=_text(event, "source_ip"),
+        agent=_text(event, "user_agent"),
+        service=_text(event, "product_name"),
+        method=_text(event, "method_name"),
+        status=status if isinstance(status := event.get("status_code"), int) else 0,
+        resources=tuple(f"{_text(one, 'type')} {_text(one, 'id')}".strip() for one in resources if isinstance(one, dict))
+        if isinstance(resources, list)
+        else (),
+    )
+
+
+def _text(event: Mapping[str, Any], name: str) -> str:
+    value = event.get(name)
+    return plain(value) if isinstance(value, str) else ""
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise Unexpected("recorded_at") from None
+    if moment.tzinfo is None:
+        raise Unexpected("recorded_at")
+    return moment.astimezone(UTC)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

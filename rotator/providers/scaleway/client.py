@@ -1,0 +1,173 @@
+"""Calls of the API on behalf of one account: its management key, its rate limit, one deadline for a call and its retries."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from rotator.domain.ports import Clock
+from rotator.domain.secret import Secret
+from rotator.errors import RotatorError, ServiceError, Unavailable
+from rotator.http import Answer, HttpClient, HttpFailure
+from rotator.providers import AccountSettings
+from rotator.providers.rate_limiter import RateLimiter
+from rotator.providers.scaleway.errors import Call, error_of, unauthenticated
+
+ATTEMPTS = 4
+"""How often a call is made that may be repeated."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+"""Seconds. The pause before a repetition is anything from zero to a limit that doubles from one to the other."""
+PASSING = frozenset({"rate_limited", "transient", "server_error", "lost", "protocol", "refused", "connect"})
+"""Kinds of ``Unavailable`` that a moment's patience may cure. A timeout is none: it took all the time there was."""
+
+
+class Api:
+    """HTTP calls to one organisation's API. Thread-safe."""
+
+    def __init__(
+        self,
+        account: AccountSettings,
+        *,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.http = HttpClient(
+            timeout=account.timeout,
+            connections=account.connections,
+            ca_cert=account.ca_cert,
+            proxy=account.proxy,
+            now=clock.now,
+            observe=account.observe,
+        )
+        self._root = account.api_url.rstrip("/")
+        self._timeout = account.timeout
+        self._management = ManagementKey(account.secret_key)
+        self._limiter = RateLimiter(account.rate_limit, sleep=sleep)
+        self._chance = chance
+        self._sleep = sleep
+
+    def call(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        once: bool = False,
+        urgent: bool = False,
+        accept: Callable[[Answer], bool],
+    ) -> Answer:
+        """Make a call with the management key until its answer is acceptable; raises what the last attempt amounts to.
+
+        Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was surely not executed. With
+        ``once``, nothing is sent a second time for any reason.
+        """
+        end = time.monotonic() + self._timeout.total_seconds()
+        number = 0
+        while True:
+            number += 1
+            try:
+                answer = self._authenticated(call, method, path, params=params, json=json, once=once, urgent=urgent, end=end)
+                error = None if accept(answer) else error_of(answer, call)
+            except Unavailable as failure:
+                error = failure
+            if error is None:
+                return answer
+            pause = self._chance() * min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (number - 1))
+            passing = isinstance(error, Unavailable) and error.kind in PASSING
+            if once or not passing or number == ATTEMPTS or time.monotonic() + pause >= end:
+                raise error
+            self._sleep(pause)
+
+    def try_secret(self, call: Call, secret: Secret, path: str, *, urgent: bool = False) -> Answer:
+        """One GET with a secret that is not the management key's."""
+        return self._send(call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds())
+
+    def _authenticated(self, call: Call, method: str, path: str, *, once: bool, **request: Any) -> Answer:
+        """One attempt, and one more if the management key was refused and has been replaced where it is kept."""
+        secret = self._management.current(call)
+        answer = self._send(call, secret, method, path, **request)
+        if not unauthenticated(answer):
+            return answer
+        other = self._management.instead_of(secret, call)
+        if other is None:
+            return answer
+        if once:
+            raise call.not_done("the management key has been replaced and is read again", kind="key_replaced")
+        return self._send(call, other, method, path, **request)
+
+    def _send(
+        self,
+        call: Call,
+        secret: Secret,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        urgent: bool,
+        end: float,
+    ) -> Answer:
+        if not self._limiter.wait(until=end, urgent=urgent):
+            raise call.not_done("our own rate_limit leaves no turn within the account's timeout", kind="own_rate_limit")
+        deadline = timedelta(seconds=max(0.0, end - time.monotonic()))
+        try:
+            answer = self.http.request(
+                method,
+                self._address(path),
+                headers={"x-auth-token": secret.reveal()},
+                params=params,
+                json=json,
+                deadline=deadline,
+            )
+        except HttpFailure as failure:
+            error = call.failed(failure)
+        else:
+            if answer.status == 429:
+                self._limiter.no_burst()
+            return answer
+        raise error
+
+    def _address(self, path: str) -> str:
+        """A path of the IAM API, or one from the root of all of them."""
+        return self._root + (path if path.startswith("/") else f"/iam/v1alpha1/{path}")
+
+
+class ManagementKey:
+    """The secret of the key that we manage keys with: read on first use, and once more whenever it is refused."""
+
+    def __init__(self, read: Callable[[], Secret]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._secret: Secret | None = None
+
+    def current(self, call: Call) -> Secret:
+        """The secret as last read."""
+        with self._lock:
+            if self._secret is None:
+                self._secret = self._fresh(call)
+            return self._secret
+
+    def instead_of(self, refused: Secret, call: Call) -> Secret | None:
+        """Another secret than the refused one, if there is one by now."""
+        with self._lock:
+            if self._secret is None or self._secret == refused:
+                self._secret = self._fresh(call)
+            return None if self._secret == refused else self._secret
+
+    def _fresh(self, call: Call) -> Secret:
+        try:
+            return self._read()
+        except ServiceError:
+            raise
+        except RotatorError as error:
+            why = str(error)
+        except (OSError, ValueError):
+            why = "it cannot be read"
+        raise call.denied(f"the management key is not to be had: {why}; correct the account's secret_key", kind="secret_key")

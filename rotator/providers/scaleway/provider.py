@@ -1,0 +1,251 @@
+"""The verbs of ``rotator.domain.ports.Provider`` in the words of Scaleway's IAM API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from urllib.parse import quote
+
+from rotator.domain.audit import Trail
+from rotator.domain.keys import Key, Verdict
+from rotator.domain.secret import Secret
+from rotator.errors import QuotaExceeded, ServiceError, Unavailable, Unclear
+from rotator.http import Answer
+from rotator.providers.scaleway.audit_trail import read_trail
+from rotator.providers.scaleway.client import Api
+from rotator.providers.scaleway.errors import APPLICATION, KEY, Call, lacks_right, missing, unauthenticated
+from rotator.providers.scaleway.quota import Headroom, Reading, limit_on_keys
+from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, body_of, created_of, key_of, page_of
+
+READINGS = 3
+"""How often a list is read from its first page on when its pages do not add up."""
+MOST_PAGES = 100
+_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+Accept = Callable[[Answer], bool]
+
+
+class Scaleway:
+    """One organisation at Scaleway, as a provider of keys for its IAM applications. Thread-safe."""
+
+    def __init__(
+        self, name: str, organization_id: str, api: Api, *, headroom: Headroom | None = None, urgent: bool = False
+    ) -> None:
+        self.name = name
+        self._organization = organization_id
+        self._api = api
+        self._headroom = headroom or Headroom(self._read_headroom)
+        self._urgent = urgent
+
+    def urgent(self) -> Self:
+        """The same account, for an emergency: its calls have a share of the rate limit that no other call may use."""
+        return type(self)(self.name, self._organization, self._api, headroom=self._headroom, urgent=True)
+
+    def list_keys(self, bearer: str) -> tuple[Key, ...]:
+        """Every key of the bearer, oldest first."""
+        call = self._call(f"listing the keys of {bearer}")
+        keys = self._list(call, {"bearer_id": _id(bearer, "application_id", call)})
+        return tuple(key for key in keys if key.bearer == bearer)
+
+    def list_all_keys(self) -> tuple[Key, ...]:
+        """Every key of the organisation, oldest first."""
+        return tuple(self._list(self._call("listing all keys of the organisation"), {}))
+
+    def get_key(self, access_key: str) -> Key | None:
+        """The key of that name; None when the API itself says that there is none."""
+        call = self._call(f"looking for the key {access_key}")
+        answer = self._get(call, _key_path(access_key, call), accept=lambda answer: _ok(answer) or missing(answer, KEY))
+        if answer.status == 404:
+            return None
+        with _shaped(call):
+            key = key_of(body_of(answer))
+            if key.access_key != access_key:
+                raise Unexpected("access_key")
+            return key
+
+    def create_key(
+        self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
+    ) -> tuple[Key, Secret]:
+        """One POST, whatever becomes of it. A key whose answer does not fit is left to be found by its marker."""
+        call = self._call(f"creating a key for {bearer}", writing=True)
+        body = {"application_id": _id(bearer, "application_id", call), "description": description}
+        if default_project_id is not None:
+            body["default_project_id"] = default_project_id
+        if expires_at is not None:
+            body["expires_at"] = expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        try:
+            answer = self._api.call(call, "POST", "api-keys", json=body, once=True, urgent=self._urgent, accept=_ok)
+            with _shaped(call):
+                key, secret = created_of(answer)
+                if key.bearer != bearer or key.description != description:
+                    raise Unexpected("the bearer or the description")
+                if default_project_id not in (None, key.default_project_id):
+                    raise Unexpected("default_project_id")
+        except QuotaExceeded:
+            self._headroom.none_left()
+            raise
+        except Unclear:
+            self._headroom.change(-1)
+            raise
+        self._headroom.change(-1)
+        return key, secret
+
+    def delete_key(self, access_key: str) -> bool:
+        """Delete the key; False when it was already gone."""
+        call = self._call(f"deleting the key {access_key}", writing=True)
+        answer = self._api.call(
+            call,
+            "DELETE",
+            _key_path(access_key, call),
+            urgent=self._urgent,
+            accept=lambda answer: answer.status in (200, 204) or missing(answer, KEY),
+        )
+        if answer.status == 404:
+            return False
+        self._headroom.change(+1)
+        return True
+
+    def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+        """Look at the key with its own secret. Whoever may not look has authenticated all the same."""
+        call = self._call(f"trying the key {access_key}")
+        try:
+            answer = self._api.try_secret(call, secret, _key_path(access_key, call), urgent=self._urgent)
+            if unauthenticated(answer):
+                return Verdict.REFUSED
+            if lacks_right(answer) or (_ok(answer) and key_of(body_of(answer)).access_key == access_key):
+                return Verdict.ALIVE
+        except (ServiceError, Unexpected):
+            pass
+        return Verdict.UNCLEAR
+
+    def bearer_exists(self, bearer: str) -> bool:
+        """Whether there is such an application."""
+        call = self._call(f"looking for the application {bearer}")
+        path = f"applications/{_id(bearer, 'application_id', call)}"
+        answer = self._get(call, path, accept=lambda answer: _ok(answer) or missing(answer, APPLICATION))
+        if answer.status == 404:
+            return False
+        with _shaped(call):
+            if body_of(answer).get("id") != bearer:
+                raise Unexpected("id")
+            return True
+
+    def headroom(self, *, fresh: bool = False) -> int | None:
+        """The quota on keys less the keys there are. Never raises: who cannot know it finds out by creating."""
+        return self._headroom.get(fresh=fresh)
+
+    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+        """What the bearer did, as the audit trail tells it. It names no access key, and leaves out Object Storage."""
+        call = self._call(f"reading the audit trail of {bearer}")
+
+        def ask(path: str, query: Mapping[str, str]) -> Answer:
+            return self._get(call, path, params=dict(query), accept=_ok)
+
+        return read_trail(ask, self._organization, bearer, since, until)
+
+    def clock_offset(self) -> timedelta:
+        """Scaleway's clock minus ours, from the latest answer; zero before the first."""
+        return self._api.http.clock_offset()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._api.http.close()
+
+    # --- parts of verbs -------------------------------------------------------------------------------------------------
+
+    def _call(self, doing: str, *, writing: bool = False) -> Call:
+        return Call(self.name, doing, writing)
+
+    def _get(self, call: Call, path: str, *, params: dict[str, str] | None = None, accept: Accept) -> Answer:
+        return self._api.call(call, "GET", path, params=params, urgent=self._urgent, accept=accept)
+
+    def _page(self, call: Call, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
+        answer = self._get(call, path, params={"organization_id": self._organization, **params}, accept=_ok)
+        with _shaped(call):
+            return page_of(answer, name)
+
+    def _list(self, call: Call, filters: dict[str, str]) -> list[Key]:
+        """The keys on all pages, read again from the first one on when something changed between them."""
+        for _ in range(READINGS):
+            keys = self._all_pages(call, {**filters, "order_by": "created_at_asc"})
+            if keys is not None:
+                return keys
+        raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
+
+    def _all_pages(self, call: Call, params: dict[str, str]) -> list[Key] | None:
+        """Every key that is alive all the while; None when the pages do not add up, so that one may be missing.
+
+        The oldest keys come first, so a key that dies moves later ones to earlier pages. Were these read in their order, one could
+        move from a page that is still to be read to one that has been. So several pages are read from the last to the first.
+        """
+        found, first, total = self._keys_on(call, 1, params)
+        if not first or first >= total:
+            return list(found.values()) if len(found) == total else None
+        pages = -(-total // first)
+        if pages > MOST_PAGES:
+            return None
+        totals = {total}
+        for page in range(pages, 0, -1):
+            keys, _, total = self._keys_on(call, page, params)
+            found |= keys
+            totals.add(total)
+        return sorted(found.values(), key=lambda key: (key.created_at, key.access_key)) if totals == {len(found)} else None
+
+    def _keys_on(self, call: Call, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
+        """The keys on one page, how many items it has, and how many there are on all pages."""
+        items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": "100"})
+        with _shaped(call):
+            return {key.access_key: key for key in map(key_of, items)}, len(items), total
+
+    def _read_headroom(self) -> Reading:
+        call = self._call("reading the quota on keys")
+        try:
+            limit = self._limit_on_keys(call)
+            if limit is None:
+                return Reading(None, keep=True)
+            _, in_use = self._page(call, "api-keys", "api_keys", {"page": "1", "page_size": "1"})
+            return Reading(limit - in_use, keep=True)
+        except Unavailable:
+            return Reading(None, keep=False)
+        except ServiceError:
+            return Reading(None, keep=True)
+
+    def _limit_on_keys(self, call: Call) -> int | None:
+        seen = 0
+        for page in range(1, MOST_PAGES + 1):
+            items, total = self._page(call, "quota", "quota", {"page": str(page), "page_size": "100"})
+            limit = limit_on_keys(items)
+            seen += len(items)
+            if limit is not None or not items or seen >= total:
+                return limit
+        return None
+
+
+def _ok(answer: Answer) -> bool:
+    return answer.status in (200, 201)
+
+
+@contextmanager
+def _shaped(call: Call) -> Iterator[None]:
+    """An answer of an unexpected shape says nothing; above all, it is not an empty one."""
+    try:
+        yield
+    except Unexpected as part:
+        raise call.unknown(f"the answer is not what it should be ({part})", kind="unexpected_answer") from None
+
+
+def _id(bearer: str, option: str, call: Call) -> str:
+    if not _ID.fullmatch(bearer):
+        raise call.rejected(
+            "this is not the id of an application; correct application_id", kind="invalid_arguments", argument=option
+        )
+    return bearer
+
+
+def _key_path(access_key: str, call: Call) -> str:
+    if not ACCESS_KEY.fullmatch(access_key):
+        raise call.rejected("this is not an access key of Scaleway", kind="invalid_arguments", argument="access_key")
+    return f"api-keys/{quote(access_key, safe='')}"

@@ -1,0 +1,101 @@
+"""What Scaleway's successes hold. No body is trusted to have the expected shape: one that has another is never read as empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rotator.domain.keys import Key
+from rotator.domain.secret import Secret
+from rotator.http import Answer
+
+ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
+_SECRET = re.compile(r"[!-~]{8,256}")
+"""A UUID so far; whatever it becomes, it must go into a header."""
+
+
+class Unexpected(Exception):
+    """The body does not have the shape that it must have. Says which part, never what it was."""
+
+
+def body_of(answer: Answer) -> Mapping[str, Any]:
+    """The JSON object of an answer."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    return _mapping(body, "the body")
+
+
+def key_of(value: object) -> Key:
+    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and ``managed``."""
+    body = _mapping(value, "a key")
+    access_key, created_at = _text(body, "access_key"), _moment(body, "created_at")
+    bearers = [text for name in ("application_id", "user_id") if (text := _text(body, name, required=False))]
+    if not ACCESS_KEY.fullmatch(access_key) or created_at is None or len(bearers) != 1:
+        raise Unexpected("access_key, created_at or bearer")
+    return Key(
+        access_key=access_key,
+        bearer=bearers[0],
+        description=_text(body, "description", required=False),
+        created_at=created_at,
+        expires_at=_moment(body, "expires_at"),
+        default_project_id=_text(body, "default_project_id", required=False) or None,
+        deletable=_flag(body, "deletable", default=True),
+        managed=_flag(body, "managed", default=False),
+    )
+
+
+def created_of(answer: Answer) -> tuple[Key, Secret]:
+    """The key that a create made, and its secret."""
+    body = body_of(answer)
+    key, secret = key_of(body), _text(body, "secret_key")
+    if not _SECRET.fullmatch(secret):
+        raise Unexpected("secret_key")
+    return key, Secret(secret)
+
+
+def page_of(answer: Answer, name: str) -> tuple[list[Any], int]:
+    """The items of one page of a list, and how many there are on all pages."""
+    body = body_of(answer)
+    items, total = body.get(name), body.get("total_count")
+    if not isinstance(items, list) or not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise Unexpected(name)
+    return items, total
+
+
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Unexpected(name)
+    return value
+
+
+def _text(body: Mapping[str, Any], name: str, *, required: bool = True) -> str:
+    value = body.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        raise Unexpected(name)
+    return value
+
+
+def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
+    value = _text(body, name, required=False)
+    if not value:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Unexpected(name)
+    return moment
+
+
+def _flag(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = body.get(name, default)
+    if not isinstance(value, bool):
+        raise Unexpected(name)
+    return value

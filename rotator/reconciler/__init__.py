@@ -1,0 +1,1 @@
+"""Runs reconciliation passes: observes, asks `decision` for the next step, and executes it against the ports."""

@@ -1,0 +1,77 @@
+"""What a pass acts through, what it carries from one to the next, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rotator.decision.observation import Held
+from rotator.decision.steps import Wait
+from rotator.domain.document import Document
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.ports import Clock, Journal, Provider, VaultStore
+from rotator.errors import RotatorError
+
+
+class Casualties:
+    """Which applications of one account were lately seen with a dead published key: several at once mean that the account, the
+    organisation or the address is wrong, not the keys."""
+
+    MEMORY = timedelta(hours=1)
+
+    def __init__(self) -> None:
+        self._seen: dict[str, datetime] = {}
+
+    def note(self, application: str, now: datetime) -> None:
+        """The application's published key looks dead."""
+        self._seen[application] = now
+
+    def clear(self, application: str) -> None:
+        """The application's published key works."""
+        self._seen.pop(application, None)
+
+    def others(self, application: str, now: datetime) -> int:
+        """How many other applications looked dead within the last hour."""
+        seen = dict(self._seen)
+        return sum(other != application and now - when <= self.MEMORY for other, when in seen.items())
+
+
+@dataclass
+class World:
+    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
+    process has ended, and says nothing (False) of any other."""
+
+    provider: Provider
+    vault: VaultStore
+    clock: Clock
+    journal: Journal
+    owner: str
+    casualties: Casualties = field(default_factory=Casualties)
+    is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
+    started: datetime | None = None
+
+
+@dataclass
+class Memory:
+    """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
+    the document seen, and which strangers were reported."""
+
+    held: Held | None = None
+    floor: int = 0
+    strangers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did.
+
+    ``keys`` is what the provider listed for the bearer, None when it was not asked.
+    """
+
+    wait: Wait
+    ledger: Ledger | None = None
+    document: Document | None = None
+    error: RotatorError | None = None
+    keys: tuple[Key, ...] | None = None

@@ -1,0 +1,133 @@
+"""What a pass observes of one application: the ledger, then the document, then the provider's keys; the order matters."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from rotator.decision.observation import Clocks, Request, Seen, Sight
+from rotator.decision.state import Case
+from rotator.domain.document import Document
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.domain.ports import Provider
+from rotator.errors import Rejected
+from rotator.reconciler.context import Memory, World
+
+T = TypeVar("T")
+
+
+class LookAgain(Exception):
+    """What was seen no longer holds: begin a new observation."""
+
+
+def sure(value: T | None) -> T:
+    """What the step rests on. Should it be gone, what was seen no longer holds."""
+    if value is None:
+        raise LookAgain
+    return value
+
+
+class Looking:
+    """A pass as far as it only looks. ``seen`` is what it has seen so far, None before the first look."""
+
+    def __init__(self, policy: Policy, world: World, memory: Memory, request: Request | None) -> None:
+        self.policy = policy
+        self.world = world
+        self.memory = memory
+        self.request = request
+        self.seen: Seen | None = None
+
+    @property
+    def provider(self) -> Provider:
+        """The provider, by the ledger as it was last seen; steps ask for it, and each rests on a look."""
+        return self.provider_for(sure(self.seen).ledger)
+
+    def provider_for(self, ledger: Ledger | None) -> Provider:
+        """The provider; in an emergency with the share of its rate limit that is kept for those."""
+        emergency = ledger is not None and (ledger.compromised or (ledger.intent and ledger.intent.mode.urgent))
+        return self.world.provider.urgent() if emergency else self.world.provider
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Tell the journal, in the name of the application."""
+        self.world.journal.emit(event, application=self.policy.application, account=self.policy.account, **fields)
+
+    def clocks(self) -> Clocks:
+        """The time by the three clocks, now."""
+        now = self.world.clock.now()
+        return Clocks(now, now + self.world.vault.clock_offset(), now + self.world.provider.clock_offset())
+
+    # --- observe: the ledger, then the document, then the provider; the order matters ---
+
+    def look(self) -> Seen:
+        """One observation. Raises what the services raise."""
+        policy, vault = self.policy, self.world.vault
+        vault.require_kv2(policy.path)
+        installation = vault.installation()
+        ledger, ledger_version = vault.read_ledger(policy.application)
+        document = self.read_document()
+        keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(policy.bearer)}
+        sight, foreign = self.find_unlisted(document.published, ledger, keys)
+        now = self.world.clock.now()
+        seen = Seen(
+            clocks=self.clocks(),
+            installation=installation,
+            owner=self.world.owner,
+            spare_id=self.world.clock.token(),
+            ledger=ledger,
+            ledger_version=ledger_version,
+            document=document,
+            keys=tuple(sorted(keys.values(), key=lambda key: (key.created_at, key.access_key))),
+            sight=sight,
+            foreign=foreign,
+            held=self.memory.held,
+            floor=self.memory.floor,
+            owner_gone=bool(ledger and ledger.intent and self.world.is_gone(ledger.intent.owner)),
+            dead_elsewhere=self.world.casualties.others(policy.application, now),
+            request=self.request,
+            started=self.world.started,
+        )
+        self.report_strangers(Case(policy, seen))
+        return seen
+
+    def find_unlisted(self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]) -> tuple[Sight, frozenset[str]]:
+        """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
+        foreign: set[str] = set()
+        condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
+        asked = {published} if published else set()
+        asked |= (ledger.compromised_keys() - condemned) if ledger else set()
+        for access_key in sorted(asked - set(keys)):
+            try:
+                key = self.provider_for(ledger).get_key(access_key)
+            except Rejected as refusal:
+                if refusal.argument != "access_key":
+                    raise
+                foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
+                continue
+            if key is not None and key.bearer == self.policy.bearer:
+                keys[key.access_key] = key
+            elif key is not None:
+                foreign.add(key.access_key)
+        if published is None:
+            return Sight.NOTHING, frozenset(foreign)
+        if published in keys:
+            return Sight.LISTED, frozenset(foreign)
+        return (Sight.FOREIGN if published in foreign else Sight.GONE), frozenset(foreign)
+
+    def report_strangers(self, case: Case) -> None:
+        """Tell of keys that are neither ours nor published, once each."""
+        known = {key.access_key for key, _ in case.marked} | case.ledger.names() | {case.published}
+        strangers = frozenset(key.access_key for key in case.seen.keys) - known
+        for access_key in sorted(strangers - self.memory.strangers):
+            self.emit("stranger.seen", access_key=access_key)
+        self.memory.strangers = strangers
+
+    def read_document(self) -> Document:
+        """The credential document as it is now."""
+        document = self.world.vault.read_document(self.policy.path, self.policy.access_field, self.policy.secret_field)
+        self.memory.floor = max(self.memory.floor, document.version)
+        return document
+
+    def read_version(self, version: int) -> Document:
+        """One version of the credential document."""
+        return self.world.vault.read_version(self.policy.path, version, self.policy.access_field, self.policy.secret_field)

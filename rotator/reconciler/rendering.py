@@ -1,0 +1,45 @@
+"""The credential document as consumers read it: flat, text values, other people's fields kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rotator.domain.document import Document
+from rotator.domain.keys import Key
+from rotator.domain.ledger import Ledger
+from rotator.domain.policy import Policy
+from rotator.domain.secret import Secret
+from rotator.util.formatting import timestamp
+
+
+def document_fields(policy: Policy, document: Document, key: Key, secret: Secret, rotation_id: str) -> dict[str, Any]:
+    """The next version of the document: what stands there, with our fields set for the new key."""
+    values: Mapping[str, str] = {
+        "access_key": key.access_key,
+        "application_id": policy.bearer,
+        "default_project_id": key.default_project_id or "",
+        "organization_id": policy.organization_id,
+        "created_at": timestamp(key.created_at),
+        "expires_at": timestamp(key.expires_at) if key.expires_at else "",
+        "rotation_id": rotation_id,
+    }
+    ours = {
+        name: secret if name == policy.secret_field else template.format(**values) for name, template in policy.fields.items()
+    }
+    return {**document.fields, **ours}
+
+
+def notes(ledger: Ledger) -> dict[str, str]:
+    """What people see in the document's custom metadata; nothing reads it back. Vault takes no empty values."""
+    current = ledger.current
+    if current is None:
+        return {}
+    last = next((entry for entry in reversed(ledger.history) if entry.access_key == current.access_key), None)
+    return {
+        "rotator_access_key": current.access_key,
+        "rotator_rotation_id": (last.rotation_id if last else "") or "none",
+        "rotator_published_at": timestamp(current.since),
+        "rotator_created_at": timestamp(current.created_at) if current.created_at else "unknown",
+        "rotator_expires_at": timestamp(current.expires_at) if current.expires_at else "never",
+    }

@@ -1,0 +1,1 @@
+"""What the operating system offers: sd_notify, journald, sockets, users and process identity."""

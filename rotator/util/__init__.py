@@ -1,0 +1,1 @@
+"""Small pure helpers; nothing here knows the domain."""

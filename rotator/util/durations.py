@@ -1,0 +1,67 @@
+"""Durations, windows, schedules and deterministic chance: pure functions of their arguments.
+
+Time is always an argument. Every datetime that comes in is aware, every one that goes out is in UTC. Chance is computed
+from names, so asking twice gives the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+SECOND = timedelta(seconds=1)
+
+
+LONGEST = timedelta(days=36500)
+"""A duration above a hundred years is a slip of the pen, and would overflow dates."""
+
+
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": SECOND,
+    "ms": timedelta(milliseconds=1),
+}
+
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+
+
+_MOST_DIGITS = 15
+
+
+def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
+    """The duration written as ``90s``, ``15m``, ``24h``, ``30d``, ``1d12h`` or ``500ms``: units from large to small, each once.
+
+    Raises ``ValueError`` with a sentence for a person.
+    """
+    match = _DURATION.fullmatch(text)
+    if not text or match is None or any(len(digits or "") > _MOST_DIGITS for digits in match.groups()):
+        raise ValueError('is not a duration; write a number and a unit, such as "90s", "15m", "24h", "30d" or "1d12h"')
+    counts = [int(digits or 0) for digits in match.groups()]
+    # Compared as whole numbers of milliseconds first: a timedelta of these could overflow.
+    milliseconds = sum(count * (unit // _UNITS["ms"]) for count, unit in zip(counts, _UNITS.values(), strict=True))
+    if milliseconds > LONGEST // _UNITS["ms"]:
+        raise ValueError("is longer than a hundred years; write a shorter duration")
+    duration = timedelta(milliseconds=milliseconds)
+    if duration < minimum:
+        raise ValueError(f"is too short; write {format_duration(minimum)} or more")
+    return duration
+
+
+def format_duration(duration: timedelta, *, units: int = 2) -> str:
+    """The duration as people write it, cut to its ``units`` largest units: ``1d12h``, ``1m30s``, ``500ms``, ``-5m``."""
+    if duration < timedelta(0):
+        return "-" + format_duration(-duration, units=units)
+    parts = []
+    for name, unit in _UNITS.items():
+        count, duration = divmod(duration, unit)
+        if count:
+            parts.append(f"{count}{name}")
+    return "".join(parts[:units]) or "0s"

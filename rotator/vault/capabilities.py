@@ -1,0 +1,77 @@
+"""What our token may do on the credential paths, asked for many at a time and remembered for a few minutes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from rotator.vault.connection import Connection
+from rotator.vault.mounts import Mounts
+from rotator.vault.responses import failure
+
+NEEDED = ("read", "create", "update")
+
+REMEMBERED = 300.0
+"""Seconds for which an answer is good, within one login."""
+
+AT_ONCE = 300
+"""Paths in one call; a server takes about a thousand texts in one request."""
+
+
+class Rights:
+    """The capabilities that are missing, by path. Thread-safe."""
+
+    def __init__(self, connection: Connection, mounts: Mounts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._mounts = mounts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asking_for_many = threading.Lock()
+        self._watched: tuple[str, ...] = ()
+        self._missing: dict[str, tuple[int, float, tuple[str, ...]]] = {}
+
+    def watch(self, paths: Sequence[str]) -> None:
+        """The paths to ask for together with any one of them."""
+        with self._lock:
+            self._watched = tuple(paths)
+
+    def missing(self, path: str) -> tuple[str, ...]:
+        """What is missing of read, create and update on the path."""
+        known = self._known(path)
+        return self._ask(path) if known is None else known
+
+    def _known(self, path: str) -> tuple[str, ...] | None:
+        with self._lock:
+            generation, until, missing = self._missing.get(path, (0, 0.0, ()))
+        fresh = generation == self._connection.generation and self._clock() < until
+        return missing if fresh else None
+
+    def _ask(self, path: str) -> tuple[str, ...]:
+        """Ask for this path; whoever asks first asks for the others as well, and not everybody at once for all of them."""
+        if not self._asking_for_many.acquire(blocking=False):
+            return self._asked_for(path, ())
+        try:
+            return self._asked_for(path, self._watched)
+        finally:
+            self._asking_for_many.release()
+
+    def _asked_for(self, path: str, others: Sequence[str]) -> tuple[str, ...]:
+        asked = {self._data_path(path): path}
+        for other in others:
+            if len(asked) < AT_ONCE and self._mounts.known(other) and self._known(other) is None:
+                asked[self._data_path(other)] = other
+        reply = self._connection.capabilities(list(asked))
+        if not reply.ok:
+            raise failure(reply, path="sys/capabilities-self", capability="update", writing=False)
+        entry = (self._connection.generation, self._clock() + REMEMBERED)
+        with self._lock:
+            for data_path, document in asked.items():
+                granted = reply.data.get(data_path, reply.body.get(data_path)) or ()
+                lacking = () if "root" in granted else tuple(need for need in NEEDED if need not in granted)
+                self._missing[document] = (*entry, lacking)
+            return self._missing[path][2]
+
+    def _data_path(self, path: str) -> str:
+        mount, inside = self._mounts.split(path)
+        return f"{mount}/data/{inside}"

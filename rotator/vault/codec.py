@@ -1,0 +1,105 @@
+"""The stored form of a ledger, and of an account's document: strict JSON with a schema version.
+
+Strict means: what would be written for the ledger that was read is exactly what was read. An unknown field, a number where a
+text belongs, a time without a zone: all of them make the ledger *damaged*, which is not the same as absent. Times are RFC 3339
+in UTC, durations ISO 8601.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rotator.domain.account import ACCOUNT_SCHEMA, AccountDocument
+from rotator.domain.ledger import SCHEMA, Ledger
+from rotator.errors import LedgerUnreadable
+
+_ledgers = TypeAdapter(Ledger)
+_accounts = TypeAdapter(AccountDocument)
+
+
+def dump_ledger(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as JSON values."""
+    stored: dict[str, Any] = _ledgers.dump_python(ledger, mode="json")
+    return stored
+
+
+def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
+    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
+    the application that it was looked up for, for messages."""
+    ledger: Ledger = _load(_ledgers, _migrated(data), f"the ledger of {name}", SCHEMA)
+    return ledger
+
+
+def dump_account(document: AccountDocument) -> dict[str, Any]:
+    """The document of an account as JSON values."""
+    stored: dict[str, Any] = _accounts.dump_python(document, mode="json")
+    return stored
+
+
+def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
+    """The document of an account that these JSON values hold, read as strictly as a ledger."""
+    document: AccountDocument = _load(_accounts, data, f"the document of account {name}", ACCOUNT_SCHEMA)
+    return document
+
+
+def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int) -> Any:
+    stored = dict(data)
+    schema = stored.get("schema")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise LedgerUnreadable(f"{what} is damaged: it has no schema number; restore an earlier version of it in Vault")
+    if schema > known:
+        raise LedgerUnreadable(
+            f"{what} was written by a newer rotator (schema {schema}, this one knows {known}); upgrade this rotator"
+        )
+    try:
+        value = adapter.validate_python(stored)
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
+    if not _same(adapter.dump_python(value, mode="json"), stored) or not all(
+        time.utcoffset() == timedelta(0) for time in _times(value)
+    ):
+        raise LedgerUnreadable(
+            f"{what} is damaged: it says more, or says it otherwise, than schema {known} allows; "
+            "restore an earlier version of it in Vault"
+        )
+    return value
+
+
+def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A ledger of schema 1 as schema 2 would have written it: emergencies did not say yet how they ended, nor go through a hold."""
+    if data.get("schema") != 1 or data["schema"] is True:
+        return data
+    fresh: dict[str, dict[str, Any]] = {
+        "compromised": {"through_hold": False},
+        "incidents": {"mode": "replace_first", "through_hold": False, "deaths": []},
+    }
+    migrated = {
+        name: [entry | fresh[name] if isinstance(entry, dict) else entry for entry in value]
+        if name in fresh and isinstance(value, list)
+        else value
+        for name, value in data.items()
+    }
+    return migrated | {"schema": SCHEMA}
+
+
+def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:
+    """Equal as JSON, where true is not 1."""
+    return json.dumps(ours, sort_keys=True) == json.dumps(stored, sort_keys=True)
+
+
+def _times(value: object) -> Iterator[datetime]:
+    if isinstance(value, datetime):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _times(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _times(item)

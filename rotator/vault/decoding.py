@@ -1,0 +1,94 @@
+"""What KV version 2 answers to a read, as a ``Document``; and a few facts from a document's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rotator.domain.document import ABSENT, Document, DocumentState
+from rotator.domain.secret import Secret
+from rotator.errors import Rejected
+from rotator.vault.responses import SERVICE, Reply, mapping
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a document, from its metadata."""
+
+    version: int
+    created_time: datetime
+    deleted: bool
+    destroyed: bool = False
+
+
+def parse_time(text: Any) -> datetime | None:
+    """A time of Vault's, which has nanoseconds, in UTC; None for anything else."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else None
+
+
+def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
+    """Whether a read found something, with the version and its time.
+
+    The same 404 answers for nothing (no data) and for a deleted version (data with metadata); the caller has looked at all
+    other statuses.
+    """
+    metadata = mapping(reply.data.get("metadata"))
+    version = metadata.get("version")
+    if not isinstance(version, int):
+        if reply.nothing_there:
+            return DocumentState.ABSENT, 0, None
+        raise Rejected(
+            "Vault answered a read without the version that KV version 2 gives: check the mount and the address",
+            service=SERVICE,
+            kind="not_kv2",
+        )
+    state = DocumentState.LIVE if reply.ok else DocumentState.DELETED
+    return state, version, parse_time(metadata.get("created_time"))
+
+
+def document_of(reply: Reply, access_field: str, secret_field: str) -> Document:
+    """The credential document in a reply, with its secret apart."""
+    state, version, created = state_of(reply)
+    if state is DocumentState.ABSENT:
+        return ABSENT
+    if state is DocumentState.DELETED:
+        return Document(version=version, state=state, created_time=created)
+    return credential_document(version, created, mapping(reply.data.get("data")), access_field, secret_field)
+
+
+def credential_document(
+    version: int, created: datetime | None, data: Mapping[str, Any], access_field: str, secret_field: str
+) -> Document:
+    """A live credential document that holds these fields, with its secret apart.
+
+    A document that has one of our two fields and not the other, or holds something else than text in them, is damaged: it
+    keeps an access key (perhaps an empty one) and has no secret, and is never taken for one that is not ours.
+    """
+    fields = dict(data)
+    secret = fields.pop(secret_field, None)
+    access_key = fields.get(access_field)
+    if access_key in (None, "") and secret in (None, ""):
+        return Document(version, DocumentState.LIVE, created, None, None, fields)
+    readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and secret
+    name = access_key if isinstance(access_key, str) else ""
+    return Document(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
+
+
+def versions_of(metadata: Mapping[str, Any]) -> tuple[Version, ...]:
+    """The versions that a document's metadata lists, oldest first."""
+    found = []
+    for number, said in mapping(metadata.get("versions")).items():
+        facts = mapping(said)
+        created = parse_time(facts.get("created_time"))
+        deletion = parse_time(facts.get("deletion_time"))
+        destroyed = bool(facts.get("destroyed"))
+        deleted = destroyed or (deletion is not None and deletion <= datetime.now(UTC))
+        if created is not None:
+            found.append(Version(int(number), created, deleted, destroyed))
+    return tuple(sorted(found, key=lambda version: version.version))
