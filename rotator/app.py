@@ -1,7 +1,7 @@
 """The composition root: the one place that knows which objects stand behind the ports.
 
-``App.open`` reads a configuration and builds everything that it speaks of, and contacts nothing. The daemon builds a second one
-beside the first when it is asked to reload; nothing in an ``App`` changes after it was built.
+``AppRuntime.open`` reads a configuration and builds everything that it speaks of, and contacts nothing. The daemon builds a second one
+beside the first when it is asked to reload; nothing in an ``AppRuntime`` changes after it was built.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Self
 from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Journal, NoJournal, OnCall, Provider
-from rotator.domain.secret import Secret, unshown
-from rotator.errors import ConfigurationError, LedgerUnreadable, Problem, RotatorError, ServiceError, Unavailable
-from rotator.http import Observer
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
+from rotator.domain.secret import Secret, to_displayable
+from rotator.errors import ConfigurationError, ConfigurationProblem, LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
-from rotator.reconciler.context import Casualties, World
+from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.system import process_identity as owner
-from rotator.util.suggestions import nearest
+from rotator.util.suggestions import closest_match
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
 
 SPARE_CONNECTIONS = 4
@@ -40,7 +40,7 @@ class UnknownApplication(RotatorError):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(unshown(message))
+        super().__init__(to_displayable(message))
 
 
 class SystemClock:
@@ -55,14 +55,14 @@ class SystemClock:
         return secrets.token_hex(8)
 
 
-class App:
+class AppRuntime:
     """Everything that one configuration describes. ``started`` is when it was opened, ``journal`` where its passes report, and
     ``on_call`` hears of every call to a service: which, its outcome, its seconds."""
 
-    def __init__(self, configuration: Configuration, journal: Journal) -> None:
+    def __init__(self, configuration: Configuration, journal: EventSink) -> None:
         self.configuration = configuration
         self.journal = journal
-        self.on_call: OnCall = _nobody_listens
+        self.on_call: RequestObserver = _nobody_listens
         self.clock = SystemClock()
         self.started = self.clock.now()
         # Vault comes first: the management keys of accounts may be kept in it.
@@ -71,12 +71,12 @@ class App:
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
         }
-        self._casualties = {name: Casualties() for name in configuration.accounts}
+        self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     @classmethod
-    def open(cls, path: Path, *, journal: Journal | None = None) -> Self:
+    def open(cls, path: Path, *, journal: EventSink | None = None) -> Self:
         """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-        return cls(config.load(path), journal or NoJournal())
+        return cls(config.load(path), journal or NullEventSink())
 
     def reopen(self) -> Self:
         """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
@@ -124,7 +124,7 @@ class App:
         return self.configuration.webhook
 
     @property
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[str, ApplicationSpec]:
         """The applications of the configuration, by name."""
         return dict(self.configuration.policies)
 
@@ -137,16 +137,18 @@ class App:
         """What the configuration says of the account of that name. An unknown one raises with the nearest name."""
         accounts = self.configuration.accounts
         if name not in accounts:
-            raise UnknownApplication(f"there is no account {name} in {self.source}; {nearest(name, accounts)}")
+            raise UnknownApplication(f"there is no account {name} in {self.source}; {closest_match(name, accounts)}")
         return accounts[name]
 
     @property
-    def alarm(self) -> alarm.Settings:
+    def alarm(self) -> alarm.NotificationSettings:
         """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""
         found = self.configuration.alarm
-        ping = alarm.Ping(_supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
+        ping = (
+            alarm.HeartbeatSettings(_supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
+        )
         targets = {str(reference): _supplier(reference) for reference in found.notify}
-        return alarm.Settings(found.name, ping, targets, found.notify_every, found.deadline_notice)
+        return alarm.NotificationSettings(found.name, ping, targets, found.notify_every, found.deadline_notice)
 
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""
@@ -157,16 +159,16 @@ class App:
             )
         return found
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ApplicationSpec:
         """The application of that name. An unknown one raises with the nearest name."""
         policies = self.configuration.policies
         if name not in policies:
-            raise UnknownApplication(f"there is no application {name} in {self.source}; {nearest(name, policies)}")
+            raise UnknownApplication(f"there is no application {name} in {self.source}; {closest_match(name, policies)}")
         return policies[name]
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         """What a pass of that application acts through."""
-        return World(
+        return ReconcileContext(
             provider=self.provider(policy.account),
             vault=self.vault,
             clock=self.clock,
@@ -185,7 +187,7 @@ class App:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
         return self.vault.login_life()
 
-    def orphans(self, journal: Journal | None = None) -> dict[str, Policy]:
+    def orphans(self, journal: EventSink | None = None) -> dict[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
 
         A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``journal`` hears of it, ours
@@ -206,9 +208,9 @@ class App:
                 found[name] = self._orphan(ledger)
         return found
 
-    def _orphan(self, ledger: Ledger) -> Policy:
+    def _orphan(self, ledger: Ledger) -> ApplicationSpec:
         account = self.configuration.accounts.get(ledger.account)
-        return Policy(
+        return ApplicationSpec(
             application=ledger.application,
             account=ledger.account,
             bearer=ledger.bearer,
@@ -243,7 +245,7 @@ class App:
         except ConfigurationError as error:
             raise _at(error, self.source, f"accounts.{account.name}") from None
 
-    def _observer(self, service: str) -> Observer:
+    def _observer(self, service: str) -> ResponseObserver:
         """What tells ``on_call`` of the calls to one service: of whoever it is by then."""
         return lambda outcome, seconds: self.on_call(service, outcome, seconds)
 
@@ -259,7 +261,7 @@ def _connections(configuration: Configuration) -> int:
     return workers + max(1, workers // 4) + orders + SPARE_CONNECTIONS
 
 
-def _vault_settings(configuration: Configuration, observe: Observer) -> VaultSettings:
+def _vault_settings(configuration: Configuration, observe: ResponseObserver) -> VaultSettings:
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -303,7 +305,7 @@ def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError
     """The same problems, told with the place in the file that they come from."""
     return ConfigurationError(
         [
-            Problem(source, ".".join(filter(None, (path, problem.path or problem.file))), problem.message)
+            ConfigurationProblem(source, ".".join(filter(None, (path, problem.path or problem.file))), problem.message)
             for problem in error.problems
         ]
     )

@@ -32,7 +32,7 @@ class RotatorError(Exception):
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConfigurationProblem:
     """One mistake in the configuration: where it stands and what to write instead. ``private``: it may be sound, and is only not
     for this user to read."""
 
@@ -51,7 +51,7 @@ class ConfigurationError(RotatorError):
 
     exit_code = 2
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[ConfigurationProblem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
@@ -87,13 +87,13 @@ class Unavailable(ServiceError):
     exit_code = 3
 
 
-class Unclear(ServiceError):
+class Indeterminate(ServiceError):
     """The call may or may not have been executed (time-out, reset, 5xx to a write): look before doing anything else."""
 
     exit_code = 3
 
 
-class Denied(ServiceError):
+class PermissionDenied(ServiceError):
     """Our own credentials do not allow the call, also after one new login; ``path`` and ``capability`` say what is missing."""
 
     def __init__(self, message: str, *, service: str, kind: str, path: str = "", capability: str = "") -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.decision.transitions import PATIENCE
+from rotator.decision.transitions import BACKOFF
 from rotator.domain.ledger import Ledger
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from tests.simulated import PATH, Sim
 
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ class Monitor:
         self._read_documents()
         self._check_destroyed()
         for access_key, true in self.sim.keys.items():
-            marker = parse(true.key.description)
+            marker = parse_marker(true.key.description)
             if marker and access_key not in self._made:
                 assert marker.rotation not in self._rotations, f"rule 3: rotation {marker.rotation} created twice"
                 assert marker.rotation in self.intents, f"rule 1: {access_key} was created before any ledger named its rotation"
@@ -116,7 +116,7 @@ class Monitor:
         claimed = after["intent"] and after["intent"] != before.get("intent")
         if self.steady and self._failed and claimed and after["intent"]["mode"] == "scheduled" and after["failures"]:
             pause = self.sim.time.now - self._failed[1]
-            assert pause >= PATIENCE[0], f"a rotation was claimed {pause} after one had failed"
+            assert pause >= BACKOFF[0], f"a rotation was claimed {pause} after one had failed"
 
     def _read_documents(self) -> None:
         """Notes what is published, and when each key left the document; what we publish works."""
@@ -177,7 +177,7 @@ class Monitor:
         if ledger.current:
             accounted.add(ledger.current.access_key)
         for access_key, true in self.sim.keys.items():
-            if true.deleted_at is None and parse(true.key.description) is not None:
+            if true.deleted_at is None and parse_marker(true.key.description) is not None:
                 assert access_key in accounted, f"I4: {access_key} is alive and neither current nor in grace"
         version = self.sim.published()
         assert version is not None, "there is no credential document"

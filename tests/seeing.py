@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.decision.decide import decide
-from rotator.decision.observation import Clocks, Held, Seen, Sight
-from rotator.decision.steps import Record, Step, Wait
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.document import Document, DocumentState
+from rotator.decision.observation import Clocks, InFlightRotation, Observation, Presence
+from rotator.decision.steps import Step, Wait, WriteLedger
+from rotator.decision.transitions import new_ledger
+from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import Key
-from rotator.domain.ledger import Compromised, Current, Intent, Ledger, Mode, Retiring, Revoking
-from rotator.domain.marker import Marker, incarnation
-from rotator.domain.policy import Policy
+from rotator.domain.ledger import CompromisedKey, CurrentKey, Intent, Ledger, RetiringKey, RevokingKey, RotationMode
+from rotator.domain.marker import Marker, incarnation_of
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import Secret
 from tests.simulated import BEARER, EPOCH, PATH, policy
 
@@ -31,7 +31,7 @@ WRITTEN = NOW - 9 * DAY
 
 PUBLISHED, OTHER, THIRD, FOURTH = "SCWPUBLISHED", "SCWOTHER", "SCWTHIRD", "SCWFOURTH"
 VERSION = 3
-CURRENT = Current(PUBLISHED, VERSION, WRITTEN, BORN, None, WRITTEN)
+CURRENT = CurrentKey(PUBLISHED, VERSION, WRITTEN, BORN, None, WRITTEN)
 
 
 def key(name: str = PUBLISHED, **changes: Any) -> Key:
@@ -40,7 +40,7 @@ def key(name: str = PUBLISHED, **changes: Any) -> Key:
 
 def marker(base: int = VERSION, rotation: str = "e" * 16, fits: bool = True) -> Marker:
     written = {1: WRITTEN - 2 * DAY, 2: WRITTEN - DAY, 3: WRITTEN}.get(base)
-    return Marker("1" * 16, "billing", rotation, base, incarnation(PATH, written) if fits else "0" * 16)
+    return Marker("1" * 16, "billing", rotation, base, incarnation_of(PATH, written) if fits else "0" * 16)
 
 
 def marked(name: str, base: int = VERSION, rotation: str = "e" * 16, *, fits: bool = True, **changes: Any) -> Key:
@@ -48,42 +48,42 @@ def marked(name: str, base: int = VERSION, rotation: str = "e" * 16, *, fits: bo
     return key(name, description=marker(base, rotation, fits).render(), **changes)
 
 
-def document(access_key: str | None = PUBLISHED, version: int = VERSION, **changes: Any) -> Document:
+def document(access_key: str | None = PUBLISHED, version: int = VERSION, **changes: Any) -> CredentialDocument:
     fields = {"access_key": access_key, "database": "kept"}
-    return replace(Document(version, DocumentState.LIVE, WRITTEN, access_key, Secret("the-secret"), fields), **changes)
+    return replace(CredentialDocument(version, DocumentState.LIVE, WRITTEN, access_key, Secret("the-secret"), fields), **changes)
 
 
 def ledger(**changes: Any) -> Ledger:
-    return replace(fresh_ledger(policy()), **{"current": CURRENT, **changes})
+    return replace(new_ledger(policy()), **{"current": CURRENT, **changes})
 
 
 def intent(owner: str = "daemon-2", **changes: Any) -> Intent:
-    values = Intent("d" * 16, VERSION, incarnation(PATH, WRITTEN), "every 30d", Mode.SCHEDULED, owner, NOW - MINUTE)
+    values = Intent("d" * 16, VERSION, incarnation_of(PATH, WRITTEN), "every 30d", RotationMode.SCHEDULED, owner, NOW - MINUTE)
     return replace(values, **changes)
 
 
-def held(**changes: Any) -> Held:
+def held(**changes: Any) -> InFlightRotation:
     """A rotation of this very process."""
-    return replace(Held(intent("daemon-1")), **changes)
+    return replace(InFlightRotation(intent("daemon-1")), **changes)
 
 
-def retiring(name: str = OTHER, after: timedelta = HOUR, version: int = 2) -> Retiring:
-    return Retiring(name, version, NOW + after, "replaced")
+def retiring(name: str = OTHER, after: timedelta = HOUR, version: int = 2) -> RetiringKey:
+    return RetiringKey(name, version, NOW + after, "replaced")
 
 
-def revoking(name: str = OTHER, version: int = 2, reason: str = "replaced", **changes: Any) -> Revoking:
-    return replace(Revoking(name, version, reason), **changes)
+def revoking(name: str = OTHER, version: int = 2, reason: str = "replaced", **changes: Any) -> RevokingKey:
+    return replace(RevokingKey(name, version, reason), **changes)
 
 
-def mark(name: str = OTHER, mode: str = "replace_first") -> Compromised:
-    return Compromised(name, "leaked", "ops", NOW - MINUTE, mode, "i1")
+def mark(name: str = OTHER, mode: str = "replace_first") -> CompromisedKey:
+    return CompromisedKey(name, "leaked", "ops", NOW - MINUTE, mode, "i1")
 
 
 def clocks(**off: timedelta) -> Clocks:
     return Clocks(NOW, NOW + off.get("vault", timedelta(0)), NOW + off.get("provider", timedelta(0)))
 
 
-def seen(**changes: Any) -> Seen:
+def seen(**changes: Any) -> Observation:
     """What was seen: at rest unless told otherwise. Fields of the ledger may be given as ``ledger={...}``."""
     if isinstance(changes.get("ledger"), dict):
         changes["ledger"] = ledger(**changes["ledger"])
@@ -96,22 +96,22 @@ def seen(**changes: Any) -> Seen:
         "ledger_version": 7,
         "document": document(),
         "keys": (key(),),
-        "sight": Sight.LISTED,
+        "sight": Presence.LISTED,
     }
-    return Seen(**{**values, **changes})
+    return Observation(**{**values, **changes})
 
 
-def decided(observation: Seen, wanted: Policy | None = None) -> Step:
+def decided(observation: Observation, wanted: ApplicationSpec | None = None) -> Step:
     return decide(wanted or policy(), observation)
 
 
-def waits(observation: Seen, wanted: Policy | None = None) -> Wait:
+def waits(observation: Observation, wanted: ApplicationSpec | None = None) -> Wait:
     step = decided(observation, wanted)
     assert isinstance(step, Wait), step
     return step
 
 
-def records(observation: Seen, wanted: Policy | None = None) -> Record:
+def records(observation: Observation, wanted: ApplicationSpec | None = None) -> WriteLedger:
     step = decided(observation, wanted)
-    assert isinstance(step, Record), step
+    assert isinstance(step, WriteLedger), step
     return step

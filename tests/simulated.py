@@ -1,7 +1,7 @@
 """A simulated world: a Vault and a provider that keep state, own their time, and misbehave when told.
 
 The code under test cannot see the ground truth in it: what was created, published, authenticated and deleted, and when. Every
-call passes through ``World.effect``, where a test may kill the caller before or after the call takes effect, lose the answer,
+call passes through ``ReconcileContext.effect``, where a test may kill the caller before or after the call takes effect, lose the answer,
 or let another actor run in between.
 """
 
@@ -16,20 +16,29 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.decision.observation import Request
+from rotator.decision.observation import RotationRequest
 from rotator.domain.account import AccountDocument
-from rotator.domain.audit import Deed, Trail
-from rotator.domain.document import Document, DocumentState
-from rotator.domain.keys import Key, Verdict
+from rotator.domain.audit import AuditEvent, AuditTrail
+from rotator.domain.document import CredentialDocument, DocumentState
+from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy, Proof
+from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
+from rotator.errors import (
+    Conflict,
+    Indeterminate,
+    LedgerUnreadable,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    Rejected,
+    Unavailable,
+)
 from rotator.observability.events import CATALOGUE
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.runner import run_pass
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.runner import reconcile
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
-from rotator.vault.decoding import Version as Seen
+from rotator.vault.decoding import VersionInfo as Seen
 from rotator.vault.decoding import credential_document
 
 T = TypeVar("T")
@@ -154,7 +163,7 @@ class Sim:
     projects: set[str] | None = None
     """The projects that the provider knows; all of them, unless a test says which."""
     hidden: set[str] = field(default_factory=set)
-    deeds: list[tuple[str, Deed]] = field(default_factory=list)
+    deeds: list[tuple[str, AuditEvent]] = field(default_factory=list)
     """What the provider's audit trail tells, by bearer."""
     calls: list[str] = field(default_factory=list)
     annotations: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -361,20 +370,20 @@ class SimVault:
 
         return self._read("list_ledgers", execute)
 
-    def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
+    def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
         return self._read("read_document", lambda at: self._document(path, None, at, access_field, secret_field))
 
-    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> Document:
+    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
         return self._read("read_version", lambda at: self._document(path, version, at, access_field, secret_field))
 
-    def _document(self, path: str, number: int | None, at: int, access_field: str, secret_field: str) -> Document:
+    def _document(self, path: str, number: int | None, at: int, access_field: str, secret_field: str) -> CredentialDocument:
         versions = self.sim.versions("doc:" + path, at)
         number = len(versions) if number is None else number
         version = versions[number - 1] if 0 < number <= len(versions) else None
         if version is None or version.pruned:
-            return Document(number, DocumentState.ABSENT)
+            return CredentialDocument(number, DocumentState.ABSENT)
         if version.deleted:
-            return Document(number, DocumentState.DELETED, version.created)
+            return CredentialDocument(number, DocumentState.DELETED, version.created)
         data = {name: value if isinstance(value, str) else copy.deepcopy(value) for name, value in version.data.items()}
         return credential_document(number, version.created, data, access_field, secret_field)
 
@@ -400,7 +409,9 @@ class SimVault:
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
         def execute() -> None:
             if self.sim.keeps_versions:
-                raise Denied("our token may not destroy", service="vault", kind="policy", path=path, capability="update")
+                raise PermissionDenied(
+                    "our token may not destroy", service="vault", kind="policy", path=path, capability="update"
+                )
             there = self.sim.kv["doc:" + path]
             for number in versions:
                 there[number - 1] = replace(there[number - 1], deleted=True, destroyed=True)  # worlds that fork share versions
@@ -442,7 +453,7 @@ class SimProvider:
     def _effect(self, name: str, execute: Callable[[], T]) -> T:
         def guarded() -> T:
             if self.sim.forbidden:
-                raise Denied("our own key may not", service=self.name, kind="policy", capability="IAMManager")
+                raise PermissionDenied("our own key may not", service=self.name, kind="policy", capability="IAMManager")
             return execute()
 
         return self.sim.effect(name, guarded)
@@ -513,15 +524,15 @@ class SimProvider:
         self._require_name(access_key)
         return self._effect("delete_key", execute)
 
-    def authenticate(self, access_key: str, secret: Secret) -> Verdict:
-        def execute() -> Verdict:
-            return Verdict.ALIVE if self.sim.works(secret.reveal()) else Verdict.REFUSED
+    def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
+        def execute() -> ProbeResult:
+            return ProbeResult.ALIVE if self.sim.works(secret.reveal()) else ProbeResult.REFUSED
 
         try:
             self._require_name(access_key)
             return self.sim.effect("authenticate", execute)
-        except (Unavailable, Unclear, Rejected):
-            return Verdict.UNCLEAR
+        except (Unavailable, Indeterminate, Rejected):
+            return ProbeResult.UNCLEAR
 
     def bearer_exists(self, bearer: str) -> bool:
         return self._effect("bearer_exists", lambda: bearer in self.sim.bearers)
@@ -534,14 +545,14 @@ class SimProvider:
     def _rejected(self, argument: str) -> Rejected:
         return Rejected(f"the {argument} is wrong", service=self.name, kind="invalid_arguments", argument=argument)
 
-    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+    def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
         if self.sim.forbidden:
-            return Trail(silent=("here: our own key may not",))
+            return AuditTrail(silent=("here: our own key may not",))
         try:
             found = self._effect("trail", lambda: [deed for name, deed in self.sim.deeds if name == bearer])
-        except (Unavailable, Unclear) as error:
-            return Trail(silent=(f"here: {error}",))
-        return Trail(tuple(deed for deed in found if since <= deed.at < until), ("here",))
+        except (Unavailable, Indeterminate) as error:
+            return AuditTrail(silent=(f"here: {error}",))
+        return AuditTrail(tuple(deed for deed in found if since <= deed.at < until), ("here",))
 
     def urgent(self) -> SimProvider:
         return self
@@ -553,7 +564,7 @@ class SimProvider:
         return self.sim.time.skew_provider
 
 
-def policy(**changes: Any) -> Policy:
+def policy(**changes: Any) -> ApplicationSpec:
     """The policy of the application ``billing``: every 30 days, a day of grace."""
     second = timedelta(seconds=1)
     from rotator.domain.document import DEFAULT_FIELDS
@@ -565,13 +576,13 @@ def policy(**changes: Any) -> Policy:
         "path": PATH,
         "fields": DEFAULT_FIELDS,
         "grace": timedelta(hours=24),
-        "prove": Proof(3, 10 * second, timedelta(minutes=5)),
-        "prove_emergency": Proof(2, second / 2, timedelta(minutes=1)),
+        "prove": VerificationPolicy(3, 10 * second, timedelta(minutes=5)),
+        "prove_emergency": VerificationPolicy(2, second / 2, timedelta(minutes=1)),
         "every": timedelta(days=30),
         "observe_every": timedelta(hours=6),
         "organization_id": "105bdce1-64c0-48ab-899d-868455867ecf",
     }
-    return Policy(**{**values, **changes})
+    return ApplicationSpec(**{**values, **changes})
 
 
 @dataclass
@@ -579,38 +590,38 @@ class Actor:
     """One process: a daemon or a command line. ``restart`` is what happens after a kill."""
 
     sim: Sim
-    policy: Policy = field(default_factory=policy)
+    policy: ApplicationSpec = field(default_factory=policy)
     skew: timedelta = timedelta(0)
     owner: str = "daemon-1"
     journal: Recorder = field(default_factory=Recorder)
-    memory: Memory = field(default_factory=Memory)
+    memory: LocalState = field(default_factory=LocalState)
     deaths: int = 0
 
     def __post_init__(self) -> None:
-        self.world = World(
+        self.world = ReconcileContext(
             SimProvider(self.sim), SimVault(self.sim), ActorClock(self.sim.time, self.skew), self.journal, self.owner
         )
 
     def restart(self) -> None:
         self.deaths += 1
-        self.memory = Memory()
+        self.memory = LocalState()
         if isinstance(self.world.vault, SimVault):
             self.world.vault.seen = 0
         self.world = replace(self.world, owner=f"{self.owner}-{self.deaths}")
 
-    def run(self, request: Request | None = None) -> Outcome:
+    def run(self, request: RotationRequest | None = None) -> PassOutcome:
         """One pass; naps move the time on."""
-        passing = run_pass(self.policy, self.world, self.memory, request)
+        passing = reconcile(self.policy, self.world, self.memory, request)
         for _ in range(MOST_NAPS):
             try:
                 until = next(passing)
             except StopIteration as end:
-                outcome: Outcome = end.value
+                outcome: PassOutcome = end.value
                 return outcome
             self.sim.time.now = max(self.sim.time.now, until - self.skew)
         raise AssertionError(f"I7: the pass does not end; by now it waits until {until}")
 
-    def run_for(self, span: timedelta, *, most: int = 500) -> Outcome:
+    def run_for(self, span: timedelta, *, most: int = 500) -> PassOutcome:
         """Passes as a daemon makes them, each at the time that the last one asked for, until the span is over."""
         end = self.sim.time.now + span
         for _ in range(most):

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.decision.observation import Request
-from rotator.decision.transitions import marked_compromised
-from rotator.domain.marker import Marker, incarnation
-from rotator.errors import Unavailable, Unclear
+from rotator.decision.observation import RotationRequest
+from rotator.decision.transitions import mark_compromised
+from rotator.domain.marker import Marker, incarnation_of
+from rotator.errors import Indeterminate, Unavailable
 from tests.simulated import PATH, Actor, Sim, no_hook, policy
 
 DAY = timedelta(days=1)
@@ -34,7 +34,7 @@ def adopted(**changes: Any) -> tuple[Sim, Actor, str]:
 def rotate(actor: Actor) -> str:
     """One rotation that a person asked for; the new key."""
     before = actor.sim.published_key()
-    actor.run(Request("asked", before))
+    actor.run(RotationRequest("asked", before))
     after = actor.sim.published_key()
     assert after is not None
     assert after != before
@@ -48,7 +48,7 @@ def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bo
     assert ledger is not None
     named = set(keys) or {actor.sim.published_key() or "", *ledger.names()}
     vault.write_ledger(
-        marked_compromised(
+        mark_compromised(
             ledger,
             named,
             reason="leaked",
@@ -79,7 +79,7 @@ def trouble(actor: Actor) -> str | None:
 def marked_key(sim: Sim, base: int, *, fits: bool = True) -> str:
     """A key of ours that no ledger names, made for that version of the document, or for another document."""
     created = sim.kv["doc:" + PATH][base - 1].created if 0 < base <= len(sim.kv.get("doc:" + PATH, [])) else None
-    marker = Marker("1" * 16, "billing", "e" * 16, base, incarnation(PATH, created) if fits else "0" * 16)
+    marker = Marker("1" * 16, "billing", "e" * 16, base, incarnation_of(PATH, created) if fits else "0" * 16)
     return sim.make_key(marker.render())[0].access_key
 
 
@@ -88,9 +88,9 @@ def away(kind: str = "unreachable") -> Unavailable:
     return Unavailable("it is away", service="test", kind=kind)
 
 
-def lost(kind: str = "timeout") -> Unclear:
+def lost(kind: str = "timeout") -> Indeterminate:
     """The call was executed, or not: nobody knows."""
-    return Unclear("no answer", service="test", kind=kind)
+    return Indeterminate("no answer", service="test", kind=kind)
 
 
 def failing(

@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import fresh_ledger, marked_compromised
+from rotator.decision.transitions import mark_compromised, new_ledger
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
-from rotator.domain.ledger import HISTORY_LIMIT, Current, HistoryEntry, Hold, Intent, Ledger, Mode, Retiring, Revoking, Trouble
+from rotator.domain.ledger import (
+    HISTORY_LIMIT,
+    CurrentKey,
+    HistoryEntry,
+    Hold,
+    Intent,
+    Ledger,
+    Problem,
+    RetiringKey,
+    RevokingKey,
+    RotationMode,
+)
 from rotator.errors import LedgerUnreadable
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
 from tests.simulated import policy
@@ -19,19 +30,19 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
 
 def full() -> Ledger:
-    ledger = marked_compromised(
-        fresh_ledger(policy()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
+    ledger = mark_compromised(
+        new_ledger(policy()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
     )
     from dataclasses import replace
 
     return replace(
         ledger,
-        current=Current("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
-        intent=Intent("1" * 16, 4, "2" * 16, "asked", Mode.REQUESTED, "owner", NOW),
-        retiring=(Retiring("SCWB", 3, NOW, "replaced"),),
-        revoking=(Revoking("SCWC", 2, "leftover", republished=True, not_before=NOW),),
+        current=CurrentKey("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
+        intent=Intent("1" * 16, 4, "2" * 16, "asked", RotationMode.REQUESTED, "owner", NOW),
+        retiring=(RetiringKey("SCWB", 3, NOW, "replaced"),),
+        revoking=(RevokingKey("SCWC", 2, "leftover", republished=True, not_before=NOW),),
         hold=Hold("migration", "ops", NOW),
-        trouble=Trouble("quota", "no room", NOW),
+        trouble=Problem("quota", "no room", NOW),
         failures=2,
         not_before=NOW,
         history=(HistoryEntry(NOW, "rotated", "SCWA", 4, "1" * 16, "every 30d"),),

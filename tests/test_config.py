@@ -14,7 +14,7 @@ import pytest
 import rotator.config
 from rotator.config import DEFAULT_PATH, Configuration, Listener, Reference, load, locate
 from rotator.domain.document import DEFAULT_FIELDS
-from rotator.domain.policy import Proof, Window
+from rotator.domain.policy import MaintenanceWindow, VerificationPolicy
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
 
@@ -114,8 +114,8 @@ def test_the_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> Non
     assert policy.grace == timedelta(hours=24)
     assert policy.jitter == timedelta(days=3)
     assert policy.fields == DEFAULT_FIELDS
-    assert policy.prove == Proof(3, timedelta(seconds=10), timedelta(minutes=5))
-    assert policy.prove_emergency == Proof(2, timedelta(milliseconds=500), timedelta(minutes=1))
+    assert policy.prove == VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
+    assert policy.prove_emergency == VerificationPolicy(2, timedelta(milliseconds=500), timedelta(minutes=1))
     assert policy.observe_every == timedelta(minutes=15)
     assert policy.takeover_after == timedelta(minutes=10)
     assert policy.clock_tolerance == configuration.daemon.clock_tolerance == timedelta(seconds=30)
@@ -137,8 +137,8 @@ def test_options_of_an_application_win_over_defaults(tmp_path: Path) -> None:
     )
     billing, reports = configuration.policies["billing"], configuration.policies["reports"]
     assert (billing.every, billing.grace, billing.timezone) == (timedelta(days=7), timedelta(hours=24), "Europe/Paris")
-    assert billing.window == Window(frozenset({5}), 0, 24 * 60)
-    assert reports.window == Window(frozenset({0, 1}), 22 * 60, 6 * 60)
+    assert billing.window == MaintenanceWindow(frozenset({5}), 0, 24 * 60)
+    assert reports.window == MaintenanceWindow(frozenset({0, 1}), 22 * 60, 6 * 60)
 
 
 def test_cron_of_an_application_replaces_every_of_defaults(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_an_application_may_say_a_part_of_a_proof(tmp_path: Path) -> None:
     configuration = sound(
         tmp_path, defaults={"prove": {"successes": 5, "timeout": "3m"}}, applications__billing__prove={"interval": "1s"}
     )
-    assert configuration.policies["billing"].prove == Proof(5, timedelta(seconds=1), timedelta(minutes=3))
-    assert configuration.policies["reports"].prove == Proof(5, timedelta(seconds=10), timedelta(minutes=3))
+    assert configuration.policies["billing"].prove == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
+    assert configuration.policies["reports"].prove == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
 
 
 def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:

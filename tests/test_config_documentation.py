@@ -26,8 +26,8 @@ TABLES: dict[str, type[schema.Table]] = {
     "[applications.NAME]": schema.Application,
     "[defaults]": schema.Defaults,
     "window": schema.Window,
-    "prove": schema.Prove,
-    "prove_emergency": schema.ProveEmergency,
+    "prove": schema.Verification,
+    "prove_emergency": schema.EmergencyVerification,
     "[daemon]": schema.Daemon,
     "[control]": schema.Control,
     "[webhook]": schema.Webhook,
@@ -156,4 +156,4 @@ def test_what_the_example_shows_is_valid_and_is_the_default_where_there_is_one(s
 
 def test_nested_tables_are_found_by_their_annotation() -> None:
     kinds = [kind for field in schema.Defaults.model_fields.values() for kind in (field.annotation, *get_args(field.annotation))]
-    assert {schema.Window, schema.Prove, schema.ProveEmergency} <= set(kinds)
+    assert {schema.Window, schema.Verification, schema.EmergencyVerification} <= set(kinds)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import condemned, fresh_ledger, marked_compromised
+from rotator.decision.transitions import mark_compromised, new_ledger, start_revocation
 from rotator.domain.account import AccountDocument, Waiver
 from rotator.domain.keys import Key
-from rotator.domain.ledger import Current, Ledger, Retiring
+from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.marker import Marker
-from rotator.operations.coverage import KINDS, Coverage, Known, cover
+from rotator.operations.coverage import KINDS, CoverageReport, Inventory, coverage_report
 from tests.simulated import BEARER, policy
 
 BREACH = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -27,10 +27,10 @@ def key(name: str, age: timedelta = HOUR, **said: Any) -> Key:
     return Key(name, said.pop("bearer", BEARER), said.pop("description", ""), BREACH - age, **said)
 
 
-def proof(*keys: Key, ledger: Ledger | None = None, document: AccountDocument | None = None, **known: Any) -> Coverage:
+def proof(*keys: Key, ledger: Ledger | None = None, document: AccountDocument | None = None, **known: Any) -> CoverageReport:
     ledgers = {"billing": ledger} if ledger else {}
-    about = Known(document or AccountDocument("acme"), {BEARER: "billing"}, ledgers, INSTALLATION, **known)
-    return cover(keys, about, created_before=BREACH, now=NOW)
+    about = Inventory(document or AccountDocument("acme"), {BEARER: "billing"}, ledgers, INSTALLATION, **known)
+    return coverage_report(keys, about, created_before=BREACH, now=NOW)
 
 
 def test_a2_a_key_that_nobody_thought_of_fails_the_proof_by_name() -> None:
@@ -58,12 +58,12 @@ def test_an_expired_key_is_told_apart_and_only_when_every_clock_says_that_it_has
 
 def test_each_key_is_told_for_what_it_is() -> None:
     ledger = replace(
-        fresh_ledger(policy()),
-        current=Current("SCWCURRENT", 4, BREACH),
-        retiring=(Retiring("SCWGRACE", 3, NOW + HOUR, "replaced"), Retiring("SCWGONE", 2, NOW, "replaced")),
+        new_ledger(policy()),
+        current=CurrentKey("SCWCURRENT", 4, BREACH),
+        retiring=(RetiringKey("SCWGRACE", 3, NOW + HOUR, "replaced"), RetiringKey("SCWGONE", 2, NOW, "replaced")),
     )
-    ledger = condemned(ledger, "SCWGONE", 2, "replaced")
-    ledger = marked_compromised(ledger, {"SCWLEAKED"}, reason="leak", by="ops", at=NOW, incident="i", mode="replace_first")
+    ledger = start_revocation(ledger, "SCWGONE", 2, "replaced")
+    ledger = mark_compromised(ledger, {"SCWLEAKED"}, reason="leak", by="ops", at=NOW, incident="i", mode="replace_first")
     marker = Marker(INSTALLATION, "billing", "2" * 16, 1, "-")
     keys = {
         "SCWCURRENT": "current",

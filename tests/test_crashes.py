@@ -12,10 +12,10 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.observation import Request
-from rotator.decision.transitions import marked_compromised
+from rotator.decision.observation import RotationRequest
+from rotator.decision.transitions import mark_compromised
 from rotator.domain.ledger import Ledger
-from rotator.errors import Conflict, Unavailable, Unclear
+from rotator.errors import Conflict, Indeterminate, Unavailable
 from tests.invariants import Monitor
 from tests.simulated import Actor, Killed, Sim
 
@@ -44,7 +44,7 @@ def scheduled(story: Story) -> None:
 
 def ask(story: Story) -> None:
     for _ in range(60):
-        outcome = story.daemon.run(Request("asked", story.first))
+        outcome = story.daemon.run(RotationRequest("asked", story.first))
         if story.sim.published_key() != story.first and outcome.error is None:
             return
         story.sim.time.advance(timedelta(seconds=30))
@@ -72,7 +72,7 @@ def mark(story: Story) -> None:
     for _ in range(3):
         try:
             return mark_once(story)
-        except (Unavailable, Unclear, Conflict):
+        except (Unavailable, Indeterminate, Conflict):
             continue
     raise AssertionError("the mark was never written")
 
@@ -83,7 +83,7 @@ def mark_once(story: Story) -> None:
     assert ledger is not None
     published = story.sim.published_key()
     assert published is not None
-    marked = marked_compromised(
+    marked = mark_compromised(
         ledger,
         {published, *ledger.names()},
         reason="leaked",
@@ -147,7 +147,7 @@ def disturb(scenario: Callable[[Story], None], point: int, what: str) -> Story:
             raise Killed
         if phase == "after" and what == "answer lost":
             done = True
-            error = Unclear if name in WRITES else Unavailable
+            error = Indeterminate if name in WRITES else Unavailable
             raise error("the answer was lost", service="test", kind="timeout")
         if phase == "after" and what == "another actor acts after":
             done = True

@@ -9,31 +9,39 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.classification import Fate, fate, wanted_versions
+from rotator.decision.classification import Disposition, classify, wanted_versions
 from rotator.decision.next_action import next_action
-from rotator.decision.observation import Destroyed, Failure, Held, Request, Room, Seen, Sight
+from rotator.decision.observation import (
+    DestroyedVersions,
+    InFlightRotation,
+    Observation,
+    Preconditions,
+    Presence,
+    RotationFailure,
+    RotationRequest,
+)
 from rotator.decision.state import TAKEOVER_MARGIN
 from rotator.decision.steps import (
-    AskRoom,
-    Create,
-    Delete,
-    Destroy,
+    CheckPreconditions,
+    CreateKey,
+    DeleteKey,
+    DestroyVersions,
+    DiscardInFlight,
     Event,
-    Fence,
-    LetGo,
-    Probe,
-    Prove,
-    ProveDeath,
-    Publish,
+    FenceDocument,
+    ProbePublished,
+    PublishKey,
     ReadVersions,
-    Record,
+    VerifyKey,
+    VerifyRevocation,
     Wait,
+    WriteLedger,
 )
 from rotator.domain.document import ABSENT, DocumentState
-from rotator.domain.keys import Verdict
-from rotator.domain.ledger import Compromised, Current, Hold, Intent, Mode, Trouble
-from rotator.domain.marker import incarnation
-from rotator.domain.policy import Proof, Window
+from rotator.domain.keys import ProbeResult
+from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Intent, Problem, RotationMode
+from rotator.domain.marker import incarnation_of
+from rotator.domain.policy import MaintenanceWindow, VerificationPolicy
 from tests.seeing import (
     CURRENT,
     DAY,
@@ -72,13 +80,13 @@ KNOWN = "c6db3b89999b133f"
 
 # --- what is said to a person ---------------------------------------------------------------------------------------------
 
-ROOM = Room((), 5)
+ROOM = Preconditions((), 5)
 DUE: dict[str, Any] = {
     "keys": (key(created_at=NOW - 30 * DAY),),
     "ledger": {"current": replace(CURRENT, created_at=NOW - 30 * DAY)},
 }
 
-BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
+BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
     "another account": (
         seen(),
         {"account": "other"},
@@ -176,19 +184,19 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         "the credential document of billing no longer holds a key: roll it back in Vault, or remove the ledger to begin anew",
     ),
     "a key of another bearer": (
-        seen(sight=Sight.FOREIGN, keys=()),
+        seen(sight=Presence.FOREIGN, keys=()),
         {},
         "foreign_key",
         "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer or is no key at all: publish one of its own keys",
     ),
     "no clear answer": (
-        seen(sight=Sight.GONE, keys=(), proof=Verdict.UNCLEAR),
+        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.UNCLEAR),
         {},
         "unproven",
         "the published key of billing could not be tried: no clear answer from the provider",
     ),
     "an unknown bearer": (
-        seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED, bearer_seen=False),
+        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, bearer_seen=False),
         {},
         "bearer_gone",
         (
@@ -197,13 +205,13 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         ),
     ),
     "a secret that does not fit": (
-        seen(document=document(version=4), proof=Verdict.REFUSED),
+        seen(document=document(version=4), proof=ProbeResult.REFUSED),
         {},
         "secret_refused",
         "the secret in the credential document of billing does not belong to key SCWPUBLISHED: publish the right one, or roll back",
     ),
     "many dead at once": (
-        seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED, dead_elsewhere=2),
+        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, dead_elsewhere=2),
         {},
         "many_dead",
         (
@@ -212,7 +220,9 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         ),
     ),
     "two possible leftovers and no document": (
-        seen(document=ABSENT, sight=Sight.NOTHING, ledger={"current": None}, keys=(marked(OTHER, 0), marked(THIRD, 0, "f" * 16))),
+        seen(
+            document=ABSENT, sight=Presence.NOTHING, ledger={"current": None}, keys=(marked(OTHER, 0), marked(THIRD, 0, "f" * 16))
+        ),
         {},
         "two_possible_leftovers",
         "two attempts to make the first key of billing may have left keys behind (SCWOTHER, SCWTHIRD): delete them by hand",
@@ -230,13 +240,13 @@ BLOCKS: dict[str, tuple[Seen, dict[str, Any], str, str]] = {
         "billing has 3 live keys already: wait for the grace of the old ones to end",
     ),
     "rights that Vault does not give": (
-        seen(**DUE, room=Room(("create", "update"), None)),
+        seen(**DUE, room=Preconditions(("create", "update"), None)),
         {},
         "vault_denies",
         "our Vault token may not create and update secret/apps/billing/scaleway of billing: extend its policy",
     ),
     "no room": (
-        seen(**DUE, room=Room((), 0)),
+        seen(**DUE, room=Preconditions((), 0)),
         {},
         "quota",
         (
@@ -321,13 +331,13 @@ def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_
     observation, changes, reason, message = BLOCKS[name]
     wanted = policy(**changes)
     step = decided(observation, wanted)
-    trouble = Trouble(reason, message, NOW)
+    trouble = Problem(reason, message, NOW)
     if reason not in ONLY_SAID:
-        assert step == Record(
+        assert step == WriteLedger(
             replace(observation.ledger or ledger(), trouble=trouble),
             (Event("application.blocked", {"reason": reason, "message": message}),),
         )
-        assert isinstance(step, Record)
+        assert isinstance(step, WriteLedger)
         since = replace(trouble, since=NOW - HOUR)
         step = decided(replace(observation, ledger=replace(step.ledger, trouble=since)), wanted)
         trouble = since
@@ -337,7 +347,7 @@ def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_
 
 
 def test_another_trouble_than_the_one_that_is_known_begins_anew() -> None:
-    known = Trouble("quota", "no room", NOW - DAY)
+    known = Problem("quota", "no room", NOW - DAY)
     step = records(seen(document=document(None), ledger={"trouble": known}))
     assert step.ledger.trouble is not None
     assert (step.ledger.trouble.reason, step.ledger.trouble.since) == ("document_damaged", NOW)
@@ -348,12 +358,12 @@ def test_without_a_ledger_a_trouble_is_only_said() -> None:
 
 
 def test_a_trouble_that_cleared_leaves_the_ledger_and_says_so() -> None:
-    step = records(seen(ledger={"trouble": Trouble("quota", "no room", NOW - DAY)}))
-    assert step == Record(ledger(), (Event("application.recovered", {"reason": "quota"}),))
+    step = records(seen(ledger={"trouble": Problem("quota", "no room", NOW - DAY)}))
+    assert step == WriteLedger(ledger(), (Event("application.recovered", {"reason": "quota"}),))
 
 
 def test_a_trouble_stays_as_long_as_failures_are_counted() -> None:
-    trouble = Trouble("quota", "no room", NOW - DAY)
+    trouble = Problem("quota", "no room", NOW - DAY)
     assert waits(seen(ledger={"trouble": trouble, "failures": 1})).trouble == trouble
 
 
@@ -465,14 +475,14 @@ def test_r9_revoke_first_condemns_the_published_key_with_the_version_of_the_docu
 
 def test_r9_only_revoke_first_may_delete_what_is_published() -> None:
     condemned_now = {"revoking": (revoking(OTHER, 2, "compromised"),)}
-    assert decided(seen(ledger={"compromised": (mark(),), **condemned_now})) == Delete(OTHER, "compromised")
+    assert decided(seen(ledger={"compromised": (mark(),), **condemned_now})) == DeleteKey(OTHER, "compromised")
     first = {"revoking": (revoking(PUBLISHED, 3, "compromised"),), "compromised": (mark(PUBLISHED, "revoke_first"),)}
-    assert decided(seen(ledger=first)) == Delete(PUBLISHED, "compromised", even_if_published=True)
+    assert decided(seen(ledger=first)) == DeleteKey(PUBLISHED, "compromised", even_if_published=True)
 
 
 def test_r9_revoke_first_for_a_key_that_is_not_published_waits_for_nothing_either() -> None:
     observation = seen(ledger={"compromised": (mark(mode="revoke_first"),), "revoking": (revoking(reason="compromised"),)})
-    assert decided(observation) == Delete(OTHER, "compromised", even_if_published=True)
+    assert decided(observation) == DeleteKey(OTHER, "compromised", even_if_published=True)
 
 
 def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waiting() -> None:
@@ -489,7 +499,7 @@ def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waitin
 def test_r9_a_compromised_key_is_deleted_once(done: str) -> None:
     both = {"compromised": (mark(), mark(THIRD)), "revoking": (revoking(reason="compromised"), revoking(THIRD, 0, "compromised"))}
     how: Any = frozenset({OTHER}) if done == "deleted" else {OTHER: "refused"}
-    assert decided(seen(ledger=both, **{done: how})) == Delete(THIRD, "compromised")
+    assert decided(seen(ledger=both, **{done: how})) == DeleteKey(THIRD, "compromised")
 
 
 def test_r9_a_held_application_is_not_contained() -> None:
@@ -499,10 +509,10 @@ def test_r9_a_held_application_is_not_contained() -> None:
 def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything_else_when_consumers_are_well() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(THIRD), revoking(reason="compromised"))}
     deleted = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}))
-    assert decided(deleted) == ProveDeath(OTHER, 2, emergency=True)
+    assert decided(deleted) == VerifyRevocation(OTHER, 2, emergency=True)
     proven = replace(deleted, dead={OTHER: "refused"})
-    assert decided(proven) == Destroy(OTHER, 2)
-    dead = records(replace(proven, destroyed={OTHER: Destroyed((2,))}))
+    assert decided(proven) == DestroyVersions(OTHER, 2)
+    dead = records(replace(proven, destroyed={OTHER: DestroyedVersions((2,))}))
     assert dead.ledger.compromised == ()
     assert dead.ledger.revoking == (revoking(THIRD),)
 
@@ -514,7 +524,7 @@ def test_r7_versions_tell_what_became_of_unnamed_keys_before_they_are_destroyed(
     read = {1: document("SCWOLD", 1, created_time=WRITTEN - 2 * DAY), 2: document(OTHER, 2, created_time=WRITTEN - DAY)}
     told = records(replace(proven, versions=read))
     assert told.ledger.revoking == (*changes["revoking"], revoking(THIRD, 0, "leftover"))
-    assert decided(replace(proven, versions=read, ledger=told.ledger)) == Destroy(OTHER, 2)
+    assert decided(replace(proven, versions=read, ledger=told.ledger)) == DestroyVersions(OTHER, 2)
 
 
 def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
@@ -525,37 +535,43 @@ def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
 
 def test_r9_consumers_come_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(), mark(PUBLISHED)), "revoking": (revoking(reason="compromised"),)}
-    observation = seen(ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"}, destroyed={OTHER: Destroyed((2,))})
-    assert isinstance(records(observation).ledger.current, Current)
-    assert decided(replace(observation, dead={})) == AskRoom(urgent=True)
+    observation = seen(
+        ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"}, destroyed={OTHER: DestroyedVersions((2,))}
+    )
+    assert isinstance(records(observation).ledger.current, CurrentKey)
+    assert decided(replace(observation, dead={})) == CheckPreconditions(urgent=True)
 
 
 def test_r9_a_secret_that_is_held_comes_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(reason="compromised"),), "intent": intent("daemon-1")}
     observation = seen(ledger=changes, deleted=frozenset({OTHER}), held=held(posted=True, key=key(THIRD)))
-    assert decided(observation) == Prove()
+    assert decided(observation) == VerifyKey()
 
 
 def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first() -> None:
     observation = seen(ledger={"compromised": (mark(),)}, keys=(key(), marked(OTHER)))
-    assert decided(observation) == Fence()
-    assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), key(OTHER)))), Record), "another key is possible"
-    assert isinstance(decided(replace(observation, document=document(version=4), proof=Verdict.ALIVE)), Record), "it cannot be"
+    assert decided(observation) == FenceDocument()
+    assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), key(OTHER)))), WriteLedger), (
+        "another key is possible"
+    )
+    assert isinstance(decided(replace(observation, document=document(version=4), proof=ProbeResult.ALIVE)), WriteLedger), (
+        "it cannot be"
+    )
 
 
 def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None:
     rotation = held(posted=True, key=marked(OTHER))
     changes = {"compromised": (mark(),), "intent": intent("daemon-1")}
     observation = seen(ledger=changes, keys=(key(), marked(OTHER)), held=rotation)
-    assert isinstance(decided(observation), Record)
-    assert decided(replace(observation, held=replace(rotation, publish_sent=True))) == Fence()
-    assert decided(replace(observation, held=replace(rotation, key=marked(THIRD)))) == Fence()
-    assert decided(replace(observation, held=replace(rotation, key=None))) == Fence()
+    assert isinstance(decided(observation), WriteLedger)
+    assert decided(replace(observation, held=replace(rotation, publish_sent=True))) == FenceDocument()
+    assert decided(replace(observation, held=replace(rotation, key=marked(THIRD)))) == FenceDocument()
+    assert decided(replace(observation, held=replace(rotation, key=None))) == FenceDocument()
 
 
 def test_i1_r9_without_a_document_there_is_nothing_to_fence_with() -> None:
     observation = seen(
-        document=ABSENT, sight=Sight.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
+        document=ABSENT, sight=Presence.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
     )
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "compromised"),)
 
@@ -563,49 +579,49 @@ def test_i1_r9_without_a_document_there_is_nothing_to_fence_with() -> None:
 # --- the rotation that this process holds ---------------------------------------------------------------------------------
 
 
-def holding(**changes: Any) -> Seen:
+def holding(**changes: Any) -> Observation:
     """A rotation of ours under way, its POST not yet sent."""
     return seen(**{"ledger": {"intent": intent("daemon-1")}, "held": held(), **changes})
 
 
 def test_r3_a_claimed_rotation_creates_with_its_marker_the_current_project_and_the_configured_lifetime() -> None:
     wanted = policy(lifetime=90 * DAY)
-    assert decided(holding(), wanted) == Create(marker(rotation="d" * 16).render(), "the-project", 90 * DAY)
-    assert decided(holding(), policy(default_project_id="p2")) == Create(marker(rotation="d" * 16).render(), "p2", None)
+    assert decided(holding(), wanted) == CreateKey(marker(rotation="d" * 16).render(), "the-project", 90 * DAY)
+    assert decided(holding(), policy(default_project_id="p2")) == CreateKey(marker(rotation="d" * 16).render(), "p2", None)
 
 
 def test_r3_the_project_is_that_of_the_ledgers_current_key_or_of_the_published_one() -> None:
     observation = holding(keys=(key(default_project_id="p1"), key(OTHER, default_project_id="p2")))
-    assert decided(observation) == Create(marker(rotation="d" * 16).render(), "p1", None)
+    assert decided(observation) == CreateKey(marker(rotation="d" * 16).render(), "p1", None)
     lost = {"intent": intent("daemon-1"), "current": None, "revoking": (revoking(PUBLISHED, republished=True),)}
-    assert decided(holding(ledger=lost, keys=observation.keys)) == Create(marker(rotation="d" * 16).render(), "p1", None)
+    assert decided(holding(ledger=lost, keys=observation.keys)) == CreateKey(marker(rotation="d" * 16).render(), "p1", None)
 
 
 def test_r3_a_key_that_the_provider_does_not_list_tells_no_project() -> None:
-    observation = holding(keys=(), sight=Sight.LISTED)
-    assert decided(observation) == Create(marker(rotation="d" * 16).render(), None, None)
+    observation = holding(keys=(), sight=Presence.LISTED)
+    assert decided(observation) == CreateKey(marker(rotation="d" * 16).render(), None, None)
 
 
 def test_r3_what_was_posted_without_an_answer_is_abandoned_as_lost() -> None:
     step = records(holding(held=held(posted=True)))
     assert step.ledger.intent is None
     assert step.ledger.failures == 1
-    assert step.ledger.trouble == Trouble("lost", "the answer to the create was lost", NOW)
+    assert step.ledger.trouble == Problem("lost", "the answer to the create was lost", NOW)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "lost", "message": "the answer to the create was lost"}),
     )
 
 
 def test_r4_r5_a_made_key_is_proven_and_then_published() -> None:
-    assert decided(holding(held=held(posted=True, key=key(OTHER)))) == Prove()
-    assert decided(holding(held=held(posted=True, key=key(OTHER), proven=True))) == Publish()
+    assert decided(holding(held=held(posted=True, key=key(OTHER)))) == VerifyKey()
+    assert decided(holding(held=held(posted=True, key=key(OTHER), proven=True))) == PublishKey()
 
 
 def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_be_published() -> None:
-    failed = held(posted=True, key=key(OTHER), failure=Failure("never_alive", "it never came alive"))
+    failed = held(posted=True, key=key(OTHER), failure=RotationFailure("never_alive", "it never came alive"))
     step = records(holding(held=failed))
     assert step.ledger.failures == 1
-    assert step.ledger.trouble == Trouble("never_alive", "it never came alive", NOW)
+    assert step.ledger.trouble == Problem("never_alive", "it never came alive", NOW)
     assert step.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "never_alive", "message": "it never came alive"}),
@@ -614,7 +630,9 @@ def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_b
 
 
 def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_base() -> None:
-    failed = held(posted=True, key=key(OTHER), publish_sent=True, failure=Failure("vault_away", "Vault did not come back"))
+    failed = held(
+        posted=True, key=key(OTHER), publish_sent=True, failure=RotationFailure("vault_away", "Vault did not come back")
+    )
     assert records(holding(held=failed)).ledger.revoking == ()
 
 
@@ -623,7 +641,7 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
     [
         {
             "document": document(version=4),
-            "proof": Verdict.ALIVE,
+            "proof": ProbeResult.ALIVE,
             "ledger": {"intent": intent("daemon-1"), "current": replace(CURRENT, version=4)},
         },
         {
@@ -650,7 +668,7 @@ def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a
 @pytest.mark.parametrize("other", [None, intent("daemon-2", id="c" * 16)])
 def test_r12_a_rotation_that_the_ledger_no_longer_names_is_let_go(other: Any) -> None:
     observation = seen(ledger={"intent": other}, held=held())
-    assert decided(observation) == LetGo()
+    assert decided(observation) == DiscardInFlight()
     made = records(replace(observation, held=held(posted=True, key=key(OTHER))))
     assert made.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert made.ledger.intent == other
@@ -659,7 +677,7 @@ def test_r12_a_rotation_that_the_ledger_no_longer_names_is_let_go(other: Any) ->
 
 def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_ends() -> None:
     observation = seen(ledger={"revoking": (revoking(),)}, held=held(posted=True, key=key(OTHER)))
-    assert decided(observation) == LetGo()
+    assert decided(observation) == DiscardInFlight()
 
 
 # --- the ledger follows the document --------------------------------------------------------------------------------------
@@ -667,8 +685,8 @@ def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_e
 
 def test_r6_a_published_key_that_the_ledger_does_not_know_is_tried_first_and_followed_then() -> None:
     observation = seen(document=document(OTHER, 4), keys=(key(), key(OTHER)))
-    assert decided(observation) == Probe()
-    step = records(replace(observation, proof=Verdict.ALIVE))
+    assert decided(observation) == ProbePublished()
+    step = records(replace(observation, proof=ProbeResult.ALIVE))
     assert step.ledger.current is not None
     assert (step.ledger.current.access_key, step.ledger.current.version) == (OTHER, 4)
 
@@ -678,7 +696,7 @@ def test_r6_only_the_very_pair_that_this_process_has_proven_needs_no_trial(lost:
     document_seen = document(OTHER, 4)
     proven = held(posted=True, key=key(OTHER), secret=document_seen.secret, proven=True, publish_sent=True)
     observation = seen(ledger={"intent": intent("daemon-1")}, document=document_seen, keys=(key(), key(OTHER)), held=proven)
-    assert isinstance(decided(observation), Record)
+    assert isinstance(decided(observation), WriteLedger)
     less = {
         "the secret": replace(proven, secret=None),
         "the proof": replace(proven, proven=False),
@@ -686,7 +704,7 @@ def test_r6_only_the_very_pair_that_this_process_has_proven_needs_no_trial(lost:
         "another key": replace(proven, key=key(THIRD)),
         "another secret": replace(proven, secret=type(document_seen.secret)("x")),  # type: ignore[misc]  # a Secret
     }[lost]
-    assert decided(replace(observation, held=less)) == Probe()
+    assert decided(replace(observation, held=less)) == ProbePublished()
 
 
 def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
@@ -694,13 +712,13 @@ def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
 
 
 def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_left_alone_when_it_works() -> None:
-    observation = seen(sight=Sight.GONE, keys=())
-    assert decided(observation) == Probe()
-    assert waits(replace(observation, proof=Verdict.ALIVE)).reason == "rotate"
+    observation = seen(sight=Presence.GONE, keys=())
+    assert decided(observation) == ProbePublished()
+    assert waits(replace(observation, proof=ProbeResult.ALIVE)).reason == "rotate"
 
 
 def test_r6_an_expired_key_is_tried_although_it_is_listed() -> None:
-    assert decided(seen(keys=(key(expires_at=NOW),))) == Probe()
+    assert decided(seen(keys=(key(expires_at=NOW),))) == ProbePublished()
     assert isinstance(decided(seen(keys=(key(expires_at=NOW + SECOND),))), Wait)
 
 
@@ -710,34 +728,36 @@ def test_r13_a_key_has_expired_when_every_clock_says_so() -> None:
 
 
 def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() -> None:
-    gone = seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED)
-    assert decided(gone) == AskRoom(urgent=True)
-    step = records(replace(gone, room=Room()))
+    gone = seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    assert decided(gone) == CheckPreconditions(urgent=True)
+    step = records(replace(gone, room=Preconditions()))
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (Mode.DEAD, "the published key is dead")
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.DEAD, "the published key is dead")
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:
-    assert decided(seen(keys=(key(expires_at=NOW),), proof=Verdict.REFUSED)) == AskRoom(urgent=True)
+    assert decided(seen(keys=(key(expires_at=NOW),), proof=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
 
 
 def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_person_who_asks_is_believed() -> None:
-    gone = seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED)
-    assert decided(replace(gone, dead_elsewhere=1)) == AskRoom(urgent=True)
-    assert decided(replace(gone, dead_elsewhere=2, request=Request("it died", PUBLISHED))) == AskRoom(urgent=True)
+    gone = seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    assert decided(replace(gone, dead_elsewhere=1)) == CheckPreconditions(urgent=True)
+    assert decided(replace(gone, dead_elsewhere=2, request=RotationRequest("it died", PUBLISHED))) == CheckPreconditions(
+        urgent=True
+    )
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"proof": Verdict.UNCLEAR},
-        {"proof": Verdict.REFUSED, "dead_elsewhere": 2},
-        {"proof": Verdict.REFUSED, "sight": Sight.LISTED, "keys": (key(),), "document": document(version=4)},
+        {"proof": ProbeResult.UNCLEAR},
+        {"proof": ProbeResult.REFUSED, "dead_elsewhere": 2},
+        {"proof": ProbeResult.REFUSED, "sight": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
     ],
 )
 def test_r9_an_emergency_does_not_wait_for_what_would_block_others(changes: dict[str, Any]) -> None:
-    values = {"sight": Sight.GONE, "keys": (), "ledger": {"compromised": (mark(PUBLISHED),)}, **changes}
-    assert decided(seen(**values)) == AskRoom(urgent=True)
+    values = {"sight": Presence.GONE, "keys": (), "ledger": {"compromised": (mark(PUBLISHED),)}, **changes}
+    assert decided(seen(**values)) == CheckPreconditions(urgent=True)
 
 
 def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
@@ -745,9 +765,9 @@ def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
         ledger={"compromised": (mark(OTHER),), "revoking": ()},
         document=document(OTHER, 4),
         keys=(key(), key(OTHER)),
-        proof=Verdict.UNCLEAR,
+        proof=ProbeResult.UNCLEAR,
     )
-    assert decided(observation) == AskRoom(urgent=True)
+    assert decided(observation) == CheckPreconditions(urgent=True)
 
 
 def test_r8_a_condemned_key_that_is_published_again_is_noted_once_and_replaced() -> None:
@@ -756,31 +776,31 @@ def test_r8_a_condemned_key_that_is_published_again_is_noted_once_and_replaced()
     step = records(observation)
     assert step.ledger.revoking == (revoking(THIRD), revoking(OTHER, republished=True))
     assert step.events == (Event("key.republished", {"access_key": OTHER}),)
-    assert decided(replace(observation, ledger=step.ledger)) == AskRoom(urgent=True)
+    assert decided(replace(observation, ledger=step.ledger)) == CheckPreconditions(urgent=True)
 
 
 def test_r9_a_compromised_key_that_is_published_again_is_owed_no_grace() -> None:
     changes = {"revoking": (revoking(OTHER, reason="compromised"),), "compromised": (mark(OTHER),)}
     observation = seen(ledger=changes, document=document(OTHER, 4), keys=(key(), key(OTHER)))
-    assert decided(observation) == AskRoom(urgent=True)
+    assert decided(observation) == CheckPreconditions(urgent=True)
 
 
 def test_i2_what_nobody_followed_is_read_before_the_ledger_follows_when_keys_are_on_their_way_out() -> None:
     changes = {"retiring": (retiring(),)}
-    observation = seen(ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=Verdict.ALIVE)
+    observation = seen(ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
     assert decided(observation) == ReadVersions(frozenset({3, 4, 5}))
     some = replace(observation, versions={4: document(OTHER, 4)})
     assert decided(some) == ReadVersions(frozenset({3, 5}))
     everything = {number: document(name, number) for number, name in ((3, PUBLISHED), (4, OTHER), (5, FOURTH))}
     step = records(replace(observation, versions=everything))
     assert step.ledger.retiring[0].revoke_after == NOW + DAY, "it was published meanwhile"
-    nothing = seen(document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=Verdict.ALIVE)
-    assert isinstance(decided(nothing), Record), "no key could have been published again"
+    nothing = seen(document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    assert isinstance(decided(nothing), WriteLedger), "no key could have been published again"
 
 
 def test_i2_of_many_versions_that_nobody_followed_the_ten_that_vault_keeps_are_read() -> None:
     changes = {"revoking": (revoking(version=0, republished=True),)}
-    observation = seen(ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), proof=Verdict.ALIVE)
+    observation = seen(ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
     assert decided(observation) == ReadVersions(frozenset(range(10, 20)))
     few = replace(observation, document=document(THIRD, 13))
     assert decided(few) == ReadVersions(frozenset(range(3, 13)))
@@ -792,7 +812,7 @@ def followed(version: int = 5, **changes: Any) -> Any:
         "ledger": {"retiring": (retiring(OTHER, HOUR),)},
         "document": document(THIRD, version),
         "keys": (key(), key(THIRD)),
-        "proof": Verdict.ALIVE,
+        "proof": ProbeResult.ALIVE,
         "versions": {number: document(PUBLISHED, number) for number in range(max(1, version - 10), version)},
         **changes,
     }
@@ -821,14 +841,14 @@ def test_i2_a_key_in_grace_gets_it_anew_when_more_versions_were_written_than_vau
 
 
 def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_ledger_knows() -> None:
-    assert decided(seen(document=document(created_time=WRITTEN + HOUR))) == Probe()
+    assert decided(seen(document=document(created_time=WRITTEN + HOUR))) == ProbePublished()
     older = replace(CURRENT, written=None)
     assert waits(seen(ledger={"current": older}, document=document(created_time=WRITTEN + HOUR))).reason == "rotate"
 
 
 def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_not() -> None:
-    assert decided(seen(ledger=None)) == Probe()
-    step = records(seen(ledger=None, proof=Verdict.ALIVE))
+    assert decided(seen(ledger=None)) == ProbePublished()
+    step = records(seen(ledger=None, proof=ProbeResult.ALIVE))
     assert step.ledger == replace(ledger(), history=step.ledger.history)
     assert [event.name for event in step.events] == ["application.adopted"]
 
@@ -838,42 +858,42 @@ def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_n
 
 def test_r8_a_condemned_key_is_deleted_and_one_that_was_is_proven_dead_with_its_version() -> None:
     changes = {"revoking": (revoking(),)}
-    assert decided(seen(ledger=changes)) == Delete(OTHER, "replaced")
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == ProveDeath(OTHER, 2, emergency=False)
+    assert decided(seen(ledger=changes)) == DeleteKey(OTHER, "replaced")
+    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=False)
 
 
 def test_r8_one_condemned_key_that_cannot_be_deleted_does_not_keep_the_next_waiting() -> None:
     changes = {"revoking": (revoking(), revoking(THIRD))}
-    assert decided(seen(ledger=changes, undeletable={OTHER: "no"})) == Delete(THIRD, "replaced")
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == Delete(THIRD, "replaced")
-    assert decided(seen(ledger=changes, keys=(key(), key(OTHER, managed=True)))) == Delete(THIRD, "replaced")
+    assert decided(seen(ledger=changes, undeletable={OTHER: "no"})) == DeleteKey(THIRD, "replaced")
+    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == DeleteKey(THIRD, "replaced")
+    assert decided(seen(ledger=changes, keys=(key(), key(OTHER, managed=True)))) == DeleteKey(THIRD, "replaced")
 
 
 def test_r8_the_proof_of_one_death_does_not_wait_for_that_of_another() -> None:
     changes = {"revoking": (revoking(), revoking(THIRD))}
     both = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}))
-    assert decided(replace(both, still_alive=frozenset({OTHER}))) == ProveDeath(THIRD, 2, emergency=False)
+    assert decided(replace(both, still_alive=frozenset({OTHER}))) == VerifyRevocation(THIRD, 2, emergency=False)
     step = records(replace(both, dead={OTHER: "refused"}))
     assert step.ledger.revoking == (revoking(THIRD),)
 
 
 def test_r8_a_dead_key_stays_in_the_ledger_while_consumers_read_it() -> None:
     changes = {"revoking": (revoking(PUBLISHED, 3, "compromised"),), "compromised": (mark(PUBLISHED, "revoke_first"),)}
-    observation = seen(ledger=changes, deleted=frozenset({PUBLISHED}), dead={PUBLISHED: "refused"}, sight=Sight.GONE, keys=())
-    assert decided(observation) == AskRoom(urgent=True)
+    observation = seen(ledger=changes, deleted=frozenset({PUBLISHED}), dead={PUBLISHED: "refused"}, sight=Presence.GONE, keys=())
+    assert decided(observation) == CheckPreconditions(urgent=True)
 
 
 def test_r8_a_republished_key_dies_when_its_new_grace_has_passed_by_clocks_that_agree() -> None:
     passed = seen(ledger={"revoking": (revoking(republished=True, not_before=NOW),)})
-    assert decided(passed) == Delete(OTHER, "replaced")
+    assert decided(passed) == DeleteKey(OTHER, "replaced")
     assert isinstance(decided(replace(passed, clocks=clocks(vault=-SECOND))), Wait)
-    assert isinstance(decided(replace(passed, clocks=clocks(vault=30 * SECOND))), Delete), "they agree well enough"
-    assert isinstance(decided(replace(passed, clocks=clocks(vault=31 * SECOND))), Record), "they do not: said"
+    assert isinstance(decided(replace(passed, clocks=clocks(vault=30 * SECOND))), DeleteKey), "they agree well enough"
+    assert isinstance(decided(replace(passed, clocks=clocks(vault=31 * SECOND))), WriteLedger), "they do not: said"
 
 
 def test_r9_a_compromised_key_that_was_republished_dies_at_once() -> None:
     changes = {"revoking": (revoking(republished=True, not_before=NOW + DAY),), "compromised": (mark(),)}
-    assert decided(seen(ledger=changes)) == Delete(OTHER, "compromised")
+    assert decided(seen(ledger=changes)) == DeleteKey(OTHER, "compromised")
 
 
 def test_i2_a_key_in_grace_is_condemned_when_its_deadline_has_passed_by_every_clock() -> None:
@@ -941,7 +961,7 @@ def test_r7_a_held_application_leaves_leftovers_alone() -> None:
 
 def test_r11_what_an_empty_document_once_held_is_read_before_a_first_key_is_made() -> None:
     empty = document(None, secret=None)
-    observation = seen(ledger=None, document=empty, sight=Sight.NOTHING, keys=(marked(OTHER, 1),))
+    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 1),))
     assert decided(observation) == ReadVersions(frozenset({1, 2}))
     read = replace(observation, versions={1: document(None, 1, secret=None), 2: document(OTHER, 2)})
     assert waits(read).reason == "document_emptied"
@@ -951,27 +971,33 @@ def test_r11_what_an_empty_document_once_held_is_read_before_a_first_key_is_made
 
 def test_r11_a_document_that_never_held_our_key_gets_a_first_one_based_on_its_version() -> None:
     empty = document(None, secret=None)
-    observation = seen(ledger=None, document=empty, sight=Sight.NOTHING, keys=(), room=Room((), None))
+    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(), room=Preconditions((), None))
     step = records(observation)
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.base, step.ledger.intent.reason, step.ledger.intent.mode) == (VERSION, "first key", Mode.SCHEDULED)
+    assert (step.ledger.intent.base, step.ledger.intent.reason, step.ledger.intent.mode) == (
+        VERSION,
+        "first key",
+        RotationMode.SCHEDULED,
+    )
 
 
 def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_published() -> None:
     empty = document(None, secret=None)
-    observation = seen(ledger=None, document=empty, sight=Sight.NOTHING, keys=(marked(OTHER, 3),), room=Room((), None))
-    assert isinstance(decided(observation), Record)
+    observation = seen(
+        ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 3),), room=Preconditions((), None)
+    )
+    assert isinstance(decided(observation), WriteLedger)
 
 
 def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_either() -> None:
     empty = document(None, secret=None)
     lost = {1: document(None, 1, state=DocumentState.DELETED)}
-    observation = seen(ledger=None, document=empty, sight=Sight.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
+    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
     assert records(observation).ledger.retiring == (replace(retiring(OTHER, DAY, 0), reason="assumed"),)
     one = seen(
         ledger=None,
         document=empty,
-        sight=Sight.NOTHING,
+        sight=Presence.NOTHING,
         keys=(marked(OTHER, 1),),
         versions={1: document(None, 1), 2: document(OTHER, 2)},
     )
@@ -979,7 +1005,7 @@ def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_e
 
 
 def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_is_said() -> None:
-    observation = holding(document=document(None, 4, secret=None), sight=Sight.NOTHING, held=held(posted=True, key=key(OTHER)))
+    observation = holding(document=document(None, 4, secret=None), sight=Presence.NOTHING, held=held(posted=True, key=key(OTHER)))
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "leftover"),)
 
 
@@ -1023,43 +1049,45 @@ def test_r12_a_claim_is_taken_over_after_its_time_at_once_if_it_was_ours_and_whe
     changes: dict[str, Any], over: bool
 ) -> None:
     step = decided(seen(ledger=changes))
-    assert (step == AskRoom()) == over
+    assert (step == CheckPreconditions()) == over
 
 
 def test_r12_a_claim_of_a_process_that_is_gone_is_taken_over_at_once() -> None:
-    assert decided(seen(ledger={"intent": intent()}, owner_gone=True)) == AskRoom()
+    assert decided(seen(ledger={"intent": intent()}, owner_gone=True)) == CheckPreconditions()
 
 
 @pytest.mark.parametrize(
     ("mode", "since", "over"),
     [
-        (Mode.SCHEDULED, timedelta(0), True),
-        (Mode.COMPROMISED, 65 * SECOND, True),
-        (Mode.COMPROMISED, 64 * SECOND, False),
-        (Mode.DEAD, 64 * SECOND, False),
+        (RotationMode.SCHEDULED, timedelta(0), True),
+        (RotationMode.COMPROMISED, 65 * SECOND, True),
+        (RotationMode.COMPROMISED, 64 * SECOND, False),
+        (RotationMode.DEAD, 64 * SECOND, False),
     ],
 )
 def test_r9_an_emergency_takes_an_ordinary_claim_over_at_once_and_an_urgent_one_after_its_proof(
-    mode: Mode, since: timedelta, over: bool
+    mode: RotationMode, since: timedelta, over: bool
 ) -> None:
     changes = {"compromised": (mark(PUBLISHED),), "intent": intent(mode=mode, claimed_at=NOW - since)}
     step = decided(seen(ledger=changes))
-    assert (step == AskRoom(urgent=True)) == over
+    assert (step == CheckPreconditions(urgent=True)) == over
     if not over:
         assert step == Wait(NOW + SECOND, "takeover", "rotation dddddddddddddddd is under way")
 
 
 def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_at_once() -> None:
-    observation = seen(sight=Sight.GONE, keys=(), proof=Verdict.REFUSED, ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)})
+    observation = seen(
+        sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)}
+    )
     assert waits(observation).until == NOW + SECOND
     quick = policy(takeover_after=30 * SECOND)
-    assert decided(replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick) == AskRoom(
+    assert decided(replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick) == CheckPreconditions(
         urgent=True
     )
 
 
 def test_r12_an_urgent_claim_that_nothing_asks_for_any_more_is_dropped_and_told() -> None:
-    step = records(seen(ledger={"intent": intent(mode=Mode.DEAD, claimed_at=NOW - DAY), "failures": 2}))
+    step = records(seen(ledger={"intent": intent(mode=RotationMode.DEAD, claimed_at=NOW - DAY), "failures": 2}))
     assert step.ledger == ledger(failures=2)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "stale", "message": "nothing asks for it any more"}),
@@ -1069,7 +1097,7 @@ def test_r12_an_urgent_claim_that_nothing_asks_for_any_more_is_dropped_and_told(
 def test_an_emergency_that_waits_drops_no_claim() -> None:
     changes = {
         "compromised": (mark(PUBLISHED),),
-        "intent": intent(mode=Mode.COMPROMISED, claimed_at=NOW - DAY),
+        "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW - DAY),
         "not_before": NOW + SECOND,
         "failures": 1,
     }
@@ -1077,22 +1105,22 @@ def test_an_emergency_that_waits_drops_no_claim() -> None:
 
 
 def test_a_request_is_granted_until_another_key_is_published() -> None:
-    wish = Request("asked", PUBLISHED)
+    wish = RotationRequest("asked", PUBLISHED)
     step = records(seen(request=wish, room=ROOM))
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (Mode.REQUESTED, "asked")
-    assert isinstance(decided(seen(request=Request("asked", OTHER), room=ROOM)), Wait)
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.REQUESTED, "asked")
+    assert isinstance(decided(seen(request=RotationRequest("asked", OTHER), room=ROOM)), Wait)
 
 
 def test_a_request_does_not_wait_for_patience_and_the_schedule_does() -> None:
     failed = {"not_before": NOW + HOUR, "failures": 1}
-    assert decided(seen(request=Request("asked", PUBLISHED), ledger=failed)) == AskRoom()
+    assert decided(seen(request=RotationRequest("asked", PUBLISHED), ledger=failed)) == CheckPreconditions()
     due = {**DUE["ledger"], **failed}
     assert isinstance(decided(seen(ledger=due)), Wait)
 
 
 def test_the_schedule_waits_until_every_clock_says_that_it_is_time() -> None:
-    assert decided(seen(**DUE)) == AskRoom()
+    assert decided(seen(**DUE)) == CheckPreconditions()
     assert isinstance(decided(seen(**DUE, clocks=clocks(vault=-SECOND))), Wait)
 
 
@@ -1101,14 +1129,14 @@ def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
         "keys": (key(), key(OTHER), key(THIRD)),
         "ledger": {"retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 7 * HOUR))},
     }
-    assert decided(seen(**three, request=Request("asked", PUBLISHED))) == AskRoom()
-    step = records(seen(**three, request=Request("asked", PUBLISHED)), policy(max_live_keys=3))
+    assert decided(seen(**three, request=RotationRequest("asked", PUBLISHED))) == CheckPreconditions()
+    step = records(seen(**three, request=RotationRequest("asked", PUBLISHED)), policy(max_live_keys=3))
     assert step.ledger.trouble is not None
     assert step.ledger.trouble.reason == "too_many_keys"
 
 
 def test_keys_of_strangers_do_not_count_as_ours() -> None:
-    assert decided(seen(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == AskRoom()
+    assert decided(seen(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == CheckPreconditions()
 
 
 def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_room() -> None:
@@ -1119,21 +1147,21 @@ def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_ro
             "keys": (key(), marked(OTHER), key(THIRD)),
         }
     )
-    assert decided(crowded) == Fence()
-    full = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Room((), 0))
-    assert decided(full) == Fence()
-    roomy = replace(full, room=Room((), 1))
+    assert decided(crowded) == FenceDocument()
+    full = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Preconditions((), 0))
+    assert decided(full) == FenceDocument()
+    roomy = replace(full, room=Preconditions((), 1))
     assert isinstance(records(roomy).ledger.intent, type(intent()))
 
 
 def test_i4_a_possible_leftover_is_fenced_off_where_no_rotation_is_wanted() -> None:
     left = {"keys": (key(), marked(OTHER, created_at=NOW - policy().takeover_after))}
-    assert decided(seen(**left)) == Fence()
+    assert decided(seen(**left)) == FenceDocument()
     assert isinstance(decided(seen(keys=(key(), key(OTHER, created_at=NOW - DAY)))), Wait), "of a stranger's key nothing is known"
     assert isinstance(decided(seen(**left), policy(configured=False)), Wait), "the document of others is left alone"
     assert isinstance(decided(seen(**left, ledger={"hold": Hold("audit", "mia", NOW)})), Wait)
     assert isinstance(decided(seen(**left, ledger={"intent": intent("daemon-2")})), Wait), "somebody is at it"
-    assert isinstance(records(seen(**left, request=Request("asked", PUBLISHED), room=ROOM)).ledger.intent, Intent)
+    assert isinstance(records(seen(**left, request=RotationRequest("asked", PUBLISHED), room=ROOM)).ledger.intent, Intent)
 
 
 def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
@@ -1159,28 +1187,28 @@ def test_i4_who_tries_again_soon_needs_no_fence() -> None:
 
 
 def test_a_provider_that_tells_no_head_room_is_believed_until_it_refused_for_want_of_it() -> None:
-    silent = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Room((), None))
-    assert isinstance(decided(silent), Record)
-    refused = {**DUE["ledger"], "trouble": Trouble("quota", "no room", NOW - DAY), "failures": 1}
-    full = seen(ledger=refused, keys=(key(), marked(OTHER)), room=Room((), None))
-    assert decided(full) == Fence()
-    other = {**refused, "trouble": Trouble("lost", "no answer", NOW - DAY)}
-    assert isinstance(decided(seen(ledger=other, keys=(key(), marked(OTHER)), room=Room((), None))), Record)
-    empty = seen(ledger=refused, room=Room((), None))
-    assert isinstance(decided(empty), Record), "nothing to fence off: try again"
+    silent = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Preconditions((), None))
+    assert isinstance(decided(silent), WriteLedger)
+    refused = {**DUE["ledger"], "trouble": Problem("quota", "no room", NOW - DAY), "failures": 1}
+    full = seen(ledger=refused, keys=(key(), marked(OTHER)), room=Preconditions((), None))
+    assert decided(full) == FenceDocument()
+    other = {**refused, "trouble": Problem("lost", "no answer", NOW - DAY)}
+    assert isinstance(decided(seen(ledger=other, keys=(key(), marked(OTHER)), room=Preconditions((), None))), WriteLedger)
+    empty = seen(ledger=refused, room=Preconditions((), None))
+    assert isinstance(decided(empty), WriteLedger), "nothing to fence off: try again"
 
 
 def test_an_emergency_fences_possible_leftovers_off_before_they_fill_the_account() -> None:
     changes = {"compromised": (mark(PUBLISHED),)}
     two = seen(ledger=changes, keys=(key(), marked(OTHER)))
-    assert decided(two, policy(max_live_keys=2)) == Fence()
-    assert decided(two, policy(max_live_keys=3)) == AskRoom(urgent=True)
+    assert decided(two, policy(max_live_keys=2)) == FenceDocument()
+    assert decided(two, policy(max_live_keys=3)) == CheckPreconditions(urgent=True)
     without = seen(ledger={**changes, "retiring": (retiring(OTHER, 7 * HOUR),)}, keys=(key(), key(OTHER)))
-    assert decided(without, policy(max_live_keys=2)) == AskRoom(urgent=True)
+    assert decided(without, policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
-    trouble = Trouble("too_many_keys", "", NOW)
+    trouble = Problem("too_many_keys", "", NOW)
     changes = {
         "current": replace(CURRENT, created_at=NOW - 31 * DAY),
         "trouble": trouble,
@@ -1193,13 +1221,13 @@ def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
 def test_a_crowd_does_not_wait_for_a_grace_that_has_ended_while_its_key_cannot_go() -> None:
     changes = {
         "current": replace(CURRENT, created_at=NOW - 31 * DAY),
-        "trouble": Trouble("too_many_keys", "", NOW),
+        "trouble": Problem("too_many_keys", "", NOW),
         "retiring": (retiring(OTHER, timedelta(0)), retiring(THIRD, 2 * HOUR)),
     }
     crowd = seen(ledger=changes, keys=(key(), key(OTHER, managed=True), key(THIRD)))
     assert waits(crowd).until == NOW + 2 * HOUR
     alone = replace(ledger(**changes), retiring=(retiring(OTHER, timedelta(0)),))
-    possible = seen(ledger=alone, keys=(key(), key(OTHER, managed=True)), request=Request("asked", PUBLISHED))
+    possible = seen(ledger=alone, keys=(key(), key(OTHER, managed=True)), request=RotationRequest("asked", PUBLISHED))
     assert waits(possible, policy(max_live_keys=2)).until == NOW + 30 * SECOND
 
 
@@ -1207,9 +1235,9 @@ def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -
     going = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),)}
     crowd = seen(ledger=going, keys=(key(), key(OTHER)))
     two = policy(max_live_keys=2)
-    assert decided(crowd, two) == Delete(OTHER, "replaced")
-    assert decided(crowd, policy(max_live_keys=3)) == AskRoom(urgent=True)
-    assert decided(replace(crowd, undeletable={OTHER: "no"}), two) == AskRoom(urgent=True)
+    assert decided(crowd, two) == DeleteKey(OTHER, "replaced")
+    assert decided(crowd, policy(max_live_keys=3)) == CheckPreconditions(urgent=True)
+    assert decided(replace(crowd, undeletable={OTHER: "no"}), two) == CheckPreconditions(urgent=True)
     leftover = seen(
         ledger={"compromised": (mark(PUBLISHED),)},
         keys=(key(), marked(OTHER, 2)),
@@ -1221,19 +1249,19 @@ def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -
 
 def test_a_condemned_key_that_is_gone_already_makes_no_room() -> None:
     changes = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),), "retiring": (retiring(THIRD),)}
-    assert decided(seen(ledger=changes, keys=(key(), key(THIRD))), policy(max_live_keys=2)) == AskRoom(urgent=True)
+    assert decided(seen(ledger=changes, keys=(key(), key(THIRD))), policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 HELD = {"hold": Hold("migration", "ops", NOW)}
 
 
-def through(name: str = OTHER, mode: str = "replace_first") -> Compromised:
+def through(name: str = OTHER, mode: str = "replace_first") -> CompromisedKey:
     """The mark of an emergency that goes through a hold."""
     return replace(mark(name, mode), through_hold=True)
 
 
 def test_an_emergency_that_goes_through_a_hold_claims() -> None:
-    assert decided(seen(ledger={"compromised": (through(PUBLISHED),), **HELD})) == AskRoom(urgent=True)
+    assert decided(seen(ledger={"compromised": (through(PUBLISHED),), **HELD})) == CheckPreconditions(urgent=True)
 
 
 def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_named_and_nothing_else() -> None:
@@ -1241,19 +1269,19 @@ def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_nam
     step = records(seen(ledger=two))
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
     condemned = {**two, "revoking": (revoking(THIRD), revoking(reason="compromised"))}
-    assert decided(seen(ledger=condemned)) == Delete(OTHER, "compromised")
+    assert decided(seen(ledger=condemned)) == DeleteKey(OTHER, "compromised")
     assert waits(seen(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason == "held"
 
 
 def test_a_hold_spares_the_published_key_when_only_another_ones_mark_goes_through() -> None:
     changes = {"compromised": (mark(PUBLISHED), through()), "revoking": (revoking(reason="compromised"),), **HELD}
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == ProveDeath(OTHER, 2, emergency=True)
+    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=True)
 
 
 def test_under_a_hold_no_emergency_waits_for_room_that_nothing_may_make() -> None:
     changes = {"compromised": (through(PUBLISHED),), "revoking": (revoking(),), **HELD}
     observation = seen(ledger=changes, keys=(key(), key(OTHER)))
-    assert decided(observation, policy(max_live_keys=2)) == AskRoom(urgent=True)
+    assert decided(observation, policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 @pytest.mark.parametrize(
@@ -1269,8 +1297,8 @@ def test_under_a_hold_no_emergency_waits_for_room_that_nothing_may_make() -> Non
 def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_something_to_do(
     changes: dict[str, Any], expected: tuple[datetime, str]
 ) -> None:
-    emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=Mode.COMPROMISED, claimed_at=NOW), **HELD}
-    proof = Proof(2, SECOND, MINUTE - TAKEOVER_MARGIN)
+    emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW), **HELD}
+    proof = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
     marked_ledger = ledger(**{**emergency, **changes})
     at, what, why = next_action(policy(prove_emergency=proof), marked_ledger, seen(ledger=marked_ledger))
     assert ((at, what), why) == (expected, "an emergency goes through the hold")
@@ -1280,7 +1308,7 @@ def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_someth
 def test_a_held_application_claims_nothing_in_an_emergency_either(held_back: bool) -> None:
     changes = {"compromised": (mark(PUBLISHED),), "hold": Hold("migration", "ops", NOW) if held_back else None}
     step = decided(seen(ledger=changes))
-    assert (step == AskRoom(urgent=True)) != held_back
+    assert (step == CheckPreconditions(urgent=True)) != held_back
 
 
 def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
@@ -1289,11 +1317,11 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
             ledger={"compromised": (replace(mark(OTHER), reason="x"), mark(PUBLISHED)), "revoking": (revoking(),)},
             keys=(key(),),
             deleted=frozenset({OTHER}),
-            room=Room(),
+            room=Preconditions(),
         )
     )
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (Mode.COMPROMISED, "leaked")
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.COMPROMISED, "leaked")
 
 
 def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
@@ -1302,7 +1330,7 @@ def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_cl
     assert NOW + SECOND < later.until < NOW + HOUR
     assert later.reason == "rotate"
     late = {"current": replace(CURRENT, created_at=NOW - 30 * DAY - 22 * HOUR)}
-    nights = policy(window=Window(frozenset(range(7)), 60, 180))
+    nights = policy(window=MaintenanceWindow(frozenset(range(7)), 60, 180))
     assert waits(seen(ledger=late), nights) == Wait(NOW + HOUR, "rotate", "every 30d"), "its window has passed"
 
 
@@ -1320,12 +1348,14 @@ def test_the_next_action_is_told_of_the_ledger_that_is_given() -> None:
 def test_r3_while_a_condemned_key_is_published_the_project_is_still_that_of_the_current_one() -> None:
     changes = {"revoking": (revoking(OTHER, republished=True),), "intent": intent("daemon-1", base=4)}
     keys = (key(default_project_id="p1"), key(OTHER, default_project_id="p2"))
-    step = decided(seen(ledger=changes, document=document(OTHER, 4), keys=keys, held=Held(intent("daemon-1", base=4))))
-    assert isinstance(step, Create)
+    step = decided(
+        seen(ledger=changes, document=document(OTHER, 4), keys=keys, held=InFlightRotation(intent("daemon-1", base=4)))
+    )
+    assert isinstance(step, CreateKey)
     assert step.default_project_id == "p1"
 
 
-def just_proven(version: int, **changes: Any) -> Seen:
+def just_proven(version: int, **changes: Any) -> Observation:
     """This process has published its new key as that version of the document."""
     published = document(OTHER, version)
     made = key(OTHER, created_at=NOW - MINUTE)
@@ -1343,21 +1373,21 @@ def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs
 def test_i2_without_a_current_key_every_version_is_one_that_nobody_followed() -> None:
     lost = {"current": None, "retiring": (retiring(THIRD, HOUR),)}
     assert decided(just_proven(2, ledger=lost)) == ReadVersions(frozenset({1}))
-    assert decided(seen(ledger=lost, proof=Verdict.ALIVE)) == ReadVersions(frozenset({1, 2}))
+    assert decided(seen(ledger=lost, proof=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
 
 
 def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_not_show_it_yet() -> None:
-    step = records(just_proven(4, keys=(key(),), sight=Sight.GONE))
+    step = records(just_proven(4, keys=(key(),), sight=Presence.GONE))
     assert step.ledger.current is not None
     assert step.ledger.current.created_at == NOW - MINUTE
 
 
 def test_r7_a_key_is_no_certain_leftover_when_its_base_cannot_be_read_or_does_not_exist() -> None:
     successor = {3: document(THIRD, 3)}
-    assert fate(OTHER, marker(2), path=PATH, document=document(version=4), versions=successor) is Fate.ASSUMED
-    assert fate(OTHER, marker(0), path=PATH, document=document(), versions={1: document(THIRD, 1)}) is Fate.ASSUMED
+    assert classify(OTHER, marker(2), path=PATH, document=document(version=4), versions=successor) is Disposition.ASSUMED
+    assert classify(OTHER, marker(0), path=PATH, document=document(), versions={1: document(THIRD, 1)}) is Disposition.ASSUMED
     unknown = {2: document(THIRD, 2, created_time=None), **successor}
-    assert fate(OTHER, marker(2), path=PATH, document=document(version=4), versions=unknown) is Fate.ASSUMED
+    assert classify(OTHER, marker(2), path=PATH, document=document(version=4), versions=unknown) is Disposition.ASSUMED
 
 
 def test_r7_the_versions_that_tell_are_the_base_and_the_one_after_it_as_far_as_they_exist_and_are_not_known() -> None:
@@ -1389,15 +1419,15 @@ def test_a_key_whose_deletion_was_confirmed_is_no_longer_seen() -> None:
 
 
 def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert incarnation(PATH, None) == "-"
-    assert incarnation(PATH, WRITTEN) == KNOWN
-    assert incarnation(PATH, WRITTEN + timedelta(microseconds=1)) != KNOWN
-    assert incarnation("secret/other", WRITTEN) != KNOWN
-    assert incarnation(PATH, WRITTEN.astimezone(timezone(5 * HOUR))) == KNOWN
+    assert incarnation_of(PATH, None) == "-"
+    assert incarnation_of(PATH, WRITTEN) == KNOWN
+    assert incarnation_of(PATH, WRITTEN + timedelta(microseconds=1)) != KNOWN
+    assert incarnation_of("secret/other", WRITTEN) != KNOWN
+    assert incarnation_of(PATH, WRITTEN.astimezone(timezone(5 * HOUR))) == KNOWN
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        assert incarnation(PATH, WRITTEN) == KNOWN
+        assert incarnation_of(PATH, WRITTEN) == KNOWN
     finally:
         monkeypatch.undo()
         time.tzset()

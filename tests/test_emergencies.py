@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rotator.domain.ledger import Hold, Mode, Revoking
+from rotator.domain.ledger import Hold, RevokingKey, RotationMode
 from tests.simulated import PATH, Actor, Killed, Sim, SimProvider, no_hook
 from tests.stories import DAY, HOUR, MINUTE, adopted, change, failing, lost, mark, rotate
 
@@ -25,7 +25,7 @@ def test_r9_an_emergency_pre_empts_a_scheduled_rotation_that_is_under_way() -> N
     sim.hook = no_hook
     scheduled = sim.ledger().intent
     assert scheduled is not None
-    assert scheduled.mode is Mode.SCHEDULED
+    assert scheduled.mode is RotationMode.SCHEDULED
     command = Actor(sim, daemon.policy, owner="command-line")
     mark(command)
     before = sim.time.now
@@ -194,7 +194,7 @@ def test_versions_that_nobody_can_read_are_left_alone() -> None:
 def test_i5_a_ledger_that_condemns_another_bearers_key_does_not_get_it_deleted() -> None:
     sim, daemon, first = adopted()
     theirs, _ = sim.make_key("somebody else's", bearer="another-bearer")
-    change(daemon, revoking=(Revoking(theirs.access_key, 0, "forged"),))
+    change(daemon, revoking=(RevokingKey(theirs.access_key, 0, "forged"),))
     daemon.run_for(HOUR)
     assert sim.live_keys() == sorted([first, theirs.access_key])
     found = sim.ledger().trouble

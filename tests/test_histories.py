@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.observation import Request
-from rotator.domain.ledger import Intent, Ledger, Mode
-from rotator.domain.marker import incarnation, parse
-from rotator.domain.policy import Proof
-from rotator.errors import Conflict, Denied, Unavailable
+from rotator.decision.observation import RotationRequest
+from rotator.domain.ledger import Intent, Ledger, RotationMode
+from rotator.domain.marker import incarnation_of, parse_marker
+from rotator.domain.policy import VerificationPolicy
+from rotator.errors import Conflict, PermissionDenied, Unavailable
 from tests.histories import History
 from tests.invariants import Monitor
 from tests.simulated import EPOCH, PATH, Actor, Killed, Sim, SimProvider, Version, no_hook
@@ -189,7 +189,7 @@ def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_prove
     once(
         sim, "write_document", "after", lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
     )
-    daemon.run(Request("asked", sim.published_key()))
+    daemon.run(RotationRequest("asked", sim.published_key()))
     assert trouble(daemon) == "secret_refused"
     assert "rotation.committed" not in daemon.journal.names()
 
@@ -257,14 +257,14 @@ def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fence
     def hook(name: str, phase: str) -> None:
         if name == "write_document" and phase == "before":
             sim.hook = killed_once_it_has_deleted
-            made = next(name for name, true in sim.keys.items() if parse(true.key.description))
+            made = next(name for name, true in sim.keys.items() if parse_marker(true.key.description))
             mark(other, made)
             with pytest.raises(Killed):
                 other.run()
             assert not sim.live(made)
 
     sim.hook = hook
-    daemon.run(Request("asked", sim.published_key()))
+    daemon.run(RotationRequest("asked", sim.published_key()))
     assert "document.fenced" in other.journal.names()
     version = sim.published()
     assert version is not None
@@ -294,7 +294,7 @@ def test_i7_one_key_that_may_not_be_deleted_keeps_nothing_else_waiting() -> None
     class Stubborn(SimProvider):
         def delete_key(self, access_key: str) -> bool:
             if access_key == first:
-                raise Denied("we may not delete keys", service="acme", kind="permissions_denied")
+                raise PermissionDenied("we may not delete keys", service="acme", kind="permissions_denied")
             return super().delete_key(access_key)
 
     daemon.world = replace(daemon.world, provider=Stubborn(sim))
@@ -325,7 +325,7 @@ def test_i8_a_delete_that_never_arrived_is_not_taken_for_death_because_the_key_i
 
 
 def test_i6_a_secret_does_not_wait_for_ever_when_vault_goes_away_before_the_proof_has_ended() -> None:
-    sim, daemon, first = adopted(prove=Proof(3, MINUTE, 10 * MINUTE), takeover_after=HOUR)
+    sim, daemon, first = adopted(prove=VerificationPolicy(3, MINUTE, 10 * MINUTE), takeover_after=HOUR)
 
     def hook(name: str, phase: str) -> None:
         if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):
@@ -362,19 +362,19 @@ def test_i2_a_conflict_with_our_own_publish_is_no_licence_to_delete_its_key_at_o
             raise Conflict("the version is not the base", service="vault", kind="conflict")
 
     sim.hook = hook
-    daemon.run(Request("asked", sim.published_key()))
+    daemon.run(RotationRequest("asked", sim.published_key()))
     daemon.run_for(HOUR)
     assert sim.live(made[0])
     daemon.run_for(2 * DAY)
     assert not sim.live(made[0])
 
 
-def with_intent(sim: Sim, daemon: Actor, mode: Mode = Mode.REQUESTED, **changes: object) -> Ledger:
+def with_intent(sim: Sim, daemon: Actor, mode: RotationMode = RotationMode.REQUESTED, **changes: object) -> Ledger:
     """The ledger after a process claimed a rotation and died."""
     ledger, version = daemon.world.vault.read_ledger("billing")
     assert ledger is not None
     created = sim.kv["doc:" + PATH][-1].created
-    intent = Intent("d" * 16, 1, incarnation(PATH, created), "asked", mode, "gone", sim.time.now)
+    intent = Intent("d" * 16, 1, incarnation_of(PATH, created), "asked", mode, "gone", sim.time.now)
     ledger = replace(ledger, intent=intent, **changes)  # type: ignore[arg-type]  # fields of the ledger
     daemon.world.vault.write_ledger(ledger, cas=version)
     return ledger

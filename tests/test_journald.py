@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.observability.logs import LogJournal
+from rotator.observability.logs import LogSink
 from rotator.system.journald import Journald, message
 
 
@@ -71,13 +71,13 @@ def listening(tmp_path: Path) -> Iterator[Listening]:
 
 
 @pytest.fixture
-def journal(listening: Listening) -> Iterator[LogJournal]:
+def journal(listening: Listening) -> Iterator[LogSink]:
     with closing(Journald(listening.path)) as journald:
-        yield LogJournal("journal", journald=lambda: journald)
+        yield LogSink("journal", journald=lambda: journald)
 
 
 def test_an_entry_has_the_priority_of_its_level_and_every_field_under_a_name_to_filter_by(
-    journal: LogJournal, listening: Listening
+    journal: LogSink, listening: Listening
 ) -> None:
     journal.emit("service.down", service="vault", kind="sealed", message="Vault is sealed.")
     journal.emit("daemon.ready", applications=2, down=["vault"], application=None)
@@ -95,7 +95,7 @@ def test_an_entry_has_the_priority_of_its_level_and_every_field_under_a_name_to_
     assert "ROTATOR_APPLICATION" not in second
 
 
-def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(journal: LogJournal, listening: Listening) -> None:
+def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(journal: LogSink, listening: Listening) -> None:
     journal.emit("service.up", service="vault\nPRIORITY=0\nROTATOR_APPLICATION=forged", **{"a-b=c": "é\udcff"})
     (entry,) = listening.entries()
     assert entry["PRIORITY"] == "6"
@@ -105,9 +105,7 @@ def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(journal
     assert "\n" not in entry["MESSAGE"]
 
 
-def test_an_entry_too_large_for_a_datagram_goes_through_a_sealed_file_in_memory(
-    journal: LogJournal, listening: Listening
-) -> None:
+def test_an_entry_too_large_for_a_datagram_goes_through_a_sealed_file_in_memory(journal: LogSink, listening: Listening) -> None:
     large = "x" * 1_000_000
     journal.emit("daemon.reload_refused", problems=[large])
     (entry,) = listening.entries()
@@ -115,7 +113,7 @@ def test_an_entry_too_large_for_a_datagram_goes_through_a_sealed_file_in_memory(
     assert listening.files == 1
 
 
-def test_a16_no_secret_reaches_the_journal(journal: LogJournal, listening: Listening) -> None:
+def test_a16_no_secret_reaches_the_journal(journal: LogSink, listening: Listening) -> None:
     secret = Secret('a"secret\\ünusual')
     journal.emit("service.down", service=secret, kind=[secret], message=f"it was {secret.reveal()}")
     (entry,) = listening.entries()
@@ -125,7 +123,7 @@ def test_a16_no_secret_reaches_the_journal(journal: LogJournal, listening: Liste
     assert entry["ROTATOR_MESSAGE"] == "it was [secret]"
 
 
-def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: LogJournal, listening: Listening) -> None:
+def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: LogSink, listening: Listening) -> None:
     listening.close()
     for _ in range(3):
         journal.emit("service.up", service="vault")
@@ -138,7 +136,7 @@ def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: Lo
 
 
 def test_b_a_journal_that_does_not_read_stops_nobody(
-    journal: LogJournal, listening: Listening, monkeypatch: pytest.MonkeyPatch
+    journal: LogSink, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
     for _ in range(2000):  # far more than wait in a socket
@@ -165,7 +163,7 @@ def test_where_there_is_no_journal_it_says_so_and_writes_json_lines(
 ) -> None:
     furnish(tmp_path / "journal")
     with (tmp_path / "out").open("wb") as out:
-        journal = LogJournal("journal", descriptor=out.fileno(), journald=lambda: Journald(tmp_path / "journal"))
+        journal = LogSink("journal", descriptor=out.fileno(), journald=lambda: Journald(tmp_path / "journal"))
         journal.emit("service.up", service="vault")
     first, second = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert (first["event"], first["level"], first["message"]) == ("logs.no_journal", "warning", reason)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from rotator.domain.ledger import Mode
+from rotator.domain.ledger import RotationMode
 from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.observability.logs import LogJournal, capture_libraries
-from rotator.observability.serialization import plain
+from rotator.observability.logs import LogSink, capture_libraries
+from rotator.observability.serialization import to_json_value
 from rotator.util.crash import crash_site
 
 
@@ -43,9 +43,7 @@ def lines(read: int) -> list[str]:
 
 
 def test_a_line_is_json_with_the_level_of_the_catalogue_and_a_time_in_utc(pipe: tuple[int, int]) -> None:
-    LogJournal(descriptor=pipe[1]).emit(
-        "key.dead", application="billing", account="acme", access_key="SCW1", reason="r", proof="p"
-    )
+    LogSink(descriptor=pipe[1]).emit("key.dead", application="billing", account="acme", access_key="SCW1", reason="r", proof="p")
     (line,) = lines(pipe[0])
     found = json.loads(line)
     at = datetime.fromisoformat(found.pop("timestamp"))
@@ -63,14 +61,14 @@ def test_a_line_is_json_with_the_level_of_the_catalogue_and_a_time_in_utc(pipe: 
 
 
 def test_the_console_form_has_colours_only_on_a_terminal(pipe: tuple[int, int]) -> None:
-    LogJournal("console", descriptor=pipe[1]).emit("service.up", service="vault")
+    LogSink("console", descriptor=pipe[1]).emit("service.up", service="vault")
     (line,) = lines(pipe[0])
     assert "service.up" in line
     assert "service=vault" in line
     assert "\x1b" not in line
     controller, terminal = os.openpty()
     try:
-        LogJournal(descriptor=terminal).emit("service.up", service="vault")
+        LogSink(descriptor=terminal).emit("service.up", service="vault")
         assert b"\x1b[" in os.read(controller, 4096)
     finally:
         os.close(controller)
@@ -78,14 +76,14 @@ def test_the_console_form_has_colours_only_on_a_terminal(pipe: tuple[int, int]) 
 
 
 def test_events_below_the_level_are_left_out(pipe: tuple[int, int]) -> None:
-    LogJournal(descriptor=pipe[1]).emit("pass.decided", reason="r", message="m", until=None)
+    LogSink(descriptor=pipe[1]).emit("pass.decided", reason="r", message="m", until=None)
     assert lines(pipe[0]) == []
-    LogJournal(descriptor=pipe[1], level="debug").emit("pass.decided", reason="r", message="m", until=None)
+    LogSink(descriptor=pipe[1], level="debug").emit("pass.decided", reason="r", message="m", until=None)
     assert len(lines(pipe[0])) == 1
 
 
 def test_an_event_that_is_not_in_the_catalogue_is_still_logged(pipe: tuple[int, int]) -> None:
-    LogJournal(descriptor=pipe[1]).emit("never.heard_of", what=1)
+    LogSink(descriptor=pipe[1]).emit("never.heard_of", what=1)
     (line,) = lines(pipe[0])
     assert json.loads(line)["level"] == "warning"
 
@@ -93,7 +91,7 @@ def test_an_event_that_is_not_in_the_catalogue_is_still_logged(pipe: tuple[int, 
 def test_a16_no_way_of_passing_a_secret_shows_it(pipe: tuple[int, int]) -> None:
     value = 'a"secret\\with-ünusual'
     secret = Secret(value)
-    journal = LogJournal(descriptor=pipe[1])
+    journal = LogSink(descriptor=pipe[1])
     journal.emit("service.down", service=secret, kind=[secret], message=f"it was {value}")
     journal.emit("service.down", service={value: {"deep": value}}, kind=(secret, {secret}), message=ValueError(value))
     journal.emit("service.down", service=Unavailable(f"no {value}", service="v", kind="k"), kind=value.encode(), message="")
@@ -106,16 +104,16 @@ def test_a16_no_way_of_passing_a_secret_shows_it(pipe: tuple[int, int]) -> None:
 
 def test_times_durations_and_words_of_our_own_are_plain() -> None:
     east = timezone(timedelta(hours=2))
-    assert plain(datetime(2025, 7, 1, 12, 0, tzinfo=east)) == "2025-07-01T10:00:00Z"
-    assert plain(datetime(2025, 7, 1, 12, 0, 0, 5000, tzinfo=UTC)) == "2025-07-01T12:00:00.005000Z"
-    assert plain(timedelta(minutes=1)) == 60.0
-    assert plain(Mode.DEAD) == "dead"
-    assert plain({"b", "a"}) == ["a", "b"]
-    assert plain(object()) == "<object>"
+    assert to_json_value(datetime(2025, 7, 1, 12, 0, tzinfo=east)) == "2025-07-01T10:00:00Z"
+    assert to_json_value(datetime(2025, 7, 1, 12, 0, 0, 5000, tzinfo=UTC)) == "2025-07-01T12:00:00.005000Z"
+    assert to_json_value(timedelta(minutes=1)) == 60.0
+    assert to_json_value(RotationMode.DEAD) == "dead"
+    assert to_json_value({"b", "a"}) == ["a", "b"]
+    assert to_json_value(object()) == "<object>"
 
 
 def test_a_field_that_cannot_be_written_does_not_end_the_pass(pipe: tuple[int, int]) -> None:
-    LogJournal(descriptor=pipe[1]).emit("service.up", service=float("nan"))
+    LogSink(descriptor=pipe[1]).emit("service.up", service=float("nan"))
     assert json.loads(lines(pipe[0])[0])["unprintable"] == "ValueError"
 
 
@@ -124,7 +122,7 @@ def test_b_log_pipe_closed_and_back_the_lost_lines_are_counted_and_told(tmp_path
     os.mkfifo(fifo)
     read = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     write = os.open(fifo, os.O_WRONLY)
-    journal = LogJournal(descriptor=write)
+    journal = LogSink(descriptor=write)
     os.close(read)
     for _ in range(3):
         journal.emit("service.up", service="vault")
@@ -143,7 +141,7 @@ def test_b_disk_full_and_then_not_the_lost_lines_are_counted_and_told(tmp_path: 
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     descriptor = os.open("/dev/full", os.O_WRONLY)
-    journal = LogJournal(descriptor=descriptor)
+    journal = LogSink(descriptor=descriptor)
     journal.emit("service.up", service="vault")
     with (tmp_path / "log").open("wb") as disk:
         os.dup2(disk.fileno(), descriptor)
@@ -155,7 +153,7 @@ def test_b_disk_full_and_then_not_the_lost_lines_are_counted_and_told(tmp_path: 
 
 def test_b_a_reader_who_does_not_read_stops_nobody(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
-    journal = LogJournal(descriptor=pipe[1])
+    journal = LogSink(descriptor=pipe[1])
     for _ in range(2000):  # far more than a pipe holds
         journal.emit("service.up", service="v" * 200)
     first = lines(pipe[0])
@@ -169,12 +167,12 @@ def test_b_a_closed_descriptor_is_survived() -> None:
     read, write = os.pipe()
     os.close(read)
     os.close(write)
-    LogJournal(descriptor=write).emit("service.up", service="vault")
+    LogSink(descriptor=write).emit("service.up", service="vault")
 
 
 def test_lines_of_many_threads_do_not_mix(pipe: tuple[int, int], tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as file:
-        journal = LogJournal(descriptor=file.fileno())
+        journal = LogSink(descriptor=file.fileno())
 
         def talk() -> None:
             for _ in range(50):
@@ -199,7 +197,7 @@ def root_logger() -> Iterator[None]:
 
 @pytest.mark.usefixtures("root_logger")
 def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple[int, int]) -> None:
-    capture_libraries(LogJournal(descriptor=pipe[1]))
+    capture_libraries(LogSink(descriptor=pipe[1]))
     try:
         int("token-in-an-exception")
     except ValueError:
@@ -213,12 +211,12 @@ def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple
 
 def test_a_crash_is_told_by_its_type_and_the_deepest_place_of_ours() -> None:
     try:
-        plain(Boom())
+        to_json_value(Boom())
     except RuntimeError as error:
         kind, where = crash_site(error)
     assert kind == "RuntimeError"
     assert where.startswith("rotator.observability.serialization:")
-    assert where.endswith("in plain")
+    assert where.endswith("in to_json_value")
 
 
 class Boom(dict[str, object]):

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import condemned, fresh_ledger, marked_compromised
+from rotator.decision.transitions import mark_compromised, new_ledger, start_revocation
 from rotator.domain.keys import Key
-from rotator.domain.ledger import Current, Ledger, Retiring
+from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.marker import Marker
-from rotator.domain.policy import Policy
-from rotator.operations.mass_rotation.selection import Candidate, Selection, Survey, candidates
+from rotator.domain.policy import ApplicationSpec
+from rotator.operations.mass_rotation.selection import Candidate, Selection, SelectionInput, candidates
 from tests.simulated import policy
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 INSTALLATION = "1" * 16
 
 
-def application(name: str, **changes: Any) -> Policy:
+def application(name: str, **changes: Any) -> ApplicationSpec:
     return policy(application=name, bearer=f"bearer-of-{name}", path=f"secret/apps/{name}", **changes)
 
 
@@ -31,15 +31,15 @@ def key(name: str, of: str, age: timedelta = HOUR, **said: Any) -> Key:
 
 
 def ledger(name: str, current: str = "", grace: str = "") -> Ledger:
-    found = fresh_ledger(application(name))
+    found = new_ledger(application(name))
     if current:
-        found = replace(found, current=Current(current, 3, T - HOUR, T - HOUR))
+        found = replace(found, current=CurrentKey(current, 3, T - HOUR, T - HOUR))
     if grace:
-        found = replace(found, retiring=(Retiring(grace, 2, T + HOUR, "replaced"),))
+        found = replace(found, retiring=(RetiringKey(grace, 2, T + HOUR, "replaced"),))
     return found
 
 
-def chosen(survey: Survey, *names: str, compromised: bool = True) -> dict[str, Candidate]:
+def chosen(survey: SelectionInput, *names: str, compromised: bool = True) -> dict[str, Candidate]:
     found = candidates([application(name) for name in names], survey, created_before=T, compromised=compromised)
     return {candidate.name: candidate for candidate in found}
 
@@ -71,7 +71,7 @@ def test_the_same_command_has_the_same_words_however_it_is_typed() -> None:
 
 
 def test_only_applications_with_a_key_from_before_that_time_are_chosen() -> None:
-    survey = Survey(
+    survey = SelectionInput(
         [key("SCWOLD", "old"), key("SCWNEW", "new", timedelta(0))],
         {"old": ledger("old", "SCWOLD"), "new": ledger("new", "SCWNEW")},
     )
@@ -80,47 +80,47 @@ def test_only_applications_with_a_key_from_before_that_time_are_chosen() -> None
 
 
 def test_in_a_compromise_only_keys_from_before_that_time_are_chosen_and_a_new_current_one_needs_no_replacing() -> None:
-    survey = Survey([key("SCWNEW", "a", -HOUR), key("SCWGRACE", "a")], {"a": ledger("a", "SCWNEW", "SCWGRACE")})
+    survey = SelectionInput([key("SCWNEW", "a", -HOUR), key("SCWGRACE", "a")], {"a": ledger("a", "SCWNEW", "SCWGRACE")})
     assert chosen(survey, "a")["a"] == Candidate(application("a"), frozenset({"SCWGRACE"}), T - HOUR, needs_room=False)
     assert not chosen(survey, "a", compromised=False)
 
 
 def test_without_a_compromise_only_the_key_that_consumers_read_is_chosen() -> None:
-    survey = Survey([key("SCWCURRENT", "a"), key("SCWGRACE", "a")], {"a": ledger("a", "SCWCURRENT", "SCWGRACE")})
+    survey = SelectionInput([key("SCWCURRENT", "a"), key("SCWGRACE", "a")], {"a": ledger("a", "SCWCURRENT", "SCWGRACE")})
     assert chosen(survey, "a", compromised=False)["a"].keys == {"SCWCURRENT"}
 
 
 def test_i5_a_strangers_key_and_one_of_another_installation_are_not_chosen() -> None:
     mine, theirs = (Marker(installation, "a", "2" * 16, 1, "-").render() for installation in (INSTALLATION, "f" * 16))
     keys = [key("SCWSTRANGER", "a"), key("SCWOURS", "a", description=mine), key("SCWTHEIRS", "a", description=theirs)]
-    survey = Survey(keys, {"a": ledger("a")}, installation=INSTALLATION)
+    survey = SelectionInput(keys, {"a": ledger("a")}, installation=INSTALLATION)
     assert chosen(survey, "a")["a"].keys == {"SCWOURS"}
 
 
 def test_b_key_becomes_managed_or_not_deletable_and_is_left_to_the_coverage_proof() -> None:
-    survey = Survey([key("SCWKEPT", "a", deletable=False)], {"a": ledger("a", "SCWKEPT")})
+    survey = SelectionInput([key("SCWKEPT", "a", deletable=False)], {"a": ledger("a", "SCWKEPT")})
     assert not chosen(survey, "a")
 
 
 def test_an_application_that_has_no_ledger_yet_is_chosen_by_the_key_that_its_consumers_read() -> None:
-    survey = Survey([key("SCWBYHAND", "a"), key("SCWSTRANGER", "b")], published={"a": "SCWBYHAND", "b": None})
+    survey = SelectionInput([key("SCWBYHAND", "a"), key("SCWSTRANGER", "b")], published={"a": "SCWBYHAND", "b": None})
     assert set(chosen(survey, "a", "b")) == {"a"}
 
 
 def test_a_current_key_that_is_missing_from_the_list_is_judged_by_the_ledger() -> None:
     """Presence is proven by one sight, absence never by a list alone."""
-    survey = Survey([], {"a": ledger("a", "SCWUNSEEN", "SCWGONE")})
+    survey = SelectionInput([], {"a": ledger("a", "SCWUNSEEN", "SCWGONE")})
     assert chosen(survey, "a")["a"].keys == {"SCWUNSEEN"}
 
 
 def test_first_comes_what_makes_room_then_what_is_marked_then_the_oldest_key() -> None:
     names = ("young", "old", "grace", "marked")
     ledgers = {name: ledger(name, f"SCW{name}") for name in names}
-    ledgers["grace"] = condemned(ledger("grace", "SCWFRESH", "SCWgrace"), "SCWgrace", 2, "replaced")
-    ledgers["marked"] = marked_compromised(
+    ledgers["grace"] = start_revocation(ledger("grace", "SCWFRESH", "SCWgrace"), "SCWgrace", 2, "replaced")
+    ledgers["marked"] = mark_compromised(
         ledgers["marked"], {"SCWmarked"}, reason="leak", by="ops", at=T, incident="i", mode="replace_first"
     )
     ages = {"young": HOUR, "old": 9 * HOUR, "grace": HOUR, "marked": HOUR}
     keys = [key(f"SCW{name}", name, age) for name, age in ages.items()]
-    survey = Survey([*keys, key("SCWFRESH", "grace", -HOUR)], ledgers)
+    survey = SelectionInput([*keys, key("SCWFRESH", "grace", -HOUR)], ledgers)
     assert list(chosen(survey, *names)) == ["grace", "marked", "old", "young"]

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.domain.policy import Proof
-from rotator.domain.ports import NoJournal
-from rotator.operations.mass_rotation.admission import ASKED_EVERY, Doorkeeper, Gate
-from rotator.operations.mass_rotation.capacity import RESERVE, UNTOLD, at_once, calls, estimate, places
+from rotator.domain.policy import VerificationPolicy
+from rotator.domain.ports import NullEventSink
+from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
+from rotator.operations.mass_rotation.capacity import RESERVE, UNTOLD, estimate, free_slots, max_parallel, request_count
 
-QUICK = Proof(2, timedelta(seconds=0.5), timedelta(minutes=1))
-SLOW = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+QUICK = VerificationPolicy(2, timedelta(seconds=0.5), timedelta(minutes=1))
+SLOW = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ SLOW = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
 def test_whoever_is_let_in_could_make_a_key_and_so_could_all_who_made_none_yet(
     room: int | None, unmade: int, under_way: int, expected: int
 ) -> None:
-    assert places(room, unmade, under_way) == expected
+    assert free_slots(room, unmade, under_way) == expected
 
 
 class Room:
@@ -53,11 +53,11 @@ class Room:
         return self.time
 
 
-def gate_of(room: Room, most: int = 64) -> Gate:
-    return Gate(room, most, now=room.now)
+def gate_of(room: Room, most: int = 64) -> AdmissionController:
+    return AdmissionController(room, most, now=room.now)
 
 
-def let_in(gate: Gate, count: int, prefix: str = "app") -> list[str]:
+def let_in(gate: AdmissionController, count: int, prefix: str = "app") -> list[str]:
     names = [f"{prefix}-{number}" for number in range(count)]
     return [name for name in names if gate.admits(name, needs_room=True)]
 
@@ -101,9 +101,9 @@ def test_who_left_makes_room_only_when_the_provider_says_so() -> None:
         gate.made(name)
         gate.left(name)
     room.room = 2
-    room.time += ASKED_EVERY
+    room.time += QUOTA_REFRESH_INTERVAL
     assert len(let_in(gate, 9, "later")) == 1
-    room.room, room.time = 1, room.time + ASKED_EVERY
+    room.room, room.time = 1, room.time + QUOTA_REFRESH_INTERVAL
     assert not let_in(gate, 9, "last")
 
 
@@ -112,7 +112,7 @@ def test_the_provider_is_asked_again_only_after_a_moment_and_only_when_it_matter
     gate = gate_of(room)
     let_in(gate, 20)
     assert room.asked == 1
-    room.time += ASKED_EVERY
+    room.time += QUOTA_REFRESH_INTERVAL
     let_in(gate, 20, "more")
     assert room.asked == 2
 
@@ -123,18 +123,18 @@ def test_a_key_that_was_made_makes_room_for_the_next_one_at_once() -> None:
     gate = gate_of(room)
     assert len(let_in(gate, 9)) == 2
     gate.made("app-0")
-    room.room, room.time = RESERVE + 1 + 1, ASKED_EVERY  # one was made, and somebody deleted another
+    room.room, room.time = RESERVE + 1 + 1, QUOTA_REFRESH_INTERVAL  # one was made, and somebody deleted another
     assert len(let_in(gate, 9, "next")) == 1
 
 
 def test_a3_a_rotation_that_is_begun_anew_counts_as_one_that_made_no_key() -> None:
     room = Room(RESERVE + 2)
     gate = gate_of(room)
-    keeper = Doorkeeper(NoJournal(), gate)
+    keeper = AdmissionSink(NullEventSink(), gate)
     let_in(gate, 2)
     keeper.emit("rotation.created", application="app-0")
     keeper.emit("rotation.claimed", application="app-0")
-    room.time += ASKED_EVERY
+    room.time += QUOTA_REFRESH_INTERVAL
     assert not let_in(gate, 9, "next")
 
 
@@ -144,7 +144,7 @@ def test_a_provider_that_tells_no_room_gets_few_at_once_and_one_that_stopped_tel
     room = Room(RESERVE + 1)
     gate = gate_of(room)
     let_in(gate, 1)
-    room.room, room.time = None, ASKED_EVERY
+    room.room, room.time = None, QUOTA_REFRESH_INTERVAL
     assert not let_in(gate, 9, "next")
 
 
@@ -159,7 +159,7 @@ def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
     """``keeps``: the old key stays (its grace). A lost answer leaves a key behind; as many as the reserve holds may be lost."""
     truth, room = {"keys": 0}, Room(quota)
     gate = gate_of(room)
-    keeper = Doorkeeper(NoJournal(), gate)
+    keeper = AdmissionSink(NullEventSink(), gate)
     waiting: list[str] = []
     made: list[str] = []
     lost = 0
@@ -179,15 +179,15 @@ def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
             gate.left(made.pop(which % len(made)))
             truth["keys"] -= 0 if keeps else 1
         elif step == "tick":
-            room.time += ASKED_EVERY
+            room.time += QUOTA_REFRESH_INTERVAL
         assert truth["keys"] + (len(waiting) if lost == 0 else 0) <= quota
         assert truth["keys"] <= quota
 
 
 def test_an_estimate_is_bound_by_the_rate_of_calls_or_by_the_room() -> None:
     roomy, narrow = estimate(1000, 500, 50.0, QUICK), estimate(1000, RESERVE + 1, 50.0, QUICK)
-    assert roomy.calls == narrow.calls == 1000 * calls(QUICK)
-    assert roomy.duration == timedelta(seconds=1000 * calls(QUICK) / 50)
+    assert roomy.calls == narrow.calls == 1000 * request_count(QUICK)
+    assert roomy.duration == timedelta(seconds=1000 * request_count(QUICK) / 50)
     assert narrow.at_once == 1
     assert narrow.duration > roomy.duration
-    assert at_once(50.0, SLOW) > at_once(50.0, QUICK) > at_once(5.0, QUICK) >= 1
+    assert max_parallel(50.0, SLOW) > max_parallel(50.0, QUICK) > max_parallel(5.0, QUICK) >= 1

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.observation import Failure, Held, Request, Room, Sight
-from rotator.domain.keys import Key, Verdict
-from rotator.domain.ledger import Compromised, Hold, Intent, Mode, Retiring, Revoking, Trouble
-from rotator.domain.marker import parse
-from rotator.domain.policy import Proof
+from rotator.decision.observation import InFlightRotation, Preconditions, Presence, RotationFailure, RotationRequest
+from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.ledger import CompromisedKey, Hold, Intent, Problem, RetiringKey, RevokingKey, RotationMode
+from rotator.domain.marker import parse_marker
+from rotator.domain.policy import VerificationPolicy
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, Denied, LedgerUnreadable, NotFound, Rejected, ServiceError
-from rotator.reconciler.context import Casualties, Memory, Outcome
-from rotator.reconciler.runner import drive, observe, run_pass
+from rotator.errors import Conflict, LedgerUnreadable, NotFound, PermissionDenied, Rejected, ServiceError
+from rotator.reconciler.context import InvalidKeyBreaker, LocalState, PassOutcome
+from rotator.reconciler.runner import drive, observe, reconcile
 from tests.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 from tests.stories import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, rotate, trouble
 
 
-def paced(actor: Actor, request: Request | None = None) -> tuple[list[timedelta], Outcome]:
+def paced(actor: Actor, request: RotationRequest | None = None) -> tuple[list[timedelta], PassOutcome]:
     """One pass, with how long each of its naps was."""
-    passing = run_pass(actor.policy, actor.world, actor.memory, request)
+    passing = reconcile(actor.policy, actor.world, actor.memory, request)
     naps: list[timedelta] = []
     while len(naps) < MOST_NAPS:
         try:
@@ -54,7 +54,7 @@ def test_a_pass_sleeps_where_it_has_nothing_to_do_and_ends_with_its_outcome() ->
         slept.append(until)
         sim.time.now = until
 
-    outcome = drive(run_pass(daemon.policy, daemon.world, daemon.memory, Request("asked", first)), sleep_until)
+    outcome = drive(reconcile(daemon.policy, daemon.world, daemon.memory, RotationRequest("asked", first)), sleep_until)
     assert slept == [EPOCH + 10 * SECOND, EPOCH + 20 * SECOND]
     assert outcome.wait.reason == "revoke"
     assert outcome.error is None
@@ -75,17 +75,17 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
     sim.time.advance(30 * DAY)
     sim.quota = 5
     seen = drive_observation(daemon)
-    assert seen.room == Room((), 4)
+    assert seen.room == Preconditions((), 4)
     assert seen.ledger == sim.ledger()
-    wish = Request("asked", first)
+    wish = RotationRequest("asked", first)
     assert drive_observation(daemon, wish).request == wish
     theirs, _ = sim.make_key()
     sim.publish_by_hand(theirs.access_key)
-    assert drive_observation(daemon).proof is Verdict.ALIVE
+    assert drive_observation(daemon).proof is ProbeResult.ALIVE
     assert not {"write_ledger", "write_document", "create_key", "delete_key"} & set(sim.calls)
 
 
-def drive_observation(actor: Actor, request: Request | None = None) -> Any:
+def drive_observation(actor: Actor, request: RotationRequest | None = None) -> Any:
     passing = observe(actor.policy, actor.world, actor.memory, request)
     while True:
         try:
@@ -97,7 +97,7 @@ def drive_observation(actor: Actor, request: Request | None = None) -> Any:
 def test_r1_who_is_always_too_late_leaves_the_field_after_ten_looks_a_quarter_of_a_second_apart() -> None:
     sim, daemon, first = adopted()
     failing(sim, "write_ledger", Conflict("somebody else was faster", service="vault", kind="conflict"))
-    naps, outcome = paced(daemon, Request("asked", first))
+    naps, outcome = paced(daemon, RotationRequest("asked", first))
     assert naps == [SECOND / 4] * 10
     assert (outcome.wait.reason, outcome.wait.message) == ("contended", "others were faster each time")
     assert outcome.wait.until == sim.time.now + SECOND
@@ -109,7 +109,7 @@ def test_r1_who_is_always_too_late_leaves_the_field_after_ten_looks_a_quarter_of
 def test_i7_a_pass_with_more_to_do_than_its_steps_looks_again_and_finishes() -> None:
     sim, daemon, _ = adopted()
     old = [sim.make_key()[0].access_key for _ in range(40)]
-    change(daemon, revoking=tuple(Revoking(name, 0, "replaced") for name in old))
+    change(daemon, revoking=tuple(RevokingKey(name, 0, "replaced") for name in old))
     daemon.run()
     assert not any(sim.live(name) for name in old)
     assert sim.ledger().revoking == ()
@@ -120,7 +120,7 @@ def test_a_pass_that_is_cut_short_after_its_look_tells_the_error_and_what_it_saw
     sim, daemon, first = adopted()
     error = away("sealed")
     failing(sim, "write_ledger", error)
-    outcome = daemon.run(Request("asked", first))
+    outcome = daemon.run(RotationRequest("asked", first))
     assert outcome.error is error
     assert (outcome.document and outcome.document.published, outcome.ledger) == (first, sim.ledger())
 
@@ -129,7 +129,7 @@ def test_a_pass_that_is_cut_short_after_its_look_tells_the_error_and_what_it_saw
     ("error", "reason", "patience"),
     [
         (away("sealed"), "sealed", 30 * SECOND),
-        (Denied("Vault denies", service="vault", kind="denied"), "denied", 30 * SECOND),
+        (PermissionDenied("Vault denies", service="vault", kind="denied"), "denied", 30 * SECOND),
         (LedgerUnreadable("the ledger is damaged"), "ledger_unreadable", 60 * SECOND),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, r
     assert outcome.error is error
     assert (outcome.wait.reason, outcome.wait.message) == (reason, str(error))
     assert outcome.wait.until == EPOCH + patience
-    assert outcome.wait.trouble == Trouble(reason, str(error), EPOCH)
+    assert outcome.wait.trouble == Problem(reason, str(error), EPOCH)
     assert (outcome.ledger, outcome.document, outcome.keys) == (None, None, None)
     assert told(daemon, "pass.failed") == [{"reason": reason, "message": str(error)}]
     daemon.policy = replace(daemon.policy, observe_every=10 * SECOND)
@@ -150,7 +150,7 @@ def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, r
 def test_a_pass_that_is_cut_short_in_the_middle_tells_what_it_last_knew() -> None:
     sim, daemon, first = adopted()
     failing(sim, "write_ledger", away())
-    outcome = daemon.run(Request("asked", first))
+    outcome = daemon.run(RotationRequest("asked", first))
     assert outcome.ledger == sim.ledger()
     assert outcome.document is not None
     assert outcome.document.published == first
@@ -178,11 +178,11 @@ def test_absence_is_not_proven_by_a_list_the_published_key_is_asked_for_by_name(
     sim, daemon, first = adopted()
     sim.hidden = {first}
     seen = drive_observation(daemon)
-    assert seen.sight is Sight.LISTED
+    assert seen.sight is Presence.LISTED
     assert [key.access_key for key in seen.keys] == [first]
     assert sim.calls.count("get_key") == 1
     sim.keys[first].deleted_at = EPOCH
-    assert drive_observation(daemon).sight is Sight.GONE
+    assert drive_observation(daemon).sight is Presence.GONE
 
 
 def test_a_compromised_key_is_asked_for_by_name_until_it_is_condemned() -> None:
@@ -195,9 +195,9 @@ def test_a_compromised_key_is_asked_for_by_name_until_it_is_condemned() -> None:
     sim.calls.clear()
     seen = drive_observation(daemon)
     assert [key.access_key for key in seen.keys] == [first, hidden]
-    assert (seen.sight, seen.foreign) == (Sight.LISTED, {theirs})
+    assert (seen.sight, seen.foreign) == (Presence.LISTED, {theirs})
     assert sim.calls.count("get_key") == 2
-    change(daemon, revoking=(Revoking(theirs, 0, "compromised"), Revoking(hidden, 0, "compromised")))
+    change(daemon, revoking=(RevokingKey(theirs, 0, "compromised"), RevokingKey(hidden, 0, "compromised")))
     sim.calls.clear()
     assert drive_observation(daemon).foreign == frozenset()
     assert "get_key" not in sim.calls
@@ -208,9 +208,9 @@ def test_a_published_key_of_another_bearer_is_foreign_and_nothing_published_is_n
     theirs = sim.make_key(bearer="another-bearer")[0].access_key
     sim.publish_by_hand(theirs)
     seen = drive_observation(daemon)
-    assert (seen.sight, seen.foreign) == (Sight.FOREIGN, {theirs})
+    assert (seen.sight, seen.foreign) == (Presence.FOREIGN, {theirs})
     sim.append("doc:" + PATH, {"database": "kept"})
-    assert drive_observation(daemon).sight is Sight.NOTHING
+    assert drive_observation(daemon).sight is Presence.NOTHING
 
 
 def test_what_is_no_name_of_a_key_is_nobodys_and_keeps_no_other_from_being_asked_for() -> None:
@@ -247,7 +247,7 @@ def test_a_stranger_is_reported_once_and_again_when_it_comes_back() -> None:
 
 def test_who_is_gone_is_asked_of_the_owner_of_the_claim() -> None:
     sim, daemon, _ = adopted()
-    change(daemon, intent=Intent("d" * 16, 1, "-", "asked", Mode.REQUESTED, "daemon-9", EPOCH))
+    change(daemon, intent=Intent("d" * 16, 1, "-", "asked", RotationMode.REQUESTED, "daemon-9", EPOCH))
     asked: list[str] = []
 
     def is_gone(owner: str) -> bool:
@@ -332,7 +332,7 @@ def test_r6_the_replacement_of_a_dead_key_is_an_emergency_and_an_ordinary_claim_
     assert used == ["create_key"]
     other, ordinary, _ = adopted()
     used = reserved(ordinary)
-    change(ordinary, intent=Intent("d" * 16, 1, "-", "asked", Mode.REQUESTED, "daemon-9", EPOCH))
+    change(ordinary, intent=Intent("d" * 16, 1, "-", "asked", RotationMode.REQUESTED, "daemon-9", EPOCH))
     ordinary.run()
     assert used == []
 
@@ -343,7 +343,7 @@ def test_r6_the_replacement_of_a_dead_key_is_an_emergency_and_an_ordinary_claim_
 def test_r2_a_claim_whose_answer_was_lost_is_still_known_to_be_ours_and_goes_on() -> None:
     sim, daemon, first = adopted()
     failing(sim, "write_ledger", lost(), phase="after", times=1)
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert sim.published_key() != first
     assert "rotation.taken_over" not in daemon.journal.names()
     assert len(told(daemon, "rotation.created")) == 1
@@ -352,7 +352,7 @@ def test_r2_a_claim_whose_answer_was_lost_is_still_known_to_be_ours_and_goes_on(
 def test_a_wish_is_one_attempt() -> None:
     sim, daemon, first = adopted()
     failing(sim, "create_key", away("rate_limited"), times=1)
-    outcome = daemon.run(Request("asked", first))
+    outcome = daemon.run(RotationRequest("asked", first))
     assert sim.published_key() == first
     assert sim.calls.count("create_key") == 1
     assert sim.ledger().failures == 1
@@ -364,7 +364,7 @@ def test_a_wish_that_is_overtaken_before_it_failed_is_tried_again() -> None:
     sim, daemon, first = adopted()
 
     once(sim, "authenticate", "after", lambda: sim.publish_by_hand(first, note="edited"), since="create_key")
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert sim.calls.count("create_key") == 2
     assert sim.published_key() != first
 
@@ -386,8 +386,8 @@ def test_people_see_in_the_documents_metadata_what_is_current_and_nothing_depend
     second = rotate(daemon)
     assert sim.annotations[PATH]["rotator_access_key"] == second
     assert sim.calls.count("annotate") == 1
-    failing(sim, "annotate", Denied("we may not", service="vault", kind="denied"))
-    outcome = daemon.run(Request("asked", second))
+    failing(sim, "annotate", PermissionDenied("we may not", service="vault", kind="denied"))
+    outcome = daemon.run(RotationRequest("asked", second))
     assert outcome.error is None
     assert told(daemon, "document.not_annotated") == [{"message": "we may not"}]
     assert sim.annotations[PATH]["rotator_access_key"] == second
@@ -465,7 +465,7 @@ def test_r6_the_bearer_is_asked_for_only_after_a_refusal() -> None:
 
 
 def test_r6_a_published_key_without_a_clear_answer_is_tried_for_the_time_of_an_emergency_proof() -> None:
-    sim, daemon, first = adopted(prove_emergency=Proof(2, 10 * SECOND, 30 * SECOND))
+    sim, daemon, first = adopted(prove_emergency=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
     sim.publish_by_hand(first)
     failing(sim, "authenticate", away())
     naps, outcome = paced(daemon)
@@ -475,7 +475,7 @@ def test_r6_a_published_key_without_a_clear_answer_is_tried_for_the_time_of_an_e
 
 
 def test_casualties_are_remembered_for_an_hour_and_one_does_not_count_itself() -> None:
-    casualties = Casualties()
+    casualties = InvalidKeyBreaker()
     casualties.note("billing", EPOCH)
     casualties.note("shop", EPOCH)
     assert casualties.others("billing", EPOCH) == 1
@@ -499,7 +499,7 @@ def test_a_world_knows_no_owners_unless_told() -> None:
     [
         (away("rate_limited"), "rate_limited", False),
         (lost(), "timeout", True),
-        (Denied("we may not", service="acme", kind="denied"), "denied", False),
+        (PermissionDenied("we may not", service="acme", kind="denied"), "denied", False),
         (NotFound("there is no such application", service="acme", kind="not_found"), "bearer_gone", False),
     ],
 )
@@ -508,7 +508,7 @@ def test_r3_a_create_that_failed_is_told_with_its_reason_and_whether_a_key_may_b
 ) -> None:
     sim, daemon, first = adopted()
     failing(sim, "create_key", error)
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     claimed = told(daemon, "rotation.claimed")[0]["rotation_id"]
     assert told(daemon, "rotation.create_failed") == [
         {"rotation_id": claimed, "reason": reason, "message": str(error), "unclear": unclear}
@@ -528,7 +528,7 @@ def test_a_key_lives_as_long_as_configured_from_the_moment_of_its_create() -> No
 def test_what_a_rotation_tells_names_it_its_key_and_its_reason() -> None:
     sim, daemon, _ = adopted()
     made = rotate(daemon)
-    marker = parse(sim.keys[made].key.description)
+    marker = parse_marker(sim.keys[made].key.description)
     assert marker is not None
     about = {"rotation_id": marker.rotation, "access_key": made, "reason": "asked"}
     assert sim.kv["doc:" + PATH][-1].data["rotation_id"] == marker.rotation
@@ -540,33 +540,33 @@ def test_what_a_rotation_tells_names_it_its_key_and_its_reason() -> None:
 # --- prove ----------------------------------------------------------------------------------------------------------------
 
 
-def proving(answers: list[Verdict], **changes: Any) -> tuple[Actor, list[timedelta], Outcome]:
+def proving(answers: list[ProbeResult], **changes: Any) -> tuple[Actor, list[timedelta], PassOutcome]:
     """One requested rotation whose new key answers so, one after the other, and ALIVE from then on."""
     sim, daemon, first = adopted(**changes)
 
     class Fickle(SimProvider):
-        def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+        def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
             verdict = super().authenticate(access_key, secret)
             return answers.pop(0) if access_key != first and answers else verdict
 
     daemon.world = replace(daemon.world, provider=Fickle(sim))
-    naps, outcome = paced(daemon, Request("asked", first))
+    naps, outcome = paced(daemon, RotationRequest("asked", first))
     return daemon, naps, outcome
 
 
 def test_r4_an_answer_that_says_nothing_neither_counts_nor_begins_the_row_anew() -> None:
-    daemon, naps, _ = proving([Verdict.ALIVE, Verdict.UNCLEAR, Verdict.ALIVE])
+    daemon, naps, _ = proving([ProbeResult.ALIVE, ProbeResult.UNCLEAR, ProbeResult.ALIVE])
     assert naps == [10 * SECOND] * 3
     assert told(daemon, "rotation.proven")[0]["successes"] == 3
 
 
 def test_r4_a_refusal_begins_the_row_anew() -> None:
-    _, naps, _ = proving([Verdict.ALIVE, Verdict.ALIVE, Verdict.REFUSED])
+    _, naps, _ = proving([ProbeResult.ALIVE, ProbeResult.ALIVE, ProbeResult.REFUSED])
     assert naps == [10 * SECOND] * 5, "two successes, a refusal, three successes"
 
 
 def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() -> None:
-    daemon, naps, _ = proving([Verdict.REFUSED] * 100, prove=Proof(3, 10 * SECOND, 30 * SECOND))
+    daemon, naps, _ = proving([ProbeResult.REFUSED] * 100, prove=VerificationPolicy(3, 10 * SECOND, 30 * SECOND))
     assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is proven dead"
     made = told(daemon, "rotation.created")[0]
     assert told(daemon, "rotation.not_alive") == [made]
@@ -577,7 +577,7 @@ def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() ->
 
 
 def test_r9_a_long_proof_looks_up_after_half_a_minute_and_goes_on_where_it_was() -> None:
-    daemon, naps, _ = proving([Verdict.ALIVE] * 5, prove=Proof(6, 20 * SECOND, 5 * MINUTE))
+    daemon, naps, _ = proving([ProbeResult.ALIVE] * 5, prove=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
     assert naps == [20 * SECOND] * 5
     assert told(daemon, "rotation.proven")[0]["successes"] == 6
     assert daemon.sim.calls.count("list_keys") == 3
@@ -595,10 +595,10 @@ def test_r9_an_emergency_is_proven_by_the_proof_of_an_emergency() -> None:
 
 def test_r5_a_publish_that_vault_denies_is_given_up_at_once_and_its_key_revoked() -> None:
     sim, daemon, first = adopted()
-    failing(sim, "write_document", Denied("we may not write", service="vault", kind="denied"))
-    daemon.run(Request("asked", first))
+    failing(sim, "write_document", PermissionDenied("we may not write", service="vault", kind="denied"))
+    daemon.run(RotationRequest("asked", first))
     assert trouble(daemon) == "denied"
-    assert sim.ledger().trouble == Trouble("denied", "we may not write", EPOCH + 20 * SECOND)
+    assert sim.ledger().trouble == Problem("denied", "we may not write", EPOCH + 20 * SECOND)
     assert sim.live_keys() == [first]
     assert sim.calls.count("write_document") == 1
 
@@ -606,18 +606,18 @@ def test_r5_a_publish_that_vault_denies_is_given_up_at_once_and_its_key_revoked(
 def test_r5_a_publish_that_vault_cannot_take_is_sent_again_every_second_until_its_time_is_up() -> None:
     sim, daemon, first = adopted(publish_timeout=5 * SECOND)
     failed = failing(sim, "write_document", away())
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert [moment - failed[0] for moment in failed] == [n * SECOND for n in range(6)]
-    assert sim.ledger().trouble == Trouble("unreachable", "it is away", EPOCH + 25 * SECOND)
+    assert sim.ledger().trouble == Problem("unreachable", "it is away", EPOCH + 25 * SECOND)
     assert sim.live_keys() == [first], "surely never published: revoked at once"
 
 
 def test_r5_a_publish_whose_answers_are_lost_is_sent_again_until_its_time_is_up_and_its_key_is_then_a_possible_leftover() -> None:
     sim, daemon, first = adopted(publish_timeout=2 * SECOND)
     failed = failing(sim, "write_document", lost())
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert [moment - failed[0] for moment in failed] == [n * SECOND / 4 for n in range(9)]
-    assert sim.ledger().trouble == Trouble("publish_timeout", "Vault did not take the publish in time", sim.time.now)
+    assert sim.ledger().trouble == Problem("publish_timeout", "Vault did not take the publish in time", sim.time.now)
     assert len(sim.live_keys()) == 2
     assert daemon.memory.held is None
     assert {"kind": "timeout", "message": "no answer"} in told(daemon, "pass.interrupted")
@@ -632,10 +632,10 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
             raise away("sealed")
 
     sim.hook = hook
-    naps, _ = paced(daemon, Request("asked", first))
+    naps, _ = paced(daemon, RotationRequest("asked", first))
     assert naps == [10 * SECOND, 10 * SECOND, SECOND, SECOND, SECOND]
     assert told(daemon, "pass.interrupted") == [{"kind": "sealed", "message": "it is away"}] * 4
-    assert sim.ledger().trouble == Trouble("vault_away", "Vault did not come back in time to publish", sim.time.now)
+    assert sim.ledger().trouble == Problem("vault_away", "Vault did not come back in time to publish", sim.time.now)
     assert daemon.memory.held is None
     sim.hook = no_hook
     daemon.run()
@@ -643,9 +643,9 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
 
 
 def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_and_the_passes_come_every_second() -> None:
-    sim, daemon, first = adopted(prove=Proof(1, SECOND, 10 * SECOND), publish_timeout=5 * SECOND)
+    sim, daemon, first = adopted(prove=VerificationPolicy(1, SECOND, 10 * SECOND), publish_timeout=5 * SECOND)
     failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
-    outcome = daemon.run(Request("asked", first))
+    outcome = daemon.run(RotationRequest("asked", first))
     assert outcome.wait.until == EPOCH + SECOND
     assert daemon.memory.held is not None
     assert daemon.memory.held.secret is not None
@@ -659,10 +659,10 @@ def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_an
     assert daemon.run().wait.until == EPOCH + 16 * SECOND
     held = daemon.memory.held
     assert held.secret is None
-    assert held.failure == Failure("services_away", "Vault or the provider did not come back in time to publish")
-    daemon.memory.held = replace(held, failure=Failure("never_alive", "it never came alive"))
+    assert held.failure == RotationFailure("services_away", "Vault or the provider did not come back in time to publish")
+    daemon.memory.held = replace(held, failure=RotationFailure("never_alive", "it never came alive"))
     daemon.run()
-    assert daemon.memory.held.failure == Failure("never_alive", "it never came alive")
+    assert daemon.memory.held.failure == RotationFailure("never_alive", "it never came alive")
 
 
 def test_i6_a_rotation_that_was_dropped_while_its_pass_waited_is_not_published() -> None:
@@ -679,9 +679,9 @@ def test_i6_a_rotation_that_was_dropped_while_its_pass_waited_is_not_published()
             raise away()
 
     sim.hook = hook
-    paced(daemon, Request("asked", first))
+    paced(daemon, RotationRequest("asked", first))
     assert dropped
-    made = [true for true in sim.keys.values() if parse(true.key.description)]
+    made = [true for true in sim.keys.values() if parse_marker(true.key.description)]
     assert len(made) == 2, "the first one is left to the version after its base, and the pass began anew"
     assert sim.published_key() == made[1].key.access_key
 
@@ -695,7 +695,7 @@ def test_r5_a_document_that_changed_before_the_publish_is_not_written() -> None:
             sim.kv["doc:" + PATH][-1].deleted = True
 
     sim.hook = hook
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert "write_document" not in sim.calls
     assert trouble(daemon) == "document_deleted"
 
@@ -708,7 +708,7 @@ def test_r7_a_fence_rewrites_the_document_as_it_stands_and_is_told() -> None:
     before = dict(sim.kv["doc:" + PATH][-1].data)
     possible = marked_by(daemon)
     sim.quota = 2
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert sim.kv["doc:" + PATH][1].data == before
     assert told(daemon, "document.fenced") == [{"access_key": first, "version": 2}]
     assert not sim.live(possible)
@@ -731,10 +731,10 @@ def marked_by(daemon: Actor) -> str:
     """A key that a lost create of ours has left."""
     sim = daemon.sim
     failing(sim, "create_key", lost(), phase="after", times=1)
-    daemon.run(Request("asked", sim.published_key()))
+    daemon.run(RotationRequest("asked", sim.published_key()))
     sim.hook = no_hook
     daemon.journal.events.clear()
-    return next(name for name, true in sim.keys.items() if parse(true.key.description))
+    return next(name for name, true in sim.keys.items() if parse_marker(true.key.description))
 
 
 def revoked(sim: Sim, daemon: Actor) -> None:
@@ -759,7 +759,8 @@ def test_r8_a_delete_is_told_and_so_is_that_the_key_was_gone_already() -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [Denied("we may not", service="acme", kind="denied"), Rejected("it is in use", service="acme", kind="rejected")]
+    "refusal",
+    [PermissionDenied("we may not", service="acme", kind="denied"), Rejected("it is in use", service="acme", kind="rejected")],
 )
 def test_r8_a_delete_that_is_refused_is_said_and_not_repeated_within_the_pass(refusal: ServiceError) -> None:
     sim, daemon, first = adopted()
@@ -811,7 +812,7 @@ def test_r8_a_lost_delete_is_told_with_what_was_heard_and_the_key_is_also_asked_
 
 
 def test_r8_a_lost_delete_of_a_key_that_is_refused_but_still_there_is_no_death() -> None:
-    sim, daemon, first = adopted(prove=Proof(2, 10 * SECOND, 50 * SECOND))
+    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 50 * SECOND))
     rotate(daemon)
     revoked(sim, daemon)
     sim.keys[first].key = replace(sim.keys[first].key, expires_at=EPOCH + HOUR)
@@ -840,10 +841,17 @@ def test_r8_a_death_is_several_refusals_in_a_row_and_an_answer_that_says_nothing
     sim, daemon, first = adopted()
     rotate(daemon)
     revoked(sim, daemon)
-    answers = [Verdict.REFUSED, Verdict.REFUSED, Verdict.ALIVE, Verdict.REFUSED, Verdict.UNCLEAR, Verdict.REFUSED]
+    answers = [
+        ProbeResult.REFUSED,
+        ProbeResult.REFUSED,
+        ProbeResult.ALIVE,
+        ProbeResult.REFUSED,
+        ProbeResult.UNCLEAR,
+        ProbeResult.REFUSED,
+    ]
 
     class Fickle(SimProvider):
-        def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+        def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
             verdict = super().authenticate(access_key, secret)
             return answers.pop(0) if answers else verdict
 
@@ -865,7 +873,7 @@ def test_r8_without_the_old_secret_a_key_is_dead_when_its_name_is_unknown_severa
     elif why == "unreadable":
         failing(sim, "read_version", LedgerUnreadable("the version is damaged"))
     else:
-        change(daemon, retiring=(Retiring(first, 0, EPOCH, "replaced"),))
+        change(daemon, retiring=(RetiringKey(first, 0, EPOCH, "replaced"),))
         sim.calls.clear()
     naps, _ = paced(daemon)
     assert naps == [10 * SECOND] * 2
@@ -876,7 +884,7 @@ def test_r8_without_the_old_secret_a_key_is_dead_when_its_name_is_unknown_severa
 
 
 def test_r8_a_name_that_the_provider_still_knows_or_does_not_answer_for_is_no_death() -> None:
-    sim, daemon, first = adopted(prove=Proof(2, 10 * SECOND, 40 * SECOND))
+    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 40 * SECOND))
     rotate(daemon)
     revoked(sim, daemon)
     sim.kv["doc:" + PATH][0].deleted = True
@@ -887,7 +895,7 @@ def test_r8_a_name_that_the_provider_still_knows_or_does_not_answer_for_is_no_de
 
 
 def test_r8_probing_ends_with_its_time_and_goes_on_with_the_next_pass() -> None:
-    sim, daemon, first = adopted(prove=Proof(2, 10 * SECOND, 30 * SECOND))
+    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
     rotate(daemon)
     sim.lingering = MINUTE
     revoked(sim, daemon)
@@ -925,9 +933,9 @@ def test_r13_the_clocks_of_vault_and_the_provider_are_ours_and_what_they_are_off
 
 def test_an_observation_shows_the_rotation_that_is_held() -> None:
     sim, daemon, _ = adopted()
-    claimed = Intent("d" * 16, 1, "-", "asked", Mode.REQUESTED, "daemon-1", EPOCH)
-    daemon.memory = Memory(held=Held(claimed))
-    assert drive_observation(daemon).held == Held(claimed)
+    claimed = Intent("d" * 16, 1, "-", "asked", RotationMode.REQUESTED, "daemon-1", EPOCH)
+    daemon.memory = LocalState(held=InFlightRotation(claimed))
+    assert drive_observation(daemon).held == InFlightRotation(claimed)
 
 
 def test_r6_an_application_is_not_counted_among_the_others_that_look_dead() -> None:
@@ -963,27 +971,27 @@ def test_a5_head_room_is_asked_for_where_it_matters_and_rights_on_the_path_of_th
         sim.lacking = ("update",)
     if why in {"an emergency", "both"}:
         mark(daemon, first)
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert set(vault.paths) == {PATH}
     assert (provider.asked > 0) == (why == "all is well")
 
 
 def test_i6_the_secret_of_a_compromised_key_is_dropped_before_its_key_is_deleted() -> None:
-    sim, daemon, first = adopted(prove=Proof(6, 20 * SECOND, 5 * MINUTE))
+    sim, daemon, first = adopted(prove=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
     dropped: list[bool] = []
 
     def hook(name: str, phase: str) -> None:
-        made = [name for name, true in sim.keys.items() if parse(true.key.description)]
+        made = [name for name, true in sim.keys.items() if parse_marker(true.key.description)]
         if name == "authenticate" and phase == "after" and made and not sim.ledger().compromised and not dropped:
             ledger, version = daemon.world.vault.read_ledger("billing")
             assert ledger is not None
-            marked = replace(ledger, compromised=(Compromised(made[0], "leaked", "ops", EPOCH),))
+            marked = replace(ledger, compromised=(CompromisedKey(made[0], "leaked", "ops", EPOCH),))
             daemon.world.vault.write_ledger(marked, cas=version)
         if name == "delete_key" and phase == "before":
             dropped.append(daemon.memory.held is None)
 
     sim.hook = hook
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     daemon.run_for(HOUR)
     assert dropped[0]
 
@@ -993,7 +1001,7 @@ def test_a_wish_after_earlier_failures_is_still_tried_again_when_it_is_overtaken
     change(daemon, failures=2)
 
     once(sim, "authenticate", "after", lambda: sim.publish_by_hand(first, note="edited"), since="create_key")
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert sim.published_key() != first
 
 
@@ -1026,7 +1034,7 @@ def test_i2_a_publish_that_may_have_arrived_is_not_forgotten_because_a_later_one
             raise next(errors, away())
 
     sim.hook = hook
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert trouble(daemon) == "unreachable"
     assert len(sim.live_keys()) == 2, "the first publish may still land"
 
@@ -1048,7 +1056,7 @@ def test_i6_a_secret_whose_time_is_up_is_dropped_also_when_the_end_cannot_be_wri
             raise lost()
 
     sim.hook = hook
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     assert ended[0]
 
 
@@ -1058,7 +1066,7 @@ def test_r6_after_a_publish_that_was_lost_the_old_key_is_tried_anew_and_the_new_
     tried: list[str] = []
 
     class Noting(SimProvider):
-        def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+        def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
             tried.append("old" if access_key == first else "new")
             return super().authenticate(access_key, secret)
 

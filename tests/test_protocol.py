@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.observation import Request
-from rotator.domain.ledger import Hold, Intent, Mode
-from rotator.domain.marker import Marker, incarnation, parse
-from rotator.domain.policy import Proof
-from rotator.errors import Unavailable, Unclear
+from rotator.decision.observation import RotationRequest
+from rotator.domain.ledger import Hold, Intent, RotationMode
+from rotator.domain.marker import Marker, incarnation_of, parse_marker
+from rotator.domain.policy import VerificationPolicy
+from rotator.errors import Indeterminate, Unavailable
 from rotator.vault.codec import dump_ledger
 from tests.invariants import Monitor
 from tests.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, policy
@@ -69,7 +69,7 @@ def test_r2_only_the_process_that_holds_the_intent_in_memory_creates_for_it() ->
     assert claimed is not None
     daemon.restart()
     daemon.run_for(HOUR)
-    markers = [parse(true.key.description) for true in sim.keys.values()]
+    markers = [parse_marker(true.key.description) for true in sim.keys.values()]
     assert claimed.id not in [marker.rotation for marker in markers if marker]
 
 
@@ -77,18 +77,18 @@ def test_r2_the_marker_names_installation_application_rotation_base_and_incarnat
     sim, daemon, _ = adopted()
     created = sim.kv["doc:" + PATH][0].created
     key = rotate(daemon)
-    marker = parse(sim.keys[key].key.description)
+    marker = parse_marker(sim.keys[key].key.description)
     rotated = [entry for entry in sim.ledger().history if entry.access_key == key]
-    assert marker == Marker("1" * 16, "billing", rotated[0].rotation_id, 1, incarnation(PATH, created))
+    assert marker == Marker("1" * 16, "billing", rotated[0].rotation_id, 1, incarnation_of(PATH, created))
     longest = Marker("f" * 16, "a" * 64, "f" * 16, 999_999_999, "f" * 16)
     assert len(longest.render()) <= 200
-    assert parse(longest.render()) == longest
+    assert parse_marker(longest.render()) == longest
 
 
 @pytest.mark.parametrize("edited", ["", "rotator", " {0}", "{0} ", "{0} and more", "ROTATOR v1", "{0}".replace("{", "{")])
 def test_r2_a_marker_edited_by_hand_is_a_strangers(edited: str) -> None:
     text = Marker("1" * 16, "billing", "2" * 16, 1, "3" * 16).render()
-    assert (parse(edited.format(text)) is None) == (edited != "{0}")
+    assert (parse_marker(edited.format(text)) is None) == (edited != "{0}")
 
 
 # --- rule 3: create once --------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_a3_r3_a_lost_create_answer_is_never_repeated_and_the_leftover_is_found_
     failing(sim, "create_key", lost(), phase="after", times=1)
     sim.time.advance(30 * DAY)
     daemon.run_for(3 * DAY)
-    rotations = [marker.rotation for true in sim.keys.values() if (marker := parse(true.key.description))]
+    rotations = [marker.rotation for true in sim.keys.values() if (marker := parse_marker(true.key.description))]
     assert len(rotations) == 2
     assert len(set(rotations)) == 2, "two creates for one intent"
     assert len(sim.live_keys()) == 1, "the leftover still lives"
@@ -116,7 +116,7 @@ def test_b_a_create_that_lands_minutes_later_is_still_found_by_its_marker() -> N
             intent = sim.ledger().intent
             assert intent is not None
             late.append(Marker("1" * 16, "billing", intent.id, intent.base, intent.incarnation).render())
-            raise Unclear("no answer", service="acme", kind="timeout")
+            raise Indeterminate("no answer", service="acme", kind="timeout")
 
     sim.hook = hook
     sim.time.advance(30 * DAY)
@@ -248,7 +248,7 @@ def test_r5_somebody_who_writes_the_document_first_wins_and_our_key_is_revoked()
     daemon.run_for(HOUR)
     assert sim.published_key() == theirs.access_key
     assert sim.ledger().current.access_key == theirs.access_key  # type: ignore[union-attr]  # followed
-    ours = [name for name, true in sim.keys.items() if parse(true.key.description)]
+    ours = [name for name, true in sim.keys.items() if parse_marker(true.key.description)]
     assert ours
     assert not any(sim.live(name) for name in ours)
 
@@ -378,7 +378,7 @@ def test_r6_several_dead_at_once_block_until_a_person_asks() -> None:
     daemon.run()
     assert trouble(daemon) == "many_dead"
     assert "create_key" not in sim.calls
-    daemon.run(Request("they really died", first))
+    daemon.run(RotationRequest("they really died", first))
     assert sim.published_key() != first
 
 
@@ -400,7 +400,7 @@ def test_r6_b_a_document_that_a_person_deleted_is_their_decision() -> None:
 def test_r7_a_key_that_may_still_be_published_is_left_alone_as_long_as_somebody_is_at_it() -> None:
     sim, daemon, _ = adopted()
     possible = marked_key(sim, 1)
-    at_it = Intent("e" * 16, 1, "0" * 16, "interval", Mode.SCHEDULED, "daemon-2", sim.time.now)
+    at_it = Intent("e" * 16, 1, "0" * 16, "interval", RotationMode.SCHEDULED, "daemon-2", sim.time.now)
     vault = Actor(sim).world.vault
     ledger, version = vault.read_ledger("billing")
     assert ledger is not None
@@ -425,7 +425,7 @@ def test_i4_r7_what_a_lost_attempt_left_behind_does_not_live_until_the_next_rota
 def test_i4_a_wish_whose_answer_is_lost_leaves_nothing_behind() -> None:
     sim, daemon, first = adopted()
     failing(sim, "create_key", lost(), phase="after", times=1)
-    daemon.run(Request("asked", first))
+    daemon.run(RotationRequest("asked", first))
     daemon.run_for(HOUR)
     assert len(sim.keys) == 2, "a wish is one attempt"
     assert sim.live_keys() == [first]
@@ -489,7 +489,7 @@ def test_r7_a_paused_daemon_cannot_publish_a_key_that_was_just_deleted() -> None
     def hook(name: str, phase: str) -> None:
         if name == "write_document" and phase == "before":
             sim.hook = no_hook
-            made.append(next(name for name, true in sim.keys.items() if parse(true.key.description)))
+            made.append(next(name for name, true in sim.keys.items() if parse_marker(true.key.description)))
             other.run_for(2 * DAY)  # takes over, rotates, and finds the sleeper's key to be a leftover
 
     sim.hook = hook
@@ -622,7 +622,7 @@ def test_r9_an_open_rotation_is_abandoned_and_its_key_revoked_also_in_the_middle
     sim.hook = hook
     sim.time.advance(30 * DAY)
     daemon.run_for(HOUR)
-    made_before = next(name for name, true in sim.keys.items() if parse(true.key.description))
+    made_before = next(name for name, true in sim.keys.items() if parse_marker(true.key.description))
     assert not sim.live(made_before)
     assert sim.died(first) - marked_at[0] < MINUTE
     assert not sim.live(first)
@@ -959,7 +959,7 @@ def test_too_many_live_keys_refuse_a_request_and_make_the_schedule_wait() -> Non
     sim, daemon, _ = adopted()
     for _ in range(4):
         rotate(daemon)
-    outcome = daemon.run(Request("once more", sim.published_key()))
+    outcome = daemon.run(RotationRequest("once more", sim.published_key()))
     assert outcome.wait.reason == "too_many_keys"
     assert len(sim.live_keys()) == 5
 
@@ -1022,7 +1022,7 @@ def test_two_daemons_on_one_application_make_one_key_per_rotation() -> None:
 
 
 def test_an_emergency_of_a_killed_command_is_finished_by_the_daemon_within_its_short_patience() -> None:
-    sim, daemon, first = adopted(prove_emergency=Proof(1, timedelta(seconds=1), timedelta(seconds=10)))
+    sim, daemon, first = adopted(prove_emergency=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10)))
     command = Actor(sim, daemon.policy, owner="command")
     mark(command, first)
     failing(sim, "create_key", Killed(), phase="after")
@@ -1046,7 +1046,7 @@ def test_unavailable_services_cut_a_pass_short_with_a_time_to_come_back() -> Non
 
 
 def test_modes_say_whether_they_are_urgent() -> None:
-    assert {mode for mode in Mode if mode.urgent} == {Mode.COMPROMISED, Mode.DEAD}
+    assert {mode for mode in RotationMode if mode.urgent} == {RotationMode.COMPROMISED, RotationMode.DEAD}
 
 
 def test_the_simulated_bearer_is_the_one_of_the_policy() -> None:

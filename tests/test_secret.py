@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rotator.decision.observation import Held
+from rotator.decision.observation import InFlightRotation
 from rotator.domain.secret import MASK, Secret, redact
 from tests.test_codec import full
 
@@ -31,7 +31,7 @@ def test_i6_it_cannot_be_copied_out(escape: Callable[[object], object]) -> None:
 def test_i6_a_traceback_of_a_value_that_holds_it_does_not_show_it() -> None:
     intent = full().intent
     assert intent is not None
-    error = ValueError(Held(intent, secret=Secret(VALUE)))
+    error = ValueError(InFlightRotation(intent, secret=Secret(VALUE)))
     assert VALUE not in "".join(traceback.format_exception(error))
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.domain.audit import Deed
+from rotator.domain.audit import AuditEvent
 from rotator.domain.secret import Secret
-from rotator.errors import Unavailable, Unclear
+from rotator.errors import Indeterminate, Unavailable
 from tests.providers.contract import ProviderContract, Verb
 from tests.simulated import BEARER, Sim, SimProvider, Time, no_hook
 
@@ -57,7 +57,7 @@ class SimHand:
         def hook(name: str, phase: str) -> None:
             if (name, phase) == (f"{verb}_key", when):
                 self.sim.hook = no_hook
-                raise Unclear("no answer", service="acme", kind="timeout")
+                raise Indeterminate("no answer", service="acme", kind="timeout")
 
         self.sim.hook = hook
 
@@ -80,7 +80,7 @@ class SimHand:
         self.sim.time.skew_provider = by
 
     def act(self, bearer: str, method: str, *, source: str, agent: str) -> None:
-        self.sim.deeds.append((bearer, Deed(self.sim.time.now, source, agent, "instance", method, 200)))
+        self.sim.deeds.append((bearer, AuditEvent(self.sim.time.now, source, agent, "instance", method, 200)))
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import fresh_ledger
+from rotator.decision.transitions import new_ledger
 from rotator.domain.document import DocumentState
-from rotator.errors import Conflict, Unclear
+from rotator.errors import Conflict, Indeterminate
 from tests.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, policy
 from tests.vault.contract import VaultStoreContract
 
@@ -136,11 +136,11 @@ def test_r14_an_answer_that_is_lost_teaches_the_process_nothing() -> None:
 
     def hook(name: str, phase: str) -> None:
         if phase == "after":
-            raise Unclear("no answer", service="vault", kind="timeout")
+            raise Indeterminate("no answer", service="vault", kind="timeout")
 
     sim.hook = hook
     vault = SimVault(sim, lag=furthest_behind)
-    with pytest.raises(Unclear):
+    with pytest.raises(Indeterminate):
         vault.write_document(PATH, {"access_key": "ours"}, cas=3)
     sim.hook = no_hook
     assert (published(vault), vault.seen) == (None, 0)
@@ -149,7 +149,7 @@ def test_r14_an_answer_that_is_lost_teaches_the_process_nothing() -> None:
 def test_r14_ledgers_and_their_list_are_behind_too() -> None:
     sim = Sim()
     leader, vault = SimVault(sim), SimVault(sim, lag=furthest_behind)
-    ledger = fresh_ledger(policy())
+    ledger = new_ledger(policy())
     leader.write_ledger(ledger, cas=0)
     assert (vault.list_ledgers(), vault.read_ledger("billing")) == ((), (None, 0))
     vault.seen = 1

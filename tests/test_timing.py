@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.domain.document import DEFAULT_FIELDS
-from rotator.domain.ledger import Current
-from rotator.domain.policy import Policy, Proof, Window
+from rotator.domain.ledger import CurrentKey
+from rotator.domain.policy import ApplicationSpec, MaintenanceWindow, VerificationPolicy
 from rotator.domain.schedule import Due, contains, due, next_cron, next_open, zone
 from rotator.util.backoff import backoff, fraction
 from rotator.util.durations import format_duration, parse_duration
@@ -20,9 +20,12 @@ ZONES = st.sampled_from([PARIS, "UTC", "America/New_York", "Australia/Lord_Howe"
 MOMENTS = st.integers(0, 4 * 366 * 24 * 3600).map(lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
 MILLISECONDS = st.integers(0, 36500 * 24 * 3600 * 1000).map(lambda count: timedelta(milliseconds=count))
 WINDOWS = st.builds(
-    Window, days=st.frozensets(st.integers(0, 6), min_size=1), start=st.integers(0, 24 * 60 - 1), end=st.integers(0, 24 * 60)
+    MaintenanceWindow,
+    days=st.frozensets(st.integers(0, 6), min_size=1),
+    start=st.integers(0, 24 * 60 - 1),
+    end=st.integers(0, 24 * 60),
 )
-PROOF = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+PROOF = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
 BORN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 
 
@@ -34,7 +37,7 @@ def paris(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(PARIS)).astimezone(UTC)
 
 
-def policy(**changes: object) -> Policy:
+def policy(**changes: object) -> ApplicationSpec:
     base: dict[str, object] = {
         "application": "billing",
         "account": "acme",
@@ -45,11 +48,11 @@ def policy(**changes: object) -> Policy:
         "prove": PROOF,
         "prove_emergency": PROOF,
     }
-    return Policy(**(base | changes))  # type: ignore[arg-type]  # a test names the fields it is about
+    return ApplicationSpec(**(base | changes))  # type: ignore[arg-type]  # a test names the fields it is about
 
 
-def key(created: datetime | None = BORN, *, expires: datetime | None = None, name: str = "SCWKEY") -> Current:
-    return Current(access_key=name, version=1, since=BORN + timedelta(seconds=5), created_at=created, expires_at=expires)
+def key(created: datetime | None = BORN, *, expires: datetime | None = None, name: str = "SCWKEY") -> CurrentKey:
+    return CurrentKey(access_key=name, version=1, since=BORN + timedelta(seconds=5), created_at=created, expires_at=expires)
 
 
 def must(found: Due | None) -> Due:
@@ -260,7 +263,7 @@ def test_what_is_no_cron_expression_is_refused(expression: str, message: str) ->
 
 # --- windows
 
-NIGHTS = Window(days=frozenset({0, 1}), start=22 * 60, end=6 * 60)
+NIGHTS = MaintenanceWindow(days=frozenset({0, 1}), start=22 * 60, end=6 * 60)
 
 
 @pytest.mark.parametrize(
@@ -280,33 +283,33 @@ def test_a17_a_window_over_midnight_belongs_to_the_day_on_which_it_opens(moment:
 
 
 def test_a_window_that_opened_yesterday_is_open_where_it_is_tomorrow_elsewhere() -> None:
-    fridays = Window(days=frozenset({4}), start=22 * 60, end=14 * 60)
+    fridays = MaintenanceWindow(days=frozenset({4}), start=22 * 60, end=14 * 60)
     assert contains(fridays, at("2026-03-07T13:30-11:00"), "Pacific/Pago_Pago")
     assert not contains(fridays, at("2026-03-07T14:00-11:00"), "Pacific/Pago_Pago")
 
 
 def test_a_window_without_days_never_opens() -> None:
     with pytest.raises(ValueError, match=r"^the window never opens; name at least one day$"):
-        next_open(Window(days=frozenset(), start=0, end=60), BORN, "UTC")
+        next_open(MaintenanceWindow(days=frozenset(), start=0, end=60), BORN, "UTC")
 
 
 def test_a_window_of_the_whole_day_is_always_open() -> None:
-    always = Window(days=frozenset(range(7)), start=0, end=24 * 60)
+    always = MaintenanceWindow(days=frozenset(range(7)), start=0, end=24 * 60)
     change = paris("2026-03-29T00:00")
     assert all(contains(always, change + timedelta(minutes=10 * step), PARIS) for step in range(200))
 
 
 def test_an_opening_that_the_change_of_clocks_swallows_is_left_out() -> None:
     # From 02:30, which does not exist on 29 March 2026 and is taken as 03:30, until 03:00.
-    swallowed = Window(days=frozenset({6}), start=150, end=180)
+    swallowed = MaintenanceWindow(days=frozenset({6}), start=150, end=180)
     assert next_open(swallowed, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
     # And until 03:30, the very moment as which 02:30 is taken: nothing is left of it.
-    exactly = Window(days=frozenset({6}), start=150, end=210)
+    exactly = MaintenanceWindow(days=frozenset({6}), start=150, end=210)
     assert next_open(exactly, paris("2026-03-28T12:00"), PARIS) == paris("2026-04-05T02:30")
 
 
 @given(WINDOWS, MOMENTS, ZONES)
-def test_a_window_opens_next_at_the_first_time_that_it_contains(window: Window, moment: datetime, place: str) -> None:
+def test_a_window_opens_next_at_the_first_time_that_it_contains(window: MaintenanceWindow, moment: datetime, place: str) -> None:
     opens = next_open(window, moment, place)
     assert opens.tzinfo is UTC
     assert moment <= opens <= moment + timedelta(days=15)
@@ -318,7 +321,7 @@ def test_a_window_opens_next_at_the_first_time_that_it_contains(window: Window, 
 
 
 @given(WINDOWS, MOMENTS, ZONES)
-def test_an_open_window_is_open_by_the_clock_on_the_wall(window: Window, moment: datetime, place: str) -> None:
+def test_an_open_window_is_open_by_the_clock_on_the_wall(window: MaintenanceWindow, moment: datetime, place: str) -> None:
     local = moment.astimezone(ZoneInfo(place))
     # Near a change of clocks the wall does not tell; the cases above do.
     if local.utcoffset() != (moment - timedelta(days=2)).astimezone(ZoneInfo(place)).utcoffset():
@@ -492,7 +495,7 @@ OPTIONAL = st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=400))
 )
 def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     schedule: dict[str, object],
-    window: Window | None,
+    window: MaintenanceWindow | None,
     place: str,
     jitter: timedelta,
     max_age: timedelta | None,

@@ -21,20 +21,20 @@ from rotator import __version__
 from rotator.api.listeners import CONTROL, READ
 from rotator.api.openapi import LINES
 from rotator.config.runtime_directory import RUNTIME_DIRECTORY
-from rotator.domain.ports import Journal, NoJournal
+from rotator.domain.ports import EventSink, NullEventSink
 from rotator.errors import RotatorError
-from rotator.operations.failures import Failure, Reported
-from rotator.operations.operation import Verb
-from rotator.operations.registry import VERBS
-from rotator.system.users import user
+from rotator.operations.failures import FailureReport, ReportedError
+from rotator.operations.operation import Operation
+from rotator.operations.registry import OPERATIONS
+from rotator.system.users import user_id
 
-PATIENCE = 150.0
+TIMEOUT = 150.0
 """Seconds that an answer may take; an order that is followed may take as long as it does."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
-class Unreached(RotatorError):
+class DaemonUnavailable(RotatorError):
     """No daemon could be asked. ``why`` tells it as a part of a sentence; ``denied``: there is one, and it is not for this user;
     ``sent``: it may have begun what was asked for; ``off``: none is meant to be asked."""
 
@@ -61,8 +61,8 @@ def directory(config: Path) -> Path | None:
     return Path(named) if isinstance(named, str) else RUNTIME_DIRECTORY
 
 
-class Daemon:
-    """The daemon behind one socket. Every method raises ``Unreached``, or ``Reported`` with what the daemon says is wrong.
+class DaemonClient:
+    """The daemon behind one socket. Every method raises ``DaemonUnavailable``, or ``ReportedError`` with what the daemon says is wrong.
 
     ``remark`` hears sentences for people, such as that the daemon has another version.
     """
@@ -77,10 +77,10 @@ class Daemon:
             base_url="http://rotator",
             headers={
                 "rotator-config": os.path.realpath(config),
-                "rotator-user": quote(user(), safe=" "),
+                "rotator-user": quote(user_id(), safe=" "),
                 "user-agent": f"rotator/{__version__}",
             },
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             trust_env=False,
         )
 
@@ -103,9 +103,9 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, name: str, journal: Journal | None = None, **wish: Any) -> Any:
+    def call(self, name: str, journal: EventSink | None = None, **wish: Any) -> Any:
         """Ask or order; what came of it, as the value that the verb gives. ``journal`` hears what happens meanwhile."""
-        verb = VERBS[name]
+        verb = OPERATIONS[name]
         body = verb.wish(wish).model_dump(mode="json", exclude_defaults=True)
         if verb.method == "GET":
             request = self._client.build_request("GET", verb.path, params=body)
@@ -114,11 +114,11 @@ class Daemon:
         if verb.streams:
             request.headers["accept"] = LINES
             request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
-            return self._followed(verb, request, journal or NoJournal())
+            return self._followed(verb, request, journal or NullEventSink())
         with self._answer(request) as answer:
             return self._value(verb, answer.read())
 
-    def _followed(self, verb: Verb, request: httpx.Request, journal: Journal) -> Any:
+    def _followed(self, verb: Operation, request: httpx.Request, journal: EventSink) -> Any:
         with self._answer(request) as answer:
             for text in answer.iter_lines():
                 line = _parsed(text)
@@ -129,8 +129,8 @@ class Daemon:
                 elif "result" in line:
                     return self._value(verb, json.dumps(line["result"]).encode())
                 else:
-                    raise Reported(_failure(line))
-        raise Unreached(
+                    raise ReportedError(_failure(line))
+        raise DaemonUnavailable(
             f"the daemon at {self._path} hung up before it said what came of it; rotator status shows how far it is", sent=True
         )
 
@@ -142,7 +142,7 @@ class Daemon:
                 self._compare(answer)
                 if answer.status_code != 200:
                     failure = _failure(_parsed(answer.read().decode(errors="replace")))
-                    raise Unreached("; ".join(failure.sentences)) if answer.status_code == 421 else Reported(failure)
+                    raise DaemonUnavailable("; ".join(failure.sentences)) if answer.status_code == 421 else ReportedError(failure)
                 yield answer
             finally:
                 answer.close()
@@ -155,31 +155,33 @@ class Daemon:
             self._said = True
             self._remark(f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade")
 
-    def _value(self, verb: Verb, content: bytes) -> Any:
+    def _value(self, verb: Operation, content: bytes) -> Any:
         try:
             return TypeAdapter(verb.gives).validate_json(content)
         except ValidationError:
-            raise Unreached(f"the daemon at {self._path} answers in a way that this command does not understand") from None
+            raise DaemonUnavailable(
+                f"the daemon at {self._path} answers in a way that this command does not understand"
+            ) from None
 
-    def _unreached(self, error: httpx.TransportError) -> Unreached:
+    def _unreached(self, error: httpx.TransportError) -> DaemonUnavailable:
         sent = not isinstance(error, httpx.ConnectError)
         if isinstance(error, httpx.TimeoutException):
-            return Unreached(f"the daemon at {self._path} did not answer in time", sent=sent)
-        return Unreached(f"the daemon at {self._path} hung up: it is stopping, or has too many callers", sent=sent)
+            return DaemonUnavailable(f"the daemon at {self._path} did not answer in time", sent=sent)
+        return DaemonUnavailable(f"the daemon at {self._path} hung up: it is stopping, or has too many callers", sent=sent)
 
 
 def _knock(path: Path) -> None:
-    """Raise ``Unreached`` unless somebody is there. (httpx would not say why, and leave a socket open.)"""
+    """Raise ``DaemonUnavailable`` unless somebody is there. (httpx would not say why, and leave a socket open.)"""
     try:
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(PATIENCE)
+            probe.settimeout(TIMEOUT)
             probe.connect(str(path))
     except PermissionError:
-        raise Unreached(f"this user may not use {path}: only members of its group may", denied=True) from None
+        raise DaemonUnavailable(f"this user may not use {path}: only members of its group may", denied=True) from None
     except (FileNotFoundError, NotADirectoryError):
-        raise Unreached(f"no daemon answers: there is no {path}") from None
+        raise DaemonUnavailable(f"no daemon answers: there is no {path}") from None
     except OSError:
-        raise Unreached(f"no daemon answers at {path}: it is not running any more") from None
+        raise DaemonUnavailable(f"no daemon answers at {path}: it is not running any more") from None
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -190,12 +192,16 @@ def _parsed(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _failure(answer: Mapping[str, Any]) -> Failure:
+def _failure(answer: Mapping[str, Any]) -> FailureReport:
     error = answer.get("error")
     if not isinstance(error, dict):
-        return Failure("unreadable", ("the daemon's answer cannot be understood; is its version the same as this command's?",), 3)
+        return FailureReport(
+            "unreadable", ("the daemon's answer cannot be understood; is its version the same as this command's?",), 3
+        )
     details = {name: value for name, value in error.items() if name not in ("kind", "message", "exit_code")}
-    return Failure(str(error.get("kind")), tuple(str(error.get("message")).split("\n")), int(error.get("exit_code", 1)), details)
+    return FailureReport(
+        str(error.get("kind")), tuple(str(error.get("message")).split("\n")), int(error.get("exit_code", 1)), details
+    )
 
 
 def _timed(value: object) -> object:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rotator.errors import ServiceError
-from rotator.operations.failures import Failure, explain
+from rotator.operations.failures import FailureReport, explain
 
 STATUSES = {
     "usage": 400,
@@ -44,20 +44,20 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Told:
+class ErrorResponse:
     """An error as it is answered: its status, and its body."""
 
     status: int
     body: dict[str, Any]
 
 
-def told(error: BaseException) -> Told:
+def error_response(error: BaseException) -> ErrorResponse:
     """What to answer for this error."""
     failure = explain(error)
-    return Told(_status(error, failure), {"error": failure.as_json()})
+    return ErrorResponse(_status(error, failure), {"error": failure.as_json()})
 
 
-def _status(error: BaseException, failure: Failure) -> int:
+def _status(error: BaseException, failure: FailureReport) -> int:
     if isinstance(error, ServiceError) or failure.kind not in STATUSES:
         return {2: 400, 3: 503, 4: 409}.get(failure.exit_code, 500)
     return STATUSES[failure.kind]

@@ -18,7 +18,7 @@ MOST = 1000
 Line = Mapping[str, Any]
 
 
-class Feed:
+class EventStream:
     """One listener's queue, filled from any thread and emptied in the event loop that made it."""
 
     def __init__(self, most: int = MOST) -> None:

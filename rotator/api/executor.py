@@ -14,21 +14,21 @@ from datetime import datetime
 from typing import TypeVar
 
 from rotator.domain.ports import Clock
-from rotator.operations.refusal import Refusal
+from rotator.operations.refusal import OperationError
 
 T = TypeVar("T")
 
-PLACES = 16
+MAX_COMMANDS = 16
 """Orders under way at once."""
 
-RESERVED = 8
+RESERVED_FOR_URGENT = 8
 """Of these, how many only an emergency gets."""
 
 
-class Crew:
+class CommandExecutor:
     """Carries out orders until it is told to end. ``stopping`` is set when the daemon's end has begun."""
 
-    def __init__(self, stopping: threading.Event, *, places: int = PLACES, reserved: int = RESERVED) -> None:
+    def __init__(self, stopping: threading.Event, *, places: int = MAX_COMMANDS, reserved: int = RESERVED_FOR_URGENT) -> None:
         self._stopping = stopping
         self._places = places
         self._reserved = reserved
@@ -38,15 +38,19 @@ class Crew:
         self._given_up = threading.Event()
 
     def carry_out(self, order: Callable[[], T], *, urgent: bool = False, alone: str = "") -> Future[T]:
-        """Begin, in a thread of its own; raises ``Refusal`` when there are too many already, when the one that has the same ``alone``
+        """Begin, in a thread of its own; raises ``OperationError`` when there are too many already, when the one that has the same ``alone``
         is under way still, or at the end."""
         with self._changed:
             if self._stopping.is_set():
-                raise Refusal("stopping", "the daemon is stopping and takes no orders any more; try again when it is back", 3)
+                raise OperationError(
+                    "stopping", "the daemon is stopping and takes no orders any more; try again when it is back", 3
+                )
             if self._busy >= self._places - (0 if urgent else self._reserved):
-                raise Refusal("busy", f"{self._busy} orders are under way already, and more may not be; try again in a moment", 3)
+                raise OperationError(
+                    "busy", f"{self._busy} orders are under way already, and more may not be; try again in a moment", 3
+                )
             if alone in self._alone:
-                raise Refusal(
+                raise OperationError(
                     "under_way", f"the daemon is at it already ({alone}) and goes on by itself; look with rotator status", 3
                 )
             self._busy += 1
@@ -57,7 +61,7 @@ class Crew:
             threading.Thread(target=self._work, args=(order, future, alone), name="order", daemon=True).start()
         except RuntimeError:
             self._leave(alone)
-            raise Refusal("busy", "this machine lets the daemon start no more threads; try again in a moment", 3) from None
+            raise OperationError("busy", "this machine lets the daemon start no more threads; try again in a moment", 3) from None
         return future
 
     def _work(self, order: Callable[[], T], future: Future[T], alone: str) -> None:
@@ -75,10 +79,10 @@ class Crew:
             self._changed.notify_all()
 
     def sleep(self, clock: Clock, until: datetime) -> None:
-        """Sleep until the clock shows that time; raises ``Refusal`` when the daemon ends meanwhile."""
+        """Sleep until the clock shows that time; raises ``OperationError`` when the daemon ends meanwhile."""
         seconds = (until - clock.now()).total_seconds()
         if self._given_up.wait(max(0.0, seconds)):
-            raise Refusal(
+            raise OperationError(
                 "stopping", "the daemon was stopped meanwhile; what was begun is in the ledger and goes on when it is back", 3
             )
 

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rotator import __version__
-from rotator.system.users import NOBODY, name_of
+from rotator.system.users import NOBODY, user_name
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ HANDSHAKE = 5.0
 HEAD_LIMIT = 16 * 1024
 """Bytes of a request before its body."""
 
-FAREWELL = 3.0
+SHUTDOWN_TIMEOUT = 3.0
 """Seconds that conversations have to end when their door is shut."""
 
 HEADERS = [
@@ -55,10 +55,10 @@ class Peer:
     @property
     def user(self) -> str | None:
         """The user's name; None when the kernel hides it from us, as it does in a user namespace of our own."""
-        return None if self.uid == NOBODY else name_of(self.uid)
+        return None if self.uid == NOBODY else user_name(self.uid)
 
 
-class Conversation(H11Protocol):
+class HttpProtocol(H11Protocol):
     """One connection: one request, one answer. The application finds it as ``request.state.conversation``."""
 
     peer: Peer | None = None
@@ -98,7 +98,7 @@ def _peer(connection: socket.socket) -> Peer | None:
 
 
 @dataclass(eq=False)
-class Door:
+class HttpListener:
     """A listening socket and what is behind it. ``places`` is how many may be inside at once; others are hung up on. ``farewell`` is
     called in the loop when the door is shut: answers that have no end of their own end then."""
 
@@ -111,7 +111,7 @@ class Door:
     is_shut: bool = False
 
 
-class Porter:
+class HttpServer:
     """The thread at the doors. Methods are called from other threads; nothing here waits for a conversation longer than said."""
 
     def __init__(self) -> None:
@@ -120,20 +120,20 @@ class Porter:
         self._thread = threading.Thread(target=self._loop.run_forever, name="control", daemon=True)
         self._thread.start()
 
-    def open(self, door: Door) -> None:
+    def open(self, door: HttpListener) -> None:
         """Let people in."""
         door.listening.setblocking(False)
         self._do(self._open(door), DEADLINE)
 
-    def shut(self, *doors: Door) -> None:
+    def shut(self, *doors: HttpListener) -> None:
         """Let nobody in any more. Who is inside may finish; returns when they have or when their time is over."""
         with suppress(TimeoutError):  # a thread of ours that hangs must not keep the daemon from its end
-            self._do(self._shut(doors), FAREWELL + 2)
+            self._do(self._shut(doors), SHUTDOWN_TIMEOUT + 2)
 
     def close(self) -> None:
         """The end of the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(FAREWELL)
+        self._thread.join(SHUTDOWN_TIMEOUT)
         if not self._thread.is_alive():
             self._loop.close()
 
@@ -147,10 +147,10 @@ class Porter:
 
     # --- in the loop --------------------------------------------------------------------------------------------------------
 
-    async def _open(self, door: Door) -> None:
+    async def _open(self, door: HttpListener) -> None:
         config = uvicorn.Config(
             door.app,
-            http=Conversation,
+            http=HttpProtocol,
             interface="asgi3",
             ws="none",
             lifespan="off",
@@ -183,14 +183,14 @@ class Porter:
 
         self._listen(door, accept)
 
-    def _listen(self, door: Door, accept: Callable[[], None]) -> None:
+    def _listen(self, door: HttpListener, accept: Callable[[], None]) -> None:
         if not door.is_shut:
             self._loop.add_reader(door.listening, accept)
 
-    async def _converse(self, door: Door, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
+    async def _converse(self, door: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
         try:
             transport, conversation = await self._loop.connect_accepted_socket(
-                lambda: Conversation(config, state, {}, self._loop),
+                lambda: HttpProtocol(config, state, {}, self._loop),
                 connection,
                 ssl=door.tls,
                 ssl_handshake_timeout=HANDSHAKE if door.tls else None,
@@ -203,7 +203,7 @@ class Porter:
         finally:
             transport.abort()
 
-    async def _shut(self, doors: tuple[Door, ...]) -> None:
+    async def _shut(self, doors: tuple[HttpListener, ...]) -> None:
         inside: set[asyncio.Task[None]] = set()
         for door in doors:
             door.is_shut = True
@@ -211,7 +211,7 @@ class Porter:
             door.farewell()
             inside |= door.conversations
         if inside:
-            await asyncio.wait(inside, timeout=FAREWELL)
+            await asyncio.wait(inside, timeout=SHUTDOWN_TIMEOUT)
         for task in inside:
             task.cancel()
         await asyncio.gather(*inside, return_exceptions=True)

@@ -8,20 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rotator.api.executor import Crew
+from rotator.api.executor import CommandExecutor
 from rotator.config import Control, Webhook
-from rotator.operations.daemon_handle import House
+from rotator.operations.daemon_handle import DaemonHandle
 from rotator.system.sockets import Port, SocketFile
 
 if TYPE_CHECKING:
-    from rotator.api.http_server import Door, Porter
+    from rotator.api.http_server import HttpListener, HttpServer
 
 READ, CONTROL, HOOK = "read.sock", "control.sock", "webhook"
 """The names of the doors: of questions, of questions and orders, and of reports from outside."""
 
 
 @dataclass(frozen=True)
-class Plans:
+class ListenerSettings:
     """What should be open: the doors by name, with where each is and what is behind it."""
 
     control: Control | None = None
@@ -39,16 +39,16 @@ class Plans:
         return self.control.control_group if name == CONTROL else self.control.read_group
 
 
-class Doors:
+class Listeners:
     """All doors of one house. ``remark`` is for the status: what could not be opened."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: DaemonHandle) -> None:
         self._house = house
-        self.crew = Crew(house.stopping)
+        self.crew = CommandExecutor(house.stopping)
         self.remark = ""
-        self._plans = Plans()
-        self._porter: Porter | None = None
-        self._open: dict[str, tuple[SocketFile | Port, Door]] = {}
+        self._plans = ListenerSettings()
+        self._porter: HttpServer | None = None
+        self._open: dict[str, tuple[SocketFile | Port, HttpListener]] = {}
         self._complained: dict[str, str] = {}
         self._closed = False
         self._tending = threading.Lock()
@@ -58,7 +58,7 @@ class Doors:
         with self._tending:
             if self._closed:
                 return
-            before, self._plans = self._plans, Plans(control, webhook)
+            before, self._plans = self._plans, ListenerSettings(control, webhook)
             fallen = self._porter is not None and not self._porter.alive
             moved = [READ, CONTROL] * (before.control != control) + [HOOK] * (before.webhook != webhook)
             for name in moved:
@@ -110,24 +110,24 @@ class Doors:
         reason = error.strerror or "input or output error"
         return reason[:1].lower() + reason[1:]
 
-    def _opened(self, name: str) -> tuple[SocketFile | Port, Door]:
+    def _opened(self, name: str) -> tuple[SocketFile | Port, HttpListener]:
         # Here and not above: half a second and some megabytes, which only a daemon with doors pays.
-        from rotator.api.http_server import Door, Porter  # noqa: PLC0415
-        from rotator.api.routes import Api  # noqa: PLC0415
-        from rotator.api.webhook import Hook, tls_context  # noqa: PLC0415
+        from rotator.api.http_server import HttpListener, HttpServer  # noqa: PLC0415
+        from rotator.api.routes import ControlApi  # noqa: PLC0415
+        from rotator.api.webhook import WebhookApp, tls_context  # noqa: PLC0415
 
         if self._porter is None or not self._porter.alive:
-            self._porter = Porter()
+            self._porter = HttpServer()
         control, webhook = self._plans.control, self._plans.webhook
         entrance: SocketFile | Port
         if name == HOOK and webhook:
             tls = tls_context(webhook)
             entrance = Port(webhook.at.host, webhook.at.port)
-            door = Door(entrance.socket, Hook(self._house, self.crew, webhook).app, tls, places=8)
+            door = HttpListener(entrance.socket, WebhookApp(self._house, self.crew, webhook).app, tls, places=8)
         elif control:
             entrance = SocketFile(control.directory / name, self._plans.group(name))
-            api = Api(self._house, self.crew, orders=name == CONTROL)
-            door = Door(entrance.socket, api.app, farewell=api.farewell)
+            api = ControlApi(self._house, self.crew, orders=name == CONTROL)
+            door = HttpListener(entrance.socket, api.app, farewell=api.farewell)
         else:
             raise AssertionError("only what is in the plans is opened")
         self._porter.open(door)

@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from rotator import __version__
 from rotator.api.errors import MEANINGS
-from rotator.operations.operation import Nothing, Verb
+from rotator.operations.operation import NoArguments, Operation
 
 LINES = "application/x-ndjson"
 """The type of a stream: one JSON document a line."""
@@ -43,7 +43,7 @@ _CONFIG = {
 }
 
 
-def describe(verbs: Iterable[Verb], *, events: bool = True) -> dict[str, Any]:
+def openapi_document(verbs: Iterable[Operation], *, events: bool = True) -> dict[str, Any]:
     """The whole description."""
     verbs = list(verbs)
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
@@ -83,7 +83,7 @@ def _with_fractions(schema: Any) -> Any:
     return [_with_fractions(item) for item in schema] if isinstance(schema, list) else schema
 
 
-def _operation(verb: Verb, wish: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _operation(verb: Operation, wish: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     content = {"application/json": {"schema": answer}}
     if verb.streams:
         content[LINES] = {"schema": {"type": "string"}}
@@ -96,7 +96,7 @@ def _operation(verb: Verb, wish: dict[str, Any], answer: dict[str, Any], definit
     if verb.method == "GET":
         table = definitions[wish["$ref"].rpartition("/")[2]] if "$ref" in wish else wish
         found["parameters"] = [_CONFIG, *_parameters(table)]
-    elif verb.takes is not Nothing:
+    elif verb.takes is not NoArguments:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": wish}}}
     return found
 
@@ -115,7 +115,7 @@ def _parameters(table: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _errors(verb: Verb) -> dict[str, Any]:
+def _errors(verb: Operation) -> dict[str, Any]:
     statuses = {*_COMMON, *verb.refuses, *(_WITH_BODY if verb.method == "POST" else ())}
     return {
         str(status): {

@@ -24,23 +24,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rotator.api.errors import told
-from rotator.api.event_stream import Feed, Line
-from rotator.api.executor import Crew
-from rotator.api.http_server import Conversation
-from rotator.api.openapi import LINES, describe
-from rotator.domain.ports import Journal
+from rotator.api.errors import error_response
+from rotator.api.event_stream import EventStream, Line
+from rotator.api.executor import CommandExecutor
+from rotator.api.http_server import HttpProtocol
+from rotator.api.openapi import LINES, openapi_document
+from rotator.domain.ports import EventSink
 from rotator.domain.secret import SECRET_KEY, redact
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
-from rotator.observability.serialization import plain
-from rotator.operations.daemon_handle import House
-from rotator.operations.operation import Call, Verb, Wish
-from rotator.operations.refusal import Refusal
-from rotator.operations.registry import VERBS
+from rotator.observability.serialization import to_json_value
+from rotator.operations.daemon_handle import DaemonHandle
+from rotator.operations.operation import Operation, OperationContext, OperationRequest
+from rotator.operations.refusal import OperationError
+from rotator.operations.registry import OPERATIONS
 from rotator.system import process_identity as owner
 from rotator.util.crash import crash_site
-from rotator.util.formatting import rfc3339
+from rotator.util.formatting import format_rfc3339
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a body; the names of some thousand applications fit in."""
@@ -60,27 +60,29 @@ NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.
 ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
 """Options that say what an order is about."""
 
-MOST_OF_A_NAME = 64
+MAX_NAME_LENGTH = 64
 """Letters of a name that somebody gives themselves."""
 
-READERS = 4
+MAX_QUERIES = 4
 """Questions that are answered at once; further ones wait."""
 
-QUESTIONS = 16
+MAX_QUERIES_WAITING = 16
 """Questions that are under way or wait, at most."""
 
 
-class Api:
+class ControlApi:
     """What is behind one door. ``orders``: whether it has the verbs that change something, too."""
 
-    def __init__(self, house: House, crew: Crew, *, orders: bool, verbs: Iterable[Verb] = tuple(VERBS.values())) -> None:
+    def __init__(
+        self, house: DaemonHandle, crew: CommandExecutor, *, orders: bool, verbs: Iterable[Operation] = tuple(OPERATIONS.values())
+    ) -> None:
         self._house = house
         self._crew = crew
         self._verbs = [verb for verb in verbs if orders or not verb.changes]
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._readers = ThreadPoolExecutor(MAX_QUERIES, thread_name_prefix="reader")
         self._questions = 0
-        self._listeners: set[Feed] = set()
-        self._description = json.dumps(describe(self._verbs)).encode()
+        self._listeners: set[EventStream] = set()
+        self._description = json.dumps(openapi_document(self._verbs)).encode()
         self.app = Starlette(
             routes=[
                 *(Route(verb.path, self._guarded(self._for(verb)), methods=[verb.method]) for verb in self._verbs),
@@ -115,9 +117,9 @@ class Api:
         with self._house.borrow() as fleet:
             source = fleet.source
         if wanted is not None and os.path.realpath(wanted) != os.path.realpath(source):
-            raise Refusal("other_configuration", f"the daemon here works for {source}")
+            raise OperationError("other_configuration", f"the daemon here works for {source}")
 
-    def _for(self, verb: Verb) -> Callable[[Request], Any]:
+    def _for(self, verb: Operation) -> Callable[[Request], Any]:
         adapter = TypeAdapter(verb.gives)
 
         async def answer(request: Request) -> Response:
@@ -125,7 +127,7 @@ class Api:
             _conversation(request).allow(None)
             if not verb.streams:
                 return _json(adapter.dump_json(await self._asked(verb, wish, request)))
-            feed = Feed()
+            feed = EventStream()
             by = _who(request)
             future = self._crew.carry_out(
                 lambda: self._run(verb, wish, by, feed), urgent=verb.urgent(wish), alone=verb.alone(wish)
@@ -137,19 +139,21 @@ class Api:
 
         return answer
 
-    async def _asked(self, verb: Verb, wish: Wish, request: Request) -> Any:
+    async def _asked(self, verb: Operation, wish: OperationRequest, request: Request) -> Any:
         """The answer to a question: of a reader, unless it is at hand."""
         by, caller = _who(request), _conversation(request)
         if verb.at_hand:
             return self._run(verb, wish, by, None)
-        if self._questions >= QUESTIONS:
-            raise Refusal(
-                "busy", f"{QUESTIONS} questions are being answered already, and more may not be; ask again in a moment", 3
+        if self._questions >= MAX_QUERIES_WAITING:
+            raise OperationError(
+                "busy",
+                f"{MAX_QUERIES_WAITING} questions are being answered already, and more may not be; ask again in a moment",
+                3,
             )
 
         def answer() -> Any:
             if caller.ended.done():
-                raise Refusal("busy", "whoever asked hung up before it was their turn", 3)
+                raise OperationError("busy", "whoever asked hung up before it was their turn", 3)
             return self._run(verb, wish, by, None)
 
         self._questions += 1
@@ -158,16 +162,16 @@ class Api:
         finally:
             self._questions -= 1
 
-    def _run(self, verb: Verb, wish: Wish, by: str, feed: Feed | None) -> Any:
+    def _run(self, verb: Operation, wish: OperationRequest, by: str, feed: EventStream | None) -> Any:
         house = self._house
         if verb.changes:
             reason = getattr(wish, "reason", "")
             house.journal.emit("control.ordered", verb=verb.name, by=by, about=_about(wish), reason=reason)
         with house.borrow() as fleet:
-            call = Call(
+            call = OperationContext(
                 fleet,
                 by,
-                _Both(house.journal, feed) if feed else house.journal,
+                _TeeSink(house.journal, feed) if feed else house.journal,
                 self._crew.sleep,
                 fleet.clock.now,
                 owner=owner.fresh(),
@@ -187,9 +191,9 @@ class Api:
 
     async def _events(self, request: Request) -> Response:
         if len(self._listeners) >= LISTENERS:
-            raise Refusal("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
+            raise OperationError("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
         _parsed_nothing(request)
-        conversation, feed = _conversation(request), Feed()
+        conversation, feed = _conversation(request), EventStream()
 
         def leave(_: object) -> None:
             self._listeners.discard(feed)
@@ -202,7 +206,7 @@ class Api:
         return StreamingResponse(_listened(conversation, feed), media_type=LINES)
 
 
-async def _listened(conversation: Conversation, feed: Feed) -> AsyncIterator[bytes]:
+async def _listened(conversation: HttpProtocol, feed: EventStream) -> AsyncIterator[bytes]:
     conversation.allow(None)
     async for line in feed.lines():
         conversation.allow(LISTEN)
@@ -210,10 +214,10 @@ async def _listened(conversation: Conversation, feed: Feed) -> AsyncIterator[byt
         conversation.allow(None)
 
 
-class _Both:
+class _TeeSink:
     """A journal for two: the daemon's own, and the one who gave the order."""
 
-    def __init__(self, journal: Journal, feed: Feed) -> None:
+    def __init__(self, journal: EventSink, feed: EventStream) -> None:
         self._journal = journal
         self._feed = feed
 
@@ -224,7 +228,7 @@ class _Both:
 
 
 async def _streamed(
-    conversation: Conversation, feed: Feed, future: Future[Any], adapter: TypeAdapter[Any]
+    conversation: HttpProtocol, feed: EventStream, future: Future[Any], adapter: TypeAdapter[Any]
 ) -> AsyncIterator[bytes]:
     """The events of an order, then its result."""
     conversation.allow(None)
@@ -235,7 +239,7 @@ async def _streamed(
     try:
         last = b'{"result": ' + adapter.dump_json(await asyncio.wrap_future(future)) + b"}"
     except Exception as error:  # noqa: BLE001 - told by its kind, as everywhere
-        last = json.dumps(told(error).body).encode()
+        last = json.dumps(error_response(error).body).encode()
     conversation.allow(LISTEN)
     yield redact(last.decode()).encode() + b"\n"
 
@@ -243,8 +247,8 @@ async def _streamed(
 # --- in ---------------------------------------------------------------------------------------------------------------------
 
 
-def _conversation(request: Request) -> Conversation:
-    conversation: Conversation = request.state.conversation
+def _conversation(request: Request) -> HttpProtocol:
+    conversation: HttpProtocol = request.state.conversation
     return conversation
 
 
@@ -252,12 +256,12 @@ def _who(request: Request) -> str:
     """Who orders, by the kernel's word. Where it tells us of no users, by their own, and that is said; they are of our group all the same."""
     peer = _conversation(request).peer
     told_by_kernel = peer.user if peer else None
-    own_word = "".join(filter(str.isprintable, unquote(request.headers.get("rotator-user", ""))))[:MOST_OF_A_NAME]
+    own_word = "".join(filter(str.isprintable, unquote(request.headers.get("rotator-user", ""))))[:MAX_NAME_LENGTH]
     name = told_by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
     return f"{name} via control socket@{socket.gethostname()}"
 
 
-def _about(wish: Wish) -> list[str]:
+def _about(wish: OperationRequest) -> list[str]:
     """What the order is about, in the words of whoever gave it."""
     given = [getattr(wish, option, []) for option in ABOUT]
     words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
@@ -271,15 +275,15 @@ async def _body(request: Request) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > BODY_LIMIT:
-                    raise Refusal("too_large", f"a body of more than {BODY_LIMIT} bytes is not read; ask for less at once")
+                    raise OperationError("too_large", f"a body of more than {BODY_LIMIT} bytes is not read; ask for less at once")
     except (TimeoutError, ClientDisconnect):
-        raise Refusal("too_slow", f"the body was not there within {BODY_DEADLINE:g} seconds") from None
+        raise OperationError("too_slow", f"the body was not there within {BODY_DEADLINE:g} seconds") from None
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refusal("not_json", "a body has to be application/json, and say so in its content-type")
+        raise OperationError("not_json", "a body has to be application/json, and say so in its content-type")
     return body
 
 
-def _parsed(verb: Verb, request: Request, body: bytes) -> Wish:
+def _parsed(verb: Operation, request: Request, body: bytes) -> OperationRequest:
     if verb.method == "POST":
         _parsed_nothing(request)
         return verb.wish(body or b"{}")
@@ -290,7 +294,7 @@ def _parsed(verb: Verb, request: Request, body: bytes) -> Wish:
 
 def _parsed_nothing(request: Request) -> None:
     if request.query_params:
-        raise Refusal("usage", f"{min(request.query_params)}: is not an option here")
+        raise OperationError("usage", f"{min(request.query_params)}: is not an option here")
 
 
 # --- out --------------------------------------------------------------------------------------------------------------------
@@ -299,8 +303,8 @@ def _parsed_nothing(request: Request) -> None:
 def _line(line: Line) -> bytes:
     """An event as the log would have it."""
     kind = CATALOGUE.get(str(line.get("event")))
-    stamped = {"timestamp": rfc3339(datetime.now(UTC)), "level": kind.level if kind else "warning", **line}
-    return redact(json.dumps(plain(stamped))).encode() + b"\n"
+    stamped = {"timestamp": format_rfc3339(datetime.now(UTC)), "level": kind.level if kind else "warning", **line}
+    return redact(json.dumps(to_json_value(stamped))).encode() + b"\n"
 
 
 def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -308,14 +312,14 @@ def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = No
 
 
 def _refused(error: Exception) -> Response:
-    found = told(error)
+    found = error_response(error)
     return _json(json.dumps(found.body).encode(), found.status)
 
 
 async def _no_page(_request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, HTTPException) and error.status_code == 405:
-        found = told(Refusal("method", "the page has another method; see /openapi.json"))
+        found = error_response(OperationError("method", "the page has another method; see /openapi.json"))
     else:
-        found = told(Refusal("not_found", "there is no such page; see /openapi.json"))
+        found = error_response(OperationError("not_found", "there is no such page; see /openapi.json"))
     return _json(json.dumps(found.body).encode(), found.status, headers)

@@ -24,22 +24,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from rotator.api.errors import told
-from rotator.api.executor import Crew
-from rotator.api.http_server import Conversation
-from rotator.api.webhook_auth import Signatures, bears
+from rotator.api.errors import error_response
+from rotator.api.executor import CommandExecutor
+from rotator.api.http_server import HttpProtocol
+from rotator.api.webhook_auth import ReplayGuard, is_authentic
 from rotator.config import Webhook
-from rotator.decision.transitions import was_proven_dead
-from rotator.domain.policy import Policy
+from rotator.decision.transitions import is_verified_revoked
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import redact
 from rotator.errors import ConfigurationError, Refused, RotatorError
-from rotator.operations.commands.contain import Order, contain, mark
-from rotator.operations.daemon_handle import Fleet, House
-from rotator.operations.queries.key_lookup import locate
-from rotator.operations.refusal import Refusal
+from rotator.operations.commands.contain import CompromiseRequest, contain, mark
+from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
+from rotator.operations.queries.key_lookup import locate_key
+from rotator.operations.refusal import OperationError
 from rotator.system import process_identity as owner
 from rotator.util.crash import crash_site
-from rotator.util.formatting import plain
+from rotator.util.formatting import strip_control_characters
 
 PATH = "/v1/compromised"
 
@@ -56,24 +56,24 @@ MARKED_WITHIN = 60.0
 """Seconds that the caller is kept waiting for the mark to be durable."""
 
 
-class Report(BaseModel):
+class LeakReport(BaseModel):
     """What machines report: an application or an access key, and where it was seen."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     application: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     access_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    reason: Annotated[str, AfterValidator(plain), Field(max_length=300)] = ""
+    reason: Annotated[str, AfterValidator(strip_control_characters), Field(max_length=300)] = ""
 
     @model_validator(mode="after")
-    def _one(self) -> Report:
+    def _one(self) -> LeakReport:
         if (self.application is None) == (self.access_key is None):
             raise ValueError("name either an application or an access_key")
         return self
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedKeys:
     """What was marked, or that the key is dead already (then nothing was)."""
 
     application: str
@@ -81,15 +81,17 @@ class Marked:
     state: str
 
 
-class Hook:
+class WebhookApp:
     """What is behind the listener. ``clock`` tells the time in seconds since 1970."""
 
-    def __init__(self, house: House, crew: Crew, settings: Webhook, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, house: DaemonHandle, crew: CommandExecutor, settings: Webhook, clock: Callable[[], float] = time.time
+    ) -> None:
         self._house = house
         self._crew = crew
         self._settings = settings
         self._clock = clock
-        self._signatures = Signatures(float(int(clock())))  # callers count in whole seconds
+        self._signatures = ReplayGuard(float(int(clock())))  # callers count in whole seconds
         self._orders: deque[float] = deque()
         self._refused = 0
         self._told_at = float("-inf")
@@ -115,7 +117,7 @@ class Hook:
         _conversation(request).allow(MARKED_WITHIN + 10)
         try:
             if (request.method, request.url.path) != ("POST", PATH):
-                raise Refusal("not_found", f"there is only POST {PATH}")
+                raise OperationError("not_found", f"there is only POST {PATH}")
             report = _report(body or b"")
             self._admit()
             marked = asyncio.wrap_future(self._order(report, _source(request)))
@@ -123,7 +125,7 @@ class Hook:
         except TimeoutError:
             return _json({"error": {"kind": "too_slow", "message": "whether it is marked is not known: report it again"}}, 503)
         except RotatorError as error:
-            refusal = told(error)
+            refusal = error_response(error)
             return _json(refusal.body, refusal.status)
         return _json({"application": found.application, "access_keys": found.access_keys, "state": found.state}, 202)
 
@@ -136,7 +138,7 @@ class Hook:
             key = self._settings.signing_key.resolve()
         except ConfigurationError:
             return "secrets_unreadable"
-        if token is not None and not bears(request.headers.get("authorization", ""), token):
+        if token is not None and not is_authentic(request.headers.get("authorization", ""), token):
             return "token"
         if body is None:
             return "body"
@@ -160,14 +162,16 @@ class Hook:
             while self._orders and self._orders[0] <= now - 60:
                 self._orders.popleft()
             if len(self._orders) >= self._settings.per_minute:
-                raise Refusal("busy", f"{self._settings.per_minute} reports a minute are taken, and no more; report it again", 3)
+                raise OperationError(
+                    "busy", f"{self._settings.per_minute} reports a minute are taken, and no more; report it again", 3
+                )
             self._orders.append(now)
 
     # --- what is done -------------------------------------------------------------------------------------------------------
 
-    def _order(self, report: Report, source: str) -> Future[Marked]:
+    def _order(self, report: LeakReport, source: str) -> Future[MarkedKeys]:
         """Begin; the future is there when the mark is durable, and the rest goes on."""
-        marked: Future[Marked] = Future()
+        marked: Future[MarkedKeys] = Future()
 
         def work() -> None:
             try:
@@ -180,14 +184,14 @@ class Hook:
         self._crew.carry_out(work, urgent=True)
         return marked
 
-    def _carry_out(self, fleet: Fleet, report: Report, source: str, marked: Future[Marked]) -> None:
+    def _carry_out(self, fleet: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]) -> None:
         policy = fleet.policy(report.application) if report.application else _bearer(fleet, report.access_key or "")
         only = frozenset({report.access_key}) if report.access_key else None
         if only and not _ours(fleet, policy, report.access_key or ""):
-            marked.set_result(Marked(policy.application, (), "dead"))
+            marked.set_result(MarkedKeys(policy.application, (), "dead"))
             return
         by, reason = f"webhook from {source}@{socket.gethostname()}", report.reason or "reported by a machine"
-        order = Order(reason, by)
+        order = CompromiseRequest(reason, by)
         world = replace(fleet.world(policy), journal=self._house.journal, owner=owner.fresh())
 
         def sleep(until: datetime) -> None:
@@ -196,29 +200,29 @@ class Hook:
         self._house.journal.emit("control.ordered", verb="compromised", by=by, about=[policy.application], reason=reason)
         try:
             keys, _ = mark(policy, world, sleep, order, keys=only)
-            marked.set_result(Marked(policy.application, tuple(sorted(keys)), "marked"))
+            marked.set_result(MarkedKeys(policy.application, tuple(sorted(keys)), "marked"))
             # These and no others: somebody may have published a new key since.
             contain(policy, world, sleep, order, keys=keys)
         finally:
             self._house.look_at([policy.application])
 
 
-def _bearer(fleet: Fleet, access_key: str) -> Policy:
+def _bearer(fleet: RuntimeWithSource, access_key: str) -> ApplicationSpec:
     """The application whose key that is."""
     by_bearer = {(policy.account, policy.bearer): policy for policy in fleet.policies.values()}
-    account, key = locate(fleet, [access_key]).get(access_key, ("", None))
+    account, key = locate_key(fleet, [access_key]).get(access_key, ("", None))
     if key is None or (account, key.bearer) not in by_bearer:
-        raise Refusal("not_found", "no application of the configuration has a living key of that name")
+        raise OperationError("not_found", "no application of the configuration has a living key of that name")
     return by_bearer[account, key.bearer]
 
 
-def _ours(fleet: Fleet, policy: Policy, access_key: str) -> bool:
+def _ours(fleet: RuntimeWithSource, policy: ApplicationSpec, access_key: str) -> bool:
     """Whether the key lives and we answer for it; False when we know it to be dead. A stranger's is for a person to revoke."""
     ledger, _ = fleet.vault.read_ledger(policy.application)
     published = fleet.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
         return True
-    if ledger is not None and was_proven_dead(ledger, access_key):
+    if ledger is not None and is_verified_revoked(ledger, access_key):
         return False
     raise Refused(f"{access_key} of {policy.application} is a stranger's: a person has to look, and to revoke it by name")
 
@@ -239,8 +243,8 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
     return context
 
 
-def _conversation(request: Request) -> Conversation:
-    conversation: Conversation = request.state.conversation
+def _conversation(request: Request) -> HttpProtocol:
+    conversation: HttpProtocol = request.state.conversation
     return conversation
 
 
@@ -262,13 +266,13 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
-def _report(body: bytes) -> Report:
+def _report(body: bytes) -> LeakReport:
     try:
-        return Report.model_validate_json(body)
+        return LeakReport.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) if first["type"] != "extra_forbidden" else ""
-        raise Refusal("usage", f"{where or 'the report'}: {first['msg']}") from None
+        raise OperationError("usage", f"{where or 'the report'}: {first['msg']}") from None
 
 
 def _json(value: dict[str, Any], status: int) -> Response:

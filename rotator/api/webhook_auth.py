@@ -27,12 +27,12 @@ def signature(key: Secret, timestamp: str, body: bytes) -> str:
     return hmac.new(key.reveal().encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-def bears(authorization: str, token: Secret) -> bool:
+def is_authentic(authorization: str, token: Secret) -> bool:
     """Whether the header holds that token."""
     return hmac.compare_digest(authorization.encode(), b"Bearer " + token.reveal().encode())
 
 
-class Signatures:
+class ReplayGuard:
     """Those that were taken. What was signed before ``since`` is never taken: an earlier process may have taken it already."""
 
     def __init__(self, since: float) -> None:

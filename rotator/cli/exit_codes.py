@@ -14,7 +14,7 @@ EXIT_CODES = """\
 130  interrupted (Ctrl-C)"""
 """What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
 
-TROUBLE = 5
+PROBLEM = 5
 """The exit code of ``status`` when it could look, and something is past due or in trouble."""
 
 

@@ -13,8 +13,8 @@ import click
 from rotator import __version__
 from rotator.cli.exit_codes import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
-from rotator.domain.secret import unshown
-from rotator.operations.failures import Failure, explain
+from rotator.domain.secret import to_displayable
+from rotator.operations.failures import FailureReport, explain
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
@@ -62,9 +62,9 @@ class Root(click.Group):
         """The command that was named, or an error with the nearest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            from rotator.util.suggestions import nearest  # noqa: PLC0415 - only mistakes pay for it
+            from rotator.util.suggestions import closest_match  # noqa: PLC0415 - only mistakes pay for it
 
-            raise click.UsageError(f"there is no command {name!r}; {nearest(name, COMMANDS)}", ctx)
+            raise click.UsageError(f"there is no command {name!r}; {closest_match(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
@@ -94,14 +94,14 @@ class Root(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage(error: click.ClickException) -> Failure:
+def _usage(error: click.ClickException) -> FailureReport:
     context = getattr(error, "ctx", None)
     hint = f" (see: {context.command_path} --help)" if context else ""
-    message = unshown(" ".join(error.format_message().split()))
-    return Failure("usage", (f"{message[:1].lower()}{message[1:]}{hint}",), 2)
+    message = to_displayable(" ".join(error.format_message().split()))
+    return FailureReport("usage", (f"{message[:1].lower()}{message[1:]}{hint}",), 2)
 
 
-def tell(failure: Failure, *, as_json: bool) -> int:
+def tell(failure: FailureReport, *, as_json: bool) -> int:
     """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on standard output."""
     for sentence in failure.sentences:
         click.echo(f"rotator: {sentence}", err=True)

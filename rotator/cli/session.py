@@ -19,18 +19,18 @@ import click
 
 from rotator.cli import STARTED
 from rotator.config import locate
-from rotator.domain.ports import Clock, Journal, NoJournal
+from rotator.domain.ports import Clock, EventSink, NullEventSink
 from rotator.errors import ConfigurationError
-from rotator.operations.failures import Failure, Reported
-from rotator.operations.runtime import Household, chosen
-from rotator.system.users import user
+from rotator.operations.failures import FailureReport, ReportedError
+from rotator.operations.runtime import Runtime, select_applications
+from rotator.system.users import user_id
 
 if TYPE_CHECKING:
-    from rotator.api.client import Daemon, Unreached
-    from rotator.observability.notifications import Settings
-    from rotator.operations.operation import Verb
+    from rotator.api.client import DaemonClient, DaemonUnavailable
+    from rotator.observability.notifications import NotificationSettings
+    from rotator.operations.operation import Operation
 
-__all__ = ["App", "Session", "asking", "chosen", "common", "pass_session"]
+__all__ = ["LocalRuntime", "Session", "asking", "select_applications", "common", "pass_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,20 +38,20 @@ TAKES_NO_ORDER = frozenset({"busy", "stopping"})
 """What a daemon says that lives, and will not do it now."""
 
 
-class App(Household, Protocol):
+class LocalRuntime(Runtime, Protocol):
     """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
 
     @property
-    def alarm(self) -> Settings:
+    def alarm(self) -> NotificationSettings:
         """Who is told how it goes."""
 
     def close(self) -> None:
         """Let go of connections and logins."""
 
 
-def open_app(path: Path, journal: Journal) -> App:
+def open_app(path: Path, journal: EventSink) -> LocalRuntime:
     """The real thing: everything built, nothing contacted."""
-    from rotator.app import App as Root  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
+    from rotator.app import AppRuntime as Root  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
 
     return Root.open(path, journal=journal)
 
@@ -68,7 +68,7 @@ class Session:
     config: Path | None = None
     json: bool = False
     direct: bool = False
-    opener: Callable[[Path, Journal], App] = open_app
+    opener: Callable[[Path, EventSink], LocalRuntime] = open_app
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
@@ -84,45 +84,45 @@ class Session:
         return locate(self.config)
 
     @contextmanager
-    def app(self, journal: Journal | None = None, *, tell: bool = False) -> Iterator[App]:
+    def app(self, journal: EventSink | None = None, *, tell: bool = False) -> Iterator[LocalRuntime]:
         """The application, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon."""
-        app = self.opener(self.path, journal or NoJournal())
+        app = self.opener(self.path, journal or NullEventSink())
         try:
             with _telling(app) if tell and app.alarm.targets else nullcontext():
                 yield app
         finally:
             app.close()
 
-    def ask(self, name: str, journal: Journal | None = None, *, tell: bool = False, **wish: Any) -> Any:
+    def ask(self, name: str, journal: EventSink | None = None, *, tell: bool = False, **wish: Any) -> Any:
         """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
 
         A daemon that hangs up in the middle of an order may have carried it out: it is given again only where twice is as good as
         once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
         daemon.
         """
-        from rotator.operations.registry import VERBS  # noqa: PLC0415 - pydantic is not for --help
+        from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - pydantic is not for --help
 
-        verb, unreached = VERBS[name], None
+        verb, unreached = OPERATIONS[name], None
         if not self.direct:
-            from rotator.api.client import Unreached  # noqa: PLC0415 - httpx is not either
+            from rotator.api.client import DaemonUnavailable  # noqa: PLC0415 - httpx is not either
 
             try:
                 with self.daemon(orders=verb.changes) as daemon:
                     self.ordered = True
                     return daemon.call(name, journal, **wish)
-            except Unreached as error:
+            except DaemonUnavailable as error:
                 if error.sent and verb.changes:
                     if not verb.urgent(verb.wish(wish)):
                         raise
                     click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, error
                 self.alone = "" if error.denied or error.off else error.why
-            except Reported as error:
+            except ReportedError as error:
                 if error.failure.kind not in TAKES_NO_ORDER or not verb.urgent(verb.wish(wish)):
                     raise
                 (sentence, *_) = error.failure.sentences
                 click.echo(f"rotator: {sentence}; this command goes on by itself", err=True)
-                self.ordered, unreached = False, Unreached(sentence)
+                self.ordered, unreached = False, DaemonUnavailable(sentence)
         try:
             with self.app(journal, tell=tell) as app:
                 return self._act(verb, app, wish)
@@ -131,19 +131,19 @@ class Session:
                 raise _stranded(unreached, error) from None
             raise
 
-    def _act(self, verb: Verb, app: App, wish: Mapping[str, Any]) -> Any:
-        from rotator.operations.operation import Call  # noqa: PLC0415 - see above
+    def _act(self, verb: Operation, app: LocalRuntime, wish: Mapping[str, Any]) -> Any:
+        from rotator.operations.operation import OperationContext  # noqa: PLC0415 - see above
 
-        return verb.run(Call(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
+        return verb.run(OperationContext(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
 
-    def daemon(self, *, orders: bool) -> Daemon:
-        """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``Unreached``."""
-        from rotator.api.client import Daemon, Unreached, directory  # noqa: PLC0415 - see above
+    def daemon(self, *, orders: bool) -> DaemonClient:
+        """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``DaemonUnavailable``."""
+        from rotator.api.client import DaemonClient, DaemonUnavailable, directory  # noqa: PLC0415 - see above
 
         folder = directory(self.path)
         if folder is None:
-            raise Unreached(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True)
-        return Daemon.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
+            raise DaemonUnavailable(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True)
+        return DaemonClient.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
 
     def sleep(self, clock: Clock, until: datetime) -> None:
         """Sleep until the clock shows that time."""
@@ -154,24 +154,24 @@ class Session:
 
 def who() -> str:
     """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
-    return f"{user()}@{socket.gethostname()}"
+    return f"{user_id()}@{socket.gethostname()}"
 
 
-def _stranded(unreached: Unreached, error: ConfigurationError) -> Reported:
+def _stranded(unreached: DaemonUnavailable, error: ConfigurationError) -> ReportedError:
     """Neither the daemon nor this process can do it: one sentence with both reasons."""
     problem = next(problem for problem in error.problems if problem.private)
     message = (
         f"{unreached.why}, and this user cannot act without it: {problem}; start the daemon, become a member of its control_group, "
         "or run as root"
     )
-    return Reported(Failure("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3))
+    return ReportedError(FailureReport("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3))
 
 
 @contextmanager
-def _telling(app: App) -> Iterator[None]:
-    from rotator.observability.notifications import Alarm  # noqa: PLC0415 - for those few commands that tell people
+def _telling(app: LocalRuntime) -> Iterator[None]:
+    from rotator.observability.notifications import Notifier  # noqa: PLC0415 - for those few commands that tell people
 
-    alarm = app.journal = Alarm(app.journal, app.alarm)
+    alarm = app.journal = Notifier(app.journal, app.alarm)
     try:
         yield
     finally:

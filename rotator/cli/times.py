@@ -9,7 +9,7 @@ import click
 from rotator.util.durations import parse_duration
 
 
-def moment_of(text: str, now: datetime, *, ahead: bool = False) -> datetime:
+def parse_time_argument(text: str, now: datetime, *, ahead: bool = False) -> datetime:
     """The time that a person told: with date and zone, or as a duration, which means so long ago (``ahead``: so long from now)."""
     try:
         duration = parse_duration(text, minimum=timedelta(0))

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from rotator.config import schema
 from rotator.config.policies import NAME, build
 from rotator.config.problems import Problems, dotted
-from rotator.config.runtime_directory import default_directory, given_directory
+from rotator.config.runtime_directory import configured_directory, default_directory
 from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 from rotator.errors import ConfigurationError
-from rotator.util.suggestions import nearest
+from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -45,7 +45,7 @@ def load(path: Path) -> Configuration:
     problems.stop()
     for name in data:
         if name not in _TABLES:
-            problems.add(dotted(name), f"is not an option here; {nearest(name, _TABLES)}")
+            problems.add(dotted(name), f"is not an option here; {closest_match(name, _TABLES)}")
     folder = path.absolute().parent
     vault = _vault(data, folder, problems)
     daemon = _daemon(data, problems)
@@ -239,7 +239,7 @@ def _control(data: dict[str, Any], problems: Problems) -> Control | None:
     if not directory.is_absolute():
         problems.add("control.directory", 'is not an absolute path; write one such as "/run/rotator"')
     enabled = options.get("enabled")
-    if not (enabled if enabled is not None else "control" in data or given_directory()):
+    if not (enabled if enabled is not None else "control" in data or configured_directory()):
         return None
     return Control(directory, options.get("read_group") or "", options.get("control_group") or "")
 

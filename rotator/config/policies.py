@@ -14,7 +14,7 @@ from rotator.domain import document
 from rotator.domain import policy as model
 from rotator.domain.schedule import next_cron
 from rotator.util.durations import format_duration
-from rotator.util.suggestions import nearest
+from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def build(
     ledger: object,
     daemon: Daemon | None,
     problems: Problems,
-) -> dict[str, model.Policy]:
+) -> dict[str, model.ApplicationSpec]:
     """The policies of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only."""
     paths: dict[str, str] = {}
     bearers: dict[tuple[str, ...], str] = {}
@@ -114,7 +114,7 @@ class _Application:
         elif name is None:
             return next(iter(accounts.values()), None)
         elif name not in accounts:
-            self.complain(f"is not one of [accounts]; {nearest(name, accounts)}", "account")
+            self.complain(f"is not one of [accounts]; {closest_match(name, accounts)}", "account")
         return accounts.get(name) if name else None
 
     def check_path(self, ledger: object, taken: dict[str, str]) -> None:
@@ -207,11 +207,11 @@ class _Application:
 
     # --- the result -------------------------------------------------------------------------------------------------------
 
-    def policy(self, account: Account, daemon: Daemon) -> model.Policy:
+    def policy(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
         """The policy that all of this comes to."""
         same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "fields")
         more = ("observe_every", "publish_timeout", "takeover_after", "max_live_keys")
-        return model.Policy(
+        return model.ApplicationSpec(
             application=self.name,
             account=account.name,
             bearer=self.own["application_id"],
@@ -230,16 +230,16 @@ def _text(duration: timedelta) -> str:
     return format_duration(duration, units=5)
 
 
-def _proof(table: schema.Prove | schema.ProveEmergency) -> model.Proof:
-    return model.Proof(successes=table.successes, interval=table.interval, timeout=table.timeout)
+def _proof(table: schema.Verification | schema.EmergencyVerification) -> model.VerificationPolicy:
+    return model.VerificationPolicy(successes=table.successes, interval=table.interval, timeout=table.timeout)
 
 
-def _window(table: schema.Window | None) -> model.Window | None:
+def _window(table: schema.Window | None) -> model.MaintenanceWindow | None:
     if table is None:
         return None
     days = frozenset(number for number, name in enumerate(schema.DAYS) for day in table.days if name.startswith(day.lower()))
     start, end = (int(hour) * 60 + int(minute) for hour, minute in (time.split(":") for time in table.hours.split("-")))
-    return model.Window(days=days, start=start, end=end)
+    return model.MaintenanceWindow(days=days, start=start, end=end)
 
 
 @lru_cache

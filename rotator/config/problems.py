@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
-from rotator.errors import ConfigurationError, Problem
+from rotator.errors import ConfigurationError, ConfigurationProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
-from rotator.util.suggestions import nearest
+from rotator.util.suggestions import closest_match
 
 _BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
@@ -51,14 +51,14 @@ class Problems:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._found: dict[Problem, None] = {}
+        self._found: dict[ConfigurationProblem, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def add(self, path: str, message: str, *, private: bool = False) -> None:
         """One more problem, unless it is known already."""
-        self._found.setdefault(Problem(self.file, path, message, private))
+        self._found.setdefault(ConfigurationProblem(self.file, path, message, private))
 
     def stop(self) -> None:
         """Raise all of them, if there are any."""
@@ -80,7 +80,7 @@ def _sentence(table: type[BaseModel], location: tuple[str, ...], error: ErrorDet
     if kind == "missing":
         return f"is missing: {_field(table, location)}"
     if kind == "extra_forbidden":
-        return f"is not an option here; {nearest(location[-1], _inner(table, location[:-1]).model_fields)}"
+        return f"is not an option here; {closest_match(location[-1], _inner(table, location[:-1]).model_fields)}"
     if kind == "literal_error":
         return f"is not known; write {context['expected']}"
     if kind in _LIMITS:

@@ -9,7 +9,7 @@ RUNTIME_DIRECTORY = Path("/run/rotator")
 """What ``RuntimeDirectory=rotator`` makes, and where a person in a shell looks."""
 
 
-def given_directory() -> Path | None:
+def configured_directory() -> Path | None:
     """The first directory that systemd made for this process, if it made any."""
     first = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(first) if first else None
@@ -17,4 +17,4 @@ def given_directory() -> Path | None:
 
 def default_directory() -> Path:
     """The directory when the configuration names none."""
-    return given_directory() or RUNTIME_DIRECTORY
+    return configured_directory() or RUNTIME_DIRECTORY

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rotator.config.secret_reference import Reference, as_reference
+from rotator.config.secret_reference import Reference, parse_reference
 from rotator.config.settings import Listener
 from rotator.domain import document as model
 from rotator.domain.schedule import next_cron, zone
@@ -133,7 +133,7 @@ def _hours(value: object) -> str:
 def _references(value: object) -> list[Reference]:
     if not isinstance(value, list):
         raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
-    found = [as_reference(item) for item in value]
+    found = [parse_reference(item) for item in value]
     if len({str(reference) for reference in found}) < len(found):
         raise ValueError("names one reference twice; leave one out, or everybody there hears everything twice")
     return found
@@ -164,7 +164,7 @@ File = Annotated[Path, BeforeValidator(_file)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 ListenAt = Annotated[Listener, BeforeValidator(_listener)]
-SecretReference = Annotated[Reference, BeforeValidator(as_reference)]
+SecretReference = Annotated[Reference, BeforeValidator(parse_reference)]
 SecretReferences = Annotated[list[Reference], BeforeValidator(_references)]
 
 
@@ -237,7 +237,7 @@ class Window(Table):
     )
 
 
-class Prove(Table):
+class Verification(Table):
     """`prove`: how a new key proves that it is alive, and an old one that it is dead."""
 
     model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
@@ -247,7 +247,7 @@ class Prove(Table):
     timeout: Duration = option("Within how long.", timedelta(minutes=5))
 
 
-class ProveEmergency(Table):
+class EmergencyVerification(Table):
     """`prove_emergency`: the same for a compromised key."""
 
     model_config = ConfigDict(frozen=True)
@@ -283,8 +283,10 @@ class Defaults(Table):
     refresh: Duration | None = option(
         "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
     )
-    prove: Prove = option("How a new key proves that it is alive, and an old one that it is dead: the table below.", Prove())
-    prove_emergency: ProveEmergency = option("The same for a compromised key: the table below.", ProveEmergency())
+    prove: Verification = option(
+        "How a new key proves that it is alive, and an old one that it is dead: the table below.", Verification()
+    )
+    prove_emergency: EmergencyVerification = option("The same for a compromised key: the table below.", EmergencyVerification())
     observe_every: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
     publish_timeout: Duration = option("How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2))
     takeover_after: Duration | None = option(

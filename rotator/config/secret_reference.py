@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Problem
+from rotator.errors import ConfigurationError, ConfigurationProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,10 +168,10 @@ class Reference:
         return isinstance(error, PermissionError) or (isinstance(error, FileNotFoundError) and hidden)
 
     def _error(self, message: str, *, private: bool = False) -> ConfigurationError:
-        return ConfigurationError([Problem(file=str(self), path="", message=message, private=private)])
+        return ConfigurationError([ConfigurationProblem(file=str(self), path="", message=message, private=private)])
 
 
-def as_reference(value: object) -> Reference:
+def parse_reference(value: object) -> Reference:
     """What stands in the configuration, as a reference; the ``ValueError`` never repeats the value."""
     if isinstance(value, Reference):
         return value

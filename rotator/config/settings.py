@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from rotator.config.secret_reference import Reference
-    from rotator.domain.policy import Policy
+    from rotator.domain.policy import ApplicationSpec
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Configuration:
     path: Path
     vault: Vault
     accounts: Mapping[str, Account]
-    policies: Mapping[str, Policy]
+    policies: Mapping[str, ApplicationSpec]
     daemon: Daemon
     alarm: Alarm
     listen: Listener | None = None

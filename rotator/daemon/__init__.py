@@ -8,46 +8,46 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from rotator.daemon.main_loop import Daemon, Round
-from rotator.daemon.runtime import Fleet
-from rotator.observability.fan_out import Broadcast
-from rotator.observability.logs import Format, LogJournal, capture_crashes, capture_libraries
-from rotator.observability.metrics.counters import Tally
-from rotator.observability.notifications import Alarm
+from rotator.daemon.main_loop import MainLoop, SingleRun
+from rotator.daemon.runtime import DaemonRuntime
+from rotator.observability.fan_out import FanOutSink
+from rotator.observability.logs import Format, LogSink, capture_crashes, capture_libraries
+from rotator.observability.metrics.counters import EventCounters
+from rotator.observability.notifications import Notifier
 from rotator.system.process import Signals, keep_memory_private
-from rotator.system.sd_notify import Supervisor
+from rotator.system.sd_notify import ServiceManager
 
-__all__ = ["Daemon", "Fleet", "Round", "run"]
+__all__ = ["MainLoop", "DaemonRuntime", "SingleRun", "run"]
 
 
-def run(what: Fleet | Path, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:
+def run(what: DaemonRuntime | Path, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:
     """Run the daemon, or one round of passes, until it ends; the exit code. Only from the main thread: it handles signals.
 
     ``what`` is a configuration file, or what was built from one. Logs go to standard output, as JSON lines unless that is a
     terminal; events below ``log_level`` are dropped. Raises ``ConfigurationError`` before anything begins.
     """
     fleet = _opened(what)
-    broadcast = Broadcast(LogJournal(log_format, level=log_level))
-    tally = Tally(broadcast)
+    broadcast = FanOutSink(LogSink(log_format, level=log_level))
+    tally = EventCounters(broadcast)
     keep_memory_private()
     capture_libraries(tally)
     capture_crashes(tally)
-    with Signals() as signals, closing(Supervisor()) as supervisor, closing(Alarm(tally, fleet.alarm)) as alarm:
+    with Signals() as signals, closing(ServiceManager()) as supervisor, closing(Notifier(tally, fleet.alarm)) as alarm:
         fleet.journal = alarm
         if once:
-            code = Round(fleet, alarm, signals, alarm).run()
+            code = SingleRun(fleet, alarm, signals, alarm).run()
         else:
-            code = Daemon(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm, broadcast=broadcast).run()
+            code = MainLoop(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm, broadcast=broadcast).run()
     _leave(code)
     return code
 
 
-def _opened(what: Fleet | Path) -> Fleet:
+def _opened(what: DaemonRuntime | Path) -> DaemonRuntime:
     if not isinstance(what, Path):
         return what
-    from rotator.app import App  # noqa: PLC0415 - for callers who have only a file; the daemon itself knows no ``App``
+    from rotator.app import AppRuntime  # noqa: PLC0415 - for callers who have only a file; the daemon itself knows no ``AppRuntime``
 
-    return App.open(what)
+    return AppRuntime.open(what)
 
 
 def _leave(code: int) -> None:

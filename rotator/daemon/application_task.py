@@ -7,21 +7,21 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.daemon.runtime import Fleet
+from rotator.daemon.runtime import DaemonRuntime
 from rotator.decision.next_action import next_action
-from rotator.decision.observation import Clocks, Failure, Seen
+from rotator.decision.observation import Clocks, Observation, RotationFailure
 from rotator.domain.keys import Key
-from rotator.domain.ledger import Ledger, Trouble
-from rotator.domain.policy import Policy
-from rotator.errors import Denied, LedgerUnreadable, RotatorError, Unavailable, Unclear
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.runner import run_pass
+from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.policy import ApplicationSpec
+from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.runner import reconcile
 
 SHORTEST = timedelta(milliseconds=200)
 """The least time between two passes of one application, whatever the first one says."""
 
 
-class Result(enum.StrEnum):
+class PassResult(enum.StrEnum):
     """How the last pass of an application ended, in the words of the exit codes."""
 
     OK = "ok"
@@ -32,20 +32,20 @@ class Result(enum.StrEnum):
     @property
     def exit_code(self) -> int:
         """The exit code that says so."""
-        return {Result.OK: 0, Result.UNREACHABLE: 3, Result.REFUSED: 4, Result.FAILED: 1}[self]
+        return {PassResult.OK: 0, PassResult.UNREACHABLE: 3, PassResult.REFUSED: 4, PassResult.FAILED: 1}[self]
 
 
 @dataclass(frozen=True)
-class Facts:
+class PassSummary:
     """What is remembered of an outcome: enough for the status and for the order of work. Never a document."""
 
-    result: Result
+    result: PassResult
     next_at: datetime
     next_what: str
     in_grace: int = 0
     urgent: bool = False
     settled: bool = False
-    trouble: Trouble | None = None
+    trouble: Problem | None = None
     service_away: bool = False
     unreadable: bool = False
     overdue: bool = False
@@ -53,7 +53,7 @@ class Facts:
 
 
 @dataclass
-class Task:
+class ApplicationTask:
     """One application's place in the daemon.
 
     ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``seen_at`` and ``sound_at`` when a pass last got
@@ -63,25 +63,25 @@ class Task:
     due, but a service that it needs is away. ``hurried``: somebody changed something, so the next pass must not wait. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
     """
 
-    policy: Policy
-    fleet: Fleet
+    policy: ApplicationSpec
+    fleet: DaemonRuntime
     started: datetime
     due: datetime
-    memory: Memory = field(default_factory=Memory)
-    passing: Generator[datetime, None, Outcome] | None = None
+    memory: LocalState = field(default_factory=LocalState)
+    passing: Generator[datetime, None, PassOutcome] | None = None
     running: bool = False
     parked: bool = False
     done: bool = False
     hurried: bool = False
     abandoning: bool = False
     crashes: int = 0
-    facts: Facts | None = None
+    facts: PassSummary | None = None
     ledger: Ledger | None = None
     keys: tuple[Key, ...] | None = None
     seen_at: datetime | None = None
     sound_at: datetime | None = None
-    heir: tuple[Policy, Fleet] | None = None
-    _world: World | None = None
+    heir: tuple[ApplicationSpec, DaemonRuntime] | None = None
+    _world: ReconcileContext | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +104,7 @@ class Task:
         """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
         return self.passing is None and self.memory.held is None and not self.urgent
 
-    def advance(self) -> Outcome | None:
+    def advance(self) -> PassOutcome | None:
         """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
         if self.abandoning:
             self._give_up()
@@ -112,26 +112,26 @@ class Task:
             if self._world is None:
                 self._world = replace(self.fleet.world(self.policy), started=self.started)
             self.hurried = False
-            self.passing = run_pass(self.policy, self._world, self.memory)
+            self.passing = reconcile(self.policy, self._world, self.memory)
         try:
             self.due = next(self.passing)
         except StopIteration as end:
             self.passing = None
-            outcome: Outcome = end.value
+            outcome: PassOutcome = end.value
             return outcome
         except BaseException:
             self.passing = None
             raise
         return None
 
-    def conclude(self, outcome: Outcome, now: datetime) -> None:
+    def conclude(self, outcome: PassOutcome, now: datetime) -> None:
         """Remember what a finished pass found, and when the next one is due."""
         self.crashes = 0
         self.facts = _facts(self.policy, outcome, now, self.started)
         self.due = max(outcome.wait.until, now + SHORTEST)
         if outcome.error is None:
             self.seen_at = now
-        if self.facts.result is Result.OK:
+        if self.facts.result is PassResult.OK:
             self.sound_at = now
         self.ledger = outcome.ledger or self.ledger
         self.keys = self.keys if outcome.keys is None else outcome.keys
@@ -144,7 +144,7 @@ class Task:
         changed = policy != self.policy
         if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
             self.ledger = self.keys = None
-            self.memory = Memory()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
+            self.memory = LocalState()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
         self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
         return changed
 
@@ -157,22 +157,22 @@ class Task:
             return
         self.passing.close()
         self.passing = None
-        failure = Failure("stopping", "the daemon was stopped before the new key had proven itself and was published")
+        failure = RotationFailure("stopping", "the daemon was stopped before the new key had proven itself and was published")
         self.memory.held = replace(held, failure=failure)
 
 
-def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -> Facts:
+def _facts(policy: ApplicationSpec, outcome: PassOutcome, now: datetime, started: datetime) -> PassSummary:
     ledger, wait = outcome.ledger, outcome.wait
-    away = isinstance(outcome.error, Unavailable | Unclear)
+    away = isinstance(outcome.error, Unavailable | Indeterminate)
     unreadable = isinstance(outcome.error, LedgerUnreadable)
     if ledger is None:
-        return Facts(
+        return PassSummary(
             _result(outcome, None), wait.until, wait.reason, trouble=wait.trouble, service_away=away, unreadable=unreadable
         )
-    seen = Seen(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
+    seen = Observation(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
     at, what, _ = next_action(policy, ledger, seen)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
-    return Facts(
+    return PassSummary(
         result=_result(outcome, ledger),
         next_at=at,
         next_what=what,
@@ -186,24 +186,24 @@ def _facts(policy: Policy, outcome: Outcome, now: datetime, started: datetime) -
     )
 
 
-def _owed(policy: Policy, ledger: Ledger, seen: Seen, now: datetime) -> bool:
+def _owed(policy: ApplicationSpec, ledger: Ledger, seen: Observation, now: datetime) -> bool:
     """Whether something would be done at once if nothing held it back."""
     at, _, _ = next_action(policy, replace(ledger, hold=None), seen)
     return bool(ledger.compromised) or at <= now + 2 * SHORTEST
 
 
-def _result(outcome: Outcome, ledger: Ledger | None) -> Result:
+def _result(outcome: PassOutcome, ledger: Ledger | None) -> PassResult:
     if outcome.error is not None:
         return result_of(outcome.error)
     if outcome.wait.trouble is None:
-        return Result.OK
-    return Result.FAILED if ledger and ledger.failures else Result.REFUSED
+        return PassResult.OK
+    return PassResult.FAILED if ledger and ledger.failures else PassResult.REFUSED
 
 
-def result_of(error: RotatorError) -> Result:
+def result_of(error: RotatorError) -> PassResult:
     """The result that an error stands for."""
-    if isinstance(error, Unavailable | Unclear):
-        return Result.UNREACHABLE
-    if isinstance(error, Denied):
-        return Result.FAILED
-    return Result.REFUSED if error.exit_code == Result.REFUSED.exit_code else Result.FAILED
+    if isinstance(error, Unavailable | Indeterminate):
+        return PassResult.UNREACHABLE
+    if isinstance(error, PermissionDenied):
+        return PassResult.FAILED
+    return PassResult.REFUSED if error.exit_code == PassResult.REFUSED.exit_code else PassResult.FAILED

@@ -8,19 +8,19 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from rotator.daemon.engine import Engine
-from rotator.daemon.monitoring import Monitor
-from rotator.daemon.runtime import Fleet
-from rotator.domain.ports import Journal
+from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.runtime import DaemonRuntime
+from rotator.domain.ports import EventSink
 from rotator.errors import Unavailable
-from rotator.observability.fan_out import Broadcast
-from rotator.operations.daemon_handle import Reloaded
+from rotator.observability.fan_out import FanOutSink
+from rotator.operations.daemon_handle import ReloadResult
 
 
-class House:
+class LocalDaemonHandle:
     """One daemon. ``ring`` has the main loop look for wishes."""
 
     def __init__(
-        self, engine: Engine, monitor: Monitor, journal: Journal, broadcast: Broadcast, ring: Callable[[], None]
+        self, engine: Engine, monitor: Monitoring, journal: EventSink, broadcast: FanOutSink, ring: Callable[[], None]
     ) -> None:
         self.journal = journal
         self.broadcast = broadcast
@@ -28,10 +28,10 @@ class House:
         self._engine = engine
         self._monitor = monitor
         self._ring = ring
-        self._wishes: list[Future[Reloaded]] = []
+        self._wishes: list[Future[ReloadResult]] = []
         self._lock = threading.Lock()
 
-    def borrow(self) -> AbstractContextManager[Fleet]:
+    def borrow(self) -> AbstractContextManager[DaemonRuntime]:
         """The configuration in force, which stays open until it is given back."""
         return self._engine.borrow()
 
@@ -49,9 +49,9 @@ class House:
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
-    def reload(self) -> Future[Reloaded]:
+    def reload(self) -> Future[ReloadResult]:
         """Have the configuration read again by the main loop."""
-        wish: Future[Reloaded] = Future()
+        wish: Future[ReloadResult] = Future()
         with self._lock:
             if self.stopping.is_set():
                 wish.set_exception(_stopping())
@@ -60,7 +60,7 @@ class House:
         self._ring()
         return wish
 
-    def take_wishes(self) -> list[Future[Reloaded]]:
+    def take_wishes(self) -> list[Future[ReloadResult]]:
         """Who waits for a reload that begins now."""
         with self._lock:
             taken, self._wishes = self._wishes, []

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Journal
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import EventSink
 from rotator.domain.schedule import due
-from rotator.reconciler.context import Outcome
+from rotator.reconciler.context import PassOutcome
 
 
-class Deadlines:
+class DeadlineAlerts:
     """Tells once, for each key, that its hard deadline (``max_age``, or its expiry less the grace) is near or missed, when its
     application is held or in trouble. Where all is well a deadline is only a date, on which the key is replaced."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventSink) -> None:
         self._journal = journal
         self._told: dict[str, tuple[str, bool]] = {}
 
-    def look(self, policy: Policy, outcome: Outcome, notice: timedelta, now: datetime) -> None:
+    def look(self, policy: ApplicationSpec, outcome: PassOutcome, notice: timedelta, now: datetime) -> None:
         """Look at what a pass found."""
         ledger = outcome.ledger
         if ledger is None or ledger.current is None or not policy.configured:

@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rotator.daemon.application_task import Result, Task
-from rotator.daemon.deadline_alerts import Deadlines
-from rotator.daemon.runtime import Fleet
-from rotator.daemon.scheduler import Schedule
-from rotator.daemon.services import VAULT, Service, State, services
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Journal
-from rotator.errors import Denied, RotatorError, Unavailable, Unclear
+from rotator.daemon.application_task import ApplicationTask, PassResult
+from rotator.daemon.deadline_alerts import DeadlineAlerts
+from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.scheduler import Scheduler
+from rotator.daemon.services import VAULT, ServiceHealth, ServiceState, tracked_services
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import EventSink
+from rotator.errors import Indeterminate, PermissionDenied, RotatorError, Unavailable
 from rotator.util.backoff import backoff
 from rotator.util.crash import crash_site
 
@@ -35,18 +35,18 @@ LOST_AFTER = timedelta(minutes=10)
 """A task that is past its date for so long, and has no job, lost it. (One that waits for a worker just has an early second
 look.)"""
 
-CRASH_PAUSE = (timedelta(seconds=5), timedelta(minutes=15))
+CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 """Shortest and longest pause after an error of the program."""
 
-CHORE_PAUSE = timedelta(seconds=30)
+PERIODIC_RETRY_DELAY = timedelta(seconds=30)
 """Until a chore that failed is done again."""
 
-FAREWELL = 3.0
+LOGOUT_TIMEOUT = 3.0
 """Seconds that the end waits for the login to be given back."""
 
 
 @dataclass
-class Chore:
+class PeriodicTask:
     """Something that the daemon does beside the passes; returns how long until it is done again, None for never."""
 
     run: Callable[[], timedelta | None]
@@ -56,20 +56,22 @@ class Chore:
 class Engine:
     """Passes of all applications, each when it is due. ``changed`` is called, from any thread, when something ended."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, *, once: bool = False, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, fleet: DaemonRuntime, journal: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self.fleet = fleet
         self.journal = journal
         self.once = once
         self.progress = 0
         self.progressed_at = time.monotonic()
-        self.tasks: dict[str, Task] = {}
-        self.services: dict[str, Service] = services(fleet)
+        self.tasks: dict[str, ApplicationTask] = {}
+        self.services: dict[str, ServiceHealth] = tracked_services(fleet)
         self._changed = changed
-        self._chores: dict[str, Chore] = {}
-        self._old: list[Fleet] = []
+        self._chores: dict[str, PeriodicTask] = {}
+        self._old: list[DaemonRuntime] = []
         self._borrowed: Counter[int] = Counter()
         self._stuck: set[str] = set()
-        self._deadlines = Deadlines(journal)
+        self._deadlines = DeadlineAlerts(journal)
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
@@ -78,7 +80,7 @@ class Engine:
             "urgent": max(1, fleet.workers // 4),  # emergencies have a share of their own
             "care": min(8, 2 + len(self.services)),
         }
-        self._schedule = Schedule(crews, self._ended)
+        self._schedule = Scheduler(crews, self._ended)
 
     # --- its life ---------------------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class Engine:
             now = _now()
             self._schedule.start()
             for policy in self.fleet.policies.values():
-                task = Task(policy, self.fleet, started=now, due=now, parked=True)
+                task = ApplicationTask(policy, self.fleet, started=now, due=now, parked=True)
                 self.tasks[task.name] = task
             self._ask(self.services)
 
@@ -128,14 +130,14 @@ class Engine:
         self._schedule.close()
         farewells = [_farewell(fleet) for fleet in (*self._old, self.fleet)]
         for farewell in farewells:
-            farewell.join(FAREWELL)
+            farewell.join(LOGOUT_TIMEOUT)
 
     # --- chores -----------------------------------------------------------------------------------------------------------
 
     def add_chore(self, name: str, run: Callable[[], timedelta | None], *, executor: str = "care", delay: timedelta) -> None:
         """Have something done beside the passes, for the first time after ``delay``."""
         with self.lock:
-            self._chores[name] = Chore(run, executor)
+            self._chores[name] = PeriodicTask(run, executor)
             self._date_chore(name, _now() + delay)
 
     def _date_chore(self, name: str, when: datetime) -> None:
@@ -150,14 +152,14 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # whatever it is, the chore is needed again
             kind, where = crash_site(error)
             self.journal.emit("daemon.crashed", error=kind, where=where)
-        return CHORE_PAUSE
+        return PERIODIC_RETRY_DELAY
 
     # --- services ---------------------------------------------------------------------------------------------------------
 
     def contacted(self) -> bool:
         """Whether every service has been asked and has answered, or failed to."""
         with self.lock:
-            return all(service.state is not State.UNKNOWN for service in self.services.values())
+            return all(service.state is not ServiceState.UNKNOWN for service in self.services.values())
 
     def _ask(self, names: Iterable[str]) -> None:
         for name in names:
@@ -188,17 +190,19 @@ class Engine:
 
     def _suspect(self, error: RotatorError | None) -> None:
         """A pass failed because of a service: ask the service itself."""
-        if not isinstance(error, Unavailable | Unclear | Denied):
+        if not isinstance(error, Unavailable | Indeterminate | PermissionDenied):
             return
         service = self.services.get(error.service)
-        if service is not None and service.state is State.UP:
-            service.state = State.SUSPECT
+        if service is not None and service.state is ServiceState.UP:
+            service.state = ServiceState.SUSPECT
             self._ask([service.name])
 
-    def _open(self, task: Task) -> bool:
+    def _open(self, task: ApplicationTask) -> bool:
         """Whether everything that the task needs is up, as far as is known."""
         return all(
-            service.state is State.UP for name in (VAULT, task.policy.account) if (service := self.services.get(name)) is not None
+            service.state is ServiceState.UP
+            for name in (VAULT, task.policy.account)
+            if (service := self.services.get(name)) is not None
         )
 
     def _resume(self) -> None:
@@ -215,13 +219,13 @@ class Engine:
         """Of one round: what needs a service that is down has had its turn."""
         for task in self.tasks.values():
             if task.parked and any(
-                self.services[name].state is State.DOWN for name in (VAULT, task.policy.account) if name in self.services
+                self.services[name].state is ServiceState.DOWN for name in (VAULT, task.policy.account) if name in self.services
             ):
                 task.parked, task.done = False, True
 
     # --- passes -----------------------------------------------------------------------------------------------------------
 
-    def add_orphans(self, orphans: Mapping[str, Policy]) -> None:
+    def add_orphans(self, orphans: Mapping[str, ApplicationSpec]) -> None:
         """Give applications that are not in the configuration their passes, until there is nothing left to revoke for them."""
         with self.lock:
             now = _now()
@@ -231,7 +235,7 @@ class Engine:
                 if policy.account not in self.fleet.accounts:
                     self._report_stuck(name, policy.account)
                     continue
-                task = Task(policy, self.fleet, started=now, due=now, parked=True)
+                task = ApplicationTask(policy, self.fleet, started=now, due=now, parked=True)
                 self.tasks[name] = task
             self._resume()
 
@@ -252,7 +256,7 @@ class Engine:
                 if not (task.running or task.parked or task.passing is not None):
                     self._date(task, _now())
 
-    def _date(self, task: Task, when: datetime) -> None:
+    def _date(self, task: ApplicationTask, when: datetime) -> None:
         task.due, task.parked = when, False
         if not self._closed:
             self._schedule.date(task.name, lambda: self._turn(task.name), when, "urgent" if task.urgent else "default")
@@ -272,12 +276,12 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
             kind, where = crash_site(error)
             task.crashes += 1
-            shortest, longest = CRASH_PAUSE
+            shortest, longest = CRASH_BACKOFF
             task.due = _now() + backoff(task.crashes, name, base=shortest, cap=longest)
             self.journal.emit("pass.crashed", application=name, account=task.policy.account, error=kind, where=where)
         return True
 
-    def _begin(self, name: str) -> Task | None:
+    def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
             task = self.tasks.get(name)
             if task is None or task.running or self._closed or (self._stopping and not task.holding):
@@ -298,7 +302,7 @@ class Engine:
             self.progress += 1
             self.progressed_at = time.monotonic()
         if is_chore:
-            pause = returned if done else CHORE_PAUSE
+            pause = returned if done else PERIODIC_RETRY_DELAY
             if pause is not None:
                 with self.lock:
                     self._date_chore(name, _now() + pause)
@@ -312,7 +316,7 @@ class Engine:
             self._close_old()
         self._changed()
 
-    def _next(self, task: Task) -> None:
+    def _next(self, task: ApplicationTask) -> None:
         if self._stopping and not task.holding:
             return
         between = task.passing is None
@@ -328,7 +332,7 @@ class Engine:
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
-    def adopt(self, fleet: Fleet) -> tuple[list[str], list[str]]:
+    def adopt(self, fleet: DaemonRuntime) -> tuple[list[str], list[str]]:
         """Work for this fleet from now on; the names of the applications that came and of those that left.
 
         A pass in the middle ends under the configuration that it began with. What an application remembers stays.
@@ -342,7 +346,7 @@ class Engine:
             for name, policy in fleet.policies.items():
                 task = self.tasks.get(name)
                 if task is None:
-                    self.tasks[name] = Task(policy, fleet, started=now, due=now, parked=True)
+                    self.tasks[name] = ApplicationTask(policy, fleet, started=now, due=now, parked=True)
                     continue
                 task.heir = (policy, fleet)
                 if task.inherit():
@@ -355,15 +359,15 @@ class Engine:
             self._close_old()
             return added, removed
 
-    def _orphan(self, task: Task, fleet: Fleet) -> None:
+    def _orphan(self, task: ApplicationTask, fleet: DaemonRuntime) -> None:
         policy = replace(task.policy, configured=False)
         # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
         task.heir = (policy, fleet if policy.account in fleet.accounts else task.fleet)
         task.inherit()
         self.journal.emit("daemon.orphan", application=task.name, account=policy.account)
 
-    def _compare_services(self, fleet: Fleet) -> None:
-        fresh = services(fleet)
+    def _compare_services(self, fleet: DaemonRuntime) -> None:
+        fresh = tracked_services(fleet)
         for name, service in fresh.items():
             known = self.services.get(name)
             if known is not None:
@@ -379,7 +383,7 @@ class Engine:
             _farewell(fleet)
 
     @contextmanager
-    def borrow(self) -> Iterator[Fleet]:
+    def borrow(self) -> Iterator[DaemonRuntime]:
         """The fleet in force, which is not closed before it is given back, whatever a reload brings meanwhile."""
         with self.lock:
             fleet = self.fleet
@@ -412,16 +416,16 @@ class Engine:
                 if waiting and task.due < late and not self._schedule.has(task.name):
                     self._date(task, _now())
 
-    def results(self) -> dict[str, Result]:
+    def results(self) -> dict[str, PassResult]:
         """How the last pass of every application ended; of one that had none: by the service that it waited for."""
         with self.lock:
             return {
-                name: Result.FAILED if task.crashes else task.facts.result if task.facts else Result.UNREACHABLE
+                name: PassResult.FAILED if task.crashes else task.facts.result if task.facts else PassResult.UNREACHABLE
                 for name, task in self.tasks.items()
             }
 
 
-def _farewell(fleet: Fleet) -> threading.Thread:
+def _farewell(fleet: DaemonRuntime) -> threading.Thread:
     """Closing asks Vault to forget our login, which may take as long as a call may; nobody waits for it for long."""
     thread = threading.Thread(target=fleet.close, name="farewell", daemon=True)
     thread.start()

@@ -12,18 +12,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rotator.daemon.application_task import Result, Task
+from rotator.daemon.application_task import ApplicationTask, PassResult
 from rotator.daemon.engine import Engine
-from rotator.daemon.services import Service, State
-from rotator.domain.ports import Journal
-from rotator.observability.notifications import Alarm
+from rotator.daemon.services import ServiceHealth, ServiceState
+from rotator.domain.ports import EventSink
+from rotator.observability.notifications import Notifier
 
 IDLE = 60.0
 """Seconds without anything going through the workers, heartbeats included, after which they count as hung."""
 
 
 @dataclass(frozen=True)
-class Doubt:
+class UnhealthyReason:
     """Why a round is not sound: ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``past_due``, ``trouble`` or ``idle``;
     and which service or application it is."""
 
@@ -31,18 +31,20 @@ class Doubt:
     subject: str = ""
 
 
-def doubt(tasks: Iterable[Task], services: Iterable[Service], now: datetime) -> Doubt | None:
+def unhealthy_reason(
+    tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime
+) -> UnhealthyReason | None:
     """The first reason not to call it well, or None when every application and every service is."""
     for service in services:
-        if service.state is not State.UP:
-            return Doubt("service_away", service.name)
+        if service.state is not ServiceState.UP:
+            return UnhealthyReason("service_away", service.name)
     for task in tasks:
         if reason := _doubt(task, now):
-            return Doubt(reason, task.name)
+            return UnhealthyReason(reason, task.name)
     return None
 
 
-def _doubt(task: Task, now: datetime) -> str:
+def _doubt(task: ApplicationTask, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
     patience = task.policy.takeover_after
     if now > task.due + patience:
@@ -53,20 +55,20 @@ def _doubt(task: Task, now: datetime) -> str:
         return "not_looked_at"
     if task.facts.overdue or now > task.facts.next_at + patience:
         return "past_due"
-    return "" if task.facts.result is Result.OK else "trouble"
+    return "" if task.facts.result is PassResult.OK else "trouble"
 
 
-class Rounds:
+class HealthCheck:
     """Goes over all applications every so often, pings after a sound round, and tells when soundness changes."""
 
-    def __init__(self, engine: Engine, journal: Journal, alarm: Alarm, *, idle: float = IDLE) -> None:
+    def __init__(self, engine: Engine, journal: EventSink, alarm: Notifier, *, idle: float = IDLE) -> None:
         self._engine = engine
         self._journal = journal
         self._alarm = alarm
         self._idle = idle
         self._at = time.monotonic()
         self._moved = (0, self._at)
-        self._told: Doubt | None = None
+        self._told: UnhealthyReason | None = None
 
     def look(self) -> None:
         """Make a round, if it is time; only from the main loop. Waits for nothing."""
@@ -76,17 +78,17 @@ class Rounds:
             return
         self._at = now
         with self._engine.lock:
-            found = doubt(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC))
+            found = unhealthy_reason(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC))
             progress = self._engine.progress
         if progress != self._moved[0]:
             self._moved = (progress, now)
         if found is None and now - self._moved[1] > self._idle:
-            found = Doubt("idle")
+            found = UnhealthyReason("idle")
         if found is None:
             self._alarm.ping()
         self._tell(found)
 
-    def _tell(self, found: Doubt | None) -> None:
+    def _tell(self, found: UnhealthyReason | None) -> None:
         if found == self._told:
             return
         self._told = found

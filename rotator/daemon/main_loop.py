@@ -9,67 +9,67 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 from rotator import __version__
-from rotator.api.listeners import Doors
+from rotator.api.listeners import Listeners
 from rotator.daemon import status_line as status
-from rotator.daemon.application_task import Result
-from rotator.daemon.control_handle import House
+from rotator.daemon.application_task import PassResult
+from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import Rounds
-from rotator.daemon.monitoring import Monitor
-from rotator.daemon.runtime import Fleet
-from rotator.daemon.services import VAULT, State
-from rotator.domain.ports import Journal
+from rotator.daemon.heartbeat import HealthCheck
+from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.services import VAULT, ServiceState
+from rotator.domain.ports import EventSink
 from rotator.errors import ConfigurationError, RotatorError
-from rotator.observability.fan_out import Broadcast
-from rotator.observability.metrics.counters import Tally
-from rotator.observability.notifications import Alarm
-from rotator.operations.daemon_handle import Reloaded
+from rotator.observability.fan_out import FanOutSink
+from rotator.observability.metrics.counters import EventCounters
+from rotator.observability.notifications import Notifier
+from rotator.operations.daemon_handle import ReloadResult
 from rotator.system.process import Signals
-from rotator.system.sd_notify import Supervisor
+from rotator.system.sd_notify import ServiceManager
 from rotator.util.crash import crash_site
 
-TICK = 1.0
+TICK_INTERVAL = 1.0
 """Seconds between two looks at the clock and the state, when nothing happens."""
 
 FIRST_LOOK = 8.0
 """Seconds that the start waits for an answer of every service, before it is READY without."""
 
-TEND_EVERY = timedelta(seconds=10)
-ORPHANS_EVERY = timedelta(hours=1)
-DOORS_EVERY = timedelta(seconds=10)
+MAINTENANCE_INTERVAL = timedelta(seconds=10)
+REMOVED_APPLICATIONS_INTERVAL = timedelta(hours=1)
+LISTENER_RETRY_INTERVAL = timedelta(seconds=10)
 
-LEAP = timedelta(seconds=2)
+CLOCK_JUMP_THRESHOLD = timedelta(seconds=2)
 """A change of our clock beyond this is a step, and not the drift that is corrected all the time."""
 
 
-class Daemon:
+class MainLoop:
     """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
 
     def __init__(
         self,
-        fleet: Fleet,
-        journal: Journal,
-        supervisor: Supervisor,
+        fleet: DaemonRuntime,
+        journal: EventSink,
+        supervisor: ServiceManager,
         signals: Signals,
         *,
-        tally: Tally | None = None,
-        alarm: Alarm | None = None,
-        broadcast: Broadcast | None = None,
+        tally: EventCounters | None = None,
+        alarm: Notifier | None = None,
+        broadcast: FanOutSink | None = None,
     ) -> None:
         self.journal = journal
-        self.alarm = alarm or Alarm(journal)
+        self.alarm = alarm or Notifier(journal)
         self.supervisor = supervisor
         self.signals = signals
         self.engine = Engine(fleet, journal, changed=signals.wake)
-        self.monitor = Monitor(self.engine, tally or Tally(journal), patience=supervisor.watchdog_interval)
-        self._rounds = Rounds(self.engine, journal, self.alarm)
-        self.house = House(self.engine, self.monitor, journal, broadcast or Broadcast(journal), self._ring)
-        self.doors = Doors(self.house)
+        self.monitor = Monitoring(self.engine, tally or EventCounters(journal), patience=supervisor.watchdog_interval)
+        self._rounds = HealthCheck(self.engine, journal, self.alarm)
+        self.house = LocalDaemonHandle(self.engine, self.monitor, journal, broadcast or FanOutSink(journal), self._ring)
+        self.doors = Listeners(self.house)
         self.remark = ""
         self._doors_tried = False
-        self._clock = _Steps()
+        self._clock = _ClockJumpDetector()
         self._beat_every = _beat(supervisor.watchdog_interval)
-        self._tick = min(TICK, self._beat_every.total_seconds() / 2)
+        self._tick = min(TICK_INTERVAL, self._beat_every.total_seconds() / 2)
         self._beaten = (0, 0.0)
         self._told_at = 0.0
 
@@ -79,7 +79,7 @@ class Daemon:
         self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
         engine.start()
         engine.add_chore("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
-        engine.add_chore("tend", self._tend, delay=TEND_EVERY)
+        engine.add_chore("tend", self._tend, delay=MAINTENANCE_INTERVAL)
         engine.add_chore("orphans", self._orphans, delay=timedelta(0))
         engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
         engine.add_chore("doors", self._doors, delay=timedelta(0))
@@ -96,7 +96,7 @@ class Daemon:
         give_up = time.monotonic() + FIRST_LOOK
         while not self._looked() and not self.signals.stop and (left := give_up - time.monotonic()) > 0:
             self.signals.wait(left)
-        down = sorted(service.name for service in self.engine.services.values() if service.state is not State.UP)
+        down = sorted(service.name for service in self.engine.services.values() if service.state is not ServiceState.UP)
         self._tell()
         self.supervisor.ready()
         self.journal.emit("daemon.ready", applications=len(self.engine.fleet.policies), down=down)
@@ -114,7 +114,7 @@ class Daemon:
         if step:
             self.journal.emit("daemon.clock_stepped", seconds=step.total_seconds())
             self.engine.clock_stepped(step)
-        if now - self._told_at >= TICK:
+        if now - self._told_at >= TICK_INTERVAL:
             self._told_at = now
             self.engine.find_lost()
             self._tell()
@@ -128,19 +128,19 @@ class Daemon:
     def _tell(self) -> None:
         remark = "; ".join(filter(None, (self.remark, self.doors.remark)))
         with self.engine.lock:
-            text = status.sentence(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
+            text = status.status_line(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
         self.supervisor.status(text)
 
     def _tend(self) -> timedelta:
-        if self.engine.services[VAULT].state is State.UP:
+        if self.engine.services[VAULT].state is ServiceState.UP:
             self.engine.fleet.tend()
-        return TEND_EVERY
+        return MAINTENANCE_INTERVAL
 
     def _orphans(self) -> timedelta:
-        if self.engine.services[VAULT].state is not State.UP:
+        if self.engine.services[VAULT].state is not ServiceState.UP:
             return timedelta(seconds=5)
         self.engine.add_orphans(self.engine.fleet.orphans())
-        return ORPHANS_EVERY
+        return REMOVED_APPLICATIONS_INTERVAL
 
     def _doors(self) -> timedelta:
         try:
@@ -148,7 +148,7 @@ class Daemon:
         finally:
             self._doors_tried = True
             self.signals.wake()
-        return DOORS_EVERY
+        return LISTENER_RETRY_INTERVAL
 
     # --- signals ----------------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Daemon:
             )
             self.engine.add_chore("doors", self._doors, delay=timedelta(0))
             for wish in wishes:
-                wish.set_result(Reloaded(len(fleet.policies), tuple(added), tuple(removed), tuple(restart)))
+                wish.set_result(ReloadResult(len(fleet.policies), tuple(added), tuple(removed), tuple(restart)))
         self._tell()
         self.supervisor.ready()
 
@@ -215,24 +215,24 @@ class Daemon:
             self.supervisor.status(f"stopping; ends first: {', '.join(sorted(unfinished))}")
             self.supervisor.watchdog()
             self.monitor.turned()
-            self.signals.wait(min(left, TICK))
+            self.signals.wait(min(left, TICK_INTERVAL))
 
     def _unfinished(self) -> list[str]:
         orders = self.doors.crew.busy
         return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
 
 
-def _disappoint(wishes: Iterable[Future[Reloaded]], error: Exception) -> None:
+def _disappoint(wishes: Iterable[Future[ReloadResult]], error: Exception) -> None:
     for wish in wishes:
         wish.set_exception(error)
 
 
-class Round:
+class SingleRun:
     """One round of passes over all applications, each until it waits: what cron and Kubernetes start."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, signals: Signals, alarm: Alarm | None = None) -> None:
+    def __init__(self, fleet: DaemonRuntime, journal: EventSink, signals: Signals, alarm: Notifier | None = None) -> None:
         self.journal = journal
-        self.alarm = alarm or Alarm(journal)
+        self.alarm = alarm or Notifier(journal)
         self.signals = signals
         self.engine = Engine(fleet, journal, once=True, changed=signals.wake)
 
@@ -242,7 +242,7 @@ class Round:
         self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
         engine.start()
         self._until(engine.contacted)
-        if engine.services[VAULT].state is State.UP and not self.signals.stop:
+        if engine.services[VAULT].state is ServiceState.UP and not self.signals.stop:
             try:
                 engine.add_orphans(fleet.orphans())
             except RotatorError as error:
@@ -252,30 +252,33 @@ class Round:
             engine.drain()
             end = time.monotonic() + fleet.stop_timeout.total_seconds()
             while engine.unfinished() and time.monotonic() < end:
-                self.signals.wait(TICK)
+                self.signals.wait(TICK_INTERVAL)
         results, unfinished = engine.results(), engine.unfinished()
         counts = Counter(results.values())
         engine.close()
         self.journal.emit(
             "round.done",
             applications=len(results),
-            ok=counts[Result.OK],
-            unreachable=counts[Result.UNREACHABLE],
-            refused=counts[Result.REFUSED],
-            failed=counts[Result.FAILED],
+            ok=counts[PassResult.OK],
+            unreachable=counts[PassResult.UNREACHABLE],
+            refused=counts[PassResult.REFUSED],
+            failed=counts[PassResult.FAILED],
         )
-        worst = next((result for result in (Result.FAILED, Result.REFUSED, Result.UNREACHABLE) if counts[result]), Result.OK)
-        if worst is Result.OK and not unfinished and not self.signals.stop:
+        worst = next(
+            (result for result in (PassResult.FAILED, PassResult.REFUSED, PassResult.UNREACHABLE) if counts[result]),
+            PassResult.OK,
+        )
+        if worst is PassResult.OK and not unfinished and not self.signals.stop:
             self.alarm.ping(wait=True)
         self.journal.emit("daemon.stopped", unfinished=unfinished)
         return worst.exit_code
 
     def _until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self.signals.stop:
-            self.signals.wait(TICK)
+            self.signals.wait(TICK_INTERVAL)
 
 
-class _Steps:
+class _ClockJumpDetector:
     """Watches our clock against the one that nobody can set."""
 
     def __init__(self) -> None:
@@ -285,7 +288,7 @@ class _Steps:
         """How far the clock was set since the last question; None when it was not."""
         offset = time.time() - time.monotonic()
         step = timedelta(seconds=offset - self._offset)
-        if abs(step) < LEAP:
+        if abs(step) < CLOCK_JUMP_THRESHOLD:
             # Slow correction is followed, or it would add up to a step.
             self._offset = offset
             return None

@@ -14,48 +14,48 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rotator.daemon.services import VAULT, Service, State
+from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
 from rotator.errors import RotatorError
 from rotator.observability.metrics import snapshot
 from rotator.observability.metrics.collector import Sample, samples
-from rotator.observability.metrics.server import Reply, Server
+from rotator.observability.metrics.server import MetricsResponse, MetricsServer
 from rotator.util.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rotator.config import Listener
-    from rotator.daemon.application_task import Task
+    from rotator.daemon.application_task import ApplicationTask
     from rotator.daemon.engine import Engine
-    from rotator.observability.metrics.counters import Tally
+    from rotator.observability.metrics.counters import EventCounters
     from rotator.observability.metrics.exposition import Exposition
 
-PATIENCE = timedelta(minutes=3)
+WATCHDOG_LIMIT = timedelta(minutes=3)
 """How long nothing may go through the workers before the daemon counts as dead; less where the supervisor has less."""
 
 LISTEN_EVERY = timedelta(seconds=10)
 """How often it is seen to that we listen where we should, and that the head-room is known. (The provider is asked once a minute.)"""
 
-LOCK_PATIENCE = 5.0
+LOCK_TIMEOUT = 5.0
 """Seconds that a scrape waits for the engine."""
 
 
-class Monitor:
+class Monitoring:
     """Answers questions about one engine. ``patience`` is the supervisor's, None without one."""
 
     def __init__(
         self,
         engine: Engine,
-        tally: Tally,
+        tally: EventCounters,
         *,
         patience: timedelta | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._tally = tally
-        self._patience = min(patience or PATIENCE, PATIENCE)
+        self._patience = min(patience or WATCHDOG_LIMIT, WATCHDOG_LIMIT)
         self._exposition: Exposition | None = None
-        self._server: Server | None = None
+        self._server: MetricsServer | None = None
         self._complained = ""
         self._headroom: dict[str, int | None] = {}
         self._clock = clock
@@ -120,7 +120,7 @@ class Monitor:
             self._exposition = Exposition(self._samples)
         self._engine.fleet.on_call = self._exposition.called
         try:
-            self._server = Server(at, self._page).open()
+            self._server = MetricsServer(at, self._page).open()
         except OSError as error:
             if self._complained != str(at):
                 self._complained = str(at)
@@ -133,7 +133,7 @@ class Monitor:
     def _ask_for_room(self) -> None:
         fleet = self._engine.fleet
         for name, service in list(self._engine.services.items()):
-            if name != VAULT and service.state is State.UP:
+            if name != VAULT and service.state is ServiceState.UP:
                 try:
                     self._headroom[name] = fleet.provider(name).headroom()
                 except RotatorError:
@@ -141,11 +141,11 @@ class Monitor:
 
     # --- pages ------------------------------------------------------------------------------------------------------------
 
-    def _page(self, path: str, accept: str) -> Reply | None:
+    def _page(self, path: str, accept: str) -> MetricsResponse | None:
         match path:
             case "/metrics" if self._exposition:
                 content_type, text = self._exposition.answer(accept)
-                return Reply(200, text, content_type)
+                return MetricsResponse(200, text, content_type)
             case "/healthz":
                 return _told(self.health())
             case "/readyz":
@@ -184,7 +184,7 @@ class Monitor:
     def _samples(self) -> Iterator[Sample]:
         return samples(self.snapshot(), self._tally.counts())
 
-    def snapshot(self) -> snapshot.Snapshot:
+    def snapshot(self) -> snapshot.MetricsSnapshot:
         """What the daemon knows now."""
         with self._locked():
             fleet, now = self._engine.fleet, datetime.now(UTC)
@@ -194,7 +194,7 @@ class Monitor:
             service.name: fleet.vault.clock_offset if service.name == VAULT else fleet.provider(service.name).clock_offset
             for service in services
         }
-        return snapshot.Snapshot(
+        return snapshot.MetricsSnapshot(
             now=now,
             alive=all(well for _, well, _ in self.health()),
             idle=self._since_work(),
@@ -202,7 +202,7 @@ class Monitor:
             reload_refused=bool(self._refused),
             applications=applications,
             services=tuple(
-                snapshot.Service(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
+                snapshot.ServiceSample(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
                 for service in services
             ),
             login=fleet.login_life(),
@@ -210,7 +210,7 @@ class Monitor:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self._engine.lock.acquire(timeout=LOCK_PATIENCE):
+        if not self._engine.lock.acquire(timeout=LOCK_TIMEOUT):
             raise TimeoutError
         try:
             yield
@@ -218,9 +218,9 @@ class Monitor:
             self._engine.lock.release()
 
 
-def _application(task: Task) -> snapshot.Application:
+def _application(task: ApplicationTask) -> snapshot.ApplicationSample:
     facts = task.facts
-    return snapshot.Application(
+    return snapshot.ApplicationSample(
         policy=task.policy,
         since=task.started,
         ledger=task.ledger,
@@ -234,26 +234,26 @@ def _application(task: Task) -> snapshot.Application:
     )
 
 
-def _up(service: Service) -> bool | None:
+def _up(service: ServiceHealth) -> bool | None:
     """A service that failed a pass and is being asked again counts as it did before."""
-    return None if service.state is State.UNKNOWN else service.state is not State.DOWN
+    return None if service.state is ServiceState.UNKNOWN else service.state is not ServiceState.DOWN
 
 
-def _ability(service: Service, now: datetime) -> tuple[bool, str]:
+def _ability(service: ServiceHealth, now: datetime) -> tuple[bool, str]:
     match service.state:
-        case State.UNKNOWN:
+        case ServiceState.UNKNOWN:
             return False, "no answer yet"
-        case State.DOWN:
+        case ServiceState.DOWN:
             since = f" for {format_duration(now - service.since, units=1)}" if service.since else ""
             return False, f"{service.kind.replace('_', ' ')}{since}"
-        case State.SUSPECT:
+        case ServiceState.SUSPECT:
             return True, "answered before, is being asked again"
-        case State.UP:
+        case ServiceState.UP:
             return True, "answers"
 
 
-def _told(causes: Iterable[tuple[str, bool, str]]) -> Reply:
+def _told(causes: Iterable[tuple[str, bool, str]]) -> MetricsResponse:
     """One line for each cause; 503 as soon as one is not well."""
     causes = list(causes)
     text = "".join(f"{'ok' if well else 'FAILED'} {name}: {how}\n" for name, well, how in causes)
-    return Reply(200 if all(well for _, well, _ in causes) else 503, text.encode())
+    return MetricsResponse(200 if all(well for _, well, _ in causes) else 503, text.encode())

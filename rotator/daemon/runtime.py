@@ -7,18 +7,18 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.config import Control, Listener, Webhook
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal, OnCall, Provider
-from rotator.observability.notifications import Settings
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink, Provider, RequestObserver
+from rotator.observability.notifications import NotificationSettings
 from rotator.operations.runtime import AccountFacts, Store
-from rotator.reconciler.context import World
+from rotator.reconciler.context import ReconcileContext
 
 
-class Fleet(Protocol):
+class DaemonRuntime(Protocol):
     """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
 
-    journal: Journal
-    on_call: OnCall
+    journal: EventSink
+    on_call: RequestObserver
 
     @property
     def source(self) -> str:
@@ -49,7 +49,7 @@ class Fleet(Protocol):
         """Where machines report keys, if anywhere."""
 
     @property
-    def policies(self) -> Mapping[str, Policy]:
+    def policies(self) -> Mapping[str, ApplicationSpec]:
         """The applications of the configuration, by name."""
 
     @property
@@ -60,7 +60,7 @@ class Fleet(Protocol):
         """The account of that name; an unknown one raises with the nearest name."""
 
     @property
-    def alarm(self) -> Settings:
+    def alarm(self) -> NotificationSettings:
         """Who is told how it goes."""
 
     @property
@@ -70,13 +70,13 @@ class Fleet(Protocol):
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         """What a pass of that application acts through."""
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ApplicationSpec:
         """The application of that name; an unknown one raises with the nearest name."""
 
-    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration. Asks Vault. ``journal`` hears of what cannot be read."""
 
     def tend(self) -> None:

@@ -29,7 +29,7 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
                 raise
 
 
-class Schedule:
+class Scheduler:
     """Jobs by name, each with the date at which it is begun once. ``crews`` tells how many workers each crew has."""
 
     def __init__(self, crews: Mapping[str, int], ended: Ended) -> None:

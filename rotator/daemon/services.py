@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle
 
-from rotator.daemon.runtime import Fleet
-from rotator.errors import Denied, RotatorError, ServiceError, Unavailable, Unclear
+from rotator.daemon.runtime import DaemonRuntime
+from rotator.errors import Indeterminate, PermissionDenied, RotatorError, ServiceError, Unavailable
 
 VAULT = "vault"
 
@@ -28,7 +28,7 @@ ABOUT_ONE = frozenset({"stale", "upgrading"})
 """Kinds of trouble that are one document's or one mount's, and not the service's."""
 
 
-class State(enum.Enum):
+class ServiceState(enum.Enum):
     """What is known of a service."""
 
     UNKNOWN = "unknown"
@@ -39,12 +39,12 @@ class State(enum.Enum):
 
 
 @dataclass
-class Service:
+class ServiceHealth:
     """One service: how it is since when, and how to ask. ``said`` is the sentence for the status."""
 
     name: str
     ask: Callable[[], object]
-    state: State = State.UNKNOWN
+    state: ServiceState = ServiceState.UNKNOWN
     since: datetime | None = None
     kind: str = ""
     message: str = ""
@@ -53,9 +53,9 @@ class Service:
         """Ask the service; what keeps it from being used, or None. An answer that we only dislike is an answer."""
         try:
             self.ask()
-        except (Unavailable, Unclear) as error:
+        except (Unavailable, Indeterminate) as error:
             return None if error.kind in ABOUT_ONE else error
-        except Denied as error:
+        except PermissionDenied as error:
             return error if self.name != VAULT or error.kind in ("login", "credentials") else None
         except RotatorError:
             return None
@@ -67,7 +67,7 @@ class Service:
         self.kind, self.message = (trouble.kind, str(trouble)) if trouble else ("", "")
         if bool(before) != bool(trouble) or self.since is None:
             self.since = now
-        self.state = State.DOWN if trouble else State.UP
+        self.state = ServiceState.DOWN if trouble else ServiceState.UP
         return self.kind != before
 
     @property
@@ -76,22 +76,24 @@ class Service:
         return AGAIN_DENIED if self.kind in ("login", "denied", "unauthenticated", "permission") else AGAIN
 
 
-def services(fleet: Fleet) -> dict[str, Service]:
+def tracked_services(fleet: DaemonRuntime) -> dict[str, ServiceHealth]:
     """The services that the applications of a fleet need, none of them asked yet.
 
     Each probe asks about the next application, so that one which is broken in itself cannot make a service look down for long.
     """
     names = cycle(fleet.policies)
     found = {
-        VAULT: Service(VAULT, lambda: fleet.vault.read_ledger(next(names)) if fleet.policies else fleet.vault.list_ledgers())
+        VAULT: ServiceHealth(
+            VAULT, lambda: fleet.vault.read_ledger(next(names)) if fleet.policies else fleet.vault.list_ledgers()
+        )
     }
     bearers: dict[str, list[str]] = {}
     for policy in fleet.policies.values():
         bearers.setdefault(policy.account, []).append(policy.bearer)
     for account, borne in bearers.items():
-        found[account] = Service(account, _asking(fleet, account, cycle(borne)))
+        found[account] = ServiceHealth(account, _asking(fleet, account, cycle(borne)))
     return found
 
 
-def _asking(fleet: Fleet, account: str, bearers: Iterator[str]) -> Callable[[], object]:
+def _asking(fleet: DaemonRuntime, account: str, bearers: Iterator[str]) -> Callable[[], object]:
     return lambda: fleet.provider(account).list_keys(next(bearers))

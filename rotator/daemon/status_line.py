@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from rotator.daemon.application_task import Facts, Task
-from rotator.daemon.services import VAULT, Service, State
+from rotator.daemon.application_task import ApplicationTask, PassSummary
+from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
 from rotator.util.durations import format_duration
 
 _WORDS = {
@@ -17,7 +17,7 @@ _WORDS = {
 }
 
 
-def sentence(tasks: Iterable[Task], services: Iterable[Service], now: datetime, *, remark: str = "") -> str:
+def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime, *, remark: str = "") -> str:
     """Such as ``3 applications: 1 in grace; next: billing rotates in 4h; Vault: sealed for 3m``."""
     tasks = list(tasks)
     facts = [(task.name, task.facts) for task in tasks if task.facts]
@@ -34,7 +34,7 @@ def sentence(tasks: Iterable[Task], services: Iterable[Service], now: datetime, 
     return "; ".join(part for part in parts if part)
 
 
-def _next(facts: list[tuple[str, Facts]], now: datetime) -> str:
+def _next(facts: list[tuple[str, PassSummary]], now: datetime) -> str:
     ahead = [(fact.next_at, name, fact.next_what) for name, fact in facts if fact.next_what in _WORDS]
     if not ahead:
         return ""
@@ -46,10 +46,10 @@ def _in(wait: timedelta) -> str:
     return "now" if wait < timedelta(seconds=1) else f"in {format_duration(wait, units=1)}"
 
 
-def _away(service: Service, now: datetime) -> str:
-    if service.state is State.UP or service.state is State.SUSPECT:
+def _away(service: ServiceHealth, now: datetime) -> str:
+    if service.state is ServiceState.UP or service.state is ServiceState.SUSPECT:
         return ""
     name = "Vault" if service.name == VAULT else f"account {service.name}"
-    if service.state is State.UNKNOWN or service.since is None:
+    if service.state is ServiceState.UNKNOWN or service.since is None:
         return f"{name}: no answer yet"
     return f"{name}: {service.kind.replace('_', ' ')} for {format_duration(now - service.since, units=1)}"

@@ -18,11 +18,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from rotator.domain.document import Document, DocumentState
-from rotator.domain.marker import NO_INCARNATION, Marker, incarnation
+from rotator.domain.document import CredentialDocument, DocumentState
+from rotator.domain.marker import NO_INCARNATION, Marker, incarnation_of
 
 
-class Fate(enum.StrEnum):
+class Disposition(enum.StrEnum):
     """What the version after the base tells of a key."""
 
     RESTORED = "restored"
@@ -32,27 +32,29 @@ class Fate(enum.StrEnum):
     ASSUMED = "assumed"
 
 
-def fate(access_key: str, marker: Marker, *, path: str, document: Document, versions: Mapping[int, Document]) -> Fate:
+def classify(
+    access_key: str, marker: Marker, *, path: str, document: CredentialDocument, versions: Mapping[int, CredentialDocument]
+) -> Disposition:
     """What became of the key; ``versions`` holds the versions ``base`` and ``base + 1`` of the document."""
     if marker.base > document.version:
-        return Fate.RESTORED
+        return Disposition.RESTORED
     if marker.base == document.version:
-        return Fate.POSSIBLE
+        return Disposition.POSSIBLE
     successor = versions.get(marker.base + 1)
     if successor is None or successor.state is not DocumentState.LIVE:
-        return Fate.ASSUMED
+        return Disposition.ASSUMED
     if successor.access_key == access_key:
-        return Fate.PUBLISHED
-    return Fate.LEFTOVER if _same_document(marker, path, versions) else Fate.ASSUMED
+        return Disposition.PUBLISHED
+    return Disposition.LEFTOVER if _same_document(marker, path, versions) else Disposition.ASSUMED
 
 
-def _same_document(marker: Marker, path: str, versions: Mapping[int, Document]) -> bool:
+def _same_document(marker: Marker, path: str, versions: Mapping[int, CredentialDocument]) -> bool:
     base = versions.get(marker.base)
     if marker.incarnation == NO_INCARNATION or base is None or base.created_time is None:
         return False
-    return marker.incarnation == incarnation(path, base.created_time)
+    return marker.incarnation == incarnation_of(path, base.created_time)
 
 
-def wanted_versions(markers: list[Marker], document: Document) -> frozenset[int]:
+def wanted_versions(markers: list[Marker], document: CredentialDocument) -> frozenset[int]:
     """The versions of the document that must be read to judge keys with these markers; the current one is known."""
     return frozenset(number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version)

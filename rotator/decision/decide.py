@@ -20,45 +20,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rotator.decision.next_action import next_action, rest
-from rotator.decision.observation import Seen
-from rotator.decision.rules.containment import contain
-from rotator.decision.rules.document import document_gone, follow, moved, stale
-from rotator.decision.rules.in_flight import continue_held
-from rotator.decision.rules.issuance import fence_off, replace_at_once, rotate_when_due
-from rotator.decision.rules.revocation import account_for_keys, delete_condemned, end_graces, forget_the_dead, prove_deaths
-from rotator.decision.state import Case
+from rotator.decision.next_action import idle, next_action
+from rotator.decision.observation import Observation
+from rotator.decision.rules.containment import contain_compromised
+from rotator.decision.rules.document import configuration_moved, document_stale, document_unusable, sync_ledger
+from rotator.decision.rules.in_flight import continue_in_flight
+from rotator.decision.rules.issuance import fence_pending_keys, rotate_urgently, rotate_when_due
+from rotator.decision.rules.revocation import (
+    classify_unaccounted_keys,
+    delete_revoking_keys,
+    expire_grace_periods,
+    finalize_revocations,
+    verify_revocations,
+)
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
     Step,
 )
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 
-RULES: tuple[Callable[[Case], Step | None], ...] = (
-    moved,
-    stale,
-    contain,
-    document_gone,
-    follow,
-    continue_held,
-    forget_the_dead,
-    replace_at_once,
-    delete_condemned,
-    prove_deaths,
-    end_graces,
-    account_for_keys,
+RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
+    configuration_moved,
+    document_stale,
+    contain_compromised,
+    document_unusable,
+    sync_ledger,
+    continue_in_flight,
+    finalize_revocations,
+    rotate_urgently,
+    delete_revoking_keys,
+    verify_revocations,
+    expire_grace_periods,
+    classify_unaccounted_keys,
     rotate_when_due,
-    fence_off,
+    fence_pending_keys,
 )
 
 
-def decide(policy: Policy, seen: Seen) -> Step:
+def decide(policy: ApplicationSpec, seen: Observation) -> Step:
     """The one step to take next for one application. Pure: the same observation always leads to the same step."""
-    case = Case(policy, seen)
+    case = ApplicationState(policy, seen)
     for rule in RULES:
         step = rule(case)
         if step is not None:
             return step
-    return rest(case)
+    return idle(case)
 
 
 __all__ = ["RULES", "decide", "next_action"]

@@ -21,21 +21,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Seen
-from rotator.decision.rules.issuance import fence_off_at
-from rotator.decision.state import SOON, Case
+from rotator.decision.observation import Observation
+from rotator.decision.rules.issuance import fence_due_at
+from rotator.decision.state import RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import (
     Step,
 )
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.schedule import due
 
-BLINK = timedelta(milliseconds=200)
+MIN_DELAY = timedelta(milliseconds=200)
 """The shortest time until something is looked at again."""
 
 
-def rest(case: Case) -> Step:
+def idle(case: ApplicationState) -> Step:
     """Nothing to do now: when next, and why."""
     until, reason, message = next_action(case.policy, case.ledger, case.seen)
     unheard = {key: message for key, message in case.seen.unconfirmed.items() if key in case.seen.still_alive}
@@ -76,9 +76,9 @@ def rest(case: Case) -> Step:
     return case.wait(until, reason, message)
 
 
-def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, str, str]:
+def next_action(policy: ApplicationSpec, ledger: Ledger, seen: Observation) -> tuple[datetime, str, str]:
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
-    clocks, case = seen.clocks, Case(policy, replace(seen, ledger=ledger))
+    clocks, case = seen.clocks, ApplicationState(policy, replace(seen, ledger=ledger))
     horizon = clocks.ours + policy.observe_every
     patience = ledger.not_before if ledger.not_before and case.too_soon else clocks.ours
     if ledger.hold:
@@ -86,7 +86,7 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
         return _next_under_hold(case, patience) or (horizon, "held", held)
     candidates = [
         (
-            clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + SOON,
+            clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + RETRY_INTERVAL,
             "revoke",
             f"{entry.access_key} is condemned",
         )
@@ -109,20 +109,20 @@ def next_action(policy: Policy, ledger: Ledger, seen: Seen) -> tuple[datetime, s
         candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
     elif policy.configured and case.too_soon:
         candidates.append((patience, "rotate", "after a failure"))
-    if fence_at := fence_off_at(case):
+    if fence_at := fence_due_at(case):
         candidates.append((max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind"))
-    floor = clocks.ours + BLINK
+    floor = clocks.ours + MIN_DELAY
     return min(
         ((max(at, floor), what, why) for at, what, why in candidates),
         default=(horizon, "observe", "nothing is due"),
     )
 
 
-def _next_under_hold(case: Case, patience: datetime) -> tuple[datetime, str, str] | None:
+def _next_under_hold(case: ApplicationState, patience: datetime) -> tuple[datetime, str, str] | None:
     """When an emergency that goes through the hold is next looked at; None when there is none."""
     if not case.through_hold:
         return None
     why = "an emergency goes through the hold"
     if case.ledger.intent is not None:
-        return max(case.takeover_at(case.ledger.intent), patience, case.now + BLINK), "takeover", why
-    return max(patience, case.now + BLINK), "contain", why
+        return max(case.takeover_at(case.ledger.intent), patience, case.now + MIN_DELAY), "takeover", why
+    return max(patience, case.now + MIN_DELAY), "contain", why

@@ -1,6 +1,6 @@
 """What a pass has seen, and the steps that can follow from it.
 
-``Seen`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
+``Observation`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
 the decision between them is a pure function and every test can write both down.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.domain.document import ABSENT, Document
-from rotator.domain.keys import Key, Verdict
-from rotator.domain.ledger import Intent, Ledger, Mode
-from rotator.domain.marker import Marker, parse
+from rotator.domain.document import ABSENT, CredentialDocument
+from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.ledger import Intent, Ledger, RotationMode
+from rotator.domain.marker import Marker, parse_marker
 from rotator.domain.secret import Secret
 
 
@@ -50,7 +50,7 @@ class Clocks:
         return deadline + (self.ours - self.earliest)
 
 
-class Sight(enum.StrEnum):
+class Presence(enum.StrEnum):
     """Where the published key was seen at the provider."""
 
     NOTHING = "nothing published"
@@ -60,7 +60,7 @@ class Sight(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Failure:
+class RotationFailure:
     """Why a rotation that was under way cannot be finished."""
 
     reason: str
@@ -68,7 +68,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Held:
+class InFlightRotation:
     """A rotation that this process holds in memory, from its claim to its end. The only place where an unpublished secret is.
 
     ``posted``: the one POST was sent. ``proving_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
@@ -84,20 +84,20 @@ class Held:
     proven: bool = False
     publish_sent: bool = False
     publish_by: datetime | None = None
-    failure: Failure | None = None
+    failure: RotationFailure | None = None
 
 
 @dataclass(frozen=True)
-class Request:
+class RotationRequest:
     """A person's wish to rotate now; fulfilled when the published key is another one than ``replaces``."""
 
     reason: str
     replaces: str | None
-    mode: Mode = Mode.REQUESTED
+    mode: RotationMode = RotationMode.REQUESTED
 
 
 @dataclass(frozen=True)
-class Room:
+class Preconditions:
     """What was asked before a claim: what our token lacks on the credential path, and how many keys still fit (None: unknown)."""
 
     missing_capabilities: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Destroyed:
+class DestroyedVersions:
     """The versions of the document that held a dead compromised secret and are destroyed; ``remark`` says why others are not."""
 
     versions: tuple[int, ...] = ()
@@ -113,7 +113,7 @@ class Destroyed:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
     ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``dead``
@@ -129,25 +129,25 @@ class Seen:
     spare_id: str
     ledger: Ledger | None = None
     ledger_version: int = 0
-    document: Document = ABSENT
+    document: CredentialDocument = ABSENT
     keys: tuple[Key, ...] = ()
-    sight: Sight = Sight.NOTHING
+    sight: Presence = Presence.NOTHING
     foreign: frozenset[str] = frozenset()
-    proof: Verdict | None = None
+    proof: ProbeResult | None = None
     bearer_seen: bool = True
-    versions: Mapping[int, Document] = field(default_factory=dict)
-    room: Room | None = None
-    held: Held | None = None
+    versions: Mapping[int, CredentialDocument] = field(default_factory=dict)
+    room: Preconditions | None = None
+    held: InFlightRotation | None = None
     deleted: frozenset[str] = frozenset()
     unconfirmed: Mapping[str, str] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
-    destroyed: Mapping[str, Destroyed] = field(default_factory=dict)
+    destroyed: Mapping[str, DestroyedVersions] = field(default_factory=dict)
     still_alive: frozenset[str] = frozenset()
     undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
     owner_gone: bool = False
     dead_elsewhere: int = 0
-    request: Request | None = None
+    request: RotationRequest | None = None
     started: datetime | None = None
 
     def key(self, access_key: str | None) -> Key | None:
@@ -156,12 +156,12 @@ class Seen:
 
     def marker(self, key: Key, application: str) -> Marker | None:
         """The key's marker, if it is one of this installation and application and the key may be touched at all."""
-        marker = parse(key.description)
+        marker = parse_marker(key.description)
         if marker and marker.installation == self.installation and marker.application == application and key.touchable:
             return marker
         return None
 
-    def without_key(self, access_key: str) -> Seen:
+    def without_key(self, access_key: str) -> Observation:
         """The same without a key whose deletion was confirmed."""
         return replace(
             self,

@@ -6,46 +6,46 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from rotator.decision.classification import Fate, fate, wanted_versions
-from rotator.decision.observation import Seen, Sight
-from rotator.decision.steps import Event, Record, Step, Wait
-from rotator.decision.transitions import fresh_ledger
+from rotator.decision.classification import Disposition, classify, wanted_versions
+from rotator.decision.observation import Observation, Presence
+from rotator.decision.steps import Event, Step, Wait, WriteLedger
+from rotator.decision.transitions import new_ledger
 from rotator.domain.document import DocumentState
-from rotator.domain.keys import Key, Verdict
-from rotator.domain.ledger import Current, Intent, Ledger, Mode, Revoking, Trouble
+from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.ledger import CurrentKey, Intent, Ledger, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 
-SOON = timedelta(seconds=30)
+RETRY_INTERVAL = timedelta(seconds=30)
 """How soon to look again when something is wrong that may clear by itself."""
 
 TAKEOVER_MARGIN = timedelta(seconds=5)
 """How long beyond its proof an emergency of another process is given before it is taken over."""
 
-ROOMY = 3
+MAX_SCHEDULED_LIVE_KEYS = 3
 """Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
 
 KEPT_VERSIONS = 10
 """Versions of a document that KV version 2 keeps unless told otherwise."""
 
-LONGEST_PATIENCE = timedelta(hours=2)
+MAX_BACKOFF = timedelta(hours=2)
 """Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
 
-MANY_DEAD = 2
+ACCOUNT_SUSPECT_THRESHOLD = 2
 """Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
 
 
 @dataclass(frozen=True)
-class Case:
+class ApplicationState:
     """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
 
-    policy: Policy
-    seen: Seen
+    policy: ApplicationSpec
+    seen: Observation
 
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, or an empty one where Vault has none yet."""
-        return self.seen.ledger or fresh_ledger(self.policy)
+        return self.seen.ledger or new_ledger(self.policy)
 
     @property
     def now(self) -> datetime:
@@ -101,9 +101,9 @@ class Case:
         """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
         return (
             self.published is not None
-            and self.seen.proof is Verdict.REFUSED
+            and self.seen.proof is ProbeResult.REFUSED
             and self.seen.bearer_seen
-            and (self.seen.sight is Sight.GONE or self.published_has_expired)
+            and (self.seen.sight is Presence.GONE or self.published_has_expired)
         )
 
     @property
@@ -132,9 +132,9 @@ class Case:
         known = self.ledger.names() | {self.published}
         return [(key, marker) for key, marker in self.marked if key.access_key not in known]
 
-    def fate(self, key: Key, marker: Marker) -> Fate:
+    def fate(self, key: Key, marker: Marker) -> Disposition:
         """What became of an unnamed key (rule 7)."""
-        return fate(
+        return classify(
             key.access_key,
             marker,
             path=self.policy.path,
@@ -172,7 +172,7 @@ class Case:
         found = [self.seen.versions.get(number) for number in self.skipped]
         return any(document is None or document.state is not DocumentState.LIVE for document in found)
 
-    def _still_the_same_document(self, current: Current) -> bool:
+    def _still_the_same_document(self, current: CurrentKey) -> bool:
         """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
         and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
         known = self.seen.versions.get(current.version)
@@ -183,7 +183,7 @@ class Case:
     @cached_property
     def possible(self) -> list[str]:
         """Unnamed keys that may still be published by somebody."""
-        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Fate.POSSIBLE]
+        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Disposition.POSSIBLE]
 
     @property
     def live_keys_of_ours(self) -> int:
@@ -192,12 +192,12 @@ class Case:
         return sum(key.access_key in marked | self.ledger.names() | {self.published} for key in self.seen.keys)
 
     @property
-    def urgent_mode(self) -> Mode | None:
+    def urgent_mode(self) -> RotationMode | None:
         """Whether consumers must get another key at once, and why."""
         if self.published_is_compromised:
-            return Mode.COMPROMISED
+            return RotationMode.COMPROMISED
         if self.published_is_dying or self.published_is_dead:
-            return Mode.DEAD
+            return RotationMode.DEAD
         return None
 
     def takeover_at(self, intent: Intent) -> datetime:
@@ -219,9 +219,9 @@ class Case:
         not_before = self.ledger.not_before
         if self.seen.request is not None or not_before is None:
             return False
-        return self.now < not_before <= self.now + LONGEST_PATIENCE
+        return self.now < not_before <= self.now + MAX_BACKOFF
 
-    def may_die(self, entry: Revoking) -> bool:
+    def may_die(self, entry: RevokingKey) -> bool:
         """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
         key = self.seen.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.touchable):
@@ -238,17 +238,17 @@ class Case:
         """Wait in peace; a trouble that the ledger still shows has cleared."""
         if self.seen.ledger and self.ledger.trouble and self.ledger.failures == 0:
             cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
-            return Record(replace(self.ledger, trouble=None), (cleared,))
+            return WriteLedger(replace(self.ledger, trouble=None), (cleared,))
         latest = self.now + self.policy.observe_every
         return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
 
     def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
         """Say that nothing can be done, and why; the ledger shows it until it clears."""
         known = self.ledger.trouble
-        trouble = Trouble(reason, message, known.since if known and known.reason == reason else self.now)
+        trouble = Problem(reason, message, known.since if known and known.reason == reason else self.now)
         if record and self.seen.ledger and (known is None or known.reason != reason):
-            return Record(
+            return WriteLedger(
                 replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
             )
         latest = self.now + self.policy.observe_every
-        return Wait(min(until or self.now + SOON, latest), reason, message, trouble)
+        return Wait(min(until or self.now + RETRY_INTERVAL, latest), reason, message, trouble)

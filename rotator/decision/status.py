@@ -23,11 +23,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.decision.next_action import next_action
-from rotator.decision.observation import Clocks, Seen
-from rotator.domain.ledger import Ledger, Trouble
-from rotator.domain.policy import Policy
+from rotator.decision.observation import Clocks, Observation
+from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.schedule import due
-from rotator.util.formatting import timestamp
+from rotator.util.formatting import format_timestamp
 
 PHASES = (
     "unreadable",
@@ -46,7 +46,7 @@ PHASES = (
 
 
 @dataclass(frozen=True)
-class Next:
+class NextAction:
     """What comes next, when and why. The time may have passed: then it is past due."""
 
     action: str
@@ -55,16 +55,16 @@ class Next:
 
 
 @dataclass(frozen=True)
-class View:
+class ApplicationStatus:
     """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
 
-    policy: Policy
+    policy: ApplicationSpec
     ledger: Ledger | None
     as_of: datetime
     phase: str
-    next: Next
+    next: NextAction
     late: timedelta = timedelta(0)
-    trouble: Trouble | None = None
+    trouble: Problem | None = None
 
     @property
     def past_due(self) -> bool:
@@ -85,7 +85,7 @@ class View:
             "account": self.policy.account,
             "path": self.policy.path,
             "configured": self.policy.configured,
-            "as_of": timestamp(self.as_of),
+            "as_of": format_timestamp(self.as_of),
             "phase": self.phase,
             "current": self._current(),
             "retiring": [
@@ -122,25 +122,25 @@ class View:
         )
 
 
-def view(policy: Policy, ledger: Ledger | None, now: datetime) -> View:
+def status_of(policy: ApplicationSpec, ledger: Ledger | None, now: datetime) -> ApplicationStatus:
     """The application as its ledger tells it now; None when it has none yet."""
     if ledger is None:
-        next_ = Next("observe", now, "no ledger yet")
-        return View(policy, None, now, "new", next_)
+        next_ = NextAction("observe", now, "no ledger yet")
+        return ApplicationStatus(policy, None, now, "new", next_)
     next_ = _next(policy, ledger, now)
     late = max([now - at for at, _, _ in _obligations(policy, ledger)], default=timedelta(0))
     late = max(late, timedelta(0))
-    found = View(policy, ledger, now, "", next_, late, ledger.trouble)
+    found = ApplicationStatus(policy, ledger, now, "", next_, late, ledger.trouble)
     return replace(found, phase=_phase(found, ledger))
 
 
-def unreadable(policy: Policy, reason: str, message: str, now: datetime) -> View:
+def unreadable_status(policy: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
     """The application when its ledger cannot be read."""
-    next_ = Next("observe", now, "the ledger cannot be read")
-    return View(policy, None, now, "unreadable", next_, trouble=Trouble(reason, message, now))
+    next_ = NextAction("observe", now, "the ledger cannot be read")
+    return ApplicationStatus(policy, None, now, "unreadable", next_, trouble=Problem(reason, message, now))
 
 
-def _phase(view: View, ledger: Ledger) -> str:
+def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
     truths: Mapping[str, bool] = {
         "compromised": bool(ledger.compromised),
         "held": ledger.hold is not None,
@@ -156,9 +156,9 @@ def _phase(view: View, ledger: Ledger) -> str:
     return next(phase for phase in PHASES if truths.get(phase))
 
 
-def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
+def _next(policy: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     """What a pass would wait for; where that time has passed already, since when."""
-    at, action, reason = next_action(policy, ledger, Seen(Clocks(now, now, now), installation="", owner="", spare_id=""))
+    at, action, reason = next_action(policy, ledger, Observation(Clocks(now, now, now), installation="", owner="", spare_id=""))
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         (since, what, why)
@@ -166,10 +166,10 @@ def _next(policy: Policy, ledger: Ledger, now: datetime) -> Next:
         if since <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
     at, action, reason = min([(at, action, reason), *overdue])
-    return Next(action, at, reason)
+    return NextAction(action, at, reason)
 
 
-def _obligations(policy: Policy, ledger: Ledger) -> list[tuple[datetime, str, str]]:
+def _obligations(policy: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, str, str]]:
     """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
     if ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
         return []
@@ -182,4 +182,4 @@ def _obligations(policy: Policy, ledger: Ledger) -> list[tuple[datetime, str, st
 
 
 def _stamped(**values: object) -> dict[str, Any]:
-    return {name: timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
+    return {name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}

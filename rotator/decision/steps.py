@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rotator.domain.ledger import Ledger, Trouble
+from rotator.domain.ledger import Ledger, Problem
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Wait:
     until: datetime
     reason: str
     message: str
-    trouble: Trouble | None = None
+    trouble: Problem | None = None
 
 
 @dataclass(frozen=True)
-class Record:
+class WriteLedger:
     """Write this ledger by check-and-set on the version that was read."""
 
     ledger: Ledger
@@ -40,7 +40,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbePublished:
     """Try the published secret, and ask whether the bearer is known when it is refused."""
 
 
@@ -52,7 +52,7 @@ class ReadVersions:
 
 
 @dataclass(frozen=True)
-class AskRoom:
+class CheckPreconditions:
     """Ask Vault for our rights on the credential path and the provider for head-room, before a claim. An emergency does not ask
     for head-room, which takes as long as a create: the provider's refusal says the same."""
 
@@ -60,7 +60,7 @@ class AskRoom:
 
 
 @dataclass(frozen=True)
-class Create:
+class CreateKey:
     """Send the one POST of the claimed rotation."""
 
     description: str
@@ -69,22 +69,22 @@ class Create:
 
 
 @dataclass(frozen=True)
-class Prove:
+class VerifyKey:
     """See the new key work, several times in a row, within a bound."""
 
 
 @dataclass(frozen=True)
-class Publish:
+class PublishKey:
     """Look once more, then write the new key into the credential document by check-and-set, then read it back."""
 
 
 @dataclass(frozen=True)
-class Fence:
+class FenceDocument:
     """Rewrite the unchanged credential document, which moves its version on, so that possible leftovers become certain ones."""
 
 
 @dataclass(frozen=True)
-class Delete:
+class DeleteKey:
     """Look at the document once more, then delete the key at the provider. ``even_if_published``: an operator's revoke-first."""
 
     access_key: str
@@ -93,7 +93,7 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class ProveDeath:
+class VerifyRevocation:
     """See the deleted key refused, with the secret that ``version`` of the document held, or gone by name."""
 
     access_key: str
@@ -102,7 +102,7 @@ class ProveDeath:
 
 
 @dataclass(frozen=True)
-class Destroy:
+class DestroyVersions:
     """Destroy the earlier versions of the document that hold the secret of this key, which is compromised and proven dead.
     ``version`` is the one that the ledger names. That it cannot be done is said, and delays nothing."""
 
@@ -111,11 +111,24 @@ class Destroy:
 
 
 @dataclass(frozen=True)
-class LetGo:
+class DiscardInFlight:
     """Forget the held rotation: it is over, and nothing is left to do for it here."""
 
 
-Act = Record | Probe | ReadVersions | AskRoom | Create | Prove | Publish | Fence | Delete | ProveDeath | Destroy | LetGo
+Act = (
+    WriteLedger
+    | ProbePublished
+    | ReadVersions
+    | CheckPreconditions
+    | CreateKey
+    | VerifyKey
+    | PublishKey
+    | FenceDocument
+    | DeleteKey
+    | VerifyRevocation
+    | DestroyVersions
+    | DiscardInFlight
+)
 
 
 Step = Wait | Act

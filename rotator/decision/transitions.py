@@ -10,36 +10,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Clocks, Destroyed, Seen
+from rotator.decision.observation import Clocks, DestroyedVersions, Observation
 from rotator.decision.steps import Event
-from rotator.domain.document import Document
+from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import (
     INCIDENT_LIMIT,
-    Compromised,
-    Current,
-    Death,
+    CompromisedKey,
+    CurrentKey,
     HistoryEntry,
     Hold,
     Incident,
     Intent,
     Ledger,
-    Retiring,
-    Revoking,
-    Trouble,
+    Problem,
+    RetiringKey,
+    RevocationRecord,
+    RevokingKey,
 )
 from rotator.domain.marker import Marker
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.util.backoff import backoff
 
-PATIENCE = (timedelta(seconds=30), timedelta(hours=1))
+BACKOFF = (timedelta(seconds=30), timedelta(hours=1))
 """Shortest and longest pause after failed attempts of an ordinary rotation."""
 
-HASTE = (timedelta(seconds=1), timedelta(seconds=30))
+URGENT_BACKOFF = (timedelta(seconds=1), timedelta(seconds=30))
 """The same while consumers are in danger or down."""
 
 
-def fresh_ledger(policy: Policy) -> Ledger:
+def new_ledger(policy: ApplicationSpec) -> Ledger:
     """The ledger of an application that Vault has none for yet."""
     return Ledger(
         application=policy.application,
@@ -54,12 +54,12 @@ def fresh_ledger(policy: Policy) -> Ledger:
     )
 
 
-def followed(
+def commit_published(
     ledger: Ledger,
-    document: Document,
+    document: CredentialDocument,
     key: Key | None,
     marker: Marker | None,
-    policy: Policy,
+    policy: ApplicationSpec,
     clocks: Clocks,
     meanwhile: frozenset[str] = frozenset(),
     *,
@@ -75,7 +75,7 @@ def followed(
     deadline = max(since, clocks.latest) + policy.grace
     after = replace(
         ledger,
-        current=Current(
+        current=CurrentKey(
             access_key=access_key,
             version=document.version,
             since=old.since if old and old.access_key == access_key else since,
@@ -115,22 +115,22 @@ def followed(
     )
     if ledger.intent is not None and not done:
         events.append(_overtaken(ledger.intent))
-    if old is not None and not ledger.is_revoking(old.access_key) and not was_proven_dead(ledger, old.access_key):
+    if old is not None and not ledger.is_revoking(old.access_key) and not is_verified_revoked(ledger, old.access_key):
         if old.access_key in ledger.compromised_keys():
-            after = condemned(after, old.access_key, old.version, "compromised")
+            after = start_revocation(after, old.access_key, old.version, "compromised")
             events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
         else:
-            after = replace(after, retiring=(*after.retiring, Retiring(old.access_key, old.version, deadline, "replaced")))
+            after = replace(after, retiring=(*after.retiring, RetiringKey(old.access_key, old.version, deadline, "replaced")))
             events.append(_retiring(old.access_key, deadline, "replaced"))
     return after, tuple(events)
 
 
-def _seen_again(entry: Retiring | Revoking, meanwhile: frozenset[str], more: bool) -> bool:
+def _seen_again(entry: RetiringKey | RevokingKey, meanwhile: frozenset[str], more: bool) -> bool:
     """Whether consumers may have read the key after it was entered. What no version ever held is only told by being seen."""
-    return entry.access_key in meanwhile or (more and (isinstance(entry, Retiring) or entry.version > 0))
+    return entry.access_key in meanwhile or (more and (isinstance(entry, RetiringKey) or entry.version > 0))
 
 
-def was_proven_dead(ledger: Ledger, access_key: str) -> bool:
+def is_verified_revoked(ledger: Ledger, access_key: str) -> bool:
     """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
     return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 
@@ -145,23 +145,25 @@ def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
     return Event("key.retiring", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
 
 
-def retired(ledger: Ledger, access_key: str, version: int, reason: str, policy: Policy, seen: Seen) -> tuple[Ledger, Event]:
+def start_grace(
+    ledger: Ledger, access_key: str, version: int, reason: str, policy: ApplicationSpec, seen: Observation
+) -> tuple[Ledger, Event]:
     """The ledger with one more key in grace, counted from now: nobody wrote down when it left the document."""
     deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace
-    entry = Retiring(access_key, version, deadline, reason)
+    entry = RetiringKey(access_key, version, deadline, reason)
     return replace(ledger, retiring=(*ledger.retiring, entry)), _retiring(access_key, deadline, reason)
 
 
-def condemned(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
+def start_revocation(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
     """The ledger with the key moved into ``revoking``, from where nothing comes back."""
     return replace(
         ledger,
         retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
-        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),
+        revoking=(*ledger.revoking, RevokingKey(access_key, version, reason)),
     )
 
 
-def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
+def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
     """The ledger with a note that a person published a condemned key again."""
     return replace(
         ledger,
@@ -172,8 +174,8 @@ def marked_republished(ledger: Ledger, access_key: str) -> Ledger:
     )
 
 
-def died(
-    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]
+def finish_revocation(
+    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
 ) -> tuple[Ledger, tuple[Event, ...]]:
     """The ledger without keys whose death is proven; ``deaths`` says how each was, ``destroyed`` what became of the secrets of
     compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
@@ -204,22 +206,24 @@ def died(
     return replace(after, incidents=tuple(incidents)), tuple(events)
 
 
-def _with_deaths(incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, Destroyed]) -> Incident:
+def _with_deaths(
+    incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
+) -> Incident:
     fresh = tuple(
-        Death(access_key, now, deaths[access_key], what.versions, what.remark)
+        RevocationRecord(access_key, now, deaths[access_key], what.versions, what.remark)
         for access_key, what in sorted(destroyed.items())
         if access_key in deaths and access_key in incident.access_keys
     )
     return replace(incident, deaths=(*incident.deaths, *fresh))
 
 
-def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, trouble: Trouble | None) -> Ledger:
+def abandon_rotation(ledger: Ledger, policy: ApplicationSpec, now: datetime, *, failed: bool, trouble: Problem | None) -> Ledger:
     """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
     fixed by the rotation's id."""
     intent = ledger.intent
     if not failed or intent is None:
         return replace(ledger, intent=None)
-    shortest, longest = HASTE if intent.mode.urgent else PATIENCE
+    shortest, longest = URGENT_BACKOFF if intent.mode.urgent else BACKOFF
     if policy.every is not None:
         shortest = min(shortest, max(policy.every / 10, timedelta(seconds=1)))
     failures = ledger.failures + 1
@@ -229,7 +233,7 @@ def abandoned(ledger: Ledger, policy: Policy, now: datetime, *, failed: bool, tr
     return after.with_history(HistoryEntry(now, "abandoned", "", intent.base, intent.id, reason))
 
 
-def marked_compromised(
+def mark_compromised(
     ledger: Ledger,
     access_keys: Iterable[str],
     *,
@@ -247,7 +251,7 @@ def marked_compromised(
         ledger,
         compromised=(
             *(_sharper(mark, mode, through_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
-            *(Compromised(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
+            *(CompromisedKey(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
         ),
         incidents=(
             *ledger.incidents,
@@ -258,7 +262,7 @@ def marked_compromised(
     )
 
 
-def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
+def _sharper(mark: CompromisedKey, mode: str, through_hold: bool) -> CompromisedKey:
     """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
     return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)
 
@@ -266,7 +270,7 @@ def _sharper(mark: Compromised, mode: str, through_hold: bool) -> Compromised:
 # --- what people order ----------------------------------------------------------------------------------------------------
 
 
-def with_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
+def set_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
     """The ledger with an operator's hand on the brake; a hold that is there already stays as it is."""
     if ledger.hold is not None:
         return ledger
@@ -274,14 +278,14 @@ def with_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
     return replace(ledger, hold=Hold(reason, by, at)).with_history(entry)
 
 
-def without_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
+def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
     """The ledger without the hold."""
     if ledger.hold is None:
         return ledger
     return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
 
 
-def can_be_extended(ledger: Ledger) -> tuple[Retiring | Revoking, ...]:
+def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
     """The keys that live on until a time, and that nobody called compromised."""
     spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
     again = [
@@ -290,9 +294,9 @@ def can_be_extended(ledger: Ledger) -> tuple[Retiring | Revoking, ...]:
     return (*spared, *again)
 
 
-def extended(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
+def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
     """The ledger in which every key that lives on until a time does so that much longer."""
-    keys = {entry.access_key for entry in can_be_extended(ledger)}
+    keys = {entry.access_key for entry in extendable_keys(ledger)}
     return replace(
         ledger,
         retiring=tuple(
@@ -306,7 +310,7 @@ def extended(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger
     ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))
 
 
-def grace_ended(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
+def end_grace(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
     """The ledger in which the grace of this key is over by every clock: the next pass revokes it."""
     return replace(
         ledger,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Deed:
+class AuditEvent:
     """One call that the bearer made: when, from where, with which client, and what. Refused ones are among them (``status``)."""
 
     at: datetime
@@ -20,11 +20,11 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Trail:
+class AuditTrail:
     """The bearer's calls, oldest first. ``asked`` are the places whose trail was read, ``silent`` those that gave no answer and why;
     ``cut`` when there were more than we read."""
 
-    deeds: tuple[Deed, ...] = ()
+    deeds: tuple[AuditEvent, ...] = ()
     asked: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     cut: bool = False

@@ -27,7 +27,7 @@ class DocumentState(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Document:
+class CredentialDocument:
     """One version of a credential document (usually the current one).
 
     ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept in ``secret``. A live
@@ -53,7 +53,7 @@ class Document:
         return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
 
 
-ABSENT = Document(version=0, state=DocumentState.ABSENT)
+ABSENT = CredentialDocument(version=0, state=DocumentState.ABSENT)
 
 
 DEFAULT_FIELDS: Mapping[str, str] = {

@@ -35,7 +35,7 @@ class Key:
         return self.deletable and not self.managed
 
 
-class Verdict(enum.StrEnum):
+class ProbeResult(enum.StrEnum):
     """What a provider says of a secret that was tried."""
 
     ALIVE = "alive"

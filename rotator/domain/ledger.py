@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rotator.domain.policy import Proof
+from rotator.domain.policy import VerificationPolicy
 
 SCHEMA = 2
 """The schema of the ledger that this program writes. It reads this one and older ones."""
@@ -25,7 +25,7 @@ INCIDENT_LIMIT = 20
 """Entries kept in a ledger's list of incidents."""
 
 
-class Mode(enum.StrEnum):
+class RotationMode(enum.StrEnum):
     """Why a rotation is in a hurry, or not."""
 
     SCHEDULED = "scheduled"
@@ -36,11 +36,11 @@ class Mode(enum.StrEnum):
     @property
     def urgent(self) -> bool:
         """Whether consumers are in danger or down, so that windows and long backoff do not apply."""
-        return self in (Mode.COMPROMISED, Mode.DEAD)
+        return self in (RotationMode.COMPROMISED, RotationMode.DEAD)
 
 
 @dataclass(frozen=True)
-class Current:
+class CurrentKey:
     """The key that consumers should be using, and the document version that made it so (or last confirmed it).
 
     ``written`` is when that version was written, by Vault's clock: by it the document is known again.
@@ -62,13 +62,13 @@ class Intent:
     base: int
     incarnation: str
     reason: str
-    mode: Mode
+    mode: RotationMode
     owner: str
     claimed_at: datetime
 
 
 @dataclass(frozen=True)
-class Retiring:
+class RetiringKey:
     """A key that left the credential document and lives on until ``revoke_after``. ``version`` last held its secret."""
 
     access_key: str
@@ -78,7 +78,7 @@ class Retiring:
 
 
 @dataclass(frozen=True)
-class Revoking:
+class RevokingKey:
     """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
 
     ``republished``: a person published the key again after it had been condemned. It then dies at ``not_before``, which is
@@ -93,7 +93,7 @@ class Revoking:
 
 
 @dataclass(frozen=True)
-class Compromised:
+class CompromisedKey:
     """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death.
 
     ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
@@ -119,7 +119,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Problem:
     """Why the application cannot go on, since when; written when it appears and removed when it clears."""
 
     reason: str
@@ -140,7 +140,7 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
-class Death:
+class RevocationRecord:
     """How a compromised key ended: when its death was proven and how, and which versions of the credential document that held
     its secret are destroyed. ``remark`` says why others are not."""
 
@@ -163,7 +163,7 @@ class Incident:
     closed_at: datetime | None = None
     mode: str = "replace_first"
     through_hold: bool = False
-    deaths: tuple[Death, ...] = ()
+    deaths: tuple[RevocationRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,15 +180,15 @@ class Ledger:
     access_field: str
     secret_field: str
     grace: timedelta
-    prove: Proof
-    prove_emergency: Proof
-    current: Current | None = None
+    prove: VerificationPolicy
+    prove_emergency: VerificationPolicy
+    current: CurrentKey | None = None
     intent: Intent | None = None
-    retiring: tuple[Retiring, ...] = ()
-    revoking: tuple[Revoking, ...] = ()
-    compromised: tuple[Compromised, ...] = ()
+    retiring: tuple[RetiringKey, ...] = ()
+    revoking: tuple[RevokingKey, ...] = ()
+    compromised: tuple[CompromisedKey, ...] = ()
     hold: Hold | None = None
-    trouble: Trouble | None = None
+    trouble: Problem | None = None
     failures: int = 0
     not_before: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
@@ -197,7 +197,7 @@ class Ledger:
 
     def names(self) -> frozenset[str]:
         """Every access key that this ledger holds an obligation for."""
-        entries: tuple[Retiring | Revoking | Compromised, ...] = (*self.retiring, *self.revoking, *self.compromised)
+        entries: tuple[RetiringKey | RevokingKey | CompromisedKey, ...] = (*self.retiring, *self.revoking, *self.compromised)
         named = {entry.access_key for entry in entries}
         if self.current:
             named.add(self.current.access_key)
@@ -213,7 +213,7 @@ class Ledger:
 
     def highest_version(self) -> int:
         """The highest version of the credential document that this ledger knows to exist."""
-        entries: tuple[Retiring | Revoking, ...] = (*self.retiring, *self.revoking)
+        entries: tuple[RetiringKey | RevokingKey, ...] = (*self.retiring, *self.revoking)
         versions = [entry.version for entry in entries]
         if self.current:
             versions.append(self.current.version)

@@ -42,7 +42,7 @@ class Marker:
         )
 
 
-def parse(description: str) -> Marker | None:
+def parse_marker(description: str) -> Marker | None:
     """The marker in a description, or None: anything but our exact form belongs to somebody else."""
     found = _PATTERN.fullmatch(description)
     if found is None:
@@ -56,7 +56,7 @@ def parse(description: str) -> Marker | None:
     )
 
 
-def incarnation(path: str, created_time: datetime | None) -> str:
+def incarnation_of(path: str, created_time: datetime | None) -> str:
     """The digest of a document's path (mount and path) and of the time at which its version ``base`` was created."""
     if created_time is None:
         return NO_INCARNATION

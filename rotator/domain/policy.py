@@ -13,7 +13,7 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True)
-class Proof:
+class VerificationPolicy:
     """How a key proves that it is alive, or dead: so many answers in a row, so far apart, within so long."""
 
     successes: int
@@ -22,7 +22,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Window:
+class MaintenanceWindow:
     """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the day, local time.
 
     ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means the next day.
@@ -34,7 +34,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Policy:
+class ApplicationSpec:
     """What the configuration wants for one application. ``configured`` is False for one that left the configuration."""
 
     application: str
@@ -43,12 +43,12 @@ class Policy:
     path: str
     fields: Mapping[str, str]
     grace: timedelta
-    prove: Proof
-    prove_emergency: Proof
+    prove: VerificationPolicy
+    prove_emergency: VerificationPolicy
     every: timedelta | None = None
     cron: str | None = None
     timezone: str = "UTC"
-    window: Window | None = None
+    window: MaintenanceWindow | None = None
     jitter: timedelta = timedelta(0)
     max_age: timedelta | None = None
     lifetime: timedelta | None = None

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rotator.domain.account import AccountDocument
-from rotator.domain.audit import Trail
-from rotator.domain.document import Document
-from rotator.domain.keys import Key, Verdict
+from rotator.domain.audit import AuditTrail
+from rotator.domain.document import CredentialDocument
+from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Ledger
 from rotator.domain.secret import Secret
 
@@ -55,7 +55,7 @@ class Provider(Protocol):
         Raises ``Unclear`` when it may have been executed.
         """
 
-    def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+    def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
         """Try the secret once. ALIVE: it authenticates (also when the bearer lacks the right to look); REFUSED: it does
         not; UNCLEAR: the answer says nothing. Never raises for what the other side answers or fails to answer."""
 
@@ -66,7 +66,7 @@ class Provider(Protocol):
         """How many keys the account still has room for; None when the provider does not say. May be a minute old, unless
         ``fresh``."""
 
-    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+    def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
         """What the bearer did between these times, as far as the provider keeps a trail and lets us read it. Never raises for
         what the other side answers or fails to answer: the trail says which places were silent."""
 
@@ -77,7 +77,7 @@ class Provider(Protocol):
         """The provider's clock minus ours, from the latest answer; zero before the first."""
 
 
-class Version(Protocol):
+class DocumentVersion(Protocol):
     """One version of a document as Vault's metadata tells it."""
 
     @property
@@ -122,10 +122,10 @@ class VaultStore(Protocol):
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
         """Write the document of an account if its version is still ``cas``; the new version."""
 
-    def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
+    def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
         """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
 
-    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> Document:
+    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
         """One version. A deleted one has its ``created_time``; a pruned one or one that never was is ABSENT, with the
         version asked for."""
 
@@ -133,7 +133,7 @@ class VaultStore(Protocol):
         """Write the credential document if its version is still ``cas``; the new version and its created time. Values may
         be ``Secret``; everything else is JSON."""
 
-    def list_versions(self, path: str) -> Sequence[Version]:
+    def list_versions(self, path: str) -> Sequence[DocumentVersion]:
         """The versions of a document that Vault still knows, oldest first."""
 
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
@@ -167,18 +167,18 @@ class Clock(Protocol):
         """A fresh random identifier: 16 hexadecimal digits."""
 
 
-class Journal(Protocol):
+class EventSink(Protocol):
     """Where events go. Names and fields are listed in ``rotator.observability.events``."""
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event. Never raises."""
 
 
-OnCall = Callable[[str, str, float], None]
+RequestObserver = Callable[[str, str, float], None]
 """Hears of every call: the service (``"vault"`` or the account's name), the outcome, the seconds. Never raises."""
 
 
-class NoJournal:
+class NullEventSink:
     """The journal of commands that print their results: events are for the daemon's logs and for the ledger."""
 
     def emit(self, event: str, **fields: object) -> None:

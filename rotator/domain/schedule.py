@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rotator.domain.ledger import Current
-    from rotator.domain.policy import Policy, Window
+    from rotator.domain.ledger import CurrentKey
+    from rotator.domain.policy import ApplicationSpec, MaintenanceWindow
 from rotator.util.backoff import fraction
 from rotator.util.durations import format_duration
 
@@ -55,7 +55,7 @@ def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
     raise ValueError("never happens; write a date that exists")
 
 
-def _openings(window: Window, around: datetime, place: tzinfo) -> Iterator[tuple[datetime, datetime]]:
+def _openings(window: MaintenanceWindow, around: datetime, place: tzinfo) -> Iterator[tuple[datetime, datetime]]:
     """When the window opens and closes, from the day before ``around`` on, in order, for three weeks.
 
     A local time that a change of clocks skips is taken as if the clocks had not changed yet, one that happens twice is
@@ -75,12 +75,12 @@ def _openings(window: Window, around: datetime, place: tzinfo) -> Iterator[tuple
             yield opens, closes
 
 
-def contains(window: Window, moment: datetime, timezone: str) -> bool:
+def contains(window: MaintenanceWindow, moment: datetime, timezone: str) -> bool:
     """Whether the window is open at that moment."""
     return any(opens <= moment < closes for opens, closes in _openings(window, moment, zone(timezone)))
 
 
-def next_open(window: Window, moment: datetime, timezone: str) -> datetime:
+def next_open(window: MaintenanceWindow, moment: datetime, timezone: str) -> datetime:
     """The moment itself while the window is open, else when it opens next."""
     for opens, closes in _openings(window, moment, zone(timezone)):
         if moment < closes:
@@ -88,7 +88,7 @@ def next_open(window: Window, moment: datetime, timezone: str) -> datetime:
     raise ValueError("the window never opens; name at least one day")
 
 
-def _closes(window: Window, moment: datetime, timezone: str) -> datetime:
+def _closes(window: MaintenanceWindow, moment: datetime, timezone: str) -> datetime:
     """When the window, which is open at ``moment``, closes."""
     return max(closes for opens, closes in _openings(window, moment, zone(timezone)) if opens <= moment < closes)
 
@@ -102,7 +102,9 @@ class Due:
     reason: str
 
 
-def due(policy: Policy, current: Current, *, started: datetime | None = None, now: datetime | None = None) -> Due | None:
+def due(
+    policy: ApplicationSpec, current: CurrentKey, *, started: datetime | None = None, now: datetime | None = None
+) -> Due | None:
     """When the current key is to be replaced; None when nothing asks for it (no schedule, no maximum age, no expiry).
 
     ``every`` counts from the provider's own creation date, and jitter only makes it earlier. ``cron`` is the first time
@@ -128,7 +130,7 @@ def due(policy: Policy, current: Current, *, started: datetime | None = None, no
     return Due(at, deadline, reason)
 
 
-def _scheduled(policy: Policy, current: Current, created: datetime) -> tuple[datetime, str] | None:
+def _scheduled(policy: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, str] | None:
     shift = policy.jitter * fraction(policy.application, current.access_key)
     if policy.every is not None:
         return created + policy.every - min(shift, policy.every), f"every {format_duration(policy.every)}"
@@ -138,11 +140,11 @@ def _scheduled(policy: Policy, current: Current, created: datetime) -> tuple[dat
     return None
 
 
-def _in_window(policy: Policy, moment: datetime) -> datetime:
+def _in_window(policy: ApplicationSpec, moment: datetime) -> datetime:
     return next_open(policy.window, moment, policy.timezone) if policy.window else moment
 
 
-def _caught_up(policy: Policy, started: datetime) -> datetime:
+def _caught_up(policy: ApplicationSpec, started: datetime) -> datetime:
     """When a rotation that was overdue at the start begins: some time in the catch-up period, always the same for one start."""
     begin = _in_window(policy, started.astimezone(UTC))
     spread = min(policy.catch_up, policy.every / 10) if policy.every else policy.catch_up
@@ -151,7 +153,7 @@ def _caught_up(policy: Policy, started: datetime) -> datetime:
     return begin + spread * fraction(policy.application)
 
 
-def _deadline(policy: Policy, current: Current, created: datetime) -> tuple[datetime | None, str]:
+def _deadline(policy: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime | None, str]:
     """The moment by which the key must be replaced whatever the window says, and why."""
     limits = []
     if policy.max_age is not None:

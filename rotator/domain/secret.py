@@ -62,7 +62,7 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-def unshown(words: str) -> str:
+def to_displayable(words: str) -> str:
     """What somebody typed, without anything that looks like a secret key: it may be one, in the wrong place."""
     return SECRET_KEY.sub(MASK, words)
 

@@ -21,7 +21,7 @@ differences, each because a daemon with somebody's keys in hand needs it:
 An answer of any status is an answer; what it means is for the caller to say.
 """
 
-from rotator.http.client import Answer, HttpClient, Observer, clock_difference
+from rotator.http.client import HttpClient, HttpResponse, ResponseObserver, clock_difference
 from rotator.http.failures import HttpFailure
 
-__all__ = ["Answer", "HttpClient", "HttpFailure", "Observer", "clock_difference"]
+__all__ = ["HttpResponse", "HttpClient", "HttpFailure", "ResponseObserver", "clock_difference"]

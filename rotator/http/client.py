@@ -17,8 +17,8 @@ import httpcore
 import httpx
 
 from rotator import __version__
-from rotator.errors import ConfigurationError, Problem
-from rotator.http.connection import Lanes, Network, Transport, Wire
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.http.connection import ConnectionPool, NetworkBackend, RequestContext, Transport
 from rotator.http.failures import COVERED, HttpFailure, failure_of, reason_of
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -28,14 +28,14 @@ KEEP_ALIVE = timedelta(seconds=20)
 """How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
 create above all) hardly ever meets a connection that the other side has just given up."""
 
-Observer = Callable[[str, float], None]
+ResponseObserver = Callable[[str, float], None]
 """Told of every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of ``HttpFailure``) and its seconds."""
 
 HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a secret."""
 
     status: int
@@ -75,14 +75,14 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body_limit: int = BODY_LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        observe: Observer = lambda outcome, seconds: None,  # noqa: ARG005 - nobody wants to know
+        observe: ResponseObserver = lambda outcome, seconds: None,  # noqa: ARG005 - nobody wants to know
     ) -> None:
         self._timeout = timeout
         self._observe = observe
         self._body_limit = body_limit
         self._now = now
         self._offset = timedelta(0)
-        self._wire = Wire()
+        self._wire = RequestContext()
         tls = tls_context(ca_cert, client_cert)
         relay = _proxy(proxy, ca_cert) if proxy else None
 
@@ -93,11 +93,11 @@ class HttpClient:
                 max_connections=1,
                 keepalive_expiry=keep_alive.total_seconds(),
                 retries=0,
-                network_backend=Network(self._wire),
+                network_backend=NetworkBackend(self._wire),
             )
 
         self._client = httpx.Client(
-            transport=Transport(Lanes(lane, connections), self._wire),
+            transport=Transport(ConnectionPool(lane, connections), self._wire),
             headers={**HEADERS, **(headers or {})},
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
@@ -114,7 +114,7 @@ class HttpClient:
         content: bytes | None = None,
         json: Any = None,
         deadline: timedelta | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send exactly one request and return its whole answer, whatever its status; raises ``HttpFailure``.
 
         ``deadline`` is the time for all of it, from now.
@@ -155,14 +155,14 @@ class HttpClient:
         """Close every connection."""
         self._client.close()
 
-    def _send(self, request: httpx.Request) -> Answer:
+    def _send(self, request: httpx.Request) -> HttpResponse:
         before = self._now()
         response = self._client.send(request, stream=True)
         try:
             offset = clock_difference(response.headers.get("date"), before, self._now())
             if offset is not None:
                 self._offset = offset
-            return Answer(response.status_code, response.headers, self._body(response))
+            return HttpResponse(response.status_code, response.headers, self._body(response))
         finally:
             response.close()
 
@@ -208,7 +208,7 @@ def tls_context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> 
             context = ssl.create_default_context(cafile=ca_cert)
         except OSError as error:
             message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
-            raise ConfigurationError([Problem(str(ca_cert), "", message)]) from None
+            raise ConfigurationError([ConfigurationProblem(str(ca_cert), "", message)]) from None
     if client_cert is not None:
         certificate, key = client_cert
         try:
@@ -216,7 +216,7 @@ def tls_context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> 
             context.load_cert_chain(certificate, key, password="")
         except OSError as error:
             message = f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM files"
-            raise ConfigurationError([Problem(str(certificate), "", message)]) from None
+            raise ConfigurationError([ConfigurationProblem(str(certificate), "", message)]) from None
     return context
 
 
@@ -227,6 +227,8 @@ def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
     except (ValueError, httpx.InvalidURL):
         proxy = None
     if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
-        raise ConfigurationError([Problem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")])
+        raise ConfigurationError(
+            [ConfigurationProblem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")]
+        )
     url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
     return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=tls_context(ca_cert, None) if url.scheme == b"https" else None)

@@ -43,7 +43,7 @@ class Exchange:
         return left
 
 
-class Wire(threading.local):
+class RequestContext(threading.local):
     """The exchange that the current thread is busy with.
 
     A connection serves one exchange at a time, in the thread that asked for it; so this is how a stream that outlives many
@@ -74,10 +74,10 @@ class Wire(threading.local):
             self.current.wrote = wrote
 
 
-class Network(httpcore.NetworkBackend):
+class NetworkBackend(httpcore.NetworkBackend):
     """Plain connections, whose every operation is bounded by what is left of the current exchange."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: RequestContext) -> None:
         self._wire = wire
         self._plain = httpcore.SyncBackend()
 
@@ -96,16 +96,16 @@ class Network(httpcore.NetworkBackend):
         for position, address in enumerate(addresses):
             share = self._wire.left(httpcore.ConnectTimeout, timeout) / (len(addresses) - position)
             try:
-                return Stream(self._plain.connect_tcp(address, port, share, local_address, socket_options), self._wire)
+                return NetworkStream(self._plain.connect_tcp(address, port, share, local_address, socket_options), self._wire)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
 
 
-class Stream(httpcore.NetworkStream):
+class NetworkStream(httpcore.NetworkStream):
     """A connection, plain or TLS, that minds the deadline of the exchange using it."""
 
-    def __init__(self, inner: httpcore.NetworkStream, wire: Wire) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, wire: RequestContext) -> None:
         self._inner = inner
         self._wire = wire
 
@@ -130,7 +130,7 @@ class Stream(httpcore.NetworkStream):
         """The connection under TLS. What was written before was for a proxy (CONNECT), not the request."""
         self._wire.note(wrote=False)
         left = self._wire.left(httpcore.ConnectTimeout, timeout)
-        return Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._wire)
+        return NetworkStream(self._inner.start_tls(ssl_context, server_hostname, left), self._wire)
 
     def get_extra_info(self, info: str) -> Any:
         """What the connection knows of itself."""
@@ -162,7 +162,7 @@ def look_up(host: str, port: int, seconds: float) -> list[str]:
     return result
 
 
-class Lanes:
+class ConnectionPool:
     """Connections to one service, each lent to one request at a time, the last used first.
 
     A lane is a pool of httpcore with one connection, which so still closes what is idle for too long or was ended by the other
@@ -216,7 +216,7 @@ class Lanes:
 class Transport(httpx.BaseTransport):
     """httpx on lanes of ours. Exceptions of httpcore pass through httpx unchanged; the table in ``failures`` has both."""
 
-    def __init__(self, lanes: Lanes, wire: Wire) -> None:
+    def __init__(self, lanes: ConnectionPool, wire: RequestContext) -> None:
         self.lanes = lanes
         self._wire = wire
 

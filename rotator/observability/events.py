@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Kind:
+class EventKind:
     """One event of the catalogue. ``fields`` are those that it has beside the common ones."""
 
     level: str
@@ -19,203 +19,205 @@ class Kind:
     fields: tuple[str, ...] = ()
 
 
-CATALOGUE: dict[str, Kind] = {
+CATALOGUE: dict[str, EventKind] = {
     # a rotation, step by step
-    "rotation.claimed": Kind(
+    "rotation.claimed": EventKind(
         "info", "A rotation was announced in the ledger; nothing was created yet.", ("rotation_id", "base", "reason", "mode")
     ),
-    "rotation.taken_over": Kind(
+    "rotation.taken_over": EventKind(
         "warning",
         "A rotation that another process began and did not finish was replaced by a new one.",
         ("rotation_id", "reason"),
     ),
-    "rotation.created": Kind("info", "The provider made the new key.", ("rotation_id", "access_key", "reason")),
-    "rotation.create_failed": Kind(
+    "rotation.created": EventKind("info", "The provider made the new key.", ("rotation_id", "access_key", "reason")),
+    "rotation.create_failed": EventKind(
         "error",
         "The provider did not make the new key, or its answer was lost (unclear); the request is not repeated.",
         ("rotation_id", "reason", "message", "unclear"),
     ),
-    "rotation.proven": Kind(
+    "rotation.proven": EventKind(
         "info", "The new key authenticated as often as the policy asks.", ("rotation_id", "access_key", "successes", "reason")
     ),
-    "rotation.not_alive": Kind(
+    "rotation.not_alive": EventKind(
         "error", "The new key did not come alive in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
     ),
-    "rotation.published": Kind(
+    "rotation.published": EventKind(
         "info",
         "The new key was written to the credential document and read back.",
         ("rotation_id", "access_key", "version", "reason"),
     ),
-    "rotation.committed": Kind(
+    "rotation.committed": EventKind(
         "info", "The ledger followed: the new key is the current one.", ("rotation_id", "access_key", "version", "reason")
     ),
-    "rotation.abandoned": Kind(
+    "rotation.abandoned": EventKind(
         "warning", "A rotation was given up; the published key stays as it is.", ("rotation_id", "reason", "message")
     ),
     # keys
-    "key.retiring": Kind(
+    "key.retiring": EventKind(
         "info",
         "A key left the credential document and will be revoked after its grace.",
         ("access_key", "revoke_after", "reason"),
     ),
-    "grace.extended": Kind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
-    "grace.ended": Kind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
-    "key.revoking": Kind("info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")),
-    "key.republished": Kind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
-    "key.deleted": Kind(
+    "grace.extended": EventKind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
+    "grace.ended": EventKind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
+    "key.revoking": EventKind("info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")),
+    "key.republished": EventKind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
+    "key.deleted": EventKind(
         "info", "The provider deleted the key, or had none of that name (already_gone).", ("access_key", "reason", "already_gone")
     ),
-    "key.delete_unclear": Kind(
+    "key.delete_unclear": EventKind(
         "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
     ),
-    "key.dead": Kind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "proof")),
-    "key.still_alive": Kind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
-    "key.found_dead": Kind(
+    "key.dead": EventKind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "proof")),
+    "key.still_alive": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
+    "key.found_dead": EventKind(
         "critical", "The published key is dead at the provider: consumers are down; it is replaced at once.", ("access_key",)
     ),
-    "leftover.found": Kind(
+    "leftover.found": EventKind(
         "warning", "A key of ours was never published and never can be; it is revoked.", ("access_key", "rotation_id")
     ),
-    "stranger.seen": Kind(
+    "stranger.seen": EventKind(
         "warning", "The bearer has a key that we neither made nor published; it is never touched.", ("access_key",)
     ),
     # documents
-    "document.followed": Kind(
+    "document.followed": EventKind(
         "warning",
         "Somebody else changed the published key; the ledger followed.",
         ("access_key", "version", "rotation_id", "reason"),
     ),
-    "document.rewritten": Kind("info", "Somebody wrote a new version with the same key.", ("access_key", "version")),
-    "document.fenced": Kind(
+    "document.rewritten": EventKind("info", "Somebody wrote a new version with the same key.", ("access_key", "version")),
+    "document.fenced": EventKind(
         "info", "The unchanged document was rewritten so that leftovers become certain.", ("access_key", "version")
     ),
-    "document.not_annotated": Kind(
+    "document.not_annotated": EventKind(
         "warning", "The document's custom metadata could not be merged; nothing depends on it.", ("message",)
     ),
     # applications
-    "application.adopted": Kind(
+    "application.adopted": EventKind(
         "info", "The key that consumers already use was taken over as it is.", ("access_key", "version", "rotation_id", "reason")
     ),
-    "application.blocked": Kind(
+    "application.blocked": EventKind(
         "error", "Nothing can be done for the application until the reason clears.", ("reason", "message")
     ),
-    "application.held": Kind(
+    "application.held": EventKind(
         "warning",
         "An operator put a hold on the application: nothing is claimed or revoked until it is resumed.",
         ("reason", "by"),
     ),
-    "application.resumed": Kind("info", "An operator released the hold.", ("by",)),
-    "application.recovered": Kind("info", "The trouble cleared.", ("reason",)),
+    "application.resumed": EventKind("info", "An operator released the hold.", ("by",)),
+    "application.recovered": EventKind("info", "The trouble cleared.", ("reason",)),
     # emergencies
-    "mass_rotation.begun": Kind(
+    "mass_rotation.begun": EventKind(
         "warning",
         "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
         ("incident", "created_before", "compromised", "reason", "applications", "begun_at", "again"),
     ),
-    "mass_rotation.done": Kind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
-    "mass_rotation.gave_up": Kind(
+    "mass_rotation.done": EventKind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
+    "mass_rotation.gave_up": EventKind(
         "error", "One application of the mass rotation could not be rotated; the others go on.", ("incident", "reason", "message")
     ),
-    "mass_rotation.waits": Kind(
+    "mass_rotation.waits": EventKind(
         "warning",
         "The quota has no room for the applications that are left; the next try is when a grace has ended.",
         ("incident", "applications", "until"),
     ),
-    "mass_rotation.ended": Kind(
+    "mass_rotation.ended": EventKind(
         "info",
         "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
         ("incident", "rotated", "broken", "without_room", "proven"),
     ),
-    "compromise.marked": Kind(
+    "compromise.marked": EventKind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
     ),
-    "versions.destroyed": Kind(
+    "versions.destroyed": EventKind(
         "info",
         "The earlier versions of the document that held the secret of a dead compromised key are destroyed.",
         ("access_key", "versions"),
     ),
-    "versions.not_destroyed": Kind(
+    "versions.not_destroyed": EventKind(
         "warning",
         "Vault did not let us destroy the versions that hold the secret of a dead compromised key; the key is dead all the same.",
         ("access_key", "message"),
     ),
-    "compromise.contained": Kind("info", "Every key of the incident is proven dead.", ("incident", "access_keys")),
+    "compromise.contained": EventKind("info", "Every key of the incident is proven dead.", ("incident", "access_keys")),
     # passes
-    "pass.decided": Kind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
-    "pass.interrupted": Kind("warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")),
-    "pass.failed": Kind("error", "A pass was cut short; it is repeated.", ("reason", "message")),
-    "pass.crashed": Kind("critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")),
+    "pass.decided": EventKind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
+    "pass.interrupted": EventKind("warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")),
+    "pass.failed": EventKind("error", "A pass was cut short; it is repeated.", ("reason", "message")),
+    "pass.crashed": EventKind("critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")),
     # the daemon
-    "daemon.started": Kind("info", "The daemon began.", ("version", "applications", "config")),
-    "daemon.ready": Kind("info", "The first look was made.", ("applications", "down")),
-    "daemon.reloaded": Kind(
+    "daemon.started": EventKind("info", "The daemon began.", ("version", "applications", "config")),
+    "daemon.ready": EventKind("info", "The first look was made.", ("applications", "down")),
+    "daemon.reloaded": EventKind(
         "info",
         "A new configuration is in force; restart_needed names options that only a restart brings into force.",
         ("applications", "added", "removed", "restart_needed"),
     ),
-    "daemon.reload_refused": Kind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
-    "daemon.stopping": Kind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
-    "daemon.stopped": Kind("info", "The daemon ended.", ("unfinished",)),
-    "daemon.orphan": Kind("warning", "An application left the configuration; its keys in grace are still revoked on time.", ()),
-    "daemon.orphan_stuck": Kind(
+    "daemon.reload_refused": EventKind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
+    "daemon.stopping": EventKind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
+    "daemon.stopped": EventKind("info", "The daemon ended.", ("unfinished",)),
+    "daemon.orphan": EventKind(
+        "warning", "An application left the configuration; its keys in grace are still revoked on time.", ()
+    ),
+    "daemon.orphan_stuck": EventKind(
         "error", "The keys of an application that left the configuration cannot be revoked by this process.", ("message",)
     ),
-    "daemon.clock_stepped": Kind(
+    "daemon.clock_stepped": EventKind(
         "warning", "The clock of this machine was set; what waits goes on waiting as long.", ("seconds",)
     ),
-    "daemon.chore_failed": Kind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
-    "daemon.crashed": Kind("critical", "An error of the program outside of any pass.", ("error", "where")),
-    "metrics.listening": Kind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
-    "metrics.unavailable": Kind(
+    "daemon.chore_failed": EventKind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
+    "daemon.crashed": EventKind("critical", "An error of the program outside of any pass.", ("error", "where")),
+    "metrics.listening": EventKind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
+    "metrics.unavailable": EventKind(
         "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.listening": Kind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
-    "control.unavailable": Kind(
+    "control.listening": EventKind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
+    "control.unavailable": EventKind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.ordered": Kind("info", "Somebody gave an order through the control socket.", ("verb", "by", "about", "reason")),
-    "webhook.listening": Kind("info", "Machines can report keys there.", ("listen",)),
-    "webhook.unavailable": Kind(
+    "control.ordered": EventKind("info", "Somebody gave an order through the control socket.", ("verb", "by", "about", "reason")),
+    "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
+    "webhook.unavailable": EventKind(
         "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "webhook.refused": Kind(
+    "webhook.refused": EventKind(
         "warning",
         "Somebody knocked at the webhook who is not known; once a minute, with how many requests that were.",
         ("reason", "source", "requests"),
     ),
-    "round.done": Kind(
+    "round.done": EventKind(
         "info",
         "One round of passes is over: how many applications ended how.",
         ("applications", "ok", "unreachable", "refused", "failed"),
     ),
-    "round.unsound": Kind(
+    "round.unsound": EventKind(
         "warning",
         "Not all is well, so the dead-man's switch is not pinged: what is first in the way.",
         ("reason", "subject"),
     ),
-    "round.sound": Kind("info", "All is well: every application was looked at in its time, none is late or in trouble.", ()),
-    "ping.sent": Kind("info", "The dead-man's switch heard us (again).", ()),
-    "ping.failed": Kind(
+    "round.sound": EventKind("info", "All is well: every application was looked at in its time, none is late or in trouble.", ()),
+    "ping.sent": EventKind("info", "The dead-man's switch heard us (again).", ()),
+    "ping.failed": EventKind(
         "warning", "The dead-man's switch did not hear us; it is tried again after the next round.", ("message",)
     ),
-    "notify.failed": Kind(
+    "notify.failed": EventKind(
         "error", "A service did not take a message, however often it was tried; it is dropped.", ("target", "message")
     ),
-    "deadline.near": Kind(
+    "deadline.near": EventKind(
         "warning",
         "A key nears its hard deadline and cannot be replaced as things are.",
         ("access_key", "deadline"),
     ),
-    "deadline.missed": Kind(
+    "deadline.missed": EventKind(
         "error", "A key is past its hard deadline and cannot be replaced as things are.", ("access_key", "deadline")
     ),
-    "service.down": Kind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
-    "service.up": Kind("info", "Vault or a provider is back.", ("service",)),
-    "library.warned": Kind(
+    "service.down": EventKind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
+    "service.up": EventKind("info", "Vault or a provider is back.", ("service",)),
+    "library.warned": EventKind(
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
     ),
-    "logs.lost": Kind("error", "Log lines could not be written; so many were lost.", ("lines",)),
-    "logs.no_journal": Kind(
+    "logs.lost": EventKind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+    "logs.no_journal": EventKind(
         "warning",
         "No journal listens, though --log-format says so; lines go to standard output as JSON.",
         ("message",),
@@ -227,7 +229,7 @@ COMMON = ("event", "level", "timestamp", "application", "account")
 """Fields that lines have beside those of their kind; the last two only where the line is about one application."""
 
 
-def document() -> str:
+def events_markdown() -> str:
     """The text of ``docs/events.md``; ``python -m rotator.observability.events`` prints it."""
     lines = [
         "# Events",
@@ -252,4 +254,4 @@ def document() -> str:
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write(document())
+    sys.stdout.write(events_markdown())

@@ -6,22 +6,22 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rotator.domain.ports import Journal
+from rotator.domain.ports import EventSink
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     """Whoever wants to hear every event."""
 
     def put(self, line: Mapping[str, Any]) -> None:
         """Take one event. Never waits, never raises."""
 
 
-class Broadcast:
+class FanOutSink:
     """A journal that passes everything on to ``journal`` and to everybody who listens."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventSink) -> None:
         self._journal = journal
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[Subscriber, ...] = ()
         self._lock = threading.Lock()
 
     def emit(self, event: str, **fields: object) -> None:
@@ -30,12 +30,12 @@ class Broadcast:
         for listener in self._listeners:
             listener.put({"event": event, **fields})
 
-    def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Subscriber) -> None:
         """From now on everything goes there too."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: Subscriber) -> None:
         """Nothing goes there any more."""
         with self._lock:
             self._listeners = tuple(other for other in self._listeners if other is not listener)

@@ -19,10 +19,10 @@ from typing import Literal
 
 import structlog
 
-from rotator.domain.ports import Journal
+from rotator.domain.ports import EventSink
 from rotator.domain.secret import redact
 from rotator.observability.events import CATALOGUE
-from rotator.observability.serialization import plain
+from rotator.observability.serialization import to_json_value
 from rotator.system.journald import Journald
 from rotator.util.crash import crash_site
 
@@ -40,7 +40,7 @@ _AT_ONCE = 4096
 """Bytes that a pipe which is ready for writing takes without blocking (PIPE_BUF)."""
 
 
-class Lines:
+class LineBuffer:
     """Where finished lines go. Never raises and never blocks for long. What cannot be written is lost and counted; ``confess``
     makes the line that tells how many, which goes before the next one that can be written.
 
@@ -89,7 +89,7 @@ class Descriptor:
             self._torn = bool(rest)
 
 
-class LogJournal:
+class LogSink:
     """The journal that writes to a file descriptor, standard output unless said otherwise, or to the journal of systemd. Where
     that is asked for and is not there, it says so and writes JSON lines instead. Events below ``level`` are dropped."""
 
@@ -109,7 +109,7 @@ class LogJournal:
                 put = journald().put
             except OSError as error:
                 absent = error.strerror or type(error).__name__
-        self._lines = Lines(put, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
+        self._lines = LineBuffer(put, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
         self._least = getattr(logging, level.upper())
         self._logger = structlog.wrap_logger(
             _Sink(),
@@ -142,7 +142,7 @@ class LogJournal:
         return redact(line)
 
 
-def capture_libraries(journal: Journal) -> None:
+def capture_libraries(journal: EventSink) -> None:
     """Let warnings of the libraries' own logging become events. Their exceptions and arguments are left out: they may quote
     answers, and with them secrets."""
     root = logging.getLogger()
@@ -153,7 +153,7 @@ def capture_libraries(journal: Journal) -> None:
 
 
 class _ToJournal(logging.Handler):
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventSink) -> None:
         super().__init__(logging.WARNING)
         self._journal = journal
 
@@ -171,7 +171,7 @@ class _Sink:
 
 
 def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
-    return {name: plain(value) for name, value in fields.items()}
+    return {name: to_json_value(value) for name, value in fields.items()}
 
 
 def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
@@ -191,7 +191,7 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def capture_crashes(journal: Journal) -> None:
+def capture_crashes(journal: EventSink) -> None:
     """Let exceptions that nobody caught be reported by type and place, without the text that Python would print."""
 
     def report(error: BaseException | None) -> None:

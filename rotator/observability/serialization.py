@@ -15,33 +15,33 @@ from typing import Any
 
 from rotator.domain.secret import MASK, Secret
 from rotator.errors import RotatorError
-from rotator.util.formatting import rfc3339
+from rotator.util.formatting import format_rfc3339
 
 
-def plain(value: object) -> Any:
+def to_json_value(value: object) -> Any:
     """The value as JSON can say it: times in RFC 3339 UTC, durations in seconds, secrets masked, strange things as their type."""
     match value:
         case None | bool() | int() | float():
             return value
         case enum.Enum():
-            return plain(value.value)
+            return to_json_value(value.value)
         case str():
             return value
         case Secret():
             return MASK
         case datetime():
-            return rfc3339(value)
+            return format_rfc3339(value)
         case timedelta():
             return value.total_seconds()
         case RotatorError():
             return str(value)  # a sentence for a person, by contract
         case Mapping():
-            return {str(name): plain(item) for name, item in value.items()}
+            return {str(name): to_json_value(item) for name, item in value.items()}
         case set() | frozenset():
-            return sorted((plain(item) for item in value), key=str)
+            return sorted((to_json_value(item) for item in value), key=str)
         case bytes() | bytearray():
             return f"<{len(value)} bytes>"
         case Iterable():
-            return [plain(item) for item in value]
+            return [to_json_value(item) for item in value]
         case _:
             return f"<{type(value).__name__}>"

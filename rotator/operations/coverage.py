@@ -15,8 +15,8 @@ from typing import Any
 from rotator.domain.account import AccountDocument, Waiver
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.marker import parse
-from rotator.util.formatting import timestamp
+from rotator.domain.marker import parse_marker
+from rotator.util.formatting import format_timestamp
 
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class StaleKey:
     """One key that is alive and old: what it is, of which application its bearer is, and whether a person lets it stay."""
 
     key: Key
@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class CoverageReport:
     """What is left of the keys of one account that were made before a time. ``expired`` are old as well, no longer accepted, and
     still count in the quota; ``unread`` are applications whose ledger could not be read, so that their keys look like strangers."""
 
@@ -56,14 +56,14 @@ class Coverage:
     created_before: datetime
     as_of: datetime
     listed: int
-    rows: tuple[Row, ...] = ()
+    rows: tuple[StaleKey, ...] = ()
     expired: tuple[Key, ...] = ()
     unread: tuple[str, ...] = ()
     manager_named: bool = True
     """Whether it was told which key manages the account, so that no row can be it without saying so."""
 
     @property
-    def open(self) -> tuple[Row, ...]:
+    def open(self) -> tuple[StaleKey, ...]:
         """The keys that are in the way of the proof."""
         return tuple(row for row in self.rows if row.open)
 
@@ -76,8 +76,8 @@ class Coverage:
         """The proof for machines."""
         return {
             "account": self.account,
-            "created_before": timestamp(self.created_before),
-            "as_of": timestamp(self.as_of),
+            "created_before": format_timestamp(self.created_before),
+            "as_of": format_timestamp(self.as_of),
             "proven": self.proven,
             "keys_listed": self.listed,
             "keys": [_row_as_json(row) for row in self.rows],
@@ -86,20 +86,20 @@ class Coverage:
         }
 
 
-def _row_as_json(row: Row) -> dict[str, Any]:
+def _row_as_json(row: StaleKey) -> dict[str, Any]:
     waiver = row.waiver
     return {
         "access_key": row.key.access_key,
-        "created_at": timestamp(row.key.created_at),
+        "created_at": format_timestamp(row.key.created_at),
         "bearer": row.key.bearer,
         "application": row.application or None,
         "kind": row.kind,
-        "dies_at": timestamp(row.dies_at) if row.dies_at else None,
+        "dies_at": format_timestamp(row.dies_at) if row.dies_at else None,
         "waiver": {
             "reason": waiver.reason,
             "by": waiver.by,
-            "at": timestamp(waiver.at),
-            "until": timestamp(waiver.until) if waiver.until else None,
+            "at": format_timestamp(waiver.at),
+            "until": format_timestamp(waiver.until) if waiver.until else None,
         }
         if waiver
         else None,
@@ -107,7 +107,7 @@ def _row_as_json(row: Row) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Known:
+class Inventory:
     """What is known beside the list: which application has which bearer, their ledgers, our installation's id, the account's
     document, and the public name of the key that the account is managed with (empty when nobody told)."""
 
@@ -119,11 +119,11 @@ class Known:
     unread: Sequence[str] = ()
 
 
-def cover(keys: Sequence[Key], known: Known, *, created_before: datetime, now: datetime) -> Coverage:
+def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime) -> CoverageReport:
     """The proof, from one complete list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
     too soon."""
     old = sorted((key for key in keys if key.created_at < created_before), key=lambda key: (key.created_at, key.access_key))
-    return Coverage(
+    return CoverageReport(
         account=known.document.account,
         created_before=created_before,
         as_of=now,
@@ -135,16 +135,16 @@ def cover(keys: Sequence[Key], known: Known, *, created_before: datetime, now: d
     )
 
 
-def _row(key: Key, known: Known, now: datetime) -> Row:
+def _row(key: Key, known: Inventory, now: datetime) -> StaleKey:
     application = known.bearers.get(key.bearer, "")
     ledger = known.ledgers.get(application)
     dies_at = (
         next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None) if ledger else None
     )
-    return Row(key, _kind(key, known, ledger), application, dies_at, known.document.waiver(key.access_key, now))
+    return StaleKey(key, _kind(key, known, ledger), application, dies_at, known.document.waiver(key.access_key, now))
 
 
-def _kind(key: Key, known: Known, ledger: Ledger | None) -> str:
+def _kind(key: Key, known: Inventory, ledger: Ledger | None) -> str:
     name = key.access_key
     if name == known.management_key:
         return "management"
@@ -159,5 +159,5 @@ def _kind(key: Key, known: Known, ledger: Ledger | None) -> str:
             return "current"
         if any(entry.access_key == name for entry in ledger.retiring):
             return "grace"
-    marker = parse(key.description)
+    marker = parse_marker(key.description)
     return "ours" if marker and marker.installation == known.installation else "stranger"

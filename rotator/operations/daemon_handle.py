@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from rotator.domain.ports import Journal
-from rotator.observability.fan_out import Broadcast
-from rotator.operations.runtime import Household
+from rotator.domain.ports import EventSink
+from rotator.observability.fan_out import FanOutSink
+from rotator.operations.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class Reloaded:
+class ReloadResult:
     """What a reload brought: how many applications there are now, which came and which left, and options that only a restart
     brings into force."""
 
@@ -25,7 +25,7 @@ class Reloaded:
     restart_needed: tuple[str, ...] = ()
 
 
-class Fleet(Household, Protocol):
+class RuntimeWithSource(Runtime, Protocol):
     """The configuration in force, with everything built from it."""
 
     @property
@@ -33,23 +33,23 @@ class Fleet(Household, Protocol):
         """The file that the configuration came from."""
 
 
-class House(Protocol):
+class DaemonHandle(Protocol):
     """The daemon. Safe for any thread."""
 
-    journal: Journal
+    journal: EventSink
     """Where everything is told."""
-    broadcast: Broadcast
+    broadcast: FanOutSink
     """Where everything that is told can be listened to."""
     stopping: threading.Event
     """Set when the end begins: nothing new is taken on."""
 
-    def borrow(self) -> AbstractContextManager[Fleet]:
+    def borrow(self) -> AbstractContextManager[RuntimeWithSource]:
         """The configuration in force, which stays open until it is given back, also when another one comes into force."""
 
     def look_at(self, applications: Iterable[str]) -> None:
         """Have the daemon's own passes look at these at once: something was changed beside them."""
 
-    def reload(self) -> Future[Reloaded]:
+    def reload(self) -> Future[ReloadResult]:
         """Have the configuration read again; the future holds what came of it, or the ``ConfigurationError``."""
 
     def health(self) -> Sequence[tuple[str, bool, str]]:

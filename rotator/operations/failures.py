@@ -69,7 +69,7 @@ def exit_code_of(reason: str) -> int:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailureReport:
     """What is told of an error: its kind (stable, for machines), sentences for people, the exit code."""
 
     kind: str
@@ -82,30 +82,32 @@ class Failure:
         return {"kind": self.kind, "message": "\n".join(self.sentences), "exit_code": self.exit_code, **self.details}
 
 
-class Reported(RotatorError):
+class ReportedError(RotatorError):
     """An error that is told already: by the daemon to a command, or before it was given to anybody."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: FailureReport) -> None:
         super().__init__("\n".join(failure.sentences))
         self.failure = failure
 
 
-def explain(error: BaseException) -> Failure:
+def explain(error: BaseException) -> FailureReport:
     """What to tell of this error."""
-    if isinstance(error, Reported):
+    if isinstance(error, ReportedError):
         return error.failure
     if isinstance(error, ConfigurationError):
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
-        return Failure("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
+        return FailureReport("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
     if isinstance(error, ServiceError):
         details = {name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))}
-        return Failure(error.kind, (str(error),), error.exit_code, details)
+        return FailureReport(error.kind, (str(error),), error.exit_code, details)
     if isinstance(error, RotatorError):
-        return Failure(_snake(type(error).__name__), (str(error),), error.exit_code)
-    return Failure("program", (f"an error of the program: {type(error).__name__} at {place(error)}; please report it",), 1)
+        return FailureReport(_snake(type(error).__name__), (str(error),), error.exit_code)
+    return FailureReport(
+        "program", (f"an error of the program: {type(error).__name__} at {crash_location(error)}; please report it",), 1
+    )
 
 
-def place(error: BaseException) -> str:
+def crash_location(error: BaseException) -> str:
     """Where in our own code an exception came from, such as ``cli/rotate.py:41``."""
     package = Path(__file__).parent.parent
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)]

@@ -1,4 +1,4 @@
-"""What verbs are made of: what comes in (a ``Wish``), on what it is carried out (a ``Call``), and what a ``Verb`` is."""
+"""What verbs are made of: what comes in (a ``OperationRequest``), on what it is carried out (a ``OperationContext``), and what a ``Operation`` is."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal
-from rotator.operations.daemon_handle import House
-from rotator.operations.refusal import Refusal
-from rotator.operations.result import Result, failed
-from rotator.operations.runtime import Household, Sleep
-from rotator.reconciler.context import World
-from rotator.util.concurrency import together
-from rotator.util.formatting import plain
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink
+from rotator.operations.daemon_handle import DaemonHandle
+from rotator.operations.refusal import OperationError
+from rotator.operations.result import OperationResult, failed
+from rotator.operations.runtime import Runtime, Sleep
+from rotator.reconciler.context import ReconcileContext
+from rotator.util.concurrency import run_concurrently
+from rotator.util.formatting import strip_control_characters
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[
-    str, AfterValidator(plain), Field(max_length=1000, description="Why, for the ledger, the logs and the auditor.")
+    str,
+    AfterValidator(strip_control_characters),
+    Field(max_length=1000, description="Why, for the ledger, the logs and the auditor."),
 ]
 Names = Annotated[list[Name], Field(max_length=10_000, description="The applications.")]
 
@@ -29,43 +31,43 @@ Maybe = Annotated[Names, Field(default_factory=list)]
 """Names that may be left out."""
 
 
-class Wish(BaseModel):
+class OperationRequest(BaseModel):
     """What comes in: nothing but what is listed, and nothing converted silently."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class Nothing(Wish):
+class NoArguments(OperationRequest):
     """No options."""
 
 
 @dataclass(frozen=True)
-class Call:
+class OperationContext:
     """One question or order on its way: what it is carried out with, who gives it, where it is told what happens, and time.
 
     ``owner`` signs what is claimed; the household's own name does when it is empty. ``house`` is the daemon, in which one is.
     """
 
-    household: Household
+    household: Runtime
     by: str
-    journal: Journal
+    journal: EventSink
     sleep: Callable[[Clock, datetime], None]
     now: Callable[[], datetime]
     owner: str = ""
-    house: House | None = None
+    house: DaemonHandle | None = None
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         """What a pass for this application acts through."""
         found = replace(self.household.world(policy), journal=self.journal)
         return replace(found, owner=self.owner) if self.owner else found
 
-    def hand(self, policy: Policy) -> tuple[World, Sleep]:
+    def hand(self, policy: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
         """What somebody who acts on this application does it with: the world, and a way to sleep."""
         world = self.world(policy)
         return world, lambda until: self.sleep(world.clock, until)
 
     @property
-    def daemon(self) -> House:
+    def daemon(self) -> DaemonHandle:
         """The daemon; only for what makes no sense without one."""
         if self.house is None:
             raise AssertionError("a verb of the daemon was asked of no daemon")
@@ -73,7 +75,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Verb:
+class Operation:
     """One thing that can be asked or ordered.
 
     ``run`` gets the call and the wish, and returns a value of the type ``gives``. It may take its time: it has a thread.
@@ -84,9 +86,9 @@ class Verb:
     name: str
     method: Literal["GET", "POST"]
     summary: str
-    takes: type[Wish]
+    takes: type[OperationRequest]
     gives: Any
-    run: Callable[[Call, Any], Any]
+    run: Callable[[OperationContext, Any], Any]
     changes: bool = False
     streams: bool = False
     at_hand: bool = False
@@ -99,12 +101,12 @@ class Verb:
         """Where it is."""
         return f"/v1/{self.name}"
 
-    def wish(self, given: Mapping[str, Any] | bytes) -> Wish:
-        """What was given, if it makes sense; raises ``Refusal`` without repeating any of it: it may be a secret in the wrong place."""
+    def wish(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
+        """What was given, if it makes sense; raises ``OperationError`` without repeating any of it: it may be a secret in the wrong place."""
         try:
             return self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
         except ValidationError as error:
-            raise Refusal("usage", "; ".join(_complaints(error))) from None
+            raise OperationError("usage", "; ".join(_complaints(error))) from None
 
 
 def _complaints(error: ValidationError) -> list[str]:
@@ -118,19 +120,21 @@ def _complaints(error: ValidationError) -> list[str]:
     return list(dict.fromkeys(found))[:10]
 
 
-def each(call: Call, policies: list[Policy], work: Callable[[Policy], Result]) -> tuple[Result, ...]:
+def each(
+    call: OperationContext, policies: list[ApplicationSpec], work: Callable[[ApplicationSpec], OperationResult]
+) -> tuple[OperationResult, ...]:
     """What became of each application; afterwards the daemon, if there is one, looks at them too."""
     try:
-        found = together(work, policies)
+        found = run_concurrently(work, policies)
     finally:
-        look_at(call, policies)
+        reconcile_now(call, policies)
     return tuple(
-        result if isinstance(result, Result) else failed(policy.application, result)
+        result if isinstance(result, OperationResult) else failed(policy.application, result)
         for policy, result in zip(policies, found, strict=True)
     )
 
 
-def look_at(call: Call, policies: Iterable[Policy]) -> None:
+def reconcile_now(call: OperationContext, policies: Iterable[ApplicationSpec]) -> None:
     """Have the daemon, if one there is, look at these applications at once."""
     if call.house is not None:
         call.house.look_at([policy.application for policy in policies])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rotator.operations.failures import Failure, Reported
+from rotator.operations.failures import FailureReport, ReportedError
 
 
-class Refusal(Reported):
+class OperationError(ReportedError):
     """A request that goes no further, told as ``kind`` and one sentence."""
 
     def __init__(self, kind: str, message: str, exit_code: int = 2) -> None:
-        super().__init__(Failure(kind, (message,), exit_code))
+        super().__init__(FailureReport(kind, (message,), exit_code))

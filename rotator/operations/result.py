@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from rotator.operations.failures import explain
-from rotator.util.formatting import timestamp
+from rotator.util.formatting import format_timestamp
 
 
 @dataclass(frozen=True)
-class Result:
+class OperationResult:
     """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (somebody else did it), ``contained``,
     ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``, ``failed`` or ``unreachable``."""
 
@@ -47,7 +47,7 @@ class Result:
         if self.outcome in {"held", "resumed"}:
             return answer
         if self.outcome == "extended":
-            return {**answer, "until": {key: timestamp(deadline) for key, deadline in self.until.items()}}
+            return {**answer, "until": {key: format_timestamp(deadline) for key, deadline in self.until.items()}}
         if self.outcome != "revoked":
             answer |= {"access_key": self.access_key, "version": self.version}
         if self.outcome in {"contained", "revoked"}:
@@ -57,22 +57,22 @@ class Result:
         else:
             answer |= {
                 "replaced": self.replaced,
-                "revoke_after": timestamp(self.revoke_after) if self.revoke_after else None,
+                "revoke_after": format_timestamp(self.revoke_after) if self.revoke_after else None,
                 "rotation_id": self.rotation_id,
             }
         if self.marked_at and self.seconds_from_mark is not None:
-            answer["marked_at"] = timestamp(self.marked_at)
+            answer["marked_at"] = format_timestamp(self.marked_at)
             answer["seconds_from_mark"] = round(self.seconds_from_mark, 3)
         return answer
 
 
-def short_of(application: str, exit_code: int, message: str, reason: str) -> Result:
+def short_of(application: str, exit_code: int, message: str, reason: str) -> OperationResult:
     """The result of what could not be done; the exit code says in which way."""
     outcome = {3: "unreachable", 4: "refused"}.get(exit_code, "failed")
-    return Result(application, outcome, exit_code, message, reason)
+    return OperationResult(application, outcome, exit_code, message, reason)
 
 
-def failed(application: str, error: Exception, remark: str = "") -> Result:
+def failed(application: str, error: Exception, remark: str = "") -> OperationResult:
     """The result that an error amounts to."""
     failure = explain(error)
     message = "; ".join([*failure.sentences, *([remark] if remark else [])])

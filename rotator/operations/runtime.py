@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal, Provider, VaultStore
-from rotator.reconciler.context import World
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.reconciler.context import ReconcileContext
 
 
 class Store(VaultStore, Protocol):
@@ -30,10 +30,10 @@ class AccountFacts(Protocol):
         """The public name of the key that manages the account, if it was told."""
 
 
-class Household(Protocol):
+class Runtime(Protocol):
     """One configuration with everything built from it, as a command or a daemon has it."""
 
-    journal: Journal
+    journal: EventSink
 
     @property
     def clock(self) -> Clock:
@@ -50,24 +50,24 @@ class Household(Protocol):
         """The provider behind an account."""
 
     @property
-    def policies(self) -> Mapping[str, Policy]:
+    def policies(self) -> Mapping[str, ApplicationSpec]:
         """The applications of the configuration."""
 
     @property
     def vault(self) -> Store:
         """Where the documents are."""
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         """What a pass for this application acts through."""
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ApplicationSpec:
         """The application of that name; an unknown one raises with the nearest name."""
 
-    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
         """Applications that left the configuration and still have a ledger. ``journal`` hears of ledgers that cannot be read."""
 
 
-def chosen(household: Household, names: Sequence[str]) -> list[Policy]:
+def select_applications(household: Runtime, names: Sequence[str]) -> list[ApplicationSpec]:
     """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
     if not names:
         return list(household.policies.values())

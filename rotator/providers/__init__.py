@@ -22,8 +22,8 @@ from typing import Protocol
 
 from rotator.domain.ports import Clock, Provider
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Problem
-from rotator.http import Observer
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.http import ResponseObserver
 
 GROUP = "rotator.providers"
 
@@ -48,7 +48,7 @@ class AccountSettings:
     proxy: str | None = None
     ca_cert: Path | None = None
     connections: int = 8
-    observe: Observer = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
 
 
 class Builder(Protocol):
@@ -70,12 +70,12 @@ def load(name: str) -> Builder:
             builder: Builder = entry.load()
         except (ImportError, AttributeError):
             message = f'the provider "{name}" is installed but cannot be loaded; install it again'
-            raise ConfigurationError([Problem("provider", "", message)]) from None
+            raise ConfigurationError([ConfigurationProblem("provider", "", message)]) from None
         return builder
     names = available()
     near = get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {_either(near)}?" if near else f"there is {_either(names)}" if names else "none is installed"
-    raise ConfigurationError([Problem("provider", "", f'there is no provider "{name}"; {hint}')])
+    raise ConfigurationError([ConfigurationProblem("provider", "", f'there is no provider "{name}"; {hint}')])
 
 
 def _either(names: list[str] | tuple[str, ...]) -> str:

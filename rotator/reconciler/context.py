@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Held
+from rotator.decision.observation import InFlightRotation
 from rotator.decision.steps import Wait
-from rotator.domain.document import Document
+from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.ports import Clock, Journal, Provider, VaultStore
+from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.errors import RotatorError
 
 
-class Casualties:
+class InvalidKeyBreaker:
     """Which applications of one account were lately seen with a dead published key: several at once mean that the account, the
     organisation or the address is wrong, not the keys."""
 
@@ -39,32 +39,32 @@ class Casualties:
 
 
 @dataclass
-class World:
+class ReconcileContext:
     """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
     process has ended, and says nothing (False) of any other."""
 
     provider: Provider
     vault: VaultStore
     clock: Clock
-    journal: Journal
+    journal: EventSink
     owner: str
-    casualties: Casualties = field(default_factory=Casualties)
+    casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
     started: datetime | None = None
 
 
 @dataclass
-class Memory:
+class LocalState:
     """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
     the document seen, and which strangers were reported."""
 
-    held: Held | None = None
+    held: InFlightRotation | None = None
     floor: int = 0
     strangers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PassOutcome:
     """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did.
 
     ``keys`` is what the provider listed for the bearer, None when it was not asked.
@@ -72,6 +72,6 @@ class Outcome:
 
     wait: Wait
     ledger: Ledger | None = None
-    document: Document | None = None
+    document: CredentialDocument | None = None
     error: RotatorError | None = None
     keys: tuple[Key, ...] | None = None

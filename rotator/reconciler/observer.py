@@ -4,44 +4,46 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from rotator.decision.observation import Clocks, Request, Seen, Sight
-from rotator.decision.state import Case
-from rotator.domain.document import Document
+from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
+from rotator.decision.state import ApplicationState
+from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
 from rotator.errors import Rejected
-from rotator.reconciler.context import Memory, World
+from rotator.reconciler.context import LocalState, ReconcileContext
 
 T = TypeVar("T")
 
 
-class LookAgain(Exception):
+class ObservationStale(Exception):
     """What was seen no longer holds: begin a new observation."""
 
 
-def sure(value: T | None) -> T:
+def require(value: T | None) -> T:
     """What the step rests on. Should it be gone, what was seen no longer holds."""
     if value is None:
-        raise LookAgain
+        raise ObservationStale
     return value
 
 
-class Looking:
+class ObservingPass:
     """A pass as far as it only looks. ``seen`` is what it has seen so far, None before the first look."""
 
-    def __init__(self, policy: Policy, world: World, memory: Memory, request: Request | None) -> None:
+    def __init__(
+        self, policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None
+    ) -> None:
         self.policy = policy
         self.world = world
         self.memory = memory
         self.request = request
-        self.seen: Seen | None = None
+        self.seen: Observation | None = None
 
     @property
     def provider(self) -> Provider:
         """The provider, by the ledger as it was last seen; steps ask for it, and each rests on a look."""
-        return self.provider_for(sure(self.seen).ledger)
+        return self.provider_for(require(self.seen).ledger)
 
     def provider_for(self, ledger: Ledger | None) -> Provider:
         """The provider; in an emergency with the share of its rate limit that is kept for those."""
@@ -59,7 +61,7 @@ class Looking:
 
     # --- observe: the ledger, then the document, then the provider; the order matters ---
 
-    def look(self) -> Seen:
+    def look(self) -> Observation:
         """One observation. Raises what the services raise."""
         policy, vault = self.policy, self.world.vault
         vault.require_kv2(policy.path)
@@ -69,7 +71,7 @@ class Looking:
         keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(policy.bearer)}
         sight, foreign = self.find_unlisted(document.published, ledger, keys)
         now = self.world.clock.now()
-        seen = Seen(
+        seen = Observation(
             clocks=self.clocks(),
             installation=installation,
             owner=self.world.owner,
@@ -87,10 +89,12 @@ class Looking:
             request=self.request,
             started=self.world.started,
         )
-        self.report_strangers(Case(policy, seen))
+        self.report_strangers(ApplicationState(policy, seen))
         return seen
 
-    def find_unlisted(self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]) -> tuple[Sight, frozenset[str]]:
+    def find_unlisted(
+        self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]
+    ) -> tuple[Presence, frozenset[str]]:
         """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
         foreign: set[str] = set()
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
@@ -109,12 +113,12 @@ class Looking:
             elif key is not None:
                 foreign.add(key.access_key)
         if published is None:
-            return Sight.NOTHING, frozenset(foreign)
+            return Presence.NOTHING, frozenset(foreign)
         if published in keys:
-            return Sight.LISTED, frozenset(foreign)
-        return (Sight.FOREIGN if published in foreign else Sight.GONE), frozenset(foreign)
+            return Presence.LISTED, frozenset(foreign)
+        return (Presence.FOREIGN if published in foreign else Presence.GONE), frozenset(foreign)
 
-    def report_strangers(self, case: Case) -> None:
+    def report_strangers(self, case: ApplicationState) -> None:
         """Tell of keys that are neither ours nor published, once each."""
         known = {key.access_key for key, _ in case.marked} | case.ledger.names() | {case.published}
         strangers = frozenset(key.access_key for key in case.seen.keys) - known
@@ -122,12 +126,12 @@ class Looking:
             self.emit("stranger.seen", access_key=access_key)
         self.memory.strangers = strangers
 
-    def read_document(self) -> Document:
+    def read_document(self) -> CredentialDocument:
         """The credential document as it is now."""
         document = self.world.vault.read_document(self.policy.path, self.policy.access_field, self.policy.secret_field)
         self.memory.floor = max(self.memory.floor, document.version)
         return document
 
-    def read_version(self, version: int) -> Document:
+    def read_version(self, version: int) -> CredentialDocument:
         """One version of the credential document."""
         return self.world.vault.read_version(self.policy.path, version, self.policy.access_field, self.policy.secret_field)

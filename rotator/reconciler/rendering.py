@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rotator.domain.document import Document
+from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import Secret
-from rotator.util.formatting import timestamp
+from rotator.util.formatting import format_timestamp
 
 
-def document_fields(policy: Policy, document: Document, key: Key, secret: Secret, rotation_id: str) -> dict[str, Any]:
+def document_fields(
+    policy: ApplicationSpec, document: CredentialDocument, key: Key, secret: Secret, rotation_id: str
+) -> dict[str, Any]:
     """The next version of the document: what stands there, with our fields set for the new key."""
     values: Mapping[str, str] = {
         "access_key": key.access_key,
         "application_id": policy.bearer,
         "default_project_id": key.default_project_id or "",
         "organization_id": policy.organization_id,
-        "created_at": timestamp(key.created_at),
-        "expires_at": timestamp(key.expires_at) if key.expires_at else "",
+        "created_at": format_timestamp(key.created_at),
+        "expires_at": format_timestamp(key.expires_at) if key.expires_at else "",
         "rotation_id": rotation_id,
     }
     ours = {
@@ -39,7 +41,7 @@ def notes(ledger: Ledger) -> dict[str, str]:
     return {
         "rotator_access_key": current.access_key,
         "rotator_rotation_id": (last.rotation_id if last else "") or "none",
-        "rotator_published_at": timestamp(current.since),
-        "rotator_created_at": timestamp(current.created_at) if current.created_at else "unknown",
-        "rotator_expires_at": timestamp(current.expires_at) if current.expires_at else "never",
+        "rotator_published_at": format_timestamp(current.since),
+        "rotator_created_at": format_timestamp(current.created_at) if current.created_at else "unknown",
+        "rotator_expires_at": format_timestamp(current.expires_at) if current.expires_at else "never",
     }

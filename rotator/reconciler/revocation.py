@@ -6,36 +6,36 @@ from collections.abc import Generator
 from dataclasses import replace
 from datetime import datetime
 
-from rotator.decision.observation import Destroyed, Seen
-from rotator.decision.steps import Delete, Destroy, ProveDeath
-from rotator.domain.document import Document, DocumentState
-from rotator.domain.keys import Verdict
+from rotator.decision.observation import DestroyedVersions, Observation
+from rotator.decision.steps import DeleteKey, DestroyVersions, VerifyRevocation
+from rotator.domain.document import CredentialDocument, DocumentState
+from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import Denied, LedgerUnreadable, Rejected, Unavailable, Unclear
-from rotator.reconciler.observer import LookAgain, Looking, sure
+from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, Rejected, Unavailable
+from rotator.reconciler.observer import ObservationStale, ObservingPass, require
 
-Naps = Generator[datetime, None, None]
+Waits = Generator[datetime, None, None]
 """The times until which there is nothing to do but wait."""
 
 
-class Burying(Looking):
+class RevokingPass(ObservingPass):
     """A pass as far as it revokes."""
 
-    def delete(self, step: Delete, seen: Seen) -> None:
-        """Look at the document once more, then send the DELETE. Raises ``LookAgain`` when the document moved on, or holds the key."""
+    def delete(self, step: DeleteKey, seen: Observation) -> None:
+        """Look at the document once more, then send the DELETE. Raises ``ObservationStale`` when the document moved on, or holds the key."""
         document = self.read_document()
         if (document.version, document.state) != (seen.document.version, seen.document.state):
-            raise LookAgain
+            raise ObservationStale
         if document.published == step.access_key and not step.even_if_published:
-            raise LookAgain
+            raise ObservationStale
         try:
             if seen.key(step.access_key) is None:
                 self.require_own(step.access_key)
             done = self.provider.delete_key(step.access_key)
-        except (Denied, Rejected) as error:
+        except (PermissionDenied, Rejected) as error:
             self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
             return
-        except Unclear as error:
+        except Indeterminate as error:
             self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
             seen = replace(seen, unconfirmed={**seen.unconfirmed, step.access_key: str(error)})
         else:
@@ -53,20 +53,20 @@ class Burying(Looking):
                 kind="foreign_key",
             )
 
-    def destroy(self, step: Destroy, seen: Seen) -> None:
+    def destroy(self, step: DestroyVersions, seen: Observation) -> None:
         """Destroy what Vault still keeps of a dead secret. That it cannot be done is said, and delays nothing."""
         try:
-            done = Destroyed(self.destroy_secret(step, seen.document))
-        except (Denied, Rejected, LedgerUnreadable) as error:
+            done = DestroyedVersions(self.destroy_secret(step, seen.document))
+        except (PermissionDenied, Rejected, LedgerUnreadable) as error:
             self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
-            done = Destroyed(remark=str(error))
+            done = DestroyedVersions(remark=str(error))
         else:
             self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
         self.seen = replace(seen, destroyed={**seen.destroyed, step.access_key: done})
 
-    def destroy_secret(self, step: Destroy, seen: Document) -> tuple[int, ...]:
+    def destroy_secret(self, step: DestroyVersions, seen: CredentialDocument) -> tuple[int, ...]:
         """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
-        may have been destroyed by a pass that was killed before it could say so. Raises ``LookAgain`` when a last look finds
+        may have been destroyed by a pass that was killed before it could say so. Raises ``ObservationStale`` when a last look finds
         another document: one that was recreated counts its versions anew."""
         older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < seen.version]
         before = [version.version for version in older if version.destroyed and version.version == step.version]
@@ -74,11 +74,11 @@ class Burying(Looking):
         holding = [number for number in readable if self.read_version(number).access_key == step.access_key]
         if holding:
             now = self.read_document()
-            sure(now if (now.version, now.created_time) == (seen.version, seen.created_time) else None)
+            require(now if (now.version, now.created_time) == (seen.version, seen.created_time) else None)
             self.world.vault.destroy_versions(self.policy.path, holding)
         return tuple(sorted((*before, *holding)))
 
-    def prove_death(self, step: ProveDeath, seen: Seen) -> Naps:
+    def prove_death(self, step: VerifyRevocation, seen: Observation) -> Waits:
         """See the key refused, or gone by name, several times in a row and within a bound; or say that it still answers."""
         proof = self.policy.prove_emergency if step.emergency else self.policy.prove
         secret = self.old_secret(step)
@@ -86,11 +86,11 @@ class Burying(Looking):
         give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
         while True:
             verdict = self.answer_of_the_dead(step.access_key, secret)
-            in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]
+            in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
             if in_a_row >= proof.successes and secret is not None and step.access_key in seen.unconfirmed:
                 # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
                 verdict = self.answer_of_the_dead(step.access_key, None)
-                in_a_row = in_a_row if verdict is Verdict.REFUSED else 0
+                in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
             if in_a_row >= proof.successes:
                 self.seen = replace(seen, dead={**seen.dead, step.access_key: how})
                 return
@@ -101,16 +101,16 @@ class Burying(Looking):
                 return
             yield again
 
-    def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> Verdict:
+    def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> ProbeResult:
         """What the key answers to its secret; without one, whether the provider still has it by name."""
         if secret is not None:
             return self.provider.authenticate(access_key, secret)
         try:
-            return Verdict.REFUSED if self.provider.get_key(access_key) is None else Verdict.ALIVE
+            return ProbeResult.REFUSED if self.provider.get_key(access_key) is None else ProbeResult.ALIVE
         except Unavailable:
-            return Verdict.UNCLEAR
+            return ProbeResult.UNCLEAR
 
-    def old_secret(self, step: ProveDeath) -> Secret | None:
+    def old_secret(self, step: VerifyRevocation) -> Secret | None:
         """The secret of the key, if the version that held it can still be read."""
         if step.version == 0:
             return None

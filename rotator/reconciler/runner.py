@@ -1,11 +1,11 @@
 """The pass: observe, decide, take one step, observe again, until the step is to wait.
 
 A daemon, a second daemon elsewhere and the command line all do exactly this, each for itself; check-and-set decides between
-them. A pass keeps no state but what it has seen and the rotation that it holds in memory (``Memory``), so it may be killed at
+them. A pass keeps no state but what it has seen and the rotation that it holds in memory (``LocalState``), so it may be killed at
 any instant and the next one goes on.
 
-``run_pass`` is a generator: it yields the time until which it has nothing to do but wait (for a new key to come alive, for
-Vault to come back), so that whoever drives it can lend the thread to somebody else meanwhile, and returns an ``Outcome``.
+``reconcile`` is a generator: it yields the time until which it has nothing to do but wait (for a new key to come alive, for
+Vault to come back), so that whoever drives it can lend the thread to somebody else meanwhile, and returns an ``PassOutcome``.
 """
 
 from __future__ import annotations
@@ -15,45 +15,47 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.decide import decide
-from rotator.decision.observation import Failure, Held, Request, Room, Seen, Sight
-from rotator.decision.state import SOON
+from rotator.decision.observation import InFlightRotation, Observation, Preconditions, Presence, RotationFailure, RotationRequest
+from rotator.decision.state import RETRY_INTERVAL
 from rotator.decision.steps import (
     Act,
-    AskRoom,
-    Create,
-    Delete,
-    Destroy,
-    Fence,
-    LetGo,
-    Probe,
-    Prove,
-    Publish,
+    CheckPreconditions,
+    CreateKey,
+    DeleteKey,
+    DestroyVersions,
+    DiscardInFlight,
+    FenceDocument,
+    ProbePublished,
+    PublishKey,
     ReadVersions,
-    Record,
+    VerifyKey,
     Wait,
+    WriteLedger,
 )
-from rotator.domain.document import Document
-from rotator.domain.keys import Key, Verdict
-from rotator.domain.ledger import Ledger, Trouble
-from rotator.domain.policy import Policy, Proof
+from rotator.domain.document import CredentialDocument
+from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, NotFound, RotatorError, ServiceError, Unavailable, Unclear
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.observer import LookAgain, sure
+from rotator.errors import Conflict, Indeterminate, NotFound, RotatorError, ServiceError, Unavailable
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.observer import ObservationStale, require
 from rotator.reconciler.rendering import document_fields, notes
-from rotator.reconciler.revocation import Burying, Naps
+from rotator.reconciler.revocation import RevokingPass, Waits
 
-MOST_STEPS = 100
+MAX_STEPS = 100
 """Steps that one pass may take before it stops and looks at the calendar again; a sound one needs about a dozen."""
 
-MOST_LOOKS = 10
+MAX_OBSERVATIONS = 10
 """Observations that one pass may begin, because others were faster each time, before it leaves the field to them."""
 
-BREATH = timedelta(seconds=1)
+RETRY_DELAY = timedelta(seconds=1)
 """How long to wait before asking a service again that is away while a secret is held."""
 
 
-def run_pass(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Outcome]:
+def reconcile(
+    policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None = None
+) -> Generator[datetime, None, PassOutcome]:
     """One pass for one application. Never raises a ``RotatorError``: what cut it short is in the outcome."""
     current = _Pass(policy, world, memory, request)
     try:
@@ -63,7 +65,7 @@ def run_pass(policy: Policy, world: World, memory: Memory, request: Request | No
     return current.outcome(wait)
 
 
-class _Pass(Burying):
+class _Pass(RevokingPass):
     found_dead = ""
     """The published key that this look found dead, as long as nobody was told: a node of Vault that is behind may still show one that
     was replaced and revoked, so first the ledger is written, which only who looks at the newest of it can."""
@@ -71,9 +73,9 @@ class _Pass(Burying):
     # --- the loop ---
 
     def run(self) -> Generator[datetime, None, Wait]:
-        for _ in range(MOST_LOOKS):
+        for _ in range(MAX_OBSERVATIONS):
             self.seen, self.found_dead = self.look(), ""
-            for _ in range(MOST_STEPS):
+            for _ in range(MAX_STEPS):
                 self.seen = replace(self.seen, clocks=self.clocks(), held=self.memory.held)
                 step = decide(self.policy, self.seen)
                 if isinstance(step, Wait):
@@ -82,71 +84,75 @@ class _Pass(Burying):
                     return step
                 try:
                     yield from self.take(step, self.seen)
-                except LookAgain:
+                except ObservationStale:
                     break
-                except (Conflict, Unclear) as error:
+                except (Conflict, Indeterminate) as error:
                     # A refused check-and-set, or an answer that got lost: what is true now has to be looked at.
                     self.emit("pass.interrupted", kind=error.kind, message=str(error))
-                    yield self.world.clock.now() + BREATH / 4
+                    yield self.world.clock.now() + RETRY_DELAY / 4
                     break
-        return Wait(self.world.clock.now() + BREATH, "contended", "others were faster each time")
+        return Wait(self.world.clock.now() + RETRY_DELAY, "contended", "others were faster each time")
 
-    def cut_short(self, error: RotatorError) -> Outcome:
+    def cut_short(self, error: RotatorError) -> PassOutcome:
         now = self.world.clock.now()
         reason = error.kind if isinstance(error, ServiceError) else "ledger_unreadable"
         self.emit("pass.failed", reason=reason, message=str(error))
-        patience = SOON if isinstance(error, ServiceError) else 2 * SOON
+        patience = RETRY_INTERVAL if isinstance(error, ServiceError) else 2 * RETRY_INTERVAL
         held = self.memory.held
         if held is not None:
-            patience = BREATH
+            patience = RETRY_DELAY
             if self.too_late(held):
-                failure = held.failure or Failure("services_away", "Vault or the provider did not come back in time to publish")
+                failure = held.failure or RotationFailure(
+                    "services_away", "Vault or the provider did not come back in time to publish"
+                )
                 self.memory.held = replace(held, secret=None, failure=failure)
-        wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Trouble(reason, str(error), now))
+        wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Problem(reason, str(error), now))
         return self.outcome(wait, error)
 
-    def outcome(self, wait: Wait, error: RotatorError | None = None) -> Outcome:
+    def outcome(self, wait: Wait, error: RotatorError | None = None) -> PassOutcome:
         seen = self.seen
-        return Outcome(wait, seen.ledger, seen.document, error, seen.keys) if seen else Outcome(wait, error=error)
+        return PassOutcome(wait, seen.ledger, seen.document, error, seen.keys) if seen else PassOutcome(wait, error=error)
 
     # --- act: one step, whose confirmed result is the next observation ---
 
-    def take(self, step: Act, seen: Seen) -> Naps:
+    def take(self, step: Act, seen: Observation) -> Waits:
         match step:
-            case Record():
+            case WriteLedger():
                 self.record(step, seen)
-            case Probe():
+            case ProbePublished():
                 yield from self.probe(seen)
             case ReadVersions():
                 read = {version: self.read_version(version) for version in sorted(step.versions)}
                 self.seen = replace(seen, versions={**seen.versions, **read})
-            case AskRoom():
+            case CheckPreconditions():
                 lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
-                self.seen = replace(seen, room=Room(lacking, None if lacking or step.urgent else self.provider.headroom()))
-            case Create():
+                self.seen = replace(
+                    seen, room=Preconditions(lacking, None if lacking or step.urgent else self.provider.headroom())
+                )
+            case CreateKey():
                 self.create(step, seen)
-            case Prove():
+            case VerifyKey():
                 yield from self.prove()
-            case Publish():
+            case PublishKey():
                 yield from self.publish(seen)
-            case Fence():
+            case FenceDocument():
                 self.fence(seen)
-            case Delete():
+            case DeleteKey():
                 self.delete(step, seen)
-            case Destroy():
+            case DestroyVersions():
                 self.destroy(step, seen)
-            case LetGo():
+            case DiscardInFlight():
                 self.memory.held = None
             case _:
                 yield from self.prove_death(step, seen)
 
-    def record(self, step: Record, seen: Seen) -> None:
+    def record(self, step: WriteLedger, seen: Observation) -> None:
         before, intent = seen.ledger, step.ledger.intent
         claimed = intent is not None and intent.id == seen.spare_id
         if claimed and intent is not None:
             # Held from before the write: if its answer is lost and the next look finds our claim, we still know that it is
             # ours and that nothing was posted for it.
-            self.memory.held = Held(intent)
+            self.memory.held = InFlightRotation(intent)
         version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)
         self.tell_of_the_dead()
         held = self.memory.held
@@ -178,32 +184,32 @@ class _Pass(Burying):
         except ServiceError as error:
             self.emit("document.not_annotated", message=str(error))
 
-    def probe(self, seen: Seen) -> Naps:
-        published, secret = sure(seen.document.published), sure(seen.document.secret)
+    def probe(self, seen: Observation) -> Waits:
+        published, secret = require(seen.document.published), require(seen.document.secret)
         verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.policy.prove_emergency)
-        bearer_seen = verdict is not Verdict.REFUSED or self.provider.bearer_exists(self.policy.bearer)
+        bearer_seen = verdict is not ProbeResult.REFUSED or self.provider.bearer_exists(self.policy.bearer)
         now = self.world.clock.now()
-        if verdict is Verdict.REFUSED and bearer_seen and seen.sight is Sight.GONE:
+        if verdict is ProbeResult.REFUSED and bearer_seen and seen.sight is Presence.GONE:
             self.found_dead = published
             self.world.casualties.note(self.policy.application, now)
-        elif verdict is Verdict.ALIVE:
+        elif verdict is ProbeResult.ALIVE:
             self.world.casualties.clear(self.policy.application)
         self.seen = replace(seen, proof=verdict, bearer_seen=bearer_seen)
 
-    def ask(self, try_once: Callable[[], Verdict], proof: Proof) -> Generator[datetime, None, Verdict]:
+    def ask(self, try_once: Callable[[], ProbeResult], proof: VerificationPolicy) -> Generator[datetime, None, ProbeResult]:
         """One success settles that a secret works; that it does not takes several refusals in a row."""
         give_up, refusals = self.world.clock.now() + proof.timeout, 0
         while True:
             verdict = try_once()
-            refusals += verdict is Verdict.REFUSED
-            if verdict is Verdict.ALIVE or refusals >= proof.successes:
+            refusals += verdict is ProbeResult.REFUSED
+            if verdict is ProbeResult.ALIVE or refusals >= proof.successes:
                 return verdict
             again = self.world.clock.now() + proof.interval
             if again > give_up:
-                return Verdict.UNCLEAR
+                return ProbeResult.UNCLEAR
             yield again
 
-    def create(self, step: Create, seen: Seen) -> None:
+    def create(self, step: CreateKey, seen: Observation) -> None:
         held = self.holding()
         self.memory.held = held = replace(held, posted=True)  # before the call: nobody may ever send it a second time
         now = self.world.clock.now()
@@ -215,9 +221,9 @@ class _Pass(Burying):
                 expires_at=now + step.lifetime if step.lifetime else None,
             )
         except ServiceError as error:
-            unclear = isinstance(error, Unclear)
+            unclear = isinstance(error, Indeterminate)
             reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
-            self.memory.held = replace(held, failure=Failure(reason, str(error)))
+            self.memory.held = replace(held, failure=RotationFailure(reason, str(error)))
             self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
             return
         # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.
@@ -227,7 +233,7 @@ class _Pass(Burying):
         self.emit("rotation.created", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
         self.seen = replace(seen, keys=(*seen.keys, key))
 
-    def prove(self) -> Naps:
+    def prove(self) -> Waits:
         held = self.holding()
         key, secret = self.unpublished(held)
         proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
@@ -236,7 +242,7 @@ class _Pass(Burying):
         in_a_row = held.successes
         while True:
             verdict = self.provider.authenticate(key.access_key, secret)
-            in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]
+            in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
             now = self.world.clock.now()
             self.memory.held = held = replace(held, proving_since=since, successes=in_a_row)
             about = {"rotation_id": held.intent.id, "access_key": key.access_key, "reason": held.intent.reason}
@@ -246,14 +252,14 @@ class _Pass(Burying):
                 return
             if now + proof.interval > since + proof.timeout:
                 message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
-                self.memory.held = replace(held, failure=Failure("never_alive", message))
+                self.memory.held = replace(held, failure=RotationFailure("never_alive", message))
                 self.emit("rotation.not_alive", **about)
                 return
             yield now + proof.interval
-            if now + proof.interval - visit > SOON:
-                raise LookAgain  # a long proof must not be blind to an emergency that was marked meanwhile
+            if now + proof.interval - visit > RETRY_INTERVAL:
+                raise ObservationStale  # a long proof must not be blind to an emergency that was marked meanwhile
 
-    def publish(self, seen: Seen) -> Naps:
+    def publish(self, seen: Observation) -> Waits:
         held = self.holding()
         key, secret = self.unpublished(held)
         base = held.intent.base
@@ -265,21 +271,21 @@ class _Pass(Burying):
             self.memory.held = held = replace(held, publish_sent=True)  # before the call: its answer may never come
             try:
                 self.world.vault.write_document(self.policy.path, fields, cas=base)
-            except (Conflict, Unclear) as error:
+            except (Conflict, Indeterminate) as error:
                 # Only a look can tell: a lost answer says nothing, and a conflict may be with our own write of a moment ago.
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             except ServiceError as error:
                 self.memory.held = held = replace(held, publish_sent=sent_before)  # surely not executed
                 if not isinstance(error, Unavailable) or self.too_late(held):
-                    self.memory.held = replace(held, failure=Failure(error.kind, str(error)))
+                    self.memory.held = replace(held, failure=RotationFailure(error.kind, str(error)))
                     return
-                yield self.world.clock.now() + BREATH
+                yield self.world.clock.now() + RETRY_DELAY
                 return
             document = yield from self.patiently(self.holding(), self.read_document)
         if document is None:
             held = self.holding()
             self.memory.held = replace(
-                held, secret=None, failure=Failure("vault_away", "Vault did not come back in time to publish")
+                held, secret=None, failure=RotationFailure("vault_away", "Vault did not come back in time to publish")
             )
             return
         if document.published == key.access_key:
@@ -291,17 +297,19 @@ class _Pass(Burying):
                 reason=held.intent.reason,
             )
         elif document.version == base and self.too_late(self.holding()):
-            failure = Failure("publish_timeout", "Vault did not take the publish in time")
+            failure = RotationFailure("publish_timeout", "Vault did not take the publish in time")
             self.memory.held = replace(self.holding(), secret=None, failure=failure)
             return
         elif document.version == base:
-            yield self.world.clock.now() + BREATH / 4
+            yield self.world.clock.now() + RETRY_DELAY / 4
         if document.published not in {seen.document.published, key.access_key}:
-            raise LookAgain  # somebody else's key: it has to be found at the provider first
-        sight = Sight.LISTED if document.published == key.access_key else seen.sight
+            raise ObservationStale  # somebody else's key: it has to be found at the provider first
+        sight = Presence.LISTED if document.published == key.access_key else seen.sight
         self.seen = replace(seen, document=document, sight=sight, proof=None)
 
-    def patiently(self, held: Held, read: Callable[[], Document]) -> Generator[datetime, None, Document | None]:
+    def patiently(
+        self, held: InFlightRotation, read: Callable[[], CredentialDocument]
+    ) -> Generator[datetime, None, CredentialDocument | None]:
         """Read while a secret waits: a Vault that is away may come back before the time is up. None when it did not."""
         while True:
             try:
@@ -310,43 +318,45 @@ class _Pass(Burying):
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             if self.too_late(held):
                 return None
-            yield self.world.clock.now() + BREATH
+            yield self.world.clock.now() + RETRY_DELAY
 
-    def too_late(self, held: Held) -> bool:
+    def too_late(self, held: InFlightRotation) -> bool:
         return held.publish_by is not None and self.world.clock.now() >= held.publish_by
 
-    def holding(self) -> Held:
-        return sure(self.memory.held)
+    def holding(self) -> InFlightRotation:
+        return require(self.memory.held)
 
-    def unpublished(self, held: Held) -> tuple[Key, Secret]:
-        return sure(held.key), sure(held.secret)
+    def unpublished(self, held: InFlightRotation) -> tuple[Key, Secret]:
+        return require(held.key), require(held.secret)
 
-    def fence(self, seen: Seen) -> None:
+    def fence(self, seen: Observation) -> None:
         document = seen.document
         fields = {**document.fields, self.policy.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
         self.emit("document.fenced", access_key=document.published or "", version=version)
-        raise LookAgain
+        raise ObservationStale
 
 
-def drive(passing: Generator[datetime, None, Outcome], sleep_until: Callable[[datetime], None]) -> Outcome:
+def drive(passing: Generator[datetime, None, PassOutcome], sleep_until: Callable[[datetime], None]) -> PassOutcome:
     """Run a pass to its end on the calling thread, sleeping where it has to wait."""
     while True:
         try:
             sleep_until(next(passing))
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: PassOutcome = end.value
             return outcome
 
 
-def observe(policy: Policy, world: World, memory: Memory, request: Request | None = None) -> Generator[datetime, None, Seen]:
+def observe(
+    policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None = None
+) -> Generator[datetime, None, Observation]:
     """Look at one application, and take the steps that only ask, so that ``decide`` can tell what a pass would do next.
 
-    Changes nothing. Yields like ``run_pass``; raises ``RotatorError`` where a pass would be cut short.
+    Changes nothing. Yields like ``reconcile``; raises ``RotatorError`` where a pass would be cut short.
     """
     current = _Pass(policy, world, memory, request)
     current.seen = seen = current.look()
-    while isinstance(step := decide(policy, seen), Probe | AskRoom | ReadVersions):
+    while isinstance(step := decide(policy, seen), ProbePublished | CheckPreconditions | ReadVersions):
         yield from current.take(step, seen)
         seen = current.seen
     return seen

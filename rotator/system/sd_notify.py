@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import sdnotify
 
-PATIENCE = 1.0
+TIMEOUT = 1.0
 """Seconds that a message waits for a supervisor which does not listen; then it is lost. (The socket takes about ten.)"""
 
 
-class Supervisor:
+class ServiceManager:
     """Speaks the protocol of sd_notify(3) to ``$NOTIFY_SOCKET``. No method raises: a supervisor that does not listen must not
     disturb the work."""
 
@@ -20,7 +20,7 @@ class Supervisor:
         # Without the socket the library would leave an open one of its own behind.
         self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         if self._notifier is not None and self._notifier.socket is not None:
-            self._notifier.socket.settimeout(PATIENCE)
+            self._notifier.socket.settimeout(TIMEOUT)
         self._status = ""
 
     @property

@@ -9,7 +9,7 @@ NOBODY = 65534
 """The user id by which Linux tells of users that a process in a user namespace of its own cannot see, and of nobody."""
 
 
-def name_of(uid: int) -> str:
+def user_name(uid: int) -> str:
     """The name of a user, or the number where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
@@ -17,7 +17,7 @@ def name_of(uid: int) -> str:
         return f"uid {uid}"
 
 
-def user() -> str:
+def user_id() -> str:
     """The user of this process, and the one behind ``sudo``."""
-    name, behind = name_of(os.getuid()), os.environ.get("SUDO_USER", "")
+    name, behind = user_name(os.getuid()), os.environ.get("SUDO_USER", "")
     return f"{behind} as {name}" if behind and behind != name else name

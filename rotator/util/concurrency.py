@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def together(function: Callable[[T], R], items: Iterable[T], *, at_once: int = 16) -> Sequence[R | Exception]:
+def run_concurrently(function: Callable[[T], R], items: Iterable[T], *, at_once: int = 16) -> Sequence[R | Exception]:
     """What the function returned, or raised, for each item, in their order.
 
     The threads are daemons: Ctrl-C ends the command at once, whatever they wait for, as any kill may.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECOND = timedelta(seconds=1)
 
 
-LONGEST = timedelta(days=36500)
+MAX_DURATION = timedelta(days=36500)
 """A duration above a hundred years is a slip of the pen, and would overflow dates."""
 
 
@@ -47,7 +47,7 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
     counts = [int(digits or 0) for digits in match.groups()]
     # Compared as whole numbers of milliseconds first: a timedelta of these could overflow.
     milliseconds = sum(count * (unit // _UNITS["ms"]) for count, unit in zip(counts, _UNITS.values(), strict=True))
-    if milliseconds > LONGEST // _UNITS["ms"]:
+    if milliseconds > MAX_DURATION // _UNITS["ms"]:
         raise ValueError("is longer than a hundred years; write a shorter duration")
     duration = timedelta(milliseconds=milliseconds)
     if duration < minimum:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from rotator.util.durations import format_duration
 
 
-def rfc3339(time: datetime) -> str:
+def format_rfc3339(time: datetime) -> str:
     """The time in UTC with a Z, to the microsecond where there is one."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def timestamp(time: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -26,34 +26,34 @@ def timestamp(time: datetime) -> str:
 _SECOND = timedelta(seconds=1)
 
 
-def plain(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """What others wrote, without letters that a terminal would obey."""
     return "".join(filter(str.isprintable, text))
 
 
-def span(duration: timedelta) -> str:
+def format_span(duration: timedelta) -> str:
     """A duration to its two largest units; whole seconds, and never negative."""
     seconds = max(duration, timedelta(0)) // _SECOND
     return format_duration(timedelta(seconds=seconds))
 
 
-def moment(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """A time to the second, such as ``2026-01-31 09:15:00 UTC``."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def towards(time: datetime, now: datetime) -> str:
+def format_relative(time: datetime, now: datetime) -> str:
     """How far away a time is: ``in 3h``, ``now`` or ``2m ago``."""
     if abs(time - now) < _SECOND:
         return "now"
-    return f"in {span(time - now)}" if time > now else f"{span(now - time)} ago"
+    return f"in {format_span(time - now)}" if time > now else f"{format_span(now - time)} ago"
 
 
-def count(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """``1 application``, ``3 applications``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def seconds(duration: float) -> str:
+def format_seconds(duration: float) -> str:
     """A short measured time: ``1.42 s``."""
     return f"{duration:.2f} s" if duration < 10 else f"{duration:.0f} s"

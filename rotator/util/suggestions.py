@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def closest_match(name: str, known: Iterable[str]) -> str:
     """A suggestion for a name that is not known: the nearest one, or all there are."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
 

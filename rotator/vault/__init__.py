@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rotator.http import HttpClient
-from rotator.vault.connection import Connection
-from rotator.vault.decoding import Version
+from rotator.vault.connection import VaultConnection
+from rotator.vault.decoding import VersionInfo
 from rotator.vault.responses import SERVICE
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
 from rotator.vault.store import Health, KvStore
@@ -20,7 +20,7 @@ __all__ = [
     "Supplier",
     "TokenAuth",
     "VaultSettings",
-    "Version",
+    "VersionInfo",
     "build",
 ]
 
@@ -39,4 +39,4 @@ def build(settings: VaultSettings) -> KvStore:
         proxy=settings.proxy,
         observe=settings.observe,
     )
-    return KvStore(Connection(http, settings.address, settings.auth, settings.namespace), settings.ledger)
+    return KvStore(VaultConnection(http, settings.address, settings.auth, settings.namespace), settings.ledger)

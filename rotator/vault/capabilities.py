@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from rotator.vault.connection import Connection
+from rotator.vault.connection import VaultConnection
 from rotator.vault.mounts import Mounts
 from rotator.vault.responses import failure
 
@@ -19,10 +19,10 @@ AT_ONCE = 300
 """Paths in one call; a server takes about a thousand texts in one request."""
 
 
-class Rights:
+class Capabilities:
     """The capabilities that are missing, by path. Thread-safe."""
 
-    def __init__(self, connection: Connection, mounts: Mounts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, connection: VaultConnection, mounts: Mounts, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
         self._mounts = mounts
         self._clock = clock

@@ -16,10 +16,10 @@ import hvac
 import hvac.adapters
 
 from rotator.domain.secret import Secret
-from rotator.errors import ServiceError, Unavailable, Unclear
-from rotator.http import Answer, HttpClient, HttpFailure
+from rotator.errors import Indeterminate, ServiceError, Unavailable
+from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.vault.freshness import INDEX, Freshness
-from rotator.vault.login import Session
+from rotator.vault.login import TokenSession
 from rotator.vault.responses import SERVICE, Reply, mapping
 from rotator.vault.settings import Auth
 
@@ -29,7 +29,7 @@ def _reads(method: str, path: str) -> bool:
     return method in ("GET", "LIST", "HEAD") or path.startswith(("/v1/auth/", "/v1/sys/capabilities-self"))
 
 
-class Wire:
+class VaultTransport:
     """Single requests to Vault, counted, each at least as fresh as all before. Thread-safe."""
 
     def __init__(self, http: HttpClient, address: str, namespace: str) -> None:
@@ -50,7 +50,7 @@ class Wire:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One request and its reply, whatever its status. Raises ``Unavailable`` and ``Unclear``."""
+        """One request and its reply, whatever its status. Raises ``Unavailable`` and ``Indeterminate``."""
         sent = {**self._common, **self._freshness.headers(), **(headers or {})}
         if token is not None:
             sent["X-Vault-Token"] = token.reveal()
@@ -72,7 +72,7 @@ class Wire:
             return Unavailable(f"Vault at {self.address} cannot be reached: {lost}", service=SERVICE, kind=kind)
         if reading:
             return Unavailable(f"Vault at {self.address} did not answer: {lost}", service=SERVICE, kind=lost.kind)
-        return Unclear(
+        return Indeterminate(
             f"Vault at {self.address} took a call and did not answer ({lost}): look before doing it again",
             service=SERVICE,
             kind=lost.kind,
@@ -84,14 +84,14 @@ class Wire:
             return dict(self._calls)
 
 
-def _reply(answer: Answer, *, reading: bool) -> Reply:
+def _reply(answer: HttpResponse, *, reading: bool) -> Reply:
     try:
         body = mapping(answer.json()) if answer.body else {}
     except ValueError:
         body = {}
         if answer.status == 200:
             words = "Vault answered with something that is not JSON: check the address, and what stands between us and Vault"
-            raise (Unavailable if reading else Unclear)(words, service=SERVICE, kind="unreadable") from None
+            raise (Unavailable if reading else Indeterminate)(words, service=SERVICE, kind="unreadable") from None
     errors = body.get("errors")
     return Reply(answer.status, tuple(map(str, errors)) if isinstance(errors, list) else (), body)
 
@@ -103,7 +103,7 @@ def _verb(method: str, path: str) -> str:
     return {"GET": "read", "LIST": "list", "POST": "write", "PATCH": "annotate"}.get(method, method.lower())
 
 
-class WireAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no annotations
+class HvacAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no annotations
     """What hvac sends its calls through: ``send`` makes one of them. Every answer is a ``Reply``."""
 
     # The base class would make a connection pool of its own, so only the attributes that hvac looks at are set.
@@ -136,15 +136,15 @@ class WireAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no a
 
 def _client(send: Callable[..., Reply], address: str) -> hvac.Client:
     # Everything that hvac would otherwise look for in the environment is said here.
-    return hvac.Client(url=address, token="", verify=True, adapter=lambda **_: WireAdapter(send, address))
+    return hvac.Client(url=address, token="", verify=True, adapter=lambda **_: HvacAdapter(send, address))
 
 
-class Connection:
+class VaultConnection:
     """Vault with our login: what it is asked, beside the verbs of KV version 2 in ``kv``."""
 
     def __init__(self, http: HttpClient, address: str, auth: Auth, namespace: str = "") -> None:
-        self._wire = Wire(http, address, namespace)
-        self._session = Session(auth, self._client_with)
+        self._wire = VaultTransport(http, address, namespace)
+        self._session = TokenSession(auth, self._client_with)
         self._client = _client(self._send, self._wire.address)
         self._bare = self._client_with(None)
         self.kv = self._client.secrets.kv.v2

@@ -1,4 +1,4 @@
-"""What KV version 2 answers to a read, as a ``Document``; and a few facts from a document's metadata."""
+"""What KV version 2 answers to a read, as a ``CredentialDocument``; and a few facts from a document's metadata."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rotator.domain.document import ABSENT, Document, DocumentState
+from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
 from rotator.domain.secret import Secret
 from rotator.errors import Rejected
 from rotator.vault.responses import SERVICE, Reply, mapping
 
 
 @dataclass(frozen=True)
-class Version:
+class VersionInfo:
     """One version of a document, from its metadata."""
 
     version: int
@@ -52,19 +52,19 @@ def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
     return state, version, parse_time(metadata.get("created_time"))
 
 
-def document_of(reply: Reply, access_field: str, secret_field: str) -> Document:
+def document_of(reply: Reply, access_field: str, secret_field: str) -> CredentialDocument:
     """The credential document in a reply, with its secret apart."""
     state, version, created = state_of(reply)
     if state is DocumentState.ABSENT:
         return ABSENT
     if state is DocumentState.DELETED:
-        return Document(version=version, state=state, created_time=created)
+        return CredentialDocument(version=version, state=state, created_time=created)
     return credential_document(version, created, mapping(reply.data.get("data")), access_field, secret_field)
 
 
 def credential_document(
     version: int, created: datetime | None, data: Mapping[str, Any], access_field: str, secret_field: str
-) -> Document:
+) -> CredentialDocument:
     """A live credential document that holds these fields, with its secret apart.
 
     A document that has one of our two fields and not the other, or holds something else than text in them, is damaged: it
@@ -74,13 +74,13 @@ def credential_document(
     secret = fields.pop(secret_field, None)
     access_key = fields.get(access_field)
     if access_key in (None, "") and secret in (None, ""):
-        return Document(version, DocumentState.LIVE, created, None, None, fields)
+        return CredentialDocument(version, DocumentState.LIVE, created, None, None, fields)
     readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and secret
     name = access_key if isinstance(access_key, str) else ""
-    return Document(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
+    return CredentialDocument(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
 
 
-def versions_of(metadata: Mapping[str, Any]) -> tuple[Version, ...]:
+def versions_of(metadata: Mapping[str, Any]) -> tuple[VersionInfo, ...]:
     """The versions that a document's metadata lists, oldest first."""
     found = []
     for number, said in mapping(metadata.get("versions")).items():
@@ -90,5 +90,5 @@ def versions_of(metadata: Mapping[str, Any]) -> tuple[Version, ...]:
         destroyed = bool(facts.get("destroyed"))
         deleted = destroyed or (deletion is not None and deletion <= datetime.now(UTC))
         if created is not None:
-            found.append(Version(int(number), created, deleted, destroyed))
+            found.append(VersionInfo(int(number), created, deleted, destroyed))
     return tuple(sorted(found, key=lambda version: version.version))

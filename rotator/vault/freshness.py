@@ -54,7 +54,7 @@ def _parse(index: str) -> tuple[str, tuple[int, ...]]:
         return "", ()
 
 
-class Floors:
+class MinVersions:
     """The highest version seen of each document, by path. Thread-safe."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import hvac
 
 from rotator.domain.secret import Secret
-from rotator.errors import Denied, RotatorError, ServiceError, Unavailable
+from rotator.errors import PermissionDenied, RotatorError, ServiceError, Unavailable
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth
 
@@ -51,7 +51,7 @@ class Login:
         return self.renewed + self.lifetime if self.lifetime else float("inf")
 
 
-class Session:
+class TokenSession:
     """The one login that all threads share. ``client`` makes an hvac client that sends the given token, or none."""
 
     def __init__(
@@ -242,7 +242,7 @@ def _refused(auth: AppRoleAuth | CertAuth | JwtAuth, reply: Reply) -> ServiceErr
     if isinstance(error, Unavailable):
         return error
     method = {AppRoleAuth: "AppRole", CertAuth: "certificate", JwtAuth: "JWT"}[type(auth)]
-    return Denied(
+    return PermissionDenied(
         f"Vault refuses our {method} login at {path}: check its credentials, its role and the namespace",
         service=SERVICE,
         kind="login",

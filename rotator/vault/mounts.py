@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from rotator.errors import Denied, Rejected, Unavailable
+from rotator.errors import PermissionDenied, Rejected, Unavailable
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 PROOF_LASTS = 300.0
@@ -71,9 +71,9 @@ class Mounts:
 
 def _unproven(reply: Reply, path: str) -> Exception:
     error = failure(reply, path=path, capability="read", writing=False)
-    if not isinstance(error, Denied):
+    if not isinstance(error, PermissionDenied):
         return error
-    return Denied(
+    return PermissionDenied(
         f"Vault has no mount for {path}, or our policy gives no capability on it: "
         f"check the name of the mount and the namespace, or allow read on {path}",
         service=SERVICE,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.errors import Denied, NotFound, Rejected, ServiceError, Unavailable, Unclear
+from rotator.errors import Indeterminate, NotFound, PermissionDenied, Rejected, ServiceError, Unavailable
 
 SERVICE = "vault"
 
@@ -95,8 +95,8 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
     return _no_clear_answer(status, path, kind, writing=writing)
 
 
-def _denied(path: str, capability: str) -> Denied:
-    return Denied(
+def _denied(path: str, capability: str) -> PermissionDenied:
+    return PermissionDenied(
         f"Vault does not let us {capability} {path}: give our policy the capability {capability} on that path",
         service=SERVICE,
         kind="policy",
@@ -107,7 +107,7 @@ def _denied(path: str, capability: str) -> Denied:
 
 def _no_clear_answer(status: int, path: str, kind: str, *, writing: bool) -> ServiceError:
     if writing:
-        return Unclear(
+        return Indeterminate(
             f"Vault answered {status} to the write of {path}, which may have been executed: look before writing again",
             service=SERVICE,
             kind=kind,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rotator.domain.secret import Secret
-from rotator.http import Observer
+from rotator.http import ResponseObserver
 
 Supplier = Callable[[], Secret]
 """Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it."""
@@ -69,4 +69,4 @@ class VaultSettings:
     timeout: timedelta = timedelta(seconds=15)
     proxy: str | None = None
     connections: int = 8
-    observe: Observer = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know

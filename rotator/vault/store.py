@@ -16,19 +16,19 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from rotator.domain.account import AccountDocument
-from rotator.domain.document import Document, DocumentState
+from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.ledger import Ledger
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable, Unclear
-from rotator.vault.capabilities import Rights
+from rotator.errors import Conflict, Indeterminate, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable
+from rotator.vault.capabilities import Capabilities
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
-from rotator.vault.connection import Connection
-from rotator.vault.decoding import Version, document_of, parse_time, state_of, versions_of
-from rotator.vault.freshness import Floors
+from rotator.vault.connection import VaultConnection
+from rotator.vault.decoding import VersionInfo, document_of, parse_time, state_of, versions_of
+from rotator.vault.freshness import MinVersions
 from rotator.vault.mounts import Mounts
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
-STALE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+STALE_READ_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between the looks at a document that is older than it was, before it is called stale."""
 
 USUAL_MAX_VERSIONS = 10
@@ -55,13 +55,13 @@ class Health:
 class KvStore:
     """Ledgers under a prefix of our own, credential documents wherever their consumers read them. Thread-safe."""
 
-    def __init__(self, connection: Connection, ledger: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, connection: VaultConnection, ledger: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
         self._prefix = ledger.strip("/")
         self._sleep = sleep
-        self._floors = Floors()
+        self._floors = MinVersions()
         self._mounts = Mounts(connection.ask_mount)
-        self._rights = Rights(connection, self._mounts)
+        self._rights = Capabilities(connection, self._mounts)
         self._installation = ""
         self._first_use = threading.Lock()
 
@@ -164,15 +164,15 @@ class KvStore:
 
     # --- credential documents ---------------------------------------------------------------------------------------
 
-    def read_document(self, path: str, access_field: str, secret_field: str) -> Document:
+    def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
         """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
         reply, _, _ = self._current(path)
         return document_of(reply, access_field, secret_field)
 
-    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> Document:
+    def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
         """One version; ABSENT with the version asked for when it was pruned or never was."""
         document = document_of(self._read(path, version), access_field, secret_field)
-        return Document(version, DocumentState.ABSENT) if document.state is DocumentState.ABSENT else document
+        return CredentialDocument(version, DocumentState.ABSENT) if document.state is DocumentState.ABSENT else document
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
         """Write the credential document if its version is still ``cas``; the new version and its created time."""
@@ -194,7 +194,7 @@ class KvStore:
         if not reply.ok:
             raise failure(reply, path=f"{mount}/metadata/{inside}", capability="patch", writing=True)
 
-    def list_versions(self, path: str) -> tuple[Version, ...]:
+    def list_versions(self, path: str) -> tuple[VersionInfo, ...]:
         """The versions of a document that Vault still knows, oldest first."""
         return versions_of(self._metadata(path))
 
@@ -274,7 +274,7 @@ class KvStore:
 
     def _current(self, path: str) -> tuple[Reply, DocumentState, int]:
         """A read of the current version that is at least as new as anything seen of that path before (rule 14)."""
-        for pause in (*STALE_PAUSES, None):
+        for pause in (*STALE_READ_DELAYS, None):
             reply = self._read(path)
             state, version, _ = state_of(reply)
             if self._floors.reached(path, version):
@@ -309,13 +309,15 @@ class KvStore:
                 f"the Vault mount {mount}/ is not KV version 2 any more", service=SERVICE, kind="not_kv2", argument=mount
             )
         if not isinstance(version, int) or created is None:
-            raise Unclear(f"Vault answered the write of {path} without a version: look at it", service=SERVICE, kind="unreadable")
+            raise Indeterminate(
+                f"Vault answered the write of {path} without a version: look at it", service=SERVICE, kind="unreadable"
+            )
         self._floors.reached(path, version)
         return version, created
 
     def _judged_mismatch(self, path: str, cas: int) -> ServiceError:
         """A refused check-and-set is a conflict only after a fresh read says so too."""
-        for pause in (*STALE_PAUSES, None):
+        for pause in (*STALE_READ_DELAYS, None):
             _, version, _ = state_of(self._read(path))
             if version != cas:
                 return Conflict(

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Problem
-from rotator.observability.notifications import Alarm, Settings
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.observability.notifications import NotificationSettings, Notifier
 from rotator.observability.notifications import notifier as module
 from rotator.observability.notifications.digest import Message
-from rotator.observability.notifications.transport import NotSent, send
+from rotator.observability.notifications.transport import DeliveryFailed, send
 from tests.alarm.listener import Listener
 from tests.daemon.stage import eventually
 from tests.simulated import Recorder
@@ -35,13 +35,13 @@ def address(listener: Listener) -> Callable[[], Secret]:
     return lambda: Secret(f"json://127.0.0.1:{listener.port}/{TOKEN}")
 
 
-def settings(*listeners: Listener, every: timedelta = SOON) -> Settings:
-    return Settings(
+def settings(*listeners: Listener, every: timedelta = SOON) -> NotificationSettings:
+    return NotificationSettings(
         targets={f"credential:{number}": address(found) for number, found in enumerate(listeners)}, notify_every=every
     )
 
 
-def block(alarm: Alarm, name: str) -> None:
+def block(alarm: Notifier, name: str) -> None:
     alarm.emit("application.blocked", application=name, account="acme", reason="quota", message="…")
 
 
@@ -51,7 +51,7 @@ def names(recorder: Recorder) -> list[str]:
 
 def test_an_event_becomes_a_message_and_is_still_recorded(listener: Listener) -> None:
     recorder = Recorder()
-    with closing(Alarm(recorder, settings(listener))) as alarm:
+    with closing(Notifier(recorder, settings(listener))) as alarm:
         block(alarm, "billing")
         eventually(lambda: listener.messages)
     assert names(recorder) == ["application.blocked"]
@@ -64,7 +64,7 @@ def test_an_event_becomes_a_message_and_is_still_recorded(listener: Listener) ->
 
 def test_a_burst_over_a_hundred_applications_is_one_message_at_each_service(listener: Listener) -> None:
     with Listener() as other:
-        alarm = Alarm(Recorder(), settings(listener, other, every=timedelta(hours=1)))
+        alarm = Notifier(Recorder(), settings(listener, other, every=timedelta(hours=1)))
         for number in range(100):
             block(alarm, f"app-{number}")
         alarm.close()
@@ -75,7 +75,7 @@ def test_a_burst_over_a_hundred_applications_is_one_message_at_each_service(list
 
 def test_events_go_on_while_a_service_does_not_answer(listener: Listener) -> None:
     recorder = Recorder()
-    alarm = Alarm(recorder, settings(listener))
+    alarm = Notifier(recorder, settings(listener))
     listener.open.clear()
     block(alarm, "billing")
     eventually(lambda: listener.count, "the listener was reached and keeps silent")
@@ -90,10 +90,10 @@ def test_events_go_on_while_a_service_does_not_answer(listener: Listener) -> Non
 def test_a_message_is_tried_again_and_then_dropped_with_a_word_in_the_log(
     monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> None:
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.01, 0.01))
+    monkeypatch.setattr(module, "RETRY_DELAYS", (0.0, 0.01, 0.01))
     listener.status = 500
     recorder = Recorder()
-    with Listener() as sound, closing(Alarm(recorder, settings(listener, sound))) as alarm:
+    with Listener() as sound, closing(Notifier(recorder, settings(listener, sound))) as alarm:
         block(alarm, "billing")
         eventually(lambda: "notify.failed" in names(recorder))
         assert (listener.count, sound.count) == (3, 1)
@@ -112,8 +112,8 @@ def test_a_message_is_tried_again_and_then_dropped_with_a_word_in_the_log(
 def test_the_end_sends_what_is_still_to_be_told_and_does_not_wait_for_a_silent_service(
     monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL", 0.2)
-    alarm = Alarm(Recorder(), settings(listener, every=timedelta(hours=1)))
+    monkeypatch.setattr(module, "SHUTDOWN_TIMEOUT", 0.2)
+    alarm = Notifier(Recorder(), settings(listener, every=timedelta(hours=1)))
     listener.open.clear()
     block(alarm, "billing")
     alarm.close()
@@ -123,7 +123,7 @@ def test_the_end_sends_what_is_still_to_be_told_and_does_not_wait_for_a_silent_s
 def test_nobody_to_tell_means_no_thread() -> None:
     recorder = Recorder()
     before = threading.active_count()
-    alarm = Alarm(recorder)
+    alarm = Notifier(recorder)
     block(alarm, "billing")
     alarm.ping()
     alarm.close()
@@ -132,7 +132,7 @@ def test_nobody_to_tell_means_no_thread() -> None:
 
 
 def test_a_reload_brings_other_targets_into_force(listener: Listener) -> None:
-    with Listener() as other, closing(Alarm(Recorder(), settings(listener))) as alarm:
+    with Listener() as other, closing(Notifier(Recorder(), settings(listener))) as alarm:
         block(alarm, "billing")
         eventually(lambda: listener.messages)
         alarm.adopt(settings(other))
@@ -144,17 +144,17 @@ def test_a_reload_brings_other_targets_into_force(listener: Listener) -> None:
 def test_an_address_is_read_anew_for_every_message(listener: Listener) -> None:
     addresses = ["json://127.0.0.1:1/", f"json://127.0.0.1:{listener.port}/"]
     read = iter(addresses)
-    one = Settings(targets={"file:x": lambda: Secret(next(read))}, notify_every=SOON)
-    with closing(Alarm(Recorder(), one)) as alarm:
+    one = NotificationSettings(targets={"file:x": lambda: Secret(next(read))}, notify_every=SOON)
+    with closing(Notifier(Recorder(), one)) as alarm:
         monkey = pytest.MonkeyPatch()
-        monkey.setattr(module, "PAUSES", (0.0, 0.01))
+        monkey.setattr(module, "RETRY_DELAYS", (0.0, 0.01))
         block(alarm, "billing")
         eventually(lambda: listener.messages)
         monkey.undo()
 
 
 def nothing_there() -> Secret:
-    raise ConfigurationError([Problem("credential:notify", "", "is empty; put the secret into it")])
+    raise ConfigurationError([ConfigurationProblem("credential:notify", "", "is empty; put the secret into it")])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def nothing_there() -> Secret:
 def test_what_went_wrong_is_told_without_the_address(
     supply: Callable[[], Secret], words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises((NotSent, ConfigurationError), match=words) as caught:
+    with pytest.raises((DeliveryFailed, ConfigurationError), match=words) as caught:
         send(supply, Message("title", "body", "failure"))
     text = "".join(capfd.readouterr()) + str(caught.value) + repr(caught.value.__context__)
     assert TOKEN not in text
@@ -179,6 +179,6 @@ def test_what_went_wrong_is_told_without_the_address(
 def test_a_redirect_does_not_take_the_message_elsewhere(listener: Listener) -> None:
     with Listener() as elsewhere:
         listener.status, listener.location = 307, elsewhere.url
-        with pytest.raises(NotSent):
+        with pytest.raises(DeliveryFailed):
             send(address(listener), Message("title", "body", "failure"))
         assert (listener.count, elsewhere.count) == (1, 0)

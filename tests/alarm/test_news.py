@@ -7,12 +7,21 @@ from collections.abc import Mapping
 import pytest
 
 from rotator.observability.events import CATALOGUE
-from rotator.observability.notifications.digest import ENDINGS, REMIND, SETTLE, STUBBORN, TOPICS, Message, News, trial_message
+from rotator.observability.notifications.digest import (
+    RECOVERIES,
+    REMIND,
+    SETTLE,
+    STUBBORN,
+    TOPICS,
+    Digest,
+    Message,
+    sample_message,
+)
 
 EVERY = 300.0
 
 
-def told(news: News, now: float) -> Message:
+def told(news: Digest, now: float) -> Message:
     message = news.take(now)
     assert message is not None
     return message
@@ -22,19 +31,21 @@ def blocked(name: str, reason: str = "quota") -> tuple[str, Mapping[str, object]
     return "application.blocked", {"application": name, "account": "acme", "reason": reason, "message": "…"}
 
 
-@pytest.mark.parametrize("event", sorted({*TOPICS, *ENDINGS, *(event for ending in ENDINGS.values() for event in ending.ends)}))
+@pytest.mark.parametrize(
+    "event", sorted({*TOPICS, *RECOVERIES, *(event for ending in RECOVERIES.values() for event in ending.ends)})
+)
 def test_every_event_that_is_listened_for_exists(event: str) -> None:
     assert event in CATALOGUE
 
 
 @pytest.mark.parametrize("event", TOPICS)
 def test_every_topic_but_a_dated_one_has_an_ending(event: str) -> None:
-    ended = {name for ending in ENDINGS.values() for name in ending.ends}
+    ended = {name for ending in RECOVERIES.values() for name in ending.ends}
     assert event in ended | {"daemon.crashed", "daemon.orphan_stuck"}
 
 
 def test_nothing_is_told_while_all_is_well() -> None:
-    news = News()
+    news = Digest()
     for event in ("pass.decided", "rotation.committed", "key.dead", "round.sound", "rotation.published", "daemon.ready"):
         news.note(event, {"application": "billing", "reason": "nothing is due"}, 0)
     assert news.ready_at() is None
@@ -42,7 +53,7 @@ def test_nothing_is_told_while_all_is_well() -> None:
 
 
 def test_a_burst_over_a_hundred_applications_is_one_message_of_one_line() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     for number in range(100):
         news.note(*blocked(f"app-{number:03}"), now=number / 10)
     assert news.ready_at() == SETTLE
@@ -56,7 +67,7 @@ def test_a_burst_over_a_hundred_applications_is_one_message_of_one_line() -> Non
 
 
 def test_the_next_message_waits_until_it_may_come_and_has_all_that_happened_meanwhile() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     news.note(*blocked("one"), now=0)
     told(news, SETTLE)
     news.note(*blocked("two"), now=SETTLE + 1)
@@ -69,7 +80,7 @@ def test_the_next_message_waits_until_it_may_come_and_has_all_that_happened_mean
 
 
 def test_the_same_thing_is_told_again_after_a_day_and_not_before() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     news.note(*blocked("billing"), now=0)
     told(news, SETTLE)
     news.note(*blocked("billing"), now=REMIND - 1)
@@ -79,7 +90,7 @@ def test_the_same_thing_is_told_again_after_a_day_and_not_before() -> None:
 
 
 def test_what_recovered_is_told_and_may_fail_anew() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     news.note(*blocked("billing"), now=0)
     told(news, 20)
     news.note("application.recovered", {"application": "billing", "reason": "quota"}, 30)
@@ -91,13 +102,13 @@ def test_what_recovered_is_told_and_may_fail_anew() -> None:
 
 
 def test_a_failure_before_our_time_is_still_reported_as_recovered() -> None:
-    news = News()
+    news = Digest()
     news.note("application.recovered", {"application": "billing", "reason": "quota"}, 0)
     assert "well again: billing" in told(news, 20).body
 
 
 def test_one_pass_that_was_cut_short_is_no_news_and_three_in_a_row_are() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     for _ in range(10):
         for _ in range(STUBBORN - 1):
             news.note("pass.failed", {"application": "billing", "reason": "policy", "message": "…"}, 0)
@@ -111,7 +122,7 @@ def test_one_pass_that_was_cut_short_is_no_news_and_three_in_a_row_are() -> None
 
 
 def test_a_compromise_is_told_at_once_also_soon_after_another_message() -> None:
-    news = News(every=EVERY)
+    news = Digest(every=EVERY)
     news.note(*blocked("one"), now=0)
     told(news, 20)
     news.note("rotation.claimed", {"application": "billing", "mode": "compromised", "reason": "leaked at host.internal"}, 30)
@@ -124,20 +135,20 @@ def test_a_compromise_is_told_at_once_also_soon_after_another_message() -> None:
 
 
 def test_the_mark_and_the_claim_of_one_emergency_are_told_once() -> None:
-    news = News()
+    news = Digest()
     news.note("compromise.marked", {"application": "billing", "incident": "x", "access_keys": ["SCWX"], "reason": "leaked"}, 0)
     news.note("rotation.claimed", {"application": "billing", "mode": "compromised", "reason": "leaked"}, 0)
     assert told(news, 1).title == "rotator: compromise"
 
 
 def test_an_ordinary_rotation_is_no_news() -> None:
-    news = News()
+    news = Digest()
     news.note("rotation.claimed", {"application": "billing", "mode": "scheduled", "reason": "every 30d"}, 0)
     assert news.ready_at() is None
 
 
 def test_an_unsound_round_is_news_only_where_no_other_event_tells() -> None:
-    news = News()
+    news = Digest()
     for reason in ("service_away", "trouble", "crashed", "not_looked_at", "idle"):
         news.note("round.unsound", {"reason": reason, "subject": "billing"}, 0)
     assert news.ready_at() is None
@@ -148,7 +159,7 @@ def test_an_unsound_round_is_news_only_where_no_other_event_tells() -> None:
 
 
 def test_a_deadline_is_a_warning() -> None:
-    news = News(name="production")
+    news = Digest(name="production")
     news.note("deadline.near", {"application": "billing", "access_key": "SCWX", "deadline": "…"}, 0)
     message = told(news, 20)
     assert (message.title, message.weight) == ("production: deadline", "warning")
@@ -167,9 +178,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("event", [*TOPICS, *ENDINGS])
+@pytest.mark.parametrize("event", [*TOPICS, *RECOVERIES])
 def test_a16_no_text_that_an_event_carries_gets_into_a_message(event: str, hostile: str) -> None:
-    news = News()
+    news = Digest()
     fields: dict[str, object] = dict.fromkeys(
         ("reason", "kind", "message", "where", "error", "problems", "access_keys", "by"), hostile
     )
@@ -182,19 +193,19 @@ def test_a16_no_text_that_an_event_carries_gets_into_a_message(event: str, hosti
 
 @pytest.mark.parametrize("event", ["compromise.marked", "rotation.claimed", "rotation.not_alive", "key.still_alive"])
 def test_a_reason_that_a_person_may_have_written_is_not_passed_on_even_if_it_is_one_word(event: str) -> None:
-    news = News()
+    news = Digest()
     news.note(event, {"application": "billing", "mode": "compromised", "reason": "blackmail"}, 0)
     assert "blackmail" not in told(news, 20).body
 
 
 @pytest.mark.parametrize("odd", ["https://vault.internal", "a/b", "a b", "-x", "", None, 7])
 def test_what_is_no_name_is_not_shown_as_one(odd: object) -> None:
-    news = News()
+    news = Digest()
     news.note("service.down", {"service": odd, "kind": "sealed"}, 0)
     assert told(news, 20).body.splitlines()[0] == "failure: a service cannot be used (sealed)"
 
 
 def test_a_test_says_that_it_is_one() -> None:
-    message = trial_message("production")
+    message = sample_message("production")
     assert message.title == "production: a test"
     assert "Nothing is wrong" in message.body

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Problem
-from rotator.observability.notifications import Alarm, Ping, Settings
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
 from tests.alarm.listener import Listener
 from tests.daemon.stage import eventually
 from tests.simulated import Recorder
@@ -14,9 +14,9 @@ from tests.simulated import Recorder
 TOKEN = "t0ken-that-nobody-may-see"
 
 
-def alarm_at(url: str) -> tuple[Alarm, Recorder]:
+def alarm_at(url: str) -> tuple[Notifier, Recorder]:
     recorder = Recorder()
-    return Alarm(recorder, Settings(ping=Ping(lambda: Secret(f"{url}/{TOKEN}")))), recorder
+    return Notifier(recorder, NotificationSettings(ping=HeartbeatSettings(lambda: Secret(f"{url}/{TOKEN}")))), recorder
 
 
 def test_a_ping_is_one_get_and_its_success_is_told_once() -> None:
@@ -64,8 +64,8 @@ def test_what_went_wrong_is_told_without_the_address(url: str) -> None:
 
 def test_a_secret_that_cannot_be_read_is_a_word_in_the_log() -> None:
     def missing() -> Secret:
-        raise ConfigurationError([Problem("credential:ping-url", "", "is empty; put the secret into it")])
+        raise ConfigurationError([ConfigurationProblem("credential:ping-url", "", "is empty; put the secret into it")])
 
     recorder = Recorder()
-    Alarm(recorder, Settings(ping=Ping(missing))).ping(wait=True)
+    Notifier(recorder, NotificationSettings(ping=HeartbeatSettings(missing))).ping(wait=True)
     assert recorder.events == [("ping.failed", {"message": "credential:ping-url: is empty; put the secret into it"})]

@@ -17,10 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from rotator.app import App
-from rotator.decision.observation import Request
-from rotator.reconciler.context import Memory
-from rotator.reconciler.runner import drive, run_pass
+from rotator.app import AppRuntime
+from rotator.decision.observation import RotationRequest
+from rotator.reconciler.context import LocalState
+from rotator.reconciler.runner import drive, reconcile
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
 from tests.bench.script import rotate_by_script
@@ -91,13 +91,16 @@ def calls() -> None:
             rig.set_up(
                 f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name]
             )
-            app = App.open(rig.configuration)
-            policy, memory = app.policy(name), Memory()
+            app = AppRuntime.open(rig.configuration)
+            policy, memory = app.policy(name), LocalState()
             world = app.world(policy)
-            rest = drive(run_pass(policy, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once
+            rest = drive(reconcile(policy, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once
             _end_grace(app, name, memory)
             provider_before, vault_before = rig.scaleway.calls(), dict(app.vault.calls())
-            drive(run_pass(policy, world, memory, Request("bench", rest.document.published if rest.document else None)), _sleep)
+            drive(
+                reconcile(policy, world, memory, RotationRequest("bench", rest.document.published if rest.document else None)),
+                _sleep,
+            )
             _end_grace(app, name, memory)
             provider = rig.scaleway.calls() - provider_before
             headroom = sum(count for (_, route), count in provider.items() if "quota" in route)
@@ -119,7 +122,7 @@ def _sleep(until: Any) -> None:
     time.sleep(max(0.0, until.timestamp() - time.time()))
 
 
-def _end_grace(app: App, name: str, memory: Memory) -> None:
+def _end_grace(app: AppRuntime, name: str, memory: LocalState) -> None:
     """Wait until the grace is over, look once, and see the old key dead."""
     policy = app.policy(name)
     ledger, _ = app.vault.read_ledger(name)
@@ -127,7 +130,7 @@ def _end_grace(app: App, name: str, memory: Memory) -> None:
     if ledger.retiring:
         _sleep(max(entry.revoke_after for entry in ledger.retiring))
         time.sleep(1.2)  # the Date headers have whole seconds, and the slowest clock counts
-    outcome = drive(run_pass(policy, app.world(policy), memory), _sleep)
+    outcome = drive(reconcile(policy, app.world(policy), memory), _sleep)
     assert outcome.ledger is not None
     assert not outcome.ledger.retiring, outcome
     assert not outcome.ledger.revoking, outcome

@@ -16,11 +16,11 @@ from rotator.app import UnknownApplication
 from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.domain.keys import Key
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Journal, Provider
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
-from rotator.observability.notifications import SILENT, Settings
-from rotator.reconciler.context import World
+from rotator.observability.notifications import SILENT, NotificationSettings
+from rotator.reconciler.context import ReconcileContext
 from tests.daemon.stage import SimAccount
 from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
 from tests.store import SimStore
@@ -46,15 +46,15 @@ class SimApp:
     """The composition root on the simulated world."""
 
     sim: Sim
-    policies: dict[str, Policy]
-    journal: Journal
-    left: dict[str, Policy] = field(default_factory=dict)
+    policies: dict[str, ApplicationSpec]
+    journal: EventSink
+    left: dict[str, ApplicationSpec] = field(default_factory=dict)
     kept: int = 10
     creates: int = 3
     closed: int = 0
-    alarm: Settings = SILENT
+    alarm: NotificationSettings = SILENT
     management_key: str | None = None
-    world_of: Callable[[World], World] = lambda world: world
+    world_of: Callable[[ReconcileContext], ReconcileContext] = lambda world: world
     """What a test makes of every world."""
 
     def __post_init__(self) -> None:
@@ -76,16 +76,16 @@ class SimApp:
     def provider(self, account: str) -> Provider:
         return SimProvider(self.sim, account)
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         provider = CountingProvider(self.sim, most=self.creates)
-        return self.world_of(World(provider, self.vault, self.clock, self.journal, "command-line"))
+        return self.world_of(ReconcileContext(provider, self.vault, self.clock, self.journal, "command-line"))
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ApplicationSpec:
         if name in self.policies:
             return self.policies[name]
         raise UnknownApplication(f"there is no application {name}; did you mean {min(self.policies)}?")
 
-    def orphans(self, journal: Journal | None = None) -> Mapping[str, Policy]:
+    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
         return self.left
 
     def close(self) -> None:
@@ -97,16 +97,16 @@ class Desk:
     """Where a person types commands. ``others`` runs whenever a command pauses: what a daemon does meanwhile."""
 
     sim: Sim
-    policies: dict[str, Policy] = field(default_factory=lambda: {"billing": policy()})
-    left: dict[str, Policy] = field(default_factory=dict)
+    policies: dict[str, ApplicationSpec] = field(default_factory=lambda: {"billing": policy()})
+    left: dict[str, ApplicationSpec] = field(default_factory=dict)
     kept: int = 10
     creates: int = 3
-    alarm: Settings = SILENT
+    alarm: NotificationSettings = SILENT
     management_key: str | None = None
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
-    def open(self, path: Path, journal: Journal) -> SimApp:
+    def open(self, path: Path, journal: EventSink) -> SimApp:
         return SimApp(
             self.sim,
             self.policies,

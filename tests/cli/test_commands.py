@@ -15,10 +15,20 @@ from click.testing import CliRunner
 from rotator import __version__
 from rotator.cli.main import COMMANDS, root
 from rotator.cli.session import Session
-from rotator.decision.status import PHASES, view
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.ledger import Compromised, Current, Hold, Intent, Ledger, Mode, Retiring, Revoking, Trouble
-from rotator.domain.policy import Policy
+from rotator.decision.status import PHASES, status_of
+from rotator.decision.transitions import new_ledger
+from rotator.domain.ledger import (
+    CompromisedKey,
+    CurrentKey,
+    Hold,
+    Intent,
+    Ledger,
+    Problem,
+    RetiringKey,
+    RevokingKey,
+    RotationMode,
+)
+from rotator.domain.policy import ApplicationSpec
 from rotator.errors import LedgerUnreadable
 from rotator.operations.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from tests.cli.conftest import Desk
@@ -283,14 +293,14 @@ def test_an_empty_configuration_is_no_error(empty: Desk) -> None:
     assert empty.json("status") == {"applications": []}
 
 
-def ledger(wanted: Policy, **changes: object) -> Ledger:
-    return replace(fresh_ledger(wanted), **{"current": Current(OLD, 1, EPOCH), **changes})  # type: ignore[arg-type]  # names are the test's
+def ledger(wanted: ApplicationSpec, **changes: object) -> Ledger:
+    return replace(new_ledger(wanted), **{"current": CurrentKey(OLD, 1, EPOCH), **changes})  # type: ignore[arg-type]  # names are the test's
 
 
-MARK = Compromised(OLD, "leak", "alice", EPOCH)
-INTENT = Intent("a" * 16, 1, "-", "x", Mode.SCHEDULED, "o", EPOCH)
-TROUBLE = Trouble("quota", "no room", EPOCH)
-GRACE = Retiring("SCW0", 1, EPOCH + timedelta(hours=1), "replaced")
+MARK = CompromisedKey(OLD, "leak", "alice", EPOCH)
+INTENT = Intent("a" * 16, 1, "-", "x", RotationMode.SCHEDULED, "o", EPOCH)
+TROUBLE = Problem("quota", "no room", EPOCH)
+GRACE = RetiringKey("SCW0", 1, EPOCH + timedelta(hours=1), "replaced")
 DAY = timedelta(days=1)
 
 SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
@@ -300,7 +310,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
     "failing": ({"failures": 2, "trouble": TROUBLE}, timedelta(0)),
     "blocked": ({"trouble": TROUBLE}, timedelta(0)),
     "past_due": ({}, 31 * DAY),
-    "revoking": ({"revoking": (Revoking("SCW0", 1, "x"),), "retiring": (GRACE,)}, timedelta(0)),
+    "revoking": ({"revoking": (RevokingKey("SCW0", 1, "x"),), "retiring": (GRACE,)}, timedelta(0)),
     "grace": ({"retiring": (GRACE,)}, timedelta(0)),
     "new": ({"current": None}, timedelta(0)),
     "idle": ({}, timedelta(0)),
@@ -311,7 +321,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
 def test_the_phase_is_the_most_pressing_truth(phase: str) -> None:
     changes, later = SITUATIONS[phase]
     wanted = policy()
-    assert view(wanted, ledger(wanted, **changes), EPOCH + later).phase == phase
+    assert status_of(wanted, ledger(wanted, **changes), EPOCH + later).phase == phase
 
 
 def test_every_phase_is_documented() -> None:

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from rotator.cli.output.status_view import draw
 from rotator.cli.output.timeline import FINE, Axis, bars, drawn
-from rotator.decision.status import View, unreadable, view
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.ledger import Compromised, Current, HistoryEntry, Ledger, Retiring, Revoking, Trouble
+from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.decision.transitions import new_ledger
+from rotator.domain.ledger import CompromisedKey, CurrentKey, HistoryEntry, Ledger, Problem, RetiringKey, RevokingKey
 from tests.simulated import policy
 
 NOW = datetime(2026, 1, 31, 9, 15, tzinfo=UTC)
@@ -23,23 +23,23 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OLD, NEW = "SCW00000000000000001", "SCW00000000000000002"
 
 
-def seen(name: str, age: timedelta, **changes: object) -> View:
+def seen(name: str, age: timedelta, **changes: object) -> ApplicationStatus:
     wanted = policy(application=name)
-    current = Current(NEW, 2, NOW - age, NOW - age)
-    found: Ledger = replace(fresh_ledger(wanted), current=current, **changes)  # type: ignore[arg-type]  # names are the test's
-    return view(wanted, found, NOW)
+    current = CurrentKey(NEW, 2, NOW - age, NOW - age)
+    found: Ledger = replace(new_ledger(wanted), current=current, **changes)  # type: ignore[arg-type]  # names are the test's
+    return status_of(wanted, found, NOW)
 
 
-def in_grace() -> View:
+def in_grace() -> ApplicationStatus:
     return seen(
         "mailer",
         6 * HOUR,
-        retiring=(Retiring(OLD, 1, NOW + 18 * HOUR, "replaced"),),
+        retiring=(RetiringKey(OLD, 1, NOW + 18 * HOUR, "replaced"),),
         history=(HistoryEntry(NOW - 30 * DAY, "rotated", OLD, 1),),
     )
 
 
-def picture(views: list[View], width: int, *, fine: bool = True) -> list[str]:
+def picture(views: list[ApplicationStatus], width: int, *, fine: bool = True) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, record=True)
     draw(views, console, fine=fine)
     return [line.rstrip() for line in console.export_text().splitlines()]
@@ -53,11 +53,11 @@ ALL = [
     seen("billing", 12 * DAY),
     in_grace(),
     seen("late", 33 * DAY),
-    seen("leaked", 3 * DAY, compromised=(Compromised(NEW, "leak", "alice", NOW - timedelta(seconds=3)),)),
-    seen("dying", 3 * DAY, revoking=(Revoking(OLD, 1, "leftover"),)),
-    seen("a-very-long-name-for-an-application-of-somebody", DAY, trouble=Trouble("quota", "no room " * 20, NOW - HOUR)),
-    view(policy(application="fresh"), None, NOW),
-    unreadable(policy(application="broken"), "ledger_unreadable", "the ledger of broken is damaged", NOW),
+    seen("leaked", 3 * DAY, compromised=(CompromisedKey(NEW, "leak", "alice", NOW - timedelta(seconds=3)),)),
+    seen("dying", 3 * DAY, revoking=(RevokingKey(OLD, 1, "leftover"),)),
+    seen("a-very-long-name-for-an-application-of-somebody", DAY, trouble=Problem("quota", "no room " * 20, NOW - HOUR)),
+    status_of(policy(application="fresh"), None, NOW),
+    unreadable_status(policy(application="broken"), "ledger_unreadable", "the ledger of broken is damaged", NOW),
 ]
 
 
@@ -97,7 +97,7 @@ def test_a_rotation_that_is_past_due_stands_in_the_past() -> None:
 
 
 def test_a_compromised_key_has_no_future() -> None:
-    marked = seen("leaked", 3 * DAY, compromised=(Compromised(NEW, "leak", "alice", NOW - timedelta(seconds=3)),))
+    marked = seen("leaked", 3 * DAY, compromised=(CompromisedKey(NEW, "leak", "alice", NOW - timedelta(seconds=3)),))
     line = line_of(picture([marked], 100), NEW)
     assert "◆" not in line
     assert line.endswith("compromised 3s ago")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.observation import Request
+from rotator.decision.observation import RotationRequest
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
@@ -67,7 +67,7 @@ def test_a_key_of_ours_that_no_ledger_names_yet_dies_with_its_application(desk: 
     daemon = desk.daemon()
     desk.sim.hook = kill
     with pytest.raises(Killed):
-        daemon.run(Request("asked", OLD))
+        daemon.run(RotationRequest("asked", OLD))
     desk.sim.hook = lambda *_: None
     assert desk.type("rotate", NEW, *LEAK).exit_code == 0
     assert desk.sim.live_keys() == [THIRD]

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.domain.ledger import Revoking
-from rotator.errors import Conflict, Unclear
+from rotator.domain.ledger import RevokingKey
+from rotator.errors import Conflict, Indeterminate
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import change_ledger, fail
 from tests.simulated import policy
@@ -118,7 +118,7 @@ def test_an_order_that_lost_a_race_is_given_again_on_what_is_there_then(desk: De
 
 def test_an_order_whose_answer_was_lost_is_found_and_not_given_twice(desk: Desk) -> None:
     versions = len(desk.sim.kv["ledger:billing"])
-    fail(desk, "write_ledger", Unclear("no answer", service="vault", kind="timeout"), phase="after", times=1)
+    fail(desk, "write_ledger", Indeterminate("no answer", service="vault", kind="timeout"), phase="after", times=1)
     assert desk.type("hold", "billing", "--reason", "x").exit_code == 0
     assert len(desk.sim.kv["ledger:billing"]) == versions + 1
 
@@ -156,7 +156,7 @@ def test_a_key_in_grace_lives_on_for_as_long_as_it_was_extended(desk: Desk) -> N
 def test_an_extension_whose_answer_was_lost_is_given_once(desk: Desk) -> None:
     desk.type("rotate", "billing")
     [before] = desk.sim.ledger().retiring
-    fail(desk, "write_ledger", Unclear("no answer", service="vault", kind="timeout"), phase="after", times=1)
+    fail(desk, "write_ledger", Indeterminate("no answer", service="vault", kind="timeout"), phase="after", times=1)
     assert desk.type("extend", "billing", "--by", "24h").exit_code == 0
     [after] = desk.sim.ledger().retiring
     assert after.revoke_after == before.revoke_after + DAY
@@ -176,7 +176,7 @@ def test_without_a_key_in_grace_there_is_nothing_to_extend(desk: Desk) -> None:
 
 def test_what_is_compromised_or_condemned_is_not_kept_alive(desk: Desk) -> None:
     desk.type("rotate", "billing")
-    change_ledger(desk, retiring=(), revoking=(Revoking(OLD, 1, "replaced"),))
+    change_ledger(desk, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
     result = desk.type("extend", "billing", "--by", "24h")
     assert (result.exit_code, "cannot be kept alive any more" in result.stderr) == (4, True)
 
@@ -184,7 +184,7 @@ def test_what_is_compromised_or_condemned_is_not_kept_alive(desk: Desk) -> None:
 def test_a_condemned_key_that_a_person_published_again_lives_on_when_its_new_grace_is_extended(desk: Desk) -> None:
     desk.type("rotate", "billing")
     until = desk.sim.time.now + DAY
-    change_ledger(desk, retiring=(), revoking=(Revoking(OLD, 1, "replaced", republished=True, not_before=until),))
+    change_ledger(desk, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced", republished=True, not_before=until),))
     assert desk.type("extend", "billing", "--by", "24h").exit_code == 0
     [entry] = desk.sim.ledger().revoking
     assert entry.not_before == until + DAY
@@ -261,7 +261,7 @@ def test_under_a_hold_no_grace_ends_early(desk: Desk) -> None:
 
 def test_a_condemned_key_is_seen_to_its_death_without_asking_again(desk: Desk) -> None:
     desk.type("rotate", "billing")
-    change_ledger(desk, retiring=(), revoking=(Revoking(OLD, 1, "replaced"),))
+    change_ledger(desk, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
     assert desk.type("revoke", OLD).exit_code == 0
     assert not desk.sim.live(OLD)
 

@@ -6,7 +6,7 @@ import stat
 from datetime import timedelta
 from pathlib import Path
 
-from rotator.domain.audit import Deed
+from rotator.domain.audit import AuditEvent
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
 from tests.simulated import BEARER
@@ -25,8 +25,8 @@ def test_it_tells_of_the_time_line_the_coverage_and_the_calls_by_address_and_cli
     name = leak(desk)
     at = desk.sim.time.now - timedelta(hours=2)
     desk.sim.deeds += [
-        (BEARER, Deed(at, "203.0.113.9", "evil/1", "instance", "DeleteServer", 403)),
-        ("another", Deed(at, "x", "y", "z", "Q", 200)),
+        (BEARER, AuditEvent(at, "203.0.113.9", "evil/1", "instance", "DeleteServer", 403)),
+        ("another", AuditEvent(at, "x", "y", "z", "Q", 200)),
     ]
     result = desk.type("incident", name)
     assert result.exit_code == 0, result.stderr
@@ -40,7 +40,9 @@ def test_it_tells_of_the_time_line_the_coverage_and_the_calls_by_address_and_cli
 
 def test_since_says_from_when_calls_are_told(desk: Desk) -> None:
     name = leak(desk)
-    desk.sim.deeds.append((BEARER, Deed(desk.sim.time.now - timedelta(days=2), "203.0.113.9", "evil/1", "instance", "Q", 200)))
+    desk.sim.deeds.append(
+        (BEARER, AuditEvent(desk.sim.time.now - timedelta(days=2), "203.0.113.9", "evil/1", "instance", "Q", 200))
+    )
     assert desk.json("incident", name)["trail"]["billing"]["sources"] == []
     told = desk.json("incident", name, "--since", "3d")
     assert [source["address"] for source in told["trail"]["billing"]["sources"]] == ["203.0.113.9"]

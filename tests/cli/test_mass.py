@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.output.mass_rotation import Onlooker
-from rotator.decision.observation import Request
+from rotator.cli.output.mass_rotation import ProgressSink
+from rotator.decision.observation import RotationRequest
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Hold
-from rotator.domain.ports import Journal
+from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
 from rotator.errors import QuotaExceeded, Unavailable
 from tests.cli.conftest import CountingProvider, Desk, SimApp
@@ -43,7 +43,7 @@ class Fleet(Desk):
         self.sim.time.advance(DAY)
         return self
 
-    def open(self, path: Path, journal: Journal) -> SimApp:
+    def open(self, path: Path, journal: EventSink) -> SimApp:
         app = super().open(path, journal)
         app.world_of = lambda world: replace(world, provider=Refusing(self, most=self.creates))
         return app
@@ -249,7 +249,7 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
 def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     about = {"account": "acme", "incident": "i1"}
     said: list[str] = []
-    with Onlooker(shown=True, say=said.append) as onlooker:
+    with ProgressSink(shown=True, say=said.append) as onlooker:
         onlooker.emit(
             "mass_rotation.begun", created_before=EPOCH, compromised=True, applications=2, begun_at=EPOCH, again=True, **about
         )
@@ -480,7 +480,7 @@ def test_what_somebody_else_has_rotated_meanwhile_is_not_rotated_again(fleet: Fl
     def hook(name: str, phase: str) -> None:
         if (name, phase) == ("list_all_keys", "after"):
             fleet.sim.hook = lambda *_: None
-            Actor(fleet.sim, fleet.policies["app-02"]).run(Request("by the daemon", "SCW00000000000000003"))
+            Actor(fleet.sim, fleet.policies["app-02"]).run(RotationRequest("by the daemon", "SCW00000000000000003"))
 
     fleet.sim.hook = hook
     answer = fleet.json("rotate", "--all")["mass_rotations"][0]

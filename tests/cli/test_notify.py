@@ -13,7 +13,7 @@ import pytest
 
 from rotator.cli.output.progress import _SENTENCES, Progress
 from rotator.domain.secret import Secret
-from rotator.observability.notifications import Settings
+from rotator.observability.notifications import NotificationSettings
 from tests.alarm.listener import Listener
 from tests.cli.conftest import Desk
 
@@ -28,9 +28,9 @@ def listener() -> Iterator[Listener]:
         yield found
 
 
-def targets(**ports: int) -> Settings:
+def targets(**ports: int) -> NotificationSettings:
     made = {f"credential:{name}": (lambda port=port: Secret(f"json://127.0.0.1:{port}/{TOKEN}")) for name, port in ports.items()}
-    return Settings(name="production", targets=made)
+    return NotificationSettings(name="production", targets=made)
 
 
 def test_without_test_the_targets_are_listed_and_nothing_is_sent(desk: Desk, listener: Listener) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rotator.cli.output.nagios import State, complaint, in_trouble, line
-from rotator.decision.status import View, unreadable, view
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.ledger import Compromised, Current, Hold, Ledger, Retiring, Trouble
-from rotator.errors import Denied, RotatorError, Unavailable
+from rotator.cli.output.nagios import State, has_problem, line, problem_line
+from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.decision.transitions import new_ledger
+from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Problem, RetiringKey
+from rotator.errors import PermissionDenied, RotatorError, Unavailable
 from tests.cli.conftest import Desk
 from tests.simulated import EPOCH, Version, policy
 
@@ -24,40 +24,40 @@ DATUM = re.compile(r"[a-z_]+=\d+(s|c|%|B)?(;[\d.:~@]*){0,4}")
 
 
 def of(**changes: object) -> Ledger:
-    ledger = replace(fresh_ledger(policy()), current=Current("SCW1", 1, EPOCH, EPOCH))
+    ledger = replace(new_ledger(policy()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH))
     return replace(ledger, **changes)  # type: ignore[arg-type]  # names are the test's
 
 
-TROUBLE = Trouble("quota", "no | room\nat all", EPOCH)
-MARK = Compromised("SCW1", "leak", "ann", EPOCH)
-GRACE = Retiring("SCW0", 1, EPOCH + DAY, "replaced")
+TROUBLE = Problem("quota", "no | room\nat all", EPOCH)
+MARK = CompromisedKey("SCW1", "leak", "ann", EPOCH)
+GRACE = RetiringKey("SCW0", 1, EPOCH + DAY, "replaced")
 
-CASES: dict[str, tuple[View, str, State, bool]] = {
-    "at rest": (view(policy(), of(), EPOCH), "", State.OK, False),
-    "in grace": (view(policy(), of(retiring=(GRACE,)), EPOCH), "", State.OK, False),
-    "a proof's time late": (view(policy(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
-    "past due": (view(policy(), of(), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True),
-    "a grace that ended": (view(policy(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "past_due", State.CRITICAL, True),
-    "failing in time": (view(policy(), of(failures=2, trouble=TROUBLE), EPOCH), "failing", State.WARNING, True),
+CASES: dict[str, tuple[ApplicationStatus, str, State, bool]] = {
+    "at rest": (status_of(policy(), of(), EPOCH), "", State.OK, False),
+    "in grace": (status_of(policy(), of(retiring=(GRACE,)), EPOCH), "", State.OK, False),
+    "a proof's time late": (status_of(policy(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
+    "past due": (status_of(policy(), of(), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True),
+    "a grace that ended": (status_of(policy(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "past_due", State.CRITICAL, True),
+    "failing in time": (status_of(policy(), of(failures=2, trouble=TROUBLE), EPOCH), "failing", State.WARNING, True),
     "failing and late, while the next attempt waits": (
-        view(policy(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True,
+        status_of(policy(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True,
     ),
-    "blocked": (view(policy(), of(trouble=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
-    "compromised": (view(policy(), of(compromised=(MARK,)), EPOCH + DAY), "compromised", State.CRITICAL, True),
-    "held": (view(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH), "held", State.WARNING, False),
+    "blocked": (status_of(policy(), of(trouble=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
+    "compromised": (status_of(policy(), of(compromised=(MARK,)), EPOCH + DAY), "compromised", State.CRITICAL, True),
+    "held": (status_of(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH), "held", State.WARNING, False),
     "held for so long that it would be due": (
-        view(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH + 60 * DAY), "held", State.WARNING, False,
+        status_of(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH + 60 * DAY), "held", State.WARNING, False,
     ),
-    "never looked at": (view(policy(), None, EPOCH), "new", State.WARNING, False),
-    "unreadable": (unreadable(policy(), "ledger_unreadable", "damaged", EPOCH), "unreadable", State.CRITICAL, True),
+    "never looked at": (status_of(policy(), None, EPOCH), "new", State.WARNING, False),
+    "unreadable": (unreadable_status(policy(), "ledger_unreadable", "damaged", EPOCH), "unreadable", State.CRITICAL, True),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_check_says_how_grave_it_is_and_plain_status_whether_it_is_trouble(name: str) -> None:
     seen, what, state, trouble = CASES[name]
-    assert complaint(seen) == what
-    assert in_trouble(seen) == trouble
+    assert problem_line(seen) == what
+    assert has_problem(seen) == trouble
     found, text = line([seen], [], seen.as_of)
     assert found is state
     assert LINE.fullmatch(text)
@@ -145,7 +145,7 @@ def test_a_configuration_that_is_not_sound_is_unknown_in_one_line(tmp_path: Path
 
 def test_a_ledger_that_we_may_not_read_is_our_failure_and_not_the_applications(desk: Desk) -> None:
     def hook(name: str, phase: str) -> None:
-        raise Denied("our policy lacks read", service="vault", kind="permission")
+        raise PermissionDenied("our policy lacks read", service="vault", kind="permission")
 
     desk.sim.hook = hook
     assert desk.type("status").exit_code == 1
@@ -165,6 +165,6 @@ def test_every_state_of_a_check_is_documented() -> None:
 
 
 def test_what_comes_next_after_a_failure_is_the_retry_although_the_rotation_is_past_due_since_long() -> None:
-    found = view(policy(), of(failures=2, not_before=EPOCH + 31 * DAY + timedelta(hours=1)), EPOCH + 31 * DAY)
+    found = status_of(policy(), of(failures=2, not_before=EPOCH + 31 * DAY + timedelta(hours=1)), EPOCH + 31 * DAY)
     assert found.next.at == EPOCH + 31 * DAY + timedelta(hours=1)
     assert found.late == DAY

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.observation import Request
-from rotator.decision.transitions import marked_compromised
+from rotator.decision.observation import RotationRequest
+from rotator.decision.transitions import mark_compromised
 from rotator.domain.ledger import Hold
-from rotator.errors import Rejected, Unavailable, Unclear
+from rotator.errors import Indeterminate, Rejected, Unavailable
 from tests.cli.conftest import Desk
 from tests.simulated import policy
 
@@ -76,7 +76,7 @@ def test_a15_somebody_else_was_faster_and_the_command_says_what_it_saw(desk: Des
 
     def others() -> None:
         desk.sim.hook = lambda *_: None
-        daemon.run(Request("by the daemon", OLD))
+        daemon.run(RotationRequest("by the daemon", OLD))
 
     fail(desk, "list_keys", others, times=1)
     result = desk.type("rotate", "billing")
@@ -130,7 +130,7 @@ def test_a3_a_create_with_a_lost_answer_is_not_repeated_by_the_same_request(desk
 
     def lose() -> None:
         attempts.append(1)
-        raise Unclear("no answer came", service="acme", kind="bad_answer")
+        raise Indeterminate("no answer came", service="acme", kind="bad_answer")
 
     fail(desk, "create_key", lose, phase="after")
     result = desk.type("rotate", "billing")
@@ -226,7 +226,7 @@ def test_a_mark_that_lost_a_race_is_written_again_on_what_is_there_then(desk: De
 
     def others() -> None:
         desk.sim.hook = lambda *_: None
-        daemon.run(Request("by the daemon", OLD))
+        daemon.run(RotationRequest("by the daemon", OLD))
 
     fail(desk, "write_ledger", others, times=1)
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
@@ -235,7 +235,7 @@ def test_a_mark_that_lost_a_race_is_written_again_on_what_is_there_then(desk: De
 
 
 def test_a_mark_whose_answer_was_lost_is_found_and_not_written_twice(desk: Desk) -> None:
-    fail(desk, "write_ledger", Unclear("no answer", service="vault", kind="timeout"), phase="after", times=1)
+    fail(desk, "write_ledger", Indeterminate("no answer", service="vault", kind="timeout"), phase="after", times=1)
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
     assert len(desk.sim.ledger().incidents) == 1
@@ -244,7 +244,7 @@ def test_a_mark_whose_answer_was_lost_is_found_and_not_written_twice(desk: Desk)
 def test_a_mark_that_may_or_may_not_be_there_is_not_called_missing(desk: Desk) -> None:
     def lose() -> None:
         desk.sim.sealed = True
-        raise Unclear("no answer", service="vault", kind="timeout")
+        raise Indeterminate("no answer", service="vault", kind="timeout")
 
     fail(desk, "write_ledger", lose, phase="after", times=1)
     result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
@@ -308,7 +308,7 @@ def test_without_any_key_there_is_nothing_to_mark(empty: Desk) -> None:
 
 def test_an_open_mark_of_somebody_else_is_worked_off_without_a_second_one(desk: Desk) -> None:
     ledger = desk.sim.ledger()
-    marked = marked_compromised(
+    marked = mark_compromised(
         ledger, [OLD], reason="first", by="alice", at=desk.sim.time.now, incident="a" * 16, mode="replace_first"
     )
     change_ledger(desk, compromised=marked.compromised, incidents=marked.incidents)
@@ -346,7 +346,7 @@ def test_ctrl_c_before_the_mark_says_that_it_must_be_repeated(desk: Desk) -> Non
 
 def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_the_key(desk: Desk) -> None:
     desk.creates = 1000
-    fail(desk, "create_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
+    fail(desk, "create_key", Indeterminate("the server failed (503)", service="acme", kind="server_error"))
     before = desk.sim.time.now
     result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     waited = desk.sim.time.now - before
@@ -357,7 +357,7 @@ def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_
 
 
 def test_i3_a_delete_that_is_never_confirmed_says_what_was_heard_instead(desk: Desk) -> None:
-    fail(desk, "delete_key", Unclear("the server failed (503)", service="acme", kind="server_error"))
+    fail(desk, "delete_key", Indeterminate("the server failed (503)", service="acme", kind="server_error"))
     result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 3, result.stderr
     assert f"{OLD} still answers: the server failed (503)" in result.stderr

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from rotator.cli.main import root
 from rotator.cli.session import Session
-from rotator.errors import Denied, Unavailable
+from rotator.errors import PermissionDenied, Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
 from tests.simulated import EPOCH, policy
@@ -98,7 +98,7 @@ def test_a_published_key_that_no_ledger_names_yet_is_no_stranger(empty: Desk) ->
 
 
 def test_a_compromised_key_is_said_to_be_on_its_way(office: Desk) -> None:
-    fail(office, "delete_key", Denied("may not", service="acme", kind="policy"))
+    fail(office, "delete_key", PermissionDenied("may not", service="acme", kind="policy"))
     office.type("rotate", OLD, "--compromised", "--reason", "leak")
     [entry] = office.json("who", OLD)["keys"]
     assert entry["state"] == "compromised"
@@ -172,7 +172,7 @@ def test_a_document_that_cannot_be_read_is_said_and_hides_no_other(office: Desk)
 
     def deny(name: str, phase: str) -> None:
         if (name, phase, office.sim.calls.count("read_document")) == ("read_document", "before", 1):
-            raise Denied("our token may not read it", service="vault", kind="policy")
+            raise PermissionDenied("our token may not read it", service="vault", kind="policy")
 
     office.sim.hook = deny
     result = given(office, uuid(2), "who", "--secret")

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rotator.api.client import Daemon
-from rotator.api.listeners import Doors
+from rotator.api.client import DaemonClient
+from rotator.api.listeners import Listeners
 from rotator.config import Control
-from rotator.domain.ports import Journal
-from rotator.observability.fan_out import Broadcast
-from rotator.operations.daemon_handle import Reloaded
+from rotator.domain.ports import EventSink
+from rotator.observability.fan_out import FanOutSink
+from rotator.operations.daemon_handle import ReloadResult
 from tests.daemon.stage import Recorder, fleet
 
 
@@ -35,8 +35,8 @@ class FakeHouse:
     lent: int = 0
 
     def __post_init__(self) -> None:
-        self.broadcast = Broadcast(self.events)
-        self.journal: Journal = self.broadcast
+        self.broadcast = FanOutSink(self.events)
+        self.journal: EventSink = self.broadcast
 
     def borrow(self) -> AbstractContextManager[Any]:
         house = self
@@ -54,14 +54,14 @@ class FakeHouse:
     def look_at(self, applications: Any) -> None:
         self.looked_at += applications
 
-    def reload(self) -> Future[Reloaded]:
-        wish: Future[Reloaded] = Future()
+    def reload(self) -> Future[ReloadResult]:
+        wish: Future[ReloadResult] = Future()
         try:
             made = self.fleet.reopen()
         except Exception as error:  # noqa: BLE001 - the future carries it
             wish.set_exception(error)
         else:
-            wish.set_result(Reloaded(len(made.policies)))
+            wish.set_result(ReloadResult(len(made.policies)))
         return wish
 
     def health(self) -> list[tuple[str, bool, str]]:
@@ -77,7 +77,7 @@ class Front:
 
     folder: Path
     house: FakeHouse
-    doors: Doors
+    doors: Listeners
 
     @property
     def config(self) -> Path:
@@ -91,8 +91,8 @@ class Front:
         with self.http(door) as client:
             return client.request(method, path, **options)
 
-    def daemon(self, *, orders: bool = True, remark: Callable[[str], None] = print) -> Daemon:
-        return Daemon.at(self.folder, self.config, remark, orders=orders)
+    def daemon(self, *, orders: bool = True, remark: Callable[[str], None] = print) -> DaemonClient:
+        return DaemonClient.at(self.folder, self.config, remark, orders=orders)
 
     def raw(self, door: str = "control") -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -106,7 +106,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
     made = fleet("billing", "mailer", source=str(tmp_path / "rotator.toml"))
     house = FakeHouse(made)
     made.journal = house.journal
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(Control(tmp_path))
     yield Front(tmp_path, house, doors)
     house.stopping.set()

@@ -15,9 +15,9 @@ import pytest
 from rotator import __version__
 from rotator.api import executor as crew
 from rotator.api import routes as api
-from rotator.api.client import Unreached
-from rotator.operations.failures import Reported
-from rotator.operations.registry import VERBS
+from rotator.api.client import DaemonUnavailable
+from rotator.operations.failures import ReportedError
+from rotator.operations.registry import OPERATIONS
 from tests.control.conftest import Front, lines
 from tests.daemon.stage import eventually, published, settled
 
@@ -32,7 +32,7 @@ def test_the_door_of_questions_has_no_orders(front: Front) -> None:
     assert front.ask("POST", "/v1/rotate", door="read", json={"applications": ["billing"]}).status_code == 404
     assert front.ask("GET", "/v1/health", door="read").json()["alive"] is True
     described = front.ask("GET", "/openapi.json", door="read").json()["paths"]
-    assert described.keys() == {verb.path for verb in VERBS.values() if not verb.changes} | {"/v1/events"}
+    assert described.keys() == {verb.path for verb in OPERATIONS.values() if not verb.changes} | {"/v1/events"}
 
 
 def test_the_daemon_names_its_version_and_its_configuration(front: Front) -> None:
@@ -154,7 +154,7 @@ def test_who_hangs_up_after_an_order_does_not_end_it(front: Front) -> None:
 def test_orders_have_a_limit_and_emergencies_a_share_of_it(front: Front) -> None:
     settled("billing", front.house.fleet)
     held = threading.Event()
-    for _ in range(crew.PLACES - crew.RESERVED):
+    for _ in range(crew.MAX_COMMANDS - crew.RESERVED_FOR_URGENT):
         front.doors.crew.carry_out(lambda: held.wait(60))
     busy = front.ask("POST", "/v1/rotate", json={"applications": ["billing"]})
     assert (busy.status_code, busy.json()["error"]["kind"], busy.json()["error"]["exit_code"]) == (429, "busy", 3)
@@ -176,10 +176,10 @@ def test_questions_have_a_limit_of_their_own_and_who_hung_up_meanwhile_is_not_se
             goes_on.wait(60)
 
     front.house.fleet.stages["acme"].hook = pause
-    callers = [front.raw() for _ in range(api.QUESTIONS)]
+    callers = [front.raw() for _ in range(api.MAX_QUERIES_WAITING)]
     for number, caller in enumerate(callers):
         caller.sendall(b"GET /v1/history?application=billing HTTP/1.1\r\nHost: x\r\n\r\n")
-        if number < api.READERS:
+        if number < api.MAX_QUERIES:
             asked.acquire(timeout=60)
     eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 429, "no more questions are taken")
     assert front.ask("GET", "/v1/health").status_code == 200, "what is at hand is told all the same"
@@ -188,10 +188,10 @@ def test_questions_have_a_limit_of_their_own_and_who_hung_up_meanwhile_is_not_se
     eventually(
         lambda: front.ask("GET", "/v1/history?application=billing").json()["error"]["kind"] == "busy", "hanging up frees nothing"
     )
-    assert len(begun) == api.READERS
+    assert len(begun) == api.MAX_QUERIES
     goes_on.set()
     eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 200, "questions are taken again")
-    assert len(begun) == api.READERS + 1, "nobody worked for those who had hung up"
+    assert len(begun) == api.MAX_QUERIES + 1, "nobody worked for those who had hung up"
 
 
 def test_what_an_order_is_about_is_told_whatever_its_options_are_called(front: Front) -> None:
@@ -295,7 +295,7 @@ def test_a_command_says_that_the_daemon_has_another_version(front: Front, monkey
 
 
 def test_what_the_daemon_refuses_a_command_tells_as_its_own(front: Front) -> None:
-    with front.daemon() as daemon, pytest.raises(Reported) as refused:
+    with front.daemon() as daemon, pytest.raises(ReportedError) as refused:
         daemon.call("history", application="billing")
     assert (refused.value.failure.kind, refused.value.failure.exit_code) == ("refused", 4)
 
@@ -304,10 +304,10 @@ def test_a_daemon_that_works_for_another_configuration_counts_as_none(front: Fro
     front.house.fleet.source = "/etc/another.toml"
     with front.daemon() as daemon:
         front.house.fleet.source = "/etc/yet-another.toml"
-        with pytest.raises(Unreached, match=r"works for /etc/yet-another\.toml"):
+        with pytest.raises(DaemonUnavailable, match=r"works for /etc/yet-another\.toml"):
             daemon.call("health")
 
 
 def test_every_verb_stands_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "control.md").read_text()
-    assert [verb.path for verb in VERBS.values() if f"{verb.path}`" not in text] == []
+    assert [verb.path for verb in OPERATIONS.values() if f"{verb.path}`" not in text] == []

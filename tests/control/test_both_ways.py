@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from rotator.api.executor import PLACES, Crew
-from rotator.api.listeners import Doors
+from rotator.api.executor import MAX_COMMANDS, CommandExecutor
+from rotator.api.listeners import Listeners
 from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.config import Control
-from rotator.domain.ports import Clock, Journal
-from rotator.errors import ConfigurationError, Problem
+from rotator.domain.ports import Clock, EventSink
+from rotator.errors import ConfigurationError, ConfigurationProblem
 from tests.cli.conftest import Desk, SimApp
 from tests.control.conftest import FakeHouse
 from tests.simulated import Sim, policy
@@ -33,7 +33,7 @@ class Located(SimApp):
     source: str = ""
 
 
-class Sleepless(Crew):
+class Sleepless(CommandExecutor):
     """A crew in simulated time."""
 
     desk: Desk
@@ -54,8 +54,8 @@ def at_work() -> Desk:
     return desk
 
 
-def closed(path: Path, journal: Journal) -> SimApp:
-    raise ConfigurationError([Problem(str(path), "", "this user may not read it; run as root", private=True)])
+def closed(path: Path, journal: EventSink) -> SimApp:
+    raise ConfigurationError([ConfigurationProblem(str(path), "", "this user may not read it; run as root", private=True)])
 
 
 class Counter:
@@ -66,7 +66,7 @@ class Counter:
         self.config = folder / "rotator.toml"
         house = self.house = FakeHouse(None)
         house.fleet = Located(self.desk.sim, self.desk.policies, house.journal, source=str(self.config))
-        self.doors = Doors(house)
+        self.doors = Listeners(house)
         self.doors.crew = Sleepless(house.stopping)
         self.doors.crew.desk = self.desk
         self.doors.tend(Control(folder))
@@ -197,8 +197,8 @@ def test_direct_does_not_even_look_for_a_daemon(counter: Counter) -> None:
 def test_a_configuration_that_is_not_sound_is_told_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
 
-    def unsound(path: Path, journal: Journal) -> SimApp:
-        raise ConfigurationError([Problem(str(path), "vault", "is missing")])
+    def unsound(path: Path, journal: EventSink) -> SimApp:
+        raise ConfigurationError([ConfigurationProblem(str(path), "vault", "is missing")])
 
     found = CliRunner().invoke(root, ["status"], obj=Session(config=tmp_path / "rotator.toml", opener=unsound))
     assert (found.exit_code, found.stderr) == (2, f"rotator: {tmp_path}/rotator.toml: vault: is missing\n")
@@ -268,7 +268,7 @@ def test_an_emergency_waits_for_no_daemon_that_takes_no_orders_and_an_ordinary_o
 ) -> None:
     desk, over = counter.desk, threading.Event()
     if daemon == "is busy":
-        for _ in range(PLACES):
+        for _ in range(MAX_COMMANDS):
             counter.doors.crew.carry_out(lambda: over.wait(60), urgent=True)
     else:
         counter.house.stopping.set()

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 
 from rotator.api.http_server import HEAD_LIMIT
-from rotator.api.listeners import Doors
+from rotator.api.listeners import Listeners
 from rotator.config import Control
-from rotator.errors import ConfigurationError, Problem
+from rotator.errors import ConfigurationError, ConfigurationProblem
 from tests.control.conftest import FakeHouse, Front
 from tests.daemon.stage import fleet, settled
 
@@ -40,11 +40,11 @@ EXAMPLES = int(os.environ.get("ROTATOR_EXAMPLES", "8"))
 def open_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder: Path = tmp_path_factory.mktemp("door")
     made = fleet("billing", "mailer", source=str(folder / "rotator.toml"))
-    made.next_one = ConfigurationError([Problem("rotator.toml", "vault", "is missing")])
+    made.next_one = ConfigurationError([ConfigurationProblem("rotator.toml", "vault", "is missing")])
     house = FakeHouse(made)
     made.journal = house.journal
     settled("billing", made)
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(Control(folder))
     yield Front(folder, house, doors)
     house.stopping.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rotator.api.listeners import Doors
+from rotator.api.listeners import Listeners
 from rotator.config import Control
 from tests.control.conftest import FakeHouse, Front, lines
 from tests.daemon.stage import eventually, fleet, published, settled
@@ -24,7 +24,7 @@ def many(tmp_path: Path) -> Iterator[Front]:
     made.journal = house.journal
     for name in NAMES:
         settled(name, made)
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(Control(tmp_path))
     yield Front(tmp_path, house, doors)
     house.stopping.set()

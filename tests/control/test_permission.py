@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.api.listeners import Doors
+from rotator.api.listeners import Listeners
 from rotator.config import Control
 from tests.control.conftest import FakeHouse
 from tests.daemon.stage import fleet, settled
@@ -80,7 +80,7 @@ def opened(house: FakeHouse, control: Control) -> Stranger:
 
 def test_a_member_of_the_read_group_may_ask_and_not_order(house: FakeHouse) -> None:
     control = Control(Path(house.fleet.source).parent, read_group=THEIR_GROUP)
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(control)
     try:
         stranger = opened(house, control)
@@ -98,7 +98,7 @@ def test_a_member_of_the_read_group_may_ask_and_not_order(house: FakeHouse) -> N
 
 def test_a_member_of_the_control_group_may_order_and_is_named(house: FakeHouse) -> None:
     control = Control(Path(house.fleet.source).parent, control_group=THEIR_GROUP)
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(control)
     try:
         stranger = opened(house, control)
@@ -115,7 +115,7 @@ def test_a_member_of_the_control_group_may_order_and_is_named(house: FakeHouse) 
 
 def test_without_a_group_nobody_else_may_do_anything(house: FakeHouse) -> None:
     control = Control(Path(house.fleet.source).parent)
-    doors = Doors(house)
+    doors = Listeners(house)
     doors.tend(control)
     try:
         stranger = opened(house, control)

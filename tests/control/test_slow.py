@@ -119,7 +119,7 @@ def test_who_listens_too_slowly_is_told_how_much_was_missed(front: Front) -> Non
 
 
 def test_the_end_waits_for_nobody_who_is_inside(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "FAREWELL", 0.2)
+    monkeypatch.setattr(serving, "SHUTDOWN_TIMEOUT", 0.2)
     inside = [front.raw() for _ in range(5)]
     inside[0].sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     inside[1].sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from rotator.api import webhook
-from rotator.api.webhook_auth import MOST_REMEMBERED, TOLERANCE, Signatures, signature
+from rotator.api.webhook_auth import MOST_REMEMBERED, TOLERANCE, ReplayGuard, signature
 from rotator.config import Listener, Reference, Webhook
 from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
@@ -299,7 +299,7 @@ def test_the_python_example_of_the_documentation_works(outside: Outside) -> None
 
 
 def test_signatures_are_forgotten_when_they_are_too_old_to_be_good_and_never_too_many() -> None:
-    signatures = Signatures(since=0.0)
+    signatures = ReplayGuard(since=0.0)
     for number in range(MOST_REMEMBERED):
         body = str(number).encode()
         assert signatures.refuse(KEY, "1000", signature(KEY, "1000", body), body, 1000.0) == ""

@@ -16,8 +16,8 @@ from typing import Any
 
 from rotator import daemon
 from rotator.config import Control
-from rotator.domain.policy import Proof
-from rotator.errors import ConfigurationError, Problem, Unclear
+from rotator.domain.policy import VerificationPolicy
+from rotator.errors import ConfigurationError, ConfigurationProblem, Indeterminate
 from tests.daemon.stage import FakeFleet, Now, Stage, application, bearer_of
 
 
@@ -35,7 +35,7 @@ class DirectedStage(Stage):
                 true.alive_from = min(true.alive_from, datetime.now(UTC))
         if (self.directory / "errors").exists() and name in ("create_key", "write_document", "delete_key"):
             (self.directory / "errors").unlink()
-            raise Unclear("the answer was lost", service="acme", kind="timeout")
+            raise Indeterminate("the answer was lost", service="acme", kind="timeout")
         answer = super().effect(name, execute)
         if name == "write_document":
             for path in list(self.kv):
@@ -57,9 +57,12 @@ def build(directory: Path, stage: Stage) -> FakeFleet:
         config = json.loads((directory / "config.json").read_text())
         names = config["applications"]
     except (ValueError, KeyError):
-        problems = [Problem("config.json", "applications", "is wrong; write a list"), Problem("config.json", "", "is bad")]
+        problems = [
+            ConfigurationProblem("config.json", "applications", "is wrong; write a list"),
+            ConfigurationProblem("config.json", "", "is bad"),
+        ]
         raise ConfigurationError(problems) from None
-    proof = Proof(2, timedelta(seconds=config.get("interval", 0.02)), timedelta(minutes=10))
+    proof = VerificationPolicy(2, timedelta(seconds=config.get("interval", 0.02)), timedelta(minutes=10))
     applications = {name: application(name, prove=proof) for name in names}
     stage.bearers |= {bearer_of(name) for name in names}
     return DirectedFleet(

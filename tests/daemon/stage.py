@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
 from rotator.domain.keys import Key
-from rotator.domain.policy import Policy, Proof
+from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
-from rotator.observability.notifications import SILENT, Settings
-from rotator.reconciler.context import Casualties, World
+from rotator.observability.notifications import SILENT, NotificationSettings
+from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from tests.simulated import Recorder, Sim, SimProvider, policy
 from tests.store import SimStore
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that a condition is waited for before the test fails; a sound run needs a small part of them."""
 
-QUICK = Proof(2, timedelta(milliseconds=50), timedelta(seconds=20))
+QUICK = VerificationPolicy(2, timedelta(milliseconds=50), timedelta(seconds=20))
 
 
 def eventually(condition: Callable[[], object], what: str = "") -> None:
@@ -94,7 +94,7 @@ class SimAccount:
 class FakeFleet:
     """Applications on a stage for each account; ``acme`` also holds the Vault."""
 
-    applications: dict[str, Policy]
+    applications: dict[str, ApplicationSpec]
     stages: dict[str, Stage]
     workers: int = 4
     stop_timeout: timedelta = timedelta(seconds=30)
@@ -107,11 +107,11 @@ class FakeFleet:
     control: Control | None = None
     webhook: Webhook | None = None
     on_call: Any = None
-    casualties: dict[str, Casualties] = field(default_factory=dict)
-    alarm: Settings = SILENT
+    casualties: dict[str, InvalidKeyBreaker] = field(default_factory=dict)
+    alarm: NotificationSettings = SILENT
 
     @property
-    def policies(self) -> Mapping[str, Policy]:
+    def policies(self) -> Mapping[str, ApplicationSpec]:
         return self.applications
 
     @property
@@ -131,7 +131,7 @@ class FakeFleet:
     def clock(self) -> RealClock:
         return RealClock(self.stages["acme"].time)  # type: ignore[arg-type]  # the stage's time is the real one
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> ApplicationSpec:
         if name not in self.applications:
             raise UnknownApplication(f"there is no application {name} in {self.source}; there is none like it")
         return self.applications[name]
@@ -139,18 +139,18 @@ class FakeFleet:
     def provider(self, account: str) -> SimProvider:
         return SimProvider(self.stages[account], account)
 
-    def world(self, policy: Policy) -> World:
+    def world(self, policy: ApplicationSpec) -> ReconcileContext:
         stage = self.stages[policy.account]
-        return World(
+        return ReconcileContext(
             self.provider(policy.account),
             self.vault,
             RealClock(stage.time),  # type: ignore[arg-type]  # the stage's time is the real one
             self.journal,
             "0123456789abcdef.-.1.1",
-            self.casualties.setdefault(policy.account, Casualties()),
+            self.casualties.setdefault(policy.account, InvalidKeyBreaker()),
         )
 
-    def orphans(self, journal: Any = None) -> Mapping[str, Policy]:
+    def orphans(self, journal: Any = None) -> Mapping[str, ApplicationSpec]:
         names = set(self.vault.list_ledgers()) - set(self.applications)
         return {name: application(name, configured=False) for name in names}
 
@@ -174,7 +174,7 @@ def bearer_of(name: str) -> str:
     return f"bearer-{name}"
 
 
-def application(name: str = "billing", **changes: Any) -> Policy:
+def application(name: str = "billing", **changes: Any) -> ApplicationSpec:
     """An application whose proofs take a moment only."""
     values: dict[str, Any] = {
         "application": name,

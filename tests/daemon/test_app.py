@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.app import App, UnknownApplication
-from rotator.decision.transitions import fresh_ledger
+from rotator.app import AppRuntime, UnknownApplication
+from rotator.decision.transitions import new_ledger
 from rotator.errors import ConfigurationError, Unavailable
 
 CONFIG = """
@@ -44,7 +44,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         listening.setblocking(False)
-        app = App.open(write(tmp_path, port=listening.getsockname()[1]))
+        app = AppRuntime.open(write(tmp_path, port=listening.getsockname()[1]))
         app.world(app.policy("billing"))
         app.close()
         with pytest.raises(BlockingIOError):
@@ -52,7 +52,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(tmp_path: Path) -> None:
-    app = App.open(write(tmp_path))
+    app = AppRuntime.open(write(tmp_path))
     with pytest.raises(UnknownApplication, match="did you mean billing") as caught:
         app.policy("biling")
     assert caught.value.exit_code == 2
@@ -62,7 +62,7 @@ def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(t
 def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, provider="scalway")
     with pytest.raises(ConfigurationError) as caught:
-        App.open(file)
+        AppRuntime.open(file)
     (problem,) = caught.value.problems
     assert problem.file == str(file)
     assert problem.path == "accounts.acme.provider"
@@ -70,7 +70,7 @@ def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) 
 
 
 def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_owner(tmp_path: Path) -> None:
-    app = App.open(write(tmp_path))
+    app = AppRuntime.open(write(tmp_path))
     first, second = app.world(app.policy("billing")), app.world(app.policy("billing"))
     again = app.reopen()
     assert first.casualties is second.casualties
@@ -80,8 +80,8 @@ def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_o
 
 
 def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_path: Path) -> None:
-    app = App.open(write(tmp_path))
-    left = app._orphan(fresh_ledger(app.policy("billing")))
+    app = AppRuntime.open(write(tmp_path))
+    left = app._orphan(new_ledger(app.policy("billing")))
     assert not left.configured
     for same in ("application", "account", "bearer", "path", "access_field", "secret_field", "grace", "prove", "organization_id"):
         assert getattr(left, same) == getattr(app.policy("billing"), same)
@@ -90,7 +90,7 @@ def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_pa
 
 def test_calls_are_told_by_service_to_whoever_listens_by_then_also_after_a_reload(tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
-    first = App.open(write(tmp_path))
+    first = AppRuntime.open(write(tmp_path))
     first.on_call = lambda service, outcome, seconds: told.append((service, outcome))
     second = first.reopen()
     for app in (first, second):

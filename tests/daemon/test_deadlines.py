@@ -8,30 +8,30 @@ from typing import Any
 
 import pytest
 
-from rotator.daemon.deadline_alerts import Deadlines
+from rotator.daemon.deadline_alerts import DeadlineAlerts
 from rotator.decision.steps import Wait
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.ledger import Current, Hold, Trouble
+from rotator.decision.transitions import new_ledger
+from rotator.domain.ledger import CurrentKey, Hold, Problem
 from rotator.errors import Unavailable
-from rotator.reconciler.context import Outcome
+from rotator.reconciler.context import PassOutcome
 from tests.daemon.stage import application, eventually, fleet, settled
 from tests.daemon.test_engine import Engines, events, start  # noqa: F401 - start is a fixture
 from tests.simulated import Recorder
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
-BLOCKED = Trouble("quota", "no room", NOW)
+BLOCKED = Problem("quota", "no room", NOW)
 
 
-def outcome(*, age: timedelta, trouble: Trouble | None = BLOCKED, error: Any = None, hold: Hold | None = None) -> Outcome:
-    current = Current("SCWCURRENT", 1, NOW - age, created_at=NOW - age)
-    ledger = replace(fresh_ledger(application()), current=current, hold=hold)
-    return Outcome(Wait(NOW, "quota", "no room", trouble), ledger, None, error)
+def outcome(*, age: timedelta, trouble: Problem | None = BLOCKED, error: Any = None, hold: Hold | None = None) -> PassOutcome:
+    current = CurrentKey("SCWCURRENT", 1, NOW - age, created_at=NOW - age)
+    ledger = replace(new_ledger(application()), current=current, hold=hold)
+    return PassOutcome(Wait(NOW, "quota", "no room", trouble), ledger, None, error)
 
 
-def look(*found: Outcome, notice: timedelta = 3 * DAY, **policy: Any) -> list[str]:
+def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **policy: Any) -> list[str]:
     recorder = Recorder()
-    deadlines = Deadlines(recorder)
+    deadlines = DeadlineAlerts(recorder)
     for one in found:
         deadlines.look(application(**{"max_age": 30 * DAY, **policy}), one, notice, NOW)
     return recorder.names()
@@ -52,7 +52,7 @@ def look(*found: Outcome, notice: timedelta = 3 * DAY, **policy: Any) -> list[st
     }.values(),
     ids=lambda value: value[0] if isinstance(value, list) and value else "",
 )
-def test_a_deadline_is_told_when_it_is_near_and_the_key_cannot_be_replaced(found: Outcome, told: list[str]) -> None:
+def test_a_deadline_is_told_when_it_is_near_and_the_key_cannot_be_replaced(found: PassOutcome, told: list[str]) -> None:
     assert look(found) == told
 
 
@@ -76,8 +76,8 @@ def test_the_daemon_tells_of_a_key_that_is_held_past_its_age(start: Engines) -> 
     stage = made.stages["acme"]
     (key,) = [true.key for true in stage.keys.values()]
     aged = replace(key, created_at=key.created_at - DAY)
-    ledger = fresh_ledger(made.applications["billing"])
-    current = Current(aged.access_key, 1, aged.created_at, created_at=aged.created_at)
+    ledger = new_ledger(made.applications["billing"])
+    current = CurrentKey(aged.access_key, 1, aged.created_at, created_at=aged.created_at)
     made.vault.write_ledger(replace(ledger, current=current, hold=Hold("x", "ann", datetime.now(UTC))), cas=0)
     start(made)
     eventually(lambda: events(made, "deadline.missed"))

@@ -14,10 +14,10 @@ from apscheduler.jobstores.base import JobLookupError
 from rotator.daemon import engine as engine_module
 from rotator.daemon.engine import Engine
 from rotator.daemon.scheduler import _Scheduler
-from rotator.daemon.services import VAULT, State
-from rotator.decision.transitions import fresh_ledger, marked_compromised
-from rotator.domain.ledger import Current, Ledger, Retiring
-from rotator.domain.policy import Proof
+from rotator.daemon.services import VAULT, ServiceState
+from rotator.decision.transitions import mark_compromised, new_ledger
+from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
+from rotator.domain.policy import VerificationPolicy
 from tests.daemon.stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
 
 LONG = timedelta(hours=6)
@@ -123,7 +123,9 @@ def test_a17_a_missed_run_is_made_up_for_exactly_once(start: Engines, late: time
 def test_a6_no_job_gets_lost_however_short_its_turns_are(start: Engines) -> None:
     names = [f"app-{n}" for n in range(30)]
     made = fleet(*names, workers=8)
-    hurried = Proof(10, timedelta(0), timedelta(seconds=30))  # every turn is over at once, so that dates meet removals
+    hurried = VerificationPolicy(
+        10, timedelta(0), timedelta(seconds=30)
+    )  # every turn is over at once, so that dates meet removals
     for name in names:
         made.applications[name] = replace(made.applications[name], prove=hurried)
     engine = start(made)
@@ -147,7 +149,7 @@ def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> Non
 def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     start: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "CRASH_PAUSE", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
+    monkeypatch.setattr(engine_module, "CRASH_BACKOFF", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
     made = fleet("broken", "billing", accounts={"broken": "odd"})
     crashes = iter([True, True])
     secret = "a-secret-in-an-exception"
@@ -180,7 +182,7 @@ def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_b
     engine = start(made)
     eventually(engine.contacted)
     eventually(lambda: stage.calls.count("read_ledger") >= 5)
-    assert engine.services[VAULT].state is State.DOWN
+    assert engine.services[VAULT].state is ServiceState.DOWN
     assert engine.services[VAULT].kind == "sealed"
     assert set(stage.calls) == {"read_ledger", "list_keys"}  # nothing but the probes
     assert stage.calls.count("list_keys") == 1
@@ -232,7 +234,7 @@ def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) 
         assert ledger is not None
         old = published(made, "billing")
         assert old is not None
-        marked = marked_compromised(
+        marked = mark_compromised(
             ledger, [old], reason="leak", by="test", at=datetime.now(UTC), incident="i", mode="replace_first"
         )
         vault.write_ledger(marked, cas=version)
@@ -260,9 +262,9 @@ def retiring_ledger(made: FakeFleet, name: str) -> tuple[Ledger, str]:
     new, fresh = stage.make_key(bearer=policy.bearer)
     stage.publish_by_hand(new.access_key, fresh.reveal(), path=policy.path)
     past = datetime.now(UTC) - timedelta(minutes=1)
-    current = Current(new.access_key, 2, past - timedelta(days=1))
+    current = CurrentKey(new.access_key, 2, past - timedelta(days=1))
     return replace(
-        fresh_ledger(policy), current=current, retiring=(Retiring(old.access_key, 1, past, "replaced"),)
+        new_ledger(policy), current=current, retiring=(RetiringKey(old.access_key, 1, past, "replaced"),)
     ), old.access_key
 
 
@@ -308,7 +310,7 @@ def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applica
 def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
     made = fleet("billing")
     made.applications["billing"] = replace(
-        made.applications["billing"], prove=Proof(2, timedelta(milliseconds=20), timedelta(minutes=10))
+        made.applications["billing"], prove=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10))
     )
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
@@ -348,7 +350,7 @@ def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Eng
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
     made.applications["billing"] = replace(
-        made.applications["billing"], prove=Proof(2, timedelta(minutes=1), timedelta(minutes=10))
+        made.applications["billing"], prove=VerificationPolicy(2, timedelta(minutes=1), timedelta(minutes=10))
     )
     engine = start(made)
     eventually(lambda: engine.tasks["billing"].holding)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from rotator.daemon.main_loop import Round
-from rotator.domain.policy import Proof
+from rotator.daemon.main_loop import SingleRun
+from rotator.domain.policy import VerificationPolicy
 from rotator.errors import Unavailable
 from rotator.system.process import Signals
 from tests.daemon.stage import FakeFleet, fleet, published, settled
@@ -14,7 +14,7 @@ from tests.daemon.stage import FakeFleet, fleet, published, settled
 
 def play(made: FakeFleet) -> int:
     with Signals() as signals:
-        return Round(made, made.journal, signals).run()
+        return SingleRun(made, made.journal, signals).run()
 
 
 def test_a_round_of_sound_applications_ends_with_0() -> None:
@@ -47,7 +47,7 @@ def test_a_round_with_an_application_that_is_blocked_ends_with_4() -> None:
 def test_a_round_with_a_key_that_never_comes_alive_ends_with_1() -> None:
     made = fleet("billing")
     made.stages["acme"].activation = timedelta(days=1)
-    short = Proof(2, timedelta(milliseconds=10), timedelta(milliseconds=50))
+    short = VerificationPolicy(2, timedelta(milliseconds=10), timedelta(milliseconds=50))
     made.applications["billing"] = replace(made.applications["billing"], prove=short)
     assert play(made) == 1
 

@@ -11,37 +11,39 @@ from typing import Any
 
 import pytest
 
-from rotator.daemon.application_task import Facts, Result, Task
-from rotator.daemon.heartbeat import Doubt, doubt
-from rotator.daemon.main_loop import Daemon, Round
-from rotator.daemon.services import Service, State
-from rotator.domain.ledger import Hold, Retiring
+from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
+from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
+from rotator.daemon.main_loop import MainLoop, SingleRun
+from rotator.daemon.services import ServiceHealth, ServiceState
+from rotator.domain.ledger import Hold, RetiringKey
 from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.observability.notifications import Alarm, Ping, Settings
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
 from rotator.system.process import Signals
-from rotator.system.sd_notify import Supervisor
+from rotator.system.sd_notify import ServiceManager
 from tests.alarm.listener import Listener
 from tests.daemon.stage import FakeFleet, Recorder, application, bearer_of, eventually, fleet, published, settled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-WELL = Facts(Result.OK, NOW + 10 * MINUTE, "observe")
+WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
 
 
-def task(**changes: Any) -> Task:
-    one = Task(application(takeover_after=10 * MINUTE), fleet("billing"), started=NOW, due=NOW + 10 * MINUTE, facts=WELL)
+def task(**changes: Any) -> ApplicationTask:
+    one = ApplicationTask(
+        application(takeover_after=10 * MINUTE), fleet("billing"), started=NOW, due=NOW + 10 * MINUTE, facts=WELL
+    )
     for name, value in changes.items():
         setattr(one, name, value)
     return one
 
 
-def vault(state: State = State.UP) -> Service:
-    return Service("vault", lambda: None, state)
+def vault(state: ServiceState = ServiceState.UP) -> ServiceHealth:
+    return ServiceHealth("vault", lambda: None, state)
 
 
 def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time() -> None:
-    assert doubt([task(), task()], [vault()], NOW) is None
+    assert unhealthy_reason([task(), task()], [vault()], NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -53,29 +55,34 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
         "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
         "what should be done was not done": ({"facts": replace(WELL, next_at=NOW - 11 * MINUTE)}, "past_due"),
         "a hold keeps back what is due": ({"facts": replace(WELL, overdue=True)}, "past_due"),
-        "its last pass failed": ({"facts": replace(WELL, result=Result.FAILED)}, "trouble"),
-        "it is blocked": ({"facts": replace(WELL, result=Result.REFUSED)}, "trouble"),
-        "its services were away": ({"facts": replace(WELL, result=Result.UNREACHABLE)}, "trouble"),
+        "its last pass failed": ({"facts": replace(WELL, result=PassResult.FAILED)}, "trouble"),
+        "it is blocked": ({"facts": replace(WELL, result=PassResult.REFUSED)}, "trouble"),
+        "its services were away": ({"facts": replace(WELL, result=PassResult.UNREACHABLE)}, "trouble"),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_one_application_that_is_not_well_is_enough(changes: dict[str, Any], reason: str) -> None:
-    assert doubt([task(), task(**changes)], [vault()], NOW) == Doubt(reason, "billing")
+    assert unhealthy_reason([task(), task(**changes)], [vault()], NOW) == UnhealthyReason(reason, "billing")
 
 
-@pytest.mark.parametrize("state", [State.UNKNOWN, State.SUSPECT, State.DOWN])
-def test_one_service_that_is_not_up_is_enough(state: State) -> None:
-    assert doubt([task()], [vault(), Service("acme", lambda: None, state)], NOW) == Doubt("service_away", "acme")
+@pytest.mark.parametrize("state", [ServiceState.UNKNOWN, ServiceState.SUSPECT, ServiceState.DOWN])
+def test_one_service_that_is_not_up_is_enough(state: ServiceState) -> None:
+    assert unhealthy_reason([task()], [vault(), ServiceHealth("acme", lambda: None, state)], NOW) == UnhealthyReason(
+        "service_away", "acme"
+    )
 
 
 def test_work_that_takes_its_time_is_no_reason_for_doubt() -> None:
     assert (
-        doubt([task(due=NOW - 9 * MINUTE, running=True, facts=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW) is None
+        unhealthy_reason(
+            [task(due=NOW - 9 * MINUTE, running=True, facts=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW
+        )
+        is None
     )
 
 
 @dataclass
-class Tellable(Supervisor):
+class Tellable(ServiceManager):
     """A supervisor that is nobody, until the test makes it hang: the main loop hangs with it."""
 
     free: threading.Event = field(default_factory=threading.Event)
@@ -103,11 +110,11 @@ class Watched:
     thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        ping = Ping(lambda: Secret(f"{self.switch.url}/switch"), every=timedelta(milliseconds=50))
-        self.made.alarm = Settings(ping=ping)
-        self.alarm = Alarm(Recorder(), self.made.alarm)
+        ping = HeartbeatSettings(lambda: Secret(f"{self.switch.url}/switch"), every=timedelta(milliseconds=50))
+        self.made.alarm = NotificationSettings(ping=ping)
+        self.alarm = Notifier(Recorder(), self.made.alarm)
         self.made.journal = self.alarm
-        self.daemon = Daemon(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
+        self.daemon = MainLoop(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
         self.signals.__enter__()
         self.thread = threading.Thread(target=self.daemon.run, daemon=True)
         self.thread.start()
@@ -244,11 +251,11 @@ def test_a_switch_that_does_not_answer_delays_no_pass(switch: Listener) -> None:
 # --- a hold ---
 
 
-def facts_under_a_hold(changes: Callable[[Any], Any]) -> Facts | None:
+def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
     made = fleet("billing")
     settled("billing", made)
     stage = made.stages["acme"]
-    one = Task(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
+    one = ApplicationTask(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
     while (outcome := one.advance()) is None:
         pass
     assert outcome.ledger
@@ -265,11 +272,11 @@ def facts_under_a_hold(changes: Callable[[Any], Any]) -> Facts | None:
 def test_a_hold_under_which_nothing_is_due_is_well() -> None:
     facts = facts_under_a_hold(lambda ledger: ledger)
     assert facts
-    assert (facts.result, facts.overdue) == (Result.OK, False)
+    assert (facts.result, facts.overdue) == (PassResult.OK, False)
 
 
 def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
-    old = Retiring("SCWOLD", 0, datetime.now(UTC) - timedelta(hours=1), "rotated")
+    old = RetiringKey("SCWOLD", 0, datetime.now(UTC) - timedelta(hours=1), "rotated")
     facts = facts_under_a_hold(lambda ledger: replace(ledger, retiring=(old,)))
     assert facts
     assert facts.overdue
@@ -279,10 +286,10 @@ def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
 
 
 def play(made: FakeFleet, switch: Listener) -> int:
-    made.alarm = Settings(ping=Ping(lambda: Secret(switch.url)))
-    alarm = Alarm(made.journal, made.alarm)
+    made.alarm = NotificationSettings(ping=HeartbeatSettings(lambda: Secret(switch.url)))
+    alarm = Notifier(made.journal, made.alarm)
     with Signals() as signals:
-        return Round(made, alarm, signals, alarm).run()
+        return SingleRun(made, alarm, signals, alarm).run()
 
 
 def test_one_round_pings_at_its_end_when_every_application_ended_well(switch: Listener) -> None:

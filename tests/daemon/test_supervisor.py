@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.daemon.main_loop import Daemon
+from rotator.daemon.main_loop import MainLoop
 from rotator.system.process import Signals
-from rotator.system.sd_notify import Supervisor
+from rotator.system.sd_notify import ServiceManager
 from tests.daemon.stage import eventually, fleet, settled
 
 
@@ -36,7 +36,7 @@ def heard(notify: socket.socket) -> list[str]:
 
 
 def test_every_message_is_one_datagram_in_the_words_of_systemd(notify: socket.socket) -> None:
-    supervisor = Supervisor()
+    supervisor = ServiceManager()
     supervisor.ready()
     supervisor.reloading()
     supervisor.watchdog()
@@ -48,7 +48,7 @@ def test_every_message_is_one_datagram_in_the_words_of_systemd(notify: socket.so
 
 
 def test_the_status_is_one_line_in_utf_8_and_sent_only_when_it_changed(notify: socket.socket) -> None:
-    supervisor = Supervisor()
+    supervisor = ServiceManager()
     for sentence in ("été", "été", "two\nlines"):
         supervisor.status(sentence)
     supervisor.close()
@@ -58,7 +58,7 @@ def test_the_status_is_one_line_in_utf_8_and_sent_only_when_it_changed(notify: s
 def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
-    supervisor = Supervisor()
+    supervisor = ServiceManager()
     supervisor.ready()
     supervisor.status("fine")
     assert supervisor.watchdog_interval is None
@@ -66,15 +66,15 @@ def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_supervisor_that_is_gone_disturbs_nobody(notify: socket.socket) -> None:
-    supervisor = Supervisor()
+    supervisor = ServiceManager()
     notify.close()
     supervisor.ready()
     supervisor.close()
 
 
 def test_a_supervisor_that_does_not_listen_stops_nobody(notify: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.system.sd_notify.PATIENCE", 0.01)
-    supervisor = Supervisor()
+    monkeypatch.setattr("rotator.system.sd_notify.TIMEOUT", 0.01)
+    supervisor = ServiceManager()
     for _ in range(400):  # more than a socket of this kind holds
         supervisor.watchdog()
     supervisor.close()
@@ -86,7 +86,7 @@ def test_the_watchdog_interval_is_the_supervisors_and_only_if_it_means_us(monkey
     monkeypatch.setenv("WATCHDOG_USEC", "180000000")
     for pid, expected in (("", timedelta(minutes=3)), (str(os.getpid()), timedelta(minutes=3)), ("1", None)):
         monkeypatch.setenv("WATCHDOG_PID", pid)
-        supervisor = Supervisor()
+        supervisor = ServiceManager()
         assert supervisor.watchdog_interval == expected
         supervisor.close()
 
@@ -106,7 +106,7 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
 
     made.stages["acme"].hook = hang
     with Signals() as signals:
-        daemon = Daemon(made, made.journal, Supervisor(), signals)
+        daemon = MainLoop(made, made.journal, ServiceManager(), signals)
         engine = daemon.engine
         engine.start()
         engine.add_chore("heartbeat", lambda: timedelta(milliseconds=1), executor="default", delay=timedelta(0))

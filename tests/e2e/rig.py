@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from rotator.domain.secret import Secret
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, active, cluster
@@ -285,7 +285,7 @@ class Rig:
 
     def living_keys_of_ours(self, name: str) -> frozenset[str]:
         """The keys that bear our marker and live."""
-        return frozenset(key.access_key for key in self.scaleway.keys(self.bearers[name]) if parse(key.description))
+        return frozenset(key.access_key for key in self.scaleway.keys(self.bearers[name]) if parse_marker(key.description))
 
     def rotations(self, name: str) -> int:
         document = self.document(name)
@@ -352,7 +352,7 @@ class Rig:
     def keys_of_ours(self, name: str) -> frozenset[str]:
         """The keys that bear our marker, alive or deleted."""
         keys = self.scaleway.keys(self.bearers[name], deleted=True)
-        return frozenset(key.access_key for key in keys if parse(key.description))
+        return frozenset(key.access_key for key in keys if parse_marker(key.description))
 
     def check_rest(self, name: str) -> None:
         """I4 and I1 at rest: every live key with our marker is current, and what is published works."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rotator.decision.observation import Clocks
-from rotator.decision.transitions import extended, grace_ended, marked_compromised, with_hold, without_hold
+from rotator.decision.transitions import clear_hold, end_grace, extend_grace, mark_compromised, set_hold
 from rotator.domain.ledger import Hold, Ledger
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from tests.histories.stage import DOCUMENT, LEDGER, Stage, StageVault
 from tests.histories.weather import HOUR, SECOND
 
@@ -71,7 +71,7 @@ def emptied(stage: Stage) -> None:
 
 
 def edit_marker(stage: Stage) -> None:
-    marked = [true for true in stage.keys.values() if true.deleted_at is None and parse(true.key.description)]
+    marked = [true for true in stage.keys.values() if true.deleted_at is None and parse_marker(true.key.description)]
     if marked:
         true = stage.dice.choice(marked)
         true.key = replace(true.key, description="edited by hand")
@@ -249,13 +249,13 @@ def held_by_hand(stage: Stage) -> None:
     _ordered(
         stage,
         "hold or resume",
-        lambda ledger: without_hold(ledger, "ops", now) if ledger.hold else with_hold(ledger, "stop", "ops", now),
+        lambda ledger: clear_hold(ledger, "ops", now) if ledger.hold else set_hold(ledger, "stop", "ops", now),
     )
 
 
 def extended_by_hand(stage: Stage) -> None:
     longer = stage.fog.choice([1, 30]) * HOUR
-    _ordered(stage, f"extend by {longer}", lambda ledger: extended(ledger, longer, "ops", stage.time.now))
+    _ordered(stage, f"extend by {longer}", lambda ledger: extend_grace(ledger, longer, "ops", stage.time.now))
 
 
 def grace_ended_by_hand(stage: Stage) -> None:
@@ -264,7 +264,7 @@ def grace_ended_by_hand(stage: Stage) -> None:
             return ledger
         now = stage.time.now
         clocks = Clocks(now, now + stage.time.skew_vault, now + stage.time.skew_provider)
-        return grace_ended(ledger, stage.fog.choice(ledger.retiring).access_key, "nobody uses it", "ops", clocks)
+        return end_grace(ledger, stage.fog.choice(ledger.retiring).access_key, "nobody uses it", "ops", clocks)
 
     _ordered(stage, "end a grace", change)
 
@@ -277,7 +277,7 @@ def sharpened_by_hand(stage: Stage) -> None:
             return ledger
         keys = ledger.compromised_keys()
         mode, through = stage.fog.choice([("replace_first", True), ("revoke_first", True), ("revoke_first", False)])
-        return marked_compromised(
+        return mark_compromised(
             ledger, keys, reason="worse", by="ops", at=stage.time.now, incident="worse", mode=mode, through_hold=through
         )
 

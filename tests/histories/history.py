@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from datetime import timedelta
 
-from rotator.domain.marker import parse
-from rotator.reconciler.context import Outcome
-from rotator.reconciler.runner import run_pass
+from rotator.domain.marker import parse_marker
+from rotator.reconciler.context import PassOutcome
+from rotator.reconciler.runner import reconcile
 from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_gone, ledger_repaired, stranger, undelete
 from tests.histories.players import Command, Player
 from tests.histories.stage import DOCUMENT, LEDGER, POLICY, WRITES, Stage
@@ -119,7 +119,7 @@ class History:
         end = stage.time.now + POLICY.every * 2 + POLICY.grace + DAY if POLICY.every else stage.time.now
         wakes = {player.name: stage.time.now for player in self.daemons()}
         idle, repairs = Counter[str](), 0
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, PassOutcome] = {}
         for _ in range(MOST_CALM_PASSES):
             player = min(self.daemons(), key=lambda player: wakes[player.name])
             wake = wakes[player.name]
@@ -145,17 +145,17 @@ class History:
         stage.land(stage.time.now + 10 * DAY)
         self.check_rest(outcomes)
 
-    def calm_pass(self, player: Player) -> Outcome:
+    def calm_pass(self, player: Player) -> PassOutcome:
         """A pass, whose naps move the time on."""
         stage = self.stage
         stage.playing = player
-        passing = run_pass(player.actor.policy, player.actor.world, player.actor.memory)
+        passing = reconcile(player.actor.policy, player.actor.world, player.actor.memory)
         try:
             while True:
                 try:
                     until = next(passing)
                 except StopIteration as end:
-                    outcome: Outcome = end.value
+                    outcome: PassOutcome = end.value
                     trouble = outcome.wait.trouble.message if outcome.wait.trouble else outcome.wait.message
                     stage.tell(f"waits until {outcome.wait.until:%d %H:%M:%S}: {outcome.wait.reason}: {trouble}")
                     return outcome
@@ -163,7 +163,7 @@ class History:
         finally:
             stage.playing = None
 
-    def repair(self, outcome: Outcome, player: Player) -> bool:
+    def repair(self, outcome: PassOutcome, player: Player) -> bool:
         """A person does what the trouble's message says."""
         stage = self.stage
         reason = outcome.wait.reason
@@ -174,12 +174,12 @@ class History:
             stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal()})
         elif reason == "two_possible_leftovers":
             for access_key in stage.usable():
-                if parse(stage.keys[access_key].key.description):
+                if parse_marker(stage.keys[access_key].key.description):
                     stage.hand_delete(access_key)
         elif reason == "restored":
             version = len(stage.kv.get(DOCUMENT, []))
             for access_key in stage.usable():
-                marker = parse(stage.keys[access_key].key.description)
+                marker = parse_marker(stage.keys[access_key].key.description)
                 if marker and marker.base > version:
                     stage.hand_delete(access_key)
         elif reason == "stale" and stage.recreated:
@@ -192,7 +192,7 @@ class History:
             return False
         return True
 
-    def check_rest(self, outcomes: dict[str, Outcome]) -> None:
+    def check_rest(self, outcomes: dict[str, PassOutcome]) -> None:
         stage = self.stage
         troubles = {name: outcome.wait for name, outcome in outcomes.items() if outcome.wait.trouble}
         assert not troubles, f"not at rest: {troubles}"

@@ -6,12 +6,12 @@ import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Request
-from rotator.decision.transitions import marked_compromised
-from rotator.domain.policy import Policy
+from rotator.decision.observation import RotationRequest
+from rotator.decision.transitions import mark_compromised
+from rotator.domain.policy import ApplicationSpec
 from rotator.errors import RotatorError
-from rotator.reconciler.context import Outcome, World
-from rotator.reconciler.runner import run_pass
+from rotator.reconciler.context import PassOutcome, ReconcileContext
+from rotator.reconciler.runner import reconcile
 from tests.histories.stage import DOCUMENT, Stage, StageProvider, StageVault, short
 from tests.histories.weather import DAY, SECOND
 from tests.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder
@@ -65,11 +65,11 @@ class Witness(Recorder):
 class Player(threading.Thread):
     """One process on the stage. It moves only while it has the baton."""
 
-    def __init__(self, stage: Stage, name: str, policy: Policy) -> None:
+    def __init__(self, stage: Stage, name: str, policy: ApplicationSpec) -> None:
         super().__init__(name=name, daemon=True)
         self.stage = stage
         self.actor = Actor(stage, policy, owner=name, journal=Witness(stage))
-        self.actor.world = World(
+        self.actor.world = ReconcileContext(
             StageProvider(stage),
             StageVault(stage, lag=stage.behind if stage.weather.stale else None),
             ActorClock(stage.time),
@@ -138,13 +138,13 @@ class Player(threading.Thread):
         assert isinstance(clock, ActorClock)
         return clock.skew
 
-    def one_pass(self, request: Request | None = None) -> Outcome:
-        passing = run_pass(self.actor.policy, self.actor.world, self.actor.memory, request)
+    def one_pass(self, request: RotationRequest | None = None) -> PassOutcome:
+        passing = reconcile(self.actor.policy, self.actor.world, self.actor.memory, request)
         while True:
             try:
                 until = next(passing)
             except StopIteration as end:
-                outcome: Outcome = end.value
+                outcome: PassOutcome = end.value
                 self.stage.tell(f"    waits until {outcome.wait.until:%d %H:%M:%S}: {outcome.wait.reason}")
                 return outcome
             self.hand_over(until - self.skew)
@@ -160,13 +160,13 @@ class Command(Player):
             try:
                 if dice.random() < 0.5:
                     self.stage.tell("rotate")
-                    self.ask(Request("asked", self.stage.published_key()))
+                    self.ask(RotationRequest("asked", self.stage.published_key()))
                 else:
                     self.emergency()
             except Killed:
                 self.die()
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: RotationRequest) -> None:
         for _ in range(self.stage.dice.randint(1, 8)):
             outcome = self.one_pass(request)
             if outcome.document and outcome.document.published != request.replaces:
@@ -186,7 +186,7 @@ class Command(Player):
                 if any(self.stage.keys[str(key)].key.bearer != BEARER for key in keys):
                     return
                 self.stage.tell(f"rotate --compromised {[short(str(key)) for key in keys]}")
-                marked = marked_compromised(
+                marked = mark_compromised(
                     ledger,
                     [str(key) for key in keys],
                     reason="leaked",
@@ -199,5 +199,5 @@ class Command(Player):
             except RotatorError:
                 self.hand_over(self.stage.time.now + SECOND)
                 continue
-            self.ask(Request("leaked", document.published))
+            self.ask(RotationRequest("leaked", document.published))
             return

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Proof
-from rotator.errors import RotatorError, ServiceError, Unavailable, Unclear
+from rotator.domain.policy import VerificationPolicy
+from rotator.errors import Indeterminate, RotatorError, ServiceError, Unavailable
 from tests.histories.weather import DAY, HOUR, MINUTE, SECOND, Weather
 from tests.invariants import Monitor
 from tests.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, policy
@@ -27,8 +27,8 @@ WRITES = {"write_ledger", "write_document", "create_key", "delete_key"}
 POLICY = policy(
     every=4 * DAY,
     grace=DAY,
-    prove=Proof(2, 10 * SECOND, 3 * MINUTE),
-    prove_emergency=Proof(2, SECOND / 2, 30 * SECOND),
+    prove=VerificationPolicy(2, 10 * SECOND, 3 * MINUTE),
+    prove_emergency=VerificationPolicy(2, SECOND / 2, 30 * SECOND),
     observe_every=12 * HOUR,
 )
 
@@ -92,7 +92,7 @@ class Stage(Sim):
         if self.storm_until and self.time.now < self.storm_until and dice.random() < 0.8:
             self.tell(f"{name} fails: {self.storm_kind}")
             unclear = self.storm_kind == "server_error" and name in WRITES
-            raise (Unclear if unclear else Unavailable)("a storm", service="test", kind=self.storm_kind)
+            raise (Indeterminate if unclear else Unavailable)("a storm", service="test", kind=self.storm_kind)
         if name in WRITES and (roll := roll - weather.late) < 0:
             due = self.time.now + self.a_while()
             self.tell(f"{name} will land late, about {due:%d %H:%M:%S}")
@@ -103,7 +103,7 @@ class Stage(Sim):
                 self.destroying += 1
                 execute = self.destroyed(execute)
             self.late.append((due, name, execute))
-            raise Unclear("no answer", service="test", kind="timeout")
+            raise Indeterminate("no answer", service="test", kind="timeout")
         try:
             answer = execute()
         except RotatorError as error:
@@ -113,7 +113,7 @@ class Stage(Sim):
         self.check(name)
         if (roll := roll - weather.lose) < 0:
             self.tell(f"the answer to {name} is lost")
-            raise (Unclear if name in WRITES else Unavailable)("no answer", service="test", kind="timeout")
+            raise (Indeterminate if name in WRITES else Unavailable)("no answer", service="test", kind="timeout")
         if (roll := roll - weather.kill) < 0:
             self.tell(f"killed after {name}")
             raise Killed

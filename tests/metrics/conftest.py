@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.config import Listener
 from rotator.daemon.engine import Engine
-from rotator.daemon.monitoring import Monitor
-from rotator.observability.metrics.counters import Tally
+from rotator.daemon.monitoring import Monitoring
+from rotator.observability.metrics.counters import EventCounters
 from rotator.sandbox.process import free_port
 from tests.daemon.stage import FakeFleet, eventually, fleet
 
@@ -40,9 +40,9 @@ class Watched:
     def __post_init__(self) -> None:
         self.journal = self.fleet.journal
         self.at = self.fleet.listen = Listener("127.0.0.1", free_port())
-        self.fleet.journal = self.tally = Tally(self.journal)
+        self.fleet.journal = self.tally = EventCounters(self.journal)
         self.engine = Engine(self.fleet, self.tally)
-        self.monitor = Monitor(self.engine, self.tally, clock=self.time)
+        self.monitor = Monitoring(self.engine, self.tally, clock=self.time)
 
     def start(self) -> None:
         self.engine.start()

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rotator.domain.ledger import Retiring
-from rotator.domain.ports import NoJournal
+from rotator.domain.ledger import RetiringKey
+from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.catalogue import CATALOGUE, table
 from rotator.observability.metrics.collector import samples
-from rotator.observability.metrics.counters import Tally
+from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.metrics.exposition import Exposition
-from rotator.observability.metrics.snapshot import Application, Service, Snapshot
+from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 from tests.metrics.conftest import ROOT
 from tests.metrics.test_families import of
 from tests.simulated import EPOCH, policy
@@ -25,14 +25,14 @@ ABOUT = {"account": "acme", "application": "billing"}
 
 def everything() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric of a world in which all is true at once: its kind and its labels."""
-    tally = Tally(NoJournal())
+    tally = EventCounters(NullEventSink())
     tally.emit("rotation.abandoned", reason="quota", **ABOUT)
     tally.emit("pass.failed", reason="sealed", **ABOUT)
-    ledger = of(retiring=(Retiring("SCW0", 1, EPOCH, "x"),))
-    billing = Application(policy(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
-    services = (Service("vault", up=True), Service("acme", up=True, headroom=1))
+    ledger = of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),))
+    billing = ApplicationSample(policy(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
+    services = (ServiceSample("vault", up=True), ServiceSample("acme", up=True, headroom=1))
     hour = timedelta(hours=1)
-    now = Snapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
+    now = MetricsSnapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
     exposition = Exposition(lambda: samples(now, tally.counts()))
     exposition.called("vault", "2xx", 0.1)
     found = {}

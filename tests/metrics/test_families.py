@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.transitions import fresh_ledger
-from rotator.domain.ledger import Compromised, Current, Ledger, Retiring, Revoking
-from rotator.domain.ports import NoJournal
+from rotator.decision.transitions import new_ledger
+from rotator.domain.ledger import CompromisedKey, CurrentKey, Ledger, RetiringKey, RevokingKey
+from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.collector import samples
-from rotator.observability.metrics.counters import MODES, Tally
-from rotator.observability.metrics.snapshot import Application, Service, Snapshot
+from rotator.observability.metrics.counters import MODES, EventCounters
+from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 from tests.simulated import EPOCH, policy
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -18,28 +18,28 @@ ABOUT = ("acme", "billing")
 
 
 def of(**changes: object) -> Ledger:
-    ledger = replace(fresh_ledger(policy()), current=Current("SCW1", 1, EPOCH, EPOCH - HOUR))
+    ledger = replace(new_ledger(policy()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH - HOUR))
     return replace(ledger, **changes)  # type: ignore[arg-type]  # names are the test's
 
 
 def told(
-    *applications: Application, at: timedelta = DAY, tally: Tally | None = None, **more: object
+    *applications: ApplicationSample, at: timedelta = DAY, tally: EventCounters | None = None, **more: object
 ) -> dict[str, dict[tuple[str, ...], float]]:
     """Name -> labels -> value, at so long after the beginning of time."""
     values: dict[str, object] = {
         "now": EPOCH + at, "alive": True, "idle": timedelta(0), "configured_at": EPOCH, "reload_refused": False,
     }  # fmt: skip
-    now = Snapshot(applications=applications, **{**values, **more})  # type: ignore[arg-type]  # same
+    now = MetricsSnapshot(applications=applications, **{**values, **more})  # type: ignore[arg-type]  # same
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for name, labels, value in samples(now, (tally or Tally(NoJournal())).counts()):
+    for name, labels, value in samples(now, (tally or EventCounters(NullEventSink())).counts()):
         assert labels not in found.setdefault(name, {}), f"{name}{labels} is told twice"
         found[name][labels] = value
     return found
 
 
-def billing(ledger: Ledger | None = None, **changes: object) -> Application:
+def billing(ledger: Ledger | None = None, **changes: object) -> ApplicationSample:
     values: dict[str, object] = {"policy": policy(), "since": EPOCH, "ledger": ledger or of(), "keys": 2, "seen_at": EPOCH + HOUR}
-    return Application(**{**values, **changes})  # type: ignore[arg-type]  # same
+    return ApplicationSample(**{**values, **changes})  # type: ignore[arg-type]  # same
 
 
 def test_a_key_at_rest_is_told_by_its_age_and_its_calendar() -> None:
@@ -70,9 +70,9 @@ def test_a6_a_start_does_not_make_what_is_past_due_any_younger() -> None:
 
 
 def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
-    graces = (Retiring("SCW0", 1, EPOCH + 3 * DAY, "x"), Retiring("SCW9", 1, EPOCH + 2 * DAY, "x"))
-    mark = Compromised("SCW8", "leak", "ann", EPOCH)
-    found = told(billing(of(retiring=graces, revoking=(Revoking("SCW8", 1, "x"),), compromised=(mark,))))
+    graces = (RetiringKey("SCW0", 1, EPOCH + 3 * DAY, "x"), RetiringKey("SCW9", 1, EPOCH + 2 * DAY, "x"))
+    mark = CompromisedKey("SCW8", "leak", "ann", EPOCH)
+    found = told(billing(of(retiring=graces, revoking=(RevokingKey("SCW8", 1, "x"),), compromised=(mark,))))
     assert {labels[2]: value for labels, value in found["rotator_keys"].items()} == {
         "current": 1, "grace": 2, "revoking": 1, "compromised": 1,
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
 
 
 def test_a_grace_that_is_over_is_past_due_and_ends_in_0() -> None:
-    found = told(billing(of(retiring=(Retiring("SCW0", 1, EPOCH, "x"),))))
+    found = told(billing(of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),))))
     assert found["rotator_grace_ends_seconds"] == {ABOUT: 0}
     assert found["rotator_past_due_seconds"] == {ABOUT: 86400}
 
@@ -103,12 +103,12 @@ def test_a_ledger_that_cannot_be_read_is_a_phase_of_its_own_and_what_was_known_i
 
 def test_a_rotation_under_way_in_this_process_shows_before_its_pass_is_over() -> None:
     assert told(billing(rotating=True))["rotator_application_phase"] == {(*ABOUT, "rotating"): 1}
-    held = billing(of(compromised=(Compromised("SCW1", "leak", "ann", EPOCH),)), rotating=True)
+    held = billing(of(compromised=(CompromisedKey("SCW1", "leak", "ann", EPOCH),)), rotating=True)
     assert told(held)["rotator_application_phase"] == {(*ABOUT, "compromised"): 1}
 
 
 def test_b_an_application_that_left_shows_as_such_and_then_disappears_with_its_counts() -> None:
-    tally = Tally(NoJournal())
+    tally = EventCounters(NullEventSink())
     tally.emit("pass.failed", reason="sealed", account="acme", application="billing")
     left = billing(policy=policy(configured=False, every=None))
     found = told(left, tally=tally)
@@ -126,11 +126,11 @@ def test_counters_begin_at_zero_so_that_the_first_rotation_is_an_increase() -> N
 
 @pytest.mark.parametrize(("up", "value"), [(True, {("vault",): 1}), (False, {("vault",): 0}), (None, None)])
 def test_a_service_that_was_not_asked_yet_is_neither_up_nor_down(up: bool | None, value: object) -> None:
-    assert told(services=(Service("vault", up),)).get("rotator_service_up") == value
+    assert told(services=(ServiceSample("vault", up),)).get("rotator_service_up") == value
 
 
 def test_services_tell_their_clocks_and_accounts_their_room() -> None:
-    found = told(services=(Service("vault", True, timedelta(seconds=-40)), Service("acme", True, headroom=0)))
+    found = told(services=(ServiceSample("vault", True, timedelta(seconds=-40)), ServiceSample("acme", True, headroom=0)))
     assert found["rotator_clock_difference_seconds"] == {("vault",): -40, ("acme",): 0}
     assert found["rotator_quota_headroom_keys"] == {("acme",): 0}
 

@@ -10,9 +10,9 @@ import pytest
 
 from rotator.config import Listener
 from rotator.daemon import monitoring as monitor
-from rotator.daemon.services import State
+from rotator.daemon.services import ServiceState
 from rotator.errors import Unavailable
-from rotator.observability.metrics.server import Reply, Server
+from rotator.observability.metrics.server import MetricsResponse, MetricsServer
 from rotator.sandbox.process import free_port
 from tests.daemon.stage import application, eventually, fleet
 from tests.metrics.conftest import Watched
@@ -34,7 +34,7 @@ def test_a_working_daemon_is_alive_and_able(watched: Watched) -> None:
 def test_a_loop_that_does_not_turn_is_dead_and_one_that_turns_again_is_alive(watched: Watched) -> None:
     watched.start()
     watched.at_rest()
-    watched.time.ahead = monitor.PATIENCE.total_seconds() + 1
+    watched.time.ahead = monitor.WATCHDOG_LIMIT.total_seconds() + 1
     watched.engine.progressed_at += watched.time.ahead
     status, text = watched.ask("/healthz")
     assert status == 503
@@ -48,16 +48,16 @@ def test_a_loop_that_does_not_turn_is_dead_and_one_that_turns_again_is_alive(wat
 def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched: Watched) -> None:
     watched.start()
     watched.at_rest()
-    watched.time.ahead = monitor.PATIENCE.total_seconds() + 1
+    watched.time.ahead = monitor.WATCHDOG_LIMIT.total_seconds() + 1
     watched.monitor.turned()
     status, text = watched.ask("/healthz")
     assert status == 503
     assert [line.partition(":")[0] for line in text.splitlines()] == ["ok loop", "FAILED workers"]
-    assert (watched.value("rotator_idle_seconds") or 0) > monitor.PATIENCE.total_seconds()
+    assert (watched.value("rotator_idle_seconds") or 0) > monitor.WATCHDOG_LIMIT.total_seconds()
 
 
 def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
-    short = monitor.Monitor(watched.engine, watched.tally, patience=timedelta(seconds=2), clock=watched.time)
+    short = monitor.Monitoring(watched.engine, watched.tally, patience=timedelta(seconds=2), clock=watched.time)
     watched.time.ahead = 10
     assert [well for _, well, _ in short.health()] == [False, False]
     assert [well for _, well, _ in watched.monitor.health()] == [True, True]
@@ -66,7 +66,7 @@ def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
 def test_b_vault_sealed_is_not_ready_says_why_and_is_ready_again_when_it_is_unsealed(watched: Watched) -> None:
     watched.fleet.stages["acme"].sealed = True
     watched.start()
-    eventually(lambda: watched.engine.services["vault"].state is State.DOWN)
+    eventually(lambda: watched.engine.services["vault"].state is ServiceState.DOWN)
     status, text = watched.ask("/readyz")
     assert status == 503
     assert "FAILED vault: sealed for " in text
@@ -111,7 +111,7 @@ def test_a_stopping_daemon_is_not_ready(watched: Watched) -> None:
 def test_an_engine_that_never_gives_its_lock_back_costs_the_scrape_and_nothing_else(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(monitor, "LOCK_TIMEOUT", 0.05)
     watched.start()
     watched.at_rest()
     taken, release = threading.Event(), threading.Event()
@@ -166,7 +166,7 @@ def test_openmetrics_is_spoken_to_whoever_asks_for_it(watched: Watched) -> None:
 
 
 def test_a_port_in_use_is_said_once_and_taken_as_soon_as_it_is_free(watched: Watched) -> None:
-    other = Server(watched.at, lambda path, accept: Reply(200, b"somebody else")).open()
+    other = MetricsServer(watched.at, lambda path, accept: MetricsResponse(200, b"somebody else")).open()
     watched.start()
     watched.monitor.tend()
     assert watched.journal.names().count("metrics.unavailable") == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rotator.decision.state import Case
+from rotator.decision.state import ApplicationState
 from tests.mutants.__main__ import Mutant
 from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
 from tests.seeing import seen
@@ -17,15 +17,15 @@ def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() 
     assert "@cached_property" not in plain
     module: dict[str, object] = {"__name__": "rotator.decision.state"}
     exec(compile(plain, "case.py", "exec"), module)  # our own source
-    written: type[Case] = module["Case"]  # type: ignore[assignment]  # the class of that name
+    written: type[ApplicationState] = module["ApplicationState"]  # type: ignore[assignment]  # the class of that name
     names = [
         name
-        for name, value in vars(Case).items()
+        for name, value in vars(ApplicationState).items()
         if hasattr(value, "__get__") and not callable(value) and not name.startswith("_")
     ]
     assert len(names) > 20
     for name in names:
-        assert getattr(written(policy(), seen()), name) == getattr(Case(policy(), seen()), name)
+        assert getattr(written(policy(), seen()), name) == getattr(ApplicationState(policy(), seen()), name)
 
 
 def test_other_decorators_are_left_as_they_are() -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from tests.e2e.rig import Rig
 from tests.proof.faults import ROWS, Call, Director, Plan, Row
 from tests.proof.proxy import Proxy
@@ -150,7 +150,7 @@ class Cell:
         sent: Counter[str] = Counter()
         for visit in self.director.visits:
             if visit.service == "scaleway" and visit.method == "POST":
-                marker = parse(json.loads(visit.body)["description"])
+                marker = parse_marker(json.loads(visit.body)["description"])
                 assert marker is not None, "a key was asked for without our marker"
                 sent[marker.rotation] += 1
         twice = [rotation for rotation, times in sent.items() if times > 1]
@@ -185,7 +185,7 @@ class Cell:
     def made(self) -> int:
         """How many keys we ever made."""
         keys = self.rig.scaleway.keys(self.rig.bearers[self.name], deleted=True)
-        return sum(parse(key.description) is not None for key in keys)
+        return sum(parse_marker(key.description) is not None for key in keys)
 
     def story(self) -> tuple[str, ...]:
         """What happened, for a person who looks into a violation."""

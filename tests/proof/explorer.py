@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from rotator.domain.keys import Verdict
-from rotator.errors import LedgerUnreadable, ServiceError, Unavailable, Unclear
-from rotator.reconciler.context import Memory
+from rotator.domain.keys import ProbeResult
+from rotator.errors import Indeterminate, LedgerUnreadable, ServiceError, Unavailable
+from rotator.reconciler.context import LocalState
 from tests.proof.replay import Call, End, Nap, Place, Program, Start, identity
 from tests.proof.truth import LEDGER, Truth, TruthProvider, TruthVault
 from tests.simulated import EPOCH
@@ -84,7 +84,7 @@ class Actor:
     role: Role
     wake: datetime
     place: Place | None = None
-    memory: Memory = field(default_factory=Memory)
+    memory: LocalState = field(default_factory=LocalState)
     life: int = 0
     fruitless: int = 0
     seen: int = 0
@@ -348,23 +348,23 @@ class Explorer:
             case Fault.KILLED_AFTER:
                 yield self._kill(self._execute(state, number, call), number, label)
             case Fault.LOST if call.name == "authenticate":
-                yield self._answer(state, number, Verdict.UNCLEAR, label)  # what its port makes of a lost answer
+                yield self._answer(state, number, ProbeResult.UNCLEAR, label)  # what its port makes of a lost answer
             case Fault.LOST:
-                error = Unclear if call.name in WRITES else Unavailable
+                error = Indeterminate if call.name in WRITES else Unavailable
                 yield self._execute(state, number, call, error("the answer was lost", service="test", kind="timeout"), label)
             case Fault.NOT_DONE:
                 away = Unavailable("away for a moment", service="test", kind="unreachable")
                 yield self._answer(state, number, away, label)
             case Fault.NEVER:
-                yield self._answer(state, number, Unclear("no answer", service="test", kind="timeout"), label)
+                yield self._answer(state, number, Indeterminate("no answer", service="test", kind="timeout"), label)
             case Fault.LATE:
                 late = altered(state, under_way=(*state.under_way, (number, call)))
-                yield self._answer(late, number, Unclear("no answer", service="test", kind="timeout"), label)
+                yield self._answer(late, number, Indeterminate("no answer", service="test", kind="timeout"), label)
             case Fault.STALE:
                 for index in range(state.actors[number].seen, state.truth.index):
                     yield self._execute(state, number, call, label=f"{label} (index {index})", index=index)
             case Fault.FLAPPING:
-                yield self._answer(state, number, Verdict.REFUSED, label)
+                yield self._answer(state, number, ProbeResult.REFUSED, label)
 
     def _done(self, state: State, number: int, call: Call, index: int | None = None) -> tuple[Truth, object, int]:
         """The world after the call, the answer (an exception is one), and the highest index that the actor has seen."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
-from rotator.app import App
-from rotator.http import Answer, HttpClient, HttpFailure
-from rotator.operations.commands.contain import Order, contain
-from rotator.providers.scaleway import Scaleway
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.runner import drive, run_pass
+from rotator.app import AppRuntime
+from rotator.http import HttpClient, HttpFailure, HttpResponse
+from rotator.operations.commands.contain import CompromiseRequest, contain
+from rotator.providers.scaleway import ScalewayProvider
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.runner import drive, reconcile
 from tests.proof.cell import Bound, Cell
 from tests.proof.faults import Director, Kill
 
@@ -78,7 +78,7 @@ class Ear:
         self.clock_offset = http.clock_offset
         self.close = http.close
 
-    def request(self, *arguments: Any, **options: Any) -> Answer:
+    def request(self, *arguments: Any, **options: Any) -> HttpResponse:
         try:
             return self._http.request(*arguments, **options)
         except HttpFailure as failure:
@@ -96,20 +96,22 @@ class Life:
 
     def __init__(self, cell: Passes) -> None:
         self.owner = secrets.token_hex(8)
-        self.app = App.open(cell.file, journal=cell.journal)
+        self.app = AppRuntime.open(cell.file, journal=cell.journal)
         self.policy = self.app.policy(cell.name)
         composed = self.app.world(self.policy)
-        self.world: World = replace(composed, clock=cell.clock, owner=self.owner, is_gone=cell.known_to_be_gone.__contains__)
-        self.memory = Memory()
-        wire, api = self.app.vault._connection._wire, cast("Scaleway", self.world.provider)._api
+        self.world: ReconcileContext = replace(
+            composed, clock=cell.clock, owner=self.owner, is_gone=cell.known_to_be_gone.__contains__
+        )
+        self.memory = LocalState()
+        wire, api = self.app.vault._connection._wire, cast("ScalewayProvider", self.world.provider)._api
         self.ears = [Ear(wire.http, cell.director), Ear(api.http, cell.director)]
         wire.http, api.http = (cast("HttpClient", ear) for ear in self.ears)
         self.app.vault._sleep = api._sleep = cell.clock.sleep
         self._sleep_until = cell.clock.sleep_until
 
-    def run(self) -> Outcome:
+    def run(self) -> PassOutcome:
         """One pass."""
-        return drive(run_pass(self.policy, self.world, self.memory), self._sleep_until)
+        return drive(reconcile(self.policy, self.world, self.memory), self._sleep_until)
 
     def end(self) -> None:
         """Close the connections, as the kernel does for a process that was killed. Nothing is said to anybody."""
@@ -192,7 +194,7 @@ takeover_after = "5m"
             self.clock.sleep_until(outcome.wait.until)
         raise Bound(f"no rest within {MOST_PASSES} passes")
 
-    def at_rest(self, outcome: Outcome) -> bool:
+    def at_rest(self, outcome: PassOutcome) -> bool:
         ledger = outcome.ledger
         if ledger is None or ledger.current is None or outcome.document is None or outcome.wait.trouble:
             return False
@@ -226,7 +228,7 @@ class Compromise(Passes):
         for _ in range(self.orders):
             with contextlib.suppress(Killed):
                 life = self.life
-                result = contain(life.policy, life.world, self.clock.sleep_until, Order("leaked", "the matrix"))
+                result = contain(life.policy, life.world, self.clock.sleep_until, CompromiseRequest("leaked", "the matrix"))
                 self.journal.lines.append(result.message)
                 if result.exit_code == 0:
                     self.check_contained()

@@ -64,8 +64,8 @@ BUGS: tuple[Bug, ...] = (
         "a key in grace is deleted without having been condemned first",
         "decision/rules/revocation.py",
         (
-            'return Record(ledger, (_revoking(entry.access_key, "grace ended"),))',
-            "return Delete(entry.access_key, entry.reason)",
+            'return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))',
+            "return DeleteKey(entry.access_key, entry.reason)",
         ),
     ),
     bug(
@@ -83,7 +83,7 @@ BUGS: tuple[Bug, ...] = (
             "        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n",
             (
                 "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n"
-                "        except (Conflict, Unclear):\n            version = seen.ledger_version + 1\n"
+                "        except (Conflict, Indeterminate):\n            version = seen.ledger_version + 1\n"
             ),
         ),
     ),
@@ -92,9 +92,9 @@ BUGS: tuple[Bug, ...] = (
         "a create whose answer was lost is sent again",
         "reconciler/runner.py",
         (
-            "            unclear = isinstance(error, Unclear)\n",
+            "            unclear = isinstance(error, Indeterminate)\n",
             (
-                "            unclear = isinstance(error, Unclear)\n            if unclear:\n"
+                "            unclear = isinstance(error, Indeterminate)\n            if unclear:\n"
                 "                self.memory.held = replace(held, posted=False)\n                return\n"
             ),
         ),
@@ -103,8 +103,8 @@ BUGS: tuple[Bug, ...] = (
         "the marker names the version before the base",
         "decision/rules/in_flight.py",
         (
-            "intent.id, intent.base, intent.incarnation)\n        return Create(",
-            "intent.id, max(intent.base - 1, 0), intent.incarnation)\n        return Create(",
+            "intent.id, intent.base, intent.incarnation)\n        return CreateKey(",
+            "intent.id, max(intent.base - 1, 0), intent.incarnation)\n        return CreateKey(",
         ),
     ),
     bug(
@@ -120,21 +120,21 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a new key is published without a proof",
         "decision/rules/in_flight.py",
-        ("return Publish() if held.proven else Prove()", "return Publish()"),
+        ("return PublishKey() if held.proven else VerifyKey()", "return PublishKey()"),
     ),
     bug(
         "an answer that says nothing counts as a proof of life",
         "reconciler/runner.py",
         (
-            "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row}[verdict]\n            now =",
-            "in_a_row = {Verdict.ALIVE: in_a_row + 1, Verdict.REFUSED: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
+            "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
+            "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
         ),
     ),
     bug(
         "a key that never comes alive is published all the same",
         "reconciler/runner.py",
         (
-            'self.memory.held = replace(held, failure=Failure("never_alive", message))',
+            'self.memory.held = replace(held, failure=RotationFailure("never_alive", message))',
             "self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)",
         ),
     ),
@@ -186,8 +186,8 @@ BUGS: tuple[Bug, ...] = (
         "the old key's grace counts from when it became current",
         "decision/transitions.py",
         (
-            'Retiring(old.access_key, old.version, deadline, "replaced")',
-            'Retiring(old.access_key, old.version, old.since + policy.grace, "replaced")',
+            'RetiringKey(old.access_key, old.version, deadline, "replaced")',
+            'RetiringKey(old.access_key, old.version, old.since + policy.grace, "replaced")',
         ),
     ),
     bug(
@@ -213,7 +213,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "no fence: a key that may still be published counts as a leftover",
         "decision/classification.py",
-        ("        return Fate.POSSIBLE\n", "        return Fate.LEFTOVER\n"),
+        ("        return Disposition.POSSIBLE\n", "        return Disposition.LEFTOVER\n"),
     ),
     bug(
         "what a lost attempt left behind lives until the calendar's next rotation",
@@ -230,15 +230,15 @@ BUGS: tuple[Bug, ...] = (
         "what cannot be told counts as a leftover",
         "decision/classification.py",
         (
-            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.ASSUMED\n",
-            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Fate.LEFTOVER\n",
+            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.ASSUMED\n",
+            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.LEFTOVER\n",
         ),
         deep=True,
     ),
     bug(
         "a key that was published, and that the ledger does not name, counts as a leftover",
         "decision/classification.py",
-        ("        return Fate.PUBLISHED\n", "        return Fate.LEFTOVER\n"),
+        ("        return Disposition.PUBLISHED\n", "        return Disposition.LEFTOVER\n"),
     ),
     bug(
         "a found key that was published gets no grace",
@@ -252,8 +252,8 @@ BUGS: tuple[Bug, ...] = (
         "keys by list difference: every key of the bearer that nothing names is ours",
         "decision/observation.py",
         (
-            "        marker = parse(key.description)\n",
-            '        marker = parse(key.description) or Marker(self.installation, application, "0" * 16, 0, "-")\n',
+            "        marker = parse_marker(key.description)\n",
+            '        marker = parse_marker(key.description) or Marker(self.installation, application, "0" * 16, 0, "-")\n',
         ),
     ),
     bug(
@@ -274,7 +274,7 @@ BUGS: tuple[Bug, ...] = (
         (
             (
                 "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
-                "            raise LookAgain\n"
+                "            raise ObservationStale\n"
             ),
             "        document = seen.document\n",
         ),
@@ -307,8 +307,8 @@ BUGS: tuple[Bug, ...] = (
         "an answer that says nothing counts as a proof of death",
         "reconciler/revocation.py",
         (
-            "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row}[verdict]",
-            "in_a_row = {Verdict.REFUSED: in_a_row + 1, Verdict.ALIVE: 0, Verdict.UNCLEAR: in_a_row + 1}[verdict]",
+            "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]",
+            "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]",
         ),
     ),
     bug(
@@ -322,9 +322,9 @@ BUGS: tuple[Bug, ...] = (
         "a mark leaves the ledger when its key is condemned, not when it is dead",
         "decision/transitions.py",
         (
-            "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n    )\n",
+            "        revoking=(*ledger.revoking, RevokingKey(access_key, version, reason)),\n    )\n",
             (
-                "        revoking=(*ledger.revoking, Revoking(access_key, version, reason)),\n"
+                "        revoking=(*ledger.revoking, RevokingKey(access_key, version, reason)),\n"
                 "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n"
             ),
         ),
@@ -375,8 +375,8 @@ BUGS: tuple[Bug, ...] = (
         "a rotation that is over is never forgotten",
         "reconciler/runner.py",
         (
-            "            case LetGo():\n                self.memory.held = None\n",
-            "            case LetGo():\n                pass\n",
+            "            case DiscardInFlight():\n                self.memory.held = None\n",
+            "            case DiscardInFlight():\n                pass\n",
         ),
     ),
 )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from rotator.errors import Unavailable
 from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Daemon
@@ -73,7 +73,7 @@ class Processes(Cell):
         if self.process.arguments[0] != "run" and self.process.alive():
             return False  # it still has to log out
         # A ledger with no open end may still have to hear of a leftover.
-        ours = [key.access_key for key in rig.scaleway.keys(rig.bearers[name]) if parse(key.description)]
+        ours = [key.access_key for key in rig.scaleway.keys(rig.bearers[name]) if parse_marker(key.description)]
         return ours == [rig.published(name)] and not rig.scaleway.accepts(self.first)
 
     def end(self) -> None:

@@ -26,20 +26,20 @@ from types import CodeType, FrameType, GeneratorType
 from typing import Any, NoReturn, cast
 
 from rotator.decision.decide import decide
-from rotator.decision.observation import Clocks, Held, Request, Seen, Sight
+from rotator.decision.observation import Clocks, InFlightRotation, Observation, Presence, RotationRequest
 from rotator.decision.steps import Step
-from rotator.domain.document import Document
-from rotator.domain.keys import Key, Verdict
-from rotator.domain.ledger import Intent, Ledger, Revoking, Trouble
-from rotator.domain.policy import Policy
+from rotator.domain.document import CredentialDocument
+from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.ledger import Intent, Ledger, Problem, RevokingKey
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider, VaultStore
 from rotator.domain.secret import Secret
 from rotator.reconciler import runner as reconcile
-from rotator.reconciler.context import Memory, World
+from rotator.reconciler.context import LocalState, ReconcileContext
 from tests.proof.truth import stored
 
 Sleep = Callable[[datetime], None]
-Program = Callable[[World, Memory, Sleep], object]
+Program = Callable[[ReconcileContext, LocalState, Sleep], object]
 """What an actor runs from a start to an end: one pass of a daemon, or a whole command."""
 
 
@@ -65,7 +65,7 @@ class End:
     """The program ended with this result, and leaves this memory to the next run in the same process."""
 
     result: object
-    memory: Memory
+    memory: LocalState
 
 
 Event = tuple[str, Mapping[str, object]]
@@ -77,7 +77,7 @@ class Start:
 
     program: Program
     owner: str
-    memory: Memory
+    memory: LocalState
     daemon: bool
     places: dict[Hashable, Place]
     """All places: by owner and memory where a run begins, else by owner and the variables of the program."""
@@ -97,10 +97,12 @@ COUNTERS = frozenset({"_"})
 DEAD = COUNTERS | {"step", "outcome", "obstacle", "over", "done"}
 """Variables that no function reads before it sets them anew, where a look begins."""
 
-PLAIN = frozenset({bool, int, float, str, datetime, timedelta, Key, Intent, Verdict, Sight, Trouble, Revoking, Request})
+PLAIN = frozenset(
+    {bool, int, float, str, datetime, timedelta, Key, Intent, ProbeResult, Presence, Problem, RevokingKey, RotationRequest}
+)
 """Values that can be compared as they are."""
 
-NAMED = frozenset({World, Policy, Clocks})
+NAMED = frozenset({ReconcileContext, ApplicationSpec, Clocks})
 """Values that are the same for all, or read anew before they matter."""
 
 UNTOLD = frozenset({"<dictcomp>", "<genexpr>", "<listcomp>", "<setcomp>"})
@@ -153,12 +155,12 @@ class Place:
 
 def identity(value: object) -> Hashable:
     """What tells one answer, or one memory, from another; secrets count by their contents."""
-    if isinstance(value, Document):
+    if isinstance(value, CredentialDocument):
         secret = value.secret.reveal() if value.secret else None
         return (value.version, value.state, value.created_time, value.access_key, secret, tuple(sorted(value.fields.items())))
-    if isinstance(value, Held):
+    if isinstance(value, InFlightRotation):
         return (replace(value, secret=None), value.secret.reveal() if value.secret else None)
-    if isinstance(value, Memory):
+    if isinstance(value, LocalState):
         return (identity(value.held), value.floor, value.strangers)
     if isinstance(value, Exception):
         return (type(value), str(value))
@@ -196,7 +198,7 @@ class _Run:
 
     def until_the_next_question(self) -> Call | Nap | End:
         vault, provider = cast("VaultStore", _Port(self, "vault")), cast("Provider", _Port(self, "provider"))
-        world = World(provider, vault, self, self, self.start.owner)
+        world = ReconcileContext(provider, vault, self, self, self.start.owner)
         reconcile.decide = self.decide  # type: ignore[attr-defined]  # what the module imported is what it calls
         try:
             return End(self.start.program(world, self.memory, lambda until: self.ask(Nap(until))), self.memory)
@@ -250,7 +252,7 @@ class _Run:
         return self._known[id(value)][1]
 
     def _contents(self, value: object) -> Hashable:
-        if isinstance(value, Memory | Held | Document | Exception):
+        if isinstance(value, LocalState | InFlightRotation | CredentialDocument | Exception):
             return identity(value)
         if isinstance(value, Ledger):
             deaths = tuple((entry.access_key, entry.reason) for entry in value.history if entry.event == "revoked")
@@ -267,7 +269,7 @@ class _Run:
             return tuple((self._variable(name), self._variable(each)) for name, each in value.items())
         return (type(value), *((name, self._variable(each)) for name, each in vars(value).items()))
 
-    def decide(self, policy: Policy, seen: Seen) -> Step:
+    def decide(self, policy: ApplicationSpec, seen: Observation) -> Step:
         """The decision, once for each place on the way."""
         if self.decisions == len(self.decided):
             self.decided.append(decide(policy, seen))
@@ -292,7 +294,7 @@ class _Run:
                 self.versions["read_ledger"] = version
             case "write_ledger", int(version):
                 self.versions["read_ledger"] = version
-            case "read_document", Document(version=version):
+            case "read_document", CredentialDocument(version=version):
                 self.versions["read_document"] = version
 
     # --- the clock ---

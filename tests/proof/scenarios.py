@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from rotator.domain.policy import Policy, Proof
+from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.operations.commands import contain as containment
 from rotator.operations.commands import rotate as rotation
-from rotator.reconciler.context import Memory, World
-from rotator.reconciler.runner import drive, run_pass
+from rotator.reconciler.context import LocalState, ReconcileContext
+from rotator.reconciler.runner import drive, reconcile
 from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
 from tests.proof.replay import Program, Sleep
 from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored
@@ -36,35 +36,39 @@ POLICY = policy(
     grace=GRACE,
     every=30 * DAY,
     observe_every=20 * DAY,
-    prove=Proof(1, SECOND, 2 * SECOND),
-    prove_emergency=Proof(1, SECOND / 2, 2 * SECOND),
+    prove=VerificationPolicy(1, SECOND, 2 * SECOND),
+    prove_emergency=VerificationPolicy(1, SECOND / 2, 2 * SECOND),
     publish_timeout=SECOND,
     takeover_after=5 * SECOND,
 )
 WATCHFUL = replace(POLICY, observe_every=DAY)
-THOROUGH = replace(POLICY, prove=Proof(2, SECOND, 3 * SECOND), prove_emergency=Proof(2, SECOND / 2, 3 * SECOND))
+THOROUGH = replace(
+    POLICY, prove=VerificationPolicy(2, SECOND, 3 * SECOND), prove_emergency=VerificationPolicy(2, SECOND / 2, 3 * SECOND)
+)
 
 
 # --- what actors do ---
 
 
-def passes(wanted: Policy) -> Program:
+def passes(wanted: ApplicationSpec) -> Program:
     """One pass of a daemon, with the memory of the passes before it."""
 
-    def run(world: World, memory: Memory, sleep: Sleep) -> object:
-        return drive(run_pass(wanted, world, memory), sleep)
+    def run(world: ReconcileContext, memory: LocalState, sleep: Sleep) -> object:
+        return drive(reconcile(wanted, world, memory), sleep)
 
     return run
 
 
-def rotate(wanted: Policy) -> Program:
+def rotate(wanted: ApplicationSpec) -> Program:
     """``rotator rotate billing``, as the command line runs it."""
     return lambda world, memory, sleep: rotation.rotate(wanted, world, sleep, "asked")
 
 
-def contain(wanted: Policy) -> Program:
+def contain(wanted: ApplicationSpec) -> Program:
     """``rotator rotate billing --compromised``, as the command line runs it."""
-    return lambda world, memory, sleep: containment.contain(wanted, world, sleep, containment.Order("leaked", "somebody"))
+    return lambda world, memory, sleep: containment.contain(
+        wanted, world, sleep, containment.CompromiseRequest("leaked", "somebody")
+    )
 
 
 # --- how worlds begin ---
@@ -127,7 +131,7 @@ def _canonical(truth: Truth) -> None:
     truth.monitor.check()
 
 
-def daemons(count: int, wanted: Policy = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
+def daemons(count: int, wanted: ApplicationSpec = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
     """So many daemons on one configuration."""
 
     def cast(truth: Truth) -> tuple[Actor, ...]:
@@ -137,7 +141,7 @@ def daemons(count: int, wanted: Policy = POLICY) -> Callable[[Truth], tuple[Acto
     return cast
 
 
-def beside(command: Program, wanted: Policy = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
+def beside(command: Program, wanted: ApplicationSpec = POLICY) -> Callable[[Truth], tuple[Actor, ...]]:
     """One daemon, and one command."""
 
     def cast(truth: Truth) -> tuple[Actor, ...]:

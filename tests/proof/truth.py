@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from rotator.domain.ledger import HistoryEntry, Ledger
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from rotator.domain.secret import Secret
 from rotator.vault.codec import dump_ledger, load_ledger
 from tests.invariants import Monitor
@@ -126,7 +126,7 @@ class Truth(Sim):
 
     def marked(self) -> list[str]:
         """The living keys with our marker."""
-        return [name for name in self.ours() if parse(self.keys[name].key.description)]
+        return [name for name in self.ours() if parse_marker(self.keys[name].key.description)]
 
 
 _MONITORED = [each.name for each in fields(Monitor) if each.name not in {"sim", "grace", "application"}]

@@ -10,8 +10,8 @@ from typing import Any
 
 from rotator.domain.secret import Secret
 from rotator.providers import AccountSettings
-from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.client import Api
+from rotator.providers.scaleway import ScalewayProvider
+from rotator.providers.scaleway.client import ScalewayClient
 
 ORGANIZATION = "11111111-1111-1111-1111-111111111111"
 MANAGEMENT = "5ec0e7f1-0000-4000-8000-0000000000a1"
@@ -46,10 +46,12 @@ def settings(url: str, **changes: Any) -> AccountSettings:
 @contextmanager
 def provider_at(
     url: str, *, chance: Callable[[], float] = lambda: 0.0, sleep: Callable[[float], None] = lambda _: None, **changes: Any
-) -> Iterator[Scaleway]:
+) -> Iterator[ScalewayProvider]:
     """A provider that repeats without waiting; ``sleep`` hears of every wait."""
     account = settings(url, **changes)
-    provider = Scaleway(account.name, account.organization_id, Api(account, clock=WallClock(), chance=chance, sleep=sleep))
+    provider = ScalewayProvider(
+        account.name, account.organization_id, ScalewayClient(account, clock=WallClock(), chance=chance, sleep=sleep)
+    )
     try:
         yield provider
     finally:

@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 
 import pytest
 
-from rotator.domain.keys import Verdict
+from rotator.domain.keys import ProbeResult
 from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
-from rotator.errors import Denied, NotFound, QuotaExceeded, Rejected, Unavailable, Unclear
+from rotator.errors import Indeterminate, NotFound, PermissionDenied, QuotaExceeded, Rejected, Unavailable
 
 Verb = Literal["create", "delete"]
 DESCRIPTION = "rotator:1:inst/billing/0123456789abcdef/7/inc — marker"
@@ -86,7 +86,7 @@ class ProviderContract:
         access_key, secret = hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))
         (key,) = provider.list_keys(hand.bearer)
         assert (key.access_key, key.expired(datetime.now(UTC))) == (access_key, True)
-        assert provider.authenticate(access_key, secret) is Verdict.REFUSED
+        assert provider.authenticate(access_key, secret) is ProbeResult.REFUSED
 
     def test_an_expired_key_is_found_by_its_name_and_can_be_deleted(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))
@@ -150,7 +150,7 @@ class ProviderContract:
         assert (key.bearer, key.description, key.default_project_id) == (hand.bearer, DESCRIPTION, hand.project)
         assert key.expires_at == expires_at
         assert provider.list_keys(hand.bearer) == (key,)
-        assert provider.authenticate(key.access_key, secret) is Verdict.ALIVE
+        assert provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE
         assert secret.reveal() not in f"{key}{secret}"
 
     def test_a_key_without_expiry_and_project_has_the_providers_own(self, provider: Provider, hand: Hand) -> None:
@@ -192,7 +192,7 @@ class ProviderContract:
 
     def test_a3_a_lost_create_answer_is_unclear_and_is_never_repeated(self, provider: Provider, hand: Hand) -> None:
         hand.lose_answer("create")
-        with pytest.raises(Unclear):
+        with pytest.raises(Indeterminate):
             provider.create_key(hand.bearer, DESCRIPTION, default_project_id=None, expires_at=None)
         assert hand.attempts("create") == 1
         (leftover,) = provider.list_keys(hand.bearer)
@@ -200,7 +200,7 @@ class ProviderContract:
 
     def test_a3_a_create_that_fails_unseen_is_unclear_and_is_never_repeated(self, provider: Provider, hand: Hand) -> None:
         hand.fail_before("create")
-        with pytest.raises(Unclear):
+        with pytest.raises(Indeterminate):
             provider.create_key(hand.bearer, DESCRIPTION, default_project_id=None, expires_at=None)
         assert hand.attempts("create") == 1
         assert provider.list_keys(hand.bearer) == ()
@@ -212,9 +212,9 @@ class ProviderContract:
         kept, kept_secret = hand.make(hand.bearer)
         assert provider.delete_key(access_key) is True
         assert provider.get_key(access_key) is None
-        assert provider.authenticate(access_key, secret) is Verdict.REFUSED
+        assert provider.authenticate(access_key, secret) is ProbeResult.REFUSED
         assert set(hand.live(hand.bearer)) == {kept}
-        assert provider.authenticate(kept, kept_secret) is Verdict.ALIVE
+        assert provider.authenticate(kept, kept_secret) is ProbeResult.ALIVE
 
     def test_b_delete_404_is_done(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
@@ -226,7 +226,7 @@ class ProviderContract:
     def test_b_delete_answer_lost(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
         hand.lose_answer("delete")
-        with pytest.raises(Unclear):
+        with pytest.raises(Indeterminate):
             provider.delete_key(access_key)
         assert hand.attempts("delete") == 1
         assert provider.delete_key(access_key) is False
@@ -236,20 +236,20 @@ class ProviderContract:
     def test_a_secret_that_is_not_the_keys_is_refused(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
         nobodys = Secret("6f6f6f6f-0000-4000-8000-00000000beef")
-        assert provider.authenticate(access_key, nobodys) is Verdict.REFUSED
-        assert provider.authenticate(hand.unknown_key, nobodys) is Verdict.REFUSED
+        assert provider.authenticate(access_key, nobodys) is ProbeResult.REFUSED
+        assert provider.authenticate(hand.unknown_key, nobodys) is ProbeResult.REFUSED
 
     def test_a_key_that_is_gone_has_no_other_name_to_live_by(self, provider: Provider, hand: Hand) -> None:
         """The secret is asked, not the name beside it: a dead one is refused also under the name of a key that lives."""
         dead, secret = hand.make(hand.bearer)
         kept, _ = hand.make(hand.bearer)
         hand.delete(dead)
-        assert provider.authenticate(kept, secret) is Verdict.REFUSED
+        assert provider.authenticate(kept, secret) is ProbeResult.REFUSED
 
     def test_a_name_that_cannot_be_one_is_never_sent_and_proves_nothing(self, provider: Provider, hand: Hand) -> None:
         _, secret = hand.make(hand.bearer)
         for nonsense in ("", "../applications", "SCW?x=1", "nonsense"):
-            assert provider.authenticate(nonsense, secret) is Verdict.UNCLEAR
+            assert provider.authenticate(nonsense, secret) is ProbeResult.UNCLEAR
             for act in (provider.get_key, provider.delete_key):
                 with pytest.raises(Rejected) as caught:
                     act(nonsense)
@@ -268,11 +268,11 @@ class ProviderContract:
             ):
                 with pytest.raises(Unavailable):
                     look()
-            with pytest.raises((Unavailable, Unclear)):
+            with pytest.raises((Unavailable, Indeterminate)):
                 provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
-            with pytest.raises((Unavailable, Unclear)):
+            with pytest.raises((Unavailable, Indeterminate)):
                 provider.delete_key(access_key)
-            assert provider.authenticate(access_key, secret) is Verdict.UNCLEAR
+            assert provider.authenticate(access_key, secret) is ProbeResult.UNCLEAR
             provider.headroom()
         assert {key.access_key for key in provider.list_keys(hand.bearer)} == {access_key}
 
@@ -287,10 +287,10 @@ class ProviderContract:
             lambda: provider.delete_key(access_key),
             lambda: provider.bearer_exists(hand.bearer),
         ):
-            with pytest.raises(Denied) as caught:
+            with pytest.raises(PermissionDenied) as caught:
                 attempt()
             assert caught.value.capability
-        assert provider.authenticate(access_key, secret) is Verdict.ALIVE
+        assert provider.authenticate(access_key, secret) is ProbeResult.ALIVE
         assert provider.headroom() is None
 
     def test_b_401_for_our_own_management_key(self, provider: Provider, hand: Hand) -> None:
@@ -302,9 +302,9 @@ class ProviderContract:
             lambda: provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None),
             lambda: provider.delete_key(access_key),
         ):
-            with pytest.raises(Denied):
+            with pytest.raises(PermissionDenied):
                 attempt()
-        assert provider.authenticate(access_key, secret) is Verdict.ALIVE
+        assert provider.authenticate(access_key, secret) is ProbeResult.ALIVE
         assert set(hand.live(hand.bearer)) == {access_key}
 
     # --- the rest
@@ -340,7 +340,7 @@ class ProviderContract:
 
         def life() -> None:
             key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
-            if provider.authenticate(key.access_key, secret) is Verdict.ALIVE and provider.delete_key(key.access_key):
+            if provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE and provider.delete_key(key.access_key):
                 made.append(key.access_key)
 
         threads = [threading.Thread(target=life) for _ in range(16)]

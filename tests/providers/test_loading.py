@@ -8,7 +8,7 @@ import pytest
 
 from rotator import providers
 from rotator.errors import ConfigurationError
-from rotator.providers.scaleway import Scaleway, build
+from rotator.providers.scaleway import ScalewayProvider, build
 from tests.providers.building import MANAGEMENT, WallClock, settings
 
 
@@ -16,7 +16,7 @@ def test_the_scaleway_provider_is_found_and_built_without_contacting_anything() 
     builder = providers.load("scaleway")
     assert builder is build
     provider = builder(settings("http://127.0.0.1:9"), clock=WallClock())
-    assert isinstance(provider, Scaleway)
+    assert isinstance(provider, ScalewayProvider)
     assert provider.name == "acme"
     provider.close()
 

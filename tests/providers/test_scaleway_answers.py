@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from rotator.domain.keys import Verdict
+from rotator.domain.keys import ProbeResult
 from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
 from rotator.errors import (
     ConfigurationError,
-    Denied,
+    ConfigurationProblem,
+    Indeterminate,
     NotFound,
-    Problem,
+    PermissionDenied,
     QuotaExceeded,
     Rejected,
     ServiceError,
     Unavailable,
-    Unclear,
 )
-from rotator.providers.scaleway import Scaleway
+from rotator.providers.scaleway import ScalewayProvider
 from rotator.providers.scaleway.client import ATTEMPTS
 from tests.providers.building import MANAGEMENT, ORGANIZATION, provider_at
 from tests.providers.raw import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
@@ -158,14 +158,14 @@ def test_b_an_answer_that_says_nothing_to_a_read_is_unavailable_and_never_empty(
 def test_b_create_an_unreadable_or_truncated_answer_is_unclear_and_never_repeated(case: str) -> None:
     script, kind = SAYING_NOTHING[case]
     error, requests = error_from(creating, script, answer(200, CREATED))
-    assert (type(error), error.kind, requests) == (Unclear, kind, 1)
+    assert (type(error), error.kind, requests) == (Indeterminate, kind, 1)
 
 
 @pytest.mark.parametrize("case", [name for name in SAYING_NOTHING if not name.startswith("200") and name != "oversized"])
 def test_b_a_delete_that_may_have_been_done_is_unclear_and_not_repeated(case: str) -> None:
     script, kind = SAYING_NOTHING[case]
     error, requests = error_from(deleting, script, NO_KEY)
-    assert (type(error), error.kind, requests) == (Unclear, kind, 1)
+    assert (type(error), error.kind, requests) == (Indeterminate, kind, 1)
 
 
 @pytest.mark.parametrize("act", EVERYTHING, ids=lambda act: act.__name__)
@@ -178,11 +178,11 @@ def test_every_request_has_a_total_deadline(act: Act, slow: str) -> None:
         "dripping body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" ", stop),
     }[slow]
     with RawServer(script) as server, provider_at(server.url, timeout=timedelta(seconds=0.2)) as provider:
-        with pytest.raises((Unavailable, Unclear)) as caught:
+        with pytest.raises((Unavailable, Indeterminate)) as caught:
             act(provider)
         stop.set()
         assert caught.value.kind == "timeout"
-        assert isinstance(caught.value, Unclear if act in (creating, deleting) else Unavailable)
+        assert isinstance(caught.value, Indeterminate if act in (creating, deleting) else Unavailable)
         assert len(server.requests) == 1
 
 
@@ -202,7 +202,7 @@ def test_b_create_connection_refused_before_any_byte_was_sent_is_surely_not_exec
 @pytest.mark.parametrize("act", EVERYTHING, ids=lambda act: act.__name__)
 def test_b_400_or_403_is_refused_for_good_and_not_repeated(act: Act) -> None:
     denied, requests = error_from(act, NO_RIGHT)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, PermissionDenied)
     assert (denied.kind, denied.capability, requests) == ("permissions_denied", "read api_key", 1)
     assert "IAMApplicationManager" in str(denied)
     rejected, requests = error_from(act, ARGUMENT)
@@ -252,7 +252,7 @@ def test_b_every_key_looks_unknown_at_once_when_the_address_is_wrong() -> None:
         error, _ = error_from(getting, script)
         assert isinstance(error, Unavailable)
         error, _ = error_from(deleting, script)
-        assert isinstance(error, Unclear)
+        assert isinstance(error, Indeterminate)
     error, _ = error_from(getting, NO_ORGANIZATION)
     assert isinstance(error, NotFound)
     error, _ = error_from(deleting, NO_ORGANIZATION)
@@ -328,7 +328,7 @@ def test_our_own_rate_limit_never_makes_a_call_late_and_sends_nothing() -> None:
         with pytest.raises(Unavailable) as caught:
             creating(provider)
         assert (caught.value.kind, len(server.requests)) == ("own_rate_limit", 1)
-        assert provider.authenticate(NAME, Secret(TRIED)) is Verdict.UNCLEAR
+        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.UNCLEAR
         assert provider.urgent().list_keys(BEARER) == (), "the reserve is still there"
 
 
@@ -343,7 +343,7 @@ def test_b_401_for_our_own_management_key_reloads_the_reference_once_then_stops(
         return Secret(MANAGEMENT)
 
     with RawServer(NOT_AUTHENTICATED) as server, provider_at(server.url, secret_key=read) as provider:
-        with pytest.raises(Denied) as caught:
+        with pytest.raises(PermissionDenied) as caught:
             provider.list_keys(BEARER)
         assert (caught.value.kind, len(reads), len(server.requests)) == ("unauthenticated", 2, 1)
         assert "not_found" in str(caught.value)
@@ -389,7 +389,7 @@ def test_a3_a_create_is_not_even_repeated_with_a_replaced_management_key() -> No
 @pytest.mark.parametrize(
     "trouble",
     [
-        ConfigurationError([Problem("/etc/key", "", "is not there; create it")]),
+        ConfigurationError([ConfigurationProblem("/etc/key", "", "is not there; create it")]),
         FileNotFoundError(2, "no such file"),
         ValueError(TRIED),
     ],
@@ -400,7 +400,7 @@ def test_a_management_key_that_cannot_be_read_is_denied_before_anything_is_sent(
         raise trouble
 
     with RawServer(listed()) as server, provider_at(server.url, secret_key=read) as provider:
-        with pytest.raises(Denied) as caught:
+        with pytest.raises(PermissionDenied) as caught:
             provider.list_keys(BEARER)
         assert (caught.value.kind, server.requests) == ("secret_key", [])
         assert TRIED not in "".join(traceback.format_exception(caught.value))
@@ -418,22 +418,22 @@ def test_a_management_key_in_a_vault_that_is_away_is_unavailable() -> None:
 
 # --- trying a secret -------------------------------------------------------------------------------------------------------
 
-TRIALS: dict[str, tuple[Script, Verdict]] = {
-    "200": (answer(200, KEY), Verdict.ALIVE),
-    "403 permissions_denied": (NO_RIGHT, Verdict.ALIVE),
-    "401": (NOT_AUTHENTICATED, Verdict.REFUSED),
-    "401 expired": (refusal(401, "denied_authentication", method="api_key", reason="expired"), Verdict.REFUSED),
-    "401 of somebody else": (STRANGE_401, Verdict.UNCLEAR),
-    "403 of somebody else": (STRANGE_403, Verdict.UNCLEAR),
-    "403 quota": (QUOTA, Verdict.UNCLEAR),
-    "404": (NO_KEY, Verdict.UNCLEAR),
-    "429": (TOO_MANY, Verdict.UNCLEAR),
-    "503": (PAGE, Verdict.UNCLEAR),
-    "200 of HTML": (STRANGE_200, Verdict.UNCLEAR),
-    "200 of another key": (answer(200, {**KEY, "access_key": "SCW00000000000000000"}), Verdict.UNCLEAR),
-    "redirect": (REDIRECT, Verdict.UNCLEAR),
-    "closed": (close, Verdict.UNCLEAR),
-    "truncated": (TRUNCATED, Verdict.UNCLEAR),
+TRIALS: dict[str, tuple[Script, ProbeResult]] = {
+    "200": (answer(200, KEY), ProbeResult.ALIVE),
+    "403 permissions_denied": (NO_RIGHT, ProbeResult.ALIVE),
+    "401": (NOT_AUTHENTICATED, ProbeResult.REFUSED),
+    "401 expired": (refusal(401, "denied_authentication", method="api_key", reason="expired"), ProbeResult.REFUSED),
+    "401 of somebody else": (STRANGE_401, ProbeResult.UNCLEAR),
+    "403 of somebody else": (STRANGE_403, ProbeResult.UNCLEAR),
+    "403 quota": (QUOTA, ProbeResult.UNCLEAR),
+    "404": (NO_KEY, ProbeResult.UNCLEAR),
+    "429": (TOO_MANY, ProbeResult.UNCLEAR),
+    "503": (PAGE, ProbeResult.UNCLEAR),
+    "200 of HTML": (STRANGE_200, ProbeResult.UNCLEAR),
+    "200 of another key": (answer(200, {**KEY, "access_key": "SCW00000000000000000"}), ProbeResult.UNCLEAR),
+    "redirect": (REDIRECT, ProbeResult.UNCLEAR),
+    "closed": (close, ProbeResult.UNCLEAR),
+    "truncated": (TRUNCATED, ProbeResult.UNCLEAR),
 }
 
 
@@ -450,7 +450,7 @@ def test_a_secret_is_tried_once_and_only_clear_words_count(case: str) -> None:
 
 def test_a_secret_is_not_refused_by_a_server_that_is_not_there() -> None:
     with refusing() as url, provider_at(url) as provider:
-        assert provider.authenticate(NAME, Secret(TRIED)) is Verdict.UNCLEAR
+        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.UNCLEAR
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------------
@@ -492,7 +492,7 @@ def test_names_that_cannot_be_ones_never_get_into_an_address(nonsense: str) -> N
         for act in (provider.get_key, provider.delete_key):
             with pytest.raises(Rejected):
                 act(nonsense)
-        assert provider.authenticate(nonsense, Secret(TRIED)) is Verdict.UNCLEAR
+        assert provider.authenticate(nonsense, Secret(TRIED)) is ProbeResult.UNCLEAR
         if nonsense not in ("SCW", NAME.lower()):
             for look in (provider.list_keys, provider.bearer_exists):
                 with pytest.raises(Rejected):
@@ -526,7 +526,7 @@ def test_a_key_of_an_unexpected_shape_is_no_key_and_no_absence(case: str) -> Non
         error, _ = error_from(act, script)
         assert (type(error), error.kind) == (Unavailable, "unexpected_answer")
     error, requests = error_from(creating, answer(200, {**body, "secret_key": ISSUED} if isinstance(body, dict) else body))
-    assert (type(error), error.kind, requests) == (Unclear, "unexpected_answer", 1)
+    assert (type(error), error.kind, requests) == (Indeterminate, "unexpected_answer", 1)
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ def test_a_key_of_an_unexpected_shape_is_no_key_and_no_absence(case: str) -> Non
 )
 def test_a_created_key_that_is_not_what_was_asked_for_is_unclear(body: dict[str, Any]) -> None:
     error, requests = error_from(creating, answer(200, body))
-    assert (type(error), error.kind, requests) == (Unclear, "unexpected_answer", 1)
+    assert (type(error), error.kind, requests) == (Indeterminate, "unexpected_answer", 1)
 
 
 def test_answers_of_2022_lack_deletable_and_managed() -> None:
@@ -578,7 +578,7 @@ def numbered(number: int, **changes: Any) -> dict[str, Any]:
 KEYS = [numbered(number) for number in range(25)]
 
 
-def names(provider: Scaleway) -> list[str]:
+def names(provider: ScalewayProvider) -> list[str]:
     return [key.access_key for key in provider.list_keys(BEARER)]
 
 
@@ -704,7 +704,7 @@ def test_headroom_follows_what_the_provider_said_last() -> None:
         provider_at(server.url) as provider,
     ):
         assert provider.headroom() == 3
-        with pytest.raises(Unclear):
+        with pytest.raises(Indeterminate):
             creating(provider)
         assert provider.headroom() == 2, "a create that may have been carried out counts"
         with pytest.raises(QuotaExceeded):

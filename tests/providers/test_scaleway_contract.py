@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.errors import Rejected, Unclear
-from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.errors import Call
+from rotator.errors import Indeterminate, Rejected
+from rotator.providers.scaleway import ScalewayProvider
+from rotator.providers.scaleway.errors import ApiCall
 from rotator.sandbox.scaleway import ScalewaySandbox
 from tests.providers.building import provider_at
 from tests.providers.contract import ProviderContract, Verb
@@ -85,7 +85,7 @@ def hand(sandbox: ScalewaySandbox) -> SandboxHand:
 
 
 @pytest.fixture
-def provider(sandbox: ScalewaySandbox, hand: SandboxHand) -> Iterator[Scaleway]:
+def provider(sandbox: ScalewaySandbox, hand: SandboxHand) -> Iterator[ScalewayProvider]:
     with provider_at(
         sandbox.url, organization_id=sandbox.organization_id, secret_key=lambda: Secret(sandbox.management_secret)
     ) as provider:
@@ -99,14 +99,16 @@ class TestScaleway(ProviderContract):
 # --- what is Scaleway's own ------------------------------------------------------------------------------------------------
 
 
-def test_b_list_pages_shift_under_a_concurrent_delete(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_b_list_pages_shift_under_a_concurrent_delete(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     """While the second page is on its way, a key of the first one goes: every later key moves up by one, and one is skipped."""
     sandbox.edit_organization(quota=1000)
     names = [hand.make(hand.bearer)[0] for _ in range(150)]
     deleted: list[str] = []
     pages = provider._page
 
-    def page(call: Call, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
+    def page(call: ApiCall, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
         if params["page"] == "2" and not deleted:
             deleted.append(names[0])
             sandbox.delete_key(names[0])
@@ -118,7 +120,7 @@ def test_b_list_pages_shift_under_a_concurrent_delete(provider: Scaleway, sandbo
     assert listed == set(names[1:])
 
 
-def test_b_old_key_still_answers_after_delete(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_b_old_key_still_answers_after_delete(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     """The verdict stays ALIVE for as long as the secret is accepted, whatever DELETE said."""
     access_key, secret = hand.make(hand.bearer)
     sandbox.configure(revocation_delay=3600.0)
@@ -127,15 +129,15 @@ def test_b_old_key_still_answers_after_delete(provider: Scaleway, sandbox: Scale
     assert provider.get_key(access_key) is None
 
 
-def test_b_401_just_after_create(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_b_401_just_after_create(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     sandbox.configure(activation_delay=3600.0)
     key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
     assert provider.authenticate(key.access_key, secret) == "refused"
 
 
-def test_b_create_lands_minutes_later(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_b_create_lands_minutes_later(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     sandbox.faults.add("late", method="POST", status=504)
-    with pytest.raises(Unclear):
+    with pytest.raises(Indeterminate):
         provider.create_key(hand.bearer, "marker", default_project_id=None, expires_at=None)
     assert provider.list_keys(hand.bearer) == ()
     sandbox.release()
@@ -144,7 +146,7 @@ def test_b_create_lands_minutes_later(provider: Scaleway, sandbox: ScalewaySandb
 
 @pytest.mark.parametrize("lifetime", [None, timedelta(days=400)])
 def test_b_400_on_create_an_expiry_policy_names_the_option_to_set(
-    provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand, lifetime: timedelta | None
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand, lifetime: timedelta | None
 ) -> None:
     sandbox.edit_organization(max_api_key_expiration_duration="31536000s")
     with pytest.raises(Rejected, match="lifetime") as caught:
@@ -154,7 +156,7 @@ def test_b_400_on_create_an_expiry_policy_names_the_option_to_set(
     assert caught.value.argument == "expires_at"
 
 
-def test_both_white_space_styles_are_read(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_both_white_space_styles_are_read(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     hand.make(hand.bearer)
     sandbox.configure(spaced=True)
     spaced = provider.list_keys(hand.bearer)
@@ -162,7 +164,7 @@ def test_both_white_space_styles_are_read(provider: Scaleway, sandbox: ScalewayS
     assert provider.list_keys(hand.bearer) == spaced
 
 
-def test_a_whole_rotation_costs_few_calls(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_a_whole_rotation_costs_few_calls(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     """One request for each verb, and none beside them."""
     sandbox.reset_calls()
     key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
@@ -174,7 +176,7 @@ def test_a_whole_rotation_costs_few_calls(provider: Scaleway, sandbox: ScalewayS
     assert sum(sandbox.calls().values()) == 6
 
 
-def test_headroom_is_asked_once_a_minute_whoever_asks(provider: Scaleway, sandbox: ScalewaySandbox) -> None:
+def test_headroom_is_asked_once_a_minute_whoever_asks(provider: ScalewayProvider, sandbox: ScalewaySandbox) -> None:
     sandbox.reset_calls()
     for _ in range(20):
         provider.headroom()
@@ -183,7 +185,7 @@ def test_headroom_is_asked_once_a_minute_whoever_asks(provider: Scaleway, sandbo
 
 
 def test_the_trail_is_read_from_all_regions_and_to_its_last_page(
-    provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
 ) -> None:
     now = datetime.now(UTC)
     for number in range(250):
@@ -193,7 +195,9 @@ def test_the_trail_is_read_from_all_regions_and_to_its_last_page(
     assert (trail.asked, trail.cut) == (("fr-par", "nl-ams"), False)
 
 
-def test_a_region_that_does_not_answer_hides_no_other(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_a_region_that_does_not_answer_hides_no_other(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     now = datetime.now(UTC)
     sandbox.note_deed(hand.bearer, "DeleteServer")
     sandbox.faults.add("status", status=404, path="*/nl-ams/events", times=None)
@@ -203,7 +207,9 @@ def test_a_region_that_does_not_answer_hides_no_other(provider: Scaleway, sandbo
     assert trail.silent[0].startswith("nl-ams: ")
 
 
-def test_a_right_that_is_missing_for_the_trail_is_named(provider: Scaleway, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_a_right_that_is_missing_for_the_trail_is_named(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     hand.forbid()
     trail = provider.trail(hand.bearer, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
     assert all("AuditTrailReadOnly" in why for why in trail.silent)

@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from rotator.domain.keys import Key, Verdict
+from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import Denied, QuotaExceeded, Rejected, ServiceError, Unavailable
-from rotator.providers.scaleway import Scaleway
-from rotator.providers.scaleway.errors import Call, error_of
+from rotator.errors import PermissionDenied, QuotaExceeded, Rejected, ServiceError, Unavailable
+from rotator.providers.scaleway import ScalewayProvider
+from rotator.providers.scaleway.errors import ApiCall, error_of
 from tests.providers.building import provider_at
 from tests.providers.raw import RawServer
 
@@ -85,7 +85,7 @@ def interactions(file: Path) -> Iterator[Interaction]:
         )
 
 
-def attempt(provider: Scaleway, recorded: Interaction) -> object:
+def attempt(provider: ScalewayProvider, recorded: Interaction) -> object:
     """The verb that makes the recorded request; an error is what it comes to."""
     name = recorded.path.partition("/")[2]
     try:
@@ -142,7 +142,7 @@ def expected(recorded: Interaction) -> object:
         case 404, ("GET", "applications/*"):
             return False
         case 401 | 403, _:
-            return Denied
+            return PermissionDenied
         case 429, _:
             return Unavailable
     raise AssertionError(f"an answer that nobody thought of: {recorded.status} to {recorded.route}")
@@ -209,7 +209,13 @@ def test_every_field_of_a_recorded_key_is_read_as_it_stands(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".cassette.yaml"))
 def test_a_secret_tried_against_a_recorded_answer_is_judged_by_it(file: Path) -> None:
     """The recorded 401 means refused; the recorded 403 and 200 mean alive; a 404 or 429 says nothing."""
-    verdicts = {200: Verdict.ALIVE, 403: Verdict.ALIVE, 401: Verdict.REFUSED, 404: Verdict.UNCLEAR, 429: Verdict.UNCLEAR}
+    verdicts = {
+        200: ProbeResult.ALIVE,
+        403: ProbeResult.ALIVE,
+        401: ProbeResult.REFUSED,
+        404: ProbeResult.UNCLEAR,
+        429: ProbeResult.UNCLEAR,
+    }
     with RawServer(b"") as server, provider_at(server.url) as provider:
         for recorded in interactions(file):
             if recorded.route == ("GET", "api-keys/*"):
@@ -228,7 +234,7 @@ def test_every_recorded_refusal_of_iam_has_its_error() -> None:
                     continue
                 server.scripts[:] = [recorded.wire()]
                 reply = provider._api.http.request("GET", server.url)
-                error = error_of(reply, Call("acme", "replaying", writing=True))
+                error = error_of(reply, ApiCall("acme", "replaying", writing=True))
                 seen[recorded.status, type(error).__name__, error.kind] += 1
                 if isinstance(error, QuotaExceeded):
                     assert (error.current, error.quota, error.resource) == (50, 50, "IamSshKeys")

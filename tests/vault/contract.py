@@ -11,8 +11,8 @@ import pytest
 
 from rotator.domain.account import AccountDocument, Waiver
 from rotator.domain.document import ABSENT, DocumentState
-from rotator.domain.ledger import Current, Ledger
-from rotator.domain.policy import Proof
+from rotator.domain.ledger import CurrentKey, Ledger
+from rotator.domain.policy import VerificationPolicy
 from rotator.domain.ports import VaultStore
 from rotator.domain.secret import Secret
 from rotator.errors import Conflict, LedgerUnreadable, ServiceError
@@ -40,7 +40,7 @@ class Hand(Protocol):
 
 
 def ledger(application: str = "billing") -> Ledger:
-    proof = Proof(3, timedelta(seconds=10), timedelta(minutes=5))
+    proof = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
     return Ledger(
         application=application,
         account="acme",
@@ -51,7 +51,7 @@ def ledger(application: str = "billing") -> Ledger:
         grace=timedelta(hours=24),
         prove=proof,
         prove_emergency=proof,
-        current=Current("SCWAAAAAAAAAAAAAAAAA", 1, NOW),
+        current=CurrentKey("SCWAAAAAAAAAAAAAAAAA", 1, NOW),
     )
 
 

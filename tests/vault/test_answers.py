@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rotator.errors import Conflict, NotFound, Rejected, ServiceError, Unavailable, Unclear
+from rotator.errors import Conflict, Indeterminate, NotFound, Rejected, ServiceError, Unavailable
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import KvStore
 from tests.vault.conftest import Build, RootHand
@@ -30,7 +30,7 @@ def store(bao: OpenBao, hand: RootHand, make: Build, proxy: LossyProxy) -> KvSto
 def test_b_a_lost_publish_answer_is_unclear_and_a_look_finds_the_key(store: KvStore, hand: RootHand, proxy: LossyProxy) -> None:
     path = f"{hand.root}/doc"
     proxy.lose = lambda method, path: method == "POST" and "/data/" in path
-    with pytest.raises(Unclear) as caught:
+    with pytest.raises(Indeterminate) as caught:
         store.write_document(path, PAIR, cas=0)
     assert caught.value.kind in ("lost", "protocol")
     seen = store.read_document(path, *FIELDS)
@@ -42,7 +42,7 @@ def test_b_the_identical_cas_after_a_lost_answer_is_a_conflict_not_a_second_vers
 ) -> None:
     path = f"{hand.root}/doc"
     proxy.lose = lambda method, path: method == "POST" and "/data/" in path
-    with pytest.raises(Unclear):
+    with pytest.raises(Indeterminate):
         store.write_document(path, PAIR, cas=0)
     proxy.lose = lambda method, path: False
     with pytest.raises(Conflict):
@@ -52,7 +52,7 @@ def test_b_the_identical_cas_after_a_lost_answer_is_a_conflict_not_a_second_vers
 
 def test_rule_1_a_lost_claim_answer_is_unclear(store: KvStore, proxy: LossyProxy) -> None:
     proxy.lose = lambda method, path: method == "POST"
-    with pytest.raises(Unclear):
+    with pytest.raises(Indeterminate):
         store.write_ledger(ledger(), cas=0)
     assert store.read_ledger("billing") == (ledger(), 1)
 
@@ -99,16 +99,16 @@ WRITES_AND_READS: list[tuple[str, int, bytes, type[ServiceError], type[ServiceEr
         Unavailable,
         "standby",
     ),
-    ("redirect", 307, b"", Unclear, Unavailable, "standby"),
-    ("internal error", 500, b'{"errors":["1 error occurred"]}', Unclear, Unavailable, "server_error"),
-    ("bad gateway", 502, b"<html>bad gateway</html>", Unclear, Unavailable, "server_error"),
-    ("gateway time-out", 504, b"", Unclear, Unavailable, "server_error"),
-    ("balancer without a server", 503, b"<html>no server</html>", Unclear, Unavailable, "server_error"),
+    ("redirect", 307, b"", Indeterminate, Unavailable, "standby"),
+    ("internal error", 500, b'{"errors":["1 error occurred"]}', Indeterminate, Unavailable, "server_error"),
+    ("bad gateway", 502, b"<html>bad gateway</html>", Indeterminate, Unavailable, "server_error"),
+    ("gateway time-out", 504, b"", Indeterminate, Unavailable, "server_error"),
+    ("balancer without a server", 503, b"<html>no server</html>", Indeterminate, Unavailable, "server_error"),
     ("rate limited", 429, b"", Unavailable, Unavailable, "rate_limited"),
     ("node behind", 412, b'{"errors":["required index state not present"]}', Unavailable, Unavailable, "stale"),
     ("not allowed", 405, b'{"errors":[]}', Rejected, Rejected, "bad_request"),
     ("too large", 413, b"", Rejected, Rejected, "bad_request"),
-    ("a web page that is not Vault", 200, b"<html>hello</html>", Unclear, Unavailable, "unreadable"),
+    ("a web page that is not Vault", 200, b"<html>hello</html>", Indeterminate, Unavailable, "unreadable"),
     ("a 404 that is not Vault's", 404, b"<html>not found</html>", NotFound, NotFound, "no_route"),
     ("no mount there", 404, b'{"errors":["no handler for route"]}', NotFound, NotFound, "no_route"),
 ]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Denied, Problem, Refused, RotatorError, Unavailable
+from rotator.errors import ConfigurationError, ConfigurationProblem, PermissionDenied, Refused, RotatorError, Unavailable
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import AppRoleAuth, CertAuth, JwtAuth, KvStore, TokenAuth
-from rotator.vault.login import YOUNG, Session
+from rotator.vault.login import YOUNG, TokenSession
 from tests.vault.conftest import Build, RootHand, file_with
 from tests.vault.contract import FIELDS, PAIR, ledger
 
@@ -76,13 +76,13 @@ def test_b_denied_by_policy_names_the_path_and_the_capability(bao: OpenBao, make
     assert list(store.missing_capabilities(path)) == ["create", "update"]
     inside = path.removeprefix("secret/")
     for cas, capability in ((0, "create"), (1, "update")):
-        with pytest.raises(Denied, match=f"{capability} on that path") as caught:
+        with pytest.raises(PermissionDenied, match=f"{capability} on that path") as caught:
             store.write_document(path, PAIR, cas=cas)
         assert (caught.value.path, caught.value.capability) == (f"secret/data/{inside}", capability)
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(PermissionDenied) as caught:
         store.annotate(path, {"a": "b"})
     assert (caught.value.path, caught.value.capability) == (f"secret/metadata/{inside}", "patch")
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(PermissionDenied) as caught:
         store.list_ledgers()
     assert caught.value.capability == "list"
 
@@ -92,7 +92,7 @@ def test_b_policy_that_denies_does_not_cause_a_login_for_every_call(bao: OpenBao
     role_id, secret_id = bao.approle("nothing", ["nothing"])
     store = make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id))
     for _ in range(5):
-        with pytest.raises(Denied):
+        with pytest.raises(PermissionDenied):
             store.read_ledger("billing")
     assert store._connection.generation == 1
 
@@ -145,7 +145,7 @@ def test_a_replaced_token_file_is_enough_to_replace_the_token(bao: OpenBao, make
     store = make(bao, TokenAuth(lambda: Secret(file.read_text())))
     assert store.read_ledger("billing") == (None, 0)
     revoke(bao, first)
-    with pytest.raises(Denied):
+    with pytest.raises(PermissionDenied):
         store.read_ledger("billing")
     file.write_text(second.reveal())
     assert store.read_ledger("billing") == (None, 0)
@@ -154,7 +154,7 @@ def test_a_replaced_token_file_is_enough_to_replace_the_token(bao: OpenBao, make
 def test_a_refused_login_says_which_and_shows_no_credentials(bao: OpenBao, make: Build, role: AppRoleAuth) -> None:
     wrong = Secret("22222222-wrong-secret-id")
     store = make(bao, AppRoleAuth(role.role_id, lambda: wrong))
-    with pytest.raises(Denied, match="AppRole login at auth/approle/login") as caught:
+    with pytest.raises(PermissionDenied, match="AppRole login at auth/approle/login") as caught:
         store.read_ledger("billing")
     assert caught.value.kind == "login"
     assert wrong.reveal() not in str(caught.value)
@@ -166,7 +166,7 @@ def test_a_refused_login_says_which_and_shows_no_credentials(bao: OpenBao, make:
         (FileNotFoundError(2, "No such file or directory", "/x"), "No such file"),
         (ValueError("s3cret-in-the-text"), "empty or not text"),
         (Refused("the file is readable by everybody"), "readable by everybody"),
-        (ConfigurationError([Problem("x.toml", "vault.auth", "no such credential")]), "no such credential"),
+        (ConfigurationError([ConfigurationProblem("x.toml", "vault.auth", "no such credential")]), "no such credential"),
     ],
 )
 def test_credentials_that_cannot_be_read_are_unavailable_and_told_without_their_content(
@@ -192,14 +192,14 @@ class HandClock:
         return self.now
 
 
-Renewing = tuple[Session, HandClock, KvStore]
+Renewing = tuple[TokenSession, HandClock, KvStore]
 
 
 @pytest.fixture
 def session_for(bao: OpenBao, make: Build) -> Callable[[AppRoleAuth | TokenAuth], Renewing]:
     def start(auth: AppRoleAuth | TokenAuth) -> Renewing:
         store, clock = make(bao, auth), HandClock()
-        session = Session(auth, store._connection._client_with, clock)
+        session = TokenSession(auth, store._connection._client_with, clock)
         return session, clock, store
 
     return start
@@ -280,7 +280,7 @@ def test_a_renewal_that_fails_leaves_the_login_and_is_tried_later(make: Build) -
         role_id, secret_id = leaving.approle("role", ["all"], token_ttl="1h")
         auth, clock = AppRoleAuth(lambda: role_id, lambda: secret_id), HandClock()
         store = make(leaving, auth)
-        session = Session(auth, store._connection._client_with, clock)
+        session = TokenSession(auth, store._connection._client_with, clock)
         first = session.token()
         leaving.seal()
         clock.now += 1900
@@ -374,7 +374,7 @@ def test_a_jwt_logs_in_and_is_read_again_for_every_login(bao: OpenBao, make: Bui
     revoke(bao, token_of(store))
     assert store.read_ledger("billing") == (None, 0)
     assert len(read) == 2
-    with pytest.raises(Denied, match="JWT login at auth/jwt-test/login"):
+    with pytest.raises(PermissionDenied, match="JWT login at auth/jwt-test/login"):
         make(bao, JwtAuth("rotator", lambda: signed(private, -timedelta(hours=1)), mount="jwt-test")).read_ledger("billing")
 
 
@@ -388,7 +388,7 @@ def test_a_client_certificate_logs_in(tls_bao: OpenBao, make: Build, authority: 
     for auth in (CertAuth("rotator"), CertAuth()):
         assert make(tls_bao, auth, client_cert=certificate, client_key=key).read_ledger("billing") == (None, 0)
     other, other_key = authority.issue("somebody-else")
-    with pytest.raises(Denied, match="certificate login at auth/cert/login"):
+    with pytest.raises(PermissionDenied, match="certificate login at auth/cert/login"):
         make(tls_bao, CertAuth(), client_cert=other, client_key=other_key).read_ledger("billing")
 
 
@@ -514,7 +514,7 @@ def test_a_login_without_an_end_has_no_life_to_tell(bao: OpenBao, make: Build) -
 
 def test_the_life_of_a_login_runs_out_by_our_clock_and_stops_at_nothing() -> None:
     now = [0.0]
-    session = Session(TokenAuth(lambda: Secret("a-token-of-somebody")), lambda token: None, clock=lambda: now[0])
+    session = TokenSession(TokenAuth(lambda: Secret("a-token-of-somebody")), lambda token: None, clock=lambda: now[0])
     session._login = session._new(Secret("a-token-of-somebody"), 60, True, ours=False)
     assert session.life == (timedelta(seconds=60), timedelta(seconds=60))
     now[0] = 45.0
@@ -529,6 +529,6 @@ def test_b_the_right_to_destroy_is_told_with_its_path(bao: OpenBao, make: Build,
     make(bao).write_document(path, {"access_key": "SCWAAAAAAAAAAAAAAAAA", "secret_key": "x"}, cas=0)
     bao.policy("keeper", f'path "{hand.root.replace("secret/", "secret/data/")}/*" {{ capabilities = ["read", "update"] }}')
     role_id, secret_id = bao.approle("keeper", ["keeper"])
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(PermissionDenied) as caught:
         make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id)).destroy_versions(path, [1])
     assert (caught.value.path, caught.value.capability) == (path.replace("secret/", "secret/destroy/"), "update")

@@ -6,7 +6,7 @@ import pytest
 
 from rotator.domain.account import AccountDocument
 from rotator.domain.secret import Secret
-from rotator.errors import Denied, NotFound, Rejected
+from rotator.errors import NotFound, PermissionDenied, Rejected
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import TokenAuth
 from tests.vault.conftest import Build, RootHand
@@ -42,7 +42,7 @@ def test_a_mount_of_another_kind_is_refused(bao: OpenBao, make: Build, mount: st
 
 
 def test_a_mount_that_is_not_there_is_denied_with_words_for_both_causes(bao: OpenBao, make: Build, mount: str) -> None:
-    with pytest.raises(Denied, match="no mount for") as caught:
+    with pytest.raises(PermissionDenied, match="no mount for") as caught:
         make(bao).require_kv2(f"{mount}/apps")
     assert caught.value.path == f"{mount}/apps"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.errors import ServiceError, Unavailable, Unclear
+from rotator.errors import Indeterminate, ServiceError, Unavailable
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import AppRoleAuth, KvStore
@@ -67,7 +67,7 @@ def test_b_a_server_that_hangs_leaves_a_write_unclear_and_a_read_unavailable(
     hasty = make(server, role, ledger="secret/rotator", timeout=timedelta(seconds=1))
     hasty.read_ledger("billing")
     server.pause()
-    with pytest.raises(Unclear):
+    with pytest.raises(Indeterminate):
         hasty.write_document("secret/app", PAIR, cas=0)
     with pytest.raises(Unavailable):
         hasty.read_document("secret/app", *FIELDS)

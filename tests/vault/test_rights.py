@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from rotator.vault.capabilities import NEEDED, Rights
+from rotator.vault.capabilities import NEEDED, Capabilities
 from rotator.vault.responses import Reply
 
 
@@ -38,7 +38,7 @@ class Vault:
 
 def test_while_one_asks_for_all_another_asks_for_its_own_path_only() -> None:
     vault = Vault()
-    rights = Rights(vault, Mounts())  # type: ignore[arg-type]  # as much of them as is used
+    rights = Capabilities(vault, Mounts())  # type: ignore[arg-type]  # as much of them as is used
     rights.watch([f"secret/apps/{number}" for number in range(50)])
     first = threading.Thread(target=rights.missing, args=("secret/apps/0",))
     first.start()

@@ -8,7 +8,7 @@ import click
 
 from rotator.cli.session import Session, common, pass_session
 from rotator.config import load
-from rotator.util.formatting import count
+from rotator.util.formatting import pluralize
 
 
 @click.command(
@@ -27,5 +27,7 @@ def command(session: Session) -> int:
         answer = {"file": str(session.path), "sound": True, "applications": sorted(applications), "accounts": sorted(accounts)}
         click.echo(json.dumps(answer, indent=2))
     else:
-        click.echo(f"{session.path} is sound: {count(len(applications), 'application')}, {count(len(accounts), 'account')}")
+        click.echo(
+            f"{session.path} is sound: {pluralize(len(applications), 'application')}, {pluralize(len(accounts), 'account')}"
+        )
     return 0

@@ -7,9 +7,9 @@ import json
 import click
 
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.cli.times import moment_of
-from rotator.operations.coverage import KINDS, Coverage, Row
-from rotator.util.formatting import count, moment, towards
+from rotator.cli.times import parse_time_argument
+from rotator.operations.coverage import KINDS, CoverageReport, StaleKey
+from rotator.util.formatting import format_relative, format_time, pluralize
 
 
 @click.command(
@@ -30,7 +30,9 @@ def command(session: Session, account: str | None, created_before: str) -> int:
     It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
     each is waived by name (see: rotator waive).
     """
-    proof: Coverage = session.ask("coverage", account=account or "", created_before=moment_of(created_before, session.now()))
+    proof: CoverageReport = session.ask(
+        "coverage", account=account or "", created_before=parse_time_argument(created_before, session.now())
+    )
     if session.json:
         click.echo(json.dumps(proof.as_json(), indent=2))
     else:
@@ -38,15 +40,15 @@ def command(session: Session, account: str | None, created_before: str) -> int:
     return 0 if proof.proven else 1
 
 
-def say(proof: Coverage) -> None:
+def say(proof: CoverageReport) -> None:
     """Tell a person of a proof."""
-    since = moment(proof.created_before)
-    looked = f"looked at {count(proof.listed, 'key')} of account {proof.account} at {moment(proof.as_of)}"
+    since = format_time(proof.created_before)
+    looked = f"looked at {pluralize(proof.listed, 'key')} of account {proof.account} at {format_time(proof.as_of)}"
     if proof.proven:
-        but = f" but {count(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
+        but = f" but {pluralize(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
         click.echo(f"coverage proven: no key from before {since} is alive{but}; {looked}")
     else:
-        click.echo(f"coverage not proven: {count(len(proof.open), 'key')} from before {since} alive; {looked}")
+        click.echo(f"coverage not proven: {pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
     for line in lines(proof):
         click.echo(f"  {line}")
     if not proof.manager_named and any(not row.application for row in proof.open):
@@ -57,22 +59,22 @@ def say(proof: Coverage) -> None:
         click.echo(f"rotator: the ledger of {name} could not be read: its keys are told as strangers", err=True)
 
 
-def lines(proof: Coverage) -> list[str]:
+def lines(proof: CoverageReport) -> list[str]:
     """One line for each key that is alive and old, those in the way of the proof first."""
     rows = sorted(proof.rows, key=lambda row: not row.open)
     where = [row.application or row.key.bearer for row in rows]
     width = max(map(len, where), default=0)
     return [
-        f"{row.key.access_key}  made {moment(row.key.created_at)}  {place:<{width}}  {_told(row, proof)}"
+        f"{row.key.access_key}  made {format_time(row.key.created_at)}  {place:<{width}}  {_told(row, proof)}"
         for row, place in zip(rows, where, strict=True)
     ]
 
 
-def _told(row: Row, proof: Coverage) -> str:
+def _told(row: StaleKey, proof: CoverageReport) -> str:
     what = KINDS[row.kind]
     if row.dies_at:
-        what += f", dies {towards(row.dies_at, proof.as_of)}"
+        what += f", dies {format_relative(row.dies_at, proof.as_of)}"
     if row.waiver:
-        until = f" until {moment(row.waiver.until)}" if row.waiver.until else ""
+        until = f" until {format_time(row.waiver.until)}" if row.waiver.until else ""
         what += f"; waived by {row.waiver.by}{until}: {row.waiver.reason}"
     return what

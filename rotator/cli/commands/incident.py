@@ -11,10 +11,10 @@ import click
 
 from rotator.cli.commands.coverage import say
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.cli.times import moment_of
+from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
-from rotator.operations.incidents.report import Report, groups
-from rotator.util.formatting import count, moment, seconds, span, timestamp
+from rotator.operations.incidents.report import IncidentReport, groups
+from rotator.util.formatting import format_seconds, format_span, format_time, format_timestamp, pluralize
 
 MOST_DRAWN = 40
 """Applications that are drawn on a terminal; the file has all of them."""
@@ -47,12 +47,12 @@ def command(session: Session, incident: str, since: str | None, trail: bool | No
     """
     if incident == "list":
         return _list(session, session.ask("incidents"))
-    moment = moment_of(since, session.now()) if since else None
-    report: Report = session.ask("incident", id=incident, since=moment, trail=trail)
+    moment = parse_time_argument(since, session.now()) if since else None
+    report: IncidentReport = session.ask("incident", id=incident, since=moment, trail=trail)
     if html is not None:
-        from rotator.operations.incidents.html import page  # noqa: PLC0415 - only for a file
+        from rotator.operations.incidents.html import render_html  # noqa: PLC0415 - only for a file
 
-        _write(html, page(report))
+        _write(html, render_html(report))
     if session.json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -76,13 +76,13 @@ def _write(path: Path, text: str) -> None:
 # --- told -----------------------------------------------------------------------------------------------------------------
 
 
-def _list(session: Session, reports: Sequence[Report]) -> int:
+def _list(session: Session, reports: Sequence[IncidentReport]) -> int:
     if session.json:
         rows = [
             {
                 "id": one.id,
-                "opened_at": timestamp(one.opened_at),
-                "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+                "opened_at": format_timestamp(one.opened_at),
+                "closed_at": format_timestamp(one.closed_at) if one.closed_at else None,
                 "applications": [app.application for app in one.affected],
                 "reason": one.reason,
                 "by": one.by,
@@ -92,42 +92,42 @@ def _list(session: Session, reports: Sequence[Report]) -> int:
         click.echo(json.dumps({"incidents": rows}, indent=2))
         return 0
     for one in reports:
-        state = f"contained after {span(one.closed_at - one.opened_at)}" if one.closed_at else "NOT CONTAINED"
-        what = one.affected[0].application if len(one.affected) == 1 else count(len(one.affected), "application")
-        click.echo(f"{one.id}  {moment(one.opened_at)}  {state}  {what}: {one.reason} ({one.by})")
+        state = f"contained after {format_span(one.closed_at - one.opened_at)}" if one.closed_at else "NOT CONTAINED"
+        what = one.affected[0].application if len(one.affected) == 1 else pluralize(len(one.affected), "application")
+        click.echo(f"{one.id}  {format_time(one.opened_at)}  {state}  {what}: {one.reason} ({one.by})")
     if not reports:
         click.echo("no incident is remembered")
     return 0
 
 
-def _say(report: Report) -> None:
-    state = f"contained after {span(report.closed_at - report.opened_at)}" if report.closed_at else "NOT CONTAINED"
-    click.echo(f"incident {report.id}: {state}; {count(len(report.affected), 'application')}; {report.reason} ({report.by})")
-    click.echo(f"reported {moment(report.opened_at)}, suspected since {moment(report.since)}")
+def _say(report: IncidentReport) -> None:
+    state = f"contained after {format_span(report.closed_at - report.opened_at)}" if report.closed_at else "NOT CONTAINED"
+    click.echo(f"incident {report.id}: {state}; {pluralize(len(report.affected), 'application')}; {report.reason} ({report.by})")
+    click.echo(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
     _draw(report)
     if len(report.affected) <= MOST_DRAWN:
         click.echo("")
         for one in report.moments():
             words = [one.what, one.application, one.access_key, one.text]
-            click.echo(f"  {moment(one.at)}  " + "  ".join(word for word in words if word))
+            click.echo(f"  {format_time(one.at)}  " + "  ".join(word for word in words if word))
     click.echo("")
     for proof in report.coverage:
         say(proof)
     for name, trail in sorted(report.trails.items()):
         click.echo("")
-        click.echo(f"{name}: {count(len(trail.deeds), 'call')} on the audit trail since then")
+        click.echo(f"{name}: {pluralize(len(trail.deeds), 'call')} on the audit trail since then")
         for group in groups(trail):
             refused = f", {group.refused} refused" if group.refused else ""
             click.echo(
-                f"  {group.source}  {group.agent}: {count(len(group.deeds), 'call')}{refused},"
-                f" {moment(group.deeds[0].at)} to {moment(group.deeds[-1].at)}: {', '.join(group.methods())}"
+                f"  {group.source}  {group.agent}: {pluralize(len(group.deeds), 'call')}{refused},"
+                f" {format_time(group.deeds[0].at)} to {format_time(group.deeds[-1].at)}: {', '.join(group.methods())}"
             )
     click.echo("")
     for limit in report.limits:
         click.echo(f"note: {limit}")
 
 
-def _draw(report: Report, width: int = 50) -> None:
+def _draw(report: IncidentReport, width: int = 50) -> None:
     """Each application as a line: from the mark, over the replacement, to the proof of death; those that took longest at the top."""
     if not report.affected:
         return
@@ -140,7 +140,7 @@ def _draw(report: Report, width: int = 50) -> None:
         return min(width - 1, round((at - report.opened_at).total_seconds() / length * (width - 1)))
 
     click.echo("")
-    click.echo(f"  {'':<{names}}  0{span(end - report.opened_at):>{width - 1}}")
+    click.echo(f"  {'':<{names}}  0{format_span(end - report.opened_at):>{width - 1}}")
     for one in slowest[:MOST_DRAWN]:
         cells = [" "] * width
         first, last = column(one.opened_at), column(one.closed_at or end)
@@ -148,7 +148,7 @@ def _draw(report: Report, width: int = 50) -> None:
         if one.replaced_at:
             cells[column(one.replaced_at)] = "◆"
         cells[last] = "✕" if one.closed_at else "▶"
-        told = f"dead after {seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "alive"
+        told = f"dead after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "alive"
         click.echo(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
     if len(slowest) > MOST_DRAWN:
         click.echo(f"  … and {len(slowest) - MOST_DRAWN} that were faster")

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from rotator.cli.session import Session, common, pass_session
-from rotator.errors import ConfigurationError, Problem
-from rotator.observability.notifications import trial
-from rotator.util.concurrency import together
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.observability.notifications import send_test
+from rotator.util.concurrency import run_concurrently
 
 _NOBODY = (
     'names nobody; write notify = ["credential:NAME"] into [alarm], where the file NAME holds one address as Apprise writes it'
@@ -33,9 +33,9 @@ def command(session: Session, test: bool) -> int:
     with session.app() as app:
         settings = app.alarm
         if not settings.targets:
-            raise ConfigurationError([Problem(str(session.path), "alarm.notify", _NOBODY)])
+            raise ConfigurationError([ConfigurationProblem(str(session.path), "alarm.notify", _NOBODY)])
         names = list(settings.targets)
-        answers = together(lambda name: trial(settings, name), names) if test else [None] * len(names)
+        answers = run_concurrently(lambda name: send_test(settings, name), names) if test else [None] * len(names)
         found = dict(zip(names, answers, strict=True))
     return _report(session, found, test=test)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import click
 
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.operations.failures import Failure
-from rotator.operations.queries.plan import Plan, Planned
-from rotator.util.formatting import moment, timestamp, towards
+from rotator.operations.failures import FailureReport
+from rotator.operations.queries.plan import Plan, PlanResult
+from rotator.util.formatting import format_relative, format_time, format_timestamp
 
 
 @click.command(
@@ -26,7 +26,7 @@ Examples:
 @pass_session
 def command(session: Session, applications: Sequence[str]) -> int:
     """Say what would be done next for each application, when and why, and warn of what will go wrong; change nothing."""
-    found: Sequence[Planned] = session.ask("plan", applications=list(applications))
+    found: Sequence[PlanResult] = session.ask("plan", applications=list(applications))
     answers, worst = [], 0
     for one in found:
         if one.plan is not None:
@@ -46,7 +46,7 @@ def _say(name: str, result: Plan) -> None:
     if result.action == "held":
         click.echo(f"{name}: {result.reason}; nothing is claimed or revoked until it is resumed")
         return
-    when = f"{towards(result.at, result.now)} ({moment(result.at)})" if result.at > result.now else "now"
+    when = f"{format_relative(result.at, result.now)} ({format_time(result.at)})" if result.at > result.now else "now"
     if result.action == "blocked":
         click.echo(f"{name}: blocked: {result.reason}")
     else:
@@ -57,7 +57,7 @@ def _say(name: str, result: Plan) -> None:
         click.echo(f"  warning: {warning}")
 
 
-def _complain(name: str, failure: Failure) -> None:
+def _complain(name: str, failure: FailureReport) -> None:
     for sentence in failure.sentences:
         click.echo(f"rotator: {name}: {sentence}", err=True)
 
@@ -66,7 +66,7 @@ def _as_json(name: str, result: Plan) -> dict[str, object]:
     return {
         "name": name,
         "action": result.action,
-        "at": timestamp(result.at),
+        "at": format_timestamp(result.at),
         "reason": result.reason,
         "steps": list(result.steps),
         "warnings": list(result.warnings),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from rotator.cli.session import Session, common, pass_session
-from rotator.util.formatting import count
+from rotator.util.formatting import pluralize
 
 if TYPE_CHECKING:
-    from rotator.operations.daemon_handle import Reloaded
+    from rotator.operations.daemon_handle import ReloadResult
 
 
 @click.command(
@@ -30,7 +30,7 @@ def command(session: Session) -> int:
     daemon answers.
     """
     with session.daemon(orders=True) as daemon:
-        found: Reloaded = daemon.call("reload")
+        found: ReloadResult = daemon.call("reload")
     if session.json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
@@ -38,8 +38,8 @@ def command(session: Session) -> int:
     return 0
 
 
-def _sentence(found: Reloaded) -> str:
-    parts = [f"the new configuration is in force: {count(found.applications, 'application')}"]
+def _sentence(found: ReloadResult) -> str:
+    parts = [f"the new configuration is in force: {pluralize(found.applications, 'application')}"]
     for what, names in (("new", found.added), ("gone", found.removed), ("in force only after a restart", found.restart_needed)):
         if names:
             parts.append(f"{what}: {', '.join(names)}")

@@ -9,7 +9,7 @@ import click
 from rotator.cli.commands.who import refuse_secrets
 from rotator.cli.output.results import ask_to_confirm, progress_of, report
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.operations.result import Result
+from rotator.operations.result import OperationResult
 
 
 @click.command(
@@ -34,8 +34,8 @@ def command(session: Session, access_keys: Sequence[str], confirm: Sequence[str]
     refuse_secrets((*access_keys, *confirm))
     progress = progress_of(session)
 
-    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[Result]:
-        found: Sequence[Result] = session.ask(
+    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[OperationResult]:
+        found: Sequence[OperationResult] = session.ask(
             "revoke",
             progress,
             access_keys=list(names),

@@ -12,7 +12,7 @@ from rotator.cli.output.results import ask_to_confirm, progress_of, report, sinc
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.operations.commands.compromise import OUTAGE
 from rotator.operations.queries.key_lookup import is_access_key
-from rotator.operations.result import Result
+from rotator.operations.result import OperationResult
 
 
 @click.command(
@@ -83,11 +83,11 @@ def command(
             raise click.UsageError(
                 "a mass rotation takes no access keys, and neither --revoke-first, --through-hold nor --confirm"
             )
-        from rotator.cli.output.mass_rotation import Asked, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
+        from rotator.cli.output.mass_rotation import MassRotationOptions, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
         from rotator.operations.mass_rotation.selection import Selection  # noqa: PLC0415 - same
 
         selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
-        return rotate_many(session, Asked(selection, created_before, compromised, reason, dry_run, wait))
+        return rotate_many(session, MassRotationOptions(selection, created_before, compromised, reason, dry_run, wait))
     if wait:
         raise click.UsageError("--wait is for a mass rotation")
     if revoke_first:
@@ -99,8 +99,8 @@ def command(
 def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str], wish: dict[str, Any]) -> int:
     progress, compromised = progress_of(session), wish["compromised"]
 
-    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[Result]:
-        found: Sequence[Result] = session.ask(
+    def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[OperationResult]:
+        found: Sequence[OperationResult] = session.ask(
             "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **wish
         )
         return found

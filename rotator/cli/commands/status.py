@@ -9,13 +9,13 @@ from datetime import datetime
 
 import click
 
-from rotator.cli.exit_codes import TROUBLE
-from rotator.cli.output.nagios import in_trouble, line, unknown
+from rotator.cli.exit_codes import PROBLEM
+from rotator.cli.output.nagios import has_problem, line, unknown
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.decision.status import View
+from rotator.decision.status import ApplicationStatus
 from rotator.operations.failures import explain
-from rotator.operations.queries.status import Overview
-from rotator.util.formatting import span, timestamp
+from rotator.operations.queries.status import StatusReport
+from rotator.util.formatting import format_span, format_timestamp
 
 
 @click.command(
@@ -43,19 +43,19 @@ def command(session: Session, applications: Sequence[str], check: bool) -> int:
         if session.json:
             raise click.UsageError("--check prints one line for a monitoring plugin; leave out --json")
         return _check(session, applications)
-    found: Overview = session.ask("status", applications=list(applications))
+    found: StatusReport = session.ask("status", applications=list(applications))
     _show(session, found)
     for remark in found.remarks:
         click.echo(f"rotator: {remark}", err=True)
     if session.alone:
         click.echo(f"rotator: {session.alone}; the ledgers were read directly", err=True)
-    return found.exit_code or (TROUBLE if any(map(in_trouble, found.views)) else 0)
+    return found.exit_code or (PROBLEM if any(map(has_problem, found.views)) else 0)
 
 
 def _check(session: Session, applications: Sequence[str]) -> int:
     """Whatever happens, there is one line on standard output and one of the four exit codes."""
     try:
-        found: Overview = session.ask("status", applications=list(applications))
+        found: StatusReport = session.ask("status", applications=list(applications))
         state, text = line(found.views, found.remarks, found.as_of)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not known how things are, and that is what plugins say
         state, text = unknown(" ".join(explain(error).sentences))
@@ -63,7 +63,7 @@ def _check(session: Session, applications: Sequence[str]) -> int:
     return state
 
 
-def _show(session: Session, overview: Overview) -> None:
+def _show(session: Session, overview: StatusReport) -> None:
     views = overview.views
     if session.json:
         click.echo(json.dumps({"applications": [found.as_json() for found in views]}, indent=2))
@@ -77,32 +77,33 @@ def _show(session: Session, overview: Overview) -> None:
         click.echo(plain(views, overview.as_of))
 
 
-def plain(views: Sequence[View], now: datetime) -> str:
+def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
     """The same for a pipe: one line for each application, one indented line for each further thing."""
     width = max((len(found.name) for found in views), default=0)
     lines = []
     for found in views:
         ledger, coming = found.ledger, found.next
         current = ledger.current if ledger else None
-        key = f"{current.access_key} since {timestamp(current.since)}" if current else "no key known yet"
-        late = f", past due by {span(found.late)}" if found.phase == "past_due" else ""
-        when = f"{coming.action} {timestamp(coming.at)} ({coming.reason}{late})"
+        key = f"{current.access_key} since {format_timestamp(current.since)}" if current else "no key known yet"
+        late = f", past due by {format_span(found.late)}" if found.phase == "past_due" else ""
+        when = f"{coming.action} {format_timestamp(coming.at)} ({coming.reason}{late})"
         if coming.action == "held":
             when = "held, until it is resumed"
         lines.append(f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {when}")
         if ledger:
             lines += [
-                f"  grace: {entry.access_key} until {timestamp(entry.revoke_after)} ({entry.reason})" for entry in ledger.retiring
+                f"  grace: {entry.access_key} until {format_timestamp(entry.revoke_after)} ({entry.reason})"
+                for entry in ledger.retiring
             ]
             lines += [f"  revoking: {entry.access_key} ({entry.reason})" for entry in ledger.revoking]
             lines += [
-                f"  compromised: {mark.access_key} since {timestamp(mark.at)} by {mark.by} ({mark.reason})"
+                f"  compromised: {mark.access_key} since {format_timestamp(mark.at)} by {mark.by} ({mark.reason})"
                 for mark in ledger.compromised
             ]
             if ledger.hold:
-                lines.append(f"  held: since {timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
+                lines.append(f"  held: since {format_timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
         if not found.policy.configured:
             lines.append("  orphan: not in the configuration any more")
         if found.trouble:
             lines.append(f"  trouble: {found.trouble.message}")
-    return "\n".join([*lines, f"ledgers read {timestamp(now)}"])
+    return "\n".join([*lines, f"ledgers read {format_timestamp(now)}"])

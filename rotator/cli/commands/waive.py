@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.cli.times import moment_of
+from rotator.cli.times import parse_time_argument
 from rotator.domain.account import Waiver
-from rotator.util.formatting import moment, timestamp
+from rotator.util.formatting import format_time, format_timestamp
 
 if TYPE_CHECKING:
-    from rotator.operations.mass_rotation.handlers import Waived
+    from rotator.operations.mass_rotation.handlers import WaiveResult
 
 
 @click.command(
@@ -42,10 +42,10 @@ def command(session: Session, access_key: str, reason: str | None, until: str | 
     if not withdraw and not (reason or "").strip():
         raise click.UsageError("say why the key may stay, with --reason")
     now = session.now()
-    ends = moment_of(until, now, ahead=True) if until else None
+    ends = parse_time_argument(until, now, ahead=True) if until else None
     if ends is not None and ends <= now:
         raise click.UsageError(f"--until {until} has passed: write a time to come, or a duration such as 30d")
-    found: Waived = session.ask(
+    found: WaiveResult = session.ask(
         "waive", access_key=access_key, account=account or "", reason=(reason or "").strip(), until=ends, withdraw=withdraw
     )
     if session.json:
@@ -53,7 +53,7 @@ def command(session: Session, access_key: str, reason: str | None, until: str | 
     elif withdraw:
         click.echo(f"{access_key} is not waived any more")
     else:
-        rest = f"until {moment(ends)}" if ends else "for good; end it with --withdraw"
+        rest = f"until {format_time(ends)}" if ends else "for good; end it with --withdraw"
         click.echo(f"{access_key} is waived {rest}")
     return 0
 
@@ -63,6 +63,6 @@ def _as_json(waiver: Waiver) -> dict[str, object]:
         "access_key": waiver.access_key,
         "reason": waiver.reason,
         "by": waiver.by,
-        "at": timestamp(waiver.at),
-        "until": timestamp(waiver.until) if waiver.until else None,
+        "at": format_timestamp(waiver.at),
+        "until": format_timestamp(waiver.until) if waiver.until else None,
     }

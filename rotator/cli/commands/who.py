@@ -15,10 +15,10 @@ import click
 
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.domain.secret import SECRET_KEY, Secret
-from rotator.operations.queries.key_info import Person
+from rotator.operations.queries.key_info import KeyInfo
 from rotator.operations.queries.key_lookup import ACCESS_KEY, is_access_key
-from rotator.operations.queries.secret_lookup import Match, alive_anywhere, held_in_vault
-from rotator.util.formatting import count
+from rotator.operations.queries.secret_lookup import SecretMatch, alive_anywhere, held_in_vault
+from rotator.util.formatting import pluralize
 
 NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
 
@@ -58,7 +58,7 @@ def command(session: Session, access_keys: Sequence[str], secret: bool, scan: st
         return _of_secret(session)
     if scan is not None:
         return _of_text(session, scan)
-    people: Sequence[Person] = session.ask("who", access_keys=list(access_keys))
+    people: Sequence[KeyInfo] = session.ask("who", access_keys=list(access_keys))
     _tell(session, people, {})
     return _worst(people)
 
@@ -69,11 +69,11 @@ def refuse_secrets(words: Iterable[str]) -> None:
         raise click.UsageError(AS_ARGUMENT)
 
 
-def _worst(people: Iterable[Person]) -> int:
+def _worst(people: Iterable[KeyInfo]) -> int:
     return 1 if any(person.state == "unknown" for person in people) else 0
 
 
-def _tell(session: Session, people: Sequence[Person], remarks: dict[str, str], **more: Any) -> None:
+def _tell(session: Session, people: Sequence[KeyInfo], remarks: dict[str, str], **more: Any) -> None:
     if session.json:
         click.echo(json.dumps({"keys": [person.as_json() for person in people], **more}, indent=2))
         return
@@ -96,7 +96,7 @@ def _of_secret(session: Session) -> int:
         found = "" if match else alive_anywhere(app, wanted)
     _unread(unread)
     if match:
-        people: Sequence[Person] = session.ask("who", access_keys=[match.access_key])
+        people: Sequence[KeyInfo] = session.ask("who", access_keys=[match.access_key])
         _tell(session, people, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
         return _worst(people)
     said = {
@@ -111,11 +111,11 @@ def _of_secret(session: Session) -> int:
     return 3 if found == "unclear" else 1 if found == "alive" else 0
 
 
-def _where(match: Match) -> str:
+def _where(match: SecretMatch) -> str:
     return f"its secret is in version {match.version} of {match.path}"
 
 
-def _as_json(match: Match) -> dict[str, object]:
+def _as_json(match: SecretMatch) -> dict[str, object]:
     return {"access_key": match.access_key, "application": match.application, "path": match.path, "version": match.version}
 
 
@@ -128,16 +128,16 @@ def _unread(applications: Sequence[str]) -> None:
 
 
 @dataclass
-class Scan:
+class KeyScan:
     """What stands in a text: names of keys, and what may be secret keys, each with the lines that it stands in."""
 
     names: dict[str, list[int]]
     secrets: dict[str, list[int]]
 
 
-def scanned(lines: Iterable[str]) -> Scan:
+def scanned(lines: Iterable[str]) -> KeyScan:
     """Everything in the text that looks like a key."""
-    found = Scan({}, {})
+    found = KeyScan({}, {})
     for number, line in enumerate(lines, 1):
         for name in NAME.findall(line):
             found.names.setdefault(name, []).append(number)
@@ -160,7 +160,7 @@ def _of_text(session: Session, file: str) -> int:
             if match:
                 matches[match.access_key] = found.secrets[uuid]
     names = [*found.names, *(name for name in matches if name not in found.names)]
-    people: Sequence[Person] = session.ask("who", access_keys=names) if names else ()
+    people: Sequence[KeyInfo] = session.ask("who", access_keys=names) if names else ()
     for name in names:
         said = [f"named in line {_lines(found.names[name])}"] if name in found.names else []
         said += [f"its SECRET stands in line {_lines(matches[name])}"] if name in matches else []
@@ -172,7 +172,7 @@ def _of_text(session: Session, file: str) -> int:
         if not names:
             click.echo("no key of ours stands in this text")
         if others:
-            click.echo(f"{count(others, 'other UUID')} in it: no secret that Vault holds in what was read")
+            click.echo(f"{pluralize(others, 'other UUID')} in it: no secret that Vault holds in what was read")
     return _worst(people)
 
 

@@ -18,13 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rotator.cli.commands.coverage import lines, say
 from rotator.cli.exit_codes import Interrupted
 from rotator.cli.session import Session
-from rotator.cli.times import moment_of
+from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
-from rotator.operations.mass_rotation.coordinator import MassResult
-from rotator.operations.mass_rotation.handlers import Rotated
-from rotator.operations.mass_rotation.preview import Foretold
+from rotator.operations.mass_rotation.coordinator import MassRotationResult
+from rotator.operations.mass_rotation.handlers import MassRotationReport
+from rotator.operations.mass_rotation.preview import Preview
 from rotator.operations.mass_rotation.selection import Selection
-from rotator.util.formatting import count, moment, span, timestamp, towards
+from rotator.util.formatting import format_relative, format_span, format_time, format_timestamp, pluralize
 
 GOES_ON = "interrupted; the daemon goes on with the mass rotation: rotator status shows how far it is, rotator incident what became of it"
 
@@ -35,7 +35,7 @@ INTERRUPTED = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class MassRotationOptions:
     """The options of the command, as they were typed."""
 
     selection: Selection
@@ -46,22 +46,22 @@ class Asked:
     wait: bool
 
 
-def rotate_many(session: Session, asked: Asked) -> int:
+def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     """Rotate what was asked for, account by account; the exit code."""
     wish: dict[str, Any] = {
         "applications": list(asked.selection.names),
         "accounts": list(asked.selection.accounts),
         "globs": list(asked.selection.globs),
-        "created_before": moment_of(asked.created_before, session.now()) if asked.created_before else None,
+        "created_before": parse_time_argument(asked.created_before, session.now()) if asked.created_before else None,
         "words": asked.created_before,
         "compromised": asked.compromised,
         "reason": asked.reason or "",
     }
     if asked.dry_run:
         return _foretell(session, session.ask("foretell", **wish))
-    with Onlooker(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
+    with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
-            found: Rotated = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
+            found: MassRotationReport = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:
@@ -79,7 +79,7 @@ def rotate_many(session: Session, asked: Asked) -> int:
 # --- beforehand -----------------------------------------------------------------------------------------------------------
 
 
-def _foretell(session: Session, told: Sequence[Foretold]) -> int:
+def _foretell(session: Session, told: Sequence[Preview]) -> int:
     """Say what would be done, in which order, how long it would take, and which keys would remain."""
     if session.json:
         click.echo(json.dumps({"mass_rotations": [one.as_json() for one in told]}, indent=2))
@@ -94,19 +94,19 @@ def _foretell(session: Session, told: Sequence[Foretold]) -> int:
     return 0
 
 
-def _say_beforehand(found: Foretold) -> None:
+def _say_beforehand(found: Preview) -> None:
     order = found.order
-    again = f" (goes on with {order.id}, begun {moment(order.begun_at)})" if found.again else ""
+    again = f" (goes on with {order.id}, begun {format_time(order.begun_at)})" if found.again else ""
     keys = sum(len(one.keys) for one in found.turns)
     click.echo(
-        f"account {found.account}: {count(len(found.turns), 'application')} with {count(keys, 'key')}"
-        f" from before {moment(order.created_before)}{again}"
+        f"account {found.account}: {pluralize(len(found.turns), 'application')} with {pluralize(keys, 'key')}"
+        f" from before {format_time(order.created_before)}{again}"
     )
     room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
     if found.foreseen:
         click.echo(
             f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about {found.foreseen.calls} calls"
-            f" at {found.rate_limit:g} a second; {span(found.foreseen.duration)} if all goes well"
+            f" at {found.rate_limit:g} a second; {format_span(found.foreseen.duration)} if all goes well"
         )
         if not order.compromised and found.fit_now is not None and found.fit_now < len(found.turns):
             click.echo(
@@ -115,10 +115,10 @@ def _say_beforehand(found: Foretold) -> None:
     for number, one in enumerate(found.turns, 1):
         does = "rotate" if one.needs_room else "revoke old keys"
         does = "held, and passed by" if one.held else does
-        click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {moment(one.oldest)}")
+        click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}")
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""
-    click.echo(f"afterwards {left}untouched: {count(len(remaining.rows), 'key')} from before that time")
+    click.echo(f"afterwards {left}untouched: {pluralize(len(remaining.rows), 'key')} from before that time")
     for line in lines(remaining):
         click.echo(f"  {line}")
     for name, error in sorted(found.unread.items()):
@@ -129,7 +129,7 @@ def _say_beforehand(found: Foretold) -> None:
 
 
 @dataclass
-class Onlooker:
+class ProgressSink:
     """A person at a terminal who sees how far it is, with the rate and the time left; in a pipe, only the first line is said."""
 
     shown: bool
@@ -159,11 +159,13 @@ class Onlooker:
         """Say which mass rotation this is, by what it is found again."""
         many, since, begun = _number(fields, "applications"), fields.get("created_before"), fields.get("begun_at")
         what = "compromised, " if fields.get("compromised") else ""
-        goes_on = f", goes on with what was begun {moment(begun)}" if fields.get("again") and isinstance(begun, datetime) else ""
+        goes_on = (
+            f", goes on with what was begun {format_time(begun)}" if fields.get("again") and isinstance(begun, datetime) else ""
+        )
         if self.say:
-            before = timestamp(since) if isinstance(since, datetime) else since
+            before = format_timestamp(since) if isinstance(since, datetime) else since
             self.say(
-                f"mass rotation {fields.get('incident')}: {what}{count(many, 'application')} with keys from before {before}{goes_on}"
+                f"mass rotation {fields.get('incident')}: {what}{pluralize(many, 'application')} with keys from before {before}{goes_on}"
             )
         if not self.shown:
             return
@@ -194,8 +196,8 @@ class Onlooker:
         """Say for what nothing happens now."""
         until = fields.get("until")
         if self.say:
-            when = f" until {moment(until)}" if isinstance(until, datetime) else ""
-            self.say(f"{count(_number(fields, 'applications'), 'application')} wait for room{when}")
+            when = f" until {format_time(until)}" if isinstance(until, datetime) else ""
+            self.say(f"{pluralize(_number(fields, 'applications'), 'application')} wait for room{when}")
 
 
 def _number(fields: Mapping[str, object], name: str) -> int:
@@ -203,7 +205,7 @@ def _number(fields: Mapping[str, object], name: str) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _report(session: Session, result: MassResult) -> None:
+def _report(session: Session, result: MassRotationResult) -> None:
     order = result.order
     for broken in result.broken:
         click.echo(f"rotator: {broken.application}: {broken.message}", err=True)
@@ -212,18 +214,18 @@ def _report(session: Session, result: MassResult) -> None:
     if session.json:
         return
     rate = f", {result.done / result.seconds:.1f} a second" if result.seconds > 1 and result.done else ""
-    took = f"{count(result.done, 'application')} rotated in {result.seconds:.0f} s{rate}"
+    took = f"{pluralize(result.done, 'application')} rotated in {result.seconds:.0f} s{rate}"
     click.echo(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
     say(result.coverage)
     if not result.coverage.proven:
         click.echo(
-            f"look again with: rotator coverage --account {result.coverage.account} --created-before {timestamp(order.created_before)}"
+            f"look again with: rotator coverage --account {result.coverage.account} --created-before {format_timestamp(order.created_before)}"
         )
 
 
-def _without_room(result: MassResult) -> str:
-    found = f"{count(len(result.rest), 'application')} found no room for another key"
+def _without_room(result: MassRotationResult) -> str:
+    found = f"{pluralize(len(result.rest), 'application')} found no room for another key"
     if result.room_at is None:
         return f"{found}: delete keys that nobody needs or have the quota raised, then run the same command again"
-    when = f"{towards(result.room_at, result.coverage.as_of)} ({moment(result.room_at)}), when a grace ends"
+    when = f"{format_relative(result.room_at, result.coverage.as_of)} ({format_time(result.room_at)}), when a grace ends"
     return f"{found}; the first can follow {when}: run the same command again then, or say --wait"

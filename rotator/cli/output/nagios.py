@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from rotator.decision.status import View
-from rotator.util.formatting import count, span, towards
+from rotator.decision.status import ApplicationStatus
+from rotator.util.formatting import format_relative, format_span, pluralize
 
 PROGRAM = "ROTATOR"
 MOST_NAMED = 5
@@ -30,7 +30,7 @@ NOTEWORTHY = ("failing", "held", "new")
 """What somebody should know: an attempt failed and is repeated, a brake is on, no daemon ever looked."""
 
 
-def complaint(view: View) -> str:
+def problem_line(view: ApplicationStatus) -> str:
     """What there is to complain of, as the phase that says it; empty when all is well."""
     if view.past_due and view.phase not in ("compromised", "unreadable"):
         return "past_due"
@@ -41,16 +41,16 @@ def complaint(view: View) -> str:
     return "new" if view.ledger is None else ""
 
 
-def in_trouble(view: View) -> bool:
+def has_problem(view: ApplicationStatus) -> bool:
     """Whether plain ``status`` ends with the exit code that says so: a brake that a person put on is no trouble, nor is a start."""
-    return complaint(view) not in ("", "held", "new")
+    return problem_line(view) not in ("", "held", "new")
 
 
-def line(views: Sequence[View], remarks: Iterable[str], now: datetime) -> tuple[State, str]:
+def line(views: Sequence[ApplicationStatus], remarks: Iterable[str], now: datetime) -> tuple[State, str]:
     """The state and the line. ``remarks`` are about what could not be shown."""
-    found: dict[str, list[View]] = {}
+    found: dict[str, list[ApplicationStatus]] = {}
     for view in views:
-        found.setdefault(complaint(view), []).append(view)
+        found.setdefault(problem_line(view), []).append(view)
     remarks = list(remarks)
     told = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [_plain(text) for text in remarks]
     state = State.CRITICAL if found.keys() & set(PRESSING) else State.WARNING if told else State.OK
@@ -63,24 +63,24 @@ def unknown(message: str) -> tuple[State, str]:
     return State.UNKNOWN, f"{PROGRAM} UNKNOWN - {_plain(message)}"
 
 
-def _named(what: str, views: Sequence[View]) -> str:
+def _named(what: str, views: Sequence[ApplicationStatus]) -> str:
     names = [
-        f"{view.name} (by {span(view.late)})" if what == "past_due" else view.name
+        f"{view.name} (by {format_span(view.late)})" if what == "past_due" else view.name
         for view in sorted(views, key=lambda view: (-view.late, view.name))
     ]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}"
 
 
-def _calm(views: Sequence[View], now: datetime) -> str:
+def _calm(views: Sequence[ApplicationStatus], now: datetime) -> str:
     ahead = [(view.next.at, view) for view in views if view.next.action in ("rotate", "revoke") and view.next.at > now]
     if not ahead:
-        return count(len(views), "application")
+        return pluralize(len(views), "application")
     at, view = min(ahead, key=lambda entry: (entry[0], entry[1].name))
-    return f"{count(len(views), 'application')}, next: {view.name} {view.next.action} {towards(at, now)}"
+    return f"{pluralize(len(views), 'application')}, next: {view.name} {view.next.action} {format_relative(at, now)}"
 
 
-def _performance(views: Sequence[View], found: dict[str, list[View]]) -> str:
+def _performance(views: Sequence[ApplicationStatus], found: dict[str, list[ApplicationStatus]]) -> str:
     late = max((view.late for view in views if view.past_due), default=timedelta(0))
     troubled = sum(len(found.get(what, ())) for what in (*PRESSING, "failing"))
     grace = sum(len(view.ledger.retiring) for view in views if view.ledger)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rotator.util.formatting import moment
+from rotator.util.formatting import format_time
 
 _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rotation.claimed": ("", lambda f: f"claimed in the ledger, because: {f['reason']}"),
@@ -59,7 +59,7 @@ def _destroyed(access_key: object, versions: Any) -> str:
 
 
 def _time(value: object) -> str:
-    return moment(value) if isinstance(value, datetime) else str(value)
+    return format_time(value) if isinstance(value, datetime) else str(value)
 
 
 class Progress:

@@ -11,8 +11,8 @@ import click
 
 from rotator.cli.output.progress import Progress
 from rotator.cli.session import Session
-from rotator.operations.result import Result
-from rotator.util.formatting import seconds
+from rotator.operations.result import OperationResult
+from rotator.util.formatting import format_seconds
 
 
 def progress_of(session: Session) -> Progress:
@@ -20,7 +20,7 @@ def progress_of(session: Session) -> Progress:
     return Progress(lambda: time.monotonic() - session.started, muted=not sys.stderr.isatty())
 
 
-def ask_to_confirm(session: Session, results: Sequence[Result]) -> list[str]:
+def ask_to_confirm(session: Session, results: Sequence[OperationResult]) -> list[str]:
     """The keys whose full names a person at the terminal repeats when told what it means; none where nobody can be asked."""
     wanting = [result for result in results if result.reason == "unconfirmed"]
     if session.json or not session.can_ask():
@@ -36,7 +36,9 @@ def ask_to_confirm(session: Session, results: Sequence[Result]) -> list[str]:
     return confirmed
 
 
-def report(session: Session, results: Sequence[Result], *, timing: Callable[[Result, float], str] | None = None) -> int:
+def report(
+    session: Session, results: Sequence[OperationResult], *, timing: Callable[[OperationResult, float], str] | None = None
+) -> int:
     """Tell each result, and the exit code of the worst."""
     elapsed = time.monotonic() - session.started
     if session.json:
@@ -50,7 +52,9 @@ def report(session: Session, results: Sequence[Result], *, timing: Callable[[Res
     return max((result.exit_code for result in results), default=0)
 
 
-def since_the_mark(result: Result, elapsed: float) -> str:
+def since_the_mark(result: OperationResult, elapsed: float) -> str:
     """How long a containment took, by the mark and by the start of the command."""
     after_mark = result.seconds_from_mark
-    return "" if after_mark is None else f"; {seconds(after_mark)} after the mark, {seconds(elapsed)} after the start"
+    return (
+        "" if after_mark is None else f"; {format_seconds(after_mark)} after the mark, {format_seconds(elapsed)} after the start"
+    )

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
-from rotator.decision.status import View
-from rotator.util.formatting import count, moment, span, towards
+from rotator.decision.status import ApplicationStatus
+from rotator.util.formatting import format_relative, format_span, format_time, pluralize
 
 STYLES = {
     "current": "green",
@@ -49,19 +49,19 @@ KEY_WIDTH = 20
 """An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
 
 
-def draw(views: Sequence[View], console: Console, *, fine: bool = True) -> None:
+def draw(views: Sequence[ApplicationStatus], console: Console, *, fine: bool = True) -> None:
     """Print the whole picture."""
     if not views:
         console.print("There are no applications.")
         return
-    console.print(Text.assemble(count(len(views), "application"), (f"   ledgers read {moment(views[0].as_of)}", "dim")))
+    console.print(Text.assemble(pluralize(len(views), "application"), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
     console.print()
     console.print(_table(views, console.width, fine=fine))
     _troubles(views, console, fine=fine)
     _timelines(views, console, fine=fine)
 
 
-def _table(views: Sequence[View], width: int, *, fine: bool) -> Table:
+def _table(views: Sequence[ApplicationStatus], width: int, *, fine: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
     name = max(len("application"), min(max(len(view.name) for view in views), 24 if width < 100 else 40))
     table.add_column("application", width=name + 2, no_wrap=True, overflow="ellipsis" if fine else "crop")
@@ -75,24 +75,24 @@ def _table(views: Sequence[View], width: int, *, fine: bool) -> Table:
         current = view.ledger.current if view.ledger else None
         if width >= 100:
             cells.append(Text(current.access_key if current else ""))
-        cells.append(Text(span(view.as_of - (current.created_at or current.since)) if current else ""))
+        cells.append(Text(format_span(view.as_of - (current.created_at or current.since)) if current else ""))
         cells.append(_next(view, reasons=width >= 100 or current is None))
         table.add_row(*cells)
     return table
 
 
-def _name(view: View, *, fine: bool) -> Text:
+def _name(view: ApplicationStatus, *, fine: bool) -> Text:
     dot = "●" if fine else "*"
     style = PHASE_STYLES[view.phase].replace("bold white on red", "bold red")
     return Text.assemble((f"{dot} ", style), (view.name, "bold" if view.policy.configured else "dim italic"))
 
 
-def _next(view: View, *, reasons: bool) -> Text:
+def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
     if view.phase == "past_due":
-        return Text(f"{view.next.action}, past due by {span(view.late)}", "bold red")
+        return Text(f"{view.next.action}, past due by {format_span(view.late)}", "bold red")
     if view.next.action == "held":
         return Text(view.next.reason, "magenta")
-    when = towards(view.next.at, view.as_of)
+    when = format_relative(view.next.at, view.as_of)
     if view.next.at <= view.as_of:
         when = "now"
     text = Text(f"{view.next.action} {when}")
@@ -103,7 +103,7 @@ def _next(view: View, *, reasons: bool) -> Text:
     return text
 
 
-def _troubles(views: Sequence[View], console: Console, *, fine: bool) -> None:
+def _troubles(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:
     troubled = [view for view in views if view.trouble]
     if not troubled:
         return
@@ -112,14 +112,14 @@ def _troubles(views: Sequence[View], console: Console, *, fine: bool) -> None:
         trouble = view.trouble
         if trouble is None:
             continue
-        since = f" (for {span(view.as_of - trouble.since)})" if trouble.since < view.as_of else ""
+        since = f" (for {format_span(view.as_of - trouble.since)})" if trouble.since < view.as_of else ""
         mark = "✖" if fine else "!"
         grid = Table.grid(padding=(0, 1))
         grid.add_row(Text(mark, "bold red"), Text.assemble((view.name, "bold"), f": {trouble.message}", (since, "dim")))
         console.print(grid)
 
 
-def _timelines(views: Sequence[View], console: Console, *, fine: bool) -> None:
+def _timelines(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:
     glyphs = FINE if fine else PLAIN
     groups = [(view, found) for view in views if (found := bars(view, glyphs))]
     if not groups:

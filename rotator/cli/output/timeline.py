@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.decision.status import View
+from rotator.decision.status import ApplicationStatus
 from rotator.domain.schedule import due
-from rotator.util.formatting import span, towards
+from rotator.util.formatting import format_relative, format_span
 
 Piece = tuple[str, str]
 """Text, and the name of its style."""
@@ -116,7 +116,7 @@ def _place(line: list[str], text: str, at: int) -> None:
         line[start : start + len(text)] = text
 
 
-def bars(view: View, glyphs: Glyphs = FINE) -> list[Bar]:
+def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
     """The keys of one application, those that will die first at the top."""
     ledger, now = view.ledger, view.as_of
     if ledger is None:
@@ -141,7 +141,11 @@ def bars(view: View, glyphs: Glyphs = FINE) -> list[Bar]:
             (left, now, glyphs.leaving, "grace"),
             (now, old.revoke_after, glyphs.grace, "grace"),
         )
-        when = f"dies {towards(old.revoke_after, now)}" if old.revoke_after > now else f"due {towards(old.revoke_after, now)}"
+        when = (
+            f"dies {format_relative(old.revoke_after, now)}"
+            if old.revoke_after > now
+            else f"due {format_relative(old.revoke_after, now)}"
+        )
         found.append(
             Bar(old.access_key, f"grace, {when}", "grace", stretches_of_grace, ((old.revoke_after, glyphs.dead, "dead"),))
         )
@@ -150,7 +154,7 @@ def bars(view: View, glyphs: Glyphs = FINE) -> list[Bar]:
     return found
 
 
-def _current(view: View, glyphs: Glyphs) -> Bar:
+def _current(view: ApplicationStatus, glyphs: Glyphs) -> Bar:
     ledger, now = view.ledger, view.as_of
     if ledger is None or ledger.current is None:
         raise AssertionError("only called when there is a current key")
@@ -158,7 +162,7 @@ def _current(view: View, glyphs: Glyphs) -> Bar:
     start = current.created_at or current.since
     mark = next((mark for mark in ledger.compromised if mark.access_key == current.access_key), None)
     if mark:
-        note = f"compromised {towards(mark.at, now)}"
+        note = f"compromised {format_relative(mark.at, now)}"
         return Bar(current.access_key, note, "compromised", ((start, now, glyphs.used, "compromised"),))
     stretches = [(start, now, glyphs.used, "current")]
     marks: list[tuple[datetime, str, str]] = []
@@ -167,10 +171,10 @@ def _current(view: View, glyphs: Glyphs) -> Bar:
         if rotation > now:
             stretches.append((now, rotation, glyphs.planned, "planned"))
         marks.append((rotation, glyphs.rotate, "rotate" if rotation > now else "late"))
-    return Bar(current.access_key, f"current, {span(now - start)} old", "current", tuple(stretches), tuple(marks))
+    return Bar(current.access_key, f"current, {format_span(now - start)} old", "current", tuple(stretches), tuple(marks))
 
 
-def planned_rotation(view: View) -> datetime | None:
+def planned_rotation(view: ApplicationStatus) -> datetime | None:
     """When the current key is to be replaced by the calendar, if it is."""
     ledger = view.ledger
     if ledger is None or ledger.current is None or not view.policy.configured:

@@ -18,19 +18,19 @@ The life of a key::
 
 from __future__ import annotations
 
-from rotator.decision.classification import Fate
-from rotator.decision.rules.revocation import _prove, _revoking, forget_the_dead
-from rotator.decision.state import Case
+from rotator.decision.classification import Disposition
+from rotator.decision.rules.revocation import _prove, _revoking, finalize_revocations
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
-    Delete,
-    Fence,
-    Record,
+    DeleteKey,
+    FenceDocument,
     Step,
+    WriteLedger,
 )
-from rotator.decision.transitions import condemned
+from rotator.decision.transitions import start_revocation
 
 
-def contain(case: Case) -> Step | None:
+def contain_compromised(case: ApplicationState) -> Step | None:
     """Compromised and not published: revoke now, before anything else (rule 9)."""
     ledger = case.ledger
     for mark in ledger.compromised:
@@ -44,27 +44,27 @@ def contain(case: Case) -> Step | None:
             continue
         if not ledger.is_revoking(access_key):
             if _may_still_be_published(case, access_key):
-                return Fence()
-            return Record(
-                condemned(ledger, access_key, _version_of(case, access_key), "compromised"),
+                return FenceDocument()
+            return WriteLedger(
+                start_revocation(ledger, access_key, _version_of(case, access_key), "compromised"),
                 (_revoking(access_key, "compromised"),),
             )
         if not {access_key} & (case.seen.deleted | case.seen.dead.keys() | case.seen.undeletable.keys()):
-            return Delete(access_key, "compromised", even_if_published=revoke_first)
+            return DeleteKey(access_key, "compromised", even_if_published=revoke_first)
     if case.urgent_mode or case.seen.held:
         return None  # consumers and a held secret come first; the proofs come later
-    return forget_the_dead(case) or _prove(case, case.ledger.compromised_keys())
+    return finalize_revocations(case) or _prove(case, case.ledger.compromised_keys())
 
 
-def _may_still_be_published(case: Case, access_key: str) -> bool:
+def _may_still_be_published(case: ApplicationState, access_key: str) -> bool:
     """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
     held, document = case.seen.held, case.seen.document
     if not document.can_be_rewritten or (held and held.key and held.key.access_key == access_key and not held.publish_sent):
         return False
-    return any(key.access_key == access_key and case.fate(key, marker) is Fate.POSSIBLE for key, marker in case.marked)
+    return any(key.access_key == access_key and case.fate(key, marker) is Disposition.POSSIBLE for key, marker in case.marked)
 
 
-def _version_of(case: Case, access_key: str) -> int:
+def _version_of(case: ApplicationState, access_key: str) -> int:
     ledger = case.ledger
     if case.published == access_key:
         return case.seen.document.version

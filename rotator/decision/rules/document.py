@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from rotator.decision.classification import Fate
-from rotator.decision.observation import Sight
-from rotator.decision.state import MANY_DEAD, Case
-from rotator.decision.steps import Event, Probe, ReadVersions, Record, Step
-from rotator.decision.transitions import followed, marked_republished
+from rotator.decision.classification import Disposition
+from rotator.decision.observation import Presence
+from rotator.decision.state import ACCOUNT_SUSPECT_THRESHOLD, ApplicationState
+from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, WriteLedger
+from rotator.decision.transitions import commit_published, mark_republished
 from rotator.domain.document import DocumentState
-from rotator.domain.keys import Verdict
+from rotator.domain.keys import ProbeResult
 
 # --- what forbids acting at all ---
 
 
-def moved(case: Case) -> Step | None:
+def configuration_moved(case: ApplicationState) -> Step | None:
     """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
     ledger, policy = case.ledger, case.policy
     for word, before, after in (
@@ -38,7 +38,7 @@ def moved(case: Case) -> Step | None:
     return None
 
 
-def stale(case: Case) -> Step | None:
+def document_stale(case: ApplicationState) -> Step | None:
     """A document older than what is known is stale, restored or recreated: take no step (rule 14)."""
     known = max(case.ledger.highest_version(), case.seen.floor)
     version = case.seen.document.version
@@ -50,7 +50,7 @@ def stale(case: Case) -> Step | None:
             record=False,
         )
     for key, marker in case.unnamed:
-        if case.fate(key, marker) is Fate.RESTORED:
+        if case.fate(key, marker) is Disposition.RESTORED:
             return case.block(
                 "restored",
                 f"key {key.access_key} was made for version {marker.base} of the credential document of {case.policy.application},"
@@ -62,7 +62,7 @@ def stale(case: Case) -> Step | None:
 # --- the ledger follows the document ---
 
 
-def document_gone(case: Case) -> Step | None:
+def document_unusable(case: ApplicationState) -> Step | None:
     """A document that a person deleted, damaged or emptied is their decision: revoke nothing, create nothing (rules 6, 11)."""
     document, name = case.seen.document, case.policy.application
     if case.seen.held is not None:
@@ -93,57 +93,59 @@ def document_gone(case: Case) -> Step | None:
     return None
 
 
-def _had_published(case: Case) -> bool:
+def _had_published(case: ApplicationState) -> bool:
     """Whether a key of ours with a base above 0 was published, as far as can be told: then this is not a first key (rule 11)."""
-    return any(marker.base > 0 and case.fate(key, marker) in (Fate.PUBLISHED, Fate.ASSUMED) for key, marker in case.unnamed)
+    return any(
+        marker.base > 0 and case.fate(key, marker) in (Disposition.PUBLISHED, Disposition.ASSUMED) for key, marker in case.unnamed
+    )
 
 
-def follow(case: Case) -> Step | None:
+def sync_ledger(case: ApplicationState) -> Step | None:
     """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
     if case.published is None or case.seen.document.secret is None:
         return None  # nothing that could be tried; `document_gone` says so once no rotation is held any more
     seen, name = case.seen, case.policy.application
     if case.published_is_dying:
         return _note_republished(case)
-    healthy = seen.sight is Sight.LISTED and not case.published_has_expired
+    healthy = seen.sight is Presence.LISTED and not case.published_has_expired
     if case.settled and healthy:
         return None
-    if seen.sight is Sight.FOREIGN:
+    if seen.sight is Presence.FOREIGN:
         return case.block(
             "foreign_key",
             f"the credential document of {name} holds key {case.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
         )
     if not case.published_is_ours_just_proven:
         if seen.proof is None:
-            return Probe()
-        if seen.proof is Verdict.UNCLEAR and not case.published_is_compromised:
+            return ProbePublished()
+        if seen.proof is ProbeResult.UNCLEAR and not case.published_is_compromised:
             return case.block(
                 "unproven", f"the published key of {name} could not be tried: no clear answer from the provider", record=False
             )
-        if seen.proof is Verdict.REFUSED:
+        if seen.proof is ProbeResult.REFUSED:
             return _refused(case)
-    if case.settled or seen.proof is Verdict.UNCLEAR:
+    if case.settled or seen.proof is ProbeResult.UNCLEAR:
         return None
     if _may_live_longer(case) and not case.skipped <= set(seen.versions):
         return ReadVersions(case.skipped - set(seen.versions))
     return _commit(case)
 
 
-def _may_live_longer(case: Case) -> bool:
+def _may_live_longer(case: ApplicationState) -> bool:
     """Whether a key that is on its way out could have been published again, and replaced again, while nobody looked."""
     return bool(case.ledger.retiring or case.ledger.revoking)
 
 
-def _note_republished(case: Case) -> Step | None:
+def _note_republished(case: ApplicationState) -> Step | None:
     """A condemned key that a person published again is noted before anything else, so that it gets its grace (rule 8)."""
     entry = next(entry for entry in case.ledger.revoking if entry.access_key == case.published)
     if entry.republished or case.published_is_compromised:
         return None
     event = Event("key.republished", {"access_key": entry.access_key})
-    return Record(marked_republished(case.ledger, entry.access_key), (event,))
+    return WriteLedger(mark_republished(case.ledger, entry.access_key), (event,))
 
 
-def _refused(case: Case) -> Step | None:
+def _refused(case: ApplicationState) -> Step | None:
     name = case.policy.application
     if not case.seen.bearer_seen:
         return case.block(
@@ -155,7 +157,7 @@ def _refused(case: Case) -> Step | None:
             "secret_refused",
             f"the secret in the credential document of {name} does not belong to key {case.published}: publish the right one, or roll back",
         )
-    if case.seen.dead_elsewhere >= MANY_DEAD and case.seen.request is None and not case.published_is_compromised:
+    if case.seen.dead_elsewhere >= ACCOUNT_SUSPECT_THRESHOLD and case.seen.request is None and not case.published_is_compromised:
         return case.block(
             "many_dead",
             f"the published key of {name} looks dead, and so do those of other applications: check organization and address of account"
@@ -164,12 +166,12 @@ def _refused(case: Case) -> Step | None:
     return None  # consumers are down: see `replace_at_once`
 
 
-def _commit(case: Case) -> Step:
+def _commit(case: ApplicationState) -> Step:
     seen, document = case.seen, case.seen.document
     held = seen.held
     key = seen.key(case.published) or (held.key if held else None)
     marker = seen.marker(key, case.policy.application) if key else None
-    ledger, events = followed(
+    ledger, events = commit_published(
         case.ledger, document, key, marker, case.policy, seen.clocks, case.held_meanwhile, more=case.more_meanwhile
     )
-    return Record(ledger, events)
+    return WriteLedger(ledger, events)

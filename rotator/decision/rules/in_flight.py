@@ -19,23 +19,23 @@ The life of a key::
 from __future__ import annotations
 
 from rotator.decision.rules.revocation import _revoking
-from rotator.decision.state import Case
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
-    Create,
+    CreateKey,
+    DiscardInFlight,
     Event,
-    LetGo,
-    Prove,
-    Publish,
-    Record,
+    PublishKey,
     Step,
+    VerifyKey,
+    WriteLedger,
 )
-from rotator.decision.transitions import abandoned, condemned
+from rotator.decision.transitions import abandon_rotation, start_revocation
 from rotator.domain.document import DocumentState
-from rotator.domain.ledger import Intent, Ledger, Trouble
-from rotator.domain.marker import Marker, incarnation
+from rotator.domain.ledger import Intent, Ledger, Problem
+from rotator.domain.marker import Marker, incarnation_of
 
 
-def continue_held(case: Case) -> Step | None:
+def continue_in_flight(case: ApplicationState) -> Step | None:
     """The rotation that this process holds in memory: create once, prove, publish, or end it cleanly (rules 3 to 5)."""
     held = case.seen.held
     if held is None:
@@ -44,7 +44,7 @@ def continue_held(case: Case) -> Step | None:
     if intent is None or intent.id != held.intent.id:
         return _end_held(case, case.ledger, "overtaken")
     document = case.seen.document
-    recreated = document.version == intent.base and incarnation(case.policy.path, document.created_time) != intent.incarnation
+    recreated = document.version == intent.base and incarnation_of(case.policy.path, document.created_time) != intent.incarnation
     if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
         return _abandon_held(case, intent, "overtaken", "the credential document changed meanwhile", failed=False)
     if held.failure:
@@ -53,22 +53,22 @@ def continue_held(case: Case) -> Step | None:
         current = case.seen.key(case.ledger.current.access_key) if case.ledger.current else case.seen.key(case.published)
         project = case.policy.default_project_id or (current.default_project_id if current else None)
         marker = Marker(case.seen.installation, case.policy.application, intent.id, intent.base, intent.incarnation)
-        return Create(marker.render(), project, case.policy.lifetime)
+        return CreateKey(marker.render(), project, case.policy.lifetime)
     if held.key is None:
         return _abandon_held(case, intent, "lost", "the answer to the create was lost", failed=True)
-    return Publish() if held.proven else Prove()
+    return PublishKey() if held.proven else VerifyKey()
 
 
-def _abandon_held(case: Case, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
+def _abandon_held(case: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
-    ledger = abandoned(case.ledger, case.policy, case.now, failed=failed, trouble=Trouble(reason, message, case.now))
+    ledger = abandon_rotation(case.ledger, case.policy, case.now, failed=failed, trouble=Problem(reason, message, case.now))
     return _end_held(case, ledger, reason, event)
 
 
-def _end_held(case: Case, ledger: Ledger, reason: str, *events: Event) -> Step:
+def _end_held(case: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
     """Rule 7's first shortcut: who made a key and never sent a publish may condemn it at once. Else the version tells later."""
     held = case.seen.held
     if held and held.key and not held.publish_sent and not ledger.is_revoking(held.key.access_key):
-        ledger = condemned(ledger, held.key.access_key, 0, "leftover")
-        return Record(ledger, (*events, _revoking(held.key.access_key, f"leftover, {reason}")))
-    return Record(ledger, events) if ledger != case.ledger else LetGo()
+        ledger = start_revocation(ledger, held.key.access_key, 0, "leftover")
+        return WriteLedger(ledger, (*events, _revoking(held.key.access_key, f"leftover, {reason}")))
+    return WriteLedger(ledger, events) if ledger != case.ledger else DiscardInFlight()

@@ -18,25 +18,25 @@ The life of a key::
 
 from __future__ import annotations
 
-from rotator.decision.classification import Fate
-from rotator.decision.state import Case
+from rotator.decision.classification import Disposition
+from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
-    Delete,
-    Destroy,
+    DeleteKey,
+    DestroyVersions,
     Event,
-    ProveDeath,
     ReadVersions,
-    Record,
     Step,
+    VerifyRevocation,
+    WriteLedger,
 )
-from rotator.decision.transitions import condemned, died, retired
+from rotator.decision.transitions import finish_revocation, start_grace, start_revocation
 
 
 def _revoking(access_key: str, reason: str) -> Event:
     return Event("key.revoking", {"access_key": access_key, "reason": reason})
 
 
-def forget_the_dead(case: Case) -> Step | None:
+def finalize_revocations(case: ApplicationState) -> Step | None:
     """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
     compromised one goes, the versions of the document that hold its secret are destroyed, but not until they have told what became
     of keys that nothing names (rule 7)."""
@@ -45,35 +45,35 @@ def forget_the_dead(case: Case) -> Step | None:
         return None
     for entry in dead:
         if entry.access_key in case.ledger.compromised_keys() - case.seen.destroyed.keys():
-            return account_for_keys(case) or Destroy(entry.access_key, entry.version)
+            return classify_unaccounted_keys(case) or DestroyVersions(entry.access_key, entry.version)
     deaths = {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}
-    return Record(*died(case.ledger, deaths, case.now, case.seen.destroyed))
+    return WriteLedger(*finish_revocation(case.ledger, deaths, case.now, case.seen.destroyed))
 
 
-def delete_condemned(case: Case) -> Step | None:
+def delete_revoking_keys(case: ApplicationState) -> Step | None:
     """What is in ``revoking`` never comes back (rule 8)."""
     if case.held_back:
         return None
     for entry in case.ledger.revoking:
         done = entry.access_key in case.seen.deleted or entry.access_key in case.seen.undeletable
         if not done and case.may_die(entry):
-            return Delete(entry.access_key, entry.reason)
+            return DeleteKey(entry.access_key, entry.reason)
     return None
 
 
-def prove_deaths(case: Case) -> Step | None:
+def verify_revocations(case: ApplicationState) -> Step | None:
     """A deleted key is dead when it was seen dead (rule 8)."""
     return _prove(case, case.seen.deleted)
 
 
-def _prove(case: Case, among: frozenset[str]) -> Step | None:
+def _prove(case: ApplicationState, among: frozenset[str]) -> Step | None:
     for entry in case.ledger.revoking:
         if entry.access_key in (among & case.seen.deleted) - set(case.seen.dead) - case.seen.still_alive:
-            return ProveDeath(entry.access_key, entry.version, entry.access_key in case.ledger.compromised_keys())
+            return VerifyRevocation(entry.access_key, entry.version, entry.access_key in case.ledger.compromised_keys())
     return None
 
 
-def end_graces(case: Case) -> Step | None:
+def expire_grace_periods(case: ApplicationState) -> Step | None:
     """A retiring key whose deadline has passed by every clock is condemned (rules 8, 13)."""
     if case.held_back or not case.trusted_clocks or case.urgent_mode:
         return None  # while consumers are down or in danger, a key that still works may be their only one
@@ -82,12 +82,12 @@ def end_graces(case: Case) -> Step | None:
         if entry.access_key == case.published or (key is not None and not key.touchable):
             continue
         if case.seen.clocks.passed(entry.revoke_after):
-            ledger = condemned(case.ledger, entry.access_key, entry.version, entry.reason)
-            return Record(ledger, (_revoking(entry.access_key, "grace ended"),))
+            ledger = start_revocation(case.ledger, entry.access_key, entry.version, entry.reason)
+            return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))
     return None
 
 
-def account_for_keys(case: Case) -> Step | None:
+def classify_unaccounted_keys(case: ApplicationState) -> Step | None:
     """Keys with our marker that nothing names: leftovers are condemned, published ones get their grace (rule 7)."""
     if case.held_back:
         return None
@@ -95,14 +95,14 @@ def account_for_keys(case: Case) -> Step | None:
         return ReadVersions(case.unread_versions)
     for key, marker in case.unnamed:
         verdict = case.fate(key, marker)
-        if verdict is Fate.LEFTOVER:
+        if verdict is Disposition.LEFTOVER:
             events = (
                 Event("leftover.found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
                 _revoking(key.access_key, "leftover"),
             )
-            return Record(condemned(case.ledger, key.access_key, 0, "leftover"), events)
-        if verdict in (Fate.PUBLISHED, Fate.ASSUMED):
-            version = marker.base + 1 if verdict is Fate.PUBLISHED else 0
-            ledger, event = retired(case.ledger, key.access_key, version, verdict.value, case.policy, case.seen)
-            return Record(ledger, (event,))
+            return WriteLedger(start_revocation(case.ledger, key.access_key, 0, "leftover"), events)
+        if verdict in (Disposition.PUBLISHED, Disposition.ASSUMED):
+            version = marker.base + 1 if verdict is Disposition.PUBLISHED else 0
+            ledger, event = start_grace(case.ledger, key.access_key, version, verdict.value, case.policy, case.seen)
+            return WriteLedger(ledger, (event,))
     return None

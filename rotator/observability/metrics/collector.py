@@ -12,18 +12,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rotator import __version__
-from rotator.decision.status import PHASES, unreadable, view
+from rotator.decision.status import PHASES, status_of, unreadable_status
 from rotator.domain.schedule import due
-from rotator.observability.metrics.counters import MODES, Counts, word
+from rotator.observability.metrics.counters import MODES, CounterValues, word
 
 if TYPE_CHECKING:
-    from rotator.observability.metrics.snapshot import Application, Service, Snapshot
+    from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 
 Sample = tuple[str, tuple[str, ...], float]
 """The name of a metric of the catalogue, the values of its labels in the catalogue's order, and the value."""
 
 
-def samples(now: Snapshot, counts: Counts) -> Iterator[Sample]:
+def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
     """Everything but the calls, which only their histogram knows."""
     for one in now.applications:
         about = one.policy.account, one.policy.application
@@ -36,9 +36,9 @@ def samples(now: Snapshot, counts: Counts) -> Iterator[Sample]:
     yield from (("rotator_events_total", (event,), count) for event, count in counts.events.items())
 
 
-def _application(one: Application, snapshot: Snapshot) -> Iterator[Sample]:
+def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[Sample]:
     policy, ledger, now = one.policy, one.ledger, snapshot.now
-    found = unreadable(policy, "", "", now) if one.unreadable else view(policy, ledger, now)
+    found = unreadable_status(policy, "", "", now) if one.unreadable else status_of(policy, ledger, now)
     rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
     yield "rotator_application_configured", (), policy.configured
     yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
@@ -67,7 +67,7 @@ def _application(one: Application, snapshot: Snapshot) -> Iterator[Sample]:
             yield "rotator_rotation_due_seconds", (), _seconds(calendar.at - now)
 
 
-def _counted(about: tuple[str, str], counts: Counts) -> Iterator[Sample]:
+def _counted(about: tuple[str, str], counts: CounterValues) -> Iterator[Sample]:
     done = counts.rotations.get(about, {})
     # From nothing to one is no increase that Prometheus could see, so what is known beforehand begins at zero.
     yield from (("rotator_rotations_total", (*about, mode), done.get(mode, 0)) for mode in MODES)
@@ -76,7 +76,7 @@ def _counted(about: tuple[str, str], counts: Counts) -> Iterator[Sample]:
     yield "rotator_keys_revoked_total", about, counts.revoked.get(about, 0)
 
 
-def _service(service: Service) -> Iterator[Sample]:
+def _service(service: ServiceSample) -> Iterator[Sample]:
     if service.up is not None:
         yield "rotator_service_up", (service.name,), service.up
     yield "rotator_clock_difference_seconds", (service.name,), service.clock_difference.total_seconds()
@@ -84,7 +84,7 @@ def _service(service: Service) -> Iterator[Sample]:
         yield "rotator_quota_headroom_keys", (service.name,), service.headroom
 
 
-def _process(now: Snapshot) -> Iterator[tuple[str, float]]:
+def _process(now: MetricsSnapshot) -> Iterator[tuple[str, float]]:
     yield "rotator_alive", now.alive
     yield "rotator_idle_seconds", _seconds(now.idle)
     yield "rotator_config_applied_timestamp_seconds", now.configured_at.timestamp()
@@ -97,7 +97,7 @@ def _process(now: Snapshot) -> Iterator[tuple[str, float]]:
         yield "rotator_clock_tolerance_seconds", min(tolerances)
 
 
-def _tolerances(applications: Iterable[Application]) -> list[float]:
+def _tolerances(applications: Iterable[ApplicationSample]) -> list[float]:
     return [_seconds(one.policy.clock_tolerance) for one in applications]
 
 

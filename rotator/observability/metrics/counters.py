@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rotator.domain.ledger import Mode
+from rotator.domain.ledger import RotationMode
 from rotator.observability.events import CATALOGUE
 
 if TYPE_CHECKING:
-    from rotator.domain.ports import Journal
+    from rotator.domain.ports import EventSink
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 OTHER = "other"
-MODES = (*(mode.value for mode in Mode), OTHER)
+MODES = (*(mode.value for mode in RotationMode), OTHER)
 """What a completed rotation was: its mode, or begun by another process, of which nobody told us."""
 
 MOST_CAUSES = 40
@@ -33,7 +33,7 @@ def word(text: object) -> str:
 
 
 @dataclass(frozen=True)
-class Counts:
+class CounterValues:
     """The numbers of a tally at one moment: events by name; of each application, what happened how often."""
 
     events: Mapping[str, int]
@@ -43,10 +43,10 @@ class Counts:
     revoked: Mapping[About, int]
 
 
-class Tally:
+class EventCounters:
     """Counts events and hands them on to ``journal``. Thread-safe; never raises."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventSink) -> None:
         self._journal = journal
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
@@ -84,10 +84,10 @@ class Tally:
             case "key.dead":
                 self._revoked[about] += 1
 
-    def counts(self) -> Counts:
+    def counts(self) -> CounterValues:
         """The numbers at this moment."""
         with self._lock:
-            return Counts(
+            return CounterValues(
                 dict(self._events), _copied(self._rotations), _copied(self._given_up), _copied(self._failed), dict(self._revoked)
             )
 

@@ -34,7 +34,7 @@ DEADLINE = 10.0
 
 
 @dataclass(frozen=True)
-class Reply:
+class MetricsResponse:
     """An answer: its status, its text, and what kind of text that is."""
 
     status: int
@@ -42,11 +42,11 @@ class Reply:
     content_type: str = "text/plain; charset=utf-8"
 
 
-Pages = Callable[[str, str], "Reply | None"]
+Pages = Callable[[str, str], "MetricsResponse | None"]
 """From a path and the types that the asker accepts to the answer; None when there is no such page. May raise."""
 
 
-class Server:
+class MetricsServer:
     """Listens from ``open`` to ``close``."""
 
     def __init__(self, at: Listener, pages: Pages) -> None:
@@ -143,12 +143,12 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._places = threading.BoundedSemaphore(PLACES)
         super().__init__(address, _Conversation)
 
-    def answer(self, path: str, accept: str) -> Reply:
+    def answer(self, path: str, accept: str) -> MetricsResponse:
         """The answer to one request. Never raises."""
         try:
-            return self._pages(path, accept) or Reply(404, b"404: there are /metrics, /healthz and /readyz\n")
+            return self._pages(path, accept) or MetricsResponse(404, b"404: there are /metrics, /healthz and /readyz\n")
         except Exception:  # noqa: BLE001 - its words may hold anything, and nobody who asks needs them
-            return Reply(500, b"500: an error of the program\n")
+            return MetricsResponse(500, b"500: an error of the program\n")
 
     def get_request(self) -> Any:
         try:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 
 
 @dataclass(frozen=True)
-class Application:
+class ApplicationSample:
     """One application as last seen. ``since`` is when the daemon began to look after it; ``seen_at`` and ``sound_at`` are when a
     pass last got through, and last had nothing to complain of. ``keys`` and ``strangers`` count what the provider listed.
     """
 
-    policy: Policy
+    policy: ApplicationSpec
     since: datetime
     ledger: Ledger | None = None
     keys: int | None = None
@@ -28,7 +28,7 @@ class Application:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceSample:
     """Vault, or the provider behind an account. ``up`` is None before the first answer, ``headroom`` where it is not known."""
 
     name: str
@@ -38,7 +38,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class MetricsSnapshot:
     """Everything at one moment. ``login`` is how long ours at Vault is still good and for how long it was granted, ``idle`` how long
     ago the last work went through the workers."""
 
@@ -47,6 +47,6 @@ class Snapshot:
     idle: timedelta
     configured_at: datetime
     reload_refused: bool
-    applications: tuple[Application, ...] = ()
-    services: tuple[Service, ...] = ()
+    applications: tuple[ApplicationSample, ...] = ()
+    services: tuple[ServiceSample, ...] = ()
     login: tuple[timedelta, timedelta] | None = None

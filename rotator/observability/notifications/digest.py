@@ -42,7 +42,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Ending:
+class Recovery:
     """Good news: what it ends. It is told when something was told that it ends, or ``always``."""
 
     ends: frozenset[str]
@@ -87,19 +87,19 @@ TOPICS: Mapping[str, Topic] = {
     "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced as things are"),
 }
 
-ENDINGS: Mapping[str, Ending] = {
-    "application.recovered": Ending(
+RECOVERIES: Mapping[str, Recovery] = {
+    "application.recovered": Recovery(
         frozenset({"application.blocked", "rotation.create_failed", "rotation.not_alive"}), always=True
     ),
-    "rotation.committed": Ending(
+    "rotation.committed": Recovery(
         frozenset({"key.found_dead", "rotation.create_failed", "rotation.not_alive", "deadline.near", "deadline.missed"})
     ),
-    "key.dead": Ending(frozenset({"key.still_alive"})),
-    "pass.decided": Ending(frozenset({"pass.failed", "pass.crashed"})),
-    "daemon.reloaded": Ending(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
-    "service.up": Ending(frozenset({"service.down"}), "back", always=True),
-    "round.sound": Ending(frozenset({"round.unsound"}), "everything is done in time again"),
-    "compromise.contained": Ending(
+    "key.dead": Recovery(frozenset({"key.still_alive"})),
+    "pass.decided": Recovery(frozenset({"pass.failed", "pass.crashed"})),
+    "daemon.reloaded": Recovery(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
+    "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
+    "round.sound": Recovery(frozenset({"round.unsound"}), "everything is done in time again"),
+    "compromise.contained": Recovery(
         frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is proven dead", always=True
     ),
 }
@@ -113,7 +113,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass
-class News:
+class Digest:
     """What is to be told, until it is taken. ``every`` is the least time between two messages, in seconds."""
 
     name: str = "rotator"
@@ -128,7 +128,7 @@ class News:
     def note(self, event: str, fields: Mapping[str, object], now: float) -> None:
         """Hear of one event."""
         subject = _shown(fields.get("application") or fields.get("service") or fields.get("subject"))
-        if ending := ENDINGS.get(event):
+        if ending := RECOVERIES.get(event):
             self._end(event, ending, subject, now)
         elif (topic := TOPICS.get(event)) and self._counts(event, subject, fields):
             detail = _detail(fields.get(topic.detail))
@@ -164,7 +164,7 @@ class News:
             return fields.get("mode") == "compromised"
         return event != "round.unsound" or fields.get("reason") in LATE
 
-    def _end(self, event: str, ending: Ending, subject: str, now: float) -> None:
+    def _end(self, event: str, ending: Recovery, subject: str, now: float) -> None:
         if event == "pass.decided":
             self._failures.pop(subject, None)
         over = [
@@ -184,7 +184,7 @@ class News:
             self._urgent = now
 
 
-def trial_message(name: str) -> Message:
+def sample_message(name: str) -> Message:
     """The message of ``rotator notify --test``."""
     return Message(f"{name}: a test", "This is a test: messages of this installation arrive here. Nothing is wrong.", "success")
 

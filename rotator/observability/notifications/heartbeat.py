@@ -5,24 +5,24 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
-from rotator.domain.ports import Journal
+from rotator.domain.ports import EventSink
 from rotator.errors import RotatorError
 from rotator.http import HttpClient, HttpFailure
-from rotator.observability.notifications.settings import Ping
+from rotator.observability.notifications.settings import HeartbeatSettings
 
-PATIENCE = timedelta(seconds=10)
+TIMEOUT = timedelta(seconds=10)
 """How long one ping may take, all in all."""
 
 
-class Pinger:
+class HeartbeatClient:
     """Sends pings. What became of them is told when it changes: the first that arrives, the first that does not."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventSink) -> None:
         self._journal = journal
         self._under_way: threading.Thread | None = None
         self._trouble: str | None = "never sent"
 
-    def send(self, ping: Ping) -> None:
+    def send(self, ping: HeartbeatSettings) -> None:
         """Begin one ping, unless the last one is still under way. Returns at once."""
         if self._under_way is None or not self._under_way.is_alive():
             self._under_way = threading.Thread(target=self._send, args=(ping,), name="ping", daemon=True)
@@ -31,9 +31,9 @@ class Pinger:
     def wait(self) -> None:
         """Return when the ping that is under way has ended, within its bound."""
         if self._under_way is not None:
-            self._under_way.join(PATIENCE.total_seconds() + 1)
+            self._under_way.join(TIMEOUT.total_seconds() + 1)
 
-    def _send(self, ping: Ping) -> None:
+    def _send(self, ping: HeartbeatSettings) -> None:
         trouble = _try(ping)
         if trouble == self._trouble:
             return
@@ -44,10 +44,10 @@ class Pinger:
             self._journal.emit("ping.sent")
 
 
-def _try(ping: Ping) -> str | None:
+def _try(ping: HeartbeatSettings) -> str | None:
     """What went wrong, in words that hold nothing of the address; None when the switch heard us."""
     try:
-        client = HttpClient(timeout=PATIENCE, connections=1, ca_cert=ping.ca_cert, proxy=ping.proxy)
+        client = HttpClient(timeout=TIMEOUT, connections=1, ca_cert=ping.ca_cert, proxy=ping.proxy)
         try:
             answer = client.request("GET", ping.address().reveal())
         finally:

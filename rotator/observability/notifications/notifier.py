@@ -6,43 +6,43 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from rotator.domain.ports import Journal
+from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.observability.notifications import transport as services
-from rotator.observability.notifications.digest import Message, News, trial_message
-from rotator.observability.notifications.heartbeat import Pinger
-from rotator.observability.notifications.settings import SILENT, Settings
+from rotator.observability.notifications.digest import Digest, Message, sample_message
+from rotator.observability.notifications.heartbeat import HeartbeatClient
+from rotator.observability.notifications.settings import SILENT, NotificationSettings
 
-PAUSES = (0.0, 10.0, 40.0)
+RETRY_DELAYS = (0.0, 10.0, 40.0)
 """Seconds before each attempt to send a message to a service that has not taken it yet; then it is dropped."""
 
-FAREWELL = 5.0
+SHUTDOWN_TIMEOUT = 5.0
 """Seconds that the end waits for the last message."""
 
 Send = Callable[[Callable[[], Secret], Message], None]
 
 
-class Alarm:
+class Notifier:
     """Passes every event on to ``journal``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
 
-    def __init__(self, journal: Journal, settings: Settings = SILENT, *, send: Send = services.send) -> None:
+    def __init__(self, journal: EventSink, settings: NotificationSettings = SILENT, *, send: Send = services.send) -> None:
         self._journal = journal
         self._send = send
         self._settings = settings
-        self._news = News(settings.name, settings.notify_every.total_seconds())
+        self._news = Digest(settings.name, settings.notify_every.total_seconds())
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost: dict[str, int] = {}
-        self._pinger = Pinger(journal)
+        self._pinger = HeartbeatClient(journal)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> NotificationSettings:
         """What is in force."""
         return self._settings
 
-    def adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: NotificationSettings) -> None:
         """Go on with these settings. What was told stays told."""
         with self._changed:
             self._settings = settings
@@ -77,7 +77,7 @@ class Alarm:
             self._closing.set()
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(FAREWELL)
+            self._thread.join(SHUTDOWN_TIMEOUT)
 
     # --- the thread ---------------------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Alarm:
 
     def _deliver(self, message: Message) -> None:
         targets, troubles = dict(self._settings.targets), dict[str, str]()
-        for attempt, pause in enumerate(PAUSES, 1):
+        for attempt, pause in enumerate(RETRY_DELAYS, 1):
             if attempt > 1 and self._closing.wait(pause):
                 break
             troubles = self._attempt(message, {name: targets[name] for name in (troubles or targets)})
@@ -120,6 +120,6 @@ class Alarm:
         return troubles
 
 
-def trial(settings: Settings, target: str) -> None:
+def send_test(settings: NotificationSettings, target: str) -> None:
     """Send a test to one target, now and once; raises ``RotatorError`` when it was not taken."""
-    services.send(settings.targets[target], trial_message(settings.name))
+    services.send(settings.targets[target], sample_message(settings.name))

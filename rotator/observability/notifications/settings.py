@@ -11,7 +11,7 @@ from rotator.domain.secret import Secret
 
 
 @dataclass(frozen=True)
-class Ping:
+class HeartbeatSettings:
     """A dead-man's switch: its address, how often it expects a sign, and how to get there."""
 
     address: Callable[[], Secret]
@@ -21,16 +21,16 @@ class Ping:
 
 
 @dataclass(frozen=True)
-class Settings:
+class NotificationSettings:
     """Whom to tell. ``targets`` are the addresses of services by a name that may be shown; ``notify_every`` is the least time
     between two messages, ``deadline_notice`` how long before its deadline a key is worth one."""
 
     name: str = "rotator"
-    ping: Ping | None = None
+    ping: HeartbeatSettings | None = None
     targets: Mapping[str, Callable[[], Secret]] = field(default_factory=dict)
     notify_every: timedelta = timedelta(minutes=5)
     deadline_notice: timedelta = timedelta(days=3)
 
 
-SILENT = Settings()
+SILENT = NotificationSettings()
 """Nobody is told anything."""

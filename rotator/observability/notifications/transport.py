@@ -13,11 +13,11 @@ from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.observability.notifications.digest import Message
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds that one message to one service may take."""
 
 
-class NotSent(RotatorError):
+class DeliveryFailed(RotatorError):
     """A service did not take a message. Says what is known of it, and nothing of the address."""
 
 
@@ -33,7 +33,7 @@ def send(address: Callable[[], Secret], message: Message) -> None:
         trouble = f"the library failed with {type(error).__name__}"
     if trouble:
         # Raised here and not above: the exception of the library may hold the address.
-        raise NotSent(trouble)
+        raise DeliveryFailed(trouble)
 
 
 def _send(address: str, message: Message) -> str:
@@ -54,6 +54,6 @@ def _send(address: str, message: Message) -> str:
     if not service.add(address):
         return "the file holds no address that Apprise understands: write one line such as mailtos://user:password@example.com"
     kind = getattr(apprise.NotifyType, message.weight.upper())
-    if service.notify(message.body, title=message.title, notify_type=kind, timeout=PATIENCE):
+    if service.notify(message.body, title=message.title, notify_type=kind, timeout=TIMEOUT):
         return ""
     return "the service did not take the message, or could not be reached"

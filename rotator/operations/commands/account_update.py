@@ -8,22 +8,22 @@ from datetime import datetime, timedelta
 
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ports import Clock, VaultStore
-from rotator.errors import Conflict, Unavailable, Unclear
+from rotator.errors import Conflict, Indeterminate, Unavailable
 
-MOST_TRIES = 20
+MAX_ATTEMPTS = 20
 """How often a change is written again because somebody else was faster each time, or because an answer was lost."""
 
-BREATH = timedelta(milliseconds=50)
+RETRY_DELAY = timedelta(milliseconds=50)
 
 Change = Callable[[AccountDocument], AccountDocument]
 """From the document as it is to what it is to be; the same when it is so already. It may be made more than once."""
 
 
-def change(
+def update_account(
     vault: VaultStore, account: str, wanted: Change, *, clock: Clock, sleep: Callable[[datetime], None]
 ) -> AccountDocument:
     """Make the change and return the document as it then is. An answer that was lost is looked for and not guessed."""
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         document, version = vault.read_account(account)
         after = wanted(document)
         if after == document:
@@ -32,23 +32,23 @@ def change(
             if version == 0:
                 vault.installation()  # nothing of ours comes before the installation's id
             vault.write_account(after, cas=version)
-        except (Conflict, Unclear):
-            sleep(clock.now() + BREATH)
+        except (Conflict, Indeterminate):
+            sleep(clock.now() + RETRY_DELAY)
             continue
         return after
     raise Unavailable(
-        f"the document of account {account} could not be written in {MOST_TRIES} attempts: others wrote it each time; try again",
+        f"the document of account {account} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
         service="vault",
         kind="contended",
     )
 
 
-def begun(order: MassRotation, since: datetime) -> Change:
+def mass_rotation_started(order: MassRotation, since: datetime) -> Change:
     """Remember a mass rotation; one that was begun with the same words since then and has not ended stays, and is gone on with."""
     return lambda document: document if document.unfinished(order.words, since) else document.with_mass_rotation(order)
 
 
-def ended(order: MassRotation, at: datetime) -> Change:
+def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:
     """Note that every application of the mass rotation is done."""
 
     def note(document: AccountDocument) -> AccountDocument:
@@ -60,7 +60,7 @@ def ended(order: MassRotation, at: datetime) -> Change:
     return note
 
 
-def waived(waiver: Waiver) -> Change:
+def with_waiver(waiver: Waiver) -> Change:
     """Let an old key stay; the same word given twice is one."""
 
     def note(document: AccountDocument) -> AccountDocument:
@@ -71,6 +71,6 @@ def waived(waiver: Waiver) -> Change:
     return note
 
 
-def withdrawn(access_key: str) -> Change:
+def without_waiver(access_key: str) -> Change:
     """Let an old key stay no longer."""
     return lambda document: document.without_waiver(access_key)

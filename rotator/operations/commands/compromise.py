@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.errors import RotatorError
-from rotator.operations.commands.contain import Order, contain
+from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.revoke import unconfirmed
-from rotator.operations.queries.key_info import describe
-from rotator.operations.queries.key_lookup import is_access_key, owner_of
-from rotator.operations.result import Result, failed
-from rotator.operations.runtime import Household, Sleep, chosen
-from rotator.reconciler.context import World
+from rotator.operations.queries.key_info import describe_key
+from rotator.operations.queries.key_lookup import application_of, is_access_key
+from rotator.operations.result import OperationResult, failed
+from rotator.operations.runtime import Runtime, Sleep, select_applications
+from rotator.reconciler.context import ReconcileContext
 
 OUTAGE = (
     "with --revoke-first the published key is deleted before there is another one: from then on {names} can do nothing with what"
@@ -24,23 +24,25 @@ OUTAGE = (
 
 
 @dataclass(frozen=True)
-class Job:
+class ContainmentTarget:
     """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some that its ledger does not name),
     and single keys, ``only``, that say nothing of the others. What cannot be done at all is in ``refused``."""
 
-    policy: Policy | None
+    policy: ApplicationSpec | None
     whole: bool = False
     besides: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
-    refused: tuple[Result, ...] = ()
+    refused: tuple[OperationResult, ...] = ()
 
 
-def jobs(household: Household, targets: Sequence[str], confirmed: frozenset[str], now: datetime) -> tuple[Job, ...]:
+def resolve_targets(
+    household: Runtime, targets: Sequence[str], confirmed: frozenset[str], now: datetime
+) -> tuple[ContainmentTarget, ...]:
     """One job for each application that is named, or whose keys are; and what is refused, each by itself."""
-    found: dict[str, Job] = {}
+    found: dict[str, ContainmentTarget] = {}
     names = [target for target in targets if not is_access_key(target)]
-    for policy in chosen(household, names) if names else ():
-        found[policy.application] = Job(policy, whole=True)
+    for policy in select_applications(household, names) if names else ():
+        found[policy.application] = ContainmentTarget(policy, whole=True)
     for access_key in dict.fromkeys(target for target in targets if is_access_key(target)):
         job = _job(household, access_key, confirmed, now)
         name = job.policy.application if job.policy else access_key
@@ -48,21 +50,21 @@ def jobs(household: Household, targets: Sequence[str], confirmed: frozenset[str]
     return tuple(found.values())
 
 
-def _job(household: Household, access_key: str, confirmed: frozenset[str], now: datetime) -> Job:
+def _job(household: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:
     try:
-        policy, found = owner_of(household, access_key)
-        state = describe(found, household.vault.installation(), now).state
+        policy, found = application_of(household, access_key)
+        state = describe_key(found, household.vault.installation(), now).state
     except RotatorError as error:
-        return Job(None, refused=(failed(access_key, error),))
+        return ContainmentTarget(None, refused=(failed(access_key, error),))
     if state in {"stranger", "protected"} and access_key not in confirmed:
-        return Job(None, refused=(unconfirmed(access_key, policy.application, stranger=True),))
+        return ContainmentTarget(None, refused=(unconfirmed(access_key, policy.application, stranger=True),))
     if state in {"stranger", "protected", "compromised"}:
-        return Job(policy, only=frozenset({access_key}))
-    return Job(policy, whole=True, besides=frozenset({access_key}))
+        return ContainmentTarget(policy, only=frozenset({access_key}))
+    return ContainmentTarget(policy, whole=True, besides=frozenset({access_key}))
 
 
-def _both(one: Job, other: Job) -> Job:
-    return Job(
+def _both(one: ContainmentTarget, other: ContainmentTarget) -> ContainmentTarget:
+    return ContainmentTarget(
         one.policy or other.policy,
         one.whole or other.whole,
         one.besides | other.besides,
@@ -71,7 +73,9 @@ def _both(one: Job, other: Job) -> Job:
     )
 
 
-def carry_out(job: Job, world: World, sleep: Sleep, order: Order) -> tuple[Result, ...]:
+def contain_target(
+    job: ContainmentTarget, world: ReconcileContext, sleep: Sleep, order: CompromiseRequest
+) -> tuple[OperationResult, ...]:
     """Contain what the job is about, one thing after the other."""
     if job.policy is None:
         return job.refused

@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.decision.transitions import marked_compromised, was_proven_dead
+from rotator.decision.transitions import is_verified_revoked, mark_compromised
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal
-from rotator.errors import Refused, RotatorError, Unclear
-from rotator.operations.commands.convergence import Patience, obstacle, pause
-from rotator.operations.commands.ledger_update import amend
-from rotator.operations.result import Result, failed
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink
+from rotator.errors import Indeterminate, Refused, RotatorError
+from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
+from rotator.operations.commands.ledger_update import update_ledger
+from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.runner import drive, run_pass
-from rotator.util.formatting import seconds
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.runner import drive, reconcile
+from rotator.util.formatting import format_seconds
 
 DURABLE = (
     "the mark is in the ledger and stays until the keys are proven dead: the daemon acts on it, or run the same command again"
@@ -32,11 +32,11 @@ HELD = (
 
 
 @dataclass
-class Witness:
+class ContainmentRecorder:
     """A journal that passes everything on and remembers when keys were deleted and when others were published: the time for which
     consumers read a key that was revoked first."""
 
-    journal: Journal
+    journal: EventSink
     clock: Clock
     deleted: dict[object, datetime] = field(default_factory=dict)
     published: datetime | None = None
@@ -56,7 +56,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Order:
+class CompromiseRequest:
     """Why keys are to die, on whose word, and how. ``incident`` is an id that the marks of several applications share."""
 
     reason: str
@@ -72,38 +72,38 @@ class Order:
 
 
 def contain(
-    policy: Policy,
-    world: World,
+    policy: ApplicationSpec,
+    world: ReconcileContext,
     sleep: Sleep,
-    order: Order,
+    order: CompromiseRequest,
     *,
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
-) -> Result:
+) -> OperationResult:
     """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
     one, ``besides`` others; or ``keys`` and no others."""
     before = _published_now(policy, world) if order.revoke_first else None
-    witness = Witness(world.journal, world.clock)
+    witness = ContainmentRecorder(world.journal, world.clock)
     world = replace(world, journal=witness)
     try:
         keys, marked_at = mark(policy, world, sleep, order, keys=keys, besides=besides)
-    except Unclear as error:
+    except Indeterminate as error:
         return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
     except RotatorError as error:
         return failed(policy.application, error, "nothing was marked")
     result = _contain(policy, world, sleep, keys)
     outage = witness.outage(before) if result.exit_code == 0 else None
     if outage is not None:
-        told = f"; no key that works was in Vault for {seconds(outage.total_seconds())}"
+        told = f"; no key that works was in Vault for {format_seconds(outage.total_seconds())}"
         result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
     return replace(result, marked_at=marked_at)
 
 
 def mark(
-    policy: Policy,
-    world: World,
+    policy: ApplicationSpec,
+    world: ReconcileContext,
     sleep: Sleep,
-    order: Order,
+    order: CompromiseRequest,
     *,
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
@@ -117,7 +117,7 @@ def mark(
         keys = _about(policy, world, ledger, only) | besides
         if not keys and only is None:
             raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
-        after = marked_compromised(
+        after = mark_compromised(
             ledger,
             keys,
             reason=order.reason,
@@ -129,7 +129,7 @@ def mark(
         )
         return ledger if after.compromised == ledger.compromised else after
 
-    _, written = amend(policy, world, sleep, change)
+    _, written = update_ledger(policy, world, sleep, change)
     if written:
         world.journal.emit(
             "compromise.marked",
@@ -142,7 +142,7 @@ def mark(
     return keys, world.clock.now()
 
 
-def _about(policy: Policy, world: World, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
+def _about(policy: ApplicationSpec, world: ReconcileContext, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
     """The keys that an emergency is about."""
     named = ledger.names()
     try:
@@ -154,14 +154,14 @@ def _about(policy: Policy, world: World, ledger: Ledger, only: frozenset[str] | 
     keys = named | ({published} if published else set())
     if only is None:
         return keys
-    return frozenset(key for key in only if key in keys or not was_proven_dead(ledger, key))
+    return frozenset(key for key in only if key in keys or not is_verified_revoked(ledger, key))
 
 
-def _published(policy: Policy, world: World) -> str | None:
+def _published(policy: ApplicationSpec, world: ReconcileContext) -> str | None:
     return world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
 
 
-def _published_now(policy: Policy, world: World) -> str | None:
+def _published_now(policy: ApplicationSpec, world: ReconcileContext) -> str | None:
     """The same, or None when nobody can tell: an emergency does not wait for it."""
     try:
         return _published(policy, world)
@@ -169,13 +169,13 @@ def _published_now(policy: Policy, world: World) -> str | None:
         return None
 
 
-def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -> Result:
-    memory, patience, failures = Memory(), Patience(policy, world), 0
+def _contain(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, keys: frozenset[str]) -> OperationResult:
+    memory, patience, failures = LocalState(), Deadline(policy, world), 0
     while True:
-        outcome = drive(run_pass(policy, world, memory), sleep)
+        outcome = drive(reconcile(policy, world, memory), sleep)
         if done := _contained(policy, world, outcome, keys):
             return done
-        hurdle = obstacle(policy, outcome, failures)
+        hurdle = blocking_reason(policy, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
         over = patience.over(hurdle, outcome.ledger)
         if hurdle and hurdle.exit_code == 4:
@@ -186,21 +186,23 @@ def _contain(policy: Policy, world: World, sleep: Sleep, keys: frozenset[str]) -
                 HELD.format(name=policy.application) if over.reason == "held" else DURABLE,
             )
             return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
-        pause(world, sleep, outcome)
+        wait_for_next_pass(world, sleep, outcome)
 
 
-def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[str]) -> Result | None:
+def _contained(
+    policy: ApplicationSpec, world: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
+) -> OperationResult | None:
     """The result, if every marked key left the ledger with the proof of its death and none of them is published."""
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
         return None
-    dead = {key: proof_of_death(ledger, key) for key in sorted(keys)}
+    dead = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
     deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
     if document.published:
         now = f"{document.published} is published in version {document.version} of {policy.path}"
     else:
         now = f"but no key is published at {policy.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
-    return Result(
+    return OperationResult(
         policy.application,
         "contained",
         0,
@@ -212,11 +214,11 @@ def _contained(policy: Policy, world: World, outcome: Outcome, keys: frozenset[s
     )
 
 
-def _still_marked(outcome: Outcome, keys: frozenset[str]) -> list[str]:
+def _still_marked(outcome: PassOutcome, keys: frozenset[str]) -> list[str]:
     return sorted(keys & outcome.ledger.compromised_keys()) if outcome.ledger else sorted(keys)
 
 
-def proof_of_death(ledger: Ledger, access_key: str) -> str:
+def revocation_evidence(ledger: Ledger, access_key: str) -> str:
     """How the death was proven, from the ledger: whoever proved it."""
     reasons = [entry.reason for entry in ledger.history if entry.event == "revoked" and entry.access_key == access_key]
     return reasons[-1].partition("; ")[2] if reasons else "as the ledger says"

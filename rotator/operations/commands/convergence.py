@@ -5,26 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.operations.failures import exit_code_of
-from rotator.operations.result import Result, failed, short_of
+from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import Outcome, World
+from rotator.reconciler.context import PassOutcome, ReconcileContext
 
 AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
 """Shortest and longest pause between two passes: the other actor's work is watched, not awaited blindly."""
 
 
-class Patience:
+class Deadline:
     """How long to go on while a service is away or an attempt keeps failing: as long as the policy lets a proven key wait."""
 
-    def __init__(self, policy: Policy, world: World) -> None:
+    def __init__(self, policy: ApplicationSpec, world: ReconcileContext) -> None:
         self._limit = policy.publish_timeout
         self._world = world
         self._since: datetime | None = None
-        self._last: Result | None = None
+        self._last: OperationResult | None = None
 
-    def over(self, obstacle: Result | None, ledger: Ledger | None) -> Result | None:
+    def over(self, obstacle: OperationResult | None, ledger: Ledger | None) -> OperationResult | None:
         """What stands in the way, once it has done so for too long.
 
         The pause between two failed attempts is no recovery, whoever makes them; only an attempt under way is let finish.
@@ -41,7 +41,7 @@ class Patience:
         return self._last if now - self._since >= self._limit and not under_way else None
 
 
-def obstacle(policy: Policy, outcome: Outcome, failures: int) -> Result | None:
+def blocking_reason(policy: ApplicationSpec, outcome: PassOutcome, failures: int) -> OperationResult | None:
     """Why the pass did not get there, if it could not; None when it is only a matter of waiting for somebody."""
     name, ledger, wait = policy.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
@@ -59,7 +59,7 @@ def obstacle(policy: Policy, outcome: Outcome, failures: int) -> Result | None:
     return None
 
 
-def pause(world: World, sleep: Sleep, outcome: Outcome) -> None:
+def wait_for_next_pass(world: ReconcileContext, sleep: Sleep, outcome: PassOutcome) -> None:
     """Sleep until another pass is worth it."""
     now = world.clock.now()
     shortest, longest = AGAIN

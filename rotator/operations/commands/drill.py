@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal, Provider, VaultStore
-from rotator.operations.commands.contain import Order, contain
-from rotator.operations.result import Result
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.operations.commands.contain import CompromiseRequest, contain
+from rotator.operations.result import OperationResult
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import World
+from rotator.reconciler.context import ReconcileContext
 
 REASON = "drill"
 """The reason of the mark, by which everybody who reads of it knows that nothing leaked."""
@@ -35,7 +35,7 @@ BARE = ("create_key", "write_document", "delete_key")
 
 
 @dataclass(frozen=True)
-class Step:
+class DrillStep:
     """One step: when it was confirmed, in seconds from the order, and which key it is about."""
 
     at: float
@@ -44,11 +44,11 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Drilled:
+class DrillResult:
     """How it went. ``calls``: how long the calls took without which no key is replaced, each once."""
 
-    result: Result
-    steps: tuple[Step, ...] = ()
+    result: OperationResult
+    steps: tuple[DrillStep, ...] = ()
     calls: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -73,14 +73,14 @@ class Drilled:
         }
 
 
-class Stopwatch:
+class StepTimer:
     """Times the steps that a journal hears of, and the calls that go through what it wraps."""
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: EventSink, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
         self._began = clock.now()
-        self.steps: list[Step] = []
+        self.steps: list[DrillStep] = []
         self.calls: dict[str, float] = {}
 
     def seconds(self, since: datetime | None = None) -> float:
@@ -90,7 +90,7 @@ class Stopwatch:
     def emit(self, event: str, **fields: object) -> None:
         """Note a step; pass everything on."""
         if event in STEPS:
-            self.steps.append(Step(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
+            self.steps.append(DrillStep(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
         self._journal.emit(event, **fields)
 
     def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -105,29 +105,29 @@ class Stopwatch:
         return run
 
 
-class Timed:
+class TimedStep:
     """A provider or a Vault as it is, but for the calls that are timed."""
 
-    def __init__(self, inner: Any, watch: Stopwatch) -> None:
+    def __init__(self, inner: Any, watch: StepTimer) -> None:
         self._inner = inner
         self._watch = watch
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if name == "urgent":
-            return lambda: Timed(found(), self._watch)
+            return lambda: TimedStep(found(), self._watch)
         return self._watch.timed(found, name) if name in BARE else found
 
 
-def drill(policy: Policy, world: World, sleep: Sleep, by: str) -> Drilled:
+def drill(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
     """Contain the application's keys as if they had leaked, with the watch in hand."""
-    watch = Stopwatch(world.journal, world.clock)
+    watch = StepTimer(world.journal, world.clock)
     watched = replace(
         world,
         journal=watch,
-        provider=cast("Provider", Timed(world.provider, watch)),
-        vault=cast("VaultStore", Timed(world.vault, watch)),
+        provider=cast("Provider", TimedStep(world.provider, watch)),
+        vault=cast("VaultStore", TimedStep(world.vault, watch)),
     )
-    result = contain(policy, watched, sleep, Order(REASON, by))
+    result = contain(policy, watched, sleep, CompromiseRequest(REASON, by))
     calls = {name: watch.calls[name] for name in BARE if name in watch.calls}
-    return Drilled(result, tuple(watch.steps), calls, watch.seconds())
+    return DrillResult(result, tuple(watch.steps), calls, watch.seconds())

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from rotator.decision.transitions import can_be_extended, extended
-from rotator.domain.ledger import Ledger, Retiring
-from rotator.domain.policy import Policy
+from rotator.decision.transitions import extend_grace, extendable_keys
+from rotator.domain.ledger import Ledger, RetiringKey
+from rotator.domain.policy import ApplicationSpec
 from rotator.errors import Refused, RotatorError
-from rotator.operations.commands.ledger_update import amend
-from rotator.operations.result import Result, failed
+from rotator.operations.commands.ledger_update import update_ledger
+from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import World
-from rotator.util.formatting import moment
+from rotator.reconciler.context import ReconcileContext
+from rotator.util.formatting import format_time
 
 
-def extend(policy: Policy, world: World, sleep: Sleep, longer: timedelta, by: str) -> Result:
+def extend(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, longer: timedelta, by: str) -> OperationResult:
     """Every key of the application that lives on until a time does so that much longer. What is compromised does not."""
     name = policy.application
     meant: dict[str, datetime] = {}
 
     def change(ledger: Ledger) -> Ledger:
         nonlocal meant
-        if not can_be_extended(ledger):
+        if not extendable_keys(ledger):
             raise Refused(_nothing_to_extend(name, ledger))
         if meant and _deadlines(ledger) == meant:
             return ledger  # an answer that was lost has written it, and once is what was asked for
-        after = extended(ledger, longer, by, world.clock.now())
+        after = extend_grace(ledger, longer, by, world.clock.now())
         meant = _deadlines(after)
         return after
 
     try:
-        ledger, _ = amend(policy, world, sleep, change)
+        ledger, _ = update_ledger(policy, world, sleep, change)
     except RotatorError as error:
         return failed(name, error)
     until = _deadlines(ledger)
@@ -39,15 +39,15 @@ def extend(policy: Policy, world: World, sleep: Sleep, longer: timedelta, by: st
         world.journal.emit(
             "grace.extended", application=name, account=policy.account, access_key=access_key, revoke_after=deadline, by=by
         )
-    told = "; ".join(f"{access_key} now lives on until {moment(deadline)}" for access_key, deadline in until.items())
-    return Result(name, "extended", 0, told, until=until)
+    told = "; ".join(f"{access_key} now lives on until {format_time(deadline)}" for access_key, deadline in until.items())
+    return OperationResult(name, "extended", 0, told, until=until)
 
 
 def _deadlines(ledger: Ledger) -> dict[str, datetime]:
     """Until when each key lives on that can be extended."""
     found: dict[str, datetime] = {}
-    for entry in can_be_extended(ledger):
-        deadline = entry.revoke_after if isinstance(entry, Retiring) else entry.not_before
+    for entry in extendable_keys(ledger):
+        deadline = entry.revoke_after if isinstance(entry, RetiringKey) else entry.not_before
         if deadline is not None:
             found[entry.access_key] = deadline
     return found

@@ -4,57 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rotator.decision.transitions import fresh_ledger
+from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
-from rotator.errors import Conflict, ServiceError, Unavailable, Unclear
+from rotator.domain.policy import ApplicationSpec
+from rotator.errors import Conflict, Indeterminate, ServiceError, Unavailable
 from rotator.operations.commands.convergence import AGAIN
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import World
+from rotator.reconciler.context import ReconcileContext
 
-MOST_TRIES = 20
+MAX_ATTEMPTS = 20
 """How often a change is written again because somebody else was faster each time."""
 
 
-def amend(policy: Policy, world: World, sleep: Sleep, change: Callable[[Ledger], Ledger]) -> tuple[Ledger, bool]:
+def update_ledger(
+    policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, change: Callable[[Ledger], Ledger]
+) -> tuple[Ledger, bool]:
     """The ledger after the change, confirmed, and whether it took a write: a change that changes nothing is not written.
 
-    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Unclear`` when it is not known whether the
+    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate`` when it is not known whether the
     change was written.
     """
     unclear = False
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             ledger, version = _ledger(policy, world)
             after = change(ledger)
             if after == ledger:
                 return ledger, unclear
             world.vault.write_ledger(after, cas=version)
-        except (Conflict, Unclear) as error:
-            unclear = unclear or isinstance(error, Unclear)
+        except (Conflict, Indeterminate) as error:
+            unclear = unclear or isinstance(error, Indeterminate)
             world.journal.emit(
                 "pass.interrupted", application=policy.application, account=policy.account, kind=error.kind, message=str(error)
             )
             sleep(world.clock.now() + AGAIN[0] / 10)
         except ServiceError as error:
             if unclear:
-                raise Unclear(str(error), service=error.service, kind=error.kind) from None
+                raise Indeterminate(str(error), service=error.service, kind=error.kind) from None
             raise
         else:
             return after, True
     raise Unavailable(
-        f"the ledger of {policy.application} could not be written in {MOST_TRIES} attempts: others wrote it each time; try again",
+        f"the ledger of {policy.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
         service="vault",
         kind="contended",
     )
 
 
-def _ledger(policy: Policy, world: World) -> tuple[Ledger, int]:
+def _ledger(policy: ApplicationSpec, world: ReconcileContext) -> tuple[Ledger, int]:
     """The ledger as it is now, and its version; a fresh one where Vault has never had one."""
     ledger, version = world.vault.read_ledger(policy.application)
     if ledger is None:
         # The first ledger of an installation comes after its id, or it would look like one whose id was lost.
         world.vault.require_kv2(policy.path)
         world.vault.installation()
-        ledger = fresh_ledger(policy)
+        ledger = new_ledger(policy)
     return ledger, version

@@ -1,6 +1,6 @@
 """An ordinary rotation on a person's word: passes are driven until what was asked for is true and read back.
 
-Nothing here decides anything about keys. It asks (a ``Request``), runs passes, and judges their outcome: done, refused, failed, or
+Nothing here decides anything about keys. It asks (a ``RotationRequest``), runs passes, and judges their outcome: done, refused, failed, or
 a service that stayed away longer than the policy's patience.
 """
 
@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from rotator.decision.observation import Request
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Journal
+from rotator.decision.observation import RotationRequest
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import EventSink
 from rotator.errors import Refused, RotatorError
-from rotator.operations.commands.convergence import Patience, obstacle, pause
-from rotator.operations.result import Result, failed
+from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
+from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import Memory, Outcome, World
-from rotator.reconciler.runner import drive, run_pass
-from rotator.util.formatting import moment, span
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
+from rotator.reconciler.runner import drive, reconcile
+from rotator.util.formatting import format_span, format_time
 
 
 @dataclass
-class Witness:
+class RotationRecorder:
     """A journal that passes everything on and remembers which rotations this process claimed itself."""
 
-    journal: Journal
+    journal: EventSink
     claimed: set[object] = field(default_factory=set)
 
     def emit(self, event: str, **fields: object) -> None:
@@ -34,36 +34,40 @@ class Witness:
         self.journal.emit(event, **fields)
 
 
-def rotate(policy: Policy, world: World, sleep: Sleep, reason: str) -> Result:
+def rotate(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, reason: str) -> OperationResult:
     """Rotate now: until the published key is another one and the ledger's current one. Raises nothing that a person is to read."""
     if not policy.configured:
         return failed(policy.application, Refused(f"{policy.application} left the configuration: put it back to have it rotated"))
-    witness = Witness(world.journal)
+    witness = RotationRecorder(world.journal)
     try:
         return _rotate(policy, replace(world, journal=witness), sleep, reason, witness)
     except RotatorError as error:
         return failed(policy.application, error)
 
 
-def _rotate(policy: Policy, world: World, sleep: Sleep, reason: str, witness: Witness) -> Result:
+def _rotate(
+    policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, reason: str, witness: RotationRecorder
+) -> OperationResult:
     replaces = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
-    request, memory, patience = Request(reason, replaces), Memory(), Patience(policy, world)
+    request, memory, patience = RotationRequest(reason, replaces), LocalState(), Deadline(policy, world)
     ledger, _ = world.vault.read_ledger(policy.application)
     failures = ledger.failures if ledger else 0
     while True:
-        outcome = drive(run_pass(policy, world, memory, request), sleep)
+        outcome = drive(reconcile(policy, world, memory, request), sleep)
         if done := _fulfilled(policy, outcome, replaces, witness):
             return done
-        hurdle = obstacle(policy, outcome, failures)
+        hurdle = blocking_reason(policy, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
         if hurdle and hurdle.exit_code != 3:
             return hurdle
         if over := patience.over(hurdle, outcome.ledger):
             return over
-        pause(world, sleep, outcome)
+        wait_for_next_pass(world, sleep, outcome)
 
 
-def _fulfilled(policy: Policy, outcome: Outcome, replaces: str | None, witness: Witness) -> Result | None:
+def _fulfilled(
+    policy: ApplicationSpec, outcome: PassOutcome, replaces: str | None, witness: RotationRecorder
+) -> OperationResult | None:
     """The result, if what the pass last read from Vault is what was asked for."""
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or ledger.current is None or document is None:
@@ -75,8 +79,8 @@ def _fulfilled(policy: Policy, outcome: Outcome, replaces: str | None, witness: 
     ours = rotation_id in witness.claimed
     old = next((entry for entry in ledger.retiring if entry.access_key == replaces), None)
     published = f"{current.access_key} is published in version {document.version} of {policy.path} and read back"
-    rest = f"; {replaces} lives on until {moment(old.revoke_after)} ({span(policy.grace)} of grace)" if old else ""
-    return Result(
+    rest = f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(policy.grace)} of grace)" if old else ""
+    return OperationResult(
         policy.application,
         "rotated" if ours else "overtaken",
         0,

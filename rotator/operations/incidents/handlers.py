@@ -11,13 +11,13 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from rotator.domain.account import MassRotation
-from rotator.domain.audit import Trail
+from rotator.domain.audit import AuditTrail
 from rotator.errors import Refused, RotatorError
-from rotator.operations.incidents.report import Affected, Report, incidents
-from rotator.operations.mass_rotation.account_snapshot import Sight, look
+from rotator.operations.incidents.report import ApplicationImpact, IncidentReport, all_incidents
+from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.handlers import Perhaps, of
-from rotator.operations.operation import Call, Name, Nothing, Wish
-from rotator.util.concurrency import together
+from rotator.operations.operation import Name, NoArguments, OperationContext, OperationRequest
+from rotator.util.concurrency import run_concurrently
 
 BEFORE = timedelta(days=1)
 """How long before the report a key is taken to have been in the wrong hands, when nobody says."""
@@ -26,18 +26,18 @@ MOST_TRAILS = 20
 """Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
 
 
-def do_incidents(call: Call, _: Nothing) -> tuple[Report, ...]:
+def handle_incidents(call: OperationContext, _: NoArguments) -> tuple[IncidentReport, ...]:
     """Every incident that a ledger remembers, oldest first, without coverage and trail."""
-    sights, now = [look(estate, keys=False) for estate in of(call)], call.now()
-    reports = [Report(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
+    sights, now = [take_snapshot(estate, keys=False) for estate in of(call)], call.now()
+    reports = [IncidentReport(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
     return tuple(sorted(reports, key=lambda report: report.opened_at))
 
 
-def _masses(sights: Sequence[Sight], name: str) -> tuple[MassRotation, ...]:
+def _masses(sights: Sequence[AccountSnapshot], name: str) -> tuple[MassRotation, ...]:
     return tuple(mass for sight in sights for mass in sight.document.mass_rotations if mass.id == name)
 
 
-class Tell(Wish):
+class IncidentRequest(OperationRequest):
     """One incident."""
 
     id: Name
@@ -48,11 +48,11 @@ class Tell(Wish):
     ] = None
 
 
-def do_incident(call: Call, wish: Tell) -> Report:
+def handle_incident(call: OperationContext, wish: IncidentRequest) -> IncidentReport:
     """Everything about one incident."""
     estates = of(call)
-    looked = together(look, estates)
-    sights = [sight for sight in looked if isinstance(sight, Sight)]
+    looked = run_concurrently(take_snapshot, estates)
+    sights = [sight for sight in looked if isinstance(sight, AccountSnapshot)]
     silent = {estate.account: error for estate, error in zip(estates, looked, strict=True) if isinstance(error, Exception)}
     for error in silent.values():
         if not sights or not isinstance(error, RotatorError):
@@ -67,15 +67,17 @@ def do_incident(call: Call, wish: Tell) -> Report:
     return report
 
 
-def _known(sights: Sequence[Sight]) -> dict[str, list[Affected]]:
-    found: dict[str, list[Affected]] = {}
+def _known(sights: Sequence[AccountSnapshot]) -> dict[str, list[ApplicationImpact]]:
+    found: dict[str, list[ApplicationImpact]] = {}
     for sight in sights:
-        for name, affected in incidents(sight.survey.ledgers, sight.document.mass_rotations).items():
+        for name, affected in all_incidents(sight.survey.ledgers, sight.document.mass_rotations).items():
             found.setdefault(name, []).extend(affected)
     return found
 
 
-def _report(name: str, affected: Sequence[Affected], sights: Sequence[Sight], now: datetime, since: datetime | None) -> Report:
+def _report(
+    name: str, affected: Sequence[ApplicationImpact], sights: Sequence[AccountSnapshot], now: datetime, since: datetime | None
+) -> IncidentReport:
     masses = _masses(sights, name)
     opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
     # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
@@ -90,14 +92,14 @@ def _report(name: str, affected: Sequence[Affected], sights: Sequence[Sight], no
             proofs.append(
                 proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
             )
-    return Report(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
+    return IncidentReport(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
 
 
-def _trails(report: Report, sights: Sequence[Sight]) -> Mapping[str, Trail]:
+def _trails(report: IncidentReport, sights: Sequence[AccountSnapshot]) -> Mapping[str, AuditTrail]:
     providers = {sight.estate.account: sight.estate.provider for sight in sights}
     asked = [one for one in report.affected if one.account in providers]
-    found = together(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
+    found = run_concurrently(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
     return {
-        one.application: trail if isinstance(trail, Trail) else Trail(silent=(str(trail),))
+        one.application: trail if isinstance(trail, AuditTrail) else AuditTrail(silent=(str(trail),))
         for one, trail in zip(asked, found, strict=True)
     }

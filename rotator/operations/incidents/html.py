@@ -8,10 +8,10 @@ from datetime import datetime
 from html import escape
 from statistics import median
 
-from rotator.domain.audit import Trail
-from rotator.operations.coverage import KINDS, Coverage
-from rotator.operations.incidents.report import Affected, Group, Report, groups
-from rotator.util.formatting import count, moment, seconds, span
+from rotator.domain.audit import AuditTrail
+from rotator.operations.coverage import KINDS, CoverageReport
+from rotator.operations.incidents.report import ApplicationImpact, Group, IncidentReport, groups
+from rotator.util.formatting import format_seconds, format_span, format_time, pluralize
 
 STYLE = """
 :root { --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --bad: #b3261e; --good: #1a7f4b; --mark: #c77700; --paper: #fff; --soft: #f4f6f8 }
@@ -36,10 +36,10 @@ MOST_LABELLED = 60
 """Rows that are drawn with a name; of more, each is a hair and its name is in the table."""
 
 
-def page(report: Report) -> str:
+def render_html(report: IncidentReport) -> str:
     """The whole file."""
     state = "contained" if report.closed_at else "not contained yet"
-    when = f"reported by {_(report.by)} at {moment(report.opened_at)}; suspected since {moment(report.since)}; as of {moment(report.as_of)}"
+    when = f"reported by {_(report.by)} at {format_time(report.opened_at)}; suspected since {format_time(report.since)}; as of {format_time(report.as_of)}"
     parts = [
         f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{state}</span></h1>",
         f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
@@ -68,14 +68,17 @@ def _(text: object) -> str:
     return escape(str(text), quote=True)
 
 
-def _figures(report: Report) -> str:
+def _figures(report: IncidentReport) -> str:
     lives = [one.lived_on.total_seconds() for one in report.affected if one.lived_on is not None]
     dead = sum(death.at is not None for one in report.affected for death in one.deaths)
     keys = sum(len(one.deaths) for one in report.affected)
-    figures = [(count(len(report.affected), "application"), "affected"), (f"{dead} of {keys}", "compromised keys proven dead")]
+    figures = [
+        (pluralize(len(report.affected), "application"), "affected"),
+        (f"{dead} of {keys}", "compromised keys proven dead"),
+    ]
     if lives:
-        figures.append((seconds(median(lives)), "from mark to death, half of them"))
-        figures.append((seconds(max(lives)), "the longest"))
+        figures.append((format_seconds(median(lives)), "from mark to death, half of them"))
+        figures.append((format_seconds(max(lives)), "the longest"))
     if report.coverage:
         missing = sum(len(proof.open) for proof in report.coverage)
         figures.append(("proven" if not missing else f"{missing} alive", "coverage"))
@@ -100,15 +103,15 @@ class _Axis:
         """Its ends, as text, and three lines."""
         quarters = [self.left + part * (WIDTH - self.left - 20) / 2 for part in (0, 1, 2)]
         lines = "".join(f"<line class='axis' x1='{x:.1f}' x2='{x:.1f}' y1='18' y2='{height}'/>" for x in quarters)
-        ends = f"<text x='{self.left}' y='12'>{moment(self.first)}</text>"
-        return f"{lines}{ends}<text x='{WIDTH - 20}' y='12' text-anchor='end'>{moment(self.last)}</text>"
+        ends = f"<text x='{self.left}' y='12'>{format_time(self.first)}</text>"
+        return f"{lines}{ends}<text x='{WIDTH - 20}' y='12' text-anchor='end'>{format_time(self.last)}</text>"
 
 
 def _svg(height: int, inside: Iterable[str], what: str) -> str:
     return f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{_(what)}'>{''.join(inside)}</svg>"
 
 
-def _lives(report: Report) -> str:
+def _lives(report: IncidentReport) -> str:
     """Each application's compromised keys as a line from the mark to their death, with the moment of the replacement on it."""
     if not report.affected:
         return "<p class='faint'>No application is marked yet.</p>"
@@ -131,11 +134,11 @@ def _lives(report: Report) -> str:
     return _svg(height, drawn, "how long the compromised keys of each application lived") + legend
 
 
-def _lived(one: Affected) -> str:
-    return f"contained after {seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "not contained yet"
+def _lived(one: ApplicationImpact) -> str:
+    return f"contained after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "not contained yet"
 
 
-def _calls(report: Report, found: Sequence[Group]) -> str:
+def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
     """Each address and client as a row, each of their calls as a dot; refused ones are hollow."""
     axis = _Axis([report.since, report.as_of, *[deed.at for group in found for deed in group.deeds]], LABEL)
     height = 26 + ROW * len(found)
@@ -147,7 +150,7 @@ def _calls(report: Report, found: Sequence[Group]) -> str:
             shape = "deed no" if deed.status >= 400 else "deed"
             drawn.append(
                 f"<circle class='{shape}' cx='{axis.x(deed.at)}' cy='{y}' r='3.5'>"
-                f"<title>{moment(deed.at)} {_(deed.service)} {_(deed.method)} {deed.status}</title></circle>"
+                f"<title>{format_time(deed.at)} {_(deed.service)} {_(deed.method)} {deed.status}</title></circle>"
             )
     return _svg(height, drawn, "when calls came from which address")
 
@@ -162,12 +165,12 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _applications(found: Sequence[Affected]) -> str:
+def _applications(found: Sequence[ApplicationImpact]) -> str:
     rows = []
     for one in found:
         keys = "<br>".join(
             f"<code>{_(death.access_key)}</code> "
-            + (f"dead {moment(death.at)} ({_(death.proof)})" if death.at else "<b class='bad'>not proven dead</b>")
+            + (f"dead {format_time(death.at)} ({_(death.proof)})" if death.at else "<b class='bad'>not proven dead</b>")
             + (f"; versions {', '.join(map(str, death.destroyed))} destroyed" if death.destroyed else "")
             + (f"; <span class='faint'>{_(death.remark)}</span>" if death.remark else "")
             for death in one.deaths
@@ -181,13 +184,13 @@ def _applications(found: Sequence[Affected]) -> str:
     return _table(("application", "compromised", "replaced by", "outcome"), rows)
 
 
-def _coverage(proof: Coverage) -> str:
+def _coverage(proof: CoverageReport) -> str:
     verdict = "<b class='good'>proven</b>" if proof.proven else f"<b class='bad'>not proven: {len(proof.open)} alive</b>"
-    said = f"<p>{verdict}: {_(proof.account)}, {count(proof.listed, 'key')} looked at {moment(proof.as_of)}, older than {moment(proof.created_before)}</p>"
+    said = f"<p>{verdict}: {_(proof.account)}, {pluralize(proof.listed, 'key')} looked at {format_time(proof.as_of)}, older than {format_time(proof.created_before)}</p>"
     rows = [
         (
             f"<code>{_(row.key.access_key)}</code>",
-            moment(row.key.created_at),
+            format_time(row.key.created_at),
             _(row.application or row.key.bearer),
             _(KINDS[row.kind]) + (f"; waived by {_(row.waiver.by)}: {_(row.waiver.reason)}" if row.waiver else ""),
         )
@@ -196,7 +199,7 @@ def _coverage(proof: Coverage) -> str:
     return said + (_table(("key", "made", "whose", "what it is"), rows) if rows else "")
 
 
-def _trails(report: Report) -> str:
+def _trails(report: IncidentReport) -> str:
     parts = []
     for name, trail in sorted(report.trails.items()):
         found = groups(trail)
@@ -206,9 +209,9 @@ def _trails(report: Report) -> str:
     return "".join(parts) or "<p class='faint'>The audit trail was not asked for.</p>"
 
 
-def _asked(trail: Trail) -> str:
+def _asked(trail: AuditTrail) -> str:
     asked = f"asked: {', '.join(trail.asked)}" if trail.asked else "nowhere was an answer"
-    return f"<p class='faint'>{_(count(len(trail.deeds), 'call'))}; {_(asked)}</p>"
+    return f"<p class='faint'>{_(pluralize(len(trail.deeds), 'call'))}; {_(asked)}</p>"
 
 
 def _group(group: Group) -> Sequence[str]:
@@ -217,16 +220,16 @@ def _group(group: Group) -> Sequence[str]:
         f"<code>{_(group.source)}</code>",
         _(group.agent),
         f"{len(group.deeds)}{refused}",
-        f"{moment(group.deeds[0].at)}<br>{moment(group.deeds[-1].at)}",
+        f"{format_time(group.deeds[0].at)}<br>{format_time(group.deeds[-1].at)}",
         "<br>".join(map(_, group.methods())),
     )
 
 
-def _moments(report: Report) -> str:
+def _moments(report: IncidentReport) -> str:
     start = report.opened_at
     rows = [
         (
-            f"<span title='{moment(one.at)}'>+{_(span(one.at - start))}</span>",
+            f"<span title='{format_time(one.at)}'>+{_(format_span(one.at - start))}</span>",
             _(one.what),
             _(one.application),
             f"<code>{_(one.access_key)}</code>" if one.access_key else "",
@@ -234,4 +237,4 @@ def _moments(report: Report) -> str:
         )
         for one in report.moments()
     ]
-    return f"<details{' open' if len(rows) <= 30 else ''}><summary>{count(len(rows), 'event')}</summary>{_table(('after', 'what', 'application', 'key', ''), rows)}</details>"
+    return f"<details{' open' if len(rows) <= 30 else ''}><summary>{pluralize(len(rows), 'event')}</summary>{_table(('after', 'what', 'application', 'key', ''), rows)}</details>"

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.domain.account import MassRotation
-from rotator.domain.audit import Deed, Trail
+from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.domain.ledger import HistoryEntry, Incident, Ledger
-from rotator.operations.coverage import Coverage
-from rotator.util.formatting import timestamp
+from rotator.operations.coverage import CoverageReport
+from rotator.util.formatting import format_timestamp
 
 LIMITS = (
     "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
@@ -29,7 +29,7 @@ TRAIL_MISSING = "The audit trail was not asked for; say --trail."
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
     """One thing that happened: ``reported``, ``marked``, ``replaced``, ``dead`` or ``contained``; and what of it people should know."""
 
     at: datetime
@@ -40,7 +40,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Death:
+class KeyRevocation:
     """The end of one compromised key, how it was proven, and which versions of the document with its secret were destroyed."""
 
     access_key: str
@@ -51,7 +51,7 @@ class Death:
 
 
 @dataclass(frozen=True)
-class Affected:
+class ApplicationImpact:
     """What the incident did to one application. ``replacement`` is the key that consumers read instead, if any was needed."""
 
     application: str
@@ -63,7 +63,7 @@ class Affected:
     reason: str
     by: str
     mode: str
-    deaths: tuple[Death, ...]
+    deaths: tuple[KeyRevocation, ...]
     replacement: str = ""
     version: int = 0
     replaced_at: datetime | None = None
@@ -80,7 +80,7 @@ class Group:
 
     source: str
     agent: str
-    deeds: tuple[Deed, ...]
+    deeds: tuple[AuditEvent, ...]
 
     @property
     def refused(self) -> int:
@@ -95,16 +95,16 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Report:
+class IncidentReport:
     """Everything about one incident. ``since`` is from when the keys are suspected to have been in the wrong hands."""
 
     id: str
     as_of: datetime
     since: datetime
-    affected: tuple[Affected, ...]
+    affected: tuple[ApplicationImpact, ...]
     masses: tuple[MassRotation, ...] = ()
-    coverage: tuple[Coverage, ...] = ()
-    trails: Mapping[str, Trail] = field(default_factory=dict)
+    coverage: tuple[CoverageReport, ...] = ()
+    trails: Mapping[str, AuditTrail] = field(default_factory=dict)
     silent: Mapping[str, str] = field(default_factory=dict)
     """Accounts that could not be looked at, and why: what happened there is not in the report."""
 
@@ -149,20 +149,22 @@ class Report:
         away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.silent.items())]
         return (*LIMITS, *away, *silent, *cut, *(() if self.trails else (TRAIL_MISSING,)))
 
-    def moments(self) -> list[Moment]:
+    def moments(self) -> list[TimelineEntry]:
         """The time line, oldest first."""
-        found = [Moment(self.opened_at, "reported", text=f"{self.reason} ({self.by})")]
+        found = [TimelineEntry(self.opened_at, "reported", text=f"{self.reason} ({self.by})")]
         for one in self.affected:
             for death in one.deaths:
-                found.append(Moment(one.opened_at, "marked", one.application, death.access_key, one.mode.replace("_", " ")))
+                found.append(
+                    TimelineEntry(one.opened_at, "marked", one.application, death.access_key, one.mode.replace("_", " "))
+                )
                 if death.at:
                     destroyed = f"; destroyed version {', '.join(map(str, death.destroyed))}" if death.destroyed else ""
-                    found.append(Moment(death.at, "dead", one.application, death.access_key, f"{death.proof}{destroyed}"))
+                    found.append(TimelineEntry(death.at, "dead", one.application, death.access_key, f"{death.proof}{destroyed}"))
             if one.replaced_at:
                 text = f"published in version {one.version} of {one.path}"
-                found.append(Moment(one.replaced_at, "replaced", one.application, one.replacement, text))
+                found.append(TimelineEntry(one.replaced_at, "replaced", one.application, one.replacement, text))
             if one.closed_at:
-                found.append(Moment(one.closed_at, "contained", one.application))
+                found.append(TimelineEntry(one.closed_at, "contained", one.application))
         order = ("reported", "marked", "replaced", "dead", "contained")
         return sorted(found, key=lambda moment: (moment.at, order.index(moment.what), moment.application, moment.access_key))
 
@@ -170,17 +172,17 @@ class Report:
         """The report for machines."""
         return {
             "id": self.id,
-            "as_of": timestamp(self.as_of),
-            "suspected_since": timestamp(self.since),
-            "opened_at": timestamp(self.opened_at),
-            "closed_at": timestamp(self.closed_at) if self.closed_at else None,
+            "as_of": format_timestamp(self.as_of),
+            "suspected_since": format_timestamp(self.since),
+            "opened_at": format_timestamp(self.opened_at),
+            "closed_at": format_timestamp(self.closed_at) if self.closed_at else None,
             "reason": self.reason,
             "by": self.by,
             "mass_rotation": _mass_as_json(self.mass) if self.mass else None,
             "applications": [_affected_as_json(one) for one in self.affected],
             "timeline": [
                 {
-                    "at": timestamp(moment.at),
+                    "at": format_timestamp(moment.at),
                     "what": moment.what,
                     "application": moment.application or None,
                     "access_key": moment.access_key or None,
@@ -197,29 +199,29 @@ class Report:
 def _mass_as_json(mass: MassRotation) -> dict[str, Any]:
     return {
         "words": mass.words,
-        "created_before": timestamp(mass.created_before),
-        "begun_at": timestamp(mass.begun_at),
-        "ended_at": timestamp(mass.ended_at) if mass.ended_at else None,
+        "created_before": format_timestamp(mass.created_before),
+        "begun_at": format_timestamp(mass.begun_at),
+        "ended_at": format_timestamp(mass.ended_at) if mass.ended_at else None,
     }
 
 
-def _affected_as_json(one: Affected) -> dict[str, Any]:
+def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
     return {
         "name": one.application,
         "account": one.account,
         "path": one.path,
-        "opened_at": timestamp(one.opened_at),
-        "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+        "opened_at": format_timestamp(one.opened_at),
+        "closed_at": format_timestamp(one.closed_at) if one.closed_at else None,
         "reason": one.reason,
         "by": one.by,
         "mode": one.mode,
         "replacement": one.replacement or None,
         "version": one.version or None,
-        "replaced_at": timestamp(one.replaced_at) if one.replaced_at else None,
+        "replaced_at": format_timestamp(one.replaced_at) if one.replaced_at else None,
         "keys": [
             {
                 "access_key": death.access_key,
-                "dead_at": timestamp(death.at) if death.at else None,
+                "dead_at": format_timestamp(death.at) if death.at else None,
                 "proof": death.proof or None,
                 "destroyed_versions": list(death.destroyed),
                 "remark": death.remark or None,
@@ -229,7 +231,7 @@ def _affected_as_json(one: Affected) -> dict[str, Any]:
     }
 
 
-def _trail_as_json(trail: Trail) -> dict[str, Any]:
+def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
     return {
         "asked": list(trail.asked),
         "silent": list(trail.silent),
@@ -240,8 +242,8 @@ def _trail_as_json(trail: Trail) -> dict[str, Any]:
                 "user_agent": group.agent,
                 "calls": len(group.deeds),
                 "refused": group.refused,
-                "first": timestamp(group.deeds[0].at),
-                "last": timestamp(group.deeds[-1].at),
+                "first": format_timestamp(group.deeds[0].at),
+                "last": format_timestamp(group.deeds[-1].at),
                 "methods": group.methods(20),
             }
             for group in groups(trail)
@@ -249,9 +251,9 @@ def _trail_as_json(trail: Trail) -> dict[str, Any]:
     }
 
 
-def groups(trail: Trail) -> list[Group]:
+def groups(trail: AuditTrail) -> list[Group]:
     """The calls by source address and client, those that appeared last at the top: what is new is what one looks for."""
-    found: dict[tuple[str, str], list[Deed]] = {}
+    found: dict[tuple[str, str], list[AuditEvent]] = {}
     for deed in trail.deeds:
         found.setdefault((deed.source, deed.agent), []).append(deed)
     made = [Group(source, agent, tuple(deeds)) for (source, agent), deeds in found.items()]
@@ -261,10 +263,10 @@ def groups(trail: Trail) -> list[Group]:
 # --- from what is remembered ----------------------------------------------------------------------------------------------
 
 
-def affected(incident: Incident, ledger: Ledger) -> Affected:
+def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
     """What one incident did to one application, from its ledger."""
     replaced = _replacement(incident, ledger.history)
-    return Affected(
+    return ApplicationImpact(
         application=ledger.application,
         account=ledger.account,
         path=ledger.path,
@@ -297,10 +299,10 @@ def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> History
     )
 
 
-def _death(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> Death:
+def _death(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> KeyRevocation:
     told = next((death for death in incident.deaths if death.access_key == access_key), None)
     if told is not None:
-        return Death(access_key, told.at, told.proof, told.destroyed, told.remark)
+        return KeyRevocation(access_key, told.at, told.proof, told.destroyed, told.remark)
     entry = next(
         (
             entry
@@ -309,14 +311,14 @@ def _death(access_key: str, incident: Incident, history: Sequence[HistoryEntry])
         ),
         None,
     )
-    return Death(access_key, entry.at, entry.reason.partition("; ")[2]) if entry else Death(access_key, None)
+    return KeyRevocation(access_key, entry.at, entry.reason.partition("; ")[2]) if entry else KeyRevocation(access_key, None)
 
 
-def incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[Affected]]:
+def all_incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[ApplicationImpact]]:
     """Every incident that is remembered, by its id, with the applications that it is about; a mass rotation that was no compromise
     is none."""
-    found: dict[str, list[Affected]] = {mass.id: [] for mass in masses if mass.compromised}
+    found: dict[str, list[ApplicationImpact]] = {mass.id: [] for mass in masses if mass.compromised}
     for _, ledger in sorted(ledgers.items()):
         for incident in ledger.incidents:
-            found.setdefault(incident.id, []).append(affected(incident, ledger))
+            found.setdefault(incident.id, []).append(impact_of(incident, ledger))
     return found

@@ -8,18 +8,18 @@ from datetime import datetime
 
 from rotator.domain.account import AccountDocument
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, Journal, Provider, VaultStore
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.errors import RotatorError
-from rotator.operations.coverage import Coverage, Known, cover
-from rotator.operations.mass_rotation.selection import Survey
-from rotator.operations.runtime import Household
-from rotator.reconciler.context import World
-from rotator.util.concurrency import together
+from rotator.operations.coverage import CoverageReport, Inventory, coverage_report
+from rotator.operations.mass_rotation.selection import SelectionInput
+from rotator.operations.runtime import Runtime
+from rotator.reconciler.context import ReconcileContext
+from rotator.util.concurrency import run_concurrently
 
 
 @dataclass(frozen=True)
-class Estate:
+class AccountScope:
     """An account, its applications (also those that left the configuration and still have a ledger), and what acts on them.
 
     ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that manages the account, if it was told.
@@ -29,9 +29,9 @@ class Estate:
     provider: Provider
     vault: VaultStore
     clock: Clock
-    policies: Mapping[str, Policy]
-    world: Callable[[Policy], World]
-    journal: Journal
+    policies: Mapping[str, ApplicationSpec]
+    world: Callable[[ApplicationSpec], ReconcileContext]
+    journal: EventSink
     rate_limit: float
     management_key: str = ""
 
@@ -41,13 +41,15 @@ class Estate:
         return min(now, now + self.provider.clock_offset(), now + self.vault.clock_offset())
 
 
-def estates(household: Household, accounts: Sequence[str], world: Callable[[Policy], World], journal: Journal) -> list[Estate]:
+def account_scopes(
+    household: Runtime, accounts: Sequence[str], world: Callable[[ApplicationSpec], ReconcileContext], journal: EventSink
+) -> list[AccountScope]:
     """The accounts that were named, once each; all of the configuration when none was."""
     named = list(dict.fromkeys(accounts)) or sorted(household.accounts)
     facts = {name: household.account(name) for name in named}
     everything = {**household.orphans(journal), **household.policies}
     return [
-        Estate(
+        AccountScope(
             account=name,
             provider=household.provider(name),
             vault=household.vault,
@@ -63,16 +65,16 @@ def estates(household: Household, accounts: Sequence[str], world: Callable[[Poli
 
 
 @dataclass(frozen=True)
-class Sight:
+class AccountSnapshot:
     """What one look at an account has shown."""
 
-    estate: Estate
-    survey: Survey
+    estate: AccountScope
+    survey: SelectionInput
     document: AccountDocument
 
-    def coverage(self, created_before: datetime) -> Coverage:
+    def coverage(self, created_before: datetime) -> CoverageReport:
         """Which keys from before that time are alive."""
-        known = Known(
+        known = Inventory(
             document=self.document,
             bearers={policy.bearer: name for name, policy in self.estate.policies.items()},
             ledgers=self.survey.ledgers,
@@ -80,15 +82,15 @@ class Sight:
             management_key=self.estate.management_key,
             unread=tuple(self.survey.unread),
         )
-        return cover(self.survey.keys, known, created_before=created_before, now=self.estate.earliest())
+        return coverage_report(self.survey.keys, known, created_before=created_before, now=self.estate.earliest())
 
 
-def look(estate: Estate, *, keys: bool = True) -> Sight:
+def take_snapshot(estate: AccountScope, *, keys: bool = True) -> AccountSnapshot:
     """Look at the account: its document, the ledger of each application, and every key that the provider has (unless only what is
     remembered is wanted). A ledger that cannot be read hides no other; a list that may lack a key raises."""
     document, _ = estate.vault.read_account(estate.account)
     policies = list(estate.policies.values())
-    found = together(lambda policy: _remembered(estate, policy), policies)
+    found = run_concurrently(lambda policy: _remembered(estate, policy), policies)
     ledgers: dict[str, Ledger] = {}
     published: dict[str, str | None] = {}
     unread: dict[str, Exception] = {}
@@ -103,10 +105,10 @@ def look(estate: Estate, *, keys: bool = True) -> Sight:
             ledgers[policy.application] = ledger
     installation = estate.vault.installation() if ledgers else ""
     listed = estate.provider.list_all_keys() if keys else ()
-    return Sight(estate, Survey(listed, ledgers, published, unread, installation), document)
+    return AccountSnapshot(estate, SelectionInput(listed, ledgers, published, unread, installation), document)
 
 
-def _remembered(estate: Estate, policy: Policy) -> tuple[Ledger | None, str | None]:
+def _remembered(estate: AccountScope, policy: ApplicationSpec) -> tuple[Ledger | None, str | None]:
     """The application's ledger, and where that names no current key yet, the one that its consumers read."""
     ledger, _ = estate.vault.read_ledger(policy.application)
     if ledger is not None and ledger.current is not None:

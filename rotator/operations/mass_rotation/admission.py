@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rotator.domain.ports import Journal
-from rotator.operations.mass_rotation.capacity import places
+from rotator.domain.ports import EventSink
+from rotator.operations.mass_rotation.capacity import free_slots
 
-ASKED_EVERY = 0.5
+QUOTA_REFRESH_INTERVAL = 0.5
 """Seconds between two questions to the provider for its room; between them only what we let in ourselves is counted."""
 
 
-class Gate:
+class AdmissionController:
     """Counts who is under way and who of them has not made a key yet. Thread-safe.
 
     ``ask`` tells the room that the provider has now. A provider that has told it once and does not answer now has none.
@@ -75,7 +75,7 @@ class Gate:
         with self._lock:
             if self._room is None and self._told:
                 return 0
-            return places(self._room, len(self._counted), len(self._under_way))
+            return free_slots(self._room, len(self._counted), len(self._under_way))
 
     def _measure(self) -> None:
         """Who had made no key before the question counts against its answer, for the answer may not have their keys in it."""
@@ -85,15 +85,15 @@ class Gate:
         with self._lock:
             self._room, self._counted, self._asked = room, counted, True
             self._told = self._told or room is not None
-            self._ask_again = self._now() + ASKED_EVERY
+            self._ask_again = self._now() + QUOTA_REFRESH_INTERVAL
 
 
 @dataclass
-class Doorkeeper:
+class AdmissionSink:
     """A journal that passes everything on, and tells the gate whose key exists by now."""
 
-    journal: Journal
-    gate: Gate
+    journal: EventSink
+    gate: AdmissionController
     marked: set[str] = field(default_factory=set)
 
     def emit(self, event: str, **fields: object) -> None:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rotator.domain.policy import Proof
+from rotator.domain.policy import VerificationPolicy
 
 RESERVE = 2
 """Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that got lost."""
@@ -25,11 +25,11 @@ CALLS_BESIDE_PROOFS = 4
 ANSWER = timedelta(milliseconds=250)
 """How long the provider takes to answer, about."""
 
-MOST_AT_ONCE = 64
+MAX_PARALLEL = 64
 """Applications under way at once, whatever room there is: each has a thread."""
 
 
-def places(room: int | None, unmade: int, under_way: int) -> int:
+def free_slots(room: int | None, unmade: int, under_way: int) -> int:
     """How many more may be let in. ``room`` is what the provider had left when ``unmade`` of those ``under_way`` had made no key yet;
     whoever is let in before it is asked again counts as one of these. One at a time may go as long as there is any room at all."""
     if room is None:
@@ -47,23 +47,23 @@ class Estimate:
     duration: timedelta
 
 
-def at_once(rate: float, proof: Proof) -> int:
+def max_parallel(rate: float, proof: VerificationPolicy) -> int:
     """How many under way at once make full use of the rate of calls, if there is room for them."""
-    return min(MOST_AT_ONCE, math.ceil(rate * _seconds(proof) / calls(proof)) + 1)
+    return min(MAX_PARALLEL, math.ceil(rate * _seconds(proof) / request_count(proof)) + 1)
 
 
-def calls(proof: Proof) -> int:
+def request_count(proof: VerificationPolicy) -> int:
     """About how many calls one rotation asks of the provider when all goes well."""
     return CALLS_BESIDE_PROOFS + 2 * proof.successes
 
 
-def estimate(count: int, room: int | None, rate: float, proof: Proof) -> Estimate:
+def estimate(count: int, room: int | None, rate: float, proof: VerificationPolicy) -> Estimate:
     """What so many rotations will take, each with this proof of life and of death, when all goes well."""
-    together = max(1, min(at_once(rate, proof), places(room, 0, 0)))
-    by_rate, by_turns = count * calls(proof) / rate, math.ceil(count / together) * _seconds(proof)
-    return Estimate(together, count * calls(proof), timedelta(seconds=max(by_rate, by_turns)))
+    together = max(1, min(max_parallel(rate, proof), free_slots(room, 0, 0)))
+    by_rate, by_turns = count * request_count(proof) / rate, math.ceil(count / together) * _seconds(proof)
+    return Estimate(together, count * request_count(proof), timedelta(seconds=max(by_rate, by_turns)))
 
 
-def _seconds(proof: Proof) -> float:
+def _seconds(proof: VerificationPolicy) -> float:
     waiting = 2 * (proof.successes - 1) * proof.interval.total_seconds()
-    return waiting + calls(proof) * ANSWER.total_seconds()
+    return waiting + request_count(proof) * ANSWER.total_seconds()

@@ -18,21 +18,21 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from rotator.domain.account import MassRotation
-from rotator.domain.policy import Policy, Proof
+from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.errors import RotatorError, ServiceError
-from rotator.operations.commands.account_update import begun, change, ended
-from rotator.operations.commands.contain import Order, contain
+from rotator.operations.commands.account_update import mass_rotation_finished, mass_rotation_started, update_account
+from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.rotate import rotate
-from rotator.operations.coverage import Coverage
-from rotator.operations.mass_rotation.account_snapshot import Estate, Sight, look
-from rotator.operations.mass_rotation.admission import ASKED_EVERY, Doorkeeper, Gate
-from rotator.operations.mass_rotation.capacity import at_once
+from rotator.operations.coverage import CoverageReport
+from rotator.operations.mass_rotation.account_snapshot import AccountScope, AccountSnapshot, take_snapshot
+from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
+from rotator.operations.mass_rotation.capacity import max_parallel
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
-from rotator.operations.result import Result, failed
+from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import Memory
-from rotator.reconciler.runner import drive, run_pass
-from rotator.util.formatting import timestamp
+from rotator.reconciler.context import LocalState
+from rotator.reconciler.runner import drive, reconcile
+from rotator.util.formatting import format_timestamp
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How long to wait for room at most before looking again, whatever the ledgers tell: keys die for other reasons too."""
@@ -50,19 +50,19 @@ WHOLE_SECONDS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
-class MassResult:
+class MassRotationResult:
     """What became of a mass rotation of one account. ``rest`` are applications that found no room; the first of them can follow at
     ``room_at``, if a ledger tells."""
 
     order: MassRotation
-    results: tuple[Result, ...]
-    coverage: Coverage
+    results: tuple[OperationResult, ...]
+    coverage: CoverageReport
     seconds: float
     rest: tuple[str, ...] = ()
     room_at: datetime | None = None
 
     @property
-    def broken(self) -> tuple[Result, ...]:
+    def broken(self) -> tuple[OperationResult, ...]:
         """The applications that could not be rotated, and why."""
         return tuple(result for result in self.results if result.exit_code)
 
@@ -83,23 +83,23 @@ class MassResult:
         return {
             "id": order.id,
             "account": self.coverage.account,
-            "created_before": timestamp(order.created_before),
+            "created_before": format_timestamp(order.created_before),
             "compromised": order.compromised,
             "reason": order.reason,
             "by": order.by,
-            "begun_at": timestamp(order.begun_at),
+            "begun_at": format_timestamp(order.begun_at),
             "rotated": self.done,
             "seconds": round(self.seconds, 3),
             "per_second": round(self.done / self.seconds, 3) if self.seconds > 0 else None,
             "applications": [result.as_json() for result in self.results],
             "without_room": list(self.rest),
-            "room_at": timestamp(self.room_at) if self.room_at else None,
+            "room_at": format_timestamp(self.room_at) if self.room_at else None,
             "coverage": self.coverage.as_json(),
         }
 
 
 @dataclass(frozen=True)
-class Wish:
+class MassRotationRequest:
     """What a person asks for. ``said_before`` is the time as it was said, ``created_before`` what it means now: for a time that is
     told as so long ago, and for none at all, that is fixed by the first start of the command; ``fixed`` when it was told
     itself. ``at`` is now."""
@@ -132,17 +132,19 @@ class Wish:
         return MassRotation(token, self.words, self.created_before, self.compromised, self.reason, self.by, now)
 
 
-def begin(estate: Estate, wish: Wish, sleep: Sleep, token: str) -> MassRotation:
+def begin_mass_rotation(estate: AccountScope, wish: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
     """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
     if not wish.said_before:
         with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
             estate.provider.headroom(fresh=True)
     fresh = by_its_clock(estate, wish).order(token, estate.clock.now())
-    document = change(estate.vault, estate.account, begun(fresh, wish.since), clock=estate.clock, sleep=sleep)
+    document = update_account(
+        estate.vault, estate.account, mass_rotation_started(fresh, wish.since), clock=estate.clock, sleep=sleep
+    )
     return document.unfinished(wish.words, wish.since) or fresh
 
 
-def by_its_clock(estate: Estate, wish: Wish) -> Wish:
+def by_its_clock(estate: AccountScope, wish: MassRotationRequest) -> MassRotationRequest:
     """The same; where no time was told, it is now by the clock that stamps the keys, as far as an answer has told it."""
     if wish.said_before:
         return wish
@@ -150,14 +152,14 @@ def by_its_clock(estate: Estate, wish: Wish) -> Wish:
     return replace(wish, created_before=now.replace(microsecond=0))
 
 
-def chosen(sight: Sight, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
+def selected_applications(sight: AccountSnapshot, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
     """The applications whose turn will come."""
     policies = [policy for policy in sight.estate.policies.values() if selection.chooses(policy)]
     return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
 
 
-def run(
-    estate: Estate,
+def run_mass_rotation(
+    estate: AccountScope,
     selection: Selection,
     order: MassRotation,
     sleep: Sleep,
@@ -165,17 +167,17 @@ def run(
     go_on: Callable[[], None] = lambda: None,
     again: bool,
     wait: bool,
-) -> MassResult:
+) -> MassRotationResult:
     """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken; ``again`` when an earlier start of
     the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
     cannot be looked at, and what ``go_on`` and ``sleep`` raise at the end of the daemon that carries it out: first nobody is let in
     any more, then those under way are cut short."""
     start = estate.clock.now()
-    sight = look(estate)
+    sight = take_snapshot(estate)
     results = {
         name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(estate.policies[name])
     }
-    todo: Sequence[Candidate] = [one for one in chosen(sight, selection, order) if one.name not in results]
+    todo: Sequence[Candidate] = [one for one in selected_applications(sight, selection, order) if one.name not in results]
     estate.journal.emit(
         "mass_rotation.begun",
         account=estate.account,
@@ -190,7 +192,9 @@ def run(
     for result in results.values():
         _tell(estate, order, result)
     while True:
-        gate = Gate(lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised))
+        gate = AdmissionController(
+            lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised)
+        )
         turns = _in_waves(
             todo,
             gate,
@@ -202,8 +206,8 @@ def run(
                 continue  # somebody else was faster at the room that there was: it finds none, and is no more broken than the rest
             results[result.application] = result
             _tell(estate, order, result)
-        sight = look(estate)
-        todo = [one for one in chosen(sight, selection, order) if one.name not in results]
+        sight = take_snapshot(estate)
+        todo = [one for one in selected_applications(sight, selection, order) if one.name not in results]
         if not todo or not wait:
             break
         room_at = _room_at(sight)
@@ -212,7 +216,7 @@ def run(
         sleep(until)
         go_on()
         _end_graces(estate, sight, sleep)
-    outcome = MassResult(
+    outcome = MassRotationResult(
         order,
         tuple(results.values()),
         sight.coverage(order.created_before),
@@ -230,11 +234,13 @@ def run(
         proven=outcome.coverage.proven,
     )
     if not outcome.broken and not outcome.rest:
-        change(estate.vault, estate.account, ended(order, estate.clock.now()), clock=estate.clock, sleep=sleep)
+        update_account(
+            estate.vault, estate.account, mass_rotation_finished(order, estate.clock.now()), clock=estate.clock, sleep=sleep
+        )
     return outcome
 
 
-def _tell(estate: Estate, order: MassRotation, result: Result) -> None:
+def _tell(estate: AccountScope, order: MassRotation, result: OperationResult) -> None:
     about = {"application": result.application, "account": estate.account, "incident": order.id}
     if result.exit_code:
         estate.journal.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
@@ -242,25 +248,25 @@ def _tell(estate: Estate, order: MassRotation, result: Result) -> None:
         estate.journal.emit("mass_rotation.done", outcome=result.outcome, **about)
 
 
-def _at_once(estate: Estate, todo: Sequence[Candidate], *, compromised: bool) -> int:
-    return max((at_once(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
+def _at_once(estate: AccountScope, todo: Sequence[Candidate], *, compromised: bool) -> int:
+    return max((max_parallel(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
 
 
-def proof_of(policy: Policy, *, compromised: bool) -> Proof:
+def proof_of(policy: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
     """How the keys of that application prove themselves in this mass rotation."""
     return policy.prove_emergency if compromised else policy.prove
 
 
 def _in_waves(
-    todo: Sequence[Candidate], gate: Gate, work: Callable[[Candidate], Result], go_on: Callable[[], None]
-) -> Iterator[Result]:
+    todo: Sequence[Candidate], gate: AdmissionController, work: Callable[[Candidate], OperationResult], go_on: Callable[[], None]
+) -> Iterator[OperationResult]:
     """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
 
     Ends when all are done, or when nobody is under way and there is no room for the next. ``go_on`` raises when nobody is to be let
     in any more; that is raised again once those under way have ended. The threads are daemons: Ctrl-C ends the command at once, as
     any kill may.
     """
-    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, Result | BaseException]](), 0
+    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, OperationResult | BaseException]](), 0
     over: RotatorError | None = None
 
     def in_thread(one: Candidate) -> None:
@@ -281,7 +287,7 @@ def _in_waves(
         if not under_way:
             break
         try:
-            one, result = finished.get(timeout=ASKED_EVERY if waiting else None)
+            one, result = finished.get(timeout=QUOTA_REFRESH_INTERVAL if waiting else None)
         except Empty:
             continue  # others may have made room
         under_way -= 1
@@ -293,11 +299,11 @@ def _in_waves(
         raise over
 
 
-def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep: Sleep) -> Result:
+def _one(estate: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep) -> OperationResult:
     world = estate.world(one.policy)
-    world = replace(world, journal=Doorkeeper(world.journal, gate))
+    world = replace(world, journal=AdmissionSink(world.journal, gate))
     if order.compromised:
-        return contain(one.policy, world, sleep, Order(order.reason, order.by, incident=order.id), keys=one.keys)
+        return contain(one.policy, world, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys)
     policy = one.policy
     try:
         published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
@@ -305,27 +311,27 @@ def _one(estate: Estate, one: Candidate, order: MassRotation, gate: Gate, sleep:
         return failed(one.name, error)
     if published not in one.keys:
         message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {policy.path}"
-        return Result(one.name, "overtaken", 0, message, access_key=published or "")
+        return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
     return rotate(policy, world, sleep, order.reason)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------------
 
 
-def _room_at(sight: Sight) -> datetime | None:
+def _room_at(sight: AccountSnapshot) -> datetime | None:
     """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
     now = sight.estate.clock.now()
     ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
     return min((end for end in ends if end > now), default=None)
 
 
-def _end_graces(estate: Estate, sight: Sight, sleep: Sleep) -> None:
+def _end_graces(estate: AccountScope, sight: AccountSnapshot, sleep: Sleep) -> None:
     """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
     now = estate.clock.now()
-    due: list[Policy] = [
+    due: list[ApplicationSpec] = [
         estate.policies[name]
         for name, ledger in sight.survey.ledgers.items()
         if any(entry.revoke_after <= now for entry in ledger.retiring)
     ]
     for policy in due:
-        drive(run_pass(policy, estate.world(policy), Memory()), sleep)
+        drive(reconcile(policy, estate.world(policy), LocalState()), sleep)

@@ -13,21 +13,26 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rotator.domain.account import Waiver
 from rotator.errors import Refused, RotatorError
-from rotator.operations.commands.account_update import change, waived, withdrawn
-from rotator.operations.coverage import Coverage
-from rotator.operations.mass_rotation.account_snapshot import Estate, estates, look
-from rotator.operations.mass_rotation.coordinator import MassResult, Wish, begin, run
-from rotator.operations.mass_rotation.preview import Foretold, foretell
+from rotator.operations.commands.account_update import update_account, with_waiver, without_waiver
+from rotator.operations.coverage import CoverageReport
+from rotator.operations.mass_rotation.account_snapshot import AccountScope, account_scopes, take_snapshot
+from rotator.operations.mass_rotation.coordinator import (
+    MassRotationRequest,
+    MassRotationResult,
+    begin_mass_rotation,
+    run_mass_rotation,
+)
+from rotator.operations.mass_rotation.preview import Preview, build_preview
 from rotator.operations.mass_rotation.selection import Selection
-from rotator.operations.operation import Call, Maybe, Name, Reason, look_at
-from rotator.operations.operation import Wish as Asked
+from rotator.operations.operation import Maybe, Name, OperationContext, Reason, reconcile_now
+from rotator.operations.operation import OperationRequest as Asked
 from rotator.operations.queries.key_lookup import is_access_key
-from rotator.operations.refusal import Refusal
-from rotator.operations.result import Result, failed
+from rotator.operations.refusal import OperationError
+from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.util.concurrency import together
+from rotator.util.concurrency import run_concurrently
 from rotator.util.durations import parse_duration
-from rotator.util.formatting import timestamp
+from rotator.util.formatting import format_timestamp
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Before any key."""
@@ -52,40 +57,40 @@ Perhaps = Moment | SkipJsonSchema[None]
 Account = Annotated[str, Field(max_length=200, description="The account; the only one when it is left out.")]
 
 
-def of(call: Call, accounts: Sequence[str] = ()) -> list[Estate]:
+def of(call: OperationContext, accounts: Sequence[str] = ()) -> list[AccountScope]:
     """The accounts that were named; all of the configuration when none was."""
-    return estates(call.household, accounts, call.world, call.journal)
+    return account_scopes(call.household, accounts, call.world, call.journal)
 
 
-def only(call: Call, named: str) -> Estate:
+def only(call: OperationContext, named: str) -> AccountScope:
     """The account that was named, or the only one that there is."""
     known = sorted(call.household.accounts)
     if not named and len(known) != 1:
-        raise Refusal("usage", f"there are several accounts: say which with --account ({', '.join(known)})")
+        raise OperationError("usage", f"there are several accounts: say which with --account ({', '.join(known)})")
     (estate,) = of(call, [named or known[0]])
     return estate
 
 
-def _sleep(call: Call) -> Sleep:
+def _sleep(call: OperationContext) -> Sleep:
     return lambda until: call.sleep(call.household.clock, until)
 
 
 # --- coverage -------------------------------------------------------------------------------------------------------------
 
 
-class Cover(Asked):
+class CoverageRequest(Asked):
     """An account, and the time before which no live key of it is to be from."""
 
     account: Account = ""
     created_before: Moment
 
 
-def do_coverage(call: Call, wish: Cover) -> Coverage:
+def handle_coverage(call: OperationContext, wish: CoverageRequest) -> CoverageReport:
     """Name every live key of the account that is older."""
-    return look(only(call, wish.account)).coverage(wish.created_before)
+    return take_snapshot(only(call, wish.account)).coverage(wish.created_before)
 
 
-class Waive(Asked):
+class WaiveRequest(Asked):
     """A key that may stay in spite of its age, and why; with ``withdraw``, no longer."""
 
     access_key: Name
@@ -96,39 +101,39 @@ class Waive(Asked):
 
 
 @dataclass(frozen=True)
-class Waived:
+class WaiveResult:
     """Every word that is given for keys of the account, as it is now."""
 
     account: str
     waivers: tuple[Waiver, ...]
 
 
-def do_waive(call: Call, wish: Waive) -> Waived:
+def handle_waive(call: OperationContext, wish: WaiveRequest) -> WaiveResult:
     """Let a key stay, or no longer."""
     reason, now = wish.reason.strip(), call.now()
     if not is_access_key(wish.access_key):
-        raise Refusal("usage", "that is no access key: one is SCW and 17 capital letters and digits")
+        raise OperationError("usage", "that is no access key: one is SCW and 17 capital letters and digits")
     if wish.withdraw and (reason or wish.until):
-        raise Refusal("usage", "who withdraws a word gives neither a reason nor a time")
+        raise OperationError("usage", "who withdraws a word gives neither a reason nor a time")
     if not wish.withdraw and not reason:
-        raise Refusal("usage", "say why the key may stay")
+        raise OperationError("usage", "say why the key may stay")
     if wish.until and wish.until <= now:
-        raise Refusal("usage", "the time until which the key may stay has passed: tell one to come")
+        raise OperationError("usage", "the time until which the key may stay has passed: tell one to come")
     estate = only(call, wish.account)
     if wish.withdraw:
-        wanted = withdrawn(wish.access_key)
+        wanted = without_waiver(wish.access_key)
     else:
         if estate.provider.get_key(wish.access_key) is None:
             raise Refused(f"account {estate.account} has no key {wish.access_key}: a dead key needs no waiver")
-        wanted = waived(Waiver(wish.access_key, reason, call.by, now, wish.until))
-    document = change(estate.vault, estate.account, wanted, clock=estate.clock, sleep=_sleep(call))
-    return Waived(document.account, document.waivers)
+        wanted = with_waiver(Waiver(wish.access_key, reason, call.by, now, wish.until))
+    document = update_account(estate.vault, estate.account, wanted, clock=estate.clock, sleep=_sleep(call))
+    return WaiveResult(document.account, document.waivers)
 
 
 # --- many applications ----------------------------------------------------------------------------------------------------
 
 
-class Many(Asked):
+class PreviewRequest(Asked):
     """The applications that are meant: these names (all when empty), of these accounts, that fit one of these patterns; of them, those
     with a key from before ``created_before``, which is now when it is left out."""
 
@@ -143,7 +148,7 @@ class Many(Asked):
     reason: Reason = ""
 
 
-class RotateMany(Many):
+class MassRotationCommand(PreviewRequest):
     """The same, to be rotated now."""
 
     wait: Annotated[bool, Field(description="Where there is no room for all at once, wait until graces end and go on.")] = False
@@ -155,70 +160,70 @@ class RotateMany(Many):
         return f"{said} --reason {self.reason}" if self.compromised else said
 
 
-def do_foretell(call: Call, wish: Many) -> tuple[Foretold, ...]:
+def handle_preview(call: OperationContext, wish: PreviewRequest) -> tuple[Preview, ...]:
     """Say what would be done; change nothing."""
     wanted = _wish(call, wish)
-    return tuple(foretell(estate, wanted) for estate in _meant(call, wanted.selection))
+    return tuple(build_preview(estate, wanted) for estate in _meant(call, wanted.selection))
 
 
 @dataclass(frozen=True)
-class Rotated:
+class MassRotationReport:
     """What became of each account; ``failed`` are those that could not be looked at, by their names."""
 
-    accounts: tuple[MassResult, ...]
-    failed: tuple[Result, ...] = ()
+    accounts: tuple[MassRotationResult, ...]
+    failed: tuple[OperationResult, ...] = ()
 
 
-def do_rotate_many(call: Call, wish: RotateMany) -> Rotated:
+def handle_mass_rotation(call: OperationContext, wish: MassRotationCommand) -> MassRotationReport:
     """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one that is away stops no other."""
     if wish.compromised and not wish.reason.strip():
-        raise Refusal("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
+        raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
     wanted = _wish(call, wish)
     known = call.household.policies
     found, token, sleep = _meant(call, wanted.selection), call.household.clock.token(), _sleep(call)
 
     def go_on() -> None:
         if call.house is not None and call.house.stopping.is_set():
-            raise Refusal(
+            raise OperationError(
                 "stopping", "the daemon is stopping and lets nobody in any more; give the same order again, it goes on", 3
             )
 
-    def one(estate: Estate) -> MassResult:
+    def one(estate: AccountScope) -> MassRotationResult:
         order = orders[estate.account]
-        return run(estate, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=wish.wait)
+        return run_mass_rotation(estate, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=wish.wait)
 
     # Before anything happens in one account, every other one knows of it: a report that lacks one must not look complete.
-    orders = {estate.account: begin(estate, wanted, sleep, token) for estate in found}
-    results = together(one, found, at_once=len(found))
-    done = [result for result in results if isinstance(result, MassResult)]
-    look_at(
+    orders = {estate.account: begin_mass_rotation(estate, wanted, sleep, token) for estate in found}
+    results = run_concurrently(one, found, at_once=len(found))
+    done = [result for result in results if isinstance(result, MassRotationResult)]
+    reconcile_now(
         call, [call.household.policy(one.application) for result in done for one in result.broken if one.application in known]
     )
     errors = [(estate.account, error) for estate, error in zip(found, results, strict=True) if isinstance(error, Exception)]
     for _, error in errors:
         if not done or not isinstance(error, RotatorError):
             raise error
-    return Rotated(tuple(done), tuple(failed(f"account {name}", error) for name, error in errors))
+    return MassRotationReport(tuple(done), tuple(failed(f"account {name}", error) for name, error in errors))
 
 
-def _selection(wish: Many) -> Selection:
+def _selection(wish: PreviewRequest) -> Selection:
     return Selection(tuple(wish.applications), tuple(wish.accounts), tuple(wish.globs))
 
 
-def _said(wish: Many) -> str:
+def _said(wish: PreviewRequest) -> str:
     """The time by which the same order is known again: as it was said, else as it is."""
-    return wish.words or (timestamp(wish.created_before) if wish.created_before else "")
+    return wish.words or (format_timestamp(wish.created_before) if wish.created_before else "")
 
 
-def _wish(call: Call, wish: Many) -> Wish:
+def _wish(call: OperationContext, wish: PreviewRequest) -> MassRotationRequest:
     now = call.now()
     created_before = wish.created_before or now
     created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
     if created_before > now:
-        raise Refusal("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
+        raise OperationError("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
     reason = wish.reason.strip() or ("suspected compromise" if wish.compromised else "mass rotation")
     fixed = wish.created_before is not None and not _is_duration(wish.words)
-    return Wish(_selection(wish), _said(wish), created_before, wish.compromised, reason, call.by, now, fixed)
+    return MassRotationRequest(_selection(wish), _said(wish), created_before, wish.compromised, reason, call.by, now, fixed)
 
 
 def _is_duration(words: str) -> bool:
@@ -227,12 +232,12 @@ def _is_duration(words: str) -> bool:
     return False
 
 
-def _meant(call: Call, selection: Selection) -> list[Estate]:
+def _meant(call: OperationContext, selection: Selection) -> list[AccountScope]:
     for name in selection.names:
         call.household.policy(name)
     found = [
         estate for estate in of(call, selection.accounts) if any(selection.chooses(policy) for policy in estate.policies.values())
     ]
     if not found:
-        raise Refusal("usage", "no application of the configuration is what was asked for: see rotator status")
+        raise OperationError("usage", "no application of the configuration is what was asked for: see rotator status")
     return found

@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from rotator.domain.account import MassRotation
-from rotator.operations.coverage import Coverage
+from rotator.operations.coverage import CoverageReport
 from rotator.operations.failures import explain
-from rotator.operations.mass_rotation.account_snapshot import Estate, look
-from rotator.operations.mass_rotation.capacity import Estimate, estimate, places
-from rotator.operations.mass_rotation.coordinator import Wish, by_its_clock, chosen, proof_of
-from rotator.util.formatting import timestamp
+from rotator.operations.mass_rotation.account_snapshot import AccountScope, take_snapshot
+from rotator.operations.mass_rotation.capacity import Estimate, estimate, free_slots
+from rotator.operations.mass_rotation.coordinator import MassRotationRequest, by_its_clock, proof_of, selected_applications
+from rotator.util.formatting import format_timestamp
 
 
 @dataclass(frozen=True)
-class Turn:
+class PreviewEntry:
     """One application whose turn will come, and its keys that are too old; ``needs_room`` when another key is made first, ``held``
     when it will be passed by, for somebody holds it."""
 
@@ -29,17 +29,17 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Preview:
     """What would become of one account. ``room`` is for how many keys the provider has room, if it tells; ``again`` when an earlier
     start of the same command would be gone on with; ``unread`` are ledgers that cannot be read, and why."""
 
     order: MassRotation
-    turns: tuple[Turn, ...]
+    turns: tuple[PreviewEntry, ...]
     room: int | None
     rate_limit: float
     foreseen: Estimate | None
     again: bool
-    remaining: Coverage
+    remaining: CoverageReport
     unread: Mapping[str, str]
 
     @property
@@ -50,7 +50,7 @@ class Foretold:
     @property
     def fit_now(self) -> int | None:
         """For how many there is room before any grace has ended; None when the provider does not tell."""
-        return None if self.room is None else max(0, places(self.room, 0, 0))
+        return None if self.room is None else max(0, free_slots(self.room, 0, 0))
 
     @property
     def blocked(self) -> bool:
@@ -61,7 +61,7 @@ class Foretold:
         """The same for machines."""
         return {
             "account": self.account,
-            "created_before": timestamp(self.order.created_before),
+            "created_before": format_timestamp(self.order.created_before),
             "compromised": self.order.compromised,
             "goes_on_with": self.order.id or None,
             "room": self.room,
@@ -72,7 +72,7 @@ class Foretold:
                 {
                     "name": one.name,
                     "keys": list(one.keys),
-                    "oldest": timestamp(one.oldest),
+                    "oldest": format_timestamp(one.oldest),
                     "needs_room": one.needs_room,
                     "held": one.held,
                 }
@@ -83,21 +83,21 @@ class Foretold:
         }
 
 
-def foretell(estate: Estate, wish: Wish) -> Foretold:
+def build_preview(estate: AccountScope, wish: MassRotationRequest) -> Preview:
     """What the mass rotation would do to the account now, if all goes well."""
-    sight = look(estate)
+    sight = take_snapshot(estate)
     unfinished = sight.document.unfinished(wish.words, wish.since)
     order = unfinished or by_its_clock(estate, wish).order("", estate.clock.now())
-    found = chosen(sight, wish.selection, order)
+    found = selected_applications(sight, wish.selection, order)
     room = estate.provider.headroom(fresh=True)
     proofs = [proof_of(one.policy, compromised=wish.compromised) for one in found]
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
     held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
     dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
     coverage = sight.coverage(order.created_before)
-    return Foretold(
+    return Preview(
         order,
-        tuple(Turn(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
+        tuple(PreviewEntry(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
         room,
         estate.rate_limit,
         estimate(len(found), room, estate.rate_limit, slowest) if slowest else None,

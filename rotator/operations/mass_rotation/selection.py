@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.marker import parse
-from rotator.domain.policy import Policy
+from rotator.domain.marker import parse_marker
+from rotator.domain.policy import ApplicationSpec
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Selection:
     accounts: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
 
-    def chooses(self, policy: Policy) -> bool:
+    def chooses(self, policy: ApplicationSpec) -> bool:
         """Whether the application is one of those that were asked for."""
         return (
             (not self.names or policy.application in self.names)
@@ -42,7 +42,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Survey:
+class SelectionInput:
     """What is there of one account: every key at the provider, the ledgers by application, what consumers read where there is no
     ledger yet, and why some could not be read."""
 
@@ -61,7 +61,7 @@ class Candidate:
     so that every daemon acts on it now.
     """
 
-    policy: Policy
+    policy: ApplicationSpec
     keys: frozenset[str]
     oldest: datetime
     needs_room: bool = True
@@ -74,7 +74,7 @@ class Candidate:
 
 
 def candidates(
-    policies: Iterable[Policy], survey: Survey, *, created_before: datetime, compromised: bool
+    policies: Iterable[ApplicationSpec], survey: SelectionInput, *, created_before: datetime, compromised: bool
 ) -> tuple[Candidate, ...]:
     """The applications that have a key from before that time, in the order in which they are to be worked on: first those that need no
     room and may make some; then those that a mark is set for already, for nobody can stop what daemons do with them; then by the age of
@@ -89,7 +89,9 @@ def candidates(
     return tuple(sorted(found, key=lambda one: (one.needs_room, not one.marked, one.oldest, one.name)))
 
 
-def _candidate(policy: Policy, survey: Survey, created_before: datetime, *, compromised: bool) -> Candidate | None:
+def _candidate(
+    policy: ApplicationSpec, survey: SelectionInput, created_before: datetime, *, compromised: bool
+) -> Candidate | None:
     ledger, listed = survey.ledgers.get(policy.application), {key.access_key: key for key in survey.keys}
     current = ledger.current.access_key if ledger and ledger.current else survey.published.get(policy.application)
     ours = {current} if current else set()
@@ -109,8 +111,8 @@ def _candidate(policy: Policy, survey: Survey, created_before: datetime, *, comp
     )
 
 
-def _made_for(policy: Policy, key: Key, installation: str) -> bool:
-    marker = parse(key.description)
+def _made_for(policy: ApplicationSpec, key: Key, installation: str) -> bool:
+    marker = parse_marker(key.description)
     ours = marker is not None and (marker.installation, marker.application) == (installation, policy.application)
     return ours and key.bearer == policy.bearer
 

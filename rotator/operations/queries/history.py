@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.ports import Version
+from rotator.domain.ports import DocumentVersion
 from rotator.errors import Refused, ServiceError, Unavailable
-from rotator.operations.runtime import Household, chosen
+from rotator.operations.runtime import Runtime, select_applications
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryItem:
     """One thing that happened. ``source`` is the ledger, or Vault where only its versions tell."""
 
     at: datetime
@@ -26,20 +26,20 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Story:
+class History:
     """Everything in the order in which it happened; ``problem`` is why Vault's versions are not in it, if they are not."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[HistoryItem, ...]
     problem: str = ""
 
 
-def story(household: Household, application: str) -> Story:
+def read_history(household: Runtime, application: str) -> History:
     """What happened to the keys of that application."""
     problem = ""
-    [policy] = chosen(household, [application])
+    [policy] = select_applications(household, [application])
     ledger, _ = household.vault.read_ledger(application)
-    versions: Sequence[Version] = ()
+    versions: Sequence[DocumentVersion] = ()
     try:
         versions = household.vault.list_versions(policy.path)
     except Unavailable:
@@ -48,23 +48,23 @@ def story(household: Household, application: str) -> Story:
         problem = str(error)
     if ledger is None and not versions and not problem:
         raise Refused(f"{application} has no history yet: neither a ledger nor a credential document")
-    return Story(application, tuple(told(ledger, versions)), problem)
+    return History(application, tuple(history_as_json(ledger, versions)), problem)
 
 
-def told(ledger: Ledger | None, versions: Sequence[Version]) -> list[Entry]:
+def history_as_json(ledger: Ledger | None, versions: Sequence[DocumentVersion]) -> list[HistoryItem]:
     """Everything in the order in which it happened. A version of the document that the ledger explains is not told twice."""
     entries = [
-        Entry(entry.at, entry.event, entry.access_key, entry.version, entry.rotation_id, entry.reason)
+        HistoryItem(entry.at, entry.event, entry.access_key, entry.version, entry.rotation_id, entry.reason)
         for entry in (ledger.history if ledger else ())
     ]
     explained = {entry.version for entry in entries if entry.event in ("rotated", "adopted", "followed")}
     for version in versions:
         if version.version not in explained:
             reason = "no longer readable" if version.deleted else ""
-            entries.append(Entry(version.created_time, "written", version=version.version, reason=reason, source="vault"))
+            entries.append(HistoryItem(version.created_time, "written", version=version.version, reason=reason, source="vault"))
     for incident in ledger.incidents if ledger else ():
         keys = ", ".join(incident.access_keys)
-        entries.append(Entry(incident.opened_at, "emergency", keys, reason=f"{incident.reason}, by {incident.by}"))
+        entries.append(HistoryItem(incident.opened_at, "emergency", keys, reason=f"{incident.reason}, by {incident.by}"))
         if incident.closed_at:
-            entries.append(Entry(incident.closed_at, "contained", keys))
+            entries.append(HistoryItem(incident.closed_at, "contained", keys))
     return sorted(entries, key=lambda entry: entry.at)

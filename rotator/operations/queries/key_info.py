@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.marker import parse
-from rotator.operations.queries.key_lookup import Found, find
-from rotator.operations.runtime import Household
-from rotator.util.formatting import moment, span, timestamp
+from rotator.domain.marker import parse_marker
+from rotator.operations.queries.key_lookup import KeyLookup, look_up_keys
+from rotator.operations.runtime import Runtime
+from rotator.util.formatting import format_span, format_time, format_timestamp
 
 STATES: Mapping[str, str] = {
     "current": "the current key",
@@ -29,7 +29,7 @@ STATES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Person:
+class KeyInfo:
     """One key and its owner. ``would``: what would happen if it were revoked, and what to do instead."""
 
     access_key: str
@@ -54,11 +54,11 @@ class Person:
         elif self.account:
             parts[0] += f" (account {self.account}, bearer {self.bearer})"
         if self.created_at and self.as_of:
-            parts.append(f"{span(self.as_of - self.created_at)} old")
+            parts.append(f"{format_span(self.as_of - self.created_at)} old")
         if self.published_at:
             parts.append(f"published in version {self.version} of {self.published_at}")
         if self.dies_at:
-            parts.append(f"lives until {moment(self.dies_at)}")
+            parts.append(f"lives until {format_time(self.dies_at)}")
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -69,28 +69,28 @@ class Person:
             "application": self.application or None,
             "account": self.account or None,
             "bearer": self.bearer or None,
-            "created_at": timestamp(self.created_at) if self.created_at else None,
+            "created_at": format_timestamp(self.created_at) if self.created_at else None,
             "age_seconds": int((self.as_of - self.created_at).total_seconds()) if self.created_at and self.as_of else None,
-            "expires_at": timestamp(self.expires_at) if self.expires_at else None,
-            "dies_at": timestamp(self.dies_at) if self.dies_at else None,
+            "expires_at": format_timestamp(self.expires_at) if self.expires_at else None,
+            "dies_at": format_timestamp(self.dies_at) if self.dies_at else None,
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
             "if_revoked": self.would,
         }
 
 
-def who(household: Household, access_keys: Sequence[str], now: datetime) -> tuple[Person, ...]:
+def describe_keys(household: Runtime, access_keys: Sequence[str], now: datetime) -> tuple[KeyInfo, ...]:
     """Each of these keys and its owner."""
     names = list(dict.fromkeys(access_keys))
-    found = find(household, names, urgent=False)
-    ours = household.vault.installation() if any(one.key and parse(one.key.description) for one in found) else ""
-    return tuple(describe(one, ours, now) for one in found)
+    found = look_up_keys(household, names, urgent=False)
+    ours = household.vault.installation() if any(one.key and parse_marker(one.key.description) for one in found) else ""
+    return tuple(describe_key(one, ours, now) for one in found)
 
 
-def describe(found: Found, installation: str, now: datetime) -> Person:
+def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
     """What is known of the key, in the words that people need. Pure."""
     key, ledger, policy = found.key, found.ledger, found.policy
     state = _state(found, installation, now)
-    return Person(
+    return KeyInfo(
         found.access_key,
         state,
         _would(state, found, now),
@@ -106,7 +106,7 @@ def describe(found: Found, installation: str, now: datetime) -> Person:
     )
 
 
-def _state(found: Found, installation: str, now: datetime) -> str:
+def _state(found: KeyLookup, installation: str, now: datetime) -> str:
     key, ledger, name = found.key, found.ledger, found.access_key
     if key is None:
         return "dead" if found.policy else "unknown"
@@ -125,7 +125,7 @@ def _state(found: Found, installation: str, now: datetime) -> str:
         return "current"
     if not key.touchable:
         return "protected"
-    marker = parse(key.description)
+    marker = parse_marker(key.description)
     return "ours" if marker is not None and marker.installation == installation else "stranger"
 
 
@@ -133,13 +133,13 @@ def _dies_at(ledger: Ledger | None, access_key: str) -> datetime | None:
     return next((entry.revoke_after for entry in ledger.retiring if entry.access_key == access_key), None) if ledger else None
 
 
-def _would(state: str, found: Found, now: datetime) -> str:
+def _would(state: str, found: KeyLookup, now: datetime) -> str:
     name, key = found.policy.application if found.policy else "", found.access_key
     leaked = f"if it leaked: rotator rotate {key} --compromised --reason TEXT"
     confirmed = f"rotator rotate {key} --compromised --reason TEXT --confirm {key}"
     if state == "grace":
         until = _dies_at(found.ledger, key)
-        rest = f"; it dies by itself in {span(until - now)}" if until and until > now else ""
+        rest = f"; it dies by itself in {format_span(until - now)}" if until and until > now else ""
         return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
     return {
         "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",

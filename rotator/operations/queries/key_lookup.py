@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import Policy
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
 from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
-from rotator.operations.runtime import Household
-from rotator.util.concurrency import together
+from rotator.operations.runtime import Runtime
+from rotator.util.concurrency import run_concurrently
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 """What the name of a key looks like; names of applications are in small letters, so nothing is both."""
@@ -22,7 +22,7 @@ FEW = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class KeyLookup:
     """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
 
     Without ``key`` no account has it any more; without ``policy`` no application of ours has, or had, to do with it. ``version`` of
@@ -32,7 +32,7 @@ class Found:
     access_key: str
     account: str = ""
     key: Key | None = None
-    policy: Policy | None = None
+    policy: ApplicationSpec | None = None
     ledger: Ledger | None = None
     version: int = 0
 
@@ -42,29 +42,29 @@ def is_access_key(text: str) -> bool:
     return ACCESS_KEY.fullmatch(text) is not None
 
 
-def find(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[Found, ...]:
+def look_up_keys(household: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
     """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key.
     ``urgent``: with the share of requests that is kept for emergencies, for whoever is about to act."""
     bearers = {(policy.account, policy.bearer): policy for policy in household.policies.values()}
-    known = locate(household, access_keys, urgent=urgent)
+    known = locate_key(household, access_keys, urgent=urgent)
     if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
         bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
     found = []
     for name in access_keys:
         account, key = known.get(name, ("", None))
-        found.append(Found(name, account, key, bearers.get((account, key.bearer)) if key else None))
+        found.append(KeyLookup(name, account, key, bearers.get((account, key.bearer)) if key else None))
     return _with_ledgers(household, found, bearers)
 
 
-def locate(household: Household, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
-    """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``find`` does."""
+def locate_key(household: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
+    """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``look_up_keys`` does."""
     accounts: dict[str, Provider] = {}
     for policy in household.policies.values():
         if policy.account not in accounts:
             provider = household.world(policy).provider
             accounts[policy.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
-    answers = together(lambda name: _ask(accounts[name], access_keys), accounts)
+    answers = run_concurrently(lambda name: _ask(accounts[name], access_keys), accounts)
     for account, answer in zip(accounts, answers, strict=True):
         if not isinstance(answer, Exception):
             known |= {name: (account, key) for name, key in answer.items()}
@@ -91,13 +91,17 @@ def _one(provider: Provider, access_key: str) -> Key | None:
         return None  # no name of a key, so nobody's
 
 
-def _with_ledgers(household: Household, found: Sequence[Found], bearers: Mapping[tuple[str, str], Policy]) -> tuple[Found, ...]:
+def _with_ledgers(
+    household: Runtime, found: Sequence[KeyLookup], bearers: Mapping[tuple[str, str], ApplicationSpec]
+) -> tuple[KeyLookup, ...]:
     """The same with the ledger of each application. For keys that no account has any more, all ledgers are asked."""
     wanted = {one.policy.application: one.policy for one in found if one.policy}
     if any(one.key is None for one in found):
         wanted = {policy.application: policy for policy in bearers.values()}
     ledgers: dict[str, Ledger | None] = {}
-    for policy, answer in zip(wanted.values(), together(lambda policy: _ledger(household, policy), wanted.values()), strict=True):
+    for policy, answer in zip(
+        wanted.values(), run_concurrently(lambda policy: _ledger(household, policy), wanted.values()), strict=True
+    ):
         if isinstance(answer, Exception):
             raise answer
         ledgers[policy.application] = answer
@@ -106,11 +110,11 @@ def _with_ledgers(household: Household, found: Sequence[Found], bearers: Mapping
         owner = one.policy or next((policy for name, policy in wanted.items() if _names(ledgers[name], one.access_key)), None)
         ledger = ledgers[owner.application] if owner else None
         version = _published_in(household, owner, ledger, one) if owner else 0
-        told.append(Found(one.access_key, one.account, one.key, owner, ledger, version))
+        told.append(KeyLookup(one.access_key, one.account, one.key, owner, ledger, version))
     return tuple(told)
 
 
-def _published_in(household: Household, policy: Policy, ledger: Ledger | None, one: Found) -> int:
+def _published_in(household: Runtime, policy: ApplicationSpec, ledger: Ledger | None, one: KeyLookup) -> int:
     """The version that publishes the key: by the ledger, and for a living key that no ledger names by the document itself."""
     if ledger is not None and one.access_key in ledger.names():
         return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
@@ -125,7 +129,7 @@ def _published_in(household: Household, policy: Policy, ledger: Ledger | None, o
     return document.version if document.published == one.access_key else 0
 
 
-def _ledger(household: Household, policy: Policy) -> Ledger | None:
+def _ledger(household: Runtime, policy: ApplicationSpec) -> Ledger | None:
     try:
         return household.vault.read_ledger(policy.application)[0]
     except Unavailable:
@@ -140,9 +144,9 @@ def _names(ledger: Ledger | None, access_key: str) -> bool:
     return access_key in ledger.names() or any(entry.access_key == access_key for entry in ledger.history)
 
 
-def owner_of(household: Household, access_key: str) -> tuple[Policy, Found]:
+def application_of(household: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
     """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing is left to do."""
-    (found,) = find(household, [access_key])
+    (found,) = look_up_keys(household, [access_key])
     if found.policy is None and found.key is None:
         raise Refused(
             f"no account of this configuration has a key {access_key}, and no ledger names it: nothing was done; if it is of"

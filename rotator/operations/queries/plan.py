@@ -13,17 +13,17 @@ from typing import Any, NoReturn, TypeVar
 
 from rotator.decision.decide import decide
 from rotator.decision.next_action import next_action
-from rotator.decision.observation import Room, Seen
-from rotator.decision.steps import Create, Delete, Event, Fence, Prove, ProveDeath, Record, Wait
-from rotator.domain.policy import Policy
-from rotator.domain.ports import Clock, NoJournal
+from rotator.decision.observation import Observation, Preconditions
+from rotator.decision.steps import CreateKey, DeleteKey, Event, FenceDocument, VerifyKey, VerifyRevocation, Wait, WriteLedger
+from rotator.domain.policy import ApplicationSpec
+from rotator.domain.ports import Clock, NullEventSink
 from rotator.errors import Refused, ServiceError
-from rotator.operations.failures import Failure, explain
-from rotator.operations.runtime import Household, Store, chosen
-from rotator.reconciler.context import Memory, World
+from rotator.operations.failures import FailureReport, explain
+from rotator.operations.runtime import Runtime, Store, select_applications
+from rotator.reconciler.context import LocalState, ReconcileContext
 from rotator.reconciler.runner import observe
-from rotator.util.concurrency import together
-from rotator.util.formatting import count, moment, span
+from rotator.util.concurrency import run_concurrently
+from rotator.util.formatting import format_span, format_time, pluralize
 
 T = TypeVar("T")
 
@@ -54,15 +54,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanResult:
     """The plan of one application, or why there is none."""
 
     name: str
     plan: Plan | None = None
-    failure: Failure | None = None
+    failure: FailureReport | None = None
 
 
-class ReadOnly:
+class ReadOnlyStore:
     """A Vault that is only looked at: every reading verb is the Vault's own, every writing verb refuses."""
 
     def __init__(self, vault: Store) -> None:
@@ -87,30 +87,32 @@ class ReadOnly:
     write_ledger = write_account = write_document = destroy_versions = annotate = _refused
 
 
-def plans(household: Household, names: Sequence[str], world: Callable[[Policy], World], sleep: Sleep) -> tuple[Planned, ...]:
+def plan_applications(
+    household: Runtime, names: Sequence[str], world: Callable[[ApplicationSpec], ReconcileContext], sleep: Sleep
+) -> tuple[PlanResult, ...]:
     """What would be done next for each of these applications, or for all."""
-    policies = chosen(household, names)
+    policies = select_applications(household, names)
 
-    def look(policy: Policy) -> Plan:
+    def look(policy: ApplicationSpec) -> Plan:
         acting = world(policy)
-        return plan(policy, acting, household.vault, lambda until: sleep(acting.clock, until))
+        return plan_application(policy, acting, household.vault, lambda until: sleep(acting.clock, until))
 
     return tuple(
-        Planned(policy.application, plan=found)
+        PlanResult(policy.application, plan=found)
         if isinstance(found, Plan)
-        else Planned(policy.application, failure=explain(found))
-        for policy, found in zip(policies, together(look, policies), strict=True)
+        else PlanResult(policy.application, failure=explain(found))
+        for policy, found in zip(policies, run_concurrently(look, policies), strict=True)
     )
 
 
-def plan(policy: Policy, world: World, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
+def plan_application(policy: ApplicationSpec, world: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
     """What would be done next for the application. Raises what a look raises."""
-    memory = Memory()
-    looking = replace(world, vault=ReadOnly(vault), journal=NoJournal())
+    memory = LocalState()
+    looking = replace(world, vault=ReadOnlyStore(vault), journal=NullEventSink())
     seen = _finish(observe(policy, looking, memory), sleep)
     if seen.room is None:
         lacking = tuple(vault.missing_capabilities(policy.path))
-        seen = replace(seen, room=Room(lacking, world.provider.headroom()))
+        seen = replace(seen, room=Preconditions(lacking, world.provider.headroom()))
     return replace(_followed(policy, seen), warnings=tuple(_warnings(policy, seen, memory, vault)))
 
 
@@ -126,7 +128,7 @@ def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], N
 # --- following the decisions ----------------------------------------------------------------------------------------------
 
 
-def _followed(policy: Policy, seen: Seen) -> Plan:
+def _followed(policy: ApplicationSpec, seen: Observation) -> Plan:
     now = seen.clocks.ours
     steps: list[str] = []
     actions: list[str] = []
@@ -134,7 +136,7 @@ def _followed(policy: Policy, seen: Seen) -> Plan:
         step = decide(policy, seen)
         if isinstance(step, Wait):
             return _waiting(policy, seen, step, steps, actions)
-        if not isinstance(step, Record):
+        if not isinstance(step, WriteLedger):
             action, sentence = _act(step)
             return Plan(actions[0] if actions else action, now, now, _why(steps, sentence), (*steps, sentence)[1:])
         for event in step.events:
@@ -151,7 +153,7 @@ def _why(steps: Sequence[str], sentence: str) -> str:
     return steps[0] if steps else sentence
 
 
-def _waiting(policy: Policy, seen: Seen, step: Wait, steps: list[str], actions: list[str]) -> Plan:
+def _waiting(policy: ApplicationSpec, seen: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
     now = seen.clocks.ours
     if step.trouble and step.reason == step.trouble.reason:
         return Plan("blocked", step.until, now, step.message, ())
@@ -190,18 +192,18 @@ def _told(event: Event) -> tuple[str, str] | None:
 
 
 def _time(value: object) -> str:
-    return moment(value) if isinstance(value, datetime) else str(value)
+    return format_time(value) if isinstance(value, datetime) else str(value)
 
 
 def _act(step: object) -> tuple[str, str]:
     match step:
-        case Delete():
+        case DeleteKey():
             return "revoke", f"delete {step.access_key} at the provider and prove that it is dead ({step.reason})"
-        case ProveDeath():
+        case VerifyRevocation():
             return "prove", f"prove that {step.access_key} is dead"
-        case Fence():
+        case FenceDocument():
             return "fence", "rewrite the unchanged document, so that possible leftovers become certain ones and can be revoked"
-        case Create() | Prove():
+        case CreateKey() | VerifyKey():
             return "rotate", "make a new key"
         case _:
             return "observe", "look again"
@@ -210,7 +212,7 @@ def _act(step: object) -> tuple[str, str]:
 # --- what will go wrong ---------------------------------------------------------------------------------------------------
 
 
-def _warnings(policy: Policy, seen: Seen, memory: Memory, vault: Store) -> list[str]:
+def _warnings(policy: ApplicationSpec, seen: Observation, memory: LocalState, vault: Store) -> list[str]:
     found = _strangers(sorted(memory.strangers))
     room = seen.room
     if room and room.missing_capabilities:
@@ -221,7 +223,7 @@ def _warnings(policy: Policy, seen: Seen, memory: Memory, vault: Store) -> list[
         found.append(f"account {policy.account} has {left}: delete keys that nobody needs, or have the quota raised")
     if seen.clocks.spread > policy.clock_tolerance:
         found.append(
-            f"our clock, Vault's and the provider's differ by {span(seen.clocks.spread)}: revocations wait; correct the clock"
+            f"our clock, Vault's and the provider's differ by {format_span(seen.clocks.spread)}: revocations wait; correct the clock"
         )
     return found + _few_versions(policy, vault)
 
@@ -235,7 +237,7 @@ def _strangers(access_keys: Sequence[str]) -> list[str]:
     return [f"{len(access_keys)} keys are strangers: we neither made nor published them, so they are never touched: {names}"]
 
 
-def _few_versions(policy: Policy, vault: Store) -> list[str]:
+def _few_versions(policy: ApplicationSpec, vault: Store) -> list[str]:
     try:
         kept = vault.document_limits(policy.path)
     except ServiceError as error:
@@ -243,4 +245,4 @@ def _few_versions(policy: Policy, vault: Store) -> list[str]:
     if kept >= FEWEST_VERSIONS:
         return []
     proofs = "old keys are proven gone by name only; raise its max_versions"
-    return [f"{policy.path} keeps only {count(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]
+    return [f"{policy.path} keeps only {pluralize(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]

@@ -6,18 +6,18 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rotator.domain.document import Document
-from rotator.domain.keys import Verdict
-from rotator.domain.policy import Policy
+from rotator.domain.document import CredentialDocument
+from rotator.domain.keys import ProbeResult
+from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
-from rotator.operations.runtime import Household
-from rotator.util.concurrency import together
+from rotator.operations.runtime import Runtime
+from rotator.util.concurrency import run_concurrently
 
 
 @dataclass(frozen=True)
-class Match:
+class SecretMatch:
     """A secret that Vault holds: whose it is, by the name of its key, and in which version of which document."""
 
     access_key: str
@@ -26,15 +26,15 @@ class Match:
     version: int
 
 
-def held_in_vault(household: Household, secrets: Sequence[Secret]) -> tuple[tuple[Match | None, ...], tuple[str, ...]]:
+def held_in_vault(household: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
     """For each secret what Vault holds that is the same, and the applications whose documents could not be read.
 
     Looked into are the current version of every credential document and the versions of keys that live on.
     """
     policies = list(household.policies.values())
-    documents: list[tuple[Policy, Document]] = []
+    documents: list[tuple[ApplicationSpec, CredentialDocument]] = []
     unread: list[str] = []
-    for policy, answer in zip(policies, together(lambda policy: _documents(household, policy), policies), strict=True):
+    for policy, answer in zip(policies, run_concurrently(lambda policy: _documents(household, policy), policies), strict=True):
         if isinstance(answer, (LedgerUnreadable, ServiceError)) and not isinstance(answer, Unavailable):
             unread.append(policy.application)
         elif isinstance(answer, Exception):
@@ -44,7 +44,7 @@ def held_in_vault(household: Household, secrets: Sequence[Secret]) -> tuple[tupl
     return tuple(_match(secret, documents) for secret in secrets), tuple(unread)
 
 
-def _documents(household: Household, policy: Policy) -> list[Document]:
+def _documents(household: Runtime, policy: ApplicationSpec) -> list[CredentialDocument]:
     vault = household.vault
     newest = vault.read_document(policy.path, policy.access_field, policy.secret_field)
     ledger, _ = vault.read_ledger(policy.application)
@@ -54,7 +54,7 @@ def _documents(household: Household, policy: Policy) -> list[Document]:
     return [newest, *read]
 
 
-def _match(secret: Secret, documents: Sequence[tuple[Policy, Document]]) -> Match | None:
+def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, CredentialDocument]]) -> SecretMatch | None:
     """Every document is compared, whatever was found before, and each comparison takes as long as any other."""
     given, found = secret.reveal().lower().encode(), None
     for policy, document in documents:
@@ -62,11 +62,11 @@ def _match(secret: Secret, documents: Sequence[tuple[Policy, Document]]) -> Matc
             continue
         same = hmac.compare_digest(document.secret.reveal().lower().encode(), given)
         if same and found is None:
-            found = Match(document.access_key, policy.application, policy.path, document.version)
+            found = SecretMatch(document.access_key, policy.application, policy.path, document.version)
     return found
 
 
-def alive_anywhere(household: Household, secret: Secret) -> str:
+def alive_anywhere(household: Runtime, secret: Secret) -> str:
     """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not hold, tried once with each."""
     names: dict[str, tuple[Provider, str]] = {}
     for policy in household.policies.values():
@@ -76,6 +76,6 @@ def alive_anywhere(household: Household, secret: Secret) -> str:
                 # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
                 names[policy.account] = (household.world(policy).provider, ledger.current.access_key)
     verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
-    if Verdict.ALIVE in verdicts:
+    if ProbeResult.ALIVE in verdicts:
         return "alive"
-    return "dead" if verdicts and all(verdict is Verdict.REFUSED for verdict in verdicts) else "unclear"
+    return "dead" if verdicts and all(verdict is ProbeResult.REFUSED for verdict in verdicts) else "unclear"

@@ -6,33 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.decision.status import View, unreadable, view
-from rotator.domain.policy import Policy
+from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.domain.policy import ApplicationSpec
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.operations.failures import explain
-from rotator.operations.runtime import Household, chosen
-from rotator.util.concurrency import together
+from rotator.operations.runtime import Runtime, select_applications
+from rotator.util.concurrency import run_concurrently
 
 
 @dataclass(frozen=True)
-class Overview:
+class StatusReport:
     """What there is to show, in order, what is to be said beside it, and the exit code for what could not be read."""
 
-    views: tuple[View, ...]
+    views: tuple[ApplicationStatus, ...]
     remarks: tuple[str, ...]
     exit_code: int
     as_of: datetime
 
 
-def overview(household: Household, names: Sequence[str], now: datetime) -> Overview:
+def status_report(household: Runtime, names: Sequence[str], now: datetime) -> StatusReport:
     """These applications, or all of them with those that left the configuration. Raises what keeps it from looking at any."""
-    policies, remarks, worst = chosen(household, names), list[str](), 0
+    policies, remarks, worst = select_applications(household, names), list[str](), 0
     if not names:
         orphans, worst, remarks = _orphans(household)
         policies += orphans
-    views: list[View] = []
-    for policy, found in zip(policies, together(lambda policy: _look(household, policy, now), policies), strict=True):
-        if isinstance(found, View):
+    views: list[ApplicationStatus] = []
+    for policy, found in zip(policies, run_concurrently(lambda policy: _look(household, policy, now), policies), strict=True):
+        if isinstance(found, ApplicationStatus):
             views.append(found)
             continue
         if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
@@ -40,8 +40,8 @@ def overview(household: Household, names: Sequence[str], now: datetime) -> Overv
         failure = explain(found)
         # A damaged ledger is shown as such, and that is all that can be done; a missing right is a failure of our own.
         worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
-        views.append(unreadable(policy, failure.kind, str(found), now))
-    return Overview(tuple(views), tuple(remarks), worst, now)
+        views.append(unreadable_status(policy, failure.kind, str(found), now))
+    return StatusReport(tuple(views), tuple(remarks), worst, now)
 
 
 class _Remarks:
@@ -58,7 +58,7 @@ class _Remarks:
             )
 
 
-def _orphans(household: Household) -> tuple[list[Policy], int, list[str]]:
+def _orphans(household: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]:
     """Applications that left the configuration, an exit code, and remarks; that they cannot be listed hides nothing else."""
     remarks = _Remarks()
     try:
@@ -70,6 +70,6 @@ def _orphans(household: Household) -> tuple[list[Policy], int, list[str]]:
         return [], error.exit_code, remarks.sentences
 
 
-def _look(household: Household, policy: Policy, now: datetime) -> View:
+def _look(household: Runtime, policy: ApplicationSpec, now: datetime) -> ApplicationStatus:
     ledger, _ = household.vault.read_ledger(policy.application)
-    return view(policy, ledger, now)
+    return status_of(policy, ledger, now)

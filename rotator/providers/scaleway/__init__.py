@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from rotator.domain.ports import Clock
 from rotator.providers import AccountSettings
-from rotator.providers.scaleway.client import Api
-from rotator.providers.scaleway.provider import Scaleway
+from rotator.providers.scaleway.client import ScalewayClient
+from rotator.providers.scaleway.provider import ScalewayProvider
 
 
-def build(account: AccountSettings, *, clock: Clock) -> Scaleway:
+def build(account: AccountSettings, *, clock: Clock) -> ScalewayProvider:
     """The provider for one organisation. Contacts nothing; raises ``ConfigurationError`` for settings it cannot use."""
-    return Scaleway(account.name, account.organization_id, Api(account, clock=clock))
+    return ScalewayProvider(account.name, account.organization_id, ScalewayClient(account, clock=clock))
 
 
-__all__ = ["Scaleway", "build"]
+__all__ = ["ScalewayProvider", "build"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rotator.domain.audit import Deed, Trail
+from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.errors import ServiceError
-from rotator.http import Answer
+from rotator.http import HttpResponse
 from rotator.providers.scaleway.responses import Unexpected, body_of
-from rotator.util.formatting import plain
+from rotator.util.formatting import strip_control_characters
 
 REGIONS = ("fr-par", "nl-ams")
 """Where Scaleway keeps a trail. Changes to IAM itself are told in the first."""
@@ -18,13 +18,13 @@ REGIONS = ("fr-par", "nl-ams")
 MOST_PAGES = 20
 PAGE = 100
 
-Ask = Callable[[str, Mapping[str, str]], Answer]
+Ask = Callable[[str, Mapping[str, str]], HttpResponse]
 """GET of a path with a query, or the error that it amounts to."""
 
 
-def read_trail(ask: Ask, organization: str, bearer: str, since: datetime, until: datetime) -> Trail:
+def read_audit_trail(ask: Ask, organization: str, bearer: str, since: datetime, until: datetime) -> AuditTrail:
     """What the bearer did, in all regions. A region that does not answer hides no other."""
-    deeds: list[Deed] = []
+    deeds: list[AuditEvent] = []
     asked, silent, cut = [], [], False
     for region in REGIONS:
         try:
@@ -36,10 +36,12 @@ def read_trail(ask: Ask, organization: str, bearer: str, since: datetime, until:
         asked.append(region)
         deeds += found
         cut = cut or more
-    return Trail(tuple(sorted(deeds, key=lambda deed: deed.at)), tuple(asked), tuple(silent), cut)
+    return AuditTrail(tuple(sorted(deeds, key=lambda deed: deed.at)), tuple(asked), tuple(silent), cut)
 
 
-def _region(ask: Ask, region: str, organization: str, bearer: str, since: datetime, until: datetime) -> tuple[list[Deed], bool]:
+def _region(
+    ask: Ask, region: str, organization: str, bearer: str, since: datetime, until: datetime
+) -> tuple[list[AuditEvent], bool]:
     query = {
         "organization_id": organization,
         "principal_id": bearer,
@@ -48,14 +50,14 @@ def _region(ask: Ask, region: str, organization: str, bearer: str, since: dateti
         "order_by": "recorded_at_asc",
         "page_size": str(PAGE),
     }
-    deeds: list[Deed] = []
+    deeds: list[AuditEvent] = []
     for _ in range(MOST_PAGES):
         body = body_of(ask(f"/audit-trail/v1alpha1/regions/{region}/events", query))
         events = body.get("events")
         if not isinstance(events, list):
             raise Unexpected("events")
         # The filter is the server's; that it was heeded is for us to see.
-        deeds += [deed_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
+        deeds += [audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
         token = body.get("next_page_token")
         if not token:
             return deeds, False
@@ -68,10 +70,10 @@ def _principal(event: Mapping[str, Any]) -> object:
     return principal.get("id") if isinstance(principal, dict) else None
 
 
-def deed_of(event: Mapping[str, Any]) -> Deed:
+def audit_event_of(event: Mapping[str, Any]) -> AuditEvent:
     """One event of the trail. Times have nine fraction digits, of which six are read."""
     resources = event.get("resources")
-    return Deed(
+    return AuditEvent(
         at=_moment(event.get("recorded_at")),
         source=_text(event, "source_ip"),
         agent=_text(event, "user_agent"),
@@ -86,7 +88,7 @@ def deed_of(event: Mapping[str, Any]) -> Deed:
 
 def _text(event: Mapping[str, Any], name: str) -> str:
     value = event.get(name)
-    return plain(value) if isinstance(value, str) else ""
+    return strip_control_characters(value) if isinstance(value, str) else ""
 
 
 def _moment(value: object) -> datetime:

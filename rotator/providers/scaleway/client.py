@@ -12,10 +12,10 @@ from typing import Any
 from rotator.domain.ports import Clock
 from rotator.domain.secret import Secret
 from rotator.errors import RotatorError, ServiceError, Unavailable
-from rotator.http import Answer, HttpClient, HttpFailure
+from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.providers import AccountSettings
 from rotator.providers.rate_limiter import RateLimiter
-from rotator.providers.scaleway.errors import Call, error_of, unauthenticated
+from rotator.providers.scaleway.errors import ApiCall, error_of, unauthenticated
 
 ATTEMPTS = 4
 """How often a call is made that may be repeated."""
@@ -25,7 +25,7 @@ PASSING = frozenset({"rate_limited", "transient", "server_error", "lost", "proto
 """Kinds of ``Unavailable`` that a moment's patience may cure. A timeout is none: it took all the time there was."""
 
 
-class Api:
+class ScalewayClient:
     """HTTP calls to one organisation's API. Thread-safe."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Api:
 
     def call(
         self,
-        call: Call,
+        call: ApiCall,
         method: str,
         path: str,
         *,
@@ -61,8 +61,8 @@ class Api:
         json: Any = None,
         once: bool = False,
         urgent: bool = False,
-        accept: Callable[[Answer], bool],
-    ) -> Answer:
+        accept: Callable[[HttpResponse], bool],
+    ) -> HttpResponse:
         """Make a call with the management key until its answer is acceptable; raises what the last attempt amounts to.
 
         Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was surely not executed. With
@@ -85,11 +85,11 @@ class Api:
                 raise error
             self._sleep(pause)
 
-    def try_secret(self, call: Call, secret: Secret, path: str, *, urgent: bool = False) -> Answer:
+    def try_secret(self, call: ApiCall, secret: Secret, path: str, *, urgent: bool = False) -> HttpResponse:
         """One GET with a secret that is not the management key's."""
         return self._send(call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds())
 
-    def _authenticated(self, call: Call, method: str, path: str, *, once: bool, **request: Any) -> Answer:
+    def _authenticated(self, call: ApiCall, method: str, path: str, *, once: bool, **request: Any) -> HttpResponse:
         """One attempt, and one more if the management key was refused and has been replaced where it is kept."""
         secret = self._management.current(call)
         answer = self._send(call, secret, method, path, **request)
@@ -104,7 +104,7 @@ class Api:
 
     def _send(
         self,
-        call: Call,
+        call: ApiCall,
         secret: Secret,
         method: str,
         path: str,
@@ -113,7 +113,7 @@ class Api:
         json: Any = None,
         urgent: bool,
         end: float,
-    ) -> Answer:
+    ) -> HttpResponse:
         if not self._limiter.wait(until=end, urgent=urgent):
             raise call.not_done("our own rate_limit leaves no turn within the account's timeout", kind="own_rate_limit")
         deadline = timedelta(seconds=max(0.0, end - time.monotonic()))
@@ -147,21 +147,21 @@ class ManagementKey:
         self._lock = threading.Lock()
         self._secret: Secret | None = None
 
-    def current(self, call: Call) -> Secret:
+    def current(self, call: ApiCall) -> Secret:
         """The secret as last read."""
         with self._lock:
             if self._secret is None:
                 self._secret = self._fresh(call)
             return self._secret
 
-    def instead_of(self, refused: Secret, call: Call) -> Secret | None:
+    def instead_of(self, refused: Secret, call: ApiCall) -> Secret | None:
         """Another secret than the refused one, if there is one by now."""
         with self._lock:
             if self._secret is None or self._secret == refused:
                 self._secret = self._fresh(call)
             return None if self._secret == refused else self._secret
 
-    def _fresh(self, call: Call) -> Secret:
+    def _fresh(self, call: ApiCall) -> Secret:
         try:
             return self._read()
         except ServiceError:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.errors import Denied, NotFound, QuotaExceeded, Rejected, ServiceError, Unavailable, Unclear
-from rotator.http import Answer, HttpFailure
+from rotator.errors import Indeterminate, NotFound, PermissionDenied, QuotaExceeded, Rejected, ServiceError, Unavailable
+from rotator.http import HttpFailure, HttpResponse
 from rotator.providers.scaleway.responses import Unexpected, body_of
 
 KEY = frozenset({"access_key", "api_key", ""})
@@ -24,7 +24,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """An attempt, for messages: whose it is, what it does, and whether that changes something."""
 
     service: str
@@ -39,15 +39,15 @@ class Call:
         """The answer says nothing, so what was to change may have changed."""
         if not self.writing:
             return self.not_done(why, kind=kind)
-        return Unclear(f"{self._about(why)}; it may have been done, so look first", service=self.service, kind=kind)
+        return Indeterminate(f"{self._about(why)}; it may have been done, so look first", service=self.service, kind=kind)
 
     def rejected(self, why: str, *, kind: str, argument: str = "") -> Rejected:
         """It was refused for good."""
         return Rejected(self._about(why), service=self.service, kind=kind, argument=argument)
 
-    def denied(self, why: str, *, kind: str, capability: str = "") -> Denied:
+    def denied(self, why: str, *, kind: str, capability: str = "") -> PermissionDenied:
         """Our management key does not allow it."""
-        return Denied(self._about(why), service=self.service, kind=kind, capability=capability)
+        return PermissionDenied(self._about(why), service=self.service, kind=kind, capability=capability)
 
     def failed(self, failure: HttpFailure) -> ServiceError:
         """There was no answer."""
@@ -59,7 +59,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Complaint:
+class ApiError:
     """An error in the API's own words; without a type when it is not the API's."""
 
     type: str = ""
@@ -78,40 +78,40 @@ class Complaint:
         return value if isinstance(value, int) else 0
 
 
-def complaint_of(answer: Answer) -> Complaint:
+def api_error_of(answer: HttpResponse) -> ApiError:
     """What the API complains about."""
     try:
         body = body_of(answer)
     except Unexpected:
-        return Complaint()
+        return ApiError()
     details = body.get("details")
     detail = details[0] if isinstance(details, list) and details and isinstance(details[0], dict) else {}
-    return Complaint(_word(body.get("type")), _word(body.get("resource")), _word(body.get("reason")), detail)
+    return ApiError(_word(body.get("type")), _word(body.get("resource")), _word(body.get("reason")), detail)
 
 
 def _word(value: object) -> str:
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
 
 
-def unauthenticated(answer: Answer) -> bool:
+def unauthenticated(answer: HttpResponse) -> bool:
     """Whether the API itself says that the secret is not valid."""
-    return answer.status == 401 and complaint_of(answer).type == "denied_authentication"
+    return answer.status == 401 and api_error_of(answer).type == "denied_authentication"
 
 
-def lacks_right(answer: Answer) -> bool:
+def lacks_right(answer: HttpResponse) -> bool:
     """Whether the API itself says that the secret is valid and its bearer may not do that."""
-    return answer.status == 403 and complaint_of(answer).type == "permissions_denied"
+    return answer.status == 403 and api_error_of(answer).type == "permissions_denied"
 
 
-def missing(answer: Answer, resources: frozenset[str]) -> bool:
+def missing(answer: HttpResponse, resources: frozenset[str]) -> bool:
     """Whether the API itself says that there is no such thing."""
-    complaint = complaint_of(answer)
+    complaint = api_error_of(answer)
     return answer.status == 404 and complaint.type == "not_found" and complaint.resource in resources
 
 
-def error_of(answer: Answer, call: Call) -> ServiceError:
+def error_of(answer: HttpResponse, call: ApiCall) -> ServiceError:
     """The error that an answer stands for which is not the one hoped for."""
-    status, complaint = answer.status, complaint_of(answer)
+    status, complaint = answer.status, api_error_of(answer)
     if status == 429:
         # Answered by the gateway before anything is executed, with an empty body and no word on when to come back.
         return call.not_done("too many requests", kind="rate_limited")
@@ -127,7 +127,7 @@ def error_of(answer: Answer, call: Call) -> ServiceError:
     return call.unknown(f"the answer ({status}) is not one of the API; look at the account's api_url", kind="unexpected_answer")
 
 
-def _unauthenticated(complaint: Complaint, call: Call) -> ServiceError:
+def _unauthenticated(complaint: ApiError, call: ApiCall) -> ServiceError:
     why = complaint.reason or "not valid"
     return call.denied(
         f"our management key is refused ({why}); replace the secret that the account's secret_key refers to",
@@ -135,7 +135,7 @@ def _unauthenticated(complaint: Complaint, call: Call) -> ServiceError:
     )
 
 
-def _permissions(complaint: Complaint, call: Call) -> ServiceError:
+def _permissions(complaint: ApiError, call: ApiCall) -> ServiceError:
     wanted = f"{complaint.word('action')} {complaint.word('resource')}".strip() or "do that"
     needed = "AuditTrailReadOnly" if "audit_trail" in complaint.word("resource") else "IAMApplicationManager"
     return call.denied(
@@ -145,7 +145,7 @@ def _permissions(complaint: Complaint, call: Call) -> ServiceError:
     )
 
 
-def _quota(complaint: Complaint, call: Call) -> ServiceError:
+def _quota(complaint: ApiError, call: ApiCall) -> ServiceError:
     current, quota, resource = complaint.number("current"), complaint.number("quota"), complaint.word("resource")
     how_many = f"{current} of {quota} are in use" if quota else "the quota is used up"
     return QuotaExceeded(
@@ -157,7 +157,7 @@ def _quota(complaint: Complaint, call: Call) -> ServiceError:
     )
 
 
-def _not_found(complaint: Complaint, call: Call) -> ServiceError:
+def _not_found(complaint: ApiError, call: ApiCall) -> ServiceError:
     if "project" in complaint.resource:
         return call.rejected(
             "there is no such project; correct default_project_id", kind="not_found", argument="default_project_id"
@@ -166,7 +166,7 @@ def _not_found(complaint: Complaint, call: Call) -> ServiceError:
     return NotFound(f"{call.service}: {call.doing}: there is no such {what}", service=call.service, kind="not_found")
 
 
-def _argument(complaint: Complaint, call: Call) -> ServiceError:
+def _argument(complaint: ApiError, call: ApiCall) -> ServiceError:
     argument, reason = complaint.word("argument_name"), complaint.word("reason") or "not valid"
     if argument == "expires_at":
         why = "the organisation limits how long keys live; set lifetime for the application, within the organisation's maximum"
@@ -175,11 +175,11 @@ def _argument(complaint: Complaint, call: Call) -> ServiceError:
     return call.rejected(why, kind="invalid_arguments", argument=argument)
 
 
-def _transient(complaint: Complaint, call: Call) -> ServiceError:
+def _transient(complaint: ApiError, call: ApiCall) -> ServiceError:
     return call.not_done(f"the {complaint.resource or 'resource'} is busy", kind="transient")
 
 
-_MEANINGS: Mapping[tuple[int, str], Callable[[Complaint, Call], ServiceError]] = {
+_MEANINGS: Mapping[tuple[int, str], Callable[[ApiError, ApiCall], ServiceError]] = {
     (400, "invalid_arguments"): _argument,
     (401, "denied_authentication"): _unauthenticated,
     (403, "permissions_denied"): _permissions,

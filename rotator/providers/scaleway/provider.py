@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import quote
 
-from rotator.domain.audit import Trail
-from rotator.domain.keys import Key, Verdict
+from rotator.domain.audit import AuditTrail
+from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import QuotaExceeded, ServiceError, Unavailable, Unclear
-from rotator.http import Answer
-from rotator.providers.scaleway.audit_trail import read_trail
-from rotator.providers.scaleway.client import Api
-from rotator.providers.scaleway.errors import APPLICATION, KEY, Call, lacks_right, missing, unauthenticated
-from rotator.providers.scaleway.quota import Headroom, Reading, limit_on_keys
+from rotator.errors import Indeterminate, QuotaExceeded, ServiceError, Unavailable
+from rotator.http import HttpResponse
+from rotator.providers.scaleway.audit_trail import read_audit_trail
+from rotator.providers.scaleway.client import ScalewayClient
+from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, lacks_right, missing, unauthenticated
+from rotator.providers.scaleway.quota import QuotaHeadroom, QuotaReading, limit_on_keys
 from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, body_of, created_of, key_of, page_of
 
 READINGS = 3
@@ -25,19 +25,19 @@ READINGS = 3
 MOST_PAGES = 100
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Accept = Callable[[Answer], bool]
+Accept = Callable[[HttpResponse], bool]
 
 
-class Scaleway:
+class ScalewayProvider:
     """One organisation at Scaleway, as a provider of keys for its IAM applications. Thread-safe."""
 
     def __init__(
-        self, name: str, organization_id: str, api: Api, *, headroom: Headroom | None = None, urgent: bool = False
+        self, name: str, organization_id: str, api: ScalewayClient, *, headroom: QuotaHeadroom | None = None, urgent: bool = False
     ) -> None:
         self.name = name
         self._organization = organization_id
         self._api = api
-        self._headroom = headroom or Headroom(self._read_headroom)
+        self._headroom = headroom or QuotaHeadroom(self._read_headroom)
         self._urgent = urgent
 
     def urgent(self) -> Self:
@@ -87,7 +87,7 @@ class Scaleway:
         except QuotaExceeded:
             self._headroom.none_left()
             raise
-        except Unclear:
+        except Indeterminate:
             self._headroom.change(-1)
             raise
         self._headroom.change(-1)
@@ -108,18 +108,18 @@ class Scaleway:
         self._headroom.change(+1)
         return True
 
-    def authenticate(self, access_key: str, secret: Secret) -> Verdict:
+    def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
         """Look at the key with its own secret. Whoever may not look has authenticated all the same."""
         call = self._call(f"trying the key {access_key}")
         try:
             answer = self._api.try_secret(call, secret, _key_path(access_key, call), urgent=self._urgent)
             if unauthenticated(answer):
-                return Verdict.REFUSED
+                return ProbeResult.REFUSED
             if lacks_right(answer) or (_ok(answer) and key_of(body_of(answer)).access_key == access_key):
-                return Verdict.ALIVE
+                return ProbeResult.ALIVE
         except (ServiceError, Unexpected):
             pass
-        return Verdict.UNCLEAR
+        return ProbeResult.UNCLEAR
 
     def bearer_exists(self, bearer: str) -> bool:
         """Whether there is such an application."""
@@ -137,14 +137,14 @@ class Scaleway:
         """The quota on keys less the keys there are. Never raises: who cannot know it finds out by creating."""
         return self._headroom.get(fresh=fresh)
 
-    def trail(self, bearer: str, since: datetime, until: datetime) -> Trail:
+    def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
         """What the bearer did, as the audit trail tells it. It names no access key, and leaves out Object Storage."""
         call = self._call(f"reading the audit trail of {bearer}")
 
-        def ask(path: str, query: Mapping[str, str]) -> Answer:
+        def ask(path: str, query: Mapping[str, str]) -> HttpResponse:
             return self._get(call, path, params=dict(query), accept=_ok)
 
-        return read_trail(ask, self._organization, bearer, since, until)
+        return read_audit_trail(ask, self._organization, bearer, since, until)
 
     def clock_offset(self) -> timedelta:
         """Scaleway's clock minus ours, from the latest answer; zero before the first."""
@@ -156,18 +156,18 @@ class Scaleway:
 
     # --- parts of verbs -------------------------------------------------------------------------------------------------
 
-    def _call(self, doing: str, *, writing: bool = False) -> Call:
-        return Call(self.name, doing, writing)
+    def _call(self, doing: str, *, writing: bool = False) -> ApiCall:
+        return ApiCall(self.name, doing, writing)
 
-    def _get(self, call: Call, path: str, *, params: dict[str, str] | None = None, accept: Accept) -> Answer:
+    def _get(self, call: ApiCall, path: str, *, params: dict[str, str] | None = None, accept: Accept) -> HttpResponse:
         return self._api.call(call, "GET", path, params=params, urgent=self._urgent, accept=accept)
 
-    def _page(self, call: Call, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
+    def _page(self, call: ApiCall, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
         answer = self._get(call, path, params={"organization_id": self._organization, **params}, accept=_ok)
         with _shaped(call):
             return page_of(answer, name)
 
-    def _list(self, call: Call, filters: dict[str, str]) -> list[Key]:
+    def _list(self, call: ApiCall, filters: dict[str, str]) -> list[Key]:
         """The keys on all pages, read again from the first one on when something changed between them."""
         for _ in range(READINGS):
             keys = self._all_pages(call, {**filters, "order_by": "created_at_asc"})
@@ -175,7 +175,7 @@ class Scaleway:
                 return keys
         raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
 
-    def _all_pages(self, call: Call, params: dict[str, str]) -> list[Key] | None:
+    def _all_pages(self, call: ApiCall, params: dict[str, str]) -> list[Key] | None:
         """Every key that is alive all the while; None when the pages do not add up, so that one may be missing.
 
         The oldest keys come first, so a key that dies moves later ones to earlier pages. Were these read in their order, one could
@@ -194,26 +194,26 @@ class Scaleway:
             totals.add(total)
         return sorted(found.values(), key=lambda key: (key.created_at, key.access_key)) if totals == {len(found)} else None
 
-    def _keys_on(self, call: Call, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
+    def _keys_on(self, call: ApiCall, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
         """The keys on one page, how many items it has, and how many there are on all pages."""
         items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": "100"})
         with _shaped(call):
             return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
-    def _read_headroom(self) -> Reading:
+    def _read_headroom(self) -> QuotaReading:
         call = self._call("reading the quota on keys")
         try:
             limit = self._limit_on_keys(call)
             if limit is None:
-                return Reading(None, keep=True)
+                return QuotaReading(None, keep=True)
             _, in_use = self._page(call, "api-keys", "api_keys", {"page": "1", "page_size": "1"})
-            return Reading(limit - in_use, keep=True)
+            return QuotaReading(limit - in_use, keep=True)
         except Unavailable:
-            return Reading(None, keep=False)
+            return QuotaReading(None, keep=False)
         except ServiceError:
-            return Reading(None, keep=True)
+            return QuotaReading(None, keep=True)
 
-    def _limit_on_keys(self, call: Call) -> int | None:
+    def _limit_on_keys(self, call: ApiCall) -> int | None:
         seen = 0
         for page in range(1, MOST_PAGES + 1):
             items, total = self._page(call, "quota", "quota", {"page": str(page), "page_size": "100"})
@@ -224,12 +224,12 @@ class Scaleway:
         return None
 
 
-def _ok(answer: Answer) -> bool:
+def _ok(answer: HttpResponse) -> bool:
     return answer.status in (200, 201)
 
 
 @contextmanager
-def _shaped(call: Call) -> Iterator[None]:
+def _shaped(call: ApiCall) -> Iterator[None]:
     """An answer of an unexpected shape says nothing; above all, it is not an empty one."""
     try:
         yield
@@ -237,7 +237,7 @@ def _shaped(call: Call) -> Iterator[None]:
         raise call.unknown(f"the answer is not what it should be ({part})", kind="unexpected_answer") from None
 
 
-def _id(bearer: str, option: str, call: Call) -> str:
+def _id(bearer: str, option: str, call: ApiCall) -> str:
     if not _ID.fullmatch(bearer):
         raise call.rejected(
             "this is not the id of an application; correct application_id", kind="invalid_arguments", argument=option
@@ -245,7 +245,7 @@ def _id(bearer: str, option: str, call: Call) -> str:
     return bearer
 
 
-def _key_path(access_key: str, call: Call) -> str:
+def _key_path(access_key: str, call: ApiCall) -> str:
     if not ACCESS_KEY.fullmatch(access_key):
         raise call.rejected("this is not an access key of Scaleway", kind="invalid_arguments", argument="access_key")
     return f"api-keys/{quote(access_key, safe='')}"

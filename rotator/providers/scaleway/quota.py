@@ -17,17 +17,17 @@ MEMORY = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class Reading:
+class QuotaReading:
     """What the provider said; ``keep`` when it would say the same a moment later."""
 
     room: int | None
     keep: bool
 
 
-class Headroom:
+class QuotaHeadroom:
     """A remembered number, kept up with our own creates and deletes. ``count`` asks the provider."""
 
-    def __init__(self, count: Callable[[], Reading], *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, count: Callable[[], QuotaReading], *, now: Callable[[], float] = time.monotonic) -> None:
         self._count = count
         self._now = now
         self._lock = threading.Lock()

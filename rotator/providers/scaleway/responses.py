@@ -9,7 +9,7 @@ from typing import Any
 
 from rotator.domain.keys import Key
 from rotator.domain.secret import Secret
-from rotator.http import Answer
+from rotator.http import HttpResponse
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 _SECRET = re.compile(r"[!-~]{8,256}")
@@ -20,7 +20,7 @@ class Unexpected(Exception):
     """The body does not have the shape that it must have. Says which part, never what it was."""
 
 
-def body_of(answer: Answer) -> Mapping[str, Any]:
+def body_of(answer: HttpResponse) -> Mapping[str, Any]:
     """The JSON object of an answer."""
     try:
         body = answer.json()
@@ -48,7 +48,7 @@ def key_of(value: object) -> Key:
     )
 
 
-def created_of(answer: Answer) -> tuple[Key, Secret]:
+def created_of(answer: HttpResponse) -> tuple[Key, Secret]:
     """The key that a create made, and its secret."""
     body = body_of(answer)
     key, secret = key_of(body), _text(body, "secret_key")
@@ -57,7 +57,7 @@ def created_of(answer: Answer) -> tuple[Key, Secret]:
     return key, Secret(secret)
 
 
-def page_of(answer: Answer, name: str) -> tuple[list[Any], int]:
+def page_of(answer: HttpResponse, name: str) -> tuple[list[Any], int]:
     """The items of one page of a list, and how many there are on all pages."""
     body = body_of(answer)
     items, total = body.get(name), body.get("total_count")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.cli.exit_codes import TROUBLE
+from rotator.cli.exit_codes import PROBLEM
 from rotator.sandbox.process import Process
 from tests.e2e.rig import Rig
 from tests.proof.storm.scribe import Scribe
@@ -50,7 +50,7 @@ class Command:
         """What is wrong with a command that has ended: I3 and I8 of what it claims, and its manners."""
         code = self.process.exit_code
         found = []
-        fine = FINE | {TROUBLE} if self.words[0] == "status" else FINE
+        fine = FINE | {PROBLEM} if self.words[0] == "status" else FINE
         if code not in fine or "Traceback" in self.said():
             found.append(f"{self} ended with {code}: {self.said()[-2000:]}")
         for answer in self.answers() if self.words[0] == "rotate" else []:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from rotator.domain.marker import parse
+from rotator.domain.marker import parse_marker
 from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.process import PATIENCE
 from tests.e2e.rig import Prober, Rig, can_be_elsewhere
@@ -509,7 +509,7 @@ class Storm:
             ledger = self.rig.ledger(name)
             if ledger["trouble"] or ledger["failures"]:
                 self.fail(f"I7: {name} is at rest and in trouble: {ledger['trouble']}, {ledger['failures']} failures", name)
-            markers = [parse(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)]
+            markers = [parse_marker(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)]
             attempts = Counter(marker.rotation for marker in markers if marker)
             if twice := [rotation for rotation, keys in attempts.items() if keys > 1]:
                 self.fail(f"rule 3: {name} has several keys of one rotation: {twice}", name)
