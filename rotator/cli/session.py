@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rotator.observability.notifications import NotificationSettings
     from rotator.operations.operation import Operation
 
-__all__ = ["LocalRuntime", "Session", "asking", "select_applications", "common", "pass_session"]
+__all__ = ["LocalRuntime", "Session", "asking", "common", "pass_session", "select_applications"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -17,7 +17,7 @@ from rotator.observability.notifications import Notifier
 from rotator.system.process import Signals, keep_memory_private
 from rotator.system.sd_notify import ServiceManager
 
-__all__ = ["MainLoop", "DaemonRuntime", "SingleRun", "run"]
+__all__ = ["DaemonRuntime", "MainLoop", "SingleRun", "run"]
 
 
 def run(what: DaemonRuntime | Path, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:

@@ -24,4 +24,4 @@ An answer of any status is an answer; what it means is for the caller to say.
 from rotator.http.client import HttpClient, HttpResponse, ResponseObserver, clock_difference
 from rotator.http.failures import HttpFailure
 
-__all__ = ["HttpResponse", "HttpClient", "HttpFailure", "ResponseObserver", "clock_difference"]
+__all__ = ["HttpClient", "HttpFailure", "HttpResponse", "ResponseObserver", "clock_difference"]

@@ -8,4 +8,4 @@ is waited for: what is sent is sent by threads of its own, within bounds, and a 
 from rotator.observability.notifications.notifier import Notifier, send_test
 from rotator.observability.notifications.settings import SILENT, HeartbeatSettings, NotificationSettings
 
-__all__ = ["SILENT", "Notifier", "HeartbeatSettings", "NotificationSettings", "send_test"]
+__all__ = ["SILENT", "HeartbeatSettings", "NotificationSettings", "Notifier", "send_test"]
