@@ -21,9 +21,9 @@ from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.reconciler.context import ReconcileContext
-from tests.daemon.stage import SimAccount
-from tests.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
-from tests.store import SimStore
+from tests.support.daemon_stage import SimAccount
+from tests.support.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
+from tests.support.store import SimStore
 
 
 @dataclass

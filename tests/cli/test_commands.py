@@ -32,7 +32,7 @@ from rotator.domain.policy import ApplicationSpec
 from rotator.errors import LedgerUnreadable
 from rotator.operations.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from tests.cli.conftest import Desk
-from tests.simulated import EPOCH, Version, policy
+from tests.support.simulated import EPOCH, Version, policy
 
 OLD = "SCW00000000000000001"
 

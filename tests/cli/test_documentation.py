@@ -12,7 +12,7 @@ import pytest
 from rotator.cli.exit_codes import EXIT_CODES
 from rotator.cli.main import COMMANDS, root
 from tests.cli.conftest import Desk
-from tests.simulated import policy
+from tests.support.simulated import policy
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 EXAMPLES = [

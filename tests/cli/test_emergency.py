@@ -11,7 +11,7 @@ from rotator.decision.observation import RotationRequest
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
-from tests.simulated import Killed, policy
+from tests.support.simulated import Killed, policy
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"

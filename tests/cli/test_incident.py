@@ -9,7 +9,7 @@ from pathlib import Path
 from rotator.domain.audit import AuditEvent
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
-from tests.simulated import BEARER
+from tests.support.simulated import BEARER
 
 OLD = "SCW00000000000000001"
 

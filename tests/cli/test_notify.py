@@ -14,8 +14,8 @@ import pytest
 from rotator.cli.output.progress import _SENTENCES, Progress
 from rotator.domain.secret import Secret
 from rotator.observability.notifications import NotificationSettings
-from tests.alarm.listener import Listener
 from tests.cli.conftest import Desk
+from tests.support.listener import Listener
 
 pytest.importorskip("apprise", reason="messages are sent with it")
 

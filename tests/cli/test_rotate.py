@@ -13,7 +13,7 @@ from rotator.decision.transitions import mark_compromised
 from rotator.domain.ledger import Hold
 from rotator.errors import Indeterminate, Rejected, Unavailable
 from tests.cli.conftest import Desk
-from tests.simulated import policy
+from tests.support.simulated import policy
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"

@@ -14,7 +14,7 @@ from rotator.cli.session import Session
 from rotator.errors import PermissionDenied, Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
-from tests.simulated import EPOCH, policy
+from tests.support.simulated import EPOCH, policy
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"

@@ -18,7 +18,7 @@ from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.transitions import mark_compromised, new_ledger
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.policy import VerificationPolicy
-from tests.daemon.stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
+from tests.support.daemon_stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
 
 LONG = timedelta(hours=6)
 

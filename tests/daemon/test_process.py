@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.stage import PATIENCE, eventually
+from tests.support.daemon_stage import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ class Play:
     def start(self, *options: str, read: bool = True, **environment: str) -> None:
         sound = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.directory / "notify"), **environment}
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.daemon.play", str(self.directory), *options],
+            [sys.executable, "-W", "error", "-m", "tests.support.play", str(self.directory), *options],
             cwd=ROOT,
             env=sound,
             stdout=subprocess.PIPE,

@@ -10,8 +10,8 @@ import pytest
 
 from rotator.domain.secret import Secret
 from rotator.sandbox.process import wait_until
-from tests.alarm.listener import Listener
 from tests.e2e.rig import FAST, Rig
+from tests.support.listener import Listener
 
 pytest.importorskip("apprise", reason="messages are sent with it")
 

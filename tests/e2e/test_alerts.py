@@ -1,7 +1,7 @@
 """Every alert fires when its condition is real and clears when that is over, and every metric is told by a real daemon.
 
 A real daemon with OpenBao and the stand-in of Scaleway, scraped by a real Prometheus that evaluates the rules that we ship. Only
-their patience (``for``) is taken away; that is tested in tests/metrics/test_rules.py. The tests are one story, in their order.
+their patience (``for``) is taken away; that is tested in tests/observability/metrics/test_rules.py. The tests are one story, in their order.
 """
 
 from __future__ import annotations

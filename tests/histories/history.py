@@ -13,7 +13,7 @@ from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_go
 from tests.histories.players import Command, Player
 from tests.histories.stage import DOCUMENT, LEDGER, POLICY, WRITES, Stage
 from tests.histories.weather import DAY, HOUR, SECOND, Weather
-from tests.simulated import ActorClock
+from tests.support.simulated import ActorClock
 
 FEWEST_TURNS, MOST_TURNS = 60, 400
 MOST_CALM_PASSES = 400

@@ -14,7 +14,7 @@ from rotator.reconciler.context import PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
 from tests.histories.stage import DOCUMENT, Stage, StageProvider, StageVault, short
 from tests.histories.weather import DAY, SECOND
-from tests.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder
+from tests.support.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder
 
 
 class Stop(BaseException):

@@ -13,8 +13,8 @@ from rotator.domain.ledger import Ledger
 from rotator.domain.policy import VerificationPolicy
 from rotator.errors import Indeterminate, RotatorError, ServiceError, Unavailable
 from tests.histories.weather import DAY, HOUR, MINUTE, SECOND, Weather
-from tests.invariants import Monitor
-from tests.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, policy
+from tests.support.invariants import Monitor
+from tests.support.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, policy
 
 if TYPE_CHECKING:
     from tests.histories.players import Player

@@ -5,8 +5,8 @@ from pathlib import Path
 from rotator.decision.state import ApplicationState
 from tests.mutants.__main__ import Mutant
 from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
-from tests.seeing import seen
-from tests.simulated import policy
+from tests.support.observations import seen
+from tests.support.simulated import policy
 
 
 def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() -> None:

@@ -53,7 +53,7 @@ def prepare() -> None:
     """Bring the tree up to date. What did not change keeps its time, by which mutmut knows that it need not look again."""
     wanted = {
         path.relative_to(ROOT): path
-        for pattern in ("rotator/**/*.py", "tests/*.py", "tests/histories/**/*.py", "rotator/py.typed")
+        for pattern in ("rotator/**/*.py", "tests/**/*.py", "rotator/py.typed")
         for path in sorted(ROOT.glob(pattern))
     }
     for old in sorted(path for folder in ("rotator", "tests") for path in (TREE / folder).rglob("*.py")):

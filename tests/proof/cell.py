@@ -18,7 +18,7 @@ from rotator.domain.marker import parse_marker
 from tests.e2e.rig import Rig
 from tests.proof.faults import ROWS, Call, Director, Plan, Row
 from tests.proof.proxy import Proxy
-from tests.providers.building import AUTHORITY
+from tests.support.provider_building import AUTHORITY
 
 DEADLINE = timedelta(seconds=30)
 

@@ -33,7 +33,7 @@ from rotator.errors import Indeterminate, LedgerUnreadable, ServiceError, Unavai
 from rotator.reconciler.context import LocalState
 from tests.proof.replay import Call, End, Nap, Place, Program, Start, identity
 from tests.proof.truth import LEDGER, Truth, TruthProvider, TruthVault
-from tests.simulated import EPOCH
+from tests.support.simulated import EPOCH
 
 WRITES = frozenset({"write_ledger", "write_document", "destroy_versions", "create_key", "delete_key"})
 MOST_FRUITLESS = 2

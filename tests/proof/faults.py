@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from rotator.sandbox.scaleway import responses as answers
 from tests.proof.proxy import Proxy, Visit
-from tests.providers.raw import answer
+from tests.support.raw_server import answer
 
 # --- what goes wrong with a call --------------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from rotator.reconciler.runner import drive, reconcile
 from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
 from tests.proof.replay import Program, Sleep
 from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored
-from tests.simulated import EPOCH, policy
-from tests.simulated import Actor as Daemon
+from tests.support.simulated import EPOCH, policy
+from tests.support.simulated import Actor as Daemon
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

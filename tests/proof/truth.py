@@ -1,6 +1,6 @@
 """The simulated world as a value: it can be copied at any instant, and told from another one.
 
-The ground truth and its rules are those of ``tests.simulated`` and ``tests.invariants``; here they only learn to fork.
+The ground truth and its rules are those of ``tests.support.simulated`` and ``tests.support.invariants``; here they only learn to fork.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from rotator.domain.ledger import HistoryEntry, Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.secret import Secret
 from rotator.vault.codec import dump_ledger, load_ledger
-from tests.invariants import Monitor
-from tests.simulated import EPOCH, PATH, Sim, SimProvider, SimVault, Time, TrueKey, Version
+from tests.support.invariants import Monitor
+from tests.support.simulated import EPOCH, PATH, Sim, SimProvider, SimVault, Time, TrueKey, Version
 
 T = TypeVar("T")
 DOCUMENT = "doc:" + PATH

@@ -9,7 +9,7 @@ import pytest
 from rotator import providers
 from rotator.errors import ConfigurationError
 from rotator.providers.scaleway import ScalewayProvider, build
-from tests.providers.building import MANAGEMENT, WallClock, settings
+from tests.support.provider_building import MANAGEMENT, WallClock, settings
 
 
 def test_the_scaleway_provider_is_found_and_built_without_contacting_anything() -> None:

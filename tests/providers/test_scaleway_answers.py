@@ -27,8 +27,8 @@ from rotator.errors import (
 )
 from rotator.providers.scaleway import ScalewayProvider
 from rotator.providers.scaleway.client import ATTEMPTS
-from tests.providers.building import MANAGEMENT, ORGANIZATION, provider_at
-from tests.providers.raw import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
+from tests.support.provider_building import MANAGEMENT, ORGANIZATION, provider_at
+from tests.support.raw_server import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
 
 BEARER = "0766588d-4a0e-4938-a140-544964da7870"
 PROJECT = "105bdce1-64c0-48ab-899d-868455867ecf"

@@ -13,8 +13,8 @@ from rotator.errors import Indeterminate, Rejected
 from rotator.providers.scaleway import ScalewayProvider
 from rotator.providers.scaleway.errors import ApiCall
 from rotator.sandbox.scaleway import ScalewaySandbox
-from tests.providers.building import provider_at
 from tests.providers.contract import ProviderContract, Verb
+from tests.support.provider_building import provider_at
 
 ROUTES = {"create": ("POST", "/iam/v1alpha1/api-keys"), "delete": ("DELETE", "/iam/v1alpha1/api-keys/{access_key}")}
 

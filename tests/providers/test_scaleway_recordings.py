@@ -24,8 +24,8 @@ from rotator.domain.secret import Secret
 from rotator.errors import PermissionDenied, QuotaExceeded, Rejected, ServiceError, Unavailable
 from rotator.providers.scaleway import ScalewayProvider
 from rotator.providers.scaleway.errors import ApiCall, error_of
-from tests.providers.building import provider_at
-from tests.providers.raw import RawServer
+from tests.support.provider_building import provider_at
+from tests.support.raw_server import RawServer
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "scaleway-recordings"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -243,8 +243,8 @@ def test_every_recorded_refusal_of_iam_has_its_error() -> None:
                     assert error.argument in ("organization_id", "public_key", "project_id")
     assert set(seen) == {
         (400, "Rejected", "invalid_arguments"),
-        (401, "Denied", "unauthenticated"),
-        (403, "Denied", "permissions_denied"),
+        (401, "PermissionDenied", "unauthenticated"),
+        (403, "PermissionDenied", "permissions_denied"),
         (403, "QuotaExceeded", "quota"),
         (404, "NotFound", "not_found"),
         (409, "Unavailable", "transient"),

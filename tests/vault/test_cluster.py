@@ -102,7 +102,12 @@ def test_b_no_leader_is_told_and_a_new_one_is_used(nodes: list[OpenBao], make: B
     wait_until(lambda: works(store, 1), "the store writes through the survivors")
     other.kill()
     wait_until(lambda: failure(store) != "", "the last node has noticed that it is alone")
-    assert failure(store) in ("Unavailable standby", "Unclear standby", "Unclear timeout", "Unclear server_error")
+    assert failure(store) in (
+        "Unavailable standby",
+        "Indeterminate standby",
+        "Indeterminate timeout",
+        "Indeterminate server_error",
+    )
     other.restart()
     wait_until(lambda: works(store, 2), "the store writes through the new leader")
     leader.restart()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rotator.decision.transitions import new_ledger
 from rotator.sandbox.openbao import OpenBao
-from tests.simulated import policy
+from tests.support.simulated import policy
 from tests.vault.conftest import Build, RootHand
 from tests.vault.contract import VaultStoreContract
 

@@ -1,0 +1,118 @@
+"""A house without a main loop: an engine on a simulated stage, its doors open in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rotator.api.client import DaemonClient
+from rotator.api.listeners import Listeners
+from rotator.config import Control
+from rotator.domain.ports import EventSink
+from rotator.observability.fan_out import FanOutSink
+from rotator.operations.daemon_handle import ReloadResult
+from tests.support.daemon_stage import Recorder, fleet
+
+
+@dataclass
+class FakeHouse:
+    """The daemon behind the doors, as far as they need one."""
+
+    fleet: Any
+    events: Recorder = field(default_factory=Recorder)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    looked_at: list[str] = field(default_factory=list)
+    lent: int = 0
+
+    def __post_init__(self) -> None:
+        self.broadcast = FanOutSink(self.events)
+        self.journal: EventSink = self.broadcast
+
+    def borrow(self) -> AbstractContextManager[Any]:
+        house = self
+
+        class Loan(AbstractContextManager[Any]):
+            def __enter__(self) -> Any:
+                house.lent += 1
+                return house.fleet
+
+            def __exit__(self, *_: object) -> None:
+                house.lent -= 1
+
+        return Loan()
+
+    def look_at(self, applications: Any) -> None:
+        self.looked_at += applications
+
+    def reload(self) -> Future[ReloadResult]:
+        wish: Future[ReloadResult] = Future()
+        try:
+            made = self.fleet.reopen()
+        except Exception as error:  # noqa: BLE001 - the future carries it
+            wish.set_exception(error)
+        else:
+            wish.set_result(ReloadResult(len(made.policies)))
+        return wish
+
+    def health(self) -> list[tuple[str, bool, str]]:
+        return [("loop", True, "went round 0s ago")]
+
+    def readiness(self) -> list[tuple[str, bool, str]]:
+        return [("vault", True, "answers")]
+
+
+@dataclass
+class Front:
+    """Whoever stands before the doors."""
+
+    folder: Path
+    house: FakeHouse
+    doors: Listeners
+
+    @property
+    def config(self) -> Path:
+        return Path(self.house.fleet.source)
+
+    def http(self, door: str = "control") -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=str(self.folder / f"{door}.sock"))
+        return httpx.Client(transport=transport, base_url="http://rotator", timeout=60, trust_env=False)
+
+    def ask(self, method: str, path: str, *, door: str = "control", **options: Any) -> httpx.Response:
+        with self.http(door) as client:
+            return client.request(method, path, **options)
+
+    def daemon(self, *, orders: bool = True, remark: Callable[[str], None] = print) -> DaemonClient:
+        return DaemonClient.at(self.folder, self.config, remark, orders=orders)
+
+    def raw(self, door: str = "control") -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(60)
+        connection.connect(str(self.folder / f"{door}.sock"))
+        return connection
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Front]:
+    made = fleet("billing", "mailer", source=str(tmp_path / "rotator.toml"))
+    house = FakeHouse(made)
+    made.journal = house.journal
+    doors = Listeners(house)
+    doors.tend(Control(tmp_path))
+    yield Front(tmp_path, house, doors)
+    house.stopping.set()
+    doors.crew.give_up()
+    doors.close()
+
+
+def lines(answer: httpx.Response) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in answer.text.splitlines()]

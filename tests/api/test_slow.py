@@ -1,0 +1,130 @@
+"""Whoever is slow, large, or one too many: hung up on, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from rotator.api import http_server as serving
+from rotator.api import routes as api
+from tests.api.conftest import Front
+from tests.support.daemon_stage import eventually
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the other side hangs up."""
+    received = b""
+    try:
+        while part := connection.recv(65536):
+            received += part
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return received
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/health HTT", b"GET /v1/health HTTP/1.1\r\nHost: x\r\n"])
+def test_who_does_not_say_what_he_wants_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(serving, "DEADLINE", 0.2)
+    connection = front.raw()
+    connection.sendall(said)
+    assert rest(connection) == b""
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "BODY_DEADLINE", 0.2)
+    connection = front.raw()
+    connection.sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"too_slow"' in answer
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 10000000", "Transfer-Encoding: chunked"])
+def test_a_body_that_is_too_large_is_not_read_to_its_end(front: Front, length: str) -> None:
+    connection = front.raw()
+    connection.sendall(f"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode())
+    part = b"x" * 65536
+    if "chunked" in length:
+        part = b"10000\r\n" + part + b"\r\n"
+    try:
+        for _ in range(150):
+            connection.sendall(part)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    else:
+        pytest.fail("everything was read")
+    connection.close()
+    assert front.ask("GET", "/v1/health").status_code == 200
+
+
+def test_a_body_just_too_large_is_refused_with_a_sentence(front: Front) -> None:
+    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * api.BODY_LIMIT})
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
+
+
+def test_a_head_that_never_ends_is_refused(front: Front) -> None:
+    connection = front.raw()
+    connection.sendall(b"GET /v1/health HTTP/1.1\r\nX: " + b"x" * 2 * serving.HEAD_LIMIT)
+    assert rest(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_places_are_bounded_and_free_again_afterwards(front: Front) -> None:
+    inside = [front.raw() for _ in range(32)]
+    assert rest(front.raw()) == b""
+    for connection in inside:
+        connection.close()
+    eventually(lambda: _answers(front))
+
+
+def _answers(front: Front) -> bool:
+    connection = front.raw()
+    connection.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+    return rest(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_one_request_is_one_conversation(front: Front) -> None:
+    connection = front.raw()
+    connection.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+    assert rest(connection).count(b"HTTP/1.1 200") == 1
+
+
+def test_a_listener_that_does_not_read_stops_nobody_and_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "LISTEN", 0.5)
+    connection = front.raw("read")
+    connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert connection.recv(12) == b"HTTP/1.1 200"
+    for number in range(20_000):
+        front.house.journal.emit("service.down", service="vault", kind="sealed", message=f"{number} " + "x" * 200)
+    eventually(lambda: not front.house.broadcast._listeners)
+    assert front.ask("GET", "/v1/health", door="read").status_code == 200
+    connection.close()
+
+
+def test_who_listens_too_slowly_is_told_how_much_was_missed(front: Front) -> None:
+    with front.http("read") as client, client.stream("GET", "/v1/events") as stream:
+        for _ in range(20_000):
+            front.house.journal.emit("service.up", service="vault")
+        told = 0
+        for text in stream.iter_lines():
+            line = json.loads(text)
+            if line["event"] == "events.lost":
+                told += line["lines"]
+                break
+            told += 1
+    assert told > 1000
+
+
+def test_the_end_waits_for_nobody_who_is_inside(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "SHUTDOWN_TIMEOUT", 0.2)
+    inside = [front.raw() for _ in range(5)]
+    inside[0].sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    inside[1].sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+    front.doors.close()
+    assert not list(Path(front.folder).glob("*.sock"))
+    for connection in inside:
+        rest(connection)
+    front.doors.close()

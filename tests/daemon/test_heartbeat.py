@@ -1,0 +1,311 @@
+"""When all is well, and when not: the judgement by itself, then a daemon that pings a real listener."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
+from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
+from rotator.daemon.main_loop import MainLoop, SingleRun
+from rotator.daemon.services import ServiceHealth, ServiceState
+from rotator.domain.ledger import Hold, RetiringKey
+from rotator.domain.secret import Secret
+from rotator.errors import Unavailable
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
+from rotator.system.process import Signals
+from rotator.system.sd_notify import ServiceManager
+from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, fleet, published, settled
+from tests.support.listener import Listener
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
+
+
+def task(**changes: Any) -> ApplicationTask:
+    one = ApplicationTask(
+        application(takeover_after=10 * MINUTE), fleet("billing"), started=NOW, due=NOW + 10 * MINUTE, facts=WELL
+    )
+    for name, value in changes.items():
+        setattr(one, name, value)
+    return one
+
+
+def vault(state: ServiceState = ServiceState.UP) -> ServiceHealth:
+    return ServiceHealth("vault", lambda: None, state)
+
+
+def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time() -> None:
+    assert unhealthy_reason([task(), task()], [vault()], NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    {
+        "it was never looked at": ({"facts": None}, "not_looked_at"),
+        "its pass crashed": ({"crashes": 1}, "crashed"),
+        "its next look is later than a takeover would be": ({"due": NOW - 11 * MINUTE}, "stuck"),
+        "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
+        "what should be done was not done": ({"facts": replace(WELL, next_at=NOW - 11 * MINUTE)}, "past_due"),
+        "a hold keeps back what is due": ({"facts": replace(WELL, overdue=True)}, "past_due"),
+        "its last pass failed": ({"facts": replace(WELL, result=PassResult.FAILED)}, "trouble"),
+        "it is blocked": ({"facts": replace(WELL, result=PassResult.REFUSED)}, "trouble"),
+        "its services were away": ({"facts": replace(WELL, result=PassResult.UNREACHABLE)}, "trouble"),
+    }.values(),
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_one_application_that_is_not_well_is_enough(changes: dict[str, Any], reason: str) -> None:
+    assert unhealthy_reason([task(), task(**changes)], [vault()], NOW) == UnhealthyReason(reason, "billing")
+
+
+@pytest.mark.parametrize("state", [ServiceState.UNKNOWN, ServiceState.SUSPECT, ServiceState.DOWN])
+def test_one_service_that_is_not_up_is_enough(state: ServiceState) -> None:
+    assert unhealthy_reason([task()], [vault(), ServiceHealth("acme", lambda: None, state)], NOW) == UnhealthyReason(
+        "service_away", "acme"
+    )
+
+
+def test_work_that_takes_its_time_is_no_reason_for_doubt() -> None:
+    assert (
+        unhealthy_reason(
+            [task(due=NOW - 9 * MINUTE, running=True, facts=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW
+        )
+        is None
+    )
+
+
+@dataclass
+class Tellable(ServiceManager):
+    """A supervisor that is nobody, until the test makes it hang: the main loop hangs with it."""
+
+    free: threading.Event = field(default_factory=threading.Event)
+    waiting: threading.Event = field(default_factory=threading.Event)
+    watchdog_interval = timedelta(milliseconds=100)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.free.set()
+
+    def status(self, sentence: str) -> None:
+        if not self.free.is_set():
+            self.waiting.set()
+            self.free.wait()
+
+
+@dataclass
+class Watched:
+    """A daemon in a thread of its own, and the switch that it pings."""
+
+    made: FakeFleet
+    switch: Listener
+    supervisor: Tellable = field(default_factory=Tellable)
+    signals: Signals = field(default_factory=Signals)
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        ping = HeartbeatSettings(lambda: Secret(f"{self.switch.url}/switch"), every=timedelta(milliseconds=50))
+        self.made.alarm = NotificationSettings(ping=ping)
+        self.alarm = Notifier(Recorder(), self.made.alarm)
+        self.made.journal = self.alarm
+        self.daemon = MainLoop(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
+        self.signals.__enter__()
+        self.thread = threading.Thread(target=self.daemon.run, daemon=True)
+        self.thread.start()
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        return [fields for event, fields in list(self.alarm._journal.events) if event == name]  # type: ignore[attr-defined]  # a recorder
+
+    def pinged_again(self) -> None:
+        before = self.switch.count
+        eventually(lambda: self.switch.count >= before + 2, "pings come")
+
+    def another_round(self) -> None:
+        made = self.daemon._rounds._at
+        eventually(lambda: self.daemon._rounds._at != made, "another round is made")
+
+    def silent(self, reason: str, subject: str | None = None) -> None:
+        """Wait until rounds find this, two in a row (on a slow machine one may have found it by chance before), then see that
+        more rounds are made and none of them pings."""
+
+        def found() -> bool:
+            told = self.daemon._rounds._told
+            return told is not None and told.reason == reason and subject in (None, told.subject)
+
+        eventually(found, f"{subject} is {reason}")
+        self.another_round()
+        eventually(found, f"{subject} is {reason}")
+        self.alarm._pinger.wait()  # one that was begun before may still be under way
+        before = self.switch.count
+        for _ in range(3):
+            self.another_round()
+        assert self.switch.count == before
+        assert [fields for fields in self.events("round.unsound") if fields["reason"] == reason]
+
+    def close(self) -> None:
+        self.supervisor.free.set()
+        self.signals.stop = "SIGTERM"
+        self.signals.wake()
+        self.thread.join()
+        self.signals.__exit__()
+
+
+@pytest.fixture
+def switch() -> Iterator[Listener]:
+    with Listener() as found:
+        yield found
+
+
+def watched(switch: Listener, *names: str, **changes: Any) -> Watched:
+    made = fleet(*names, stop_timeout=timedelta(seconds=1), workers=2)
+    for name in names:
+        made.applications[name] = application(name, **{"observe_every": timedelta(milliseconds=200), **changes})
+        settled(name, made)
+    return Watched(made, switch)
+
+
+def test_a6_pings_stop_while_vault_is_away_and_come_again_when_it_is_back(switch: Listener) -> None:
+    with closing(watched(switch, "billing", "shop")) as daemon:
+        daemon.pinged_again()
+        daemon.made.stages["acme"].sealed = True
+        daemon.silent("service_away", "vault")
+        daemon.made.stages["acme"].sealed = False
+        daemon.pinged_again()
+        assert daemon.events("round.sound")
+
+
+def test_a6_pings_stop_while_one_application_is_stuck_in_a_call(switch: Listener) -> None:
+    with closing(watched(switch, "billing", "shop", takeover_after=timedelta(milliseconds=500))) as daemon:
+        daemon.pinged_again()
+        free, caught = threading.Event(), threading.Event()
+
+        def hang(name: str, phase: str) -> None:
+            if threading.current_thread().name.startswith("ThreadPoolExecutor") and not caught.is_set():
+                caught.set()
+                free.wait()
+
+        daemon.made.stages["acme"].hook = hang
+        eventually(caught.is_set)
+        daemon.silent("stuck")
+        free.set()
+        daemon.pinged_again()
+
+
+def test_a6_pings_stop_while_every_worker_hangs(switch: Listener) -> None:
+    with closing(watched(switch, "billing", "shop", takeover_after=timedelta(days=1))) as daemon:
+        daemon.daemon._rounds._idle = 0.5
+        daemon.pinged_again()
+        free = threading.Event()
+
+        def hang(name: str, phase: str) -> None:
+            free.wait()
+
+        daemon.made.stages["acme"].hook = hang
+        eventually(lambda: all(task.running for task in daemon.daemon.engine.tasks.values()), "both workers hang")
+        daemon.silent("idle")
+        free.set()
+        daemon.pinged_again()
+
+
+def test_a6_pings_stop_while_an_application_is_blocked(switch: Listener) -> None:
+    with closing(watched(switch, "billing", "shop")) as daemon:
+        daemon.pinged_again()
+        stage = daemon.made.stages["acme"]
+        stage.bearers.discard(bearer_of("shop"))
+        with stage.one_at_a_time:
+            for key in [key for key in stage.keys.values() if key.key.bearer == bearer_of("shop")]:
+                del stage.keys[key.key.access_key]
+        daemon.silent("trouble", "shop")
+
+
+def test_a6_pings_stop_while_the_main_loop_hangs(switch: Listener) -> None:
+    with closing(watched(switch, "billing")) as daemon:
+        daemon.pinged_again()
+        daemon.supervisor.free.clear()
+        eventually(daemon.supervisor.waiting.is_set, "the loop hangs")
+        daemon.alarm._pinger.wait()
+        before, progress = switch.count, daemon.daemon.engine.progress
+        eventually(lambda: daemon.daemon.engine.progress > progress + 5, "everything else goes on")
+        assert switch.count == before
+        daemon.supervisor.free.set()
+        daemon.pinged_again()
+
+
+def test_a_switch_that_does_not_answer_delays_no_pass(switch: Listener) -> None:
+    with closing(watched(switch, "billing")) as daemon:
+        daemon.pinged_again()
+        switch.open.clear()
+        count = switch.count
+        eventually(lambda: switch.count > count, "a ping hangs")
+        decided = len(daemon.events("pass.decided"))
+        eventually(lambda: len(daemon.events("pass.decided")) > decided + 5)
+        assert switch.count == count + 1
+
+
+# --- a hold ---
+
+
+def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
+    made = fleet("billing")
+    settled("billing", made)
+    stage = made.stages["acme"]
+    one = ApplicationTask(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
+    while (outcome := one.advance()) is None:
+        pass
+    assert outcome.ledger
+    held = changes(replace(outcome.ledger, hold=Hold("migration", "ann", datetime.now(UTC))))
+    version = made.vault.read_ledger("billing")[1]
+    made.vault.write_ledger(held, cas=version)
+    while (outcome := one.advance()) is None:
+        pass
+    one.conclude(outcome, datetime.now(UTC))
+    assert stage.ledger("billing").hold
+    return one.facts
+
+
+def test_a_hold_under_which_nothing_is_due_is_well() -> None:
+    facts = facts_under_a_hold(lambda ledger: ledger)
+    assert facts
+    assert (facts.result, facts.overdue) == (PassResult.OK, False)
+
+
+def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
+    old = RetiringKey("SCWOLD", 0, datetime.now(UTC) - timedelta(hours=1), "rotated")
+    facts = facts_under_a_hold(lambda ledger: replace(ledger, retiring=(old,)))
+    assert facts
+    assert facts.overdue
+
+
+# --- one round ---
+
+
+def play(made: FakeFleet, switch: Listener) -> int:
+    made.alarm = NotificationSettings(ping=HeartbeatSettings(lambda: Secret(switch.url)))
+    alarm = Notifier(made.journal, made.alarm)
+    with Signals() as signals:
+        return SingleRun(made, alarm, signals, alarm).run()
+
+
+def test_one_round_pings_at_its_end_when_every_application_ended_well(switch: Listener) -> None:
+    made = fleet("one", "two", workers=1)
+    settled("one", made)
+    assert play(made, switch) == 0
+    assert published(made, "two")
+    assert switch.count == 1
+
+
+def test_one_round_that_did_not_end_well_does_not_ping(switch: Listener) -> None:
+    made = fleet("away", "billing", accounts={"away": "slow"})
+
+    def refuse(name: str, phase: str) -> None:
+        raise Unavailable("nobody there", service="slow", kind="unreachable")
+
+    made.stages["slow"].hook = refuse
+    assert play(made, switch) == 3
+    assert switch.count == 0

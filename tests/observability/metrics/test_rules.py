@@ -1,0 +1,190 @@
+"""The alert rules, by Prometheus' own unit tests: each fires after its patience, not before, and clears."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.observability.metrics.conftest import ROOT
+
+RULES = ROOT / "config" / "prometheus" / "rotator.rules.yml"
+ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]}
+BEGIN = 10
+"""Minutes of peace before and after."""
+
+ABOUT = 'account="acme", application="billing"'
+
+
+@dataclass
+class Case:
+    """Series as they are in peace and in trouble (None: missing), what stays as it is, and what the alert is to say."""
+
+    series: str
+    well: float | None
+    bad: float | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    value: str = ""
+    beside: Mapping[str, float] = field(default_factory=dict)
+
+
+BILLING = {"account": "acme", "application": "billing"}
+HERE = {"job": "rotator", "instance": "host"}
+
+CASES: dict[str, Case] = {
+    "RotatorSilent": Case("rotator_build_info", 1, None),
+    "RotatorStalled": Case("rotator_alive", 1, 0),
+    "RotatorPastDue": Case(f"rotator_past_due_seconds{{{ABOUT}}}", 7200, 10800, BILLING, "3h 0m 0s"),
+    "RotatorCompromisedKeyAlive": Case(
+        f'rotator_keys{{{ABOUT}, state="compromised"}}', 0, 1, {**BILLING, "state": "compromised"},
+        beside={f'rotator_keys{{{ABOUT}, state="current"}}': 1},
+    ),
+    "RotatorStuck": Case(
+        f'rotator_application_trouble{{{ABOUT}, reason="quota"}}', None, 1, {**BILLING, "reason": "quota"}
+    ),
+    "RotatorFailing": Case(f"rotator_failures_in_a_row{{{ABOUT}}}", 0, 3, BILLING, "3"),
+    "RotatorOverlooked": Case(
+        f"rotator_unseen_seconds{{{ABOUT}}}", 3600, 4000, BILLING, "1h 6m 40s", {f"rotator_observe_every_seconds{{{ABOUT}}}": 900}
+    ),
+    "RotatorServiceDown": Case('rotator_service_up{service="vault"}', 1, 0, {"service": "vault"}),
+    "RotatorQuotaLow": Case('rotator_quota_headroom_keys{account="acme"}', 5, 4, {"account": "acme"}, "4"),
+    "RotatorVaultTokenDying": Case(
+        "rotator_vault_token_left_seconds", 1800, 600, {}, "10m 0s", {"rotator_vault_token_granted_seconds": 3600}
+    ),
+    "RotatorClocksDiffer": Case(
+        'rotator_clock_difference_seconds{service="vault", job="rotator", instance="host"}', -30, -45,
+        {**HERE, "service": "vault"}, "45s", {'rotator_clock_tolerance_seconds{job="rotator", instance="host"}': 30},
+    ),
+    "RotatorReloadRefused": Case("rotator_config_reload_refused", 0, 1),
+}  # fmt: skip
+
+
+def minutes(text: str) -> int:
+    assert text.endswith("m"), "the tests count in minutes"
+    return int(text.removesuffix("m"))
+
+
+def written(text: str, case: Case) -> str:
+    """A template as Prometheus fills it in."""
+    text = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: case.labels[found[1]], text)
+    return re.sub(r"{{ \$value( \| humanizeDuration)? }}", case.value, text)
+
+
+def stretch(value: float | None, count: int) -> str:
+    """So many samples, a minute apart; a series that is not scraped any more says so with the first one that is missing."""
+    return f"stale _x{count - 1}" if value is None else f"{value:g}x{count - 1}"
+
+
+def unit_test(name: str, case: Case) -> dict[str, Any]:
+    rule = ALERTS[name]
+    patience = minutes(rule["for"])
+    trouble = patience + 5
+    values = " ".join((stretch(case.well, BEGIN), stretch(case.bad, trouble), stretch(case.well, BEGIN)))
+    peace = {"rotator_build_info": 1.0, 'up{job="rotator"}': 1.0, **case.beside}
+    peace.pop(case.series, None)
+    fires = {
+        "exp_labels": {"severity": rule["labels"]["severity"], **case.labels},
+        "exp_annotations": {key: written(text, case) for key, text in rule["annotations"].items()},
+    }
+    return {
+        "interval": "1m",
+        "input_series": [
+            {"series": case.series, "values": values},
+            *({"series": series, "values": stretch(value, 2 * BEGIN + trouble)} for series, value in peace.items()),
+        ],
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": alerts}
+            for minute, alerts in (
+                (BEGIN - 1, []),
+                (BEGIN + patience - 1, []),
+                (BEGIN + patience, [fires]),
+                (BEGIN + trouble - 1, [fires]),
+                (BEGIN + trouble, []),
+            )
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is missing: apt-get install prometheus")
+    return found
+
+
+def check(promtool: str, directory: Path, *tests: dict[str, Any]) -> str:
+    file = directory / "rules.test.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)}))
+    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_every_alert_has_a_case() -> None:
+    assert set(CASES) == set(ALERTS)
+
+
+def test_promtool_has_nothing_to_say_against_the_rules(promtool: str) -> None:
+    done = subprocess.run(
+        [promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_fires_after_its_patience_and_not_before_says_what_to_do_and_clears(promtool: str, tmp_path: Path, name: str) -> None:
+    assert check(promtool, tmp_path, unit_test(name, CASES[name])) == ""
+
+
+def test_the_unit_tests_can_fail(promtool: str, tmp_path: Path) -> None:
+    test = unit_test("RotatorPastDue", CASES["RotatorPastDue"])
+    test["alert_rule_test"][2]["exp_alerts"] = []
+    assert "RotatorPastDue" in check(promtool, tmp_path, test)
+
+
+def test_one_of_several_daemons_that_is_down_is_named_and_nothing_is_said_twice(promtool: str, tmp_path: Path) -> None:
+    rule = ALERTS["RotatorSilent"]
+    down = {
+        "exp_labels": {"severity": "critical", "job": "rotator", "instance": "b"},
+        "exp_annotations": rule["annotations"],
+    }
+    for build_info in ("1x30", "_x30"):
+        test = {
+            "interval": "1m",
+            "input_series": [
+                {"series": 'up{job="rotator", instance="a"}', "values": "1x30"},
+                {"series": 'up{job="rotator", instance="b"}', "values": "0x30"},
+                {"series": 'rotator_build_info{job="rotator", instance="a"}', "values": build_info},
+            ],
+            "alert_rule_test": [{"eval_time": "10m", "alertname": "RotatorSilent", "exp_alerts": [down]}],
+        }
+        assert check(promtool, tmp_path, test) == ""
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_how_grave_it_is_and_what_to_do(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("warning", "critical")
+    assert minutes(rule["for"]) > 0
+    assert set(rule["annotations"]) == {"summary", "description"}
+    assert len(rule["annotations"]["summary"]) <= 90
+    assert rule["annotations"]["description"].endswith(".")
+
+
+def test_every_alert_is_in_the_document() -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(Rotator\w+)` \| (\w+) \| (\w+) \|", document, re.MULTILINE)
+    assert {name: (severity, patience) for name, severity, patience in rows} == {
+        name: (rule["labels"]["severity"], rule["for"]) for name, rule in ALERTS.items()
+    }

@@ -1,0 +1,207 @@
+"""The stored form of a ledger: what is not exactly what we would write is damaged, and damaged is not empty."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.decision.transitions import mark_compromised, new_ledger
+from rotator.domain.account import AccountDocument, MassRotation, Waiver
+from rotator.domain.ledger import (
+    HISTORY_LIMIT,
+    CurrentKey,
+    HistoryEntry,
+    Hold,
+    Intent,
+    Ledger,
+    Problem,
+    RetiringKey,
+    RevokingKey,
+    RotationMode,
+)
+from rotator.errors import LedgerUnreadable
+from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
+from tests.support.simulated import policy
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
+
+
+def full() -> Ledger:
+    ledger = mark_compromised(
+        new_ledger(policy()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
+    )
+    from dataclasses import replace
+
+    return replace(
+        ledger,
+        current=CurrentKey("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
+        intent=Intent("1" * 16, 4, "2" * 16, "asked", RotationMode.REQUESTED, "owner", NOW),
+        retiring=(RetiringKey("SCWB", 3, NOW, "replaced"),),
+        revoking=(RevokingKey("SCWC", 2, "leftover", republished=True, not_before=NOW),),
+        hold=Hold("migration", "ops", NOW),
+        trouble=Problem("quota", "no room", NOW),
+        failures=2,
+        not_before=NOW,
+        history=(HistoryEntry(NOW, "rotated", "SCWA", 4, "1" * 16, "every 30d"),),
+    )
+
+
+def test_a_ledger_survives_json_unchanged() -> None:
+    assert load_ledger(json.loads(json.dumps(dump_ledger(full())))) == full()
+
+
+def change(path: str, value: Any) -> dict[str, Any]:
+    data = dump_ledger(full())
+    *parents, last = path.split(".")
+    place: Any = data
+    for name in parents:
+        place = place[int(name) if name.isdigit() else name]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("surprise", 1),
+        ("current.surprise", 1),
+        ("retiring.0.revoke_after", "2026-05-04T03:02:01"),
+        ("retiring.0.revoke_after", "2026-05-04T05:02:01+02:00"),
+        ("retiring.0.revoke_after", "tomorrow"),
+        ("retiring.0.revoke_after", 17),
+        ("retiring.0.access_key", None),
+        ("retiring.0.access_key", ...),
+        ("retiring", {}),
+        ("revoking", None),
+        ("current.version", "4"),
+        ("current.version", 4.5),
+        ("failures", True),
+        ("intent.mode", "whenever"),
+        ("prove.interval", "soon"),
+        ("application", ...),
+        ("schema", "1"),
+        ("schema", 0),
+        ("schema", True),
+        ("schema", None),
+        ("schema", ...),
+        ("schema", 3),
+    ],
+)
+def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
+    with pytest.raises(LedgerUnreadable):
+        load_ledger(change(path, value))
+
+
+def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
+    with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
+        load_ledger(change("schema", 3), "billing")
+
+
+def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_ledger(change("retiring.0.access_key", {"secret": "11111111-1111-1111-1111-111111111111"}))
+    assert "retiring.0.access_key" in str(caught.value)
+    assert "11111111" not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_the_history_is_bounded() -> None:
+    ledger = full().with_history(*(HistoryEntry(NOW, "rotated", f"SCW{n}") for n in range(200)))
+    assert len(ledger.history) == HISTORY_LIMIT
+    assert ledger.history[-1].access_key == "SCW199"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
+        ("schema", 3, "written by a newer rotator (schema 3, this one knows 2); upgrade this rotator"),
+        ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
+        (
+            "surprise",
+            1,
+            "damaged: it says more, or says it otherwise, than schema 2 allows; restore an earlier version of it in Vault",
+        ),
+    ],
+)
+def test_what_is_said_of_an_unreadable_ledger_names_it_and_the_remedy(path: str, value: Any, said: str) -> None:
+    for name in ("billing", "?"):
+        with pytest.raises(LedgerUnreadable) as caught:
+            load_ledger(change(path, value), *([name] if name != "?" else []))
+        assert str(caught.value) in {f"the ledger of {name} is {said}", f"the ledger of {name} was {said}"}
+
+
+def test_every_damaged_field_is_named() -> None:
+    data = change("current.version", "x")
+    data["failures"] = "y"
+    with pytest.raises(LedgerUnreadable, match=r"damaged at current\.version, failures;"):
+        load_ledger(data)
+
+
+# --- older schemas
+
+
+def of_schema_1() -> dict[str, Any]:
+    """The ledger as the first version of this program wrote it."""
+    data = json.loads(json.dumps(dump_ledger(full())))
+    for mark in data["compromised"]:
+        del mark["through_hold"]
+    for incident in data["incidents"]:
+        del incident["mode"], incident["through_hold"], incident["deaths"]
+    return {**data, "schema": 1}
+
+
+def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_2() -> None:
+    assert load_ledger(of_schema_1()) == full()
+    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("compromised", {}, "compromised"),
+        ("incidents", ["i1"], "incidents.0"),
+        ("incidents", [{"id": 1}], "incidents.0.access_keys, incidents.0.by, incidents.0.id, "),
+        ("surprise", 1, None),
+    ],
+)
+def test_r11_a_damaged_ledger_of_schema_1_is_damaged(name: str, value: Any, where: str | None) -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_ledger({**of_schema_1(), name: value}, "billing")
+    assert f"the ledger of billing is damaged{f' at {where}' if where else ''}" in str(caught.value)
+
+
+# --- the document of an account
+
+
+def account() -> AccountDocument:
+    return AccountDocument(
+        "acme",
+        waivers=(Waiver("SCWA", "break glass", "ops", NOW, NOW + timedelta(days=90)),),
+        mass_rotations=(MassRotation("i1", "--all", NOW, compromised=True, reason="breach", by="ops", begun_at=NOW),),
+    )
+
+
+def test_the_document_of_an_account_survives_json_unchanged() -> None:
+    assert load_account(json.loads(json.dumps(dump_account(account()))), "acme") == account()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 2}, "the document of account acme was written by a newer rotator (schema 2, this one knows 1)"),
+        ({"schema": 0}, "the document of account acme is damaged: it has no schema number"),
+        ({"waivers": [{}]}, "the document of account acme is damaged at waivers.0.access_key, waivers.0.at"),
+        ({"surprise": 1}, "the document of account acme is damaged: it says more, or says it otherwise"),
+    ],
+)
+def test_r11_the_document_of_an_account_is_read_as_strictly_as_a_ledger(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(LedgerUnreadable) as caught:
+        load_account({**dump_account(account()), **change}, "acme")
+    assert str(caught.value).startswith(said)
