@@ -15,9 +15,9 @@ from typing import Self
 from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, ConfigurationProblem, LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
@@ -56,31 +56,31 @@ class SystemClock:
 
 
 class AppRuntime:
-    """Everything that one configuration describes. ``started`` is when it was opened, ``journal`` where its passes report, and
+    """Everything that one configuration describes. ``started`` is when it was opened, ``sink`` where its passes report, and
     ``on_call`` hears of every call to a service: which, its outcome, its seconds."""
 
-    def __init__(self, configuration: Configuration, journal: EventSink) -> None:
+    def __init__(self, configuration: Configuration, sink: EventSink) -> None:
         self.configuration = configuration
-        self.journal = journal
+        self.sink = sink
         self.on_call: RequestObserver = _nobody_listens
         self.clock = SystemClock()
         self.started = self.clock.now()
         # Vault comes first: the management keys of accounts may be kept in it.
         self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE)))
-        self.vault.watch_paths([policy.path for policy in configuration.policies.values()])
+        self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
         }
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     @classmethod
-    def open(cls, path: Path, *, journal: EventSink | None = None) -> Self:
+    def open(cls, path: Path, *, sink: EventSink | None = None) -> Self:
         """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-        return cls(config.load(path), journal or NullEventSink())
+        return cls(config.load(path), sink or NullEventSink())
 
     def reopen(self) -> Self:
         """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
-        fresh = type(self).open(self.configuration.path, journal=self.journal)
+        fresh = type(self).open(self.configuration.path, sink=self.sink)
         fresh.on_call = self.on_call
         return fresh
 
@@ -124,9 +124,9 @@ class AppRuntime:
         return self.configuration.webhook
 
     @property
-    def policies(self) -> dict[str, ApplicationSpec]:
+    def specs(self) -> dict[str, ApplicationSpec]:
         """The applications of the configuration, by name."""
-        return dict(self.configuration.policies)
+        return dict(self.configuration.specs)
 
     @property
     def accounts(self) -> frozenset[str]:
@@ -159,56 +159,56 @@ class AppRuntime:
             )
         return found
 
-    def policy(self, name: str) -> ApplicationSpec:
+    def spec(self, name: str) -> ApplicationSpec:
         """The application of that name. An unknown one raises with the nearest name."""
-        policies = self.configuration.policies
-        if name not in policies:
-            raise UnknownApplication(f"there is no application {name} in {self.source}; {closest_match(name, policies)}")
-        return policies[name]
+        specs = self.configuration.specs
+        if name not in specs:
+            raise UnknownApplication(f"there is no application {name} in {self.source}; {closest_match(name, specs)}")
+        return specs[name]
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
         """What a pass of that application acts through."""
         return ReconcileContext(
-            provider=self.provider(policy.account),
+            provider=self.provider(spec.account),
             vault=self.vault,
             clock=self.clock,
-            journal=self.journal,
+            sink=self.sink,
             owner=owner.current(),
-            casualties=self._casualties[policy.account],
+            casualties=self._casualties[spec.account],
             is_gone=owner.is_gone,
             started=self.started,
         )
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Keep the login to Vault alive, when it is time."""
-        self.vault.tend()
+        self.vault.maintain()
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
         return self.vault.login_life()
 
-    def orphans(self, journal: EventSink | None = None) -> dict[str, ApplicationSpec]:
+    def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
 
-        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``journal`` hears of it, ours
+        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``sink`` hears of it, ours
         when none is given.
         """
         found = {}
         for name in self.vault.list_ledgers():
-            if name in self.configuration.policies:
+            if name in self.configuration.specs:
                 continue
             try:
                 ledger, _ = self.vault.read_ledger(name)
             except (LedgerUnreadable, ServiceError) as error:
                 if isinstance(error, Unavailable):
                     raise
-                (journal or self.journal).emit("daemon.orphan_stuck", application=name, message=str(error))
+                (sink or self.sink).emit("daemon.orphan_stuck", application=name, message=str(error))
                 continue
             if ledger is not None:
-                found[name] = self._orphan(ledger)
+                found[name] = self._removed_application(ledger)
         return found
 
-    def _orphan(self, ledger: Ledger) -> ApplicationSpec:
+    def _removed_application(self, ledger: Ledger) -> ApplicationSpec:
         account = self.configuration.accounts.get(ledger.account)
         return ApplicationSpec(
             application=ledger.application,

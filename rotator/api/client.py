@@ -103,31 +103,31 @@ class DaemonClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, name: str, journal: EventSink | None = None, **wish: Any) -> Any:
-        """Ask or order; what came of it, as the value that the verb gives. ``journal`` hears what happens meanwhile."""
-        verb = OPERATIONS[name]
-        body = verb.wish(wish).model_dump(mode="json", exclude_defaults=True)
-        if verb.method == "GET":
-            request = self._client.build_request("GET", verb.path, params=body)
+    def call(self, name: str, sink: EventSink | None = None, **arguments: Any) -> Any:
+        """Ask or order; what came of it, as the value that the verb gives. ``sink`` hears what happens meanwhile."""
+        operation = OPERATIONS[name]
+        body = operation.request(arguments).model_dump(mode="json", exclude_defaults=True)
+        if operation.method == "GET":
+            request = self._client.build_request("GET", operation.path, params=body)
         else:
-            request = self._client.build_request("POST", verb.path, json=body)
-        if verb.streams:
+            request = self._client.build_request("POST", operation.path, json=body)
+        if operation.streams:
             request.headers["accept"] = LINES
             request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
-            return self._followed(verb, request, journal or NullEventSink())
+            return self._followed(operation, request, sink or NullEventSink())
         with self._answer(request) as answer:
-            return self._value(verb, answer.read())
+            return self._value(operation, answer.read())
 
-    def _followed(self, verb: Operation, request: httpx.Request, journal: EventSink) -> Any:
+    def _followed(self, operation: Operation, request: httpx.Request, sink: EventSink) -> Any:
         with self._answer(request) as answer:
             for text in answer.iter_lines():
                 line = _parsed(text)
                 if "event" in line:
-                    journal.emit(
+                    sink.emit(
                         str(line.pop("event")), **{name: _timed(value) for name, value in line.items() if name.isidentifier()}
                     )
                 elif "result" in line:
-                    return self._value(verb, json.dumps(line["result"]).encode())
+                    return self._value(operation, json.dumps(line["result"]).encode())
                 else:
                     raise ReportedError(_failure(line))
         raise DaemonUnavailable(
@@ -155,9 +155,9 @@ class DaemonClient:
             self._said = True
             self._remark(f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade")
 
-    def _value(self, verb: Operation, content: bytes) -> Any:
+    def _value(self, operation: Operation, content: bytes) -> Any:
         try:
-            return TypeAdapter(verb.gives).validate_json(content)
+            return TypeAdapter(operation.gives).validate_json(content)
         except ValidationError:
             raise DaemonUnavailable(
                 f"the daemon at {self._path} answers in a way that this command does not understand"

@@ -120,15 +120,15 @@ class HttpServer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="control", daemon=True)
         self._thread.start()
 
-    def open(self, door: HttpListener) -> None:
+    def open(self, listener: HttpListener) -> None:
         """Let people in."""
-        door.listening.setblocking(False)
-        self._do(self._open(door), DEADLINE)
+        listener.listening.setblocking(False)
+        self._do(self._open(listener), DEADLINE)
 
-    def shut(self, *doors: HttpListener) -> None:
+    def shut(self, *listeners: HttpListener) -> None:
         """Let nobody in any more. Who is inside may finish; returns when they have or when their time is over."""
         with suppress(TimeoutError):  # a thread of ours that hangs must not keep the daemon from its end
-            self._do(self._shut(doors), SHUTDOWN_TIMEOUT + 2)
+            self._do(self._shut(listeners), SHUTDOWN_TIMEOUT + 2)
 
     def close(self) -> None:
         """The end of the thread."""
@@ -147,9 +147,9 @@ class HttpServer:
 
     # --- in the loop --------------------------------------------------------------------------------------------------------
 
-    async def _open(self, door: HttpListener) -> None:
+    async def _open(self, listener: HttpListener) -> None:
         config = uvicorn.Config(
-            door.app,
+            listener.app,
             http=HttpProtocol,
             interface="asgi3",
             ws="none",
@@ -166,34 +166,36 @@ class HttpServer:
         def accept() -> None:
             # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection that it has accepted.
             try:
-                connection, _ = door.listening.accept()
+                connection, _ = listener.listening.accept()
             except BlockingIOError:
                 return
             except OSError:
                 # No file is to be had: whoever waits is still there, and asking at once again would take all time.
-                self._loop.remove_reader(door.listening)
-                self._loop.call_later(0.1, self._listen, door, accept)
+                self._loop.remove_reader(listener.listening)
+                self._loop.call_later(0.1, self._listen, listener, accept)
                 return
-            if len(door.conversations) >= door.places:
+            if len(listener.conversations) >= listener.places:
                 connection.close()
                 return
-            task = self._loop.create_task(self._converse(door, connection, config, state))
-            door.conversations.add(task)
-            task.add_done_callback(door.conversations.discard)
+            task = self._loop.create_task(self._converse(listener, connection, config, state))
+            listener.conversations.add(task)
+            task.add_done_callback(listener.conversations.discard)
 
-        self._listen(door, accept)
+        self._listen(listener, accept)
 
-    def _listen(self, door: HttpListener, accept: Callable[[], None]) -> None:
-        if not door.is_shut:
-            self._loop.add_reader(door.listening, accept)
+    def _listen(self, listener: HttpListener, accept: Callable[[], None]) -> None:
+        if not listener.is_shut:
+            self._loop.add_reader(listener.listening, accept)
 
-    async def _converse(self, door: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
+    async def _converse(
+        self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState
+    ) -> None:
         try:
             transport, conversation = await self._loop.connect_accepted_socket(
                 lambda: HttpProtocol(config, state, {}, self._loop),
                 connection,
-                ssl=door.tls,
-                ssl_handshake_timeout=HANDSHAKE if door.tls else None,
+                ssl=listener.tls,
+                ssl_handshake_timeout=HANDSHAKE if listener.tls else None,
             )
         except OSError:  # TLS errors and a handshake that takes too long are among these
             connection.close()
@@ -203,13 +205,13 @@ class HttpServer:
         finally:
             transport.abort()
 
-    async def _shut(self, doors: tuple[HttpListener, ...]) -> None:
+    async def _shut(self, listeners: tuple[HttpListener, ...]) -> None:
         inside: set[asyncio.Task[None]] = set()
-        for door in doors:
-            door.is_shut = True
-            self._loop.remove_reader(door.listening)
-            door.farewell()
-            inside |= door.conversations
+        for listener in listeners:
+            listener.is_shut = True
+            self._loop.remove_reader(listener.listening)
+            listener.farewell()
+            inside |= listener.conversations
         if inside:
             await asyncio.wait(inside, timeout=SHUTDOWN_TIMEOUT)
         for task in inside:

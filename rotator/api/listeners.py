@@ -42,24 +42,24 @@ class ListenerSettings:
 class Listeners:
     """All doors of one house. ``remark`` is for the status: what could not be opened."""
 
-    def __init__(self, house: DaemonHandle) -> None:
-        self._house = house
-        self.crew = CommandExecutor(house.stopping)
+    def __init__(self, daemon_handle: DaemonHandle) -> None:
+        self._daemon_handle = daemon_handle
+        self.executor = CommandExecutor(daemon_handle.stopping)
         self.remark = ""
         self._plans = ListenerSettings()
-        self._porter: HttpServer | None = None
+        self._server: HttpServer | None = None
         self._open: dict[str, tuple[SocketFile | Port, HttpListener]] = {}
         self._complained: dict[str, str] = {}
         self._closed = False
-        self._tending = threading.Lock()
+        self._maintaining = threading.Lock()
 
-    def tend(self, control: Control | None, webhook: Webhook | None = None) -> None:
+    def maintain(self, control: Control | None, webhook: Webhook | None = None) -> None:
         """Have open what should be. That it cannot be is told once, and tried again at the next call."""
-        with self._tending:
+        with self._maintaining:
             if self._closed:
                 return
             before, self._plans = self._plans, ListenerSettings(control, webhook)
-            fallen = self._porter is not None and not self._porter.alive
+            fallen = self._server is not None and not self._server.alive
             moved = [READ, CONTROL] * (before.control != control) + [HOOK] * (before.webhook != webhook)
             for name in moved:
                 self._complained.pop(name, None)
@@ -71,12 +71,12 @@ class Listeners:
 
     def close(self) -> None:
         """Nobody is let in any more, and never again. What is under way may finish within seconds."""
-        with self._tending:
+        with self._maintaining:
             self._closed = True
             self._shut(self._open)
-            if self._porter is not None:
-                self._porter.close()
-                self._porter = None
+            if self._server is not None:
+                self._server.close()
+                self._server = None
 
     # --- one door -----------------------------------------------------------------------------------------------------------
 
@@ -88,18 +88,18 @@ class Listeners:
             return
         self._complained.pop(name, None)
         if name == HOOK:
-            self._house.journal.emit("webhook.listening", listen=where)
+            self._daemon_handle.sink.emit("webhook.listening", listen=where)
         else:
-            self._house.journal.emit("control.listening", listen=where, orders=name == CONTROL)
+            self._daemon_handle.sink.emit("control.listening", listen=where, orders=name == CONTROL)
 
     def _complain(self, name: str, where: str, reason: str) -> None:
         if self._complained.get(name) == where:
             return
         self._complained[name] = where
         if name == HOOK:
-            self._house.journal.emit("webhook.unavailable", listen=where, message=reason)
+            self._daemon_handle.sink.emit("webhook.unavailable", listen=where, message=reason)
         else:
-            self._house.journal.emit("control.unavailable", listen=where, message=reason)
+            self._daemon_handle.sink.emit("control.unavailable", listen=where, message=reason)
 
     def _reason(self, error: OSError, name: str) -> str:
         if isinstance(error, ssl.SSLError):
@@ -116,28 +116,28 @@ class Listeners:
         from rotator.api.routes import ControlApi  # noqa: PLC0415
         from rotator.api.webhook import WebhookApp, tls_context  # noqa: PLC0415
 
-        if self._porter is None or not self._porter.alive:
-            self._porter = HttpServer()
+        if self._server is None or not self._server.alive:
+            self._server = HttpServer()
         control, webhook = self._plans.control, self._plans.webhook
         entrance: SocketFile | Port
         if name == HOOK and webhook:
             tls = tls_context(webhook)
             entrance = Port(webhook.at.host, webhook.at.port)
-            door = HttpListener(entrance.socket, WebhookApp(self._house, self.crew, webhook).app, tls, places=8)
+            listener = HttpListener(entrance.socket, WebhookApp(self._daemon_handle, self.executor, webhook).app, tls, places=8)
         elif control:
             entrance = SocketFile(control.directory / name, self._plans.group(name))
-            api = ControlApi(self._house, self.crew, orders=name == CONTROL)
-            door = HttpListener(entrance.socket, api.app, farewell=api.farewell)
+            api = ControlApi(self._daemon_handle, self.executor, orders=name == CONTROL)
+            listener = HttpListener(entrance.socket, api.app, farewell=api.farewell)
         else:
             raise AssertionError("only what is in the plans is opened")
-        self._porter.open(door)
-        return entrance, door
+        self._server.open(listener)
+        return entrance, listener
 
     def _shut(self, names: Iterable[str]) -> None:
         leaving = [self._open.pop(name) for name in list(names)]
         for entrance, _ in leaving:
             entrance.unlink()
-        if leaving and self._porter is not None:
-            self._porter.shut(*(door for _, door in leaving))
+        if leaving and self._server is not None:
+            self._server.shut(*(listener for _, listener in leaving))
         for entrance, _ in leaving:
             entrance.close()

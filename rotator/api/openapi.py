@@ -47,16 +47,16 @@ def openapi_document(verbs: Iterable[Operation], *, events: bool = True) -> dict
     """The whole description."""
     verbs = list(verbs)
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
-    for verb in verbs:
-        kinds.append((f"{verb.name} wish", "validation", TypeAdapter(verb.takes)))
-        kinds.append((f"{verb.name} answer", "serialization", TypeAdapter(verb.gives)))
+    for operation in verbs:
+        kinds.append((f"{operation.name} request", "validation", TypeAdapter(operation.takes)))
+        kinds.append((f"{operation.name} answer", "serialization", TypeAdapter(operation.gives)))
     schemas, definitions = TypeAdapter.json_schemas(kinds, ref_template="#/components/schemas/{model}")
     definitions = _with_fractions(definitions)
     paths: dict[str, Any] = {}
-    for verb in verbs:
-        wish = schemas[f"{verb.name} wish", "validation"]
-        answer = schemas[f"{verb.name} answer", "serialization"]
-        paths[verb.path] = {verb.method.lower(): _operation(verb, wish, answer, definitions.get("$defs", {}))}
+    for operation in verbs:
+        arguments = schemas[f"{operation.name} request", "validation"]
+        answer = schemas[f"{operation.name} answer", "serialization"]
+        paths[operation.path] = {operation.method.lower(): _operation(operation, arguments, answer, definitions.get("$defs", {}))}
     if events:
         paths["/v1/events"] = {"get": _events()}
     return {
@@ -83,21 +83,23 @@ def _with_fractions(schema: Any) -> Any:
     return [_with_fractions(item) for item in schema] if isinstance(schema, list) else schema
 
 
-def _operation(verb: Operation, wish: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    operation: Operation, arguments: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]
+) -> dict[str, Any]:
     content = {"application/json": {"schema": answer}}
-    if verb.streams:
+    if operation.streams:
         content[LINES] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {
-        "operationId": verb.name,
-        "summary": verb.summary,
+        "operationId": operation.name,
+        "summary": operation.summary,
         "parameters": [_CONFIG],
-        "responses": {"200": {"description": "Done.", "content": content}, **_errors(verb)},
+        "responses": {"200": {"description": "Done.", "content": content}, **_errors(operation)},
     }
-    if verb.method == "GET":
-        table = definitions[wish["$ref"].rpartition("/")[2]] if "$ref" in wish else wish
+    if operation.method == "GET":
+        table = definitions[arguments["$ref"].rpartition("/")[2]] if "$ref" in arguments else arguments
         found["parameters"] = [_CONFIG, *_parameters(table)]
-    elif verb.takes is not NoArguments:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": wish}}}
+    elif operation.takes is not NoArguments:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": arguments}}}
     return found
 
 
@@ -115,8 +117,8 @@ def _parameters(table: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _errors(verb: Operation) -> dict[str, Any]:
-    statuses = {*_COMMON, *verb.refuses, *(_WITH_BODY if verb.method == "POST" else ())}
+def _errors(operation: Operation) -> dict[str, Any]:
+    statuses = {*_COMMON, *operation.refuses, *(_WITH_BODY if operation.method == "POST" else ())}
     return {
         str(status): {
             "description": MEANINGS[status],

@@ -74,18 +74,26 @@ class ControlApi:
     """What is behind one door. ``orders``: whether it has the verbs that change something, too."""
 
     def __init__(
-        self, house: DaemonHandle, crew: CommandExecutor, *, orders: bool, verbs: Iterable[Operation] = tuple(OPERATIONS.values())
+        self,
+        daemon_handle: DaemonHandle,
+        executor: CommandExecutor,
+        *,
+        orders: bool,
+        verbs: Iterable[Operation] = tuple(OPERATIONS.values()),
     ) -> None:
-        self._house = house
-        self._crew = crew
-        self._verbs = [verb for verb in verbs if orders or not verb.changes]
+        self._daemon_handle = daemon_handle
+        self._executor = executor
+        self._verbs = [operation for operation in verbs if orders or not operation.changes]
         self._readers = ThreadPoolExecutor(MAX_QUERIES, thread_name_prefix="reader")
         self._questions = 0
         self._listeners: set[EventStream] = set()
         self._description = json.dumps(openapi_document(self._verbs)).encode()
         self.app = Starlette(
             routes=[
-                *(Route(verb.path, self._guarded(self._for(verb)), methods=[verb.method]) for verb in self._verbs),
+                *(
+                    Route(operation.path, self._guarded(self._for(operation)), methods=[operation.method])
+                    for operation in self._verbs
+                ),
                 Route("/v1/events", self._guarded(self._events), methods=["GET"]),
                 Route("/openapi.json", self._guarded(self._describe), methods=["GET"]),
             ],
@@ -103,7 +111,7 @@ class ControlApi:
                 return _refused(error)
             except Exception as error:  # noqa: BLE001 - its words may hold anything
                 kind, where = crash_site(error)
-                self._house.journal.emit("daemon.crashed", error=kind, where=where)
+                self._daemon_handle.sink.emit("daemon.crashed", error=kind, where=where)
                 return _refused(error)
             finally:
                 _conversation(request).allow(LISTEN)
@@ -114,23 +122,25 @@ class ControlApi:
     def _check_configuration(self, request: Request) -> None:
         """Whoever says which configuration they mean must not get another installation's answer."""
         wanted = request.headers.get("rotator-config")
-        with self._house.borrow() as fleet:
-            source = fleet.source
+        with self._daemon_handle.lease_runtime() as runtime:
+            source = runtime.source
         if wanted is not None and os.path.realpath(wanted) != os.path.realpath(source):
             raise OperationError("other_configuration", f"the daemon here works for {source}")
 
-    def _for(self, verb: Operation) -> Callable[[Request], Any]:
-        adapter = TypeAdapter(verb.gives)
+    def _for(self, operation: Operation) -> Callable[[Request], Any]:
+        adapter = TypeAdapter(operation.gives)
 
         async def answer(request: Request) -> Response:
-            wish = _parsed(verb, request, await _body(request) if verb.method == "POST" else b"")
+            arguments = _parsed(operation, request, await _body(request) if operation.method == "POST" else b"")
             _conversation(request).allow(None)
-            if not verb.streams:
-                return _json(adapter.dump_json(await self._asked(verb, wish, request)))
+            if not operation.streams:
+                return _json(adapter.dump_json(await self._asked(operation, arguments, request)))
             feed = EventStream()
             by = _who(request)
-            future = self._crew.carry_out(
-                lambda: self._run(verb, wish, by, feed), urgent=verb.urgent(wish), alone=verb.alone(wish)
+            future = self._executor.carry_out(
+                lambda: self._run(operation, arguments, by, feed),
+                urgent=operation.urgent(arguments),
+                alone=operation.alone(arguments),
             )
             future.add_done_callback(lambda _: feed.close())
             if LINES in request.headers.get("accept", ""):
@@ -139,11 +149,11 @@ class ControlApi:
 
         return answer
 
-    async def _asked(self, verb: Operation, wish: OperationRequest, request: Request) -> Any:
+    async def _asked(self, operation: Operation, arguments: OperationRequest, request: Request) -> Any:
         """The answer to a question: of a reader, unless it is at hand."""
         by, caller = _who(request), _conversation(request)
-        if verb.at_hand:
-            return self._run(verb, wish, by, None)
+        if operation.at_hand:
+            return self._run(operation, arguments, by, None)
         if self._questions >= MAX_QUERIES_WAITING:
             raise OperationError(
                 "busy",
@@ -154,7 +164,7 @@ class ControlApi:
         def answer() -> Any:
             if caller.ended.done():
                 raise OperationError("busy", "whoever asked hung up before it was their turn", 3)
-            return self._run(verb, wish, by, None)
+            return self._run(operation, arguments, by, None)
 
         self._questions += 1
         try:
@@ -162,22 +172,22 @@ class ControlApi:
         finally:
             self._questions -= 1
 
-    def _run(self, verb: Operation, wish: OperationRequest, by: str, feed: EventStream | None) -> Any:
-        house = self._house
-        if verb.changes:
-            reason = getattr(wish, "reason", "")
-            house.journal.emit("control.ordered", verb=verb.name, by=by, about=_about(wish), reason=reason)
-        with house.borrow() as fleet:
+    def _run(self, operation: Operation, arguments: OperationRequest, by: str, feed: EventStream | None) -> Any:
+        daemon_handle = self._daemon_handle
+        if operation.changes:
+            reason = getattr(arguments, "reason", "")
+            daemon_handle.sink.emit("control.ordered", operation=operation.name, by=by, about=_about(arguments), reason=reason)
+        with daemon_handle.lease_runtime() as runtime:
             call = OperationContext(
-                fleet,
+                runtime,
                 by,
-                _TeeSink(house.journal, feed) if feed else house.journal,
-                self._crew.sleep,
-                fleet.clock.now,
+                _TeeSink(daemon_handle.sink, feed) if feed else daemon_handle.sink,
+                self._executor.sleep,
+                runtime.clock.now,
                 owner=owner.fresh(),
-                house=house,
+                daemon_handle=daemon_handle,
             )
-            return verb.run(call, wish)
+            return operation.run(call, arguments)
 
     def farewell(self) -> None:
         """The door is shut: nobody hears any more."""
@@ -197,11 +207,11 @@ class ControlApi:
 
         def leave(_: object) -> None:
             self._listeners.discard(feed)
-            self._house.broadcast.leave(feed)
+            self._daemon_handle.broadcast.leave(feed)
 
         # Before the answer begins: whoever sees it begin misses nothing from then on.
         self._listeners.add(feed)
-        self._house.broadcast.listen(feed)
+        self._daemon_handle.broadcast.listen(feed)
         conversation.ended.add_done_callback(leave)
         return StreamingResponse(_listened(conversation, feed), media_type=LINES)
 
@@ -217,13 +227,13 @@ async def _listened(conversation: HttpProtocol, feed: EventStream) -> AsyncItera
 class _TeeSink:
     """A journal for two: the daemon's own, and the one who gave the order."""
 
-    def __init__(self, journal: EventSink, feed: EventStream) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink, feed: EventStream) -> None:
+        self._sink = sink
         self._feed = feed
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event."""
-        self._journal.emit(event, **fields)
+        self._sink.emit(event, **fields)
         self._feed.put({"event": event, **fields})
 
 
@@ -261,9 +271,9 @@ def _who(request: Request) -> str:
     return f"{name} via control socket@{socket.gethostname()}"
 
 
-def _about(wish: OperationRequest) -> list[str]:
+def _about(arguments: OperationRequest) -> list[str]:
     """What the order is about, in the words of whoever gave it."""
-    given = [getattr(wish, option, []) for option in ABOUT]
+    given = [getattr(arguments, option, []) for option in ABOUT]
     words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
     return [word if NAMES.fullmatch(word) and not SECRET_KEY.fullmatch(word) else "?" for word in words]
 
@@ -283,13 +293,13 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _parsed(verb: Operation, request: Request, body: bytes) -> OperationRequest:
-    if verb.method == "POST":
+def _parsed(operation: Operation, request: Request, body: bytes) -> OperationRequest:
+    if operation.method == "POST":
         _parsed_nothing(request)
-        return verb.wish(body or b"{}")
+        return operation.request(body or b"{}")
     query = request.query_params
-    lists = {name for name, field in verb.takes.model_fields.items() if get_origin(field.annotation) is list}
-    return verb.wish({name: query.getlist(name) if name in lists else query[name] for name in query})
+    lists = {name for name, field in operation.takes.model_fields.items() if get_origin(field.annotation) is list}
+    return operation.request({name: query.getlist(name) if name in lists else query[name] for name in query})
 
 
 def _parsed_nothing(request: Request) -> None:

@@ -30,8 +30,8 @@ from rotator.api.http_server import HttpProtocol
 from rotator.api.webhook_auth import ReplayGuard, is_authentic
 from rotator.config import Webhook
 from rotator.decision.transitions import is_verified_revoked
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import redact
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain, mark
 from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
@@ -85,10 +85,10 @@ class WebhookApp:
     """What is behind the listener. ``clock`` tells the time in seconds since 1970."""
 
     def __init__(
-        self, house: DaemonHandle, crew: CommandExecutor, settings: Webhook, clock: Callable[[], float] = time.time
+        self, daemon_handle: DaemonHandle, executor: CommandExecutor, settings: Webhook, clock: Callable[[], float] = time.time
     ) -> None:
-        self._house = house
-        self._crew = crew
+        self._daemon_handle = daemon_handle
+        self._executor = executor
         self._settings = settings
         self._clock = clock
         self._signatures = ReplayGuard(float(int(clock())))  # callers count in whole seconds
@@ -104,7 +104,7 @@ class WebhookApp:
             response = await self._answer(request)
         except Exception as error:  # noqa: BLE001 - its words may hold anything, and nobody outside needs them
             kind, where = crash_site(error)
-            self._house.journal.emit("daemon.crashed", error=kind, where=where)
+            self._daemon_handle.sink.emit("daemon.crashed", error=kind, where=where)
             response = Response(status_code=500)
         await response(scope, receive, send)
 
@@ -153,7 +153,7 @@ class WebhookApp:
             if now - self._told_at < QUIET:
                 return
             self._told_at, count, self._refused = now, self._refused, 0
-        self._house.journal.emit("webhook.refused", reason=why, source=_source(request), requests=count)
+        self._daemon_handle.sink.emit("webhook.refused", reason=why, source=_source(request), requests=count)
 
     def _admit(self) -> None:
         """Let one more order through, unless there were too many within the last minute."""
@@ -175,56 +175,56 @@ class WebhookApp:
 
         def work() -> None:
             try:
-                with self._house.borrow() as fleet:
-                    self._carry_out(fleet, report, source, marked)
+                with self._daemon_handle.lease_runtime() as runtime:
+                    self._carry_out(runtime, report, source, marked)
             except Exception as error:  # noqa: BLE001 - whoever waits for the mark gets it
                 if not marked.done():
                     marked.set_exception(error)
 
-        self._crew.carry_out(work, urgent=True)
+        self._executor.carry_out(work, urgent=True)
         return marked
 
-    def _carry_out(self, fleet: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]) -> None:
-        policy = fleet.policy(report.application) if report.application else _bearer(fleet, report.access_key or "")
+    def _carry_out(self, runtime: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]) -> None:
+        spec = runtime.spec(report.application) if report.application else _bearer(runtime, report.access_key or "")
         only = frozenset({report.access_key}) if report.access_key else None
-        if only and not _ours(fleet, policy, report.access_key or ""):
-            marked.set_result(MarkedKeys(policy.application, (), "dead"))
+        if only and not _ours(runtime, spec, report.access_key or ""):
+            marked.set_result(MarkedKeys(spec.application, (), "dead"))
             return
         by, reason = f"webhook from {source}@{socket.gethostname()}", report.reason or "reported by a machine"
         order = CompromiseRequest(reason, by)
-        world = replace(fleet.world(policy), journal=self._house.journal, owner=owner.fresh())
+        context = replace(runtime.context(spec), sink=self._daemon_handle.sink, owner=owner.fresh())
 
         def sleep(until: datetime) -> None:
-            self._crew.sleep(world.clock, until)
+            self._executor.sleep(context.clock, until)
 
-        self._house.journal.emit("control.ordered", verb="compromised", by=by, about=[policy.application], reason=reason)
+        self._daemon_handle.sink.emit("control.ordered", operation="compromised", by=by, about=[spec.application], reason=reason)
         try:
-            keys, _ = mark(policy, world, sleep, order, keys=only)
-            marked.set_result(MarkedKeys(policy.application, tuple(sorted(keys)), "marked"))
+            keys, _ = mark(spec, context, sleep, order, keys=only)
+            marked.set_result(MarkedKeys(spec.application, tuple(sorted(keys)), "marked"))
             # These and no others: somebody may have published a new key since.
-            contain(policy, world, sleep, order, keys=keys)
+            contain(spec, context, sleep, order, keys=keys)
         finally:
-            self._house.look_at([policy.application])
+            self._daemon_handle.reconcile_now([spec.application])
 
 
-def _bearer(fleet: RuntimeWithSource, access_key: str) -> ApplicationSpec:
+def _bearer(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
     """The application whose key that is."""
-    by_bearer = {(policy.account, policy.bearer): policy for policy in fleet.policies.values()}
-    account, key = locate_key(fleet, [access_key]).get(access_key, ("", None))
+    by_bearer = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
+    account, key = locate_key(runtime, [access_key]).get(access_key, ("", None))
     if key is None or (account, key.bearer) not in by_bearer:
         raise OperationError("not_found", "no application of the configuration has a living key of that name")
     return by_bearer[account, key.bearer]
 
 
-def _ours(fleet: RuntimeWithSource, policy: ApplicationSpec, access_key: str) -> bool:
+def _ours(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
     """Whether the key lives and we answer for it; False when we know it to be dead. A stranger's is for a person to revoke."""
-    ledger, _ = fleet.vault.read_ledger(policy.application)
-    published = fleet.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+    ledger, _ = runtime.vault.read_ledger(spec.application)
+    published = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
         return True
     if ledger is not None and is_verified_revoked(ledger, access_key):
         return False
-    raise Refused(f"{access_key} of {policy.application} is a stranger's: a person has to look, and to revoke it by name")
+    raise Refused(f"{access_key} of {spec.application} is a stranger's: a person has to look, and to revoke it by name")
 
 
 # --- in and out -------------------------------------------------------------------------------------------------------------

@@ -49,11 +49,11 @@ class LocalRuntime(Runtime, Protocol):
         """Let go of connections and logins."""
 
 
-def open_app(path: Path, journal: EventSink) -> LocalRuntime:
+def open_app(path: Path, sink: EventSink) -> LocalRuntime:
     """The real thing: everything built, nothing contacted."""
     from rotator.app import AppRuntime as Root  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
 
-    return Root.open(path, journal=journal)
+    return Root.open(path, sink=sink)
 
 
 def _at_a_terminal() -> bool:
@@ -84,57 +84,57 @@ class Session:
         return locate(self.config)
 
     @contextmanager
-    def app(self, journal: EventSink | None = None, *, tell: bool = False) -> Iterator[LocalRuntime]:
+    def app(self, sink: EventSink | None = None, *, tell: bool = False) -> Iterator[LocalRuntime]:
         """The application, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon."""
-        app = self.opener(self.path, journal or NullEventSink())
+        app = self.opener(self.path, sink or NullEventSink())
         try:
             with _telling(app) if tell and app.alarm.targets else nullcontext():
                 yield app
         finally:
             app.close()
 
-    def ask(self, name: str, journal: EventSink | None = None, *, tell: bool = False, **wish: Any) -> Any:
+    def ask(self, name: str, sink: EventSink | None = None, *, tell: bool = False, **request: Any) -> Any:
         """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
 
         A daemon that hangs up in the middle of an order may have carried it out: it is given again only where twice is as good as
-        once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``journal`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
+        once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``sink`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
         daemon.
         """
         from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - pydantic is not for --help
 
-        verb, unreached = OPERATIONS[name], None
+        operation, unreached = OPERATIONS[name], None
         if not self.direct:
             from rotator.api.client import DaemonUnavailable  # noqa: PLC0415 - httpx is not either
 
             try:
-                with self.daemon(orders=verb.changes) as daemon:
+                with self.daemon(orders=operation.changes) as daemon:
                     self.ordered = True
-                    return daemon.call(name, journal, **wish)
+                    return daemon.call(name, sink, **request)
             except DaemonUnavailable as error:
-                if error.sent and verb.changes:
-                    if not verb.urgent(verb.wish(wish)):
+                if error.sent and operation.changes:
+                    if not operation.urgent(operation.request(request)):
                         raise
                     click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, error
                 self.alone = "" if error.denied or error.off else error.why
             except ReportedError as error:
-                if error.failure.kind not in TAKES_NO_ORDER or not verb.urgent(verb.wish(wish)):
+                if error.failure.kind not in TAKES_NO_ORDER or not operation.urgent(operation.request(request)):
                     raise
                 (sentence, *_) = error.failure.sentences
                 click.echo(f"rotator: {sentence}; this command goes on by itself", err=True)
                 self.ordered, unreached = False, DaemonUnavailable(sentence)
         try:
-            with self.app(journal, tell=tell) as app:
-                return self._act(verb, app, wish)
+            with self.app(sink, tell=tell) as app:
+                return self._act(operation, app, request)
         except ConfigurationError as error:
             if unreached is not None and any(problem.private for problem in error.problems):
                 raise _stranded(unreached, error) from None
             raise
 
-    def _act(self, verb: Operation, app: LocalRuntime, wish: Mapping[str, Any]) -> Any:
+    def _act(self, operation: Operation, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
         from rotator.operations.operation import OperationContext  # noqa: PLC0415 - see above
 
-        return verb.run(OperationContext(app, who(), app.journal, self.sleep, self.now), verb.wish(wish))
+        return operation.run(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
 
     def daemon(self, *, orders: bool) -> DaemonClient:
         """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``DaemonUnavailable``."""
@@ -171,7 +171,7 @@ def _stranded(unreached: DaemonUnavailable, error: ConfigurationError) -> Report
 def _telling(app: LocalRuntime) -> Iterator[None]:
     from rotator.observability.notifications import Notifier  # noqa: PLC0415 - for those few commands that tell people
 
-    alarm = app.journal = Notifier(app.journal, app.alarm)
+    alarm = app.sink = Notifier(app.sink, app.alarm)
     try:
         yield
     finally:

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from rotator.config import schema
-from rotator.config.policies import NAME, build
 from rotator.config.problems import Problems, dotted
 from rotator.config.runtime_directory import configured_directory, default_directory
 from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
+from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
 from rotator.util.suggestions import closest_match
 
@@ -59,7 +59,7 @@ def load(path: Path) -> Configuration:
         name: read(schema.Application, raw, ("applications", name), problems)
         for name, raw in _named(data, "applications", problems).items()
     }
-    policies = build(applications, defaults, accounts, _table(data, "vault").get("ledger"), daemon, problems)
+    specs = build(applications, defaults, accounts, _table(data, "vault").get("ledger"), daemon, problems)
     problems.stop()
     if vault is None or daemon is None or alarm is None:
         raise AssertionError("a table without problems was not converted")
@@ -68,7 +68,7 @@ def load(path: Path) -> Configuration:
         path=path,
         vault=vault,
         accounts=sound,
-        policies=policies,
+        specs=specs,
         daemon=daemon,
         alarm=alarm,
         listen=listen,

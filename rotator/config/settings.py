@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from rotator.config.secret_reference import Reference
-    from rotator.domain.policy import ApplicationSpec
+    from rotator.domain.spec import ApplicationSpec
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Configuration:
     path: Path
     vault: Vault
     accounts: Mapping[str, Account]
-    policies: Mapping[str, ApplicationSpec]
+    specs: Mapping[str, ApplicationSpec]
     daemon: Daemon
     alarm: Alarm
     listen: Listener | None = None

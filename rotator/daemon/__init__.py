@@ -26,18 +26,18 @@ def run(what: DaemonRuntime | Path, *, once: bool = False, log_format: Format | 
     ``what`` is a configuration file, or what was built from one. Logs go to standard output, as JSON lines unless that is a
     terminal; events below ``log_level`` are dropped. Raises ``ConfigurationError`` before anything begins.
     """
-    fleet = _opened(what)
+    runtime = _opened(what)
     broadcast = FanOutSink(LogSink(log_format, level=log_level))
-    tally = EventCounters(broadcast)
+    counters = EventCounters(broadcast)
     keep_memory_private()
-    capture_libraries(tally)
-    capture_crashes(tally)
-    with Signals() as signals, closing(ServiceManager()) as supervisor, closing(Notifier(tally, fleet.alarm)) as alarm:
-        fleet.journal = alarm
+    capture_libraries(counters)
+    capture_crashes(counters)
+    with Signals() as signals, closing(ServiceManager()) as supervisor, closing(Notifier(counters, runtime.alarm)) as alarm:
+        runtime.sink = alarm
         if once:
-            code = SingleRun(fleet, alarm, signals, alarm).run()
+            code = SingleRun(runtime, alarm, signals, alarm).run()
         else:
-            code = MainLoop(fleet, alarm, supervisor, signals, tally=tally, alarm=alarm, broadcast=broadcast).run()
+            code = MainLoop(runtime, alarm, supervisor, signals, counters=counters, alarm=alarm, broadcast=broadcast).run()
     _leave(code)
     return code
 

@@ -1,4 +1,4 @@
-"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret but the one in ``memory``."""
+"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret but the one in ``local_state``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation, RotationFailure
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
@@ -56,53 +56,53 @@ class PassSummary:
 class ApplicationTask:
     """One application's place in the daemon.
 
-    ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``seen_at`` and ``sound_at`` when a pass last got
+    ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``last_reconciled_at`` and ``last_success_at`` when a pass last got
     through, and when one last had nothing to complain of.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
-    due, but a service that it needs is away. ``hurried``: somebody changed something, so the next pass must not wait. ``heir``: the configuration that replaces this one as soon as no pass is in the middle.
+    due, but a service that it needs is away. ``expedited``: somebody changed something, so the next pass must not wait. ``pending_runtime``: the configuration that replaces this one as soon as no pass is in the middle.
     """
 
-    policy: ApplicationSpec
-    fleet: DaemonRuntime
+    spec: ApplicationSpec
+    runtime: DaemonRuntime
     started: datetime
     due: datetime
-    memory: LocalState = field(default_factory=LocalState)
+    local_state: LocalState = field(default_factory=LocalState)
     passing: Generator[datetime, None, PassOutcome] | None = None
     running: bool = False
     parked: bool = False
     done: bool = False
-    hurried: bool = False
+    expedited: bool = False
     abandoning: bool = False
     crashes: int = 0
-    facts: PassSummary | None = None
+    summary: PassSummary | None = None
     ledger: Ledger | None = None
     keys: tuple[Key, ...] | None = None
-    seen_at: datetime | None = None
-    sound_at: datetime | None = None
-    heir: tuple[ApplicationSpec, DaemonRuntime] | None = None
+    last_reconciled_at: datetime | None = None
+    last_success_at: datetime | None = None
+    pending_runtime: tuple[ApplicationSpec, DaemonRuntime] | None = None
     _world: ReconcileContext | None = None
 
     @property
     def name(self) -> str:
         """The application's name."""
-        return self.policy.application
+        return self.spec.application
 
     @property
     def holding(self) -> bool:
         """Whether this process holds a new key that must be published or given up before it ends."""
-        return self.memory.held is not None and self.memory.held.key is not None
+        return self.local_state.in_flight is not None and self.local_state.in_flight.key is not None
 
     @property
     def urgent(self) -> bool:
         """Whether it goes before others: consumers are in danger or down."""
-        held = self.memory.held
-        return self.hurried or bool(held and held.intent.mode.urgent) or bool(self.facts and self.facts.urgent)
+        in_flight = self.local_state.in_flight
+        return self.expedited or bool(in_flight and in_flight.intent.mode.urgent) or bool(self.summary and self.summary.urgent)
 
     @property
     def may_wait(self) -> bool:
         """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
-        return self.passing is None and self.memory.held is None and not self.urgent
+        return self.passing is None and self.local_state.in_flight is None and not self.urgent
 
     def advance(self) -> PassOutcome | None:
         """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
@@ -110,9 +110,9 @@ class ApplicationTask:
             self._give_up()
         if self.passing is None:
             if self._world is None:
-                self._world = replace(self.fleet.world(self.policy), started=self.started)
-            self.hurried = False
-            self.passing = reconcile(self.policy, self._world, self.memory)
+                self._world = replace(self.runtime.context(self.spec), started=self.started)
+            self.expedited = False
+            self.passing = reconcile(self.spec, self._world, self.local_state)
         try:
             self.due = next(self.passing)
         except StopIteration as end:
@@ -127,41 +127,41 @@ class ApplicationTask:
     def conclude(self, outcome: PassOutcome, now: datetime) -> None:
         """Remember what a finished pass found, and when the next one is due."""
         self.crashes = 0
-        self.facts = _facts(self.policy, outcome, now, self.started)
+        self.summary = _summarize(self.spec, outcome, now, self.started)
         self.due = max(outcome.wait.until, now + SHORTEST)
         if outcome.error is None:
-            self.seen_at = now
-        if self.facts.result is PassResult.OK:
-            self.sound_at = now
+            self.last_reconciled_at = now
+        if self.summary.result is PassResult.OK:
+            self.last_success_at = now
         self.ledger = outcome.ledger or self.ledger
         self.keys = self.keys if outcome.keys is None else outcome.keys
 
-    def inherit(self) -> bool:
+    def switch_runtime(self) -> bool:
         """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
-        if self.heir is None or self.passing is not None or self.running:
+        if self.pending_runtime is None or self.passing is not None or self.running:
             return False
-        policy, fleet = self.heir
-        changed = policy != self.policy
-        if (policy.account, policy.bearer, policy.path) != (self.policy.account, self.policy.bearer, self.policy.path):
+        spec, runtime = self.pending_runtime
+        changed = spec != self.spec
+        if (spec.account, spec.bearer, spec.path) != (self.spec.account, self.spec.bearer, self.spec.path):
             self.ledger = self.keys = None
-            self.memory = LocalState()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
-        self.policy, self.fleet, self.heir, self._world = policy, fleet, None, None
+            self.local_state = LocalState()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
+        self.spec, self.runtime, self.pending_runtime, self._world = spec, runtime, None, None
         return changed
 
     def _give_up(self) -> None:
         """There is no time left to prove and publish: let the next steps revoke the new key instead. A publish that was sent
         cannot be taken back, so its pass goes on."""
         self.abandoning = False
-        held = self.memory.held
-        if held is None or held.publish_sent or self.passing is None:
+        in_flight = self.local_state.in_flight
+        if in_flight is None or in_flight.publish_sent or self.passing is None:
             return
         self.passing.close()
         self.passing = None
         failure = RotationFailure("stopping", "the daemon was stopped before the new key had proven itself and was published")
-        self.memory.held = replace(held, failure=failure)
+        self.local_state.in_flight = replace(in_flight, failure=failure)
 
 
-def _facts(policy: ApplicationSpec, outcome: PassOutcome, now: datetime, started: datetime) -> PassSummary:
+def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, started: datetime) -> PassSummary:
     ledger, wait = outcome.ledger, outcome.wait
     away = isinstance(outcome.error, Unavailable | Indeterminate)
     unreadable = isinstance(outcome.error, LedgerUnreadable)
@@ -169,8 +169,8 @@ def _facts(policy: ApplicationSpec, outcome: PassOutcome, now: datetime, started
         return PassSummary(
             _result(outcome, None), wait.until, wait.reason, trouble=wait.trouble, service_away=away, unreadable=unreadable
         )
-    seen = Observation(clocks=Clocks(now, now, now), installation="", owner="", spare_id="", started=started)
-    at, what, _ = next_action(policy, ledger, seen)
+    observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="", started=started)
+    at, what, _ = next_action(spec, ledger, observation)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
     return PassSummary(
         result=_result(outcome, ledger),
@@ -182,13 +182,13 @@ def _facts(policy: ApplicationSpec, outcome: PassOutcome, now: datetime, started
         trouble=wait.trouble,
         service_away=away,
         unreadable=unreadable,
-        overdue=ledger.hold is not None and _owed(policy, ledger, seen, now),
+        overdue=ledger.hold is not None and _owed(spec, ledger, observation, now),
     )
 
 
-def _owed(policy: ApplicationSpec, ledger: Ledger, seen: Observation, now: datetime) -> bool:
+def _owed(spec: ApplicationSpec, ledger: Ledger, observation: Observation, now: datetime) -> bool:
     """Whether something would be done at once if nothing held it back."""
-    at, _, _ = next_action(policy, replace(ledger, hold=None), seen)
+    at, _, _ = next_action(spec, replace(ledger, hold=None), observation)
     return bool(ledger.compromised) or at <= now + 2 * SHORTEST
 
 

@@ -17,27 +17,27 @@ from rotator.operations.daemon_handle import ReloadResult
 
 
 class LocalDaemonHandle:
-    """One daemon. ``ring`` has the main loop look for wishes."""
+    """One daemon. ``wake`` has the main loop look for wishes."""
 
     def __init__(
-        self, engine: Engine, monitor: Monitoring, journal: EventSink, broadcast: FanOutSink, ring: Callable[[], None]
+        self, engine: Engine, monitor: Monitoring, sink: EventSink, broadcast: FanOutSink, wake: Callable[[], None]
     ) -> None:
-        self.journal = journal
+        self.sink = sink
         self.broadcast = broadcast
         self.stopping = threading.Event()
         self._engine = engine
         self._monitor = monitor
-        self._ring = ring
-        self._wishes: list[Future[ReloadResult]] = []
+        self._wake = wake
+        self._reload_requests: list[Future[ReloadResult]] = []
         self._lock = threading.Lock()
 
-    def borrow(self) -> AbstractContextManager[DaemonRuntime]:
+    def lease_runtime(self) -> AbstractContextManager[DaemonRuntime]:
         """The configuration in force, which stays open until it is given back."""
-        return self._engine.borrow()
+        return self._engine.lease_runtime()
 
-    def look_at(self, applications: Iterable[str]) -> None:
+    def reconcile_now(self, applications: Iterable[str]) -> None:
         """Have these looked at at once."""
-        self._engine.look_at(applications)
+        self._engine.reconcile_now(applications)
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
         """Whether the daemon is alive, cause by cause."""
@@ -51,27 +51,27 @@ class LocalDaemonHandle:
 
     def reload(self) -> Future[ReloadResult]:
         """Have the configuration read again by the main loop."""
-        wish: Future[ReloadResult] = Future()
+        request: Future[ReloadResult] = Future()
         with self._lock:
             if self.stopping.is_set():
-                wish.set_exception(_stopping())
-                return wish
-            self._wishes.append(wish)
-        self._ring()
-        return wish
+                request.set_exception(_stopping())
+                return request
+            self._reload_requests.append(request)
+        self._wake()
+        return request
 
-    def take_wishes(self) -> list[Future[ReloadResult]]:
+    def take_reload_requests(self) -> list[Future[ReloadResult]]:
         """Who waits for a reload that begins now."""
         with self._lock:
-            taken, self._wishes = self._wishes, []
+            taken, self._reload_requests = self._reload_requests, []
         return taken
 
     def stop(self) -> None:
         """The end has begun: nothing is taken on any more, and nobody waits in vain."""
         with self._lock:
             self.stopping.set()
-        for wish in self.take_wishes():
-            wish.set_exception(_stopping())
+        for request in self.take_reload_requests():
+            request.set_exception(_stopping())
 
 
 def _stopping() -> Unavailable:

@@ -22,8 +22,8 @@ from rotator.daemon.deadline_alerts import DeadlineAlerts
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.services import VAULT, ServiceHealth, ServiceState, tracked_services
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import EventSink
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, PermissionDenied, RotatorError, Unavailable
 from rotator.util.backoff import backoff
 from rotator.util.crash import crash_site
@@ -57,30 +57,30 @@ class Engine:
     """Passes of all applications, each when it is due. ``changed`` is called, from any thread, when something ended."""
 
     def __init__(
-        self, fleet: DaemonRuntime, journal: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
+        self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
     ) -> None:
-        self.fleet = fleet
-        self.journal = journal
+        self.runtime = runtime
+        self.sink = sink
         self.once = once
         self.progress = 0
         self.progressed_at = time.monotonic()
         self.tasks: dict[str, ApplicationTask] = {}
-        self.services: dict[str, ServiceHealth] = tracked_services(fleet)
+        self.services: dict[str, ServiceHealth] = tracked_services(runtime)
         self._changed = changed
-        self._chores: dict[str, PeriodicTask] = {}
+        self._periodic: dict[str, PeriodicTask] = {}
         self._old: list[DaemonRuntime] = []
-        self._borrowed: Counter[int] = Counter()
+        self._leases: Counter[int] = Counter()
         self._stuck: set[str] = set()
-        self._deadlines = DeadlineAlerts(journal)
+        self._deadlines = DeadlineAlerts(sink)
         self.lock = threading.RLock()
         self._stopping = False
         self._closed = False
-        crews = {
-            "default": fleet.workers,
-            "urgent": max(1, fleet.workers // 4),  # emergencies have a share of their own
+        pools = {
+            "default": runtime.workers,
+            "urgent": max(1, runtime.workers // 4),  # emergencies have a share of their own
             "care": min(8, 2 + len(self.services)),
         }
-        self._schedule = Scheduler(crews, self._ended)
+        self._schedule = Scheduler(pools, self._ended)
 
     # --- its life ---------------------------------------------------------------------------------------------------------
 
@@ -89,8 +89,8 @@ class Engine:
         with self.lock:
             now = _now()
             self._schedule.start()
-            for policy in self.fleet.policies.values():
-                task = ApplicationTask(policy, self.fleet, started=now, due=now, parked=True)
+            for spec in self.runtime.specs.values():
+                task = ApplicationTask(spec, self.runtime, started=now, due=now, parked=True)
                 self.tasks[task.name] = task
             self._ask(self.services)
 
@@ -109,7 +109,7 @@ class Engine:
                 if task.holding:
                     task.abandoning = True
                     if not task.running:
-                        self._date(task, _now())
+                        self._schedule_task(task, _now())
 
     def unfinished(self) -> list[str]:
         """While draining: the applications that still have something to end. Of one round: those that are not done."""
@@ -128,30 +128,30 @@ class Engine:
         with self.lock:
             self._closed = True
         self._schedule.close()
-        farewells = [_farewell(fleet) for fleet in (*self._old, self.fleet)]
-        for farewell in farewells:
+        logouts = [_log_out(runtime) for runtime in (*self._old, self.runtime)]
+        for farewell in logouts:
             farewell.join(LOGOUT_TIMEOUT)
 
     # --- chores -----------------------------------------------------------------------------------------------------------
 
-    def add_chore(self, name: str, run: Callable[[], timedelta | None], *, executor: str = "care", delay: timedelta) -> None:
+    def add_periodic(self, name: str, run: Callable[[], timedelta | None], *, executor: str = "care", delay: timedelta) -> None:
         """Have something done beside the passes, for the first time after ``delay``."""
         with self.lock:
-            self._chores[name] = PeriodicTask(run, executor)
-            self._date_chore(name, _now() + delay)
+            self._periodic[name] = PeriodicTask(run, executor)
+            self._schedule_periodic(name, _now() + delay)
 
-    def _date_chore(self, name: str, when: datetime) -> None:
+    def _schedule_periodic(self, name: str, when: datetime) -> None:
         if not self._closed:
-            self._schedule.date(f"chore {name}", lambda: self._do(name), when, self._chores[name].executor)
+            self._schedule.schedule_at(f"chore {name}", lambda: self._do(name), when, self._periodic[name].executor)
 
     def _do(self, name: str) -> timedelta | None:
         try:
-            return self._chores[name].run()
+            return self._periodic[name].run()
         except RotatorError as error:
-            self.journal.emit("daemon.chore_failed", chore=name, message=str(error))
+            self.sink.emit("daemon.chore_failed", chore=name, message=str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, the chore is needed again
             kind, where = crash_site(error)
-            self.journal.emit("daemon.crashed", error=kind, where=where)
+            self.sink.emit("daemon.crashed", error=kind, where=where)
         return PERIODIC_RETRY_DELAY
 
     # --- services ---------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class Engine:
 
     def _ask(self, names: Iterable[str]) -> None:
         for name in names:
-            self.add_chore(f"probe {name}", self._probing(name), delay=timedelta(0))
+            self.add_periodic(f"probe {name}", self._probing(name), delay=timedelta(0))
 
     def _probing(self, name: str) -> Callable[[], timedelta | None]:
         return lambda: self._probe(name)
@@ -182,9 +182,9 @@ class Engine:
             elif self.once:
                 self._give_in()
         if news and trouble is not None:
-            self.journal.emit("service.down", service=name, kind=trouble.kind, message=str(trouble))
+            self.sink.emit("service.down", service=name, kind=trouble.kind, message=str(trouble))
         elif news:
-            self.journal.emit("service.up", service=name)
+            self.sink.emit("service.up", service=name)
         self._changed()
         return service.pause if trouble else None
 
@@ -201,7 +201,7 @@ class Engine:
         """Whether everything that the task needs is up, as far as is known."""
         return all(
             service.state is ServiceState.UP
-            for name in (VAULT, task.policy.account)
+            for name in (VAULT, task.spec.account)
             if (service := self.services.get(name)) is not None
         )
 
@@ -213,29 +213,29 @@ class Engine:
         )
         now = _now()
         for place, task in enumerate(ready):
-            self._date(task, now + STAGGER * max(0, place + 1 - self.fleet.workers))
+            self._schedule_task(task, now + STAGGER * max(0, place + 1 - self.runtime.workers))
 
     def _give_in(self) -> None:
         """Of one round: what needs a service that is down has had its turn."""
         for task in self.tasks.values():
             if task.parked and any(
-                self.services[name].state is ServiceState.DOWN for name in (VAULT, task.policy.account) if name in self.services
+                self.services[name].state is ServiceState.DOWN for name in (VAULT, task.spec.account) if name in self.services
             ):
                 task.parked, task.done = False, True
 
     # --- passes -----------------------------------------------------------------------------------------------------------
 
-    def add_orphans(self, orphans: Mapping[str, ApplicationSpec]) -> None:
+    def add_removed_applications(self, removed_applications: Mapping[str, ApplicationSpec]) -> None:
         """Give applications that are not in the configuration their passes, until there is nothing left to revoke for them."""
         with self.lock:
             now = _now()
-            for name, policy in orphans.items():
-                if name in self.tasks or name in self.fleet.policies:
+            for name, spec in removed_applications.items():
+                if name in self.tasks or name in self.runtime.specs:
                     continue
-                if policy.account not in self.fleet.accounts:
-                    self._report_stuck(name, policy.account)
+                if spec.account not in self.runtime.accounts:
+                    self._report_stuck(name, spec.account)
                     continue
-                task = ApplicationTask(policy, self.fleet, started=now, due=now, parked=True)
+                task = ApplicationTask(spec, self.runtime, started=now, due=now, parked=True)
                 self.tasks[name] = task
             self._resume()
 
@@ -243,25 +243,25 @@ class Engine:
         if name not in self._stuck:
             self._stuck.add(name)
             message = f"its account {account} left the configuration too: put that back, so that old keys can be revoked on time"
-            self.journal.emit("daemon.orphan_stuck", application=name, account=account, message=message)
+            self.sink.emit("daemon.orphan_stuck", application=name, account=account, message=message)
 
-    def look_at(self, names: Iterable[str]) -> None:
+    def reconcile_now(self, names: Iterable[str]) -> None:
         """Look at these at once: somebody beside us changed something about them. A pass in the middle goes on first."""
         with self.lock:
             for name in names:
                 task = self.tasks.get(name)
                 if task is None or self._stopping:
                     continue
-                task.hurried = True
+                task.expedited = True
                 if not (task.running or task.parked or task.passing is not None):
-                    self._date(task, _now())
+                    self._schedule_task(task, _now())
 
-    def _date(self, task: ApplicationTask, when: datetime) -> None:
+    def _schedule_task(self, task: ApplicationTask, when: datetime) -> None:
         task.due, task.parked = when, False
         if not self._closed:
-            self._schedule.date(task.name, lambda: self._turn(task.name), when, "urgent" if task.urgent else "default")
+            self._schedule.schedule_at(task.name, lambda: self._run_task(task.name), when, "urgent" if task.urgent else "default")
 
-    def _turn(self, name: str) -> bool:
+    def _run_task(self, name: str) -> bool:
         """What a worker does for one application: begin its pass or go on with it. Whether it did. Never raises."""
         task = self._begin(name)
         if task is None:
@@ -272,13 +272,13 @@ class Engine:
                 with self.lock:
                     task.conclude(outcome, _now())
                     self._suspect(outcome.error)
-                self._deadlines.look(task.policy, outcome, self.fleet.alarm.deadline_notice, _now())
+                self._deadlines.look(task.spec, outcome, self.runtime.alarm.deadline_notice, _now())
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
             kind, where = crash_site(error)
             task.crashes += 1
             shortest, longest = CRASH_BACKOFF
             task.due = _now() + backoff(task.crashes, name, base=shortest, cap=longest)
-            self.journal.emit("pass.crashed", application=name, account=task.policy.account, error=kind, where=where)
+            self.sink.emit("pass.crashed", application=name, account=task.spec.account, error=kind, where=where)
         return True
 
     def _begin(self, name: str) -> ApplicationTask | None:
@@ -296,16 +296,16 @@ class Engine:
 
     def _ended(self, job: str, done: bool, returned: Any) -> None:
         """A job is over, whatever became of it: date the next one."""
-        is_chore, name = job.startswith("chore "), job.removeprefix("chore ")
-        if not is_chore or self._chores[name].executor != "care":
+        is_periodic, name = job.startswith("chore "), job.removeprefix("chore ")
+        if not is_periodic or self._periodic[name].executor != "care":
             # What passes do not go through says nothing of them: the watchdog must hear of their workers alone.
             self.progress += 1
             self.progressed_at = time.monotonic()
-        if is_chore:
+        if is_periodic:
             pause = returned if done else PERIODIC_RETRY_DELAY
             if pause is not None:
                 with self.lock:
-                    self._date_chore(name, _now() + pause)
+                    self._schedule_periodic(name, _now() + pause)
             return
         with self.lock:
             task = self.tasks.get(job)
@@ -320,54 +320,54 @@ class Engine:
         if self._stopping and not task.holding:
             return
         between = task.passing is None
-        if self.once and between and task.memory.held is None:
+        if self.once and between and task.local_state.in_flight is None:
             task.done = True
             return
-        if task.inherit() or (between and task.hurried):
+        if task.switch_runtime() or (between and task.expedited):
             task.due = _now()
-        elif between and not task.policy.configured and task.facts and task.facts.settled:
+        elif between and not task.spec.configured and task.summary and task.summary.settled:
             del self.tasks[task.name]  # nothing is left to revoke for it
             return
-        self._date(task, task.due)
+        self._schedule_task(task, task.due)
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
-    def adopt(self, fleet: DaemonRuntime) -> tuple[list[str], list[str]]:
+    def apply_runtime(self, runtime: DaemonRuntime) -> tuple[list[str], list[str]]:
         """Work for this fleet from now on; the names of the applications that came and of those that left.
 
         A pass in the middle ends under the configuration that it began with. What an application remembers stays.
         """
         with self.lock:
-            now, before = _now(), self.fleet
+            now, before = _now(), self.runtime
             self._old.append(before)
-            self.fleet = fleet
-            added = sorted(fleet.policies.keys() - before.policies.keys())
-            removed = sorted(before.policies.keys() - fleet.policies.keys())
-            for name, policy in fleet.policies.items():
+            self.runtime = runtime
+            added = sorted(runtime.specs.keys() - before.specs.keys())
+            removed = sorted(before.specs.keys() - runtime.specs.keys())
+            for name, spec in runtime.specs.items():
                 task = self.tasks.get(name)
                 if task is None:
-                    self.tasks[name] = ApplicationTask(policy, fleet, started=now, due=now, parked=True)
+                    self.tasks[name] = ApplicationTask(spec, runtime, started=now, due=now, parked=True)
                     continue
-                task.heir = (policy, fleet)
-                if task.inherit():
+                task.pending_runtime = (spec, runtime)
+                if task.switch_runtime():
                     self._schedule.drop(task.name)
                     task.parked = True
             for name in removed:
-                self._orphan(self.tasks[name], fleet)
-            self._compare_services(fleet)
+                self._removed_application(self.tasks[name], runtime)
+            self._compare_services(runtime)
             self._resume()
             self._close_old()
             return added, removed
 
-    def _orphan(self, task: ApplicationTask, fleet: DaemonRuntime) -> None:
-        policy = replace(task.policy, configured=False)
+    def _removed_application(self, task: ApplicationTask, runtime: DaemonRuntime) -> None:
+        spec = replace(task.spec, configured=False)
         # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
-        task.heir = (policy, fleet if policy.account in fleet.accounts else task.fleet)
-        task.inherit()
-        self.journal.emit("daemon.orphan", application=task.name, account=policy.account)
+        task.pending_runtime = (spec, runtime if spec.account in runtime.accounts else task.runtime)
+        task.switch_runtime()
+        self.sink.emit("daemon.orphan", application=task.name, account=spec.account)
 
-    def _compare_services(self, fleet: DaemonRuntime) -> None:
-        fresh = tracked_services(fleet)
+    def _compare_services(self, runtime: DaemonRuntime) -> None:
+        fresh = tracked_services(runtime)
         for name, service in fresh.items():
             known = self.services.get(name)
             if known is not None:
@@ -377,22 +377,22 @@ class Engine:
         self._ask(fresh)
 
     def _close_old(self) -> None:
-        used = {id(task.fleet) for task in self.tasks.values()} | {lent for lent, count in self._borrowed.items() if count}
-        for fleet in [fleet for fleet in self._old if id(fleet) not in used]:
-            self._old.remove(fleet)
-            _farewell(fleet)
+        used = {id(task.runtime) for task in self.tasks.values()} | {lent for lent, count in self._leases.items() if count}
+        for runtime in [runtime for runtime in self._old if id(runtime) not in used]:
+            self._old.remove(runtime)
+            _log_out(runtime)
 
     @contextmanager
-    def borrow(self) -> Iterator[DaemonRuntime]:
+    def lease_runtime(self) -> Iterator[DaemonRuntime]:
         """The fleet in force, which is not closed before it is given back, whatever a reload brings meanwhile."""
         with self.lock:
-            fleet = self.fleet
-            self._borrowed[id(fleet)] += 1
+            runtime = self.runtime
+            self._leases[id(runtime)] += 1
         try:
-            yield fleet
+            yield runtime
         finally:
             with self.lock:
-                self._borrowed[id(fleet)] -= 1
+                self._leases[id(runtime)] -= 1
                 self._close_old()
 
     # --- care -------------------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ class Engine:
             for task in self.tasks.values():
                 task.due += step
 
-    def find_lost(self) -> None:
+    def reschedule_lost(self) -> None:
         """Date anew what is long past its date and has no job."""
         with self.lock:
             if self._stopping:
@@ -414,20 +414,20 @@ class Engine:
             for task in self.tasks.values():
                 waiting = not (task.running or task.parked or task.done)
                 if waiting and task.due < late and not self._schedule.has(task.name):
-                    self._date(task, _now())
+                    self._schedule_task(task, _now())
 
     def results(self) -> dict[str, PassResult]:
         """How the last pass of every application ended; of one that had none: by the service that it waited for."""
         with self.lock:
             return {
-                name: PassResult.FAILED if task.crashes else task.facts.result if task.facts else PassResult.UNREACHABLE
+                name: PassResult.FAILED if task.crashes else task.summary.result if task.summary else PassResult.UNREACHABLE
                 for name, task in self.tasks.items()
             }
 
 
-def _farewell(fleet: DaemonRuntime) -> threading.Thread:
+def _log_out(runtime: DaemonRuntime) -> threading.Thread:
     """Closing asks Vault to forget our login, which may take as long as a call may; nobody waits for it for long."""
-    thread = threading.Thread(target=fleet.close, name="farewell", daemon=True)
+    thread = threading.Thread(target=runtime.close, name="farewell", daemon=True)
     thread.start()
     return thread
 

@@ -39,31 +39,31 @@ def unhealthy_reason(
         if service.state is not ServiceState.UP:
             return UnhealthyReason("service_away", service.name)
     for task in tasks:
-        if reason := _doubt(task, now):
+        if reason := _unhealthy_reason(task, now):
             return UnhealthyReason(reason, task.name)
     return None
 
 
-def _doubt(task: ApplicationTask, now: datetime) -> str:
+def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
-    patience = task.policy.takeover_after
+    patience = task.spec.takeover_after
     if now > task.due + patience:
         return "stuck"  # it waits for a worker, or a worker has had it since
     if task.crashes:
         return "crashed"
-    if task.facts is None:
+    if task.summary is None:
         return "not_looked_at"
-    if task.facts.overdue or now > task.facts.next_at + patience:
+    if task.summary.overdue or now > task.summary.next_at + patience:
         return "past_due"
-    return "" if task.facts.result is PassResult.OK else "trouble"
+    return "" if task.summary.result is PassResult.OK else "trouble"
 
 
 class HealthCheck:
     """Goes over all applications every so often, pings after a sound round, and tells when soundness changes."""
 
-    def __init__(self, engine: Engine, journal: EventSink, alarm: Notifier, *, idle: float = IDLE) -> None:
+    def __init__(self, engine: Engine, sink: EventSink, alarm: Notifier, *, idle: float = IDLE) -> None:
         self._engine = engine
-        self._journal = journal
+        self._sink = sink
         self._alarm = alarm
         self._idle = idle
         self._at = time.monotonic()
@@ -93,6 +93,6 @@ class HealthCheck:
             return
         self._told = found
         if found is None:
-            self._journal.emit("round.sound")
+            self._sink.emit("round.sound")
         else:
-            self._journal.emit("round.unsound", reason=found.reason, subject=found.subject)
+            self._sink.emit("round.unsound", reason=found.reason, subject=found.subject)

@@ -47,26 +47,26 @@ class MainLoop:
 
     def __init__(
         self,
-        fleet: DaemonRuntime,
-        journal: EventSink,
+        runtime: DaemonRuntime,
+        sink: EventSink,
         supervisor: ServiceManager,
         signals: Signals,
         *,
-        tally: EventCounters | None = None,
+        counters: EventCounters | None = None,
         alarm: Notifier | None = None,
         broadcast: FanOutSink | None = None,
     ) -> None:
-        self.journal = journal
-        self.alarm = alarm or Notifier(journal)
+        self.sink = sink
+        self.alarm = alarm or Notifier(sink)
         self.supervisor = supervisor
         self.signals = signals
-        self.engine = Engine(fleet, journal, changed=signals.wake)
-        self.monitor = Monitoring(self.engine, tally or EventCounters(journal), patience=supervisor.watchdog_interval)
-        self._rounds = HealthCheck(self.engine, journal, self.alarm)
-        self.house = LocalDaemonHandle(self.engine, self.monitor, journal, broadcast or FanOutSink(journal), self._ring)
-        self.doors = Listeners(self.house)
+        self.engine = Engine(runtime, sink, changed=signals.wake)
+        self.monitor = Monitoring(self.engine, counters or EventCounters(sink), patience=supervisor.watchdog_interval)
+        self._rounds = HealthCheck(self.engine, sink, self.alarm)
+        self.daemon_handle = LocalDaemonHandle(self.engine, self.monitor, sink, broadcast or FanOutSink(sink), self._wake)
+        self.listeners = Listeners(self.daemon_handle)
         self.remark = ""
-        self._doors_tried = False
+        self._listeners_tried = False
         self._clock = _ClockJumpDetector()
         self._beat_every = _beat(supervisor.watchdog_interval)
         self._tick = min(TICK_INTERVAL, self._beat_every.total_seconds() / 2)
@@ -75,21 +75,21 @@ class MainLoop:
 
     def run(self) -> int:
         """Until the end; the exit code."""
-        fleet, engine = self.engine.fleet, self.engine
-        self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
+        runtime, engine = self.engine.runtime, self.engine
+        self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         engine.start()
-        engine.add_chore("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
-        engine.add_chore("tend", self._tend, delay=MAINTENANCE_INTERVAL)
-        engine.add_chore("orphans", self._orphans, delay=timedelta(0))
-        engine.add_chore("monitor", self.monitor.tend, delay=timedelta(0))
-        engine.add_chore("doors", self._doors, delay=timedelta(0))
+        engine.add_periodic("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
+        engine.add_periodic("maintain", self._maintain, delay=MAINTENANCE_INTERVAL)
+        engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
+        engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))
+        engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
         self._first_look()
         while not self.signals.stop:
             self.signals.wait(self._tick)
             if self.signals.reload:
                 self.signals.reload = False
                 self._reload()
-            self._care()
+            self._maintenance()
         return self._stop()
 
     def _first_look(self) -> None:
@@ -99,24 +99,24 @@ class MainLoop:
         down = sorted(service.name for service in self.engine.services.values() if service.state is not ServiceState.UP)
         self._tell()
         self.supervisor.ready()
-        self.journal.emit("daemon.ready", applications=len(self.engine.fleet.policies), down=down)
+        self.sink.emit("daemon.ready", applications=len(self.engine.runtime.specs), down=down)
 
     def _looked(self) -> bool:
         # Who is told that we are ready may use our sockets, and the unit gives them to their groups in that moment.
-        return self._doors_tried and self.engine.contacted()
+        return self._listeners_tried and self.engine.contacted()
 
     # --- between two waits ------------------------------------------------------------------------------------------------
 
-    def _care(self) -> None:
+    def _maintenance(self) -> None:
         now = time.monotonic()
-        self.monitor.turned()
+        self.monitor.loop_ticked()
         step = self._clock.step()
         if step:
-            self.journal.emit("daemon.clock_stepped", seconds=step.total_seconds())
+            self.sink.emit("daemon.clock_stepped", seconds=step.total_seconds())
             self.engine.clock_stepped(step)
         if now - self._told_at >= TICK_INTERVAL:
             self._told_at = now
-            self.engine.find_lost()
+            self.engine.reschedule_lost()
             self._tell()
             self._rounds.look()
         progress, beaten_at = self._beaten
@@ -126,27 +126,27 @@ class MainLoop:
             self._beaten = (self.engine.progress, now)
 
     def _tell(self) -> None:
-        remark = "; ".join(filter(None, (self.remark, self.doors.remark)))
+        remark = "; ".join(filter(None, (self.remark, self.listeners.remark)))
         with self.engine.lock:
             text = status.status_line(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
         self.supervisor.status(text)
 
-    def _tend(self) -> timedelta:
+    def _maintain(self) -> timedelta:
         if self.engine.services[VAULT].state is ServiceState.UP:
-            self.engine.fleet.tend()
+            self.engine.runtime.maintain()
         return MAINTENANCE_INTERVAL
 
-    def _orphans(self) -> timedelta:
+    def _removed_applications(self) -> timedelta:
         if self.engine.services[VAULT].state is not ServiceState.UP:
             return timedelta(seconds=5)
-        self.engine.add_orphans(self.engine.fleet.orphans())
+        self.engine.add_removed_applications(self.engine.runtime.removed_applications())
         return REMOVED_APPLICATIONS_INTERVAL
 
-    def _doors(self) -> timedelta:
+    def _open_listeners(self) -> timedelta:
         try:
-            self.doors.tend(self.engine.fleet.control, self.engine.fleet.webhook)
+            self.listeners.maintain(self.engine.runtime.control, self.engine.runtime.webhook)
         finally:
-            self._doors_tried = True
+            self._listeners_tried = True
             self.signals.wake()
         return LISTENER_RETRY_INTERVAL
 
@@ -155,33 +155,33 @@ class MainLoop:
     def _reload(self) -> None:
         """Everything new is built before anything old is let go; whatever is wrong leaves all as it was."""
         self.supervisor.reloading()
-        wishes = self.house.take_wishes()
+        reload_requests = self.daemon_handle.take_reload_requests()
         try:
-            fleet = self.engine.fleet.reopen()
+            runtime = self.engine.runtime.reopen()
         except RotatorError as error:
             problems = error.problems if isinstance(error, ConfigurationError) else [error]
             self._refuse([str(problem) for problem in problems])
-            _disappoint(wishes, error)
+            _disappoint(reload_requests, error)
         except Exception as error:  # noqa: BLE001  # an error of the program in a reload must not end the daemon either
             kind, where = crash_site(error)
             self._refuse([f"{kind} at {where}"])
-            _disappoint(wishes, error)
+            _disappoint(reload_requests, error)
         else:
-            restart = ["daemon.workers"] if fleet.workers != self.engine.fleet.workers else []
-            added, removed = self.engine.adopt(fleet)
-            self.alarm.adopt(fleet.alarm)
+            restart = ["daemon.workers"] if runtime.workers != self.engine.runtime.workers else []
+            added, removed = self.engine.apply_runtime(runtime)
+            self.alarm.apply_runtime(runtime.alarm)
             self.remark = ""
             self.monitor.reloaded()
-            self.journal.emit(
-                "daemon.reloaded", applications=len(fleet.policies), added=added, removed=removed, restart_needed=restart
+            self.sink.emit(
+                "daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart
             )
-            self.engine.add_chore("doors", self._doors, delay=timedelta(0))
-            for wish in wishes:
-                wish.set_result(ReloadResult(len(fleet.policies), tuple(added), tuple(removed), tuple(restart)))
+            self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
+            for request in reload_requests:
+                request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart)))
         self._tell()
         self.supervisor.ready()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         self.signals.reload = True
         self.signals.wake()
 
@@ -189,24 +189,24 @@ class MainLoop:
         count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
         self.remark = f"the new configuration has {count} and was refused, the old one is in force"
         self.monitor.reloaded(len(problems))
-        self.journal.emit("daemon.reload_refused", problems=problems)
+        self.sink.emit("daemon.reload_refused", problems=problems)
 
     def _stop(self) -> int:
         self.supervisor.stopping()
         self.monitor.stopping()
-        self.journal.emit("daemon.stopping", signal=self.signals.stop)
-        limit = self.engine.fleet.stop_timeout.total_seconds()
-        self.house.stop()
+        self.sink.emit("daemon.stopping", signal=self.signals.stop)
+        limit = self.engine.runtime.stop_timeout.total_seconds()
+        self.daemon_handle.stop()
         self.engine.drain()
         self._wait_for_the_last(limit - min(10.0, limit / 3))
         self.engine.give_up()
-        self.doors.crew.give_up()
+        self.listeners.executor.give_up()
         self._wait_for_the_last(min(10.0, limit / 3))
         unfinished = self.engine.unfinished()
-        self.doors.close()
+        self.listeners.close()
         self.monitor.close()
         self.engine.close()
-        self.journal.emit("daemon.stopped", unfinished=unfinished)
+        self.sink.emit("daemon.stopped", unfinished=unfinished)
         return 0
 
     def _wait_for_the_last(self, seconds: float) -> None:
@@ -214,49 +214,49 @@ class MainLoop:
         while (unfinished := self._unfinished()) and (left := end - time.monotonic()) > 0:
             self.supervisor.status(f"stopping; ends first: {', '.join(sorted(unfinished))}")
             self.supervisor.watchdog()
-            self.monitor.turned()
+            self.monitor.loop_ticked()
             self.signals.wait(min(left, TICK_INTERVAL))
 
     def _unfinished(self) -> list[str]:
-        orders = self.doors.crew.busy
+        orders = self.listeners.executor.busy
         return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
 
 
-def _disappoint(wishes: Iterable[Future[ReloadResult]], error: Exception) -> None:
-    for wish in wishes:
-        wish.set_exception(error)
+def _disappoint(reload_requests: Iterable[Future[ReloadResult]], error: Exception) -> None:
+    for request in reload_requests:
+        request.set_exception(error)
 
 
 class SingleRun:
     """One round of passes over all applications, each until it waits: what cron and Kubernetes start."""
 
-    def __init__(self, fleet: DaemonRuntime, journal: EventSink, signals: Signals, alarm: Notifier | None = None) -> None:
-        self.journal = journal
-        self.alarm = alarm or Notifier(journal)
+    def __init__(self, runtime: DaemonRuntime, sink: EventSink, signals: Signals, alarm: Notifier | None = None) -> None:
+        self.sink = sink
+        self.alarm = alarm or Notifier(sink)
         self.signals = signals
-        self.engine = Engine(fleet, journal, once=True, changed=signals.wake)
+        self.engine = Engine(runtime, sink, once=True, changed=signals.wake)
 
     def run(self) -> int:
         """The exit code of the worst outcome: it failed, it was refused, a service was unreachable, or all is well."""
-        fleet, engine = self.engine.fleet, self.engine
-        self.journal.emit("daemon.started", version=__version__, applications=len(fleet.policies), config=fleet.source)
+        runtime, engine = self.engine.runtime, self.engine
+        self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         engine.start()
         self._until(engine.contacted)
         if engine.services[VAULT].state is ServiceState.UP and not self.signals.stop:
             try:
-                engine.add_orphans(fleet.orphans())
+                engine.add_removed_applications(runtime.removed_applications())
             except RotatorError as error:
-                self.journal.emit("daemon.chore_failed", chore="orphans", message=str(error))
+                self.sink.emit("daemon.chore_failed", chore="removed applications", message=str(error))
         self._until(lambda: not engine.unfinished())
         if self.signals.stop:
             engine.drain()
-            end = time.monotonic() + fleet.stop_timeout.total_seconds()
+            end = time.monotonic() + runtime.stop_timeout.total_seconds()
             while engine.unfinished() and time.monotonic() < end:
                 self.signals.wait(TICK_INTERVAL)
         results, unfinished = engine.results(), engine.unfinished()
         counts = Counter(results.values())
         engine.close()
-        self.journal.emit(
+        self.sink.emit(
             "round.done",
             applications=len(results),
             ok=counts[PassResult.OK],
@@ -270,7 +270,7 @@ class SingleRun:
         )
         if worst is PassResult.OK and not unfinished and not self.signals.stop:
             self.alarm.ping(wait=True)
-        self.journal.emit("daemon.stopped", unfinished=unfinished)
+        self.sink.emit("daemon.stopped", unfinished=unfinished)
         return worst.exit_code
 
     def _until(self, condition: Callable[[], bool]) -> None:

@@ -46,13 +46,13 @@ class Monitoring:
     def __init__(
         self,
         engine: Engine,
-        tally: EventCounters,
+        counters: EventCounters,
         *,
         patience: timedelta | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._tally = tally
+        self._counters = counters
         self._patience = min(patience or WATCHDOG_LIMIT, WATCHDOG_LIMIT)
         self._exposition: Exposition | None = None
         self._server: MetricsServer | None = None
@@ -68,7 +68,7 @@ class Monitoring:
 
     # --- what the daemon tells us -----------------------------------------------------------------------------------------
 
-    def turned(self) -> None:
+    def loop_ticked(self) -> None:
         """The main loop went round."""
         self._turned = self._clock()
 
@@ -83,7 +83,7 @@ class Monitoring:
         """The end has begun."""
         self._stopping = True
 
-    def tend(self) -> timedelta:
+    def maintain(self) -> timedelta:
         """See to it that we listen, and that the head-room is known. A chore."""
         self.listen()
         if self._server is not None:
@@ -101,7 +101,7 @@ class Monitoring:
     def listen(self) -> None:
         """Listen where the configuration in force says. That it cannot be is told once, and tried again by the chore."""
         with self._listening:
-            at, server = self._engine.fleet.listen, self._server
+            at, server = self._engine.runtime.listen, self._server
             if self._closed or (server is not None and server.at == at and server.listening):
                 return
             self._hang_up()
@@ -118,24 +118,24 @@ class Monitoring:
             from rotator.observability.metrics.exposition import Exposition  # noqa: PLC0415 - its library costs a tenth of a second
 
             self._exposition = Exposition(self._samples)
-        self._engine.fleet.on_call = self._exposition.called
+        self._engine.runtime.on_call = self._exposition.called
         try:
             self._server = MetricsServer(at, self._page).open()
         except OSError as error:
             if self._complained != str(at):
                 self._complained = str(at)
                 reason = (error.strerror or "input or output error").lower()
-                self._engine.journal.emit("metrics.unavailable", listen=str(at), message=reason)
+                self._engine.sink.emit("metrics.unavailable", listen=str(at), message=reason)
         else:
             self._complained = ""
-            self._engine.journal.emit("metrics.listening", listen=str(at))
+            self._engine.sink.emit("metrics.listening", listen=str(at))
 
     def _ask_for_room(self) -> None:
-        fleet = self._engine.fleet
+        runtime = self._engine.runtime
         for name, service in list(self._engine.services.items()):
             if name != VAULT and service.state is ServiceState.UP:
                 try:
-                    self._headroom[name] = fleet.provider(name).headroom()
+                    self._headroom[name] = runtime.provider(name).headroom()
                 except RotatorError:
                     self._headroom[name] = None
 
@@ -154,9 +154,9 @@ class Monitoring:
 
     def health(self) -> list[tuple[str, bool, str]]:
         """Whether the daemon is alive, cause by cause: a name, whether it is well, and how it is."""
-        turned, idle = self._since_turned(), self._since_work()
+        loop_ticked, idle = self._since_turned(), self._since_work()
         return [
-            ("loop", turned <= self._patience, f"went round {format_duration(turned, units=1)} ago"),
+            ("loop", loop_ticked <= self._patience, f"went round {format_duration(loop_ticked, units=1)} ago"),
             ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
         ]
 
@@ -182,16 +182,16 @@ class Monitoring:
     # --- the snapshot -----------------------------------------------------------------------------------------------------
 
     def _samples(self) -> Iterator[Sample]:
-        return samples(self.snapshot(), self._tally.counts())
+        return samples(self.snapshot(), self._counters.counts())
 
     def snapshot(self) -> snapshot.MetricsSnapshot:
         """What the daemon knows now."""
         with self._locked():
-            fleet, now = self._engine.fleet, datetime.now(UTC)
+            runtime, now = self._engine.runtime, datetime.now(UTC)
             applications = tuple(_application(task) for task in self._engine.tasks.values())
             services = list(self._engine.services.values())
         clocks: dict[str, Callable[[], timedelta]] = {
-            service.name: fleet.vault.clock_offset if service.name == VAULT else fleet.provider(service.name).clock_offset
+            service.name: runtime.vault.clock_offset if service.name == VAULT else runtime.provider(service.name).clock_offset
             for service in services
         }
         return snapshot.MetricsSnapshot(
@@ -205,7 +205,7 @@ class Monitoring:
                 snapshot.ServiceSample(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
                 for service in services
             ),
-            login=fleet.login_life(),
+            login=runtime.login_life(),
         )
 
     @contextmanager
@@ -219,18 +219,18 @@ class Monitoring:
 
 
 def _application(task: ApplicationTask) -> snapshot.ApplicationSample:
-    facts = task.facts
+    summary = task.summary
     return snapshot.ApplicationSample(
-        policy=task.policy,
+        spec=task.spec,
         since=task.started,
         ledger=task.ledger,
         keys=None if task.keys is None else len(task.keys),
-        strangers=len(task.memory.strangers),
-        seen_at=task.seen_at,
-        sound_at=task.sound_at,
-        trouble=facts.trouble.reason if facts and facts.trouble and not facts.service_away else "",
-        unreadable=bool(facts and facts.unreadable),
-        rotating=task.memory.held is not None,
+        strangers=len(task.local_state.strangers),
+        last_reconciled_at=task.last_reconciled_at,
+        last_success_at=task.last_success_at,
+        trouble=summary.trouble.reason if summary and summary.trouble and not summary.service_away else "",
+        unreadable=bool(summary and summary.unreadable),
+        rotating=task.local_state.in_flight is not None,
     )
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.config import Control, Listener, Webhook
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink, Provider, RequestObserver
+from rotator.domain.spec import ApplicationSpec
 from rotator.observability.notifications import NotificationSettings
 from rotator.operations.runtime import AccountFacts, Store
 from rotator.reconciler.context import ReconcileContext
@@ -17,7 +17,7 @@ from rotator.reconciler.context import ReconcileContext
 class DaemonRuntime(Protocol):
     """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
 
-    journal: EventSink
+    sink: EventSink
     on_call: RequestObserver
 
     @property
@@ -49,7 +49,7 @@ class DaemonRuntime(Protocol):
         """Where machines report keys, if anywhere."""
 
     @property
-    def policies(self) -> Mapping[str, ApplicationSpec]:
+    def specs(self) -> Mapping[str, ApplicationSpec]:
         """The applications of the configuration, by name."""
 
     @property
@@ -70,16 +70,16 @@ class DaemonRuntime(Protocol):
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
         """What a pass of that application acts through."""
 
-    def policy(self, name: str) -> ApplicationSpec:
+    def spec(self, name: str) -> ApplicationSpec:
         """The application of that name; an unknown one raises with the nearest name."""
 
-    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
-        """Applications that have a ledger and are not in the configuration. Asks Vault. ``journal`` hears of what cannot be read."""
+    def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
+        """Applications that have a ledger and are not in the configuration. Asks Vault. ``sink`` hears of what cannot be read."""
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Keep the login to Vault alive, when it is time."""
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:

@@ -30,12 +30,12 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
 
 
 class Scheduler:
-    """Jobs by name, each with the date at which it is begun once. ``crews`` tells how many workers each crew has."""
+    """Jobs by name, each with the date at which it is begun once. ``pools`` tells how many workers each crew has."""
 
-    def __init__(self, crews: Mapping[str, int], ended: Ended) -> None:
+    def __init__(self, pools: Mapping[str, int], ended: Ended) -> None:
         self._scheduler = _Scheduler(
             timezone=UTC,
-            executors={crew: ThreadPoolExecutor(workers) for crew, workers in crews.items()},
+            executors={pool: ThreadPoolExecutor(workers) for pool, workers in pools.items()},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -52,7 +52,7 @@ class Scheduler:
         """Hand out no job any more. Workers in the middle of one are not waited for."""
         self._scheduler.shutdown(wait=False)
 
-    def date(self, name: str, run: Callable[[], object], when: datetime, crew: str) -> None:
+    def schedule_at(self, name: str, run: Callable[[], object], when: datetime, pool: str) -> None:
         """Have this done then; an earlier date of the same job is forgotten."""
 
         def job() -> object:
@@ -62,7 +62,7 @@ class Scheduler:
             return run()
 
         trigger = DateTrigger(when, timezone=UTC)
-        self._scheduler.add_job(job, trigger, id=name, name=name, executor=crew, replace_existing=True)
+        self._scheduler.add_job(job, trigger, id=name, name=name, executor=pool, replace_existing=True)
 
     def drop(self, name: str) -> None:
         """Forget the date of a job, if it has one."""

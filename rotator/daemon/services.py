@@ -76,24 +76,24 @@ class ServiceHealth:
         return AGAIN_DENIED if self.kind in ("login", "denied", "unauthenticated", "permission") else AGAIN
 
 
-def tracked_services(fleet: DaemonRuntime) -> dict[str, ServiceHealth]:
+def tracked_services(runtime: DaemonRuntime) -> dict[str, ServiceHealth]:
     """The services that the applications of a fleet need, none of them asked yet.
 
     Each probe asks about the next application, so that one which is broken in itself cannot make a service look down for long.
     """
-    names = cycle(fleet.policies)
+    names = cycle(runtime.specs)
     found = {
         VAULT: ServiceHealth(
-            VAULT, lambda: fleet.vault.read_ledger(next(names)) if fleet.policies else fleet.vault.list_ledgers()
+            VAULT, lambda: runtime.vault.read_ledger(next(names)) if runtime.specs else runtime.vault.list_ledgers()
         )
     }
     bearers: dict[str, list[str]] = {}
-    for policy in fleet.policies.values():
-        bearers.setdefault(policy.account, []).append(policy.bearer)
+    for spec in runtime.specs.values():
+        bearers.setdefault(spec.account, []).append(spec.bearer)
     for account, borne in bearers.items():
-        found[account] = ServiceHealth(account, _asking(fleet, account, cycle(borne)))
+        found[account] = ServiceHealth(account, _asking(runtime, account, cycle(borne)))
     return found
 
 
-def _asking(fleet: DaemonRuntime, account: str, bearers: Iterator[str]) -> Callable[[], object]:
-    return lambda: fleet.provider(account).list_keys(next(bearers))
+def _asking(runtime: DaemonRuntime, account: str, bearers: Iterator[str]) -> Callable[[], object]:
+    return lambda: runtime.provider(account).list_keys(next(bearers))

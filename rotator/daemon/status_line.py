@@ -20,22 +20,22 @@ _WORDS = {
 def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime, *, remark: str = "") -> str:
     """Such as ``3 applications: 1 in grace; next: billing rotates in 4h; Vault: sealed for 3m``."""
     tasks = list(tasks)
-    facts = [(task.name, task.facts) for task in tasks if task.facts]
+    summary = [(task.name, task.summary) for task in tasks if task.summary]
     counts = [
-        (sum(fact.in_grace > 0 for _, fact in facts), "in grace"),
+        (sum(fact.in_grace > 0 for _, fact in summary), "in grace"),
         (sum(task.holding for task in tasks), "rotating"),
-        (sum(fact.urgent for _, fact in facts), "in an emergency"),
-        (sum(fact.next_what == "held" for _, fact in facts), "held"),
-        (sum(fact.trouble is not None for _, fact in facts), "in trouble"),
+        (sum(fact.urgent for _, fact in summary), "in an emergency"),
+        (sum(fact.next_what == "held" for _, fact in summary), "held"),
+        (sum(fact.trouble is not None for _, fact in summary), "in trouble"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)
     head = f"{len(tasks)} application{'' if len(tasks) == 1 else 's'}" + (f": {told}" if told else "")
-    parts = [head, _next(facts, now), *(_away(service, now) for service in services), remark]
+    parts = [head, _next(summary, now), *(_away(service, now) for service in services), remark]
     return "; ".join(part for part in parts if part)
 
 
-def _next(facts: list[tuple[str, PassSummary]], now: datetime) -> str:
-    ahead = [(fact.next_at, name, fact.next_what) for name, fact in facts if fact.next_what in _WORDS]
+def _next(summary: list[tuple[str, PassSummary]], now: datetime) -> str:
+    ahead = [(fact.next_at, name, fact.next_what) for name, fact in summary if fact.next_what in _WORDS]
     if not ahead:
         return ""
     at, name, what = min(ahead)

@@ -37,7 +37,7 @@ from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
     Step,
 )
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
     configuration_moved,
@@ -57,14 +57,14 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
 )
 
 
-def decide(policy: ApplicationSpec, seen: Observation) -> Step:
+def decide(spec: ApplicationSpec, observation: Observation) -> Step:
     """The one step to take next for one application. Pure: the same observation always leads to the same step."""
-    case = ApplicationState(policy, seen)
+    state = ApplicationState(spec, observation)
     for rule in RULES:
-        step = rule(case)
+        step = rule(state)
         if step is not None:
             return step
-    return idle(case)
+    return idle(state)
 
 
 __all__ = ["RULES", "decide", "next_action"]

@@ -28,62 +28,64 @@ from rotator.decision.steps import (
     Step,
 )
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.schedule import due
+from rotator.domain.spec import ApplicationSpec
 
 MIN_DELAY = timedelta(milliseconds=200)
 """The shortest time until something is looked at again."""
 
 
-def idle(case: ApplicationState) -> Step:
+def idle(state: ApplicationState) -> Step:
     """Nothing to do now: when next, and why."""
-    until, reason, message = next_action(case.policy, case.ledger, case.seen)
-    unheard = {key: message for key, message in case.seen.unconfirmed.items() if key in case.seen.still_alive}
+    until, reason, message = next_action(state.spec, state.ledger, state.observation)
+    unheard = {key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid}
     if unheard:
-        return case.block(
+        return state.block(
             "delete_unconfirmed", "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
         )
-    if case.seen.still_alive:
-        keys = ", ".join(sorted(case.seen.still_alive))
-        return case.block("still_alive", f"the deleted key {keys} of {case.policy.application} still answers; probing goes on")
-    if case.seen.undeletable:
-        return case.block("delete_refused", "; ".join(message for _, message in sorted(case.seen.undeletable.items())))
+    if state.observation.still_valid:
+        keys = ", ".join(sorted(state.observation.still_valid))
+        return state.block("still_alive", f"the deleted key {keys} of {state.spec.application} still answers; probing goes on")
+    if state.observation.undeletable:
+        return state.block("delete_refused", "; ".join(message for _, message in sorted(state.observation.undeletable.items())))
     untouchable = [
-        key.access_key for key in case.seen.keys if not key.touchable and key.access_key in case.ledger.names() - {case.published}
+        key.access_key
+        for key in state.observation.keys
+        if not key.revocable and key.access_key in state.ledger.names() - {state.published}
     ]
     if untouchable:
-        return case.block(
+        return state.block(
             "untouchable",
-            f"key {', '.join(untouchable)} of {case.policy.application} became managed or not deletable: have Scaleway remove it",
+            f"key {', '.join(untouchable)} of {state.spec.application} became managed or not deletable: have Scaleway remove it",
         )
-    foreign = case.seen.foreign & case.ledger.compromised_keys()
+    foreign = state.observation.foreign & state.ledger.compromised_keys()
     if foreign:
-        return case.block(
+        return state.block(
             "foreign_key",
-            f"the compromised key {', '.join(sorted(foreign))} named for {case.policy.application} belongs to another bearer or is no key at all: revoke it there",
+            f"the compromised key {', '.join(sorted(foreign))} named for {state.spec.application} belongs to another bearer or is no key at all: revoke it there",
         )
-    if not case.trusted_clocks and (case.ledger.retiring or case.ledger.revoking):
-        return case.block(
+    if not state.trusted_clocks and (state.ledger.retiring or state.ledger.revoking):
+        return state.block(
             "clocks_differ",
-            f"our clock, Vault's and the provider's differ by {case.seen.clocks.spread.total_seconds():.0f} s:"
-            f" revocations of {case.policy.application} wait; correct the clock",
+            f"our clock, Vault's and the provider's differ by {state.observation.clocks.spread.total_seconds():.0f} s:"
+            f" revocations of {state.spec.application} wait; correct the clock",
         )
-    if case.urgent_mode and not case.policy.configured:
-        return case.block(
+    if state.urgent_mode and not state.spec.configured:
+        return state.block(
             "not_configured",
-            f"the published key of {case.policy.application} must be replaced, but the application left the configuration: put it back",
+            f"the published key of {state.spec.application} must be replaced, but the application left the configuration: put it back",
         )
-    return case.wait(until, reason, message)
+    return state.wait(until, reason, message)
 
 
-def next_action(policy: ApplicationSpec, ledger: Ledger, seen: Observation) -> tuple[datetime, str, str]:
+def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation) -> tuple[datetime, str, str]:
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
-    clocks, case = seen.clocks, ApplicationState(policy, replace(seen, ledger=ledger))
-    horizon = clocks.ours + policy.observe_every
-    patience = ledger.not_before if ledger.not_before and case.too_soon else clocks.ours
+    clocks, state = observation.clocks, ApplicationState(spec, replace(observation, ledger=ledger))
+    horizon = clocks.ours + spec.observe_every
+    patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
     if ledger.hold:
-        held = f"held by {ledger.hold.by}: {ledger.hold.reason}"
-        return _next_under_hold(case, patience) or (horizon, "held", held)
+        in_flight = f"held by {ledger.hold.by}: {ledger.hold.reason}"
+        return _next_under_hold(state, patience) or (horizon, "held", in_flight)
     candidates = [
         (
             clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + RETRY_INTERVAL,
@@ -92,24 +94,24 @@ def next_action(policy: ApplicationSpec, ledger: Ledger, seen: Observation) -> t
         )
         for entry in ledger.revoking
     ]
-    if not case.urgent_mode:
+    if not state.urgent_mode:
         candidates += [
             (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends") for entry in ledger.retiring
         ]
     if ledger.intent is not None:
-        until = max(case.takeover_at(ledger.intent), patience)
+        until = max(state.takeover_at(ledger.intent), patience)
         candidates.append((until, "takeover", f"rotation {ledger.intent.id} is under way"))
-    elif policy.configured and case.urgent_mode:
+    elif spec.configured and state.urgent_mode:
         candidates.append((patience, "rotate", "consumers need another key"))
     elif (
-        policy.configured
+        spec.configured
         and ledger.current
-        and (calendar := due(policy, ledger.current, started=seen.started, now=clocks.earliest))
+        and (calendar := due(spec, ledger.current, started=observation.started, now=clocks.earliest))
     ):
         candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
-    elif policy.configured and case.too_soon:
+    elif spec.configured and state.in_backoff:
         candidates.append((patience, "rotate", "after a failure"))
-    if fence_at := fence_due_at(case):
+    if fence_at := fence_due_at(state):
         candidates.append((max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind"))
     floor = clocks.ours + MIN_DELAY
     return min(
@@ -118,11 +120,11 @@ def next_action(policy: ApplicationSpec, ledger: Ledger, seen: Observation) -> t
     )
 
 
-def _next_under_hold(case: ApplicationState, patience: datetime) -> tuple[datetime, str, str] | None:
+def _next_under_hold(state: ApplicationState, patience: datetime) -> tuple[datetime, str, str] | None:
     """When an emergency that goes through the hold is next looked at; None when there is none."""
-    if not case.through_hold:
+    if not state.through_hold:
         return None
     why = "an emergency goes through the hold"
-    if case.ledger.intent is not None:
-        return max(case.takeover_at(case.ledger.intent), patience, case.now + MIN_DELAY), "takeover", why
-    return max(patience, case.now + MIN_DELAY), "contain", why
+    if state.ledger.intent is not None:
+        return max(state.takeover_at(state.ledger.intent), patience, state.now + MIN_DELAY), "takeover", why
+    return max(patience, state.now + MIN_DELAY), "contain", why

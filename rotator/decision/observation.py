@@ -71,7 +71,7 @@ class RotationFailure:
 class InFlightRotation:
     """A rotation that this process holds in memory, from its claim to its end. The only place where an unpublished secret is.
 
-    ``posted``: the one POST was sent. ``proving_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
+    ``posted``: the one POST was sent. ``verifying_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
     the answer was. ``publish_by``: until when the secret waits for Vault to come back.
     """
 
@@ -79,9 +79,9 @@ class InFlightRotation:
     posted: bool = False
     key: Key | None = None
     secret: Secret | None = field(default=None, repr=False)
-    proving_since: datetime | None = None
+    verifying_since: datetime | None = None
     successes: int = 0
-    proven: bool = False
+    verified: bool = False
     publish_sent: bool = False
     publish_by: datetime | None = None
     failure: RotationFailure | None = None
@@ -116,8 +116,8 @@ class DestroyedVersions:
 class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
-    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``dead``
-    the keys proven dead and how, ``still_alive`` those that kept answering, ``undeletable`` those whose DELETE was refused for
+    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``revoked``
+    the keys proven dead and how, ``still_valid`` those that kept answering, ``undeletable`` those whose DELETE was refused for
     good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
     compromised keys. ``versions`` holds earlier versions of the
     document that were read because a key asked for them.
@@ -126,27 +126,27 @@ class Observation:
     clocks: Clocks
     installation: str
     owner: str
-    spare_id: str
+    next_rotation_id: str
     ledger: Ledger | None = None
     ledger_version: int = 0
     document: CredentialDocument = ABSENT
     keys: tuple[Key, ...] = ()
-    sight: Presence = Presence.NOTHING
+    presence: Presence = Presence.NOTHING
     foreign: frozenset[str] = frozenset()
     proof: ProbeResult | None = None
-    bearer_seen: bool = True
+    bearer_observed: bool = True
     versions: Mapping[int, CredentialDocument] = field(default_factory=dict)
-    room: Preconditions | None = None
-    held: InFlightRotation | None = None
+    preconditions: Preconditions | None = None
+    in_flight: InFlightRotation | None = None
     deleted: frozenset[str] = frozenset()
     unconfirmed: Mapping[str, str] = field(default_factory=dict)
-    dead: Mapping[str, str] = field(default_factory=dict)
+    revoked: Mapping[str, str] = field(default_factory=dict)
     destroyed: Mapping[str, DestroyedVersions] = field(default_factory=dict)
-    still_alive: frozenset[str] = frozenset()
+    still_valid: frozenset[str] = frozenset()
     undeletable: Mapping[str, str] = field(default_factory=dict)
     floor: int = 0
     owner_gone: bool = False
-    dead_elsewhere: int = 0
+    invalid_elsewhere: int = 0
     request: RotationRequest | None = None
     started: datetime | None = None
 
@@ -157,7 +157,7 @@ class Observation:
     def marker(self, key: Key, application: str) -> Marker | None:
         """The key's marker, if it is one of this installation and application and the key may be touched at all."""
         marker = parse_marker(key.description)
-        if marker and marker.installation == self.installation and marker.application == application and key.touchable:
+        if marker and marker.installation == self.installation and marker.application == application and key.revocable:
             return marker
         return None
 

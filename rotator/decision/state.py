@@ -14,7 +14,7 @@ from rotator.domain.document import DocumentState
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CurrentKey, Intent, Ledger, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 
 RETRY_INTERVAL = timedelta(seconds=30)
 """How soon to look again when something is wrong that may clear by itself."""
@@ -39,26 +39,26 @@ ACCOUNT_SUSPECT_THRESHOLD = 2
 class ApplicationState:
     """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
 
-    policy: ApplicationSpec
-    seen: Observation
+    spec: ApplicationSpec
+    observation: Observation
 
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, or an empty one where Vault has none yet."""
-        return self.seen.ledger or new_ledger(self.policy)
+        return self.observation.ledger or new_ledger(self.spec)
 
     @property
     def now(self) -> datetime:
         """The time by our clock; deadlines ask all three."""
-        return self.seen.clocks.ours
+        return self.observation.clocks.ours
 
     @property
     def published(self) -> str | None:
         """The access key that consumers read."""
-        return self.seen.document.published
+        return self.observation.document.published
 
     @property
-    def held_back(self) -> bool:
+    def on_hold(self) -> bool:
         """Whether an operator holds this application: no claim and no revocation, but for an emergency that goes through."""
         return self.ledger.hold is not None
 
@@ -67,27 +67,27 @@ class ApplicationState:
         """The compromised keys that no hold spares, by an operator's explicit word."""
         return frozenset(mark.access_key for mark in self.ledger.compromised if mark.through_hold)
 
-    def spared_by_hold(self, access_key: str | None) -> bool:
+    def blocked_by_hold(self, access_key: str | None) -> bool:
         """Whether a hold keeps an emergency about this key waiting."""
-        return self.held_back and access_key not in self.through_hold
+        return self.on_hold and access_key not in self.through_hold
 
     @property
     def trusted_clocks(self) -> bool:
         """Whether the clocks agree well enough to revoke by them."""
-        return self.seen.clocks.spread <= self.policy.clock_tolerance
+        return self.observation.clocks.spread <= self.spec.clock_tolerance
 
     @property
-    def settled(self) -> bool:
+    def ledger_in_sync(self) -> bool:
         """Whether the ledger has followed the document that was seen."""
         current = self.ledger.current
         if current is None:
             return self.published is None
-        document = self.seen.document
+        document = self.observation.document
         same = current.written is None or current.written == document.created_time
         return same and (current.access_key, current.version) == (self.published, document.version)
 
     @property
-    def published_is_dying(self) -> bool:
+    def published_is_revoking(self) -> bool:
         """Whether consumers read a key that has been condemned."""
         return self.published is not None and self.ledger.is_revoking(self.published)
 
@@ -97,158 +97,160 @@ class ApplicationState:
         return self.published in self.ledger.compromised_keys()
 
     @property
-    def published_is_dead(self) -> bool:
+    def published_is_invalid(self) -> bool:
         """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
         return (
             self.published is not None
-            and self.seen.proof is ProbeResult.REFUSED
-            and self.seen.bearer_seen
-            and (self.seen.sight is Presence.GONE or self.published_has_expired)
+            and self.observation.proof is ProbeResult.REFUSED
+            and self.observation.bearer_observed
+            and (self.observation.presence is Presence.GONE or self.published_has_expired)
         )
 
     @property
     def published_has_expired(self) -> bool:
         """Whether the provider stopped accepting the published key because of its date, by every clock."""
-        key = self.seen.key(self.published)
-        return key is not None and key.expired(self.seen.clocks.earliest)
+        key = self.observation.key(self.published)
+        return key is not None and key.expired(self.observation.clocks.earliest)
 
     @property
-    def published_is_ours_just_proven(self) -> bool:
+    def published_just_verified_here(self) -> bool:
         """Whether consumers read exactly the pair that this very process has made and proven, secret included."""
-        held = self.seen.held
-        if held is None or not held.proven or held.key is None or held.secret is None:
+        in_flight = self.observation.in_flight
+        if in_flight is None or not in_flight.verified or in_flight.key is None or in_flight.secret is None:
             return False
-        return held.key.access_key == self.published and held.secret == self.seen.document.secret
+        return in_flight.key.access_key == self.published and in_flight.secret == self.observation.document.secret
 
     @cached_property
-    def marked(self) -> list[tuple[Key, Marker]]:
+    def tagged_keys(self) -> list[tuple[Key, Marker]]:
         """The bearer's keys with our marker, oldest first."""
-        found = [(key, self.seen.marker(key, self.policy.application)) for key in self.seen.keys]
+        found = [(key, self.observation.marker(key, self.spec.application)) for key in self.observation.keys]
         return [(key, marker) for key, marker in found if marker is not None]
 
     @cached_property
-    def unnamed(self) -> list[tuple[Key, Marker]]:
+    def unaccounted_keys(self) -> list[tuple[Key, Marker]]:
         """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
         known = self.ledger.names() | {self.published}
-        return [(key, marker) for key, marker in self.marked if key.access_key not in known]
+        return [(key, marker) for key, marker in self.tagged_keys if key.access_key not in known]
 
-    def fate(self, key: Key, marker: Marker) -> Disposition:
+    def disposition(self, key: Key, marker: Marker) -> Disposition:
         """What became of an unnamed key (rule 7)."""
         return classify(
             key.access_key,
             marker,
-            path=self.policy.path,
-            document=self.seen.document,
-            versions={**self.seen.versions, self.seen.document.version: self.seen.document},
+            path=self.spec.path,
+            document=self.observation.document,
+            versions={**self.observation.versions, self.observation.document.version: self.observation.document},
         )
 
     @property
-    def unread_versions(self) -> frozenset[int]:
+    def unobserved_versions(self) -> frozenset[int]:
         """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
-        return wanted_versions([marker for _, marker in self.unnamed], self.seen.document) - set(self.seen.versions)
+        return wanted_versions([marker for _, marker in self.unaccounted_keys], self.observation.document) - set(
+            self.observation.versions
+        )
 
     @cached_property
-    def skipped(self) -> frozenset[int]:
+    def skipped_versions(self) -> frozenset[int]:
         """Versions of the document that nobody followed: written between the one that the ledger knows and the one seen now.
         Of many, the latest that Vault keeps; what the others held cannot be told. The known one is among them, to see whether
         it is still the same document, unless the one seen now is our own write upon it."""
-        version, current = self.seen.document.version, self.ledger.current
+        version, current = self.observation.document.version, self.ledger.current
         known = current.version if current else 0
-        first = known + 1 if self.published_is_ours_just_proven else max(known, 1)
+        first = known + 1 if self.published_just_verified_here else max(known, 1)
         return frozenset(range(max(first, version - KEPT_VERSIONS), version))
 
     @cached_property
-    def held_meanwhile(self) -> frozenset[str]:
+    def published_meanwhile(self) -> frozenset[str]:
         """The keys that consumers may have read from the skipped versions, as far as these can be read."""
-        found = [self.seen.versions.get(number) for number in self.skipped]
+        found = [self.observation.versions.get(number) for number in self.skipped_versions]
         return frozenset(document.access_key for document in found if document and document.access_key)
 
     @cached_property
-    def more_meanwhile(self) -> bool:
+    def missed_versions(self) -> bool:
         """Whether consumers may have read other keys meanwhile that nobody can tell any more."""
-        current, version = self.ledger.current, self.seen.document.version
+        current, version = self.ledger.current, self.observation.document.version
         if current is not None and (version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)):
             return True
-        found = [self.seen.versions.get(number) for number in self.skipped]
+        found = [self.observation.versions.get(number) for number in self.skipped_versions]
         return any(document is None or document.state is not DocumentState.LIVE for document in found)
 
     def _still_the_same_document(self, current: CurrentKey) -> bool:
         """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
         and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
-        known = self.seen.versions.get(current.version)
+        known = self.observation.versions.get(current.version)
         if known is None:
-            return self.published_is_ours_just_proven
+            return self.published_just_verified_here
         return known.access_key == current.access_key and current.written in (None, known.created_time)
 
     @cached_property
-    def possible(self) -> list[str]:
+    def possibly_pending(self) -> list[str]:
         """Unnamed keys that may still be published by somebody."""
-        return [key.access_key for key, marker in self.unnamed if self.fate(key, marker) is Disposition.POSSIBLE]
+        return [key.access_key for key, marker in self.unaccounted_keys if self.disposition(key, marker) is Disposition.POSSIBLE]
 
     @property
-    def live_keys_of_ours(self) -> int:
+    def live_key_count(self) -> int:
         """How many keys of ours the provider lists, expired ones included: they count in its quota."""
-        marked = {key.access_key for key, _ in self.marked}
-        return sum(key.access_key in marked | self.ledger.names() | {self.published} for key in self.seen.keys)
+        tagged_keys = {key.access_key for key, _ in self.tagged_keys}
+        return sum(key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys)
 
     @property
     def urgent_mode(self) -> RotationMode | None:
         """Whether consumers must get another key at once, and why."""
         if self.published_is_compromised:
             return RotationMode.COMPROMISED
-        if self.published_is_dying or self.published_is_dead:
+        if self.published_is_revoking or self.published_is_invalid:
             return RotationMode.DEAD
         return None
 
     def takeover_at(self, intent: Intent) -> datetime:
         """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
-        if intent.owner == self.seen.owner or self.seen.owner_gone:
+        if intent.owner == self.observation.owner or self.observation.owner_gone:
             return self.now
         if self.published_is_compromised and not intent.mode.urgent:
             return self.now
-        patience = self.policy.takeover_after
+        patience = self.spec.takeover_after
         if self.urgent_mode:
-            patience = min(patience, self.policy.prove_emergency.timeout + TAKEOVER_MARGIN)
-        if intent.claimed_at > self.seen.clocks.latest + patience:
+            patience = min(patience, self.spec.prove_emergency.timeout + TAKEOVER_MARGIN)
+        if intent.claimed_at > self.observation.clocks.latest + patience:
             return self.now
         return intent.claimed_at + patience
 
     @property
-    def too_soon(self) -> bool:
+    def in_backoff(self) -> bool:
         """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
         not_before = self.ledger.not_before
-        if self.seen.request is not None or not_before is None:
+        if self.observation.request is not None or not_before is None:
             return False
         return self.now < not_before <= self.now + MAX_BACKOFF
 
-    def may_die(self, entry: RevokingKey) -> bool:
+    def may_delete(self, entry: RevokingKey) -> bool:
         """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
-        key = self.seen.key(entry.access_key)
-        if entry.access_key == self.published or (key is not None and not key.touchable):
+        key = self.observation.key(entry.access_key)
+        if entry.access_key == self.published or (key is not None and not key.revocable):
             return False
-        if not self.settled:
+        if not self.ledger_in_sync:
             return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
         if not entry.republished:
             return True
-        return entry.not_before is not None and self.trusted_clocks and self.seen.clocks.passed(entry.not_before)
+        return entry.not_before is not None and self.trusted_clocks and self.observation.clocks.passed(entry.not_before)
 
     # --- endings ---
 
     def wait(self, until: datetime, reason: str, message: str) -> Step:
         """Wait in peace; a trouble that the ledger still shows has cleared."""
-        if self.seen.ledger and self.ledger.trouble and self.ledger.failures == 0:
+        if self.observation.ledger and self.ledger.trouble and self.ledger.failures == 0:
             cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
             return WriteLedger(replace(self.ledger, trouble=None), (cleared,))
-        latest = self.now + self.policy.observe_every
+        latest = self.now + self.spec.observe_every
         return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
 
     def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
         """Say that nothing can be done, and why; the ledger shows it until it clears."""
         known = self.ledger.trouble
         trouble = Problem(reason, message, known.since if known and known.reason == reason else self.now)
-        if record and self.seen.ledger and (known is None or known.reason != reason):
+        if record and self.observation.ledger and (known is None or known.reason != reason):
             return WriteLedger(
                 replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
             )
-        latest = self.now + self.policy.observe_every
+        latest = self.now + self.spec.observe_every
         return Wait(min(until or self.now + RETRY_INTERVAL, latest), reason, message, trouble)

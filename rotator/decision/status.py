@@ -25,8 +25,8 @@ from typing import Any
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation
 from rotator.domain.ledger import Ledger, Problem
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.schedule import due
+from rotator.domain.spec import ApplicationSpec
 from rotator.util.formatting import format_timestamp
 
 PHASES = (
@@ -58,7 +58,7 @@ class NextAction:
 class ApplicationStatus:
     """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
 
-    policy: ApplicationSpec
+    spec: ApplicationSpec
     ledger: Ledger | None
     as_of: datetime
     phase: str
@@ -69,12 +69,12 @@ class ApplicationStatus:
     @property
     def past_due(self) -> bool:
         """Whether what is late is not just on its way: a rotation takes as long as its proof."""
-        return self.late > self.policy.prove.timeout
+        return self.late > self.spec.prove.timeout
 
     @property
     def name(self) -> str:
         """The application."""
-        return self.policy.application
+        return self.spec.application
 
     def as_json(self) -> dict[str, Any]:
         """The entry of ``status --json``."""
@@ -82,9 +82,9 @@ class ApplicationStatus:
         hold = ledger.hold if ledger else None
         return {
             "name": self.name,
-            "account": self.policy.account,
-            "path": self.policy.path,
-            "configured": self.policy.configured,
+            "account": self.spec.account,
+            "path": self.spec.path,
+            "configured": self.spec.configured,
             "as_of": format_timestamp(self.as_of),
             "phase": self.phase,
             "current": self._current(),
@@ -122,22 +122,22 @@ class ApplicationStatus:
         )
 
 
-def status_of(policy: ApplicationSpec, ledger: Ledger | None, now: datetime) -> ApplicationStatus:
+def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> ApplicationStatus:
     """The application as its ledger tells it now; None when it has none yet."""
     if ledger is None:
         next_ = NextAction("observe", now, "no ledger yet")
-        return ApplicationStatus(policy, None, now, "new", next_)
-    next_ = _next(policy, ledger, now)
-    late = max([now - at for at, _, _ in _obligations(policy, ledger)], default=timedelta(0))
+        return ApplicationStatus(spec, None, now, "new", next_)
+    next_ = _next(spec, ledger, now)
+    late = max([now - at for at, _, _ in _obligations(spec, ledger)], default=timedelta(0))
     late = max(late, timedelta(0))
-    found = ApplicationStatus(policy, ledger, now, "", next_, late, ledger.trouble)
+    found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.trouble)
     return replace(found, phase=_phase(found, ledger))
 
 
-def unreadable_status(policy: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
+def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
     """The application when its ledger cannot be read."""
     next_ = NextAction("observe", now, "the ledger cannot be read")
-    return ApplicationStatus(policy, None, now, "unreadable", next_, trouble=Problem(reason, message, now))
+    return ApplicationStatus(spec, None, now, "unreadable", next_, trouble=Problem(reason, message, now))
 
 
 def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
@@ -156,27 +156,29 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
     return next(phase for phase in PHASES if truths.get(phase))
 
 
-def _next(policy: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
+def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     """What a pass would wait for; where that time has passed already, since when."""
-    at, action, reason = next_action(policy, ledger, Observation(Clocks(now, now, now), installation="", owner="", spare_id=""))
+    at, action, reason = next_action(
+        spec, ledger, Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="")
+    )
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         (since, what, why)
-        for since, what, why in _obligations(policy, ledger)
+        for since, what, why in _obligations(spec, ledger)
         if since <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
     at, action, reason = min([(at, action, reason), *overdue])
     return NextAction(action, at, reason)
 
 
-def _obligations(policy: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, str, str]]:
+def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, str, str]]:
     """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
     if ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
         return []
     if ledger.compromised:
         return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]
     owed = [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
-    if policy.configured and ledger.current and (calendar := due(policy, ledger.current)):
+    if spec.configured and ledger.current and (calendar := due(spec, ledger.current)):
         owed.append((calendar.at, "rotate", calendar.reason))
     return owed
 

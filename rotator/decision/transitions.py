@@ -29,7 +29,7 @@ from rotator.domain.ledger import (
     RevokingKey,
 )
 from rotator.domain.marker import Marker
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
 
 BACKOFF = (timedelta(seconds=30), timedelta(hours=1))
@@ -39,18 +39,18 @@ URGENT_BACKOFF = (timedelta(seconds=1), timedelta(seconds=30))
 """The same while consumers are in danger or down."""
 
 
-def new_ledger(policy: ApplicationSpec) -> Ledger:
+def new_ledger(spec: ApplicationSpec) -> Ledger:
     """The ledger of an application that Vault has none for yet."""
     return Ledger(
-        application=policy.application,
-        account=policy.account,
-        bearer=policy.bearer,
-        path=policy.path,
-        access_field=policy.access_field,
-        secret_field=policy.secret_field,
-        grace=policy.grace,
-        prove=policy.prove,
-        prove_emergency=policy.prove_emergency,
+        application=spec.application,
+        account=spec.account,
+        bearer=spec.bearer,
+        path=spec.path,
+        access_field=spec.access_field,
+        secret_field=spec.secret_field,
+        grace=spec.grace,
+        prove=spec.prove,
+        prove_emergency=spec.prove_emergency,
     )
 
 
@@ -59,7 +59,7 @@ def commit_published(
     document: CredentialDocument,
     key: Key | None,
     marker: Marker | None,
-    policy: ApplicationSpec,
+    spec: ApplicationSpec,
     clocks: Clocks,
     meanwhile: frozenset[str] = frozenset(),
     *,
@@ -72,7 +72,7 @@ def commit_published(
     since = document.created_time or clocks.ours
     events: list[Event] = []
     old, rotation_id = ledger.current, marker.rotation if marker else ""
-    deadline = max(since, clocks.latest) + policy.grace
+    deadline = max(since, clocks.latest) + spec.grace
     after = replace(
         ledger,
         current=CurrentKey(
@@ -146,10 +146,10 @@ def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
 
 
 def start_grace(
-    ledger: Ledger, access_key: str, version: int, reason: str, policy: ApplicationSpec, seen: Observation
+    ledger: Ledger, access_key: str, version: int, reason: str, spec: ApplicationSpec, observation: Observation
 ) -> tuple[Ledger, Event]:
     """The ledger with one more key in grace, counted from now: nobody wrote down when it left the document."""
-    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace
+    deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest) + spec.grace
     entry = RetiringKey(access_key, version, deadline, reason)
     return replace(ledger, retiring=(*ledger.retiring, entry)), _retiring(access_key, deadline, reason)
 
@@ -217,17 +217,17 @@ def _with_deaths(
     return replace(incident, deaths=(*incident.deaths, *fresh))
 
 
-def abandon_rotation(ledger: Ledger, policy: ApplicationSpec, now: datetime, *, failed: bool, trouble: Problem | None) -> Ledger:
+def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, trouble: Problem | None) -> Ledger:
     """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
     fixed by the rotation's id."""
     intent = ledger.intent
     if not failed or intent is None:
         return replace(ledger, intent=None)
     shortest, longest = URGENT_BACKOFF if intent.mode.urgent else BACKOFF
-    if policy.every is not None:
-        shortest = min(shortest, max(policy.every / 10, timedelta(seconds=1)))
+    if spec.every is not None:
+        shortest = min(shortest, max(spec.every / 10, timedelta(seconds=1)))
     failures = ledger.failures + 1
-    pause = backoff(failures, policy.application, intent.id, base=shortest, cap=longest)
+    pause = backoff(failures, spec.application, intent.id, base=shortest, cap=longest)
     after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)
     reason = trouble.reason if trouble else ""
     return after.with_history(HistoryEntry(now, "abandoned", "", intent.base, intent.id, reason))

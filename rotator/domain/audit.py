@@ -21,10 +21,10 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """The bearer's calls, oldest first. ``asked`` are the places whose trail was read, ``silent`` those that gave no answer and why;
-    ``cut`` when there were more than we read."""
+    """The bearer's calls, oldest first. ``asked`` are the places whose trail was read, ``unavailable`` those that gave no answer and why;
+    ``truncated`` when there were more than we read."""
 
-    deeds: tuple[AuditEvent, ...] = ()
+    audit_events: tuple[AuditEvent, ...] = ()
     asked: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
-    cut: bool = False
+    unavailable: tuple[str, ...] = ()
+    truncated: bool = False

@@ -23,16 +23,16 @@ class Key:
     expires_at: datetime | None = None
     default_project_id: str | None = None
     deletable: bool = True
-    managed: bool = False
+    provider_managed: bool = False
 
     def expired(self, now: datetime) -> bool:
         """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas."""
         return self.expires_at is not None and self.expires_at <= now
 
     @property
-    def touchable(self) -> bool:
+    def revocable(self) -> bool:
         """A managed or not deletable key is never ours, whatever its description says."""
-        return self.deletable and not self.managed
+        return self.deletable and not self.provider_managed
 
 
 class ProbeResult(enum.StrEnum):

@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 
 SCHEMA = 2
 """The schema of the ledger that this program writes. It reads this one and older ones."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rotator.domain.ledger import CurrentKey
-    from rotator.domain.policy import ApplicationSpec, MaintenanceWindow
+    from rotator.domain.spec import ApplicationSpec, MaintenanceWindow
 from rotator.util.backoff import fraction
 from rotator.util.durations import format_duration
 
@@ -103,7 +103,7 @@ class Due:
 
 
 def due(
-    policy: ApplicationSpec, current: CurrentKey, *, started: datetime | None = None, now: datetime | None = None
+    spec: ApplicationSpec, current: CurrentKey, *, started: datetime | None = None, now: datetime | None = None
 ) -> Due | None:
     """When the current key is to be replaced; None when nothing asks for it (no schedule, no maximum age, no expiry).
 
@@ -115,54 +115,54 @@ def due(
     is past its deadline is due at once and is not spread.
     """
     created = (current.created_at or current.since).astimezone(UTC)
-    deadline, limit = _deadline(policy, current, created)
-    planned = _scheduled(policy, current, created)
+    deadline, limit = _deadline(spec, current, created)
+    planned = _scheduled(spec, current, created)
     if planned is None:
         return Due(deadline, deadline, limit) if deadline else None
     at, reason = planned
-    at = _in_window(policy, at)
+    at = _in_window(spec, at)
     if started is not None and at <= started:
-        at = _caught_up(policy, started)
-    if now is not None and at < now and policy.window and not contains(policy.window, now, policy.timezone):
-        at = _in_window(policy, now)
+        at = _caught_up(spec, started)
+    if now is not None and at < now and spec.window and not contains(spec.window, now, spec.timezone):
+        at = _in_window(spec, now)
     if deadline and deadline < at:
         return Due(deadline, deadline, limit)
     return Due(at, deadline, reason)
 
 
-def _scheduled(policy: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, str] | None:
-    shift = policy.jitter * fraction(policy.application, current.access_key)
-    if policy.every is not None:
-        return created + policy.every - min(shift, policy.every), f"every {format_duration(policy.every)}"
-    if policy.cron is not None:
-        moment = next_cron(policy.cron, created + policy.clock_tolerance, policy.timezone)
-        return moment + shift, f"cron {policy.cron} ({policy.timezone})"
+def _scheduled(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, str] | None:
+    shift = spec.jitter * fraction(spec.application, current.access_key)
+    if spec.every is not None:
+        return created + spec.every - min(shift, spec.every), f"every {format_duration(spec.every)}"
+    if spec.cron is not None:
+        moment = next_cron(spec.cron, created + spec.clock_tolerance, spec.timezone)
+        return moment + shift, f"cron {spec.cron} ({spec.timezone})"
     return None
 
 
-def _in_window(policy: ApplicationSpec, moment: datetime) -> datetime:
-    return next_open(policy.window, moment, policy.timezone) if policy.window else moment
+def _in_window(spec: ApplicationSpec, moment: datetime) -> datetime:
+    return next_open(spec.window, moment, spec.timezone) if spec.window else moment
 
 
-def _caught_up(policy: ApplicationSpec, started: datetime) -> datetime:
+def _caught_up(spec: ApplicationSpec, started: datetime) -> datetime:
     """When a rotation that was overdue at the start begins: some time in the catch-up period, always the same for one start."""
-    begin = _in_window(policy, started.astimezone(UTC))
-    spread = min(policy.catch_up, policy.every / 10) if policy.every else policy.catch_up
-    if policy.window:
-        spread = min(spread, _closes(policy.window, begin, policy.timezone) - begin)
-    return begin + spread * fraction(policy.application)
+    begin = _in_window(spec, started.astimezone(UTC))
+    spread = min(spec.catch_up, spec.every / 10) if spec.every else spec.catch_up
+    if spec.window:
+        spread = min(spread, _closes(spec.window, begin, spec.timezone) - begin)
+    return begin + spread * fraction(spec.application)
 
 
-def _deadline(policy: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime | None, str]:
+def _deadline(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime | None, str]:
     """The moment by which the key must be replaced whatever the window says, and why."""
     limits = []
-    if policy.max_age is not None:
-        limits.append((created + policy.max_age, f"max_age {format_duration(policy.max_age)}"))
+    if spec.max_age is not None:
+        limits.append((created + spec.max_age, f"max_age {format_duration(spec.max_age)}"))
     if current.expires_at is not None:
         life = max(current.expires_at - created, timedelta(0))
         # The old key has to outlive its grace. A key whose whole life is shorter than that is replaced at half of it:
         # counting back the full grace would make every new key due at once, without end.
-        margin = max(min(policy.grace, life / 2), life / 10)
+        margin = max(min(spec.grace, life / 2), life / 10)
         limits.append(
             (current.expires_at.astimezone(UTC) - margin, f"the key expires at {current.expires_at:%Y-%m-%d %H:%M} UTC")
         )

@@ -175,7 +175,9 @@ CATALOGUE: dict[str, EventKind] = {
     "control.unavailable": EventKind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.ordered": EventKind("info", "Somebody gave an order through the control socket.", ("verb", "by", "about", "reason")),
+    "control.ordered": EventKind(
+        "info", "Somebody gave an order through the control socket.", ("operation", "by", "about", "reason")
+    ),
     "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
     "webhook.unavailable": EventKind(
         "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")

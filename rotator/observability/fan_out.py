@@ -17,16 +17,16 @@ class Subscriber(Protocol):
 
 
 class FanOutSink:
-    """A journal that passes everything on to ``journal`` and to everybody who listens."""
+    """A journal that passes everything on to ``sink`` and to everybody who listens."""
 
-    def __init__(self, journal: EventSink) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
         self._listeners: tuple[Subscriber, ...] = ()
         self._lock = threading.Lock()
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event, and let it be heard."""
-        self._journal.emit(event, **fields)
+        self._sink.emit(event, **fields)
         for listener in self._listeners:
             listener.put({"event": event, **fields})
 

@@ -148,7 +148,7 @@ def _kind(key: Key, known: Inventory, ledger: Ledger | None) -> str:
     name = key.access_key
     if name == known.management_key:
         return "management"
-    if not key.touchable:
+    if not key.revocable:
         return "protected"
     if ledger is not None:
         if name in ledger.compromised_keys():

@@ -36,17 +36,17 @@ class RuntimeWithSource(Runtime, Protocol):
 class DaemonHandle(Protocol):
     """The daemon. Safe for any thread."""
 
-    journal: EventSink
+    sink: EventSink
     """Where everything is told."""
     broadcast: FanOutSink
     """Where everything that is told can be listened to."""
     stopping: threading.Event
     """Set when the end begins: nothing new is taken on."""
 
-    def borrow(self) -> AbstractContextManager[RuntimeWithSource]:
+    def lease_runtime(self) -> AbstractContextManager[RuntimeWithSource]:
         """The configuration in force, which stays open until it is given back, also when another one comes into force."""
 
-    def look_at(self, applications: Iterable[str]) -> None:
+    def reconcile_now(self, applications: Iterable[str]) -> None:
         """Have the daemon's own passes look at these at once: something was changed beside them."""
 
     def reload(self) -> Future[ReloadResult]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink
+from rotator.domain.spec import ApplicationSpec
 from rotator.operations.daemon_handle import DaemonHandle
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
@@ -45,33 +45,33 @@ class NoArguments(OperationRequest):
 class OperationContext:
     """One question or order on its way: what it is carried out with, who gives it, where it is told what happens, and time.
 
-    ``owner`` signs what is claimed; the household's own name does when it is empty. ``house`` is the daemon, in which one is.
+    ``owner`` signs what is claimed; the household's own name does when it is empty. ``daemon_handle`` is the daemon, in which one is.
     """
 
-    household: Runtime
+    runtime: Runtime
     by: str
-    journal: EventSink
+    sink: EventSink
     sleep: Callable[[Clock, datetime], None]
     now: Callable[[], datetime]
     owner: str = ""
-    house: DaemonHandle | None = None
+    daemon_handle: DaemonHandle | None = None
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
         """What a pass for this application acts through."""
-        found = replace(self.household.world(policy), journal=self.journal)
+        found = replace(self.runtime.context(spec), sink=self.sink)
         return replace(found, owner=self.owner) if self.owner else found
 
-    def hand(self, policy: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
+    def execution(self, spec: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
         """What somebody who acts on this application does it with: the world, and a way to sleep."""
-        world = self.world(policy)
-        return world, lambda until: self.sleep(world.clock, until)
+        context = self.context(spec)
+        return context, lambda until: self.sleep(context.clock, until)
 
     @property
     def daemon(self) -> DaemonHandle:
         """The daemon; only for what makes no sense without one."""
-        if self.house is None:
+        if self.daemon_handle is None:
             raise AssertionError("a verb of the daemon was asked of no daemon")
-        return self.house
+        return self.daemon_handle
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Operation:
     changes: bool = False
     streams: bool = False
     at_hand: bool = False
-    urgent: Callable[[Any], bool] = lambda wish: False  # noqa: ARG005 - most verbs know no emergency
-    alone: Callable[[Any], str] = lambda wish: ""  # noqa: ARG005 - most orders may be given twice
+    urgent: Callable[[Any], bool] = lambda request: False  # noqa: ARG005 - most verbs know no emergency
+    alone: Callable[[Any], str] = lambda request: ""  # noqa: ARG005 - most orders may be given twice
     refuses: tuple[int, ...] = ()
 
     @property
@@ -101,7 +101,7 @@ class Operation:
         """Where it is."""
         return f"/v1/{self.name}"
 
-    def wish(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
+    def request(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
         """What was given, if it makes sense; raises ``OperationError`` without repeating any of it: it may be a secret in the wrong place."""
         try:
             return self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
@@ -121,20 +121,20 @@ def _complaints(error: ValidationError) -> list[str]:
 
 
 def each(
-    call: OperationContext, policies: list[ApplicationSpec], work: Callable[[ApplicationSpec], OperationResult]
+    call: OperationContext, specs: list[ApplicationSpec], work: Callable[[ApplicationSpec], OperationResult]
 ) -> tuple[OperationResult, ...]:
     """What became of each application; afterwards the daemon, if there is one, looks at them too."""
     try:
-        found = run_concurrently(work, policies)
+        found = run_concurrently(work, specs)
     finally:
-        reconcile_now(call, policies)
+        reconcile_now(call, specs)
     return tuple(
-        result if isinstance(result, OperationResult) else failed(policy.application, result)
-        for policy, result in zip(policies, found, strict=True)
+        result if isinstance(result, OperationResult) else failed(spec.application, result)
+        for spec, result in zip(specs, found, strict=True)
     )
 
 
-def reconcile_now(call: OperationContext, policies: Iterable[ApplicationSpec]) -> None:
+def reconcile_now(call: OperationContext, specs: Iterable[ApplicationSpec]) -> None:
     """Have the daemon, if one there is, look at these applications at once."""
-    if call.house is not None:
-        call.house.look_at([policy.application for policy in policies])
+    if call.daemon_handle is not None:
+        call.daemon_handle.reconcile_now([spec.application for spec in specs])

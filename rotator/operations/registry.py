@@ -78,8 +78,8 @@ class HealthReport:
 def _health(call: OperationContext, _: NoArguments) -> HealthReport:
     alive = [HealthCause(*cause) for cause in call.daemon.health()]
     ready = [HealthCause(*cause) for cause in call.daemon.readiness()]
-    with call.daemon.borrow() as fleet:
-        source = fleet.source
+    with call.daemon.lease_runtime() as runtime:
+        source = runtime.source
     return HealthReport(__version__, source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready))
 
 
@@ -89,12 +89,12 @@ class Some(OperationRequest):
     applications: Maybe
 
 
-def _status(call: OperationContext, wish: Some) -> StatusReport:
-    return status_report(call.household, wish.applications, call.now())
+def _status(call: OperationContext, request: Some) -> StatusReport:
+    return status_report(call.runtime, request.applications, call.now())
 
 
-def _plan(call: OperationContext, wish: Some) -> tuple[PlanResult, ...]:
-    return plan_applications(call.household, wish.applications, call.world, call.sleep)
+def _plan(call: OperationContext, request: Some) -> tuple[PlanResult, ...]:
+    return plan_applications(call.runtime, request.applications, call.context, call.sleep)
 
 
 class One(OperationRequest):
@@ -103,8 +103,8 @@ class One(OperationRequest):
     application: Name
 
 
-def _history(call: OperationContext, wish: One) -> History:
-    return read_history(call.household, wish.application)
+def _history(call: OperationContext, request: One) -> History:
+    return read_history(call.runtime, request.application)
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------------
@@ -123,8 +123,8 @@ class Keys(OperationRequest):
     access_keys: Annotated[Names, Field(min_length=1)]
 
 
-def _who(call: OperationContext, wish: Keys) -> tuple[KeyInfo, ...]:
-    return describe_keys(call.household, wish.access_keys, call.now())
+def _who(call: OperationContext, request: Keys) -> tuple[KeyInfo, ...]:
+    return describe_keys(call.runtime, request.access_keys, call.now())
 
 
 # --- the table ------------------------------------------------------------------------------------------------------------
@@ -132,8 +132,8 @@ def _who(call: OperationContext, wish: Keys) -> tuple[KeyInfo, ...]:
 _ORDER: dict[str, Any] = {"changes": True, "streams": True, "refuses": (404, 409, 429)}
 
 OPERATIONS: Mapping[str, Operation] = {
-    verb.name: verb
-    for verb in (
+    operation.name: operation
+    for operation in (
         Operation("health", "GET", "How the daemon is.", NoArguments, HealthReport, _health, at_hand=True),
         Operation(
             "status", "GET", "How the applications are, by their ledgers.", Some, StatusReport, _status, refuses=(404, 409)
@@ -159,7 +159,7 @@ OPERATIONS: Mapping[str, Operation] = {
             handle_rotate,
             changes=True,
             streams=True,
-            urgent=lambda wish: bool(wish.compromised),
+            urgent=lambda request: bool(request.compromised),
             refuses=(404, 409, 429),
         ),
         Operation("who", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
@@ -222,8 +222,8 @@ OPERATIONS: Mapping[str, Operation] = {
             MassRotationCommand,
             MassRotationReport,
             handle_mass_rotation,
-            urgent=lambda wish: bool(wish.compromised),
-            alone=lambda wish: str(wish.same),
+            urgent=lambda request: bool(request.compromised),
+            alone=lambda request: str(request.same),
             **_ORDER,
         ),
         Operation(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.context import ReconcileContext
 
 
@@ -33,7 +33,7 @@ class AccountFacts(Protocol):
 class Runtime(Protocol):
     """One configuration with everything built from it, as a command or a daemon has it."""
 
-    journal: EventSink
+    sink: EventSink
 
     @property
     def clock(self) -> Clock:
@@ -50,31 +50,31 @@ class Runtime(Protocol):
         """The provider behind an account."""
 
     @property
-    def policies(self) -> Mapping[str, ApplicationSpec]:
+    def specs(self) -> Mapping[str, ApplicationSpec]:
         """The applications of the configuration."""
 
     @property
     def vault(self) -> Store:
         """Where the documents are."""
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
         """What a pass for this application acts through."""
 
-    def policy(self, name: str) -> ApplicationSpec:
+    def spec(self, name: str) -> ApplicationSpec:
         """The application of that name; an unknown one raises with the nearest name."""
 
-    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
-        """Applications that left the configuration and still have a ledger. ``journal`` hears of ledgers that cannot be read."""
+    def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
+        """Applications that left the configuration and still have a ledger. ``sink`` hears of ledgers that cannot be read."""
 
 
-def select_applications(household: Runtime, names: Sequence[str]) -> list[ApplicationSpec]:
+def select_applications(runtime: Runtime, names: Sequence[str]) -> list[ApplicationSpec]:
     """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
     if not names:
-        return list(household.policies.values())
-    unknown = [name for name in names if name not in household.policies]
-    orphans = household.orphans() if unknown else {}
-    known = {**orphans, **household.policies}
-    return [known[name] if name in known else household.policy(name) for name in dict.fromkeys(names)]
+        return list(runtime.specs.values())
+    unknown = [name for name in names if name not in runtime.specs]
+    removed_applications = runtime.removed_applications() if unknown else {}
+    known = {**removed_applications, **runtime.specs}
+    return [known[name] if name in known else runtime.spec(name) for name in dict.fromkeys(names)]
 
 
 Sleep = Callable[[datetime], None]

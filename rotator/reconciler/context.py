@@ -34,8 +34,8 @@ class InvalidKeyBreaker:
 
     def others(self, application: str, now: datetime) -> int:
         """How many other applications looked dead within the last hour."""
-        seen = dict(self._seen)
-        return sum(other != application and now - when <= self.MEMORY for other, when in seen.items())
+        observation = dict(self._seen)
+        return sum(other != application and now - when <= self.MEMORY for other, when in observation.items())
 
 
 @dataclass
@@ -46,7 +46,7 @@ class ReconcileContext:
     provider: Provider
     vault: VaultStore
     clock: Clock
-    journal: EventSink
+    sink: EventSink
     owner: str
     casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
@@ -58,7 +58,7 @@ class LocalState:
     """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
     the document seen, and which strangers were reported."""
 
-    held: InFlightRotation | None = None
+    in_flight: InFlightRotation | None = None
     floor: int = 0
     strangers: frozenset[str] = frozenset()
 

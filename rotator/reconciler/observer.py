@@ -9,8 +9,8 @@ from rotator.decision.state import ApplicationState
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Rejected
 from rotator.reconciler.context import LocalState, ReconcileContext
 
@@ -29,68 +29,68 @@ def require(value: T | None) -> T:
 
 
 class ObservingPass:
-    """A pass as far as it only looks. ``seen`` is what it has seen so far, None before the first look."""
+    """A pass as far as it only looks. ``observation`` is what it has seen so far, None before the first look."""
 
     def __init__(
-        self, policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None
+        self, spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None
     ) -> None:
-        self.policy = policy
-        self.world = world
-        self.memory = memory
+        self.spec = spec
+        self.context = context
+        self.local_state = local_state
         self.request = request
-        self.seen: Observation | None = None
+        self.observation: Observation | None = None
 
     @property
     def provider(self) -> Provider:
         """The provider, by the ledger as it was last seen; steps ask for it, and each rests on a look."""
-        return self.provider_for(require(self.seen).ledger)
+        return self.provider_for(require(self.observation).ledger)
 
     def provider_for(self, ledger: Ledger | None) -> Provider:
         """The provider; in an emergency with the share of its rate limit that is kept for those."""
         emergency = ledger is not None and (ledger.compromised or (ledger.intent and ledger.intent.mode.urgent))
-        return self.world.provider.urgent() if emergency else self.world.provider
+        return self.context.provider.urgent() if emergency else self.context.provider
 
     def emit(self, event: str, **fields: object) -> None:
         """Tell the journal, in the name of the application."""
-        self.world.journal.emit(event, application=self.policy.application, account=self.policy.account, **fields)
+        self.context.sink.emit(event, application=self.spec.application, account=self.spec.account, **fields)
 
     def clocks(self) -> Clocks:
         """The time by the three clocks, now."""
-        now = self.world.clock.now()
-        return Clocks(now, now + self.world.vault.clock_offset(), now + self.world.provider.clock_offset())
+        now = self.context.clock.now()
+        return Clocks(now, now + self.context.vault.clock_offset(), now + self.context.provider.clock_offset())
 
     # --- observe: the ledger, then the document, then the provider; the order matters ---
 
     def look(self) -> Observation:
         """One observation. Raises what the services raise."""
-        policy, vault = self.policy, self.world.vault
-        vault.require_kv2(policy.path)
+        spec, vault = self.spec, self.context.vault
+        vault.require_kv2(spec.path)
         installation = vault.installation()
-        ledger, ledger_version = vault.read_ledger(policy.application)
+        ledger, ledger_version = vault.read_ledger(spec.application)
         document = self.read_document()
-        keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(policy.bearer)}
-        sight, foreign = self.find_unlisted(document.published, ledger, keys)
-        now = self.world.clock.now()
-        seen = Observation(
+        keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(spec.bearer)}
+        presence, foreign = self.find_unlisted(document.published, ledger, keys)
+        now = self.context.clock.now()
+        observation = Observation(
             clocks=self.clocks(),
             installation=installation,
-            owner=self.world.owner,
-            spare_id=self.world.clock.token(),
+            owner=self.context.owner,
+            next_rotation_id=self.context.clock.token(),
             ledger=ledger,
             ledger_version=ledger_version,
             document=document,
             keys=tuple(sorted(keys.values(), key=lambda key: (key.created_at, key.access_key))),
-            sight=sight,
+            presence=presence,
             foreign=foreign,
-            held=self.memory.held,
-            floor=self.memory.floor,
-            owner_gone=bool(ledger and ledger.intent and self.world.is_gone(ledger.intent.owner)),
-            dead_elsewhere=self.world.casualties.others(policy.application, now),
+            in_flight=self.local_state.in_flight,
+            floor=self.local_state.floor,
+            owner_gone=bool(ledger and ledger.intent and self.context.is_gone(ledger.intent.owner)),
+            invalid_elsewhere=self.context.casualties.others(spec.application, now),
             request=self.request,
-            started=self.world.started,
+            started=self.context.started,
         )
-        self.report_strangers(ApplicationState(policy, seen))
-        return seen
+        self.report_unmanaged(ApplicationState(spec, observation))
+        return observation
 
     def find_unlisted(
         self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]
@@ -108,7 +108,7 @@ class ObservingPass:
                     raise
                 foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
                 continue
-            if key is not None and key.bearer == self.policy.bearer:
+            if key is not None and key.bearer == self.spec.bearer:
                 keys[key.access_key] = key
             elif key is not None:
                 foreign.add(key.access_key)
@@ -118,20 +118,20 @@ class ObservingPass:
             return Presence.LISTED, frozenset(foreign)
         return (Presence.FOREIGN if published in foreign else Presence.GONE), frozenset(foreign)
 
-    def report_strangers(self, case: ApplicationState) -> None:
+    def report_unmanaged(self, state: ApplicationState) -> None:
         """Tell of keys that are neither ours nor published, once each."""
-        known = {key.access_key for key, _ in case.marked} | case.ledger.names() | {case.published}
-        strangers = frozenset(key.access_key for key in case.seen.keys) - known
-        for access_key in sorted(strangers - self.memory.strangers):
+        known = {key.access_key for key, _ in state.tagged_keys} | state.ledger.names() | {state.published}
+        strangers = frozenset(key.access_key for key in state.observation.keys) - known
+        for access_key in sorted(strangers - self.local_state.strangers):
             self.emit("stranger.seen", access_key=access_key)
-        self.memory.strangers = strangers
+        self.local_state.strangers = strangers
 
     def read_document(self) -> CredentialDocument:
         """The credential document as it is now."""
-        document = self.world.vault.read_document(self.policy.path, self.policy.access_field, self.policy.secret_field)
-        self.memory.floor = max(self.memory.floor, document.version)
+        document = self.context.vault.read_document(self.spec.path, self.spec.access_field, self.spec.secret_field)
+        self.local_state.floor = max(self.local_state.floor, document.version)
         return document
 
     def read_version(self, version: int) -> CredentialDocument:
         """One version of the credential document."""
-        return self.world.vault.read_version(self.policy.path, version, self.policy.access_field, self.policy.secret_field)
+        return self.context.vault.read_version(self.spec.path, version, self.spec.access_field, self.spec.secret_field)

@@ -8,27 +8,25 @@ from typing import Any
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec
 from rotator.util.formatting import format_timestamp
 
 
 def document_fields(
-    policy: ApplicationSpec, document: CredentialDocument, key: Key, secret: Secret, rotation_id: str
+    spec: ApplicationSpec, document: CredentialDocument, key: Key, secret: Secret, rotation_id: str
 ) -> dict[str, Any]:
     """The next version of the document: what stands there, with our fields set for the new key."""
     values: Mapping[str, str] = {
         "access_key": key.access_key,
-        "application_id": policy.bearer,
+        "application_id": spec.bearer,
         "default_project_id": key.default_project_id or "",
-        "organization_id": policy.organization_id,
+        "organization_id": spec.organization_id,
         "created_at": format_timestamp(key.created_at),
         "expires_at": format_timestamp(key.expires_at) if key.expires_at else "",
         "rotation_id": rotation_id,
     }
-    ours = {
-        name: secret if name == policy.secret_field else template.format(**values) for name, template in policy.fields.items()
-    }
+    ours = {name: secret if name == spec.secret_field else template.format(**values) for name, template in spec.fields.items()}
     return {**document.fields, **ours}
 
 

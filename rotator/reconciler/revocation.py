@@ -21,87 +21,87 @@ Waits = Generator[datetime, None, None]
 class RevokingPass(ObservingPass):
     """A pass as far as it revokes."""
 
-    def delete(self, step: DeleteKey, seen: Observation) -> None:
+    def delete(self, step: DeleteKey, observation: Observation) -> None:
         """Look at the document once more, then send the DELETE. Raises ``ObservationStale`` when the document moved on, or holds the key."""
         document = self.read_document()
-        if (document.version, document.state) != (seen.document.version, seen.document.state):
+        if (document.version, document.state) != (observation.document.version, observation.document.state):
             raise ObservationStale
         if document.published == step.access_key and not step.even_if_published:
             raise ObservationStale
         try:
-            if seen.key(step.access_key) is None:
+            if observation.key(step.access_key) is None:
                 self.require_own(step.access_key)
             done = self.provider.delete_key(step.access_key)
         except (PermissionDenied, Rejected) as error:
-            self.seen = replace(seen, undeletable={**seen.undeletable, step.access_key: str(error)})
+            self.observation = replace(observation, undeletable={**observation.undeletable, step.access_key: str(error)})
             return
         except Indeterminate as error:
             self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
-            seen = replace(seen, unconfirmed={**seen.unconfirmed, step.access_key: str(error)})
+            observation = replace(observation, unconfirmed={**observation.unconfirmed, step.access_key: str(error)})
         else:
             self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
-        self.seen = seen.without_key(step.access_key)
+        self.observation = observation.without_key(step.access_key)
 
     def require_own(self, access_key: str) -> None:
         """A ledger may be wrong, or forged: what it condemns is deleted only if it is one of this bearer's, or gone."""
         key = self.provider.get_key(access_key)
-        if key is not None and key.bearer != self.policy.bearer:
+        if key is not None and key.bearer != self.spec.bearer:
             raise Rejected(
-                f"key {access_key} is condemned in the ledger of {self.policy.application} and belongs to another bearer: it is not"
+                f"key {access_key} is condemned in the ledger of {self.spec.application} and belongs to another bearer: it is not"
                 " deleted; somebody wrote that ledger by hand, so look at its earlier versions in Vault",
                 service=self.provider.name,
                 kind="foreign_key",
             )
 
-    def destroy(self, step: DestroyVersions, seen: Observation) -> None:
+    def destroy(self, step: DestroyVersions, observation: Observation) -> None:
         """Destroy what Vault still keeps of a dead secret. That it cannot be done is said, and delays nothing."""
         try:
-            done = DestroyedVersions(self.destroy_secret(step, seen.document))
+            done = DestroyedVersions(self.destroy_secret(step, observation.document))
         except (PermissionDenied, Rejected, LedgerUnreadable) as error:
             self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
             done = DestroyedVersions(remark=str(error))
         else:
             self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
-        self.seen = replace(seen, destroyed={**seen.destroyed, step.access_key: done})
+        self.observation = replace(observation, destroyed={**observation.destroyed, step.access_key: done})
 
-    def destroy_secret(self, step: DestroyVersions, seen: CredentialDocument) -> tuple[int, ...]:
+    def destroy_secret(self, step: DestroyVersions, observation: CredentialDocument) -> tuple[int, ...]:
         """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
         may have been destroyed by a pass that was killed before it could say so. Raises ``ObservationStale`` when a last look finds
         another document: one that was recreated counts its versions anew."""
-        older = [version for version in self.world.vault.list_versions(self.policy.path) if version.version < seen.version]
+        older = [version for version in self.context.vault.list_versions(self.spec.path) if version.version < observation.version]
         before = [version.version for version in older if version.destroyed and version.version == step.version]
         readable = [version.version for version in older if not version.deleted]
         holding = [number for number in readable if self.read_version(number).access_key == step.access_key]
         if holding:
             now = self.read_document()
-            require(now if (now.version, now.created_time) == (seen.version, seen.created_time) else None)
-            self.world.vault.destroy_versions(self.policy.path, holding)
+            require(now if (now.version, now.created_time) == (observation.version, observation.created_time) else None)
+            self.context.vault.destroy_versions(self.spec.path, holding)
         return tuple(sorted((*before, *holding)))
 
-    def prove_death(self, step: VerifyRevocation, seen: Observation) -> Waits:
+    def verify_revocation(self, step: VerifyRevocation, observation: Observation) -> Waits:
         """See the key refused, or gone by name, several times in a row and within a bound; or say that it still answers."""
-        proof = self.policy.prove_emergency if step.emergency else self.policy.prove
+        proof = self.spec.prove_emergency if step.emergency else self.spec.prove
         secret = self.old_secret(step)
         how = "refused" if secret else "gone, not probed"
-        give_up, in_a_row = self.world.clock.now() + proof.timeout, 0
+        give_up, in_a_row = self.context.clock.now() + proof.timeout, 0
         while True:
-            verdict = self.answer_of_the_dead(step.access_key, secret)
+            verdict = self.probe_revoked(step.access_key, secret)
             in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
-            if in_a_row >= proof.successes and secret is not None and step.access_key in seen.unconfirmed:
+            if in_a_row >= proof.successes and secret is not None and step.access_key in observation.unconfirmed:
                 # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
-                verdict = self.answer_of_the_dead(step.access_key, None)
+                verdict = self.probe_revoked(step.access_key, None)
                 in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
             if in_a_row >= proof.successes:
-                self.seen = replace(seen, dead={**seen.dead, step.access_key: how})
+                self.observation = replace(observation, revoked={**observation.revoked, step.access_key: how})
                 return
-            again = self.world.clock.now() + proof.interval
+            again = self.context.clock.now() + proof.interval
             if again > give_up:
                 self.emit("key.still_alive", access_key=step.access_key)
-                self.seen = replace(seen, still_alive=seen.still_alive | {step.access_key})
+                self.observation = replace(observation, still_valid=observation.still_valid | {step.access_key})
                 return
             yield again
 
-    def answer_of_the_dead(self, access_key: str, secret: Secret | None) -> ProbeResult:
+    def probe_revoked(self, access_key: str, secret: Secret | None) -> ProbeResult:
         """What the key answers to its secret; without one, whether the provider still has it by name."""
         if secret is not None:
             return self.provider.authenticate(access_key, secret)

@@ -35,8 +35,8 @@ from rotator.decision.steps import (
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Ledger, Problem
-from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import Conflict, Indeterminate, NotFound, RotatorError, ServiceError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.observer import ObservationStale, require
@@ -54,10 +54,10 @@ RETRY_DELAY = timedelta(seconds=1)
 
 
 def reconcile(
-    policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None = None
+    spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None = None
 ) -> Generator[datetime, None, PassOutcome]:
     """One pass for one application. Never raises a ``RotatorError``: what cut it short is in the outcome."""
-    current = _Pass(policy, world, memory, request)
+    current = _Pass(spec, context, local_state, request)
     try:
         wait = yield from current.run()
     except RotatorError as error:
@@ -66,7 +66,7 @@ def reconcile(
 
 
 class _Pass(RevokingPass):
-    found_dead = ""
+    found_invalid = ""
     """The published key that this look found dead, as long as nobody was told: a node of Vault that is behind may still show one that
     was replaced and revoked, so first the ledger is written, which only who looks at the newest of it can."""
 
@@ -74,148 +74,155 @@ class _Pass(RevokingPass):
 
     def run(self) -> Generator[datetime, None, Wait]:
         for _ in range(MAX_OBSERVATIONS):
-            self.seen, self.found_dead = self.look(), ""
+            self.observation, self.found_invalid = self.look(), ""
             for _ in range(MAX_STEPS):
-                self.seen = replace(self.seen, clocks=self.clocks(), held=self.memory.held)
-                step = decide(self.policy, self.seen)
+                self.observation = replace(self.observation, clocks=self.clocks(), in_flight=self.local_state.in_flight)
+                step = decide(self.spec, self.observation)
                 if isinstance(step, Wait):
-                    self.tell_of_the_dead()
+                    self.report_invalid_published()
                     self.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
                     return step
                 try:
-                    yield from self.take(step, self.seen)
+                    yield from self.take(step, self.observation)
                 except ObservationStale:
                     break
                 except (Conflict, Indeterminate) as error:
                     # A refused check-and-set, or an answer that got lost: what is true now has to be looked at.
                     self.emit("pass.interrupted", kind=error.kind, message=str(error))
-                    yield self.world.clock.now() + RETRY_DELAY / 4
+                    yield self.context.clock.now() + RETRY_DELAY / 4
                     break
-        return Wait(self.world.clock.now() + RETRY_DELAY, "contended", "others were faster each time")
+        return Wait(self.context.clock.now() + RETRY_DELAY, "contended", "others were faster each time")
 
     def cut_short(self, error: RotatorError) -> PassOutcome:
-        now = self.world.clock.now()
+        now = self.context.clock.now()
         reason = error.kind if isinstance(error, ServiceError) else "ledger_unreadable"
         self.emit("pass.failed", reason=reason, message=str(error))
         patience = RETRY_INTERVAL if isinstance(error, ServiceError) else 2 * RETRY_INTERVAL
-        held = self.memory.held
-        if held is not None:
+        in_flight = self.local_state.in_flight
+        if in_flight is not None:
             patience = RETRY_DELAY
-            if self.too_late(held):
-                failure = held.failure or RotationFailure(
+            if self.too_late(in_flight):
+                failure = in_flight.failure or RotationFailure(
                     "services_away", "Vault or the provider did not come back in time to publish"
                 )
-                self.memory.held = replace(held, secret=None, failure=failure)
-        wait = Wait(now + min(patience, self.policy.observe_every), reason, str(error), Problem(reason, str(error), now))
+                self.local_state.in_flight = replace(in_flight, secret=None, failure=failure)
+        wait = Wait(now + min(patience, self.spec.observe_every), reason, str(error), Problem(reason, str(error), now))
         return self.outcome(wait, error)
 
     def outcome(self, wait: Wait, error: RotatorError | None = None) -> PassOutcome:
-        seen = self.seen
-        return PassOutcome(wait, seen.ledger, seen.document, error, seen.keys) if seen else PassOutcome(wait, error=error)
+        observation = self.observation
+        return (
+            PassOutcome(wait, observation.ledger, observation.document, error, observation.keys)
+            if observation
+            else PassOutcome(wait, error=error)
+        )
 
     # --- act: one step, whose confirmed result is the next observation ---
 
-    def take(self, step: Act, seen: Observation) -> Waits:
+    def take(self, step: Act, observation: Observation) -> Waits:
         match step:
             case WriteLedger():
-                self.record(step, seen)
+                self.record(step, observation)
             case ProbePublished():
-                yield from self.probe(seen)
+                yield from self.probe(observation)
             case ReadVersions():
                 read = {version: self.read_version(version) for version in sorted(step.versions)}
-                self.seen = replace(seen, versions={**seen.versions, **read})
+                self.observation = replace(observation, versions={**observation.versions, **read})
             case CheckPreconditions():
-                lacking = tuple(self.world.vault.missing_capabilities(self.policy.path))
-                self.seen = replace(
-                    seen, room=Preconditions(lacking, None if lacking or step.urgent else self.provider.headroom())
+                lacking = tuple(self.context.vault.missing_capabilities(self.spec.path))
+                self.observation = replace(
+                    observation,
+                    preconditions=Preconditions(lacking, None if lacking or step.urgent else self.provider.headroom()),
                 )
             case CreateKey():
-                self.create(step, seen)
+                self.create(step, observation)
             case VerifyKey():
                 yield from self.prove()
             case PublishKey():
-                yield from self.publish(seen)
+                yield from self.publish(observation)
             case FenceDocument():
-                self.fence(seen)
+                self.fence(observation)
             case DeleteKey():
-                self.delete(step, seen)
+                self.delete(step, observation)
             case DestroyVersions():
-                self.destroy(step, seen)
+                self.destroy(step, observation)
             case DiscardInFlight():
-                self.memory.held = None
+                self.local_state.in_flight = None
             case _:
-                yield from self.prove_death(step, seen)
+                yield from self.verify_revocation(step, observation)
 
-    def record(self, step: WriteLedger, seen: Observation) -> None:
-        before, intent = seen.ledger, step.ledger.intent
-        claimed = intent is not None and intent.id == seen.spare_id
+    def record(self, step: WriteLedger, observation: Observation) -> None:
+        before, intent = observation.ledger, step.ledger.intent
+        claimed = intent is not None and intent.id == observation.next_rotation_id
         if claimed and intent is not None:
             # Held from before the write: if its answer is lost and the next look finds our claim, we still know that it is
             # ours and that nothing was posted for it.
-            self.memory.held = InFlightRotation(intent)
-        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)
-        self.tell_of_the_dead()
-        held = self.memory.held
-        if held and held.key and step.ledger.is_revoking(held.key.access_key):
-            self.memory.held = None  # the secret is dropped before its key is deleted
+            self.local_state.in_flight = InFlightRotation(intent)
+        version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)
+        self.report_invalid_published()
+        in_flight = self.local_state.in_flight
+        if in_flight and in_flight.key and step.ledger.is_revoking(in_flight.key.access_key):
+            self.local_state.in_flight = None  # the secret is dropped before its key is deleted
         for event in step.events:
             self.emit(event.name, **event.fields)
         if step.ledger.failures > (before.failures if before else 0):
             self.request = None  # a wish is one attempt; that it failed is for the person to hear, not to be repeated at once
-        self.seen = replace(
-            seen,
+        self.observation = replace(
+            observation,
             ledger=step.ledger,
             ledger_version=version,
             request=self.request,
-            spare_id=self.world.clock.token() if claimed else seen.spare_id,
-            room=None,
+            next_rotation_id=self.context.clock.token() if claimed else observation.next_rotation_id,
+            preconditions=None,
         )
         if step.ledger.current and (before is None or before.current != step.ledger.current):
             self.annotate(step.ledger)
 
-    def tell_of_the_dead(self) -> None:
-        if self.found_dead:
-            self.emit("key.found_dead", access_key=self.found_dead)
-            self.found_dead = ""
+    def report_invalid_published(self) -> None:
+        if self.found_invalid:
+            self.emit("key.found_dead", access_key=self.found_invalid)
+            self.found_invalid = ""
 
     def annotate(self, ledger: Ledger) -> None:
         try:
-            self.world.vault.annotate(self.policy.path, notes(ledger))
+            self.context.vault.annotate(self.spec.path, notes(ledger))
         except ServiceError as error:
             self.emit("document.not_annotated", message=str(error))
 
-    def probe(self, seen: Observation) -> Waits:
-        published, secret = require(seen.document.published), require(seen.document.secret)
-        verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.policy.prove_emergency)
-        bearer_seen = verdict is not ProbeResult.REFUSED or self.provider.bearer_exists(self.policy.bearer)
-        now = self.world.clock.now()
-        if verdict is ProbeResult.REFUSED and bearer_seen and seen.sight is Presence.GONE:
-            self.found_dead = published
-            self.world.casualties.note(self.policy.application, now)
+    def probe(self, observation: Observation) -> Waits:
+        published, secret = require(observation.document.published), require(observation.document.secret)
+        verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.spec.prove_emergency)
+        bearer_observed = verdict is not ProbeResult.REFUSED or self.provider.bearer_exists(self.spec.bearer)
+        now = self.context.clock.now()
+        if verdict is ProbeResult.REFUSED and bearer_observed and observation.presence is Presence.GONE:
+            self.found_invalid = published
+            self.context.casualties.note(self.spec.application, now)
         elif verdict is ProbeResult.ALIVE:
-            self.world.casualties.clear(self.policy.application)
-        self.seen = replace(seen, proof=verdict, bearer_seen=bearer_seen)
+            self.context.casualties.clear(self.spec.application)
+        self.observation = replace(observation, proof=verdict, bearer_observed=bearer_observed)
 
     def ask(self, try_once: Callable[[], ProbeResult], proof: VerificationPolicy) -> Generator[datetime, None, ProbeResult]:
         """One success settles that a secret works; that it does not takes several refusals in a row."""
-        give_up, refusals = self.world.clock.now() + proof.timeout, 0
+        give_up, refusals = self.context.clock.now() + proof.timeout, 0
         while True:
             verdict = try_once()
             refusals += verdict is ProbeResult.REFUSED
             if verdict is ProbeResult.ALIVE or refusals >= proof.successes:
                 return verdict
-            again = self.world.clock.now() + proof.interval
+            again = self.context.clock.now() + proof.interval
             if again > give_up:
                 return ProbeResult.UNCLEAR
             yield again
 
-    def create(self, step: CreateKey, seen: Observation) -> None:
-        held = self.holding()
-        self.memory.held = held = replace(held, posted=True)  # before the call: nobody may ever send it a second time
-        now = self.world.clock.now()
+    def create(self, step: CreateKey, observation: Observation) -> None:
+        in_flight = self.holding()
+        self.local_state.in_flight = in_flight = replace(
+            in_flight, posted=True
+        )  # before the call: nobody may ever send it a second time
+        now = self.context.clock.now()
         try:
             key, secret = self.provider.create_key(
-                self.policy.bearer,
+                self.spec.bearer,
                 step.description,
                 default_project_id=step.default_project_id,
                 expires_at=now + step.lifetime if step.lifetime else None,
@@ -223,92 +230,98 @@ class _Pass(RevokingPass):
         except ServiceError as error:
             unclear = isinstance(error, Indeterminate)
             reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
-            self.memory.held = replace(held, failure=RotationFailure(reason, str(error)))
-            self.emit("rotation.create_failed", rotation_id=held.intent.id, reason=reason, message=str(error), unclear=unclear)
+            self.local_state.in_flight = replace(in_flight, failure=RotationFailure(reason, str(error)))
+            self.emit(
+                "rotation.create_failed", rotation_id=in_flight.intent.id, reason=reason, message=str(error), unclear=unclear
+            )
             return
         # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.
-        proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
-        deadline = now + proof.timeout + self.policy.publish_timeout
-        self.memory.held = replace(held, key=key, secret=secret, publish_by=deadline)
-        self.emit("rotation.created", rotation_id=held.intent.id, access_key=key.access_key, reason=held.intent.reason)
-        self.seen = replace(seen, keys=(*seen.keys, key))
+        proof = self.spec.prove_emergency if in_flight.intent.mode.urgent else self.spec.prove
+        deadline = now + proof.timeout + self.spec.publish_timeout
+        self.local_state.in_flight = replace(in_flight, key=key, secret=secret, publish_by=deadline)
+        self.emit("rotation.created", rotation_id=in_flight.intent.id, access_key=key.access_key, reason=in_flight.intent.reason)
+        self.observation = replace(observation, keys=(*observation.keys, key))
 
     def prove(self) -> Waits:
-        held = self.holding()
-        key, secret = self.unpublished(held)
-        proof = self.policy.prove_emergency if held.intent.mode.urgent else self.policy.prove
-        visit = self.world.clock.now()
-        since = held.proving_since or visit
-        in_a_row = held.successes
+        in_flight = self.holding()
+        key, secret = self.unpublished(in_flight)
+        proof = self.spec.prove_emergency if in_flight.intent.mode.urgent else self.spec.prove
+        visit = self.context.clock.now()
+        since = in_flight.verifying_since or visit
+        in_a_row = in_flight.successes
         while True:
             verdict = self.provider.authenticate(key.access_key, secret)
             in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
-            now = self.world.clock.now()
-            self.memory.held = held = replace(held, proving_since=since, successes=in_a_row)
-            about = {"rotation_id": held.intent.id, "access_key": key.access_key, "reason": held.intent.reason}
+            now = self.context.clock.now()
+            self.local_state.in_flight = in_flight = replace(in_flight, verifying_since=since, successes=in_a_row)
+            about = {"rotation_id": in_flight.intent.id, "access_key": key.access_key, "reason": in_flight.intent.reason}
             if in_a_row >= proof.successes:
-                self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)
+                self.local_state.in_flight = replace(in_flight, verified=True, publish_by=now + self.spec.publish_timeout)
                 self.emit("rotation.proven", successes=in_a_row, **about)
                 return
             if now + proof.interval > since + proof.timeout:
                 message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
-                self.memory.held = replace(held, failure=RotationFailure("never_alive", message))
+                self.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", message))
                 self.emit("rotation.not_alive", **about)
                 return
             yield now + proof.interval
             if now + proof.interval - visit > RETRY_INTERVAL:
                 raise ObservationStale  # a long proof must not be blind to an emergency that was marked meanwhile
 
-    def publish(self, seen: Observation) -> Waits:
-        held = self.holding()
-        key, secret = self.unpublished(held)
-        base = held.intent.base
-        document = yield from self.patiently(held, self.read_document)
-        same = document is not None and document.created_time == seen.document.created_time  # one that was recreated is another
-        if document is not None and same and (document.version, document.state) == (base, seen.document.state):
-            fields = document_fields(self.policy, document, key, secret, held.intent.id)
-            sent_before = held.publish_sent
-            self.memory.held = held = replace(held, publish_sent=True)  # before the call: its answer may never come
+    def publish(self, observation: Observation) -> Waits:
+        in_flight = self.holding()
+        key, secret = self.unpublished(in_flight)
+        base = in_flight.intent.base
+        document = yield from self.patiently(in_flight, self.read_document)
+        same = (
+            document is not None and document.created_time == observation.document.created_time
+        )  # one that was recreated is another
+        if document is not None and same and (document.version, document.state) == (base, observation.document.state):
+            fields = document_fields(self.spec, document, key, secret, in_flight.intent.id)
+            sent_before = in_flight.publish_sent
+            self.local_state.in_flight = in_flight = replace(
+                in_flight, publish_sent=True
+            )  # before the call: its answer may never come
             try:
-                self.world.vault.write_document(self.policy.path, fields, cas=base)
+                self.context.vault.write_document(self.spec.path, fields, cas=base)
             except (Conflict, Indeterminate) as error:
                 # Only a look can tell: a lost answer says nothing, and a conflict may be with our own write of a moment ago.
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             except ServiceError as error:
-                self.memory.held = held = replace(held, publish_sent=sent_before)  # surely not executed
-                if not isinstance(error, Unavailable) or self.too_late(held):
-                    self.memory.held = replace(held, failure=RotationFailure(error.kind, str(error)))
+                self.local_state.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)  # surely not executed
+                if not isinstance(error, Unavailable) or self.too_late(in_flight):
+                    self.local_state.in_flight = replace(in_flight, failure=RotationFailure(error.kind, str(error)))
                     return
-                yield self.world.clock.now() + RETRY_DELAY
+                yield self.context.clock.now() + RETRY_DELAY
                 return
             document = yield from self.patiently(self.holding(), self.read_document)
         if document is None:
-            held = self.holding()
-            self.memory.held = replace(
-                held, secret=None, failure=RotationFailure("vault_away", "Vault did not come back in time to publish")
+            in_flight = self.holding()
+            self.local_state.in_flight = replace(
+                in_flight, secret=None, failure=RotationFailure("vault_away", "Vault did not come back in time to publish")
             )
             return
         if document.published == key.access_key:
             self.emit(
                 "rotation.published",
-                rotation_id=held.intent.id,
+                rotation_id=in_flight.intent.id,
                 access_key=key.access_key,
                 version=document.version,
-                reason=held.intent.reason,
+                reason=in_flight.intent.reason,
             )
         elif document.version == base and self.too_late(self.holding()):
             failure = RotationFailure("publish_timeout", "Vault did not take the publish in time")
-            self.memory.held = replace(self.holding(), secret=None, failure=failure)
+            self.local_state.in_flight = replace(self.holding(), secret=None, failure=failure)
             return
         elif document.version == base:
-            yield self.world.clock.now() + RETRY_DELAY / 4
-        if document.published not in {seen.document.published, key.access_key}:
+            yield self.context.clock.now() + RETRY_DELAY / 4
+        if document.published not in {observation.document.published, key.access_key}:
             raise ObservationStale  # somebody else's key: it has to be found at the provider first
-        sight = Presence.LISTED if document.published == key.access_key else seen.sight
-        self.seen = replace(seen, document=document, sight=sight, proof=None)
+        presence = Presence.LISTED if document.published == key.access_key else observation.presence
+        self.observation = replace(observation, document=document, presence=presence, proof=None)
 
     def patiently(
-        self, held: InFlightRotation, read: Callable[[], CredentialDocument]
+        self, in_flight: InFlightRotation, read: Callable[[], CredentialDocument]
     ) -> Generator[datetime, None, CredentialDocument | None]:
         """Read while a secret waits: a Vault that is away may come back before the time is up. None when it did not."""
         while True:
@@ -316,23 +329,23 @@ class _Pass(RevokingPass):
                 return read()
             except Unavailable as error:
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
-            if self.too_late(held):
+            if self.too_late(in_flight):
                 return None
-            yield self.world.clock.now() + RETRY_DELAY
+            yield self.context.clock.now() + RETRY_DELAY
 
-    def too_late(self, held: InFlightRotation) -> bool:
-        return held.publish_by is not None and self.world.clock.now() >= held.publish_by
+    def too_late(self, in_flight: InFlightRotation) -> bool:
+        return in_flight.publish_by is not None and self.context.clock.now() >= in_flight.publish_by
 
     def holding(self) -> InFlightRotation:
-        return require(self.memory.held)
+        return require(self.local_state.in_flight)
 
-    def unpublished(self, held: InFlightRotation) -> tuple[Key, Secret]:
-        return require(held.key), require(held.secret)
+    def unpublished(self, in_flight: InFlightRotation) -> tuple[Key, Secret]:
+        return require(in_flight.key), require(in_flight.secret)
 
-    def fence(self, seen: Observation) -> None:
-        document = seen.document
-        fields = {**document.fields, self.policy.secret_field: document.secret} if document.secret else document.fields
-        version, _ = self.world.vault.write_document(self.policy.path, fields, cas=document.version)
+    def fence(self, observation: Observation) -> None:
+        document = observation.document
+        fields = {**document.fields, self.spec.secret_field: document.secret} if document.secret else document.fields
+        version, _ = self.context.vault.write_document(self.spec.path, fields, cas=document.version)
         self.emit("document.fenced", access_key=document.published or "", version=version)
         raise ObservationStale
 
@@ -348,15 +361,15 @@ def drive(passing: Generator[datetime, None, PassOutcome], sleep_until: Callable
 
 
 def observe(
-    policy: ApplicationSpec, world: ReconcileContext, memory: LocalState, request: RotationRequest | None = None
+    spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None = None
 ) -> Generator[datetime, None, Observation]:
     """Look at one application, and take the steps that only ask, so that ``decide`` can tell what a pass would do next.
 
     Changes nothing. Yields like ``reconcile``; raises ``RotatorError`` where a pass would be cut short.
     """
-    current = _Pass(policy, world, memory, request)
-    current.seen = seen = current.look()
-    while isinstance(step := decide(policy, seen), ProbePublished | CheckPreconditions | ReadVersions):
-        yield from current.take(step, seen)
-        seen = current.seen
-    return seen
+    current = _Pass(spec, context, local_state, request)
+    current.observation = observation = current.look()
+    while isinstance(step := decide(spec, observation), ProbePublished | CheckPreconditions | ReadVersions):
+        yield from current.take(step, observation)
+        observation = current.observation
+    return observation

@@ -205,9 +205,9 @@ class VaultConnection:
         """How many requests were sent, by what they do."""
         return self._wire.calls()
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Renew the login when it is time."""
-        self._session.tend()
+        self._session.maintain()
 
     def close(self) -> None:
         """Revoke the login if it was ours, and close the connections."""

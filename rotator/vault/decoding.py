@@ -84,10 +84,10 @@ def versions_of(metadata: Mapping[str, Any]) -> tuple[VersionInfo, ...]:
     """The versions that a document's metadata lists, oldest first."""
     found = []
     for number, said in mapping(metadata.get("versions")).items():
-        facts = mapping(said)
-        created = parse_time(facts.get("created_time"))
-        deletion = parse_time(facts.get("deletion_time"))
-        destroyed = bool(facts.get("destroyed"))
+        summary = mapping(said)
+        created = parse_time(summary.get("created_time"))
+        deletion = parse_time(summary.get("deletion_time"))
+        destroyed = bool(summary.get("destroyed"))
         deleted = destroyed or (deletion is not None and deletion <= datetime.now(UTC))
         if created is not None:
             found.append(VersionInfo(int(number), created, deleted, destroyed))

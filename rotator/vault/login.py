@@ -84,7 +84,7 @@ class TokenSession:
         if login is not None and self._clock() < login.due:
             return login.token
         if login is not None and self._clock() < login.end:
-            self.tend()
+            self.maintain()
             return (self._login or login).token
         asked = self._clock()
         with self._lock:
@@ -108,7 +108,7 @@ class TokenSession:
         self._revoke(login)
         return fresh.token
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Renew the login if half of its lifetime is over, or replace it when it cannot be renewed. Never raises for what
         Vault answers: until its end the login that we have is good."""
         if not self._lock.acquire(blocking=False):

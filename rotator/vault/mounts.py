@@ -30,7 +30,7 @@ class Mounts:
         """The mount and the path inside it. A mount may have slashes in its name, so only Vault can tell."""
         found = self._known(path)
         if found is None:
-            found = self._prove(path)
+            found = self._verify(path)
         return found, path[len(found) + 1 :]
 
     def known(self, path: str) -> bool:
@@ -52,7 +52,7 @@ class Mounts:
                     return mount
         return None
 
-    def _prove(self, path: str) -> str:
+    def _verify(self, path: str) -> str:
         reply = self._ask(path)
         if not reply.ok:
             raise _unproven(reply, path)

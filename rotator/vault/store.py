@@ -262,9 +262,9 @@ class KvStore:
         """How many calls were sent so far, by kind."""
         return self._connection.calls()
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Renew the login when it is time. Calls do that too; this keeps it alive while there are none."""
-        self._connection.tend()
+        self._connection.maintain()
 
     def close(self) -> None:
         """Revoke the login if it was ours, and close the connections."""

@@ -21,14 +21,14 @@ from rotator.config import Control
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
 from rotator.operations.daemon_handle import ReloadResult
-from tests.support.daemon_stage import Recorder, fleet
+from tests.support.daemon_stage import Recorder, runtime
 
 
 @dataclass
 class FakeHouse:
     """The daemon behind the doors, as far as they need one."""
 
-    fleet: Any
+    runtime: Any
     events: Recorder = field(default_factory=Recorder)
     stopping: threading.Event = field(default_factory=threading.Event)
     looked_at: list[str] = field(default_factory=list)
@@ -36,33 +36,33 @@ class FakeHouse:
 
     def __post_init__(self) -> None:
         self.broadcast = FanOutSink(self.events)
-        self.journal: EventSink = self.broadcast
+        self.sink: EventSink = self.broadcast
 
-    def borrow(self) -> AbstractContextManager[Any]:
-        house = self
+    def lease_runtime(self) -> AbstractContextManager[Any]:
+        daemon_handle = self
 
         class Loan(AbstractContextManager[Any]):
             def __enter__(self) -> Any:
-                house.lent += 1
-                return house.fleet
+                daemon_handle.lent += 1
+                return daemon_handle.runtime
 
             def __exit__(self, *_: object) -> None:
-                house.lent -= 1
+                daemon_handle.lent -= 1
 
         return Loan()
 
-    def look_at(self, applications: Any) -> None:
+    def reconcile_now(self, applications: Any) -> None:
         self.looked_at += applications
 
     def reload(self) -> Future[ReloadResult]:
-        wish: Future[ReloadResult] = Future()
+        request: Future[ReloadResult] = Future()
         try:
-            made = self.fleet.reopen()
+            made = self.runtime.reopen()
         except Exception as error:  # noqa: BLE001 - the future carries it
-            wish.set_exception(error)
+            request.set_exception(error)
         else:
-            wish.set_result(ReloadResult(len(made.policies)))
-        return wish
+            request.set_result(ReloadResult(len(made.specs)))
+        return request
 
     def health(self) -> list[tuple[str, bool, str]]:
         return [("loop", True, "went round 0s ago")]
@@ -76,42 +76,42 @@ class Front:
     """Whoever stands before the doors."""
 
     folder: Path
-    house: FakeHouse
-    doors: Listeners
+    daemon_handle: FakeHouse
+    listeners: Listeners
 
     @property
     def config(self) -> Path:
-        return Path(self.house.fleet.source)
+        return Path(self.daemon_handle.runtime.source)
 
-    def http(self, door: str = "control") -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.folder / f"{door}.sock"))
+    def http(self, listener: str = "control") -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=str(self.folder / f"{listener}.sock"))
         return httpx.Client(transport=transport, base_url="http://rotator", timeout=60, trust_env=False)
 
-    def ask(self, method: str, path: str, *, door: str = "control", **options: Any) -> httpx.Response:
-        with self.http(door) as client:
+    def ask(self, method: str, path: str, *, listener: str = "control", **options: Any) -> httpx.Response:
+        with self.http(listener) as client:
             return client.request(method, path, **options)
 
     def daemon(self, *, orders: bool = True, remark: Callable[[str], None] = print) -> DaemonClient:
         return DaemonClient.at(self.folder, self.config, remark, orders=orders)
 
-    def raw(self, door: str = "control") -> socket.socket:
+    def raw(self, listener: str = "control") -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(60)
-        connection.connect(str(self.folder / f"{door}.sock"))
+        connection.connect(str(self.folder / f"{listener}.sock"))
         return connection
 
 
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[Front]:
-    made = fleet("billing", "mailer", source=str(tmp_path / "rotator.toml"))
-    house = FakeHouse(made)
-    made.journal = house.journal
-    doors = Listeners(house)
-    doors.tend(Control(tmp_path))
-    yield Front(tmp_path, house, doors)
-    house.stopping.set()
-    doors.crew.give_up()
-    doors.close()
+    made = runtime("billing", "mailer", source=str(tmp_path / "rotator.toml"))
+    daemon_handle = FakeHouse(made)
+    made.sink = daemon_handle.sink
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(Control(tmp_path))
+    yield Front(tmp_path, daemon_handle, listeners)
+    daemon_handle.stopping.set()
+    listeners.executor.give_up()
+    listeners.close()
 
 
 def lines(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from rotator.domain.ports import Clock, EventSink
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from tests.api.conftest import FakeHouse
 from tests.cli.conftest import Desk, SimApp
-from tests.support.simulated import Sim, policy
+from tests.support.simulated import Sim, spec
 
 
 @dataclass
@@ -46,15 +46,13 @@ def at_work() -> Desk:
     sim = Sim()
     key, _ = sim.make_key()
     sim.publish_by_hand(key.access_key, database="kept")
-    desk = Desk(
-        sim, policies={"billing": policy(), "mailer": policy(application="mailer", path="secret/apps/mailer", bearer="another")}
-    )
+    desk = Desk(sim, specs={"billing": spec(), "mailer": spec(application="mailer", path="secret/apps/mailer", bearer="another")})
     sim.bearers.add("another")
     desk.daemon().run()
     return desk
 
 
-def closed(path: Path, journal: EventSink) -> SimApp:
+def closed(path: Path, sink: EventSink) -> SimApp:
     raise ConfigurationError([ConfigurationProblem(str(path), "", "this user may not read it; run as root", private=True)])
 
 
@@ -64,12 +62,12 @@ class Counter:
     def __init__(self, folder: Path) -> None:
         self.desk = at_work()
         self.config = folder / "rotator.toml"
-        house = self.house = FakeHouse(None)
-        house.fleet = Located(self.desk.sim, self.desk.policies, house.journal, source=str(self.config))
-        self.doors = Listeners(house)
-        self.doors.crew = Sleepless(house.stopping)
-        self.doors.crew.desk = self.desk
-        self.doors.tend(Control(folder))
+        daemon_handle = self.daemon_handle = FakeHouse(None)
+        daemon_handle.runtime = Located(self.desk.sim, self.desk.specs, daemon_handle.sink, source=str(self.config))
+        self.listeners = Listeners(daemon_handle)
+        self.listeners.executor = Sleepless(daemon_handle.stopping)
+        self.listeners.executor.desk = self.desk
+        self.listeners.maintain(Control(folder))
 
     def type(self, *words: str) -> Result:
         session = Session(config=self.config, opener=closed, pause=self.desk.pause, now=lambda: self.desk.sim.time.now)
@@ -81,7 +79,7 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
     found = Counter(tmp_path)
     yield found
-    found.doors.close()
+    found.listeners.close()
 
 
 def said(result: Result) -> tuple[int, str, str]:
@@ -197,7 +195,7 @@ def test_direct_does_not_even_look_for_a_daemon(counter: Counter) -> None:
 def test_a_configuration_that_is_not_sound_is_told_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
 
-    def unsound(path: Path, journal: EventSink) -> SimApp:
+    def unsound(path: Path, sink: EventSink) -> SimApp:
         raise ConfigurationError([ConfigurationProblem(str(path), "vault", "is missing")])
 
     found = CliRunner().invoke(root, ["status"], obj=Session(config=tmp_path / "rotator.toml", opener=unsound))
@@ -217,23 +215,23 @@ def test_the_daemon_of_another_configuration_is_left_alone(counter: Counter) -> 
 def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a daemon dies as soon as it has read what is wanted of it."""
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
-    doors = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    listeners = [socket.socket(socket.AF_UNIX) for _ in range(2)]
 
-    def serve(door: socket.socket) -> None:
+    def serve(listener: socket.socket) -> None:
         with suppress(OSError):  # closed at the end
             while True:
-                caller, _ = door.accept()
+                caller, _ = listener.accept()
                 caller.recv(65536)
                 caller.close()
 
-    for door, name in zip(doors, ("read.sock", "control.sock"), strict=True):
-        door.bind(str(tmp_path / name))
-        door.listen()
-        threading.Thread(target=serve, args=(door,), daemon=True).start()
+    for listener, name in zip(listeners, ("read.sock", "control.sock"), strict=True):
+        listener.bind(str(tmp_path / name))
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
     yield tmp_path
-    for door in doors:
-        door.shutdown(socket.SHUT_RDWR)
-        door.close()
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
 
 
 def beside(desk: Desk, folder: Path, *words: str) -> Result:
@@ -269,9 +267,9 @@ def test_an_emergency_waits_for_no_daemon_that_takes_no_orders_and_an_ordinary_o
     desk, over = counter.desk, threading.Event()
     if daemon == "is busy":
         for _ in range(MAX_COMMANDS):
-            counter.doors.crew.carry_out(lambda: over.wait(60), urgent=True)
+            counter.listeners.executor.carry_out(lambda: over.wait(60), urgent=True)
     else:
-        counter.house.stopping.set()
+        counter.daemon_handle.stopping.set()
     leaked = desk.sim.published_key()
     ordinary = beside(desk, counter.config.parent, "rotate", "billing")
     assert (ordinary.exit_code, desk.sim.published_key()) == (3, leaked)

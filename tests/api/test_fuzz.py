@@ -17,7 +17,7 @@ from rotator.api.listeners import Listeners
 from rotator.config import Control
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from tests.api.conftest import FakeHouse, Front
-from tests.support.daemon_stage import fleet, settled
+from tests.support.daemon_stage import runtime, settled
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what its own dependencies warn of at import
@@ -39,17 +39,17 @@ EXAMPLES = int(os.environ.get("ROTATOR_EXAMPLES", "8"))
 @pytest.fixture(scope="module")
 def open_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder: Path = tmp_path_factory.mktemp("door")
-    made = fleet("billing", "mailer", source=str(folder / "rotator.toml"))
+    made = runtime("billing", "mailer", source=str(folder / "rotator.toml"))
     made.next_one = ConfigurationError([ConfigurationProblem("rotator.toml", "vault", "is missing")])
-    house = FakeHouse(made)
-    made.journal = house.journal
+    daemon_handle = FakeHouse(made)
+    made.sink = daemon_handle.sink
     settled("billing", made)
-    doors = Listeners(house)
-    doors.tend(Control(folder))
-    yield Front(folder, house, doors)
-    house.stopping.set()
-    doors.crew.give_up()
-    doors.close()
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(Control(folder))
+    yield Front(folder, daemon_handle, listeners)
+    daemon_handle.stopping.set()
+    listeners.executor.give_up()
+    listeners.close()
 
 
 def operations(described: dict[str, Any]) -> list[Any]:
@@ -108,7 +108,7 @@ def test_every_verb_answers_as_the_description_says(open_front: Front, mode: Gen
         for operation in operations(described)
         if operation.path != "/v1/events"  # it has no end; tested by hand
     }
-    assert not [fields for name, fields in open_front.house.events.events if name == "daemon.crashed"]
+    assert not [fields for name, fields in open_front.daemon_handle.events.events if name == "daemon.crashed"]
     if mode is GenerationMode.NEGATIVE:
         assert [path for path, found in seen.items() if not found - {200, 422}] == [], "some refused nothing"
 

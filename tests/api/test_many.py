@@ -12,24 +12,24 @@ import pytest
 from rotator.api.listeners import Listeners
 from rotator.config import Control
 from tests.api.conftest import FakeHouse, Front, lines
-from tests.support.daemon_stage import eventually, fleet, published, settled
+from tests.support.daemon_stage import eventually, published, runtime, settled
 
 NAMES = [f"app-{number}" for number in range(8)]
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Iterator[Front]:
-    made = fleet(*NAMES, source=str(tmp_path / "rotator.toml"))
-    house = FakeHouse(made)
-    made.journal = house.journal
+    made = runtime(*NAMES, source=str(tmp_path / "rotator.toml"))
+    daemon_handle = FakeHouse(made)
+    made.sink = daemon_handle.sink
     for name in NAMES:
         settled(name, made)
-    doors = Listeners(house)
-    doors.tend(Control(tmp_path))
-    yield Front(tmp_path, house, doors)
-    house.stopping.set()
-    doors.crew.give_up()
-    doors.close()
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(Control(tmp_path))
+    yield Front(tmp_path, daemon_handle, listeners)
+    daemon_handle.stopping.set()
+    listeners.executor.give_up()
+    listeners.close()
 
 
 def order(front: Front, **more: Any) -> Any:
@@ -37,14 +37,14 @@ def order(front: Front, **more: Any) -> Any:
 
 
 def marked(front: Front) -> list[str]:
-    return [str(fields["application"]) for name, fields in front.house.events.events if name == "compromise.marked"]
+    return [str(fields["application"]) for name, fields in front.daemon_handle.events.events if name == "compromise.marked"]
 
 
 @pytest.fixture
 def stuck(many: Front) -> Iterator[threading.Event]:
     """Creates wait for this event."""
     goes_on = threading.Event()
-    many.house.fleet.stages["acme"].hook = lambda name, phase: (
+    many.daemon_handle.runtime.stages["acme"].hook = lambda name, phase: (
         goes_on.wait(60) if name == "create_key" and phase == "before" else None
     )
     yield goes_on
@@ -62,13 +62,13 @@ def begin(front: Front, **more: Any) -> tuple[threading.Thread, list[Any]]:
 
 def soon(front: Front) -> None:
     """Keys are old only once the second in which they were made is over."""
-    made = front.house.fleet.clock.now()
-    eventually(lambda: front.house.fleet.clock.now().replace(microsecond=0) > made, "the second is over")
+    made = front.daemon_handle.runtime.clock.now()
+    eventually(lambda: front.daemon_handle.runtime.clock.now().replace(microsecond=0) > made, "the second is over")
 
 
 def test_the_daemon_replaces_everything_and_ends_with_the_proof(many: Front) -> None:
     soon(many)
-    before = {name: published(many.house.fleet, name) for name in NAMES}
+    before = {name: published(many.daemon_handle.runtime, name) for name in NAMES}
     answer = many.ask(
         "POST",
         "/v1/rotate_many",
@@ -79,7 +79,7 @@ def test_the_daemon_replaces_everything_and_ends_with_the_proof(many: Front) -> 
     assert sum(line["event"] == "mass_rotation.done" for line in told) == len(NAMES)
     (result,) = last["result"]["accounts"]
     assert result["coverage"]["rows"] == []
-    stage = many.house.fleet.stages["acme"]
+    stage = many.daemon_handle.runtime.stages["acme"]
     assert not {key for key in before.values() if key in stage.live_keys()}
 
 
@@ -101,12 +101,12 @@ def test_at_the_end_of_the_daemon_nobody_is_let_in_any_more_and_nobody_who_waits
 ) -> None:
     soon(many)
     thread, answers = begin(many)
-    let_in = many.house.fleet.stages["acme"]
+    let_in = many.daemon_handle.runtime.stages["acme"]
     eventually(lambda: let_in.calls.count("create_key") == 4, "as many are under way as may be")
-    many.house.stopping.set()
+    many.daemon_handle.stopping.set()
     stuck.set()
     thread.join()
     assert (answers[0].status_code, answers[0].json()["error"]["kind"]) == (503, "stopping")
     assert len(marked(many)) == 4
-    document, _ = many.house.fleet.vault.read_account("acme")
+    document, _ = many.daemon_handle.runtime.vault.read_account("acme")
     assert [one.ended_at for one in document.mass_rotations] == [None], "the same order goes on with it"

@@ -18,7 +18,7 @@ import pytest
 from rotator.api.listeners import Listeners
 from rotator.config import Control
 from tests.api.conftest import FakeHouse
-from tests.support.daemon_stage import fleet, settled
+from tests.support.daemon_stage import runtime, settled
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 
@@ -60,30 +60,30 @@ rotator.cli.main.root()
 
 
 @pytest.fixture
-def house() -> Iterator[FakeHouse]:
+def daemon_handle() -> Iterator[FakeHouse]:
     folder = Path(tempfile.mkdtemp(prefix="rotator-"))
     folder.chmod(0o755)
     config = folder / "rotator.toml"
     config.write_text("[vault]\n")
     config.chmod(0o600)
-    made = fleet("billing", source=str(config))
+    made = runtime("billing", source=str(config))
     found = FakeHouse(made)
-    made.journal = found.journal
+    made.sink = found.sink
     settled("billing", made)
     yield found
     shutil.rmtree(folder)
 
 
-def opened(house: FakeHouse, control: Control) -> Stranger:
-    return Stranger(control.directory, Path(house.fleet.source))
+def opened(daemon_handle: FakeHouse, control: Control) -> Stranger:
+    return Stranger(control.directory, Path(daemon_handle.runtime.source))
 
 
-def test_a_member_of_the_read_group_may_ask_and_not_order(house: FakeHouse) -> None:
-    control = Control(Path(house.fleet.source).parent, read_group=THEIR_GROUP)
-    doors = Listeners(house)
-    doors.tend(control)
+def test_a_member_of_the_read_group_may_ask_and_not_order(daemon_handle: FakeHouse) -> None:
+    control = Control(Path(daemon_handle.runtime.source).parent, read_group=THEIR_GROUP)
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(control)
     try:
-        stranger = opened(house, control)
+        stranger = opened(daemon_handle, control)
         asked = stranger.type("status")
         assert (asked.returncode, asked.stdout.split()[0]) == (0, "billing")
         ordered = stranger.type("rotate", "billing")
@@ -93,35 +93,35 @@ def test_a_member_of_the_read_group_may_ask_and_not_order(house: FakeHouse) -> N
         assert "this user cannot act without it" in sentence
         assert "become a member of its control_group" in sentence
     finally:
-        doors.close()
+        listeners.close()
 
 
-def test_a_member_of_the_control_group_may_order_and_is_named(house: FakeHouse) -> None:
-    control = Control(Path(house.fleet.source).parent, control_group=THEIR_GROUP)
-    doors = Listeners(house)
-    doors.tend(control)
+def test_a_member_of_the_control_group_may_order_and_is_named(daemon_handle: FakeHouse) -> None:
+    control = Control(Path(daemon_handle.runtime.source).parent, control_group=THEIR_GROUP)
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(control)
     try:
-        stranger = opened(house, control)
+        stranger = opened(daemon_handle, control)
         ordered = stranger.type("rotate", "billing", "--compromised", "--reason", "leaked")
         assert ordered.returncode == 0, ordered.stderr
         assert ordered.stdout.startswith("billing: contained: ")
-        ledger, _ = house.fleet.vault.read_ledger("billing")
+        ledger, _ = daemon_handle.runtime.vault.read_ledger("billing")
         assert ledger is not None
         assert ledger.incidents[0].by.startswith("nobody (so they say) via control socket@")
         assert stranger.type("status").returncode == 0
     finally:
-        doors.close()
+        listeners.close()
 
 
-def test_without_a_group_nobody_else_may_do_anything(house: FakeHouse) -> None:
-    control = Control(Path(house.fleet.source).parent)
-    doors = Listeners(house)
-    doors.tend(control)
+def test_without_a_group_nobody_else_may_do_anything(daemon_handle: FakeHouse) -> None:
+    control = Control(Path(daemon_handle.runtime.source).parent)
+    listeners = Listeners(daemon_handle)
+    listeners.maintain(control)
     try:
-        stranger = opened(house, control)
+        stranger = opened(daemon_handle, control)
         for words in (["status"], ["rotate", "billing"], ["reload"]):
             done = stranger.type(*words)
             assert done.returncode == (3 if words == ["reload"] else 4), done.stderr
             assert "this user may not use" in done.stderr
     finally:
-        doors.close()
+        listeners.close()

@@ -45,7 +45,7 @@ def test_it_returns_when_the_new_configuration_is_in_force(play: Play) -> None:
     eventually(lambda: play.events("daemon.reloaded"))
     assert play.events("daemon.reloaded")[0]["added"] == ["reports"]
     (order,) = play.events("control.ordered")
-    assert (order["verb"], order["by"].partition("@")[0].partition(" ")[2]) == ("reload", "via control socket")
+    assert (order["operation"], order["by"].partition("@")[0].partition(" ")[2]) == ("reload", "via control socket")
 
 
 def test_with_json_it_says_what_came_and_what_left(play: Play) -> None:

@@ -98,16 +98,16 @@ def test_a_listener_that_does_not_read_stops_nobody_and_is_hung_up_on(front: Fro
     connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     assert connection.recv(12) == b"HTTP/1.1 200"
     for number in range(20_000):
-        front.house.journal.emit("service.down", service="vault", kind="sealed", message=f"{number} " + "x" * 200)
-    eventually(lambda: not front.house.broadcast._listeners)
-    assert front.ask("GET", "/v1/health", door="read").status_code == 200
+        front.daemon_handle.sink.emit("service.down", service="vault", kind="sealed", message=f"{number} " + "x" * 200)
+    eventually(lambda: not front.daemon_handle.broadcast._listeners)
+    assert front.ask("GET", "/v1/health", listener="read").status_code == 200
     connection.close()
 
 
 def test_who_listens_too_slowly_is_told_how_much_was_missed(front: Front) -> None:
     with front.http("read") as client, client.stream("GET", "/v1/events") as stream:
         for _ in range(20_000):
-            front.house.journal.emit("service.up", service="vault")
+            front.daemon_handle.sink.emit("service.up", service="vault")
         told = 0
         for text in stream.iter_lines():
             line = json.loads(text)
@@ -123,8 +123,8 @@ def test_the_end_waits_for_nobody_who_is_inside(front: Front, monkeypatch: pytes
     inside = [front.raw() for _ in range(5)]
     inside[0].sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     inside[1].sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-    front.doors.close()
+    front.listeners.close()
     assert not list(Path(front.folder).glob("*.sock"))
     for connection in inside:
         rest(connection)
-    front.doors.close()
+    front.listeners.close()

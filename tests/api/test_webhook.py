@@ -26,7 +26,7 @@ from rotator.errors import Unavailable
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.process import free_port
 from tests.api.conftest import Front
-from tests.support.daemon_stage import eventually, fleet, published, settled
+from tests.support.daemon_stage import eventually, published, runtime, settled
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text()
 TOKEN, KEY = Secret("t" * 40), Secret("signing-key-with-40-characters-0123456789")
@@ -62,7 +62,7 @@ class Outside:
 
 @pytest.fixture
 def outside(front: Front) -> Outside:
-    settled("billing", front.house.fleet)
+    settled("billing", front.daemon_handle.runtime)
     return known(front)
 
 
@@ -76,20 +76,20 @@ def known(front: Front) -> Outside:
         signing_key=Reference("file", str(front.folder / "key")),
         token=Reference("file", str(front.folder / "token")),
     )
-    front.doors.tend(None, settings)
+    front.listeners.maintain(None, settings)
     return Outside(front, settings)
 
 
 def events(outside: Outside, name: str) -> list[dict[str, Any]]:
-    return [fields for event, fields in outside.front.house.events.events if event == name]
+    return [fields for event, fields in outside.front.daemon_handle.events.events if event == name]
 
 
 def contained(outside: Outside) -> Callable[[], bool]:
-    return lambda: any(name == "compromise.contained" for name, _ in outside.front.house.events.events)
+    return lambda: any(name == "compromise.contained" for name, _ in outside.front.daemon_handle.events.events)
 
 
 def test_a_reported_application_is_marked_before_the_answer_and_contained_after_it(outside: Outside) -> None:
-    made = outside.front.house.fleet
+    made = outside.front.daemon_handle.runtime
     before = published(made, "billing")
     answer = outside.report(application="billing", reason="seen in a repository")
     assert (answer.status_code, answer.json()) == (
@@ -101,12 +101,12 @@ def test_a_reported_application_is_marked_before_the_answer_and_contained_after_
     assert [entry.access_keys for entry in ledger.incidents] == [(before,)]
     eventually(contained(outside))
     assert published(made, "billing") not in (None, before)
-    assert outside.front.house.looked_at == ["billing"]
+    assert outside.front.daemon_handle.looked_at == ["billing"]
     assert re.fullmatch(r"webhook from 127\.0\.0\.1@.+", ledger.incidents[0].by)
 
 
 def test_a_reported_access_key_is_found_by_its_bearer(outside: Outside) -> None:
-    before = published(outside.front.house.fleet, "billing")
+    before = published(outside.front.daemon_handle.runtime, "billing")
     answer = outside.report(access_key=before)
     assert (answer.status_code, answer.json()["access_keys"]) == (202, [before])
     eventually(contained(outside))
@@ -117,20 +117,22 @@ def test_a_reported_access_key_is_found_by_its_bearer(outside: Outside) -> None:
 
 def test_who_waits_no_longer_for_the_mark_cuts_nothing_short(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "MARKED_WITHIN", 0.2)
-    before, goes_on = published(outside.front.house.fleet, "billing"), threading.Event()
-    outside.front.house.fleet.stages["acme"].hook = lambda name, phase: (
+    before, goes_on = published(outside.front.daemon_handle.runtime, "billing"), threading.Event()
+    outside.front.daemon_handle.runtime.stages["acme"].hook = lambda name, phase: (
         goes_on.wait(60) if (name, phase) == ("write_ledger", "before") else None
     )
     answer = outside.report(access_key=before)
     assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "too_slow")
     goes_on.set()
     eventually(contained(outside))
-    eventually(lambda: outside.front.doors.crew.busy == 0)
-    assert not [name for name, _ in outside.front.house.events.events if name == "daemon.crashed"]
+    eventually(lambda: outside.front.listeners.executor.busy == 0)
+    assert not [name for name, _ in outside.front.daemon_handle.events.events if name == "daemon.crashed"]
 
 
 def test_an_account_that_is_away_hides_no_key_of_another(front: Front) -> None:
-    made = front.house.fleet = fleet("abroad", "billing", accounts={"abroad": "other"}, source=front.house.fleet.source)
+    made = front.daemon_handle.runtime = runtime(
+        "abroad", "billing", accounts={"abroad": "other"}, source=front.daemon_handle.runtime.source
+    )
     settled("billing", made)
 
     def away(name: str, phase: str) -> None:
@@ -160,7 +162,7 @@ def test_what_is_forged_or_old_gets_an_empty_401(outside: Outside, forgery: str)
     body = b'{"application": "billing"}'
     answer = outside.send(body, FORGERIES[forgery](outside, body))
     assert (answer.status_code, answer.content) == (401, b"")
-    ledger, _ = outside.front.house.fleet.vault.read_ledger("billing")
+    ledger, _ = outside.front.daemon_handle.runtime.vault.read_ledger("billing")
     assert ledger is None
     assert len(events(outside, "webhook.refused")) == 1
 
@@ -208,15 +210,15 @@ def test_who_is_known_is_told_what_is_wrong(outside: Outside, report: dict[str, 
 
 
 def test_i5_a_strangers_key_is_left_to_a_person(outside: Outside) -> None:
-    made = outside.front.house.fleet
-    stranger, _ = made.stages["acme"].make_key(bearer=made.policies["billing"].bearer)
+    made = outside.front.daemon_handle.runtime
+    stranger, _ = made.stages["acme"].make_key(bearer=made.specs["billing"].bearer)
     answer = outside.report(access_key=stranger.access_key)
     assert (answer.status_code, "stranger" in answer.json()["error"]["message"]) == (409, True)
     assert stranger.access_key in made.stages["acme"].keys
 
 
 def test_reports_have_a_rate(outside: Outside) -> None:
-    outside.front.doors.tend(None, replace(outside.settings, per_minute=2))
+    outside.front.listeners.maintain(None, replace(outside.settings, per_minute=2))
     answers = [outside.report(application="nobody", reason=str(number)).status_code for number in range(3)]
     assert answers == [404, 404, 429]
 
@@ -244,13 +246,13 @@ def test_a_port_that_is_taken_is_said_and_tried_again(front: Front) -> None:
         (front.folder / "key").write_text(KEY.reveal())
         at = Listener("127.0.0.1", other.getsockname()[1])
         settings = Webhook(at, signing_key=Reference("file", str(front.folder / "key")))
-        front.doors.tend(None, settings)
-        front.doors.tend(None, settings)
-        assert [name for name, _ in front.house.events.events if name.startswith("webhook.")] == ["webhook.unavailable"]
-        assert front.doors.remark == f"cannot listen at {at}"
-    front.doors.tend(None, settings)
-    assert front.house.events.events[-1][0] == "webhook.listening"
-    assert front.doors.remark == ""
+        front.listeners.maintain(None, settings)
+        front.listeners.maintain(None, settings)
+        assert [name for name, _ in front.daemon_handle.events.events if name.startswith("webhook.")] == ["webhook.unavailable"]
+        assert front.listeners.remark == f"cannot listen at {at}"
+    front.listeners.maintain(None, settings)
+    assert front.daemon_handle.events.events[-1][0] == "webhook.listening"
+    assert front.listeners.remark == ""
 
 
 def test_with_an_authority_for_callers_only_who_has_its_certificate_gets_as_far_as_a_request(outside: Outside) -> None:
@@ -264,7 +266,7 @@ def test_with_an_authority_for_callers_only_who_has_its_certificate_gets_as_far_
         certificate=Reference("file", str(ours[0])),
         key=Reference("file", str(ours[1])),
     )
-    outside.front.doors.tend(None, settings)
+    outside.front.listeners.maintain(None, settings)
     body = b'{"application": "nobody"}'
     trusted = ssl.create_default_context(cafile=str(authority.certificate))
     with httpx.Client(verify=trusted, timeout=60, trust_env=False) as client, pytest.raises(httpx.TransportError):
@@ -293,7 +295,7 @@ def test_the_python_example_of_the_documentation_works(outside: Outside) -> None
     (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     names: dict[str, Any] = {}
     exec(program, names)
-    key = published(outside.front.house.fleet, "billing")
+    key = published(outside.front.daemon_handle.runtime, "billing")
     answer = names["report"](outside.url, TOKEN.reveal(), KEY.reveal(), key, "seen")
     assert answer == {"application": "billing", "access_keys": [key], "state": "marked"}
 

@@ -92,13 +92,13 @@ def calls() -> None:
                 f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name]
             )
             app = AppRuntime.open(rig.configuration)
-            policy, memory = app.policy(name), LocalState()
-            world = app.world(policy)
-            rest = drive(reconcile(policy, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once
+            spec, memory = app.spec(name), LocalState()
+            world = app.context(spec)
+            rest = drive(reconcile(spec, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once
             _end_grace(app, name, memory)
             provider_before, vault_before = rig.scaleway.calls(), dict(app.vault.calls())
             drive(
-                reconcile(policy, world, memory, RotationRequest("bench", rest.document.published if rest.document else None)),
+                reconcile(spec, world, memory, RotationRequest("bench", rest.document.published if rest.document else None)),
                 _sleep,
             )
             _end_grace(app, name, memory)
@@ -124,13 +124,13 @@ def _sleep(until: Any) -> None:
 
 def _end_grace(app: AppRuntime, name: str, memory: LocalState) -> None:
     """Wait until the grace is over, look once, and see the old key dead."""
-    policy = app.policy(name)
+    spec = app.spec(name)
     ledger, _ = app.vault.read_ledger(name)
     assert ledger is not None
     if ledger.retiring:
         _sleep(max(entry.revoke_after for entry in ledger.retiring))
         time.sleep(1.2)  # the Date headers have whole seconds, and the slowest clock counts
-    outcome = drive(reconcile(policy, app.world(policy), memory), _sleep)
+    outcome = drive(reconcile(spec, app.context(spec), memory), _sleep)
     assert outcome.ledger is not None
     assert not outcome.ledger.retiring, outcome
     assert not outcome.ledger.revoking, outcome

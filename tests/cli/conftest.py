@@ -16,13 +16,13 @@ from rotator.app import UnknownApplication
 from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.domain.keys import Key
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.reconciler.context import ReconcileContext
 from tests.support.daemon_stage import SimAccount
-from tests.support.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, policy
+from tests.support.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, spec
 from tests.support.store import SimStore
 
 
@@ -46,15 +46,15 @@ class SimApp:
     """The composition root on the simulated world."""
 
     sim: Sim
-    policies: dict[str, ApplicationSpec]
-    journal: EventSink
+    specs: dict[str, ApplicationSpec]
+    sink: EventSink
     left: dict[str, ApplicationSpec] = field(default_factory=dict)
     kept: int = 10
     creates: int = 3
     closed: int = 0
     alarm: NotificationSettings = SILENT
     management_key: str | None = None
-    world_of: Callable[[ReconcileContext], ReconcileContext] = lambda world: world
+    world_of: Callable[[ReconcileContext], ReconcileContext] = lambda context: context
     """What a test makes of every world."""
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class SimApp:
 
     @property
     def accounts(self) -> frozenset[str]:
-        return frozenset(policy.account for policy in self.policies.values()) or frozenset({"acme"})
+        return frozenset(spec.account for spec in self.specs.values()) or frozenset({"acme"})
 
     def account(self, name: str) -> SimAccount:
         if name in self.accounts:
@@ -76,16 +76,16 @@ class SimApp:
     def provider(self, account: str) -> Provider:
         return SimProvider(self.sim, account)
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
         provider = CountingProvider(self.sim, most=self.creates)
-        return self.world_of(ReconcileContext(provider, self.vault, self.clock, self.journal, "command-line"))
+        return self.world_of(ReconcileContext(provider, self.vault, self.clock, self.sink, "command-line"))
 
-    def policy(self, name: str) -> ApplicationSpec:
-        if name in self.policies:
-            return self.policies[name]
-        raise UnknownApplication(f"there is no application {name}; did you mean {min(self.policies)}?")
+    def spec(self, name: str) -> ApplicationSpec:
+        if name in self.specs:
+            return self.specs[name]
+        raise UnknownApplication(f"there is no application {name}; did you mean {min(self.specs)}?")
 
-    def orphans(self, journal: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
+    def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
         return self.left
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Desk:
     """Where a person types commands. ``others`` runs whenever a command pauses: what a daemon does meanwhile."""
 
     sim: Sim
-    policies: dict[str, ApplicationSpec] = field(default_factory=lambda: {"billing": policy()})
+    specs: dict[str, ApplicationSpec] = field(default_factory=lambda: {"billing": spec()})
     left: dict[str, ApplicationSpec] = field(default_factory=dict)
     kept: int = 10
     creates: int = 3
@@ -106,11 +106,11 @@ class Desk:
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
-    def open(self, path: Path, journal: EventSink) -> SimApp:
+    def open(self, path: Path, sink: EventSink) -> SimApp:
         return SimApp(
             self.sim,
-            self.policies,
-            journal,
+            self.specs,
+            sink,
             self.left,
             self.kept,
             self.creates,
@@ -149,7 +149,7 @@ class Desk:
         return json.loads(result.stdout)
 
     def daemon(self, **changes: Any) -> Actor:
-        return Actor(self.sim, replace(self.policies["billing"], **changes))
+        return Actor(self.sim, replace(self.specs["billing"], **changes))
 
 
 @pytest.fixture

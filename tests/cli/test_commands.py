@@ -28,11 +28,11 @@ from rotator.domain.ledger import (
     RevokingKey,
     RotationMode,
 )
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable
 from rotator.operations.failures import UNREACHABLE, UNSAFE, exit_code_of, explain
 from tests.cli.conftest import Desk
-from tests.support.simulated import EPOCH, Version, policy
+from tests.support.simulated import EPOCH, Version, spec
 
 OLD = "SCW00000000000000001"
 
@@ -154,7 +154,7 @@ def test_every_reason_for_not_going_on_has_an_exit_code_on_purpose() -> None:
     }
     folder = Path(str(import_module("rotator").__file__)).parent
     text = "".join(path.read_text() for path in (folder / "decision").rglob("*.py"))
-    reasons = set(re.findall(r'(?:case\.block\(|_make_room\(\s*case,)\s*"(\w+)"', text))
+    reasons = set(re.findall(r'(?:state\.block\(|_make_room\(\s*state,)\s*"(\w+)"', text))
     assert {"quota", "stale", "foreign_key"} <= reasons
     assert reasons <= UNREACHABLE | UNSAFE | failing
     assert (exit_code_of("sealed"), exit_code_of("quota"), exit_code_of("never_alive")) == (3, 4, 1)
@@ -270,7 +270,7 @@ def test_in_a_pipe_status_is_plain_text(desk: Desk) -> None:
 
 
 def test_a_damaged_ledger_is_trouble_of_its_application_and_hides_no_other(desk: Desk) -> None:
-    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="b")
+    desk.specs["mailer"] = spec(application="mailer", path="secret/apps/mailer", bearer="b")
     desk.sim.kv["ledger:mailer"] = [Version({"schema": 99}, EPOCH)]
     result = desk.type("status", "--json")
     assert result.exit_code == 5
@@ -281,14 +281,14 @@ def test_a_damaged_ledger_is_trouble_of_its_application_and_hides_no_other(desk:
 
 
 def test_an_application_that_left_the_configuration_is_shown_until_it_is_done(desk: Desk) -> None:
-    gone = desk.policies.pop("billing")
+    gone = desk.specs.pop("billing")
     desk.left = {"billing": replace(gone, configured=False, every=None)}
     assert "orphan: not in the configuration any more" in desk.type("status").stdout
     assert desk.json("status", "billing")["applications"][0]["configured"] is False
 
 
 def test_an_empty_configuration_is_no_error(empty: Desk) -> None:
-    empty.policies = {}
+    empty.specs = {}
     assert empty.type("status").exit_code == 0
     assert empty.json("status") == {"applications": []}
 
@@ -320,7 +320,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
 @pytest.mark.parametrize("phase", SITUATIONS)
 def test_the_phase_is_the_most_pressing_truth(phase: str) -> None:
     changes, later = SITUATIONS[phase]
-    wanted = policy()
+    wanted = spec()
     assert status_of(wanted, ledger(wanted, **changes), EPOCH + later).phase == phase
 
 
@@ -411,7 +411,7 @@ def test_a_plan_warns_of_what_will_go_wrong(desk: Desk) -> None:
 
 
 def test_a_plan_goes_on_when_one_application_cannot_be_looked_at(desk: Desk) -> None:
-    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="b")
+    desk.specs["mailer"] = spec(application="mailer", path="secret/apps/mailer", bearer="b")
     desk.sim.kv["ledger:mailer"] = [Version({"schema": 99, "application": "mailer"}, EPOCH)]
     result = desk.type("plan")
     assert result.exit_code == 4

@@ -12,7 +12,7 @@ import pytest
 from rotator.cli.exit_codes import EXIT_CODES
 from rotator.cli.main import COMMANDS, root
 from tests.cli.conftest import Desk
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 EXAMPLES = [
@@ -62,7 +62,7 @@ def _runnable(example: str) -> bool:
 
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if _runnable(line)])
 def test_every_example_does_what_it_promises(desk: Desk, example: str) -> None:
-    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="another")
+    desk.specs["mailer"] = spec(application="mailer", path="secret/apps/mailer", bearer="another")
     desk.sim.bearers.add("another")
     [key] = desk.sim.live_keys()
     if example.split()[1] in IN_GRACE:

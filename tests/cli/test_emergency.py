@@ -11,7 +11,7 @@ from rotator.decision.observation import RotationRequest
 from rotator.errors import Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
-from tests.support.simulated import Killed, policy
+from tests.support.simulated import Killed, spec
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"
@@ -31,7 +31,7 @@ def test_a_leaked_key_is_contained_by_its_name_alone(desk: Desk) -> None:
 
 
 def test_each_account_is_asked_once_for_a_leaked_key(desk: Desk) -> None:
-    desk.policies["mailer"] = policy(application="mailer", bearer="another", path="secret/apps/mailer")
+    desk.specs["mailer"] = spec(application="mailer", bearer="another", path="secret/apps/mailer")
     desk.sim.calls.clear()
     desk.type("rotate", OLD, *LEAK)
     before_the_mark = desk.sim.calls[: desk.sim.calls.index("write_ledger")]

@@ -24,7 +24,7 @@ def leak(desk: Desk) -> str:
 def test_it_tells_of_the_time_line_the_coverage_and_the_calls_by_address_and_client(desk: Desk) -> None:
     name = leak(desk)
     at = desk.sim.time.now - timedelta(hours=2)
-    desk.sim.deeds += [
+    desk.sim.audit_events += [
         (BEARER, AuditEvent(at, "203.0.113.9", "evil/1", "instance", "DeleteServer", 403)),
         ("another", AuditEvent(at, "x", "y", "z", "Q", 200)),
     ]
@@ -40,7 +40,7 @@ def test_it_tells_of_the_time_line_the_coverage_and_the_calls_by_address_and_cli
 
 def test_since_says_from_when_calls_are_told(desk: Desk) -> None:
     name = leak(desk)
-    desk.sim.deeds.append(
+    desk.sim.audit_events.append(
         (BEARER, AuditEvent(desk.sim.time.now - timedelta(days=2), "203.0.113.9", "evil/1", "instance", "Q", 200))
     )
     assert desk.json("incident", name)["trail"]["billing"]["sources"] == []

@@ -18,7 +18,7 @@ from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
 from rotator.errors import QuotaExceeded, Unavailable
 from tests.cli.conftest import CountingProvider, Desk, SimApp
-from tests.support.simulated import EPOCH, Actor, Killed, Sim, SimVault, policy
+from tests.support.simulated import EPOCH, Actor, Killed, Sim, SimVault, spec
 
 DAY = timedelta(days=1)
 LEAK = ("--compromised", "--reason", "breach")
@@ -32,24 +32,24 @@ class Fleet(Desk):
     """How often the provider said that the quota is used up."""
 
     def furnish(self, count: int) -> Fleet:
-        self.policies = {}
+        self.specs = {}
         for number in range(count):
             name = f"app-{number:02d}"
-            self.policies[name] = policy(application=name, bearer=f"bearer-{number:02d}", path=f"secret/apps/{name}")
+            self.specs[name] = spec(application=name, bearer=f"bearer-{number:02d}", path=f"secret/apps/{name}")
             self.sim.bearers.add(f"bearer-{number:02d}")
             key, _ = self.sim.make_key(bearer=f"bearer-{number:02d}", created=self.sim.time.now - DAY * (count - number))
             self.sim.publish_by_hand(key.access_key, path=f"secret/apps/{name}")
-            Actor(self.sim, self.policies[name]).run()
+            Actor(self.sim, self.specs[name]).run()
         self.sim.time.advance(DAY)
         return self
 
-    def open(self, path: Path, journal: EventSink) -> SimApp:
-        app = super().open(path, journal)
-        app.world_of = lambda world: replace(world, provider=Refusing(self, most=self.creates))
+    def open(self, path: Path, sink: EventSink) -> SimApp:
+        app = super().open(path, sink)
+        app.world_of = lambda context: replace(context, provider=Refusing(self, most=self.creates))
         return app
 
     def first_keys(self) -> set[str]:
-        return {key for key in self.sim.keys if int(key.removeprefix("SCW")) <= len(self.policies)}
+        return {key for key in self.sim.keys if int(key.removeprefix("SCW")) <= len(self.specs)}
 
     def alive(self) -> set[str]:
         return self.first_keys() & set(self.sim.live_keys())
@@ -98,7 +98,7 @@ def test_a_dry_run_tells_the_order_the_room_the_time_and_what_remains_and_change
     assert "account acme: 8 applications with 8 keys from before 2026-01-02 00:00:00 UTC" in result.stdout
     assert "the quota has room for 3; at most 1 applications at once" in result.stdout
     listed = [line.split()[1] for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
-    assert listed == [f"{name}:" for name in fleet.policies]
+    assert listed == [f"{name}:" for name in fleet.specs]
     assert f"{stranger.access_key}  made" in result.stdout
     assert {where: len(versions) for where, versions in fleet.sim.kv.items()} == before
 
@@ -165,7 +165,7 @@ def test_a2_after_a_breach_every_old_key_is_dead_and_that_is_proven(fleet: Fleet
 
 def test_all_marks_of_one_breach_bear_one_incident_and_its_reason(fleet: Fleet) -> None:
     answer = fleet.json("rotate", "--all", *LEAK)["mass_rotations"][0]
-    incidents = [fleet.sim.ledger(name).incidents[-1] for name in fleet.policies]
+    incidents = [fleet.sim.ledger(name).incidents[-1] for name in fleet.specs]
     assert {(incident.id, incident.reason) for incident in incidents} == {(answer["id"], "breach")}
     assert all(incident.closed_at for incident in incidents)
     assert answer["coverage"]["proven"]
@@ -183,7 +183,7 @@ def test_a5_however_little_room_there_is_the_quota_is_never_found_used_up(fleet:
 def test_the_oldest_keys_go_first(fleet: Fleet) -> None:
     fleet.sim.quota = 9
     fleet.type("rotate", "--all", *LEAK)
-    assert fleet.order() == list(fleet.policies)
+    assert fleet.order() == list(fleet.specs)
 
 
 def test_only_what_was_asked_for_is_rotated_and_the_rest_fails_the_proof_by_name(fleet: Fleet) -> None:
@@ -314,7 +314,7 @@ def test_a4_after_a_kill_the_same_command_goes_on_with_the_same_time_and_the_sam
     assert "with keys from before 2026-01-02T00:00:00Z" in result.stdout
     assert not fleet.alive()
     assert {len(fleet.sim.kv[f"doc:secret/apps/{name}"]) for name in done} == {2}, "what was done was done again"
-    assert len({fleet.sim.ledger(name).incidents[-1].id for name in fleet.policies}) == 1
+    assert len({fleet.sim.ledger(name).incidents[-1].id for name in fleet.specs}) == 1
     assert fleet.refused == 0
 
 
@@ -355,7 +355,7 @@ def test_where_the_quota_is_full_of_keys_in_grace_a_compromise_makes_its_own_roo
 
 
 def test_what_left_the_configuration_is_not_rotated_and_keeps_nobody_waiting(fleet: Fleet) -> None:
-    orphan = replace(fleet.policies.pop("app-05"), configured=False)
+    orphan = replace(fleet.specs.pop("app-05"), configured=False)
     fleet.left = {"app-05": orphan}
     assert "app-05" not in fleet.json("rotate", "--all")["mass_rotations"][0]["without_room"]
     named = fleet.type("rotate", "app-05")
@@ -424,8 +424,8 @@ def test_marks_are_written_only_for_those_who_are_let_in(fleet: Fleet) -> None:
     most = [0]
 
     def hook(name: str, phase: str) -> None:
-        marked = {mark.access_key for name in fleet.policies for mark in fleet.sim.ledger(name).compromised}
-        published = {fleet.sim.published_key(one.path) for one in fleet.policies.values()}
+        marked = {mark.access_key for name in fleet.specs for mark in fleet.sim.ledger(name).compromised}
+        published = {fleet.sim.published_key(one.path) for one in fleet.specs.values()}
         most[0] = max(most[0], len(marked & published))
 
     fleet.sim.hook = hook
@@ -451,7 +451,7 @@ def test_without_a_compromise_the_old_keys_live_on_for_their_grace_and_the_proof
     assert "8 applications rotated" in result.stdout
     assert "in grace, dies in 23h59m" in result.stdout
     fleet.sim.time.advance(2 * DAY)
-    for one in fleet.policies.values():
+    for one in fleet.specs.values():
         Actor(fleet.sim, one).run()
     assert fleet.type("coverage", "--created-before", "2026-01-02T00:00:00Z").exit_code == 0
 
@@ -480,7 +480,7 @@ def test_what_somebody_else_has_rotated_meanwhile_is_not_rotated_again(fleet: Fl
     def hook(name: str, phase: str) -> None:
         if (name, phase) == ("list_all_keys", "after"):
             fleet.sim.hook = lambda *_: None
-            Actor(fleet.sim, fleet.policies["app-02"]).run(RotationRequest("by the daemon", "SCW00000000000000003"))
+            Actor(fleet.sim, fleet.specs["app-02"]).run(RotationRequest("by the daemon", "SCW00000000000000003"))
 
     fleet.sim.hook = hook
     answer = fleet.json("rotate", "--all")["mass_rotations"][0]

@@ -15,7 +15,7 @@ from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Problem, RetiringKey
 from rotator.errors import PermissionDenied, RotatorError, Unavailable
 from tests.cli.conftest import Desk
-from tests.support.simulated import EPOCH, Version, policy
+from tests.support.simulated import EPOCH, Version, spec
 
 DAY = timedelta(days=1)
 LINE = re.compile(r"ROTATOR (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?")
@@ -24,7 +24,7 @@ DATUM = re.compile(r"[a-z_]+=\d+(s|c|%|B)?(;[\d.:~@]*){0,4}")
 
 
 def of(**changes: object) -> Ledger:
-    ledger = replace(new_ledger(policy()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH))
+    ledger = replace(new_ledger(spec()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH))
     return replace(ledger, **changes)  # type: ignore[arg-type]  # names are the test's
 
 
@@ -33,23 +33,23 @@ MARK = CompromisedKey("SCW1", "leak", "ann", EPOCH)
 GRACE = RetiringKey("SCW0", 1, EPOCH + DAY, "replaced")
 
 CASES: dict[str, tuple[ApplicationStatus, str, State, bool]] = {
-    "at rest": (status_of(policy(), of(), EPOCH), "", State.OK, False),
-    "in grace": (status_of(policy(), of(retiring=(GRACE,)), EPOCH), "", State.OK, False),
-    "a proof's time late": (status_of(policy(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
-    "past due": (status_of(policy(), of(), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True),
-    "a grace that ended": (status_of(policy(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "past_due", State.CRITICAL, True),
-    "failing in time": (status_of(policy(), of(failures=2, trouble=TROUBLE), EPOCH), "failing", State.WARNING, True),
+    "at rest": (status_of(spec(), of(), EPOCH), "", State.OK, False),
+    "in grace": (status_of(spec(), of(retiring=(GRACE,)), EPOCH), "", State.OK, False),
+    "a proof's time late": (status_of(spec(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
+    "past due": (status_of(spec(), of(), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True),
+    "a grace that ended": (status_of(spec(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "past_due", State.CRITICAL, True),
+    "failing in time": (status_of(spec(), of(failures=2, trouble=TROUBLE), EPOCH), "failing", State.WARNING, True),
     "failing and late, while the next attempt waits": (
-        status_of(policy(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True,
+        status_of(spec(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True,
     ),
-    "blocked": (status_of(policy(), of(trouble=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
-    "compromised": (status_of(policy(), of(compromised=(MARK,)), EPOCH + DAY), "compromised", State.CRITICAL, True),
-    "held": (status_of(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH), "held", State.WARNING, False),
+    "blocked": (status_of(spec(), of(trouble=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
+    "compromised": (status_of(spec(), of(compromised=(MARK,)), EPOCH + DAY), "compromised", State.CRITICAL, True),
+    "held": (status_of(spec(), of(hold=Hold("x", "ann", EPOCH)), EPOCH), "held", State.WARNING, False),
     "held for so long that it would be due": (
-        status_of(policy(), of(hold=Hold("x", "ann", EPOCH)), EPOCH + 60 * DAY), "held", State.WARNING, False,
+        status_of(spec(), of(hold=Hold("x", "ann", EPOCH)), EPOCH + 60 * DAY), "held", State.WARNING, False,
     ),
-    "never looked at": (status_of(policy(), None, EPOCH), "new", State.WARNING, False),
-    "unreadable": (unreadable_status(policy(), "ledger_unreadable", "damaged", EPOCH), "unreadable", State.CRITICAL, True),
+    "never looked at": (status_of(spec(), None, EPOCH), "new", State.WARNING, False),
+    "unreadable": (unreadable_status(spec(), "ledger_unreadable", "damaged", EPOCH), "unreadable", State.CRITICAL, True),
 }  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_the_performance_data_is_of_the_form_that_monitoring_systems_read(name: 
 
 
 def test_the_worst_of_many_decides_and_the_latest_are_named_first() -> None:
-    views = [replace(CASES["past due"][0], policy=policy(application=f"app{n}"), late=n * DAY) for n in range(1, 8)]
+    views = [replace(CASES["past due"][0], spec=spec(application=f"app{n}"), late=n * DAY) for n in range(1, 8)]
     state, text = line([*views, CASES["failing in time"][0]], [], EPOCH + 31 * DAY)
     assert state is State.CRITICAL
     assert "past due: app7 (by 7d), app6 (by 6d), app5 (by 5d), app4 (by 4d), app3 (by 3d) and 2 more; failing: billing;" in text
@@ -108,7 +108,7 @@ def test_a6_what_is_past_due_is_critical_and_plain_status_does_not_end_with_0(de
 
 
 def test_only_the_named_applications_count(desk: Desk) -> None:
-    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="b")
+    desk.specs["mailer"] = spec(application="mailer", path="secret/apps/mailer", bearer="b")
     desk.sim.kv["ledger:mailer"] = [Version({"schema": 99}, EPOCH)]
     assert desk.type("status", "--check").exit_code == 2
     assert desk.type("status", "--check", "billing").exit_code == 0
@@ -165,6 +165,6 @@ def test_every_state_of_a_check_is_documented() -> None:
 
 
 def test_what_comes_next_after_a_failure_is_the_retry_although_the_rotation_is_past_due_since_long() -> None:
-    found = status_of(policy(), of(failures=2, not_before=EPOCH + 31 * DAY + timedelta(hours=1)), EPOCH + 31 * DAY)
+    found = status_of(spec(), of(failures=2, not_before=EPOCH + 31 * DAY + timedelta(hours=1)), EPOCH + 31 * DAY)
     assert found.next.at == EPOCH + 31 * DAY + timedelta(hours=1)
     assert found.late == DAY

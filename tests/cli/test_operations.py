@@ -11,7 +11,7 @@ from rotator.domain.ledger import RevokingKey
 from rotator.errors import Conflict, Indeterminate
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import change_ledger, fail
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 def two(desk: Desk) -> None:
     """A second application beside billing."""
-    desk.policies["mailer"] = policy(application="mailer", path="secret/apps/mailer", bearer="another")
+    desk.specs["mailer"] = spec(application="mailer", path="secret/apps/mailer", bearer="another")
     desk.sim.bearers.add("another")
 
 
@@ -42,7 +42,7 @@ def test_a_held_application_is_left_alone_until_it_is_resumed(desk: Desk) -> Non
 
 
 def test_a_hold_is_shown_everywhere(desk: Desk) -> None:
-    desk.policies["billing"] = policy(observe_every=timedelta(seconds=2))
+    desk.specs["billing"] = spec(observe_every=timedelta(seconds=2))
     desk.type("hold", "billing", "--reason", "migration")
     told = desk.type("status").stdout
     assert "billing  held " in told
@@ -276,7 +276,7 @@ def test_several_keys_are_revoked_and_one_refusal_stops_no_other(desk: Desk) -> 
 def test_a_managed_key_is_left_to_the_provider(desk: Desk) -> None:
     stranger, _ = desk.sim.make_key("somebody else's")
     true = desk.sim.keys[stranger.access_key]
-    true.key = replace(true.key, managed=True)
+    true.key = replace(true.key, provider_managed=True)
     result = desk.type("revoke", stranger.access_key, "--confirm", stranger.access_key)
     assert (result.exit_code, "managed or not deletable" in result.stderr) == (4, True)
     assert desk.sim.live(stranger.access_key)

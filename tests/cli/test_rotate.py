@@ -13,7 +13,7 @@ from rotator.decision.transitions import mark_compromised
 from rotator.domain.ledger import Hold
 from rotator.errors import Indeterminate, Rejected, Unavailable
 from tests.cli.conftest import Desk
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"
@@ -104,7 +104,7 @@ def test_a5_no_room_at_the_provider_is_refused_and_nothing_is_deleted(desk: Desk
 
 
 def test_too_many_live_keys_are_refused(desk: Desk) -> None:
-    desk.policies = {"billing": policy(max_live_keys=1)}
+    desk.specs = {"billing": spec(max_live_keys=1)}
     result = desk.type("rotate", "billing")
     assert result.exit_code == 4
     assert "live keys already" in result.stderr
@@ -161,7 +161,7 @@ def test_a_provider_that_stays_away_is_waited_for_as_long_as_the_policy_says(des
     result = desk.type("rotate", "billing")
     assert result.exit_code == 3
     assert "acme cannot be reached" in result.stderr
-    assert desk.sim.time.now - before >= policy().publish_timeout
+    assert desk.sim.time.now - before >= spec().publish_timeout
 
 
 def test_a_provider_that_comes_back_in_time_is_no_failure(desk: Desk) -> None:
@@ -178,8 +178,8 @@ def test_missing_rights_are_told_with_path_and_capability_before_anything_is_cre
 
 
 def test_several_applications_are_rotated_and_one_failure_stops_no_other(desk: Desk) -> None:
-    desk.policies["mailer"] = policy(application="mailer", bearer="another-bearer", path="secret/apps/mailer")
-    desk.policies["shop"] = policy(application="shop", bearer="unknown-bearer", path="secret/apps/shop")
+    desk.specs["mailer"] = spec(application="mailer", bearer="another-bearer", path="secret/apps/mailer")
+    desk.specs["shop"] = spec(application="shop", bearer="unknown-bearer", path="secret/apps/shop")
     desk.sim.bearers.add("another-bearer")
     answer = desk.json("rotate", "shop", "billing", "mailer")
     assert [entry["name"] for entry in answer["applications"]] == ["shop", "billing", "mailer"]
@@ -352,7 +352,7 @@ def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_
     waited = desk.sim.time.now - before
     assert result.exit_code == 3, result.stderr
     assert f"{OLD} not proven dead: the server failed (503)" in result.stderr
-    assert policy().publish_timeout <= waited <= 2 * policy().publish_timeout
+    assert spec().publish_timeout <= waited <= 2 * spec().publish_timeout
     assert desk.sim.ledger().compromised_keys() == {OLD}
 
 

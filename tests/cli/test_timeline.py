@@ -16,7 +16,7 @@ from rotator.cli.output.timeline import FINE, Axis, bars, drawn
 from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, HistoryEntry, Ledger, Problem, RetiringKey, RevokingKey
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 NOW = datetime(2026, 1, 31, 9, 15, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -24,7 +24,7 @@ OLD, NEW = "SCW00000000000000001", "SCW00000000000000002"
 
 
 def seen(name: str, age: timedelta, **changes: object) -> ApplicationStatus:
-    wanted = policy(application=name)
+    wanted = spec(application=name)
     current = CurrentKey(NEW, 2, NOW - age, NOW - age)
     found: Ledger = replace(new_ledger(wanted), current=current, **changes)  # type: ignore[arg-type]  # names are the test's
     return status_of(wanted, found, NOW)
@@ -56,8 +56,8 @@ ALL = [
     seen("leaked", 3 * DAY, compromised=(CompromisedKey(NEW, "leak", "alice", NOW - timedelta(seconds=3)),)),
     seen("dying", 3 * DAY, revoking=(RevokingKey(OLD, 1, "leftover"),)),
     seen("a-very-long-name-for-an-application-of-somebody", DAY, trouble=Problem("quota", "no room " * 20, NOW - HOUR)),
-    status_of(policy(application="fresh"), None, NOW),
-    unreadable_status(policy(application="broken"), "ledger_unreadable", "the ledger of broken is damaged", NOW),
+    status_of(spec(application="fresh"), None, NOW),
+    unreadable_status(spec(application="broken"), "ledger_unreadable", "the ledger of broken is damaged", NOW),
 ]
 
 

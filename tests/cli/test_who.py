@@ -14,7 +14,7 @@ from rotator.cli.session import Session
 from rotator.errors import PermissionDenied, Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
-from tests.support.simulated import EPOCH, policy
+from tests.support.simulated import EPOCH, spec
 
 OLD = "SCW00000000000000001"
 NEW = "SCW00000000000000002"
@@ -66,7 +66,7 @@ def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(off
 @pytest.mark.parametrize(("names", "asked"), [(2, "get_key"), (9, "list_all_keys")])
 def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(office: Desk, names: int, asked: str) -> None:
     for number in range(20):
-        office.policies[f"app-{number}"] = policy(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
+        office.specs[f"app-{number}"] = spec(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
     keys = [office.sim.make_key(bearer=f"b-{number}")[0].access_key for number in range(names)]
     office.type("who", *keys)
     provider = [call for call in office.sim.calls if call in {"get_key", "list_all_keys", "list_keys"}]
@@ -76,7 +76,7 @@ def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(off
 def test_every_state_is_told(office: Desk) -> None:
     stranger, _ = office.sim.make_key("by hand")
     protected, _ = office.sim.make_key("by hand")
-    office.sim.keys[protected.access_key].key = replace(protected, managed=True)
+    office.sim.keys[protected.access_key].key = replace(protected, provider_managed=True)
     foreign, _ = office.sim.make_key(bearer="not-ours")
     expired, _ = office.sim.make_key(expires=EPOCH - DAY)
     office.type("revoke", OLD, "--confirm", OLD)
@@ -168,7 +168,7 @@ def test_anything_but_a_secret_is_refused_without_repeating_it(office: Desk, tex
 
 
 def test_a_document_that_cannot_be_read_is_said_and_hides_no_other(office: Desk) -> None:
-    office.policies["mailer"] = policy(application="mailer", bearer="another", path="secret/apps/mailer")
+    office.specs["mailer"] = spec(application="mailer", bearer="another", path="secret/apps/mailer")
 
     def deny(name: str, phase: str) -> None:
         if (name, phase, office.sim.calls.count("read_document")) == ("read_document", "before", 1):

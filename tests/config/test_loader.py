@@ -14,8 +14,8 @@ import pytest
 import rotator.config
 from rotator.config import DEFAULT_PATH, Configuration, Listener, Reference, load, locate
 from rotator.domain.document import DEFAULT_FIELDS
-from rotator.domain.policy import MaintenanceWindow, VerificationPolicy
 from rotator.domain.secret import Secret
+from rotator.domain.spec import MaintenanceWindow, VerificationPolicy
 from rotator.errors import ConfigurationError
 
 SECRET = "5ec2e7f0-aaaa-4bbb-8ccc-1234567890ab"
@@ -107,20 +107,20 @@ def problems(path: Path) -> dict[str, str]:
 
 def test_the_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> None:
     configuration = sound(tmp_path, applications__billing__grace=GONE)
-    policy = configuration.policies["billing"]
-    assert policy.account == "acme"
-    assert policy.bearer == "b-1"
-    assert policy.organization_id == ORGANIZATION
-    assert policy.grace == timedelta(hours=24)
-    assert policy.jitter == timedelta(days=3)
-    assert policy.fields == DEFAULT_FIELDS
-    assert policy.prove == VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
-    assert policy.prove_emergency == VerificationPolicy(2, timedelta(milliseconds=500), timedelta(minutes=1))
-    assert policy.observe_every == timedelta(minutes=15)
-    assert policy.takeover_after == timedelta(minutes=10)
-    assert policy.clock_tolerance == configuration.daemon.clock_tolerance == timedelta(seconds=30)
-    assert policy.catch_up == configuration.daemon.catch_up == timedelta(hours=1)
-    assert (policy.window, policy.timezone, policy.lifetime, policy.max_age) == (None, "UTC", None, None)
+    spec = configuration.specs["billing"]
+    assert spec.account == "acme"
+    assert spec.bearer == "b-1"
+    assert spec.organization_id == ORGANIZATION
+    assert spec.grace == timedelta(hours=24)
+    assert spec.jitter == timedelta(days=3)
+    assert spec.fields == DEFAULT_FIELDS
+    assert spec.prove == VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
+    assert spec.prove_emergency == VerificationPolicy(2, timedelta(milliseconds=500), timedelta(minutes=1))
+    assert spec.observe_every == timedelta(minutes=15)
+    assert spec.takeover_after == timedelta(minutes=10)
+    assert spec.clock_tolerance == configuration.daemon.clock_tolerance == timedelta(seconds=30)
+    assert spec.catch_up == configuration.daemon.catch_up == timedelta(hours=1)
+    assert (spec.window, spec.timezone, spec.lifetime, spec.max_age) == (None, "UTC", None, None)
     account = configuration.accounts["acme"]
     assert (account.provider, account.api_url, account.proxy) == ("scaleway", "https://api.scaleway.com", None)
     assert configuration.vault.ledger == "secret/rotator"
@@ -135,7 +135,7 @@ def test_options_of_an_application_win_over_defaults(tmp_path: Path) -> None:
         applications__billing__every=GONE,
         applications__reports__window={"hours": "22:00-06:00", "days": ["Mon", "tuesday"]},
     )
-    billing, reports = configuration.policies["billing"], configuration.policies["reports"]
+    billing, reports = configuration.specs["billing"], configuration.specs["reports"]
     assert (billing.every, billing.grace, billing.timezone) == (timedelta(days=7), timedelta(hours=24), "Europe/Paris")
     assert billing.window == MaintenanceWindow(frozenset({5}), 0, 24 * 60)
     assert reports.window == MaintenanceWindow(frozenset({0, 1}), 22 * 60, 6 * 60)
@@ -145,16 +145,16 @@ def test_cron_of_an_application_replaces_every_of_defaults(tmp_path: Path) -> No
     configuration = sound(
         tmp_path, defaults={"every": "7d"}, applications__billing__every=GONE, applications__billing__cron="0 3 * * 1"
     )
-    policy = configuration.policies["billing"]
-    assert (policy.every, policy.cron, policy.jitter) == (None, "0 3 * * 1", timedelta(0))
+    spec = configuration.specs["billing"]
+    assert (spec.every, spec.cron, spec.jitter) == (None, "0 3 * * 1", timedelta(0))
 
 
 def test_an_application_may_say_a_part_of_a_proof(tmp_path: Path) -> None:
     configuration = sound(
         tmp_path, defaults={"prove": {"successes": 5, "timeout": "3m"}}, applications__billing__prove={"interval": "1s"}
     )
-    assert configuration.policies["billing"].prove == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
-    assert configuration.policies["reports"].prove == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
+    assert configuration.specs["billing"].prove == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
+    assert configuration.specs["reports"].prove == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
 
 
 def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:
@@ -163,14 +163,14 @@ def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:
         applications__billing={"application_id": "b", "path": "secret/b", "every": "5s"},
         applications__reports__publish_timeout="1h",
     )
-    billing = configuration.policies["billing"]
+    billing = configuration.specs["billing"]
     assert (billing.grace, billing.jitter) == (timedelta(seconds=5), timedelta(milliseconds=500))
-    assert configuration.policies["reports"].takeover_after == timedelta(hours=1, minutes=6)
+    assert configuration.specs["reports"].takeover_after == timedelta(hours=1, minutes=6)
 
 
 def test_an_application_without_schedule_is_rotated_on_request_only(tmp_path: Path) -> None:
-    policy = sound(tmp_path, applications__billing__every=GONE).policies["billing"]
-    assert (policy.every, policy.cron, policy.jitter) == (None, None, timedelta(0))
+    spec = sound(tmp_path, applications__billing__every=GONE).specs["billing"]
+    assert (spec.every, spec.cron, spec.jitter) == (None, None, timedelta(0))
 
 
 def test_several_accounts_may_be_chosen_from(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_several_accounts_may_be_chosen_from(tmp_path: Path) -> None:
         "api_url": "http://[::1]:81/",
     }
     configuration = sound(tmp_path, accounts__other=other, defaults={"account": "acme"}, applications__billing__account="other")
-    assert [policy.account for policy in configuration.policies.values()] == ["other", "acme"]
+    assert [spec.account for spec in configuration.specs.values()] == ["other", "acme"]
     assert configuration.accounts["other"].secret_key == Reference("vault", "secret/admin/scaleway", "key")
     assert configuration.accounts["other"].api_url == "http://[::1]:81"
     assert configuration.accounts["other"].rate_limit == 3
@@ -215,7 +215,7 @@ def test_every_way_to_log_in_is_taken_and_relative_files_begin_at_the_configurat
 
 
 def test_no_applications_is_sound_because_the_last_one_may_have_left(tmp_path: Path) -> None:
-    assert sound(tmp_path, applications=GONE).policies == {}
+    assert sound(tmp_path, applications=GONE).specs == {}
 
 
 def test_a_configuration_shows_no_secret(tmp_path: Path) -> None:

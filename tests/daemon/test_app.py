@@ -45,7 +45,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
         listening.listen()
         listening.setblocking(False)
         app = AppRuntime.open(write(tmp_path, port=listening.getsockname()[1]))
-        app.world(app.policy("billing"))
+        app.context(app.spec("billing"))
         app.close()
         with pytest.raises(BlockingIOError):
             listening.accept()
@@ -54,7 +54,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
 def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(tmp_path: Path) -> None:
     app = AppRuntime.open(write(tmp_path))
     with pytest.raises(UnknownApplication, match="did you mean billing") as caught:
-        app.policy("biling")
+        app.spec("biling")
     assert caught.value.exit_code == 2
     app.close()
 
@@ -71,20 +71,20 @@ def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) 
 
 def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_owner(tmp_path: Path) -> None:
     app = AppRuntime.open(write(tmp_path))
-    first, second = app.world(app.policy("billing")), app.world(app.policy("billing"))
+    first, second = app.context(app.spec("billing")), app.context(app.spec("billing"))
     again = app.reopen()
     assert first.casualties is second.casualties
-    assert first.owner == second.owner == again.world(again.policy("billing")).owner
+    assert first.owner == second.owner == again.context(again.spec("billing")).owner
     app.close()
     again.close()
 
 
 def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_path: Path) -> None:
     app = AppRuntime.open(write(tmp_path))
-    left = app._orphan(new_ledger(app.policy("billing")))
+    left = app._removed_application(new_ledger(app.spec("billing")))
     assert not left.configured
     for same in ("application", "account", "bearer", "path", "access_field", "secret_field", "grace", "prove", "organization_id"):
-        assert getattr(left, same) == getattr(app.policy("billing"), same)
+        assert getattr(left, same) == getattr(app.spec("billing"), same)
     app.close()
 
 

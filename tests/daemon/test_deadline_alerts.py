@@ -15,7 +15,7 @@ from rotator.domain.ledger import CurrentKey, Hold, Problem
 from rotator.errors import Unavailable
 from rotator.reconciler.context import PassOutcome
 from tests.daemon.test_engine import Engines, events, start  # noqa: F401 - start is a fixture
-from tests.support.daemon_stage import application, eventually, fleet, settled
+from tests.support.daemon_stage import application, eventually, runtime, settled
 from tests.support.simulated import Recorder
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -29,11 +29,11 @@ def outcome(*, age: timedelta, trouble: Problem | None = BLOCKED, error: Any = N
     return PassOutcome(Wait(NOW, "quota", "no room", trouble), ledger, None, error)
 
 
-def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **policy: Any) -> list[str]:
+def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **spec: Any) -> list[str]:
     recorder = Recorder()
     deadlines = DeadlineAlerts(recorder)
     for one in found:
-        deadlines.look(application(**{"max_age": 30 * DAY, **policy}), one, notice, NOW)
+        deadlines.look(application(**{"max_age": 30 * DAY, **spec}), one, notice, NOW)
     return recorder.names()
 
 
@@ -70,7 +70,7 @@ def test_an_application_that_left_the_configuration_has_no_deadline() -> None:
 
 
 def test_the_daemon_tells_of_a_key_that_is_held_past_its_age(start: Engines) -> None:  # noqa: F811 - a fixture
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     made.applications["billing"] = replace(made.applications["billing"], max_age=timedelta(seconds=1))
     stage = made.stages["acme"]

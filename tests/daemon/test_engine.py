@@ -17,8 +17,8 @@ from rotator.daemon.scheduler import _Scheduler
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.transitions import mark_compromised, new_ledger
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
-from rotator.domain.policy import VerificationPolicy
-from tests.support.daemon_stage import FakeFleet, application, bearer_of, eventually, fleet, published, settled
+from rotator.domain.spec import VerificationPolicy
+from tests.support.daemon_stage import FakeFleet, application, bearer_of, eventually, published, runtime, settled
 
 LONG = timedelta(hours=6)
 
@@ -30,7 +30,7 @@ class Engines:
         self.started: list[Engine] = []
 
     def __call__(self, made: FakeFleet, **options: Any) -> Engine:
-        engine = Engine(made, made.journal, **options)
+        engine = Engine(made, made.sink, **options)
         self.started.append(engine)
         engine.start()
         return engine
@@ -49,7 +49,7 @@ def start() -> Iterator[Engines]:
 def at_rest(engine: Engine, name: str) -> bool:
     task = engine.tasks[name]
     return (
-        task.facts is not None
+        task.summary is not None
         and task.passing is None
         and not task.running
         and engine._schedule._scheduler.get_job(name) is not None
@@ -57,11 +57,11 @@ def at_rest(engine: Engine, name: str) -> bool:
 
 
 def events(made: FakeFleet, name: str) -> list[dict[str, object]]:
-    return [fields for event, fields in list(made.journal.events) if event == name]
+    return [fields for event, fields in list(made.sink.events) if event == name]
 
 
 def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     made.applications["billing"] = replace(made.applications["billing"], observe_every=LONG)
     engine = start(made)
@@ -72,7 +72,7 @@ def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: 
 
 
 def test_a_new_application_gets_its_first_key_and_the_ledger_is_committed(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     engine = start(made)
     eventually(lambda: events(made, "rotation.committed"))
     eventually(lambda: at_rest(engine, "billing"))
@@ -80,7 +80,7 @@ def test_a_new_application_gets_its_first_key_and_the_ledger_is_committed(start:
 
 
 def test_i7_an_application_that_naps_for_ever_does_not_delay_another_with_one_worker(start: Engines) -> None:
-    made = fleet("sleepy", "billing", accounts={"sleepy": "slow"}, workers=1)
+    made = runtime("sleepy", "billing", accounts={"sleepy": "slow"}, workers=1)
     made.stages["slow"].activation = timedelta(days=1)
     for name in made.applications:
         long = replace(made.applications[name].prove, timeout=timedelta(hours=1))
@@ -92,7 +92,7 @@ def test_i7_an_application_that_naps_for_ever_does_not_delay_another_with_one_wo
 
 
 def test_i7_a_hanging_account_does_not_delay_the_passes_of_another(start: Engines) -> None:
-    made = fleet("stuck", "billing", accounts={"stuck": "slow"}, workers=2)
+    made = runtime("stuck", "billing", accounts={"stuck": "slow"}, workers=2)
     hung = threading.Event()
 
     def hang(name: str, phase: str) -> None:
@@ -108,13 +108,13 @@ def test_i7_a_hanging_account_does_not_delay_the_passes_of_another(start: Engine
 
 @pytest.mark.parametrize("late", [timedelta(hours=1), timedelta(days=3)], ids=str)
 def test_a17_a_missed_run_is_made_up_for_exactly_once(start: Engines, late: timedelta) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
     before = len(events(made, "pass.decided"))
     with engine.lock:
-        engine._date(engine.tasks["billing"], datetime.now(UTC) - late)
+        engine._schedule_task(engine.tasks["billing"], datetime.now(UTC) - late)
     eventually(lambda: len(events(made, "pass.decided")) > before)
     eventually(lambda: at_rest(engine, "billing"))
     assert len(events(made, "pass.decided")) == before + 1
@@ -122,19 +122,19 @@ def test_a17_a_missed_run_is_made_up_for_exactly_once(start: Engines, late: time
 
 def test_a6_no_job_gets_lost_however_short_its_turns_are(start: Engines) -> None:
     names = [f"app-{n}" for n in range(30)]
-    made = fleet(*names, workers=8)
-    hurried = VerificationPolicy(
+    made = runtime(*names, workers=8)
+    expedited = VerificationPolicy(
         10, timedelta(0), timedelta(seconds=30)
     )  # every turn is over at once, so that dates meet removals
     for name in names:
-        made.applications[name] = replace(made.applications[name], prove=hurried)
+        made.applications[name] = replace(made.applications[name], prove=expedited)
     engine = start(made)
     eventually(lambda: all(at_rest(engine, name) for name in names))
     assert all(published(made, name) for name in names)
 
 
 def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
@@ -142,7 +142,7 @@ def test_a6_a_task_without_a_job_is_found_and_dated_again(start: Engines) -> Non
     engine._schedule._scheduler.remove_job("billing")
     with engine.lock:
         engine.tasks["billing"].due = datetime.now(UTC) - 2 * engine_module.LOST_AFTER
-    engine.find_lost()
+    engine.reschedule_lost()
     eventually(lambda: len(events(made, "pass.decided")) > before)
 
 
@@ -150,7 +150,7 @@ def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     start: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "CRASH_BACKOFF", (timedelta(milliseconds=10), timedelta(milliseconds=20)))
-    made = fleet("broken", "billing", accounts={"broken": "odd"})
+    made = runtime("broken", "billing", accounts={"broken": "odd"})
     crashes = iter([True, True])
     secret = "a-secret-in-an-exception"
 
@@ -162,13 +162,13 @@ def test_a16_a_crash_is_told_by_type_and_place_only_and_the_pass_is_repeated(
     eventually(lambda: all(at_rest(engine, name) for name in made.applications))
     made.stages["odd"].hook = hook
     with engine.lock:
-        engine._date(engine.tasks["broken"], datetime.now(UTC))
+        engine._schedule_task(engine.tasks["broken"], datetime.now(UTC))
     eventually(lambda: len(events(made, "pass.crashed")) == 2)
     eventually(lambda: engine.tasks["broken"].crashes == 0 and at_rest(engine, "broken"))
     crash = events(made, "pass.crashed")[0]
     assert crash["error"] == "KeyError"
     assert str(crash["where"]).startswith("rotator.reconciler.observer:")
-    assert secret not in str(made.journal.events)
+    assert secret not in str(made.sink.events)
 
 
 def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_back(
@@ -176,7 +176,7 @@ def test_b_vault_sealed_at_the_start_no_pass_knocks_and_work_begins_when_it_is_b
 ) -> None:
     monkeypatch.setattr("rotator.daemon.services.AGAIN", timedelta(milliseconds=20))
     names = [f"app-{n}" for n in range(100)]
-    made = fleet(*names, workers=8)
+    made = runtime(*names, workers=8)
     stage = made.stages["acme"]
     stage.sealed = True
     engine = start(made)
@@ -198,7 +198,7 @@ def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait
 ) -> None:
     monkeypatch.setattr("rotator.daemon.services.AGAIN", timedelta(milliseconds=20))
     names = [f"app-{n}" for n in range(40)]
-    made = fleet(*names, workers=1)
+    made = runtime(*names, workers=1)
     for name in names:
         settled(name, made)
     engine = start(made)
@@ -206,7 +206,7 @@ def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait
     made.stages["acme"].sealed = True
     with engine.lock:
         for name in names:
-            engine._date(engine.tasks[name], datetime.now(UTC))
+            engine._schedule_task(engine.tasks[name], datetime.now(UTC))
     eventually(lambda: sum(task.parked for task in engine.tasks.values()) == len(names) - len(events(made, "pass.failed")))
     assert len(events(made, "pass.failed")) < 5
     made.stages["acme"].sealed = False
@@ -215,7 +215,7 @@ def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait
 
 
 def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) -> None:
-    made = fleet("billing", "slow-1", "slow-2", accounts={"slow-1": "slow", "slow-2": "slow"}, workers=2)
+    made = runtime("billing", "slow-1", "slow-2", accounts={"slow-1": "slow", "slow-2": "slow"}, workers=2)
     for name in made.applications:
         settled(name, made)
     engine = start(made)
@@ -238,15 +238,15 @@ def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) 
             ledger, [old], reason="leak", by="test", at=datetime.now(UTC), incident="i", mode="replace_first"
         )
         vault.write_ledger(marked, cas=version)
-        facts = engine.tasks["billing"].facts
-        assert facts is not None
-        engine.tasks["billing"].facts = replace(facts, urgent=True)  # as the pass that sees the mark would say
+        summary = engine.tasks["billing"].summary
+        assert summary is not None
+        engine.tasks["billing"].summary = replace(summary, urgent=True)  # as the pass that sees the mark would say
         with engine.lock:
             for name in ("slow-1", "slow-2"):
-                engine._date(engine.tasks[name], datetime.now(UTC))
+                engine._schedule_task(engine.tasks[name], datetime.now(UTC))
         eventually(lambda: len(busy) == 2)
         with engine.lock:
-            engine._date(engine.tasks["billing"], datetime.now(UTC))
+            engine._schedule_task(engine.tasks["billing"], datetime.now(UTC))
         eventually(lambda: not made.stages["acme"].live(old), "the compromised key is dead")
     finally:
         hung.set()
@@ -254,61 +254,61 @@ def test_an_emergency_finds_a_worker_while_all_others_are_taken(start: Engines) 
 
 def retiring_ledger(made: FakeFleet, name: str) -> tuple[Ledger, str]:
     """A ledger of an application that left the configuration with one key whose grace has ended."""
-    policy = application(name)
+    spec = application(name)
     stage = made.stages["acme"]
     stage.bearers.add(bearer_of(name))
-    old, secret = stage.make_key(bearer=policy.bearer)
-    stage.publish_by_hand(old.access_key, secret.reveal(), path=policy.path)
-    new, fresh = stage.make_key(bearer=policy.bearer)
-    stage.publish_by_hand(new.access_key, fresh.reveal(), path=policy.path)
+    old, secret = stage.make_key(bearer=spec.bearer)
+    stage.publish_by_hand(old.access_key, secret.reveal(), path=spec.path)
+    new, fresh = stage.make_key(bearer=spec.bearer)
+    stage.publish_by_hand(new.access_key, fresh.reveal(), path=spec.path)
     past = datetime.now(UTC) - timedelta(minutes=1)
     current = CurrentKey(new.access_key, 2, past - timedelta(days=1))
     return replace(
-        new_ledger(policy), current=current, retiring=(RetiringKey(old.access_key, 1, past, "replaced"),)
+        new_ledger(spec), current=current, retiring=(RetiringKey(old.access_key, 1, past, "replaced"),)
     ), old.access_key
 
 
 def test_b_an_application_removed_from_the_configuration_has_its_keys_revoked_on_time_and_is_then_let_go(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     ledger, old = retiring_ledger(made, "gone")
     made.vault.write_ledger(ledger, cas=0)
     engine = start(made)
-    engine.add_orphans(made.orphans())
+    engine.add_removed_applications(made.removed_applications())
     eventually(lambda: not made.stages["acme"].live(old))
     eventually(lambda: "gone" not in engine.tasks)
     assert "billing" in engine.tasks
 
 
 def test_an_application_whose_account_left_too_is_reported_once(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     engine = start(made)
     for _ in range(2):
-        engine.add_orphans({"gone": application("gone", account="elsewhere", configured=False)})
+        engine.add_removed_applications({"gone": application("gone", account="elsewhere", configured=False)})
     assert [fields["application"] for fields in events(made, "daemon.orphan_stuck")] == ["gone"]
     assert "gone" not in engine.tasks
 
 
 def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applications_remember(start: Engines) -> None:
-    made = fleet("billing", "leaving")
+    made = runtime("billing", "leaving")
     engine = start(made)
     eventually(lambda: all(at_rest(engine, name) for name in made.applications))
-    memory, due = engine.tasks["billing"].memory, engine.tasks["billing"].due
-    other = fleet("billing", "arriving")
+    local_state, due = engine.tasks["billing"].local_state, engine.tasks["billing"].due
+    other = runtime("billing", "arriving")
     other.stages = made.stages
     other.stages["acme"].bearers.add(bearer_of("arriving"))
-    added, removed = engine.adopt(other)
+    added, removed = engine.apply_runtime(other)
     assert (added, removed) == (["arriving"], ["leaving"])
-    assert engine.tasks["billing"].memory is memory
+    assert engine.tasks["billing"].local_state is local_state
     assert engine.tasks["billing"].due == due
     eventually(lambda: published(made, "arriving"))
-    eventually(lambda: "leaving" not in engine.tasks or not engine.tasks["leaving"].policy.configured)
+    eventually(lambda: "leaving" not in engine.tasks or not engine.tasks["leaving"].spec.configured)
     assert [fields["application"] for fields in events(made, "daemon.orphan")] == ["leaving"]
     eventually(lambda: made.closed, "the old connections are closed when nobody uses them")
     assert not other.closed
 
 
 def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     made.applications["billing"] = replace(
         made.applications["billing"], prove=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10))
     )
@@ -316,21 +316,21 @@ def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configur
     stage.activation = timedelta(days=1)
     engine = start(made)
     eventually(lambda: engine.tasks["billing"].holding)
-    other = fleet("billing")
+    other = runtime("billing")
     other.applications["billing"] = replace(other.applications["billing"], grace=timedelta(hours=1))
     other.stages = made.stages
-    engine.adopt(other)
+    engine.apply_runtime(other)
     assert not made.closed
     for true in stage.keys.values():
         true.alive_from = datetime.now(UTC)
     eventually(lambda: published(made, "billing"))
     eventually(lambda: made.closed)
     assert len(stage.keys) == 1
-    eventually(lambda: engine.tasks["billing"].policy.grace == timedelta(hours=1))
+    eventually(lambda: engine.tasks["billing"].spec.grace == timedelta(hours=1))
 
 
 def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and_nothing_else_begins(start: Engines) -> None:
-    made = fleet("billing", "idle")
+    made = runtime("billing", "idle")
     settled("idle", made)
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
@@ -346,7 +346,7 @@ def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and
 
 
 def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
     made.applications["billing"] = replace(
@@ -354,7 +354,7 @@ def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Eng
     )
     engine = start(made)
     eventually(lambda: engine.tasks["billing"].holding)
-    key = engine.tasks["billing"].memory.held.key.access_key  # type: ignore[union-attr]  # it holds one
+    key = engine.tasks["billing"].local_state.in_flight.key.access_key  # type: ignore[union-attr]  # it holds one
     engine.drain()
     engine.give_up()
     eventually(lambda: not engine.unfinished())
@@ -364,7 +364,7 @@ def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Eng
 
 
 def test_b_a_clock_that_is_set_back_delays_nothing_in_real_time(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
@@ -385,7 +385,7 @@ def test_a6_a_stop_in_the_middle_of_handing_out_jobs_does_not_end_the_scheduler_
 
 
 def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: Engines) -> None:
-    engine = start(fleet())
+    engine = start(runtime())
     eventually(engine.contacted)
     done: list[str] = []
 
@@ -393,34 +393,34 @@ def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: 
         done.append(name)
         return timedelta(milliseconds=1)
 
-    engine.add_chore("care", lambda: chore("care"), delay=timedelta(0))
+    engine.add_periodic("care", lambda: chore("care"), delay=timedelta(0))
     eventually(lambda: len(done) > 5)
     assert engine.progress == 0
-    engine.add_chore("heartbeat", lambda: chore("heartbeat"), executor="default", delay=timedelta(0))
+    engine.add_periodic("heartbeat", lambda: chore("heartbeat"), executor="default", delay=timedelta(0))
     eventually(lambda: engine.progress > 2)
 
 
 def test_what_somebody_changed_is_looked_at_at_once(start: Engines) -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
-    seen = engine.tasks["billing"].seen_at
-    engine.look_at(["billing", "nobody"])
-    eventually(lambda: engine.tasks["billing"].seen_at != seen)
+    seen = engine.tasks["billing"].last_reconciled_at
+    engine.reconcile_now(["billing", "nobody"])
+    eventually(lambda: engine.tasks["billing"].last_reconciled_at != seen)
     eventually(lambda: at_rest(engine, "billing"))
-    assert not engine.tasks["billing"].hurried
+    assert not engine.tasks["billing"].expedited
 
 
 def test_a_configuration_that_somebody_still_works_with_is_not_closed_by_a_reload(start: Engines) -> None:
-    before, after = fleet("billing"), fleet("billing")
+    before, after = runtime("billing"), runtime("billing")
     after.stages = before.stages
     settled("billing", before)
     engine = start(before)
     eventually(lambda: at_rest(engine, "billing"))
-    with engine.borrow() as lent:
-        engine.adopt(after)
-        eventually(lambda: engine.tasks["billing"].fleet is after)
+    with engine.lease_runtime() as lent:
+        engine.apply_runtime(after)
+        eventually(lambda: engine.tasks["billing"].runtime is after)
         eventually(lambda: at_rest(engine, "billing"))
         assert lent is before
         assert not before.closed

@@ -21,7 +21,7 @@ from rotator.errors import Unavailable
 from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
-from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, fleet, published, settled
+from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, published, runtime, settled
 from tests.support.listener import Listener
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
 
 def task(**changes: Any) -> ApplicationTask:
     one = ApplicationTask(
-        application(takeover_after=10 * MINUTE), fleet("billing"), started=NOW, due=NOW + 10 * MINUTE, facts=WELL
+        application(takeover_after=10 * MINUTE), runtime("billing"), started=NOW, due=NOW + 10 * MINUTE, summary=WELL
     )
     for name, value in changes.items():
         setattr(one, name, value)
@@ -49,15 +49,15 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
 @pytest.mark.parametrize(
     ("changes", "reason"),
     {
-        "it was never looked at": ({"facts": None}, "not_looked_at"),
+        "it was never looked at": ({"summary": None}, "not_looked_at"),
         "its pass crashed": ({"crashes": 1}, "crashed"),
         "its next look is later than a takeover would be": ({"due": NOW - 11 * MINUTE}, "stuck"),
         "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
-        "what should be done was not done": ({"facts": replace(WELL, next_at=NOW - 11 * MINUTE)}, "past_due"),
-        "a hold keeps back what is due": ({"facts": replace(WELL, overdue=True)}, "past_due"),
-        "its last pass failed": ({"facts": replace(WELL, result=PassResult.FAILED)}, "trouble"),
-        "it is blocked": ({"facts": replace(WELL, result=PassResult.REFUSED)}, "trouble"),
-        "its services were away": ({"facts": replace(WELL, result=PassResult.UNREACHABLE)}, "trouble"),
+        "what should be done was not done": ({"summary": replace(WELL, next_at=NOW - 11 * MINUTE)}, "past_due"),
+        "a hold keeps back what is due": ({"summary": replace(WELL, overdue=True)}, "past_due"),
+        "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "trouble"),
+        "it is blocked": ({"summary": replace(WELL, result=PassResult.REFUSED)}, "trouble"),
+        "its services were away": ({"summary": replace(WELL, result=PassResult.UNREACHABLE)}, "trouble"),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -75,7 +75,7 @@ def test_one_service_that_is_not_up_is_enough(state: ServiceState) -> None:
 def test_work_that_takes_its_time_is_no_reason_for_doubt() -> None:
     assert (
         unhealthy_reason(
-            [task(due=NOW - 9 * MINUTE, running=True, facts=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW
+            [task(due=NOW - 9 * MINUTE, running=True, summary=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW
         )
         is None
     )
@@ -113,14 +113,14 @@ class Watched:
         ping = HeartbeatSettings(lambda: Secret(f"{self.switch.url}/switch"), every=timedelta(milliseconds=50))
         self.made.alarm = NotificationSettings(ping=ping)
         self.alarm = Notifier(Recorder(), self.made.alarm)
-        self.made.journal = self.alarm
+        self.made.sink = self.alarm
         self.daemon = MainLoop(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
         self.signals.__enter__()
         self.thread = threading.Thread(target=self.daemon.run, daemon=True)
         self.thread.start()
 
     def events(self, name: str) -> list[dict[str, object]]:
-        return [fields for event, fields in list(self.alarm._journal.events) if event == name]  # type: ignore[attr-defined]  # a recorder
+        return [fields for event, fields in list(self.alarm._sink.events) if event == name]  # type: ignore[attr-defined]  # a recorder
 
     def pinged_again(self) -> None:
         before = self.switch.count
@@ -141,7 +141,7 @@ class Watched:
         eventually(found, f"{subject} is {reason}")
         self.another_round()
         eventually(found, f"{subject} is {reason}")
-        self.alarm._pinger.wait()  # one that was begun before may still be under way
+        self.alarm._heartbeat_client.wait()  # one that was begun before may still be under way
         before = self.switch.count
         for _ in range(3):
             self.another_round()
@@ -163,7 +163,7 @@ def switch() -> Iterator[Listener]:
 
 
 def watched(switch: Listener, *names: str, **changes: Any) -> Watched:
-    made = fleet(*names, stop_timeout=timedelta(seconds=1), workers=2)
+    made = runtime(*names, stop_timeout=timedelta(seconds=1), workers=2)
     for name in names:
         made.applications[name] = application(name, **{"observe_every": timedelta(milliseconds=200), **changes})
         settled(name, made)
@@ -229,7 +229,7 @@ def test_a6_pings_stop_while_the_main_loop_hangs(switch: Listener) -> None:
         daemon.pinged_again()
         daemon.supervisor.free.clear()
         eventually(daemon.supervisor.waiting.is_set, "the loop hangs")
-        daemon.alarm._pinger.wait()
+        daemon.alarm._heartbeat_client.wait()
         before, progress = switch.count, daemon.daemon.engine.progress
         eventually(lambda: daemon.daemon.engine.progress > progress + 5, "everything else goes on")
         assert switch.count == before
@@ -252,7 +252,7 @@ def test_a_switch_that_does_not_answer_delays_no_pass(switch: Listener) -> None:
 
 
 def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
-    made = fleet("billing")
+    made = runtime("billing")
     settled("billing", made)
     stage = made.stages["acme"]
     one = ApplicationTask(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
@@ -266,20 +266,20 @@ def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
         pass
     one.conclude(outcome, datetime.now(UTC))
     assert stage.ledger("billing").hold
-    return one.facts
+    return one.summary
 
 
 def test_a_hold_under_which_nothing_is_due_is_well() -> None:
-    facts = facts_under_a_hold(lambda ledger: ledger)
-    assert facts
-    assert (facts.result, facts.overdue) == (PassResult.OK, False)
+    summary = facts_under_a_hold(lambda ledger: ledger)
+    assert summary
+    assert (summary.result, summary.overdue) == (PassResult.OK, False)
 
 
 def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
     old = RetiringKey("SCWOLD", 0, datetime.now(UTC) - timedelta(hours=1), "rotated")
-    facts = facts_under_a_hold(lambda ledger: replace(ledger, retiring=(old,)))
-    assert facts
-    assert facts.overdue
+    summary = facts_under_a_hold(lambda ledger: replace(ledger, retiring=(old,)))
+    assert summary
+    assert summary.overdue
 
 
 # --- one round ---
@@ -287,13 +287,13 @@ def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
 
 def play(made: FakeFleet, switch: Listener) -> int:
     made.alarm = NotificationSettings(ping=HeartbeatSettings(lambda: Secret(switch.url)))
-    alarm = Notifier(made.journal, made.alarm)
+    alarm = Notifier(made.sink, made.alarm)
     with Signals() as signals:
         return SingleRun(made, alarm, signals, alarm).run()
 
 
 def test_one_round_pings_at_its_end_when_every_application_ended_well(switch: Listener) -> None:
-    made = fleet("one", "two", workers=1)
+    made = runtime("one", "two", workers=1)
     settled("one", made)
     assert play(made, switch) == 0
     assert published(made, "two")
@@ -301,7 +301,7 @@ def test_one_round_pings_at_its_end_when_every_application_ended_well(switch: Li
 
 
 def test_one_round_that_did_not_end_well_does_not_ping(switch: Listener) -> None:
-    made = fleet("away", "billing", accounts={"away": "slow"})
+    made = runtime("away", "billing", accounts={"away": "slow"})
 
     def refuse(name: str, phase: str) -> None:
         raise Unavailable("nobody there", service="slow", kind="unreachable")

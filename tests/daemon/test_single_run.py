@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.daemon.main_loop import SingleRun
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Unavailable
 from rotator.system.process import Signals
-from tests.support.daemon_stage import FakeFleet, fleet, published, settled
+from tests.support.daemon_stage import FakeFleet, published, runtime, settled
 
 
 def play(made: FakeFleet) -> int:
     with Signals() as signals:
-        return SingleRun(made, made.journal, signals).run()
+        return SingleRun(made, made.sink, signals).run()
 
 
 def test_a_round_of_sound_applications_ends_with_0() -> None:
-    made = fleet("one", "two", workers=1)
+    made = runtime("one", "two", workers=1)
     settled("one", made)
     assert play(made) == 0
     assert published(made, "two")
@@ -26,7 +26,7 @@ def test_a_round_of_sound_applications_ends_with_0() -> None:
 
 
 def test_a_round_with_an_account_that_is_away_ends_with_3_and_the_others_were_done() -> None:
-    made = fleet("away", "billing", accounts={"away": "slow"})
+    made = runtime("away", "billing", accounts={"away": "slow"})
 
     def refuse(name: str, phase: str) -> None:
         raise Unavailable("nobody there", service="slow", kind="unreachable")
@@ -38,14 +38,14 @@ def test_a_round_with_an_account_that_is_away_ends_with_3_and_the_others_were_do
 
 
 def test_a_round_with_an_application_that_is_blocked_ends_with_4() -> None:
-    made = fleet("billing", "other")
+    made = runtime("billing", "other")
     settled("other", made)
     made.stages["acme"].quota = 0
     assert play(made) == 4
 
 
 def test_a_round_with_a_key_that_never_comes_alive_ends_with_1() -> None:
-    made = fleet("billing")
+    made = runtime("billing")
     made.stages["acme"].activation = timedelta(days=1)
     short = VerificationPolicy(2, timedelta(milliseconds=10), timedelta(milliseconds=50))
     made.applications["billing"] = replace(made.applications["billing"], prove=short)
@@ -53,7 +53,7 @@ def test_a_round_with_a_key_that_never_comes_alive_ends_with_1() -> None:
 
 
 def test_a_round_in_which_a_pass_crashes_ends_with_1() -> None:
-    made = fleet("billing", "broken", accounts={"broken": "odd"})
+    made = runtime("billing", "broken", accounts={"broken": "odd"})
     settled("broken", made)
     calls: list[str] = []
 

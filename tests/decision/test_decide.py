@@ -41,7 +41,7 @@ from rotator.domain.document import ABSENT, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Intent, Problem, RotationMode
 from rotator.domain.marker import incarnation_of
-from rotator.domain.policy import MaintenanceWindow, VerificationPolicy
+from rotator.domain.spec import MaintenanceWindow, VerificationPolicy
 from tests.support.observations import (
     CURRENT,
     DAY,
@@ -58,22 +58,22 @@ from tests.support.observations import (
     clocks,
     decided,
     document,
-    held,
+    in_flight,
     intent,
     key,
     ledger,
     mark,
     marked,
     marker,
+    observe,
     records,
     retiring,
     revoking,
-    seen,
     waits,
 )
-from tests.support.simulated import PATH, policy
+from tests.support.simulated import PATH, spec
 
-LATER = policy().observe_every
+LATER = spec().observe_every
 KNOWN = "c6db3b89999b133f"
 """The incarnation of the document of these tests: markers out there hold such digests, so it must never change."""
 
@@ -88,7 +88,7 @@ DUE: dict[str, Any] = {
 
 BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
     "another account": (
-        seen(),
+        observe(),
         {"account": "other"},
         "moved",
         (
@@ -97,7 +97,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "another bearer": (
-        seen(),
+        observe(),
         {"bearer": "b2"},
         "moved",
         (
@@ -106,7 +106,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "another path": (
-        seen(),
+        observe(),
         {"path": "secret/elsewhere"},
         "moved",
         (
@@ -115,7 +115,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "another field for the access key": (
-        seen(),
+        observe(),
         {"fields": {"ID": "{access_key}", "secret_key": "{secret_key}"}},
         "fields_renamed",
         (
@@ -124,7 +124,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "another field for the secret": (
-        seen(),
+        observe(),
         {"fields": {"access_key": "{access_key}", "SECRET": "{secret_key}"}},
         "fields_renamed",
         (
@@ -133,7 +133,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a document older than the ledger": (
-        seen(document=document(version=2)),
+        observe(document=document(version=2)),
         {},
         "stale",
         (
@@ -142,7 +142,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a document older than this process has seen": (
-        seen(floor=4),
+        observe(floor=4),
         {},
         "stale",
         (
@@ -151,7 +151,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a key made for a later version": (
-        seen(keys=(key(), marked(OTHER, base=4))),
+        observe(keys=(key(), marked(OTHER, base=4))),
         {},
         "restored",
         (
@@ -160,43 +160,43 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a deleted document": (
-        seen(document=document(state=DocumentState.DELETED)),
+        observe(document=document(state=DocumentState.DELETED)),
         {},
         "document_deleted",
         "the credential document of billing was deleted: undelete it in Vault, or remove its metadata and its ledger to begin anew",
     ),
     "a document without a secret": (
-        seen(document=document(secret=None)),
+        observe(document=document(secret=None)),
         {},
         "document_damaged",
         "the credential document of billing names key SCWPUBLISHED but holds no secret: write a sound version, or roll it back",
     ),
     "a document without a name": (
-        seen(document=document(None)),
+        observe(document=document(None)),
         {},
         "document_damaged",
         "the credential document of billing holds a secret but names no key: write a sound version, or roll it back",
     ),
     "an emptied document": (
-        seen(document=document(None, secret=None)),
+        observe(document=document(None, secret=None)),
         {},
         "document_emptied",
         "the credential document of billing no longer holds a key: roll it back in Vault, or remove the ledger to begin anew",
     ),
     "a key of another bearer": (
-        seen(sight=Presence.FOREIGN, keys=()),
+        observe(presence=Presence.FOREIGN, keys=()),
         {},
         "foreign_key",
         "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer or is no key at all: publish one of its own keys",
     ),
     "no clear answer": (
-        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.UNCLEAR),
+        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.UNCLEAR),
         {},
         "unproven",
         "the published key of billing could not be tried: no clear answer from the provider",
     ),
     "an unknown bearer": (
-        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, bearer_seen=False),
+        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, bearer_observed=False),
         {},
         "bearer_gone",
         (
@@ -205,13 +205,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a secret that does not fit": (
-        seen(document=document(version=4), proof=ProbeResult.REFUSED),
+        observe(document=document(version=4), proof=ProbeResult.REFUSED),
         {},
         "secret_refused",
         "the secret in the credential document of billing does not belong to key SCWPUBLISHED: publish the right one, or roll back",
     ),
     "many dead at once": (
-        seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, dead_elsewhere=2),
+        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, invalid_elsewhere=2),
         {},
         "many_dead",
         (
@@ -220,15 +220,18 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "two possible leftovers and no document": (
-        seen(
-            document=ABSENT, sight=Presence.NOTHING, ledger={"current": None}, keys=(marked(OTHER, 0), marked(THIRD, 0, "f" * 16))
+        observe(
+            document=ABSENT,
+            presence=Presence.NOTHING,
+            ledger={"current": None},
+            keys=(marked(OTHER, 0), marked(THIRD, 0, "f" * 16)),
         ),
         {},
         "two_possible_leftovers",
         "two attempts to make the first key of billing may have left keys behind (SCWOTHER, SCWTHIRD): delete them by hand",
     ),
     "three live keys": (
-        seen(
+        observe(
             **{
                 **DUE,
                 "ledger": {**DUE["ledger"], "retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 8 * HOUR))},
@@ -240,13 +243,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "billing has 3 live keys already: wait for the grace of the old ones to end",
     ),
     "rights that Vault does not give": (
-        seen(**DUE, room=Preconditions(("create", "update"), None)),
+        observe(**DUE, preconditions=Preconditions(("create", "update"), None)),
         {},
         "vault_denies",
         "our Vault token may not create and update secret/apps/billing/scaleway of billing: extend its policy",
     ),
     "no room": (
-        seen(**DUE, room=Preconditions((), 0)),
+        observe(**DUE, preconditions=Preconditions((), 0)),
         {},
         "quota",
         (
@@ -255,10 +258,10 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "an unconfirmed delete": (
-        seen(
+        observe(
             ledger={"revoking": (revoking(OTHER), revoking(THIRD))},
             deleted=frozenset({OTHER, THIRD}),
-            still_alive=frozenset({OTHER, THIRD}),
+            still_valid=frozenset({OTHER, THIRD}),
             unconfirmed={THIRD: "it timed out", OTHER: "500"},
         ),
         {},
@@ -266,17 +269,17 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "SCWOTHER still answers: 500; SCWTHIRD still answers: it timed out",
     ),
     "a deleted key that still answers": (
-        seen(
+        observe(
             ledger={"revoking": (revoking(THIRD), revoking(OTHER))},
             deleted=frozenset({OTHER, THIRD}),
-            still_alive=frozenset({OTHER, THIRD}),
+            still_valid=frozenset({OTHER, THIRD}),
         ),
         {},
         "still_alive",
         "the deleted key SCWOTHER, SCWTHIRD of billing still answers; probing goes on",
     ),
     "a delete that is refused": (
-        seen(
+        observe(
             ledger={"revoking": (revoking(OTHER), revoking(THIRD))},
             undeletable={THIRD: "we may not", OTHER: "it is in use"},
         ),
@@ -285,28 +288,28 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "it is in use; we may not",
     ),
     "a key that became managed": (
-        seen(
+        observe(
             ledger={"revoking": (revoking(OTHER), revoking(THIRD))},
-            keys=(key(), key(OTHER, managed=True), key(THIRD, deletable=False)),
+            keys=(key(), key(OTHER, provider_managed=True), key(THIRD, deletable=False)),
         ),
         {},
         "untouchable",
         "key SCWOTHER, SCWTHIRD of billing became managed or not deletable: have Scaleway remove it",
     ),
     "a compromised key of another bearer": (
-        seen(ledger={"compromised": (mark(OTHER), mark(THIRD))}, foreign=frozenset({OTHER, THIRD})),
+        observe(ledger={"compromised": (mark(OTHER), mark(THIRD))}, foreign=frozenset({OTHER, THIRD})),
         {},
         "foreign_key",
         "the compromised key SCWOTHER, SCWTHIRD named for billing belongs to another bearer or is no key at all: revoke it there",
     ),
     "clocks that differ while a key is in grace": (
-        seen(ledger={"retiring": (retiring(),)}, clocks=clocks(vault=40 * SECOND, provider=-50.4 * SECOND)),
+        observe(ledger={"retiring": (retiring(),)}, clocks=clocks(vault=40 * SECOND, provider=-50.4 * SECOND)),
         {},
         "clocks_differ",
         "our clock, Vault's and the provider's differ by 90 s: revocations of billing wait; correct the clock",
     ),
     "clocks that differ while a key waits to be deleted": (
-        seen(
+        observe(
             ledger={"revoking": (revoking(republished=True, not_before=NOW - DAY),)},
             clocks=clocks(vault=31 * SECOND),
         ),
@@ -315,7 +318,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "our clock, Vault's and the provider's differ by 31 s: revocations of billing wait; correct the clock",
     ),
     "a published key that is compromised, of an application that left the configuration": (
-        seen(ledger={"compromised": (mark(PUBLISHED),)}),
+        observe(ledger={"compromised": (mark(PUBLISHED),)}),
         {"configured": False},
         "not_configured",
         "the published key of billing must be replaced, but the application left the configuration: put it back",
@@ -329,7 +332,7 @@ ONLY_SAID = {"moved", "fields_renamed", "stale", "unproven"}
 @pytest.mark.parametrize("name", BLOCKS)
 def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_once(name: str) -> None:
     observation, changes, reason, message = BLOCKS[name]
-    wanted = policy(**changes)
+    wanted = spec(**changes)
     step = decided(observation, wanted)
     trouble = Problem(reason, message, NOW)
     if reason not in ONLY_SAID:
@@ -348,38 +351,38 @@ def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_
 
 def test_another_trouble_than_the_one_that_is_known_begins_anew() -> None:
     known = Problem("quota", "no room", NOW - DAY)
-    step = records(seen(document=document(None), ledger={"trouble": known}))
+    step = records(observe(document=document(None), ledger={"trouble": known}))
     assert step.ledger.trouble is not None
     assert (step.ledger.trouble.reason, step.ledger.trouble.since) == ("document_damaged", NOW)
 
 
 def test_without_a_ledger_a_trouble_is_only_said() -> None:
-    assert waits(seen(ledger=None, document=document(None))).reason == "document_damaged"
+    assert waits(observe(ledger=None, document=document(None))).reason == "document_damaged"
 
 
 def test_a_trouble_that_cleared_leaves_the_ledger_and_says_so() -> None:
-    step = records(seen(ledger={"trouble": Problem("quota", "no room", NOW - DAY)}))
+    step = records(observe(ledger={"trouble": Problem("quota", "no room", NOW - DAY)}))
     assert step == WriteLedger(ledger(), (Event("application.recovered", {"reason": "quota"}),))
 
 
 def test_a_trouble_stays_as_long_as_failures_are_counted() -> None:
     trouble = Problem("quota", "no room", NOW - DAY)
-    assert waits(seen(ledger={"trouble": trouble, "failures": 1})).trouble == trouble
+    assert waits(observe(ledger={"trouble": trouble, "failures": 1})).trouble == trouble
 
 
 def test_a_trouble_is_looked_at_again_no_later_than_an_application_at_rest() -> None:
-    assert waits(seen(document=document(version=2)), policy(observe_every=10 * SECOND)).until == NOW + 10 * SECOND
+    assert waits(observe(document=document(version=2)), spec(observe_every=10 * SECOND)).until == NOW + 10 * SECOND
 
 
 # --- at rest: when next, and why ------------------------------------------------------------------------------------------
 
 
 def test_an_application_at_rest_is_looked_at_again_after_its_interval() -> None:
-    assert waits(seen(), policy(every=None)) == Wait(NOW + LATER, "observe", "nothing is due")
+    assert waits(observe(), spec(every=None)) == Wait(NOW + LATER, "observe", "nothing is due")
 
 
 def test_what_is_due_next_is_told_also_when_the_next_look_comes_sooner() -> None:
-    assert waits(seen()) == Wait(NOW + LATER, "rotate", "every 30d")
+    assert waits(observe()) == Wait(NOW + LATER, "rotate", "every 30d")
 
 
 @pytest.mark.parametrize(
@@ -397,46 +400,48 @@ def test_what_is_due_next_is_told_also_when_the_next_look_comes_sooner() -> None
 )
 def test_the_next_action_is_the_earliest_one(changes: dict[str, Any], expected: tuple[timedelta, str, str]) -> None:
     after, reason, message = expected
-    assert waits(seen(ledger=changes)) == Wait(NOW + after, reason, message)
+    assert waits(observe(ledger=changes)) == Wait(NOW + after, reason, message)
 
 
 def test_a_condemned_key_that_waits_for_something_else_is_looked_at_soon() -> None:
-    observation = seen(ledger={"revoking": (revoking(),)}, deleted=frozenset({OTHER}), dead={}, still_alive=frozenset({THIRD}))
+    observation = observe(
+        ledger={"revoking": (revoking(),)}, deleted=frozenset({OTHER}), revoked={}, still_valid=frozenset({THIRD})
+    )
     observation = replace(
-        observation, still_alive=frozenset(), ledger=ledger(revoking=(revoking(republished=True),)), deleted=frozenset()
+        observation, still_valid=frozenset(), ledger=ledger(revoking=(revoking(republished=True),)), deleted=frozenset()
     )
     assert waits(observation) == Wait(NOW + 30 * SECOND, "revoke", "SCWOTHER is condemned")
 
 
 def test_a_deadline_waits_for_the_slowest_clock() -> None:
-    observation = seen(ledger={"retiring": (retiring(),)}, clocks=clocks(vault=-20 * SECOND))
+    observation = observe(ledger={"retiring": (retiring(),)}, clocks=clocks(vault=-20 * SECOND))
     assert waits(observation).until == NOW + HOUR + 20 * SECOND
 
 
 def test_what_is_past_due_is_looked_at_in_a_moment_and_never_in_the_past() -> None:
     failed = {"current": replace(CURRENT, created_at=NOW - 60 * DAY), "not_before": NOW + timedelta(milliseconds=50)}
-    assert waits(seen(ledger=failed)) == Wait(NOW + timedelta(milliseconds=200), "rotate", "every 30d")
+    assert waits(observe(ledger=failed)) == Wait(NOW + timedelta(milliseconds=200), "rotate", "every 30d")
 
 
 def test_after_a_failure_without_a_schedule_the_patience_is_the_next_action() -> None:
-    assert waits(seen(ledger={"not_before": NOW + HOUR}), policy(every=None)) == Wait(NOW + HOUR, "rotate", "after a failure")
+    assert waits(observe(ledger={"not_before": NOW + HOUR}), spec(every=None)) == Wait(NOW + HOUR, "rotate", "after a failure")
 
 
 def test_patience_that_is_over_is_no_action() -> None:
-    assert waits(seen(ledger={"not_before": NOW}), policy(every=None)).reason == "observe"
-    assert waits(seen(ledger={"not_before": NOW - HOUR}), policy(every=None)).reason == "observe"
+    assert waits(observe(ledger={"not_before": NOW}), spec(every=None)).reason == "observe"
+    assert waits(observe(ledger={"not_before": NOW - HOUR}), spec(every=None)).reason == "observe"
 
 
 def test_a_patience_that_a_clock_which_leapt_has_written_is_not_waited_for() -> None:
     near, far = NOW + 2 * HOUR, NOW + 2 * HOUR + SECOND
-    wanted = policy(every=None)
-    assert waits(seen(ledger={"not_before": near}), wanted).message == "after a failure"
-    assert waits(seen(ledger={"not_before": far}), wanted).message == "nothing is due"
+    wanted = spec(every=None)
+    assert waits(observe(ledger={"not_before": near}), wanted).message == "after a failure"
+    assert waits(observe(ledger={"not_before": far}), wanted).message == "nothing is due"
 
 
 def test_an_application_that_left_the_configuration_asks_for_no_rotation() -> None:
     late = {"current": replace(CURRENT, created_at=NOW - 60 * DAY), "not_before": NOW + HOUR}
-    assert waits(seen(ledger=late), policy(configured=False)) == Wait(NOW + LATER, "observe", "nothing is due")
+    assert waits(observe(ledger=late), spec(configured=False)) == Wait(NOW + LATER, "observe", "nothing is due")
 
 
 def test_an_emergency_that_must_be_patient_says_so_and_no_grace_is_the_next_action() -> None:
@@ -446,110 +451,112 @@ def test_an_emergency_that_must_be_patient_says_so_and_no_grace_is_the_next_acti
         "failures": 1,
         "retiring": (retiring(OTHER, SECOND),),
     }
-    assert waits(seen(ledger=changes)) == Wait(NOW + 5 * SECOND, "rotate", "consumers need another key")
+    assert waits(observe(ledger=changes)) == Wait(NOW + 5 * SECOND, "rotate", "consumers need another key")
 
 
 # --- what is compromised --------------------------------------------------------------------------------------------------
 
 
 def test_r9_a_compromised_key_that_is_not_published_is_condemned_with_the_version_that_held_it() -> None:
-    step = records(seen(ledger={"compromised": (mark(),), "retiring": (retiring(OTHER, version=2),)}, keys=(key(), key(OTHER))))
+    step = records(
+        observe(ledger={"compromised": (mark(),), "retiring": (retiring(OTHER, version=2),)}, keys=(key(), key(OTHER)))
+    )
     assert step.ledger == ledger(compromised=(mark(),), revoking=(revoking(OTHER, 2, "compromised"),))
     assert step.events == (Event("key.revoking", {"access_key": OTHER, "reason": "compromised"}),)
 
 
 def test_r9_a_compromised_key_that_nothing_names_is_condemned_without_a_version() -> None:
-    step = records(seen(ledger={"compromised": (mark(),), "retiring": (retiring(THIRD),)}))
+    step = records(observe(ledger={"compromised": (mark(),), "retiring": (retiring(THIRD),)}))
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
 
 
 def test_r9_a_compromised_current_key_that_left_the_document_is_condemned_with_its_version() -> None:
-    observation = seen(ledger={"compromised": (mark(PUBLISHED),)}, document=document(OTHER, 4), keys=(key(), key(OTHER)))
+    observation = observe(ledger={"compromised": (mark(PUBLISHED),)}, document=document(OTHER, 4), keys=(key(), key(OTHER)))
     assert records(observation).ledger.revoking == (revoking(PUBLISHED, VERSION, "compromised"),)
 
 
 def test_r9_revoke_first_condemns_the_published_key_with_the_version_of_the_document() -> None:
-    observation = seen(ledger={"compromised": (mark(PUBLISHED, "revoke_first"),)}, document=document(version=5))
+    observation = observe(ledger={"compromised": (mark(PUBLISHED, "revoke_first"),)}, document=document(version=5))
     assert records(observation).ledger.revoking == (revoking(PUBLISHED, 5, "compromised"),)
 
 
 def test_r9_only_revoke_first_may_delete_what_is_published() -> None:
     condemned_now = {"revoking": (revoking(OTHER, 2, "compromised"),)}
-    assert decided(seen(ledger={"compromised": (mark(),), **condemned_now})) == DeleteKey(OTHER, "compromised")
+    assert decided(observe(ledger={"compromised": (mark(),), **condemned_now})) == DeleteKey(OTHER, "compromised")
     first = {"revoking": (revoking(PUBLISHED, 3, "compromised"),), "compromised": (mark(PUBLISHED, "revoke_first"),)}
-    assert decided(seen(ledger=first)) == DeleteKey(PUBLISHED, "compromised", even_if_published=True)
+    assert decided(observe(ledger=first)) == DeleteKey(PUBLISHED, "compromised", even_if_published=True)
 
 
 def test_r9_revoke_first_for_a_key_that_is_not_published_waits_for_nothing_either() -> None:
-    observation = seen(ledger={"compromised": (mark(mode="revoke_first"),), "revoking": (revoking(reason="compromised"),)})
+    observation = observe(ledger={"compromised": (mark(mode="revoke_first"),), "revoking": (revoking(reason="compromised"),)})
     assert decided(observation) == DeleteKey(OTHER, "compromised", even_if_published=True)
 
 
 def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waiting() -> None:
     both = {"compromised": (mark(), mark(THIRD))}
-    untouchable = seen(ledger=both, keys=(key(), key(OTHER, managed=True), key(THIRD)))
+    untouchable = observe(ledger=both, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
     assert records(untouchable).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    foreign = seen(ledger=both, foreign=frozenset({OTHER}))
+    foreign = observe(ledger=both, foreign=frozenset({OTHER}))
     assert records(foreign).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
-    published = seen(ledger={"compromised": (mark(PUBLISHED), mark(THIRD))})
+    published = observe(ledger={"compromised": (mark(PUBLISHED), mark(THIRD))})
     assert records(published).ledger.revoking == (revoking(THIRD, 0, "compromised"),)
 
 
-@pytest.mark.parametrize("done", ["deleted", "dead", "undeletable"])
+@pytest.mark.parametrize("done", ["deleted", "revoked", "undeletable"])
 def test_r9_a_compromised_key_is_deleted_once(done: str) -> None:
     both = {"compromised": (mark(), mark(THIRD)), "revoking": (revoking(reason="compromised"), revoking(THIRD, 0, "compromised"))}
     how: Any = frozenset({OTHER}) if done == "deleted" else {OTHER: "refused"}
-    assert decided(seen(ledger=both, **{done: how})) == DeleteKey(THIRD, "compromised")
+    assert decided(observe(ledger=both, **{done: how})) == DeleteKey(THIRD, "compromised")
 
 
 def test_r9_a_held_application_is_not_contained() -> None:
-    assert waits(seen(ledger={"compromised": (mark(),), "hold": Hold("migration", "ops", NOW)})).reason == "held"
+    assert waits(observe(ledger={"compromised": (mark(),), "hold": Hold("migration", "ops", NOW)})).reason == "held"
 
 
 def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything_else_when_consumers_are_well() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(THIRD), revoking(reason="compromised"))}
-    deleted = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}))
+    deleted = observe(ledger=changes, deleted=frozenset({OTHER, THIRD}))
     assert decided(deleted) == VerifyRevocation(OTHER, 2, emergency=True)
-    proven = replace(deleted, dead={OTHER: "refused"})
-    assert decided(proven) == DestroyVersions(OTHER, 2)
-    dead = records(replace(proven, destroyed={OTHER: DestroyedVersions((2,))}))
-    assert dead.ledger.compromised == ()
-    assert dead.ledger.revoking == (revoking(THIRD),)
+    verified = replace(deleted, revoked={OTHER: "refused"})
+    assert decided(verified) == DestroyVersions(OTHER, 2)
+    revoked = records(replace(verified, destroyed={OTHER: DestroyedVersions((2,))}))
+    assert revoked.ledger.compromised == ()
+    assert revoked.ledger.revoking == (revoking(THIRD),)
 
 
 def test_r7_versions_tell_what_became_of_unnamed_keys_before_they_are_destroyed() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(reason="compromised"),)}
-    proven = seen(ledger=changes, keys=(key(), marked(THIRD, 1)), deleted=frozenset({OTHER}), dead={OTHER: "refused"})
-    assert decided(proven) == ReadVersions(frozenset({1, 2}))
+    verified = observe(ledger=changes, keys=(key(), marked(THIRD, 1)), deleted=frozenset({OTHER}), revoked={OTHER: "refused"})
+    assert decided(verified) == ReadVersions(frozenset({1, 2}))
     read = {1: document("SCWOLD", 1, created_time=WRITTEN - 2 * DAY), 2: document(OTHER, 2, created_time=WRITTEN - DAY)}
-    told = records(replace(proven, versions=read))
+    told = records(replace(verified, versions=read))
     assert told.ledger.revoking == (*changes["revoking"], revoking(THIRD, 0, "leftover"))
-    assert decided(replace(proven, versions=read, ledger=told.ledger)) == DestroyVersions(OTHER, 2)
+    assert decided(replace(verified, versions=read, ledger=told.ledger)) == DestroyVersions(OTHER, 2)
 
 
 def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
     changes = {"revoking": (revoking(THIRD), revoking(OTHER))}
-    observation = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}), dead={OTHER: "refused", THIRD: "refused"})
+    observation = observe(ledger=changes, deleted=frozenset({OTHER, THIRD}), revoked={OTHER: "refused", THIRD: "refused"})
     assert records(observation).ledger.revoking == ()
 
 
 def test_r9_consumers_come_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(), mark(PUBLISHED)), "revoking": (revoking(reason="compromised"),)}
-    observation = seen(
-        ledger=changes, deleted=frozenset({OTHER}), dead={OTHER: "refused"}, destroyed={OTHER: DestroyedVersions((2,))}
+    observation = observe(
+        ledger=changes, deleted=frozenset({OTHER}), revoked={OTHER: "refused"}, destroyed={OTHER: DestroyedVersions((2,))}
     )
     assert isinstance(records(observation).ledger.current, CurrentKey)
-    assert decided(replace(observation, dead={})) == CheckPreconditions(urgent=True)
+    assert decided(replace(observation, revoked={})) == CheckPreconditions(urgent=True)
 
 
 def test_r9_a_secret_that_is_held_comes_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(reason="compromised"),), "intent": intent("daemon-1")}
-    observation = seen(ledger=changes, deleted=frozenset({OTHER}), held=held(posted=True, key=key(THIRD)))
+    observation = observe(ledger=changes, deleted=frozenset({OTHER}), in_flight=in_flight(posted=True, key=key(THIRD)))
     assert decided(observation) == VerifyKey()
 
 
 def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first() -> None:
-    observation = seen(ledger={"compromised": (mark(),)}, keys=(key(), marked(OTHER)))
+    observation = observe(ledger={"compromised": (mark(),)}, keys=(key(), marked(OTHER)))
     assert decided(observation) == FenceDocument()
     assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), key(OTHER)))), WriteLedger), (
         "another key is possible"
@@ -560,18 +567,18 @@ def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first
 
 
 def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None:
-    rotation = held(posted=True, key=marked(OTHER))
+    rotation = in_flight(posted=True, key=marked(OTHER))
     changes = {"compromised": (mark(),), "intent": intent("daemon-1")}
-    observation = seen(ledger=changes, keys=(key(), marked(OTHER)), held=rotation)
+    observation = observe(ledger=changes, keys=(key(), marked(OTHER)), in_flight=rotation)
     assert isinstance(decided(observation), WriteLedger)
-    assert decided(replace(observation, held=replace(rotation, publish_sent=True))) == FenceDocument()
-    assert decided(replace(observation, held=replace(rotation, key=marked(THIRD)))) == FenceDocument()
-    assert decided(replace(observation, held=replace(rotation, key=None))) == FenceDocument()
+    assert decided(replace(observation, in_flight=replace(rotation, publish_sent=True))) == FenceDocument()
+    assert decided(replace(observation, in_flight=replace(rotation, key=marked(THIRD)))) == FenceDocument()
+    assert decided(replace(observation, in_flight=replace(rotation, key=None))) == FenceDocument()
 
 
 def test_i1_r9_without_a_document_there_is_nothing_to_fence_with() -> None:
-    observation = seen(
-        document=ABSENT, sight=Presence.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
+    observation = observe(
+        document=ABSENT, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
     )
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "compromised"),)
 
@@ -581,13 +588,13 @@ def test_i1_r9_without_a_document_there_is_nothing_to_fence_with() -> None:
 
 def holding(**changes: Any) -> Observation:
     """A rotation of ours under way, its POST not yet sent."""
-    return seen(**{"ledger": {"intent": intent("daemon-1")}, "held": held(), **changes})
+    return observe(**{"ledger": {"intent": intent("daemon-1")}, "in_flight": in_flight(), **changes})
 
 
 def test_r3_a_claimed_rotation_creates_with_its_marker_the_current_project_and_the_configured_lifetime() -> None:
-    wanted = policy(lifetime=90 * DAY)
+    wanted = spec(lifetime=90 * DAY)
     assert decided(holding(), wanted) == CreateKey(marker(rotation="d" * 16).render(), "the-project", 90 * DAY)
-    assert decided(holding(), policy(default_project_id="p2")) == CreateKey(marker(rotation="d" * 16).render(), "p2", None)
+    assert decided(holding(), spec(default_project_id="p2")) == CreateKey(marker(rotation="d" * 16).render(), "p2", None)
 
 
 def test_r3_the_project_is_that_of_the_ledgers_current_key_or_of_the_published_one() -> None:
@@ -598,12 +605,12 @@ def test_r3_the_project_is_that_of_the_ledgers_current_key_or_of_the_published_o
 
 
 def test_r3_a_key_that_the_provider_does_not_list_tells_no_project() -> None:
-    observation = holding(keys=(), sight=Presence.LISTED)
+    observation = holding(keys=(), presence=Presence.LISTED)
     assert decided(observation) == CreateKey(marker(rotation="d" * 16).render(), None, None)
 
 
 def test_r3_what_was_posted_without_an_answer_is_abandoned_as_lost() -> None:
-    step = records(holding(held=held(posted=True)))
+    step = records(holding(in_flight=in_flight(posted=True)))
     assert step.ledger.intent is None
     assert step.ledger.failures == 1
     assert step.ledger.trouble == Problem("lost", "the answer to the create was lost", NOW)
@@ -613,13 +620,13 @@ def test_r3_what_was_posted_without_an_answer_is_abandoned_as_lost() -> None:
 
 
 def test_r4_r5_a_made_key_is_proven_and_then_published() -> None:
-    assert decided(holding(held=held(posted=True, key=key(OTHER)))) == VerifyKey()
-    assert decided(holding(held=held(posted=True, key=key(OTHER), proven=True))) == PublishKey()
+    assert decided(holding(in_flight=in_flight(posted=True, key=key(OTHER)))) == VerifyKey()
+    assert decided(holding(in_flight=in_flight(posted=True, key=key(OTHER), verified=True))) == PublishKey()
 
 
 def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_be_published() -> None:
-    failed = held(posted=True, key=key(OTHER), failure=RotationFailure("never_alive", "it never came alive"))
-    step = records(holding(held=failed))
+    failed = in_flight(posted=True, key=key(OTHER), failure=RotationFailure("never_alive", "it never came alive"))
+    step = records(holding(in_flight=failed))
     assert step.ledger.failures == 1
     assert step.ledger.trouble == Problem("never_alive", "it never came alive", NOW)
     assert step.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
@@ -630,10 +637,10 @@ def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_b
 
 
 def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_base() -> None:
-    failed = held(
+    failed = in_flight(
         posted=True, key=key(OTHER), publish_sent=True, failure=RotationFailure("vault_away", "Vault did not come back")
     )
-    assert records(holding(held=failed)).ledger.revoking == ()
+    assert records(holding(in_flight=failed)).ledger.revoking == ()
 
 
 @pytest.mark.parametrize(
@@ -652,7 +659,7 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
     ],
 )
 def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a_failure(changes: dict[str, Any]) -> None:
-    step = records(holding(**changes, held=held(posted=True, key=key(OTHER))))
+    step = records(holding(**changes, in_flight=in_flight(posted=True, key=key(OTHER))))
     assert step.ledger.intent is None
     assert step.ledger.failures == 0
     assert step.ledger.trouble is None
@@ -667,16 +674,16 @@ def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a
 
 @pytest.mark.parametrize("other", [None, intent("daemon-2", id="c" * 16)])
 def test_r12_a_rotation_that_the_ledger_no_longer_names_is_let_go(other: Any) -> None:
-    observation = seen(ledger={"intent": other}, held=held())
+    observation = observe(ledger={"intent": other}, in_flight=in_flight())
     assert decided(observation) == DiscardInFlight()
-    made = records(replace(observation, held=held(posted=True, key=key(OTHER))))
+    made = records(replace(observation, in_flight=in_flight(posted=True, key=key(OTHER))))
     assert made.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert made.ledger.intent == other
     assert made.events == (Event("key.revoking", {"access_key": OTHER, "reason": "leftover, overtaken"}),)
 
 
 def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_ends() -> None:
-    observation = seen(ledger={"revoking": (revoking(),)}, held=held(posted=True, key=key(OTHER)))
+    observation = observe(ledger={"revoking": (revoking(),)}, in_flight=in_flight(posted=True, key=key(OTHER)))
     assert decided(observation) == DiscardInFlight()
 
 
@@ -684,7 +691,7 @@ def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_e
 
 
 def test_r6_a_published_key_that_the_ledger_does_not_know_is_tried_first_and_followed_then() -> None:
-    observation = seen(document=document(OTHER, 4), keys=(key(), key(OTHER)))
+    observation = observe(document=document(OTHER, 4), keys=(key(), key(OTHER)))
     assert decided(observation) == ProbePublished()
     step = records(replace(observation, proof=ProbeResult.ALIVE))
     assert step.ledger.current is not None
@@ -694,55 +701,57 @@ def test_r6_a_published_key_that_the_ledger_does_not_know_is_tried_first_and_fol
 @pytest.mark.parametrize("lost", ["the secret", "the proof", "the key", "another key", "another secret"])
 def test_r6_only_the_very_pair_that_this_process_has_proven_needs_no_trial(lost: str) -> None:
     document_seen = document(OTHER, 4)
-    proven = held(posted=True, key=key(OTHER), secret=document_seen.secret, proven=True, publish_sent=True)
-    observation = seen(ledger={"intent": intent("daemon-1")}, document=document_seen, keys=(key(), key(OTHER)), held=proven)
+    verified = in_flight(posted=True, key=key(OTHER), secret=document_seen.secret, verified=True, publish_sent=True)
+    observation = observe(
+        ledger={"intent": intent("daemon-1")}, document=document_seen, keys=(key(), key(OTHER)), in_flight=verified
+    )
     assert isinstance(decided(observation), WriteLedger)
     less = {
-        "the secret": replace(proven, secret=None),
-        "the proof": replace(proven, proven=False),
-        "the key": replace(proven, key=None),
-        "another key": replace(proven, key=key(THIRD)),
-        "another secret": replace(proven, secret=type(document_seen.secret)("x")),  # type: ignore[misc]  # a Secret
+        "the secret": replace(verified, secret=None),
+        "the proof": replace(verified, verified=False),
+        "the key": replace(verified, key=None),
+        "another key": replace(verified, key=key(THIRD)),
+        "another secret": replace(verified, secret=type(document_seen.secret)("x")),  # type: ignore[misc]  # a Secret
     }[lost]
-    assert decided(replace(observation, held=less)) == ProbePublished()
+    assert decided(replace(observation, in_flight=less)) == ProbePublished()
 
 
 def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
-    assert waits(seen(proof=None)).reason == "rotate"
+    assert waits(observe(proof=None)).reason == "rotate"
 
 
 def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_left_alone_when_it_works() -> None:
-    observation = seen(sight=Presence.GONE, keys=())
+    observation = observe(presence=Presence.GONE, keys=())
     assert decided(observation) == ProbePublished()
     assert waits(replace(observation, proof=ProbeResult.ALIVE)).reason == "rotate"
 
 
 def test_r6_an_expired_key_is_tried_although_it_is_listed() -> None:
-    assert decided(seen(keys=(key(expires_at=NOW),))) == ProbePublished()
-    assert isinstance(decided(seen(keys=(key(expires_at=NOW + SECOND),))), Wait)
+    assert decided(observe(keys=(key(expires_at=NOW),))) == ProbePublished()
+    assert isinstance(decided(observe(keys=(key(expires_at=NOW + SECOND),))), Wait)
 
 
 def test_r13_a_key_has_expired_when_every_clock_says_so() -> None:
-    expiring = seen(keys=(key(expires_at=NOW),), clocks=clocks(provider=-SECOND))
+    expiring = observe(keys=(key(expires_at=NOW),), clocks=clocks(provider=-SECOND))
     assert isinstance(decided(expiring), Wait)
 
 
 def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() -> None:
-    gone = seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    gone = observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
     assert decided(gone) == CheckPreconditions(urgent=True)
-    step = records(replace(gone, room=Preconditions()))
+    step = records(replace(gone, preconditions=Preconditions()))
     assert step.ledger.intent is not None
     assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.DEAD, "the published key is dead")
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:
-    assert decided(seen(keys=(key(expires_at=NOW),), proof=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
+    assert decided(observe(keys=(key(expires_at=NOW),), proof=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
 
 
 def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_person_who_asks_is_believed() -> None:
-    gone = seen(sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
-    assert decided(replace(gone, dead_elsewhere=1)) == CheckPreconditions(urgent=True)
-    assert decided(replace(gone, dead_elsewhere=2, request=RotationRequest("it died", PUBLISHED))) == CheckPreconditions(
+    gone = observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    assert decided(replace(gone, invalid_elsewhere=1)) == CheckPreconditions(urgent=True)
+    assert decided(replace(gone, invalid_elsewhere=2, request=RotationRequest("it died", PUBLISHED))) == CheckPreconditions(
         urgent=True
     )
 
@@ -751,17 +760,17 @@ def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_p
     "changes",
     [
         {"proof": ProbeResult.UNCLEAR},
-        {"proof": ProbeResult.REFUSED, "dead_elsewhere": 2},
-        {"proof": ProbeResult.REFUSED, "sight": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
+        {"proof": ProbeResult.REFUSED, "invalid_elsewhere": 2},
+        {"proof": ProbeResult.REFUSED, "presence": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
     ],
 )
 def test_r9_an_emergency_does_not_wait_for_what_would_block_others(changes: dict[str, Any]) -> None:
-    values = {"sight": Presence.GONE, "keys": (), "ledger": {"compromised": (mark(PUBLISHED),)}, **changes}
-    assert decided(seen(**values)) == CheckPreconditions(urgent=True)
+    values = {"presence": Presence.GONE, "keys": (), "ledger": {"compromised": (mark(PUBLISHED),)}, **changes}
+    assert decided(observe(**values)) == CheckPreconditions(urgent=True)
 
 
 def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
-    observation = seen(
+    observation = observe(
         ledger={"compromised": (mark(OTHER),), "revoking": ()},
         document=document(OTHER, 4),
         keys=(key(), key(OTHER)),
@@ -772,7 +781,7 @@ def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
 
 def test_r8_a_condemned_key_that_is_published_again_is_noted_once_and_replaced() -> None:
     changes = {"revoking": (revoking(THIRD), revoking(OTHER))}
-    observation = seen(ledger=changes, document=document(OTHER, 4), keys=(key(), key(OTHER)))
+    observation = observe(ledger=changes, document=document(OTHER, 4), keys=(key(), key(OTHER)))
     step = records(observation)
     assert step.ledger.revoking == (revoking(THIRD), revoking(OTHER, republished=True))
     assert step.events == (Event("key.republished", {"access_key": OTHER}),)
@@ -781,26 +790,26 @@ def test_r8_a_condemned_key_that_is_published_again_is_noted_once_and_replaced()
 
 def test_r9_a_compromised_key_that_is_published_again_is_owed_no_grace() -> None:
     changes = {"revoking": (revoking(OTHER, reason="compromised"),), "compromised": (mark(OTHER),)}
-    observation = seen(ledger=changes, document=document(OTHER, 4), keys=(key(), key(OTHER)))
+    observation = observe(ledger=changes, document=document(OTHER, 4), keys=(key(), key(OTHER)))
     assert decided(observation) == CheckPreconditions(urgent=True)
 
 
 def test_i2_what_nobody_followed_is_read_before_the_ledger_follows_when_keys_are_on_their_way_out() -> None:
     changes = {"retiring": (retiring(),)}
-    observation = seen(ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    observation = observe(ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
     assert decided(observation) == ReadVersions(frozenset({3, 4, 5}))
     some = replace(observation, versions={4: document(OTHER, 4)})
     assert decided(some) == ReadVersions(frozenset({3, 5}))
     everything = {number: document(name, number) for number, name in ((3, PUBLISHED), (4, OTHER), (5, FOURTH))}
     step = records(replace(observation, versions=everything))
     assert step.ledger.retiring[0].revoke_after == NOW + DAY, "it was published meanwhile"
-    nothing = seen(document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    nothing = observe(document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
     assert isinstance(decided(nothing), WriteLedger), "no key could have been published again"
 
 
 def test_i2_of_many_versions_that_nobody_followed_the_ten_that_vault_keeps_are_read() -> None:
     changes = {"revoking": (revoking(version=0, republished=True),)}
-    observation = seen(ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    observation = observe(ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
     assert decided(observation) == ReadVersions(frozenset(range(10, 20)))
     few = replace(observation, document=document(THIRD, 13))
     assert decided(few) == ReadVersions(frozenset(range(3, 13)))
@@ -816,7 +825,7 @@ def followed(version: int = 5, **changes: Any) -> Any:
         "versions": {number: document(PUBLISHED, number) for number in range(max(1, version - 10), version)},
         **changes,
     }
-    return records(seen(**values)).ledger.retiring[0].revoke_after - NOW
+    return records(observe(**values)).ledger.retiring[0].revoke_after - NOW
 
 
 def test_i2_a_key_in_grace_keeps_its_deadline_when_every_version_meanwhile_can_be_read_and_held_another_key() -> None:
@@ -841,14 +850,14 @@ def test_i2_a_key_in_grace_gets_it_anew_when_more_versions_were_written_than_vau
 
 
 def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_ledger_knows() -> None:
-    assert decided(seen(document=document(created_time=WRITTEN + HOUR))) == ProbePublished()
+    assert decided(observe(document=document(created_time=WRITTEN + HOUR))) == ProbePublished()
     older = replace(CURRENT, written=None)
-    assert waits(seen(ledger={"current": older}, document=document(created_time=WRITTEN + HOUR))).reason == "rotate"
+    assert waits(observe(ledger={"current": older}, document=document(created_time=WRITTEN + HOUR))).reason == "rotate"
 
 
 def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_not() -> None:
-    assert decided(seen(ledger=None)) == ProbePublished()
-    step = records(seen(ledger=None, proof=ProbeResult.ALIVE))
+    assert decided(observe(ledger=None)) == ProbePublished()
+    step = records(observe(ledger=None, proof=ProbeResult.ALIVE))
     assert step.ledger == replace(ledger(), history=step.ledger.history)
     assert [event.name for event in step.events] == ["application.adopted"]
 
@@ -858,33 +867,35 @@ def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_n
 
 def test_r8_a_condemned_key_is_deleted_and_one_that_was_is_proven_dead_with_its_version() -> None:
     changes = {"revoking": (revoking(),)}
-    assert decided(seen(ledger=changes)) == DeleteKey(OTHER, "replaced")
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=False)
+    assert decided(observe(ledger=changes)) == DeleteKey(OTHER, "replaced")
+    assert decided(observe(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=False)
 
 
 def test_r8_one_condemned_key_that_cannot_be_deleted_does_not_keep_the_next_waiting() -> None:
     changes = {"revoking": (revoking(), revoking(THIRD))}
-    assert decided(seen(ledger=changes, undeletable={OTHER: "no"})) == DeleteKey(THIRD, "replaced")
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == DeleteKey(THIRD, "replaced")
-    assert decided(seen(ledger=changes, keys=(key(), key(OTHER, managed=True)))) == DeleteKey(THIRD, "replaced")
+    assert decided(observe(ledger=changes, undeletable={OTHER: "no"})) == DeleteKey(THIRD, "replaced")
+    assert decided(observe(ledger=changes, deleted=frozenset({OTHER}))) == DeleteKey(THIRD, "replaced")
+    assert decided(observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True)))) == DeleteKey(THIRD, "replaced")
 
 
 def test_r8_the_proof_of_one_death_does_not_wait_for_that_of_another() -> None:
     changes = {"revoking": (revoking(), revoking(THIRD))}
-    both = seen(ledger=changes, deleted=frozenset({OTHER, THIRD}))
-    assert decided(replace(both, still_alive=frozenset({OTHER}))) == VerifyRevocation(THIRD, 2, emergency=False)
-    step = records(replace(both, dead={OTHER: "refused"}))
+    both = observe(ledger=changes, deleted=frozenset({OTHER, THIRD}))
+    assert decided(replace(both, still_valid=frozenset({OTHER}))) == VerifyRevocation(THIRD, 2, emergency=False)
+    step = records(replace(both, revoked={OTHER: "refused"}))
     assert step.ledger.revoking == (revoking(THIRD),)
 
 
 def test_r8_a_dead_key_stays_in_the_ledger_while_consumers_read_it() -> None:
     changes = {"revoking": (revoking(PUBLISHED, 3, "compromised"),), "compromised": (mark(PUBLISHED, "revoke_first"),)}
-    observation = seen(ledger=changes, deleted=frozenset({PUBLISHED}), dead={PUBLISHED: "refused"}, sight=Presence.GONE, keys=())
+    observation = observe(
+        ledger=changes, deleted=frozenset({PUBLISHED}), revoked={PUBLISHED: "refused"}, presence=Presence.GONE, keys=()
+    )
     assert decided(observation) == CheckPreconditions(urgent=True)
 
 
 def test_r8_a_republished_key_dies_when_its_new_grace_has_passed_by_clocks_that_agree() -> None:
-    passed = seen(ledger={"revoking": (revoking(republished=True, not_before=NOW),)})
+    passed = observe(ledger={"revoking": (revoking(republished=True, not_before=NOW),)})
     assert decided(passed) == DeleteKey(OTHER, "replaced")
     assert isinstance(decided(replace(passed, clocks=clocks(vault=-SECOND))), Wait)
     assert isinstance(decided(replace(passed, clocks=clocks(vault=30 * SECOND))), DeleteKey), "they agree well enough"
@@ -893,11 +904,11 @@ def test_r8_a_republished_key_dies_when_its_new_grace_has_passed_by_clocks_that_
 
 def test_r9_a_compromised_key_that_was_republished_dies_at_once() -> None:
     changes = {"revoking": (revoking(republished=True, not_before=NOW + DAY),), "compromised": (mark(),)}
-    assert decided(seen(ledger=changes)) == DeleteKey(OTHER, "compromised")
+    assert decided(observe(ledger=changes)) == DeleteKey(OTHER, "compromised")
 
 
 def test_i2_a_key_in_grace_is_condemned_when_its_deadline_has_passed_by_every_clock() -> None:
-    observation = seen(ledger={"retiring": (retiring(OTHER, timedelta(0)),)}, keys=(key(), key(OTHER)))
+    observation = observe(ledger={"retiring": (retiring(OTHER, timedelta(0)),)}, keys=(key(), key(OTHER)))
     step = records(observation)
     assert step.ledger == ledger(revoking=(revoking(),))
     assert step.events == (Event("key.revoking", {"access_key": OTHER, "reason": "grace ended"}),)
@@ -906,22 +917,22 @@ def test_i2_a_key_in_grace_is_condemned_when_its_deadline_has_passed_by_every_cl
 
 def test_i2_one_key_in_grace_that_cannot_go_does_not_keep_the_next_waiting() -> None:
     changes = {"retiring": (retiring(OTHER, timedelta(0)), retiring(THIRD, timedelta(0)))}
-    managed = seen(ledger=changes, keys=(key(), key(OTHER, managed=True), key(THIRD)))
-    assert records(managed).ledger.revoking == (revoking(THIRD),)
+    provider_managed = observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
+    assert records(provider_managed).ledger.revoking == (revoking(THIRD),)
     later = {"retiring": (retiring(OTHER), retiring(THIRD, timedelta(0)))}
-    assert records(seen(ledger=later)).ledger.revoking == (revoking(THIRD),)
+    assert records(observe(ledger=later)).ledger.revoking == (revoking(THIRD),)
 
 
 def test_i1_while_consumers_are_in_danger_a_key_in_grace_outlives_its_deadline() -> None:
     changes = {"retiring": (retiring(OTHER, -HOUR),), "compromised": (mark(PUBLISHED),), "not_before": NOW + MINUTE}
-    assert waits(seen(ledger=changes, keys=(key(), key(OTHER)))).reason == "rotate"
+    assert waits(observe(ledger=changes, keys=(key(), key(OTHER)))).reason == "rotate"
 
 
 # --- keys that nothing names ----------------------------------------------------------------------------------------------
 
 
 def test_r7_a_leftover_is_condemned_and_told() -> None:
-    observation = seen(keys=(key(), marked(OTHER, 2)))
+    observation = observe(keys=(key(), marked(OTHER, 2)))
     assert decided(observation) == ReadVersions(frozenset({2}))
     step = records(replace(observation, versions={2: document(THIRD, 2, created_time=WRITTEN - DAY)}))
     assert step.ledger == ledger(revoking=(revoking(OTHER, 0, "leftover"),))
@@ -932,26 +943,26 @@ def test_r7_a_leftover_is_condemned_and_told() -> None:
 
 
 def test_r7_a_key_that_was_published_gets_its_grace_with_the_version_that_held_it() -> None:
-    observation = seen(keys=(key(), marked(OTHER, 1)), versions={1: document(THIRD, 1), 2: document(OTHER, 2)})
+    observation = observe(keys=(key(), marked(OTHER, 1)), versions={1: document(THIRD, 1), 2: document(OTHER, 2)})
     step = records(observation)
     assert step.ledger.retiring == (replace(retiring(OTHER, DAY), reason="published"),)
     assert step.events == (Event("key.retiring", {"access_key": OTHER, "revoke_after": NOW + DAY, "reason": "published"}),)
 
 
 def test_r7_a_key_of_which_nothing_can_be_told_gets_its_grace_without_a_version() -> None:
-    observation = seen(keys=(key(), marked(OTHER, 2, fits=False)), versions={2: document(THIRD, 2)})
+    observation = observe(keys=(key(), marked(OTHER, 2, fits=False)), versions={2: document(THIRD, 2)})
     assert records(observation).ledger.retiring == (replace(retiring(OTHER, DAY, 0), reason="assumed"),)
 
 
 def test_r7_a_possible_leftover_does_not_keep_a_certain_one_waiting() -> None:
     versions = {2: document(FOURTH, 2, created_time=WRITTEN - DAY)}
-    observation = seen(keys=(key(), marked(OTHER, 3), marked(THIRD, 2, "f" * 16)), versions=versions)
+    observation = observe(keys=(key(), marked(OTHER, 3), marked(THIRD, 2, "f" * 16)), versions=versions)
     assert records(observation).ledger.revoking == (revoking(THIRD, 0, "leftover"),)
 
 
 def test_r7_a_held_application_leaves_leftovers_alone() -> None:
     versions = {2: document(THIRD, 2, created_time=WRITTEN - DAY)}
-    observation = seen(
+    observation = observe(
         keys=(key(), marked(OTHER, 2)),
         versions=versions,
         ledger={"hold": Hold("migration", "ops", NOW), "retiring": (retiring(THIRD, -HOUR),), "revoking": (revoking(FOURTH),)},
@@ -961,7 +972,7 @@ def test_r7_a_held_application_leaves_leftovers_alone() -> None:
 
 def test_r11_what_an_empty_document_once_held_is_read_before_a_first_key_is_made() -> None:
     empty = document(None, secret=None)
-    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 1),))
+    observation = observe(ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 1),))
     assert decided(observation) == ReadVersions(frozenset({1, 2}))
     read = replace(observation, versions={1: document(None, 1, secret=None), 2: document(OTHER, 2)})
     assert waits(read).reason == "document_emptied"
@@ -971,7 +982,7 @@ def test_r11_what_an_empty_document_once_held_is_read_before_a_first_key_is_made
 
 def test_r11_a_document_that_never_held_our_key_gets_a_first_one_based_on_its_version() -> None:
     empty = document(None, secret=None)
-    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(), room=Preconditions((), None))
+    observation = observe(ledger=None, document=empty, presence=Presence.NOTHING, keys=(), preconditions=Preconditions((), None))
     step = records(observation)
     assert step.ledger.intent is not None
     assert (step.ledger.intent.base, step.ledger.intent.reason, step.ledger.intent.mode) == (
@@ -983,8 +994,8 @@ def test_r11_a_document_that_never_held_our_key_gets_a_first_one_based_on_its_ve
 
 def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_published() -> None:
     empty = document(None, secret=None)
-    observation = seen(
-        ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 3),), room=Preconditions((), None)
+    observation = observe(
+        ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 3),), preconditions=Preconditions((), None)
     )
     assert isinstance(decided(observation), WriteLedger)
 
@@ -992,12 +1003,12 @@ def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_
 def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_either() -> None:
     empty = document(None, secret=None)
     lost = {1: document(None, 1, state=DocumentState.DELETED)}
-    observation = seen(ledger=None, document=empty, sight=Presence.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
+    observation = observe(ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
     assert records(observation).ledger.retiring == (replace(retiring(OTHER, DAY, 0), reason="assumed"),)
-    one = seen(
+    one = observe(
         ledger=None,
         document=empty,
-        sight=Presence.NOTHING,
+        presence=Presence.NOTHING,
         keys=(marked(OTHER, 1),),
         versions={1: document(None, 1), 2: document(OTHER, 2)},
     )
@@ -1005,7 +1016,9 @@ def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_e
 
 
 def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_is_said() -> None:
-    observation = holding(document=document(None, 4, secret=None), sight=Presence.NOTHING, held=held(posted=True, key=key(OTHER)))
+    observation = holding(
+        document=document(None, 4, secret=None), presence=Presence.NOTHING, in_flight=in_flight(posted=True, key=key(OTHER))
+    )
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "leftover"),)
 
 
@@ -1013,10 +1026,8 @@ def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_i
 
 
 def test_r2_a_claim_names_everything_that_the_marker_will_need() -> None:
-    wanted = policy(
-        grace=2 * DAY, prove=replace(policy().prove, successes=5), prove_emergency=replace(policy().prove, successes=7)
-    )
-    step = records(seen(**DUE, room=ROOM), wanted)
+    wanted = spec(grace=2 * DAY, prove=replace(spec().prove, successes=5), prove_emergency=replace(spec().prove, successes=7))
+    step = records(observe(**DUE, preconditions=ROOM), wanted)
     claimed = intent("daemon-1", id="5" * 16, claimed_at=NOW)
     assert step.ledger.intent == claimed
     assert (step.ledger.grace, step.ledger.prove, step.ledger.prove_emergency) == (2 * DAY, wanted.prove, wanted.prove_emergency)
@@ -1027,7 +1038,7 @@ def test_r2_a_claim_names_everything_that_the_marker_will_need() -> None:
 
 def test_r12_a_claim_that_replaces_another_says_whose() -> None:
     old = intent(claimed_at=NOW - 10 * MINUTE)
-    step = records(seen(ledger={"intent": old}, room=ROOM))
+    step = records(observe(ledger={"intent": old}, preconditions=ROOM))
     assert step.ledger.intent == intent("daemon-1", id="5" * 16, claimed_at=NOW)
     assert step.events == (
         Event("rotation.taken_over", {"rotation_id": "d" * 16, "reason": "claimed by daemon-2"}),
@@ -1048,12 +1059,12 @@ def test_r12_a_claim_that_replaces_another_says_whose() -> None:
 def test_r12_a_claim_is_taken_over_after_its_time_at_once_if_it_was_ours_and_when_it_comes_from_the_future(
     changes: dict[str, Any], over: bool
 ) -> None:
-    step = decided(seen(ledger=changes))
+    step = decided(observe(ledger=changes))
     assert (step == CheckPreconditions()) == over
 
 
 def test_r12_a_claim_of_a_process_that_is_gone_is_taken_over_at_once() -> None:
-    assert decided(seen(ledger={"intent": intent()}, owner_gone=True)) == CheckPreconditions()
+    assert decided(observe(ledger={"intent": intent()}, owner_gone=True)) == CheckPreconditions()
 
 
 @pytest.mark.parametrize(
@@ -1069,25 +1080,25 @@ def test_r9_an_emergency_takes_an_ordinary_claim_over_at_once_and_an_urgent_one_
     mode: RotationMode, since: timedelta, over: bool
 ) -> None:
     changes = {"compromised": (mark(PUBLISHED),), "intent": intent(mode=mode, claimed_at=NOW - since)}
-    step = decided(seen(ledger=changes))
+    step = decided(observe(ledger=changes))
     assert (step == CheckPreconditions(urgent=True)) == over
     if not over:
         assert step == Wait(NOW + SECOND, "takeover", "rotation dddddddddddddddd is under way")
 
 
 def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_at_once() -> None:
-    observation = seen(
-        sight=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)}
+    observation = observe(
+        presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)}
     )
     assert waits(observation).until == NOW + SECOND
-    quick = policy(takeover_after=30 * SECOND)
+    quick = spec(takeover_after=30 * SECOND)
     assert decided(replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick) == CheckPreconditions(
         urgent=True
     )
 
 
 def test_r12_an_urgent_claim_that_nothing_asks_for_any_more_is_dropped_and_told() -> None:
-    step = records(seen(ledger={"intent": intent(mode=RotationMode.DEAD, claimed_at=NOW - DAY), "failures": 2}))
+    step = records(observe(ledger={"intent": intent(mode=RotationMode.DEAD, claimed_at=NOW - DAY), "failures": 2}))
     assert step.ledger == ledger(failures=2)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "stale", "message": "nothing asks for it any more"}),
@@ -1101,27 +1112,27 @@ def test_an_emergency_that_waits_drops_no_claim() -> None:
         "not_before": NOW + SECOND,
         "failures": 1,
     }
-    assert waits(seen(ledger=changes)).reason == "takeover"
+    assert waits(observe(ledger=changes)).reason == "takeover"
 
 
 def test_a_request_is_granted_until_another_key_is_published() -> None:
-    wish = RotationRequest("asked", PUBLISHED)
-    step = records(seen(request=wish, room=ROOM))
+    request = RotationRequest("asked", PUBLISHED)
+    step = records(observe(request=request, preconditions=ROOM))
     assert step.ledger.intent is not None
     assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.REQUESTED, "asked")
-    assert isinstance(decided(seen(request=RotationRequest("asked", OTHER), room=ROOM)), Wait)
+    assert isinstance(decided(observe(request=RotationRequest("asked", OTHER), preconditions=ROOM)), Wait)
 
 
 def test_a_request_does_not_wait_for_patience_and_the_schedule_does() -> None:
     failed = {"not_before": NOW + HOUR, "failures": 1}
-    assert decided(seen(request=RotationRequest("asked", PUBLISHED), ledger=failed)) == CheckPreconditions()
+    assert decided(observe(request=RotationRequest("asked", PUBLISHED), ledger=failed)) == CheckPreconditions()
     due = {**DUE["ledger"], **failed}
-    assert isinstance(decided(seen(ledger=due)), Wait)
+    assert isinstance(decided(observe(ledger=due)), Wait)
 
 
 def test_the_schedule_waits_until_every_clock_says_that_it_is_time() -> None:
-    assert decided(seen(**DUE)) == CheckPreconditions()
-    assert isinstance(decided(seen(**DUE, clocks=clocks(vault=-SECOND))), Wait)
+    assert decided(observe(**DUE)) == CheckPreconditions()
+    assert isinstance(decided(observe(**DUE, clocks=clocks(vault=-SECOND))), Wait)
 
 
 def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
@@ -1129,18 +1140,18 @@ def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
         "keys": (key(), key(OTHER), key(THIRD)),
         "ledger": {"retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 7 * HOUR))},
     }
-    assert decided(seen(**three, request=RotationRequest("asked", PUBLISHED))) == CheckPreconditions()
-    step = records(seen(**three, request=RotationRequest("asked", PUBLISHED)), policy(max_live_keys=3))
+    assert decided(observe(**three, request=RotationRequest("asked", PUBLISHED))) == CheckPreconditions()
+    step = records(observe(**three, request=RotationRequest("asked", PUBLISHED)), spec(max_live_keys=3))
     assert step.ledger.trouble is not None
     assert step.ledger.trouble.reason == "too_many_keys"
 
 
 def test_keys_of_strangers_do_not_count_as_ours() -> None:
-    assert decided(seen(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == CheckPreconditions()
+    assert decided(observe(**{**DUE, "keys": (*DUE["keys"], key(OTHER), key(THIRD))})) == CheckPreconditions()
 
 
 def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_room() -> None:
-    crowded = seen(
+    crowded = observe(
         **{
             **DUE,
             "ledger": {**DUE["ledger"], "retiring": (retiring(THIRD, 7 * HOUR),)},
@@ -1148,27 +1159,31 @@ def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_ro
         }
     )
     assert decided(crowded) == FenceDocument()
-    full = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Preconditions((), 0))
+    full = observe(**{**DUE, "keys": (key(), marked(OTHER))}, preconditions=Preconditions((), 0))
     assert decided(full) == FenceDocument()
-    roomy = replace(full, room=Preconditions((), 1))
+    roomy = replace(full, preconditions=Preconditions((), 1))
     assert isinstance(records(roomy).ledger.intent, type(intent()))
 
 
 def test_i4_a_possible_leftover_is_fenced_off_where_no_rotation_is_wanted() -> None:
-    left = {"keys": (key(), marked(OTHER, created_at=NOW - policy().takeover_after))}
-    assert decided(seen(**left)) == FenceDocument()
-    assert isinstance(decided(seen(keys=(key(), key(OTHER, created_at=NOW - DAY)))), Wait), "of a stranger's key nothing is known"
-    assert isinstance(decided(seen(**left), policy(configured=False)), Wait), "the document of others is left alone"
-    assert isinstance(decided(seen(**left, ledger={"hold": Hold("audit", "mia", NOW)})), Wait)
-    assert isinstance(decided(seen(**left, ledger={"intent": intent("daemon-2")})), Wait), "somebody is at it"
-    assert isinstance(records(seen(**left, request=RotationRequest("asked", PUBLISHED), room=ROOM)).ledger.intent, Intent)
+    left = {"keys": (key(), marked(OTHER, created_at=NOW - spec().takeover_after))}
+    assert decided(observe(**left)) == FenceDocument()
+    assert isinstance(decided(observe(keys=(key(), key(OTHER, created_at=NOW - DAY)))), Wait), (
+        "of a stranger's key nothing is known"
+    )
+    assert isinstance(decided(observe(**left), spec(configured=False)), Wait), "the document of others is left alone"
+    assert isinstance(decided(observe(**left, ledger={"hold": Hold("audit", "mia", NOW)})), Wait)
+    assert isinstance(decided(observe(**left, ledger={"intent": intent("daemon-2")})), Wait), "somebody is at it"
+    assert isinstance(
+        records(observe(**left, request=RotationRequest("asked", PUBLISHED), preconditions=ROOM)).ledger.intent, Intent
+    )
 
 
 def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
     """The ledger was read before the list of keys, so the claim for the newest of them may not have been seen."""
-    born = NOW - policy().takeover_after + MINUTE
+    born = NOW - spec().takeover_after + MINUTE
     step = decided(
-        seen(keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND))
+        observe(keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND))
     )
     assert isinstance(step, Wait)
     assert (step.until, step.reason) == (NOW + MINUTE + SECOND, "fence")
@@ -1178,33 +1193,35 @@ def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
 def test_i4_who_tries_again_soon_needs_no_fence() -> None:
     left = {"keys": (key(), marked(OTHER, created_at=NOW - DAY))}
     tried = {"failures": 1, "not_before": NOW + MINUTE}
-    step = decided(seen(**left, ledger=tried))
+    step = decided(observe(**left, ledger=tried))
     assert isinstance(step, Wait)
     assert (step.until, step.reason) == (NOW + MINUTE, "fence")
-    step = decided(seen(**left, ledger={**tried, "revoking": (revoking(PUBLISHED, republished=True, not_before=NOW + DAY),)}))
+    step = decided(observe(**left, ledger={**tried, "revoking": (revoking(PUBLISHED, republished=True, not_before=NOW + DAY),)}))
     assert isinstance(step, Wait)
     assert step.reason == "rotate", "the emergency moves it on"
 
 
 def test_a_provider_that_tells_no_head_room_is_believed_until_it_refused_for_want_of_it() -> None:
-    silent = seen(**{**DUE, "keys": (key(), marked(OTHER))}, room=Preconditions((), None))
+    silent = observe(**{**DUE, "keys": (key(), marked(OTHER))}, preconditions=Preconditions((), None))
     assert isinstance(decided(silent), WriteLedger)
     refused = {**DUE["ledger"], "trouble": Problem("quota", "no room", NOW - DAY), "failures": 1}
-    full = seen(ledger=refused, keys=(key(), marked(OTHER)), room=Preconditions((), None))
+    full = observe(ledger=refused, keys=(key(), marked(OTHER)), preconditions=Preconditions((), None))
     assert decided(full) == FenceDocument()
     other = {**refused, "trouble": Problem("lost", "no answer", NOW - DAY)}
-    assert isinstance(decided(seen(ledger=other, keys=(key(), marked(OTHER)), room=Preconditions((), None))), WriteLedger)
-    empty = seen(ledger=refused, room=Preconditions((), None))
+    assert isinstance(
+        decided(observe(ledger=other, keys=(key(), marked(OTHER)), preconditions=Preconditions((), None))), WriteLedger
+    )
+    empty = observe(ledger=refused, preconditions=Preconditions((), None))
     assert isinstance(decided(empty), WriteLedger), "nothing to fence off: try again"
 
 
 def test_an_emergency_fences_possible_leftovers_off_before_they_fill_the_account() -> None:
     changes = {"compromised": (mark(PUBLISHED),)}
-    two = seen(ledger=changes, keys=(key(), marked(OTHER)))
-    assert decided(two, policy(max_live_keys=2)) == FenceDocument()
-    assert decided(two, policy(max_live_keys=3)) == CheckPreconditions(urgent=True)
-    without = seen(ledger={**changes, "retiring": (retiring(OTHER, 7 * HOUR),)}, keys=(key(), key(OTHER)))
-    assert decided(without, policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
+    two = observe(ledger=changes, keys=(key(), marked(OTHER)))
+    assert decided(two, spec(max_live_keys=2)) == FenceDocument()
+    assert decided(two, spec(max_live_keys=3)) == CheckPreconditions(urgent=True)
+    without = observe(ledger={**changes, "retiring": (retiring(OTHER, 7 * HOUR),)}, keys=(key(), key(OTHER)))
+    assert decided(without, spec(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
@@ -1214,7 +1231,7 @@ def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
         "trouble": trouble,
         "retiring": (retiring(OTHER, 3 * HOUR), retiring(THIRD, 2 * HOUR)),
     }
-    crowd = seen(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
+    crowd = observe(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
     assert waits(crowd).until == NOW + 2 * HOUR + 10 * SECOND
 
 
@@ -1224,21 +1241,21 @@ def test_a_crowd_does_not_wait_for_a_grace_that_has_ended_while_its_key_cannot_g
         "trouble": Problem("too_many_keys", "", NOW),
         "retiring": (retiring(OTHER, timedelta(0)), retiring(THIRD, 2 * HOUR)),
     }
-    crowd = seen(ledger=changes, keys=(key(), key(OTHER, managed=True), key(THIRD)))
+    crowd = observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
     assert waits(crowd).until == NOW + 2 * HOUR
     alone = replace(ledger(**changes), retiring=(retiring(OTHER, timedelta(0)),))
-    possible = seen(ledger=alone, keys=(key(), key(OTHER, managed=True)), request=RotationRequest("asked", PUBLISHED))
-    assert waits(possible, policy(max_live_keys=2)).until == NOW + 30 * SECOND
+    possible = observe(ledger=alone, keys=(key(), key(OTHER, provider_managed=True)), request=RotationRequest("asked", PUBLISHED))
+    assert waits(possible, spec(max_live_keys=2)).until == NOW + 30 * SECOND
 
 
 def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -> None:
     going = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),)}
-    crowd = seen(ledger=going, keys=(key(), key(OTHER)))
-    two = policy(max_live_keys=2)
+    crowd = observe(ledger=going, keys=(key(), key(OTHER)))
+    two = spec(max_live_keys=2)
     assert decided(crowd, two) == DeleteKey(OTHER, "replaced")
-    assert decided(crowd, policy(max_live_keys=3)) == CheckPreconditions(urgent=True)
+    assert decided(crowd, spec(max_live_keys=3)) == CheckPreconditions(urgent=True)
     assert decided(replace(crowd, undeletable={OTHER: "no"}), two) == CheckPreconditions(urgent=True)
-    leftover = seen(
+    leftover = observe(
         ledger={"compromised": (mark(PUBLISHED),)},
         keys=(key(), marked(OTHER, 2)),
         versions={2: document(THIRD, 2, created_time=WRITTEN - DAY)},
@@ -1249,7 +1266,7 @@ def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -
 
 def test_a_condemned_key_that_is_gone_already_makes_no_room() -> None:
     changes = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),), "retiring": (retiring(THIRD),)}
-    assert decided(seen(ledger=changes, keys=(key(), key(THIRD))), policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
+    assert decided(observe(ledger=changes, keys=(key(), key(THIRD))), spec(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 HELD = {"hold": Hold("migration", "ops", NOW)}
@@ -1261,27 +1278,27 @@ def through(name: str = OTHER, mode: str = "replace_first") -> CompromisedKey:
 
 
 def test_an_emergency_that_goes_through_a_hold_claims() -> None:
-    assert decided(seen(ledger={"compromised": (through(PUBLISHED),), **HELD})) == CheckPreconditions(urgent=True)
+    assert decided(observe(ledger={"compromised": (through(PUBLISHED),), **HELD})) == CheckPreconditions(urgent=True)
 
 
 def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_named_and_nothing_else() -> None:
     two = {"compromised": (mark(THIRD), through()), **HELD}
-    step = records(seen(ledger=two))
+    step = records(observe(ledger=two))
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
     condemned = {**two, "revoking": (revoking(THIRD), revoking(reason="compromised"))}
-    assert decided(seen(ledger=condemned)) == DeleteKey(OTHER, "compromised")
-    assert waits(seen(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason == "held"
+    assert decided(observe(ledger=condemned)) == DeleteKey(OTHER, "compromised")
+    assert waits(observe(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason == "held"
 
 
 def test_a_hold_spares_the_published_key_when_only_another_ones_mark_goes_through() -> None:
     changes = {"compromised": (mark(PUBLISHED), through()), "revoking": (revoking(reason="compromised"),), **HELD}
-    assert decided(seen(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=True)
+    assert decided(observe(ledger=changes, deleted=frozenset({OTHER}))) == VerifyRevocation(OTHER, 2, emergency=True)
 
 
 def test_under_a_hold_no_emergency_waits_for_room_that_nothing_may_make() -> None:
     changes = {"compromised": (through(PUBLISHED),), "revoking": (revoking(),), **HELD}
-    observation = seen(ledger=changes, keys=(key(), key(OTHER)))
-    assert decided(observation, policy(max_live_keys=2)) == CheckPreconditions(urgent=True)
+    observation = observe(ledger=changes, keys=(key(), key(OTHER)))
+    assert decided(observation, spec(max_live_keys=2)) == CheckPreconditions(urgent=True)
 
 
 @pytest.mark.parametrize(
@@ -1300,24 +1317,24 @@ def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_someth
     emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW), **HELD}
     proof = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
     marked_ledger = ledger(**{**emergency, **changes})
-    at, what, why = next_action(policy(prove_emergency=proof), marked_ledger, seen(ledger=marked_ledger))
+    at, what, why = next_action(spec(prove_emergency=proof), marked_ledger, observe(ledger=marked_ledger))
     assert ((at, what), why) == (expected, "an emergency goes through the hold")
 
 
-@pytest.mark.parametrize("held_back", [True, False])
-def test_a_held_application_claims_nothing_in_an_emergency_either(held_back: bool) -> None:
-    changes = {"compromised": (mark(PUBLISHED),), "hold": Hold("migration", "ops", NOW) if held_back else None}
-    step = decided(seen(ledger=changes))
-    assert (step == CheckPreconditions(urgent=True)) != held_back
+@pytest.mark.parametrize("on_hold", [True, False])
+def test_a_held_application_claims_nothing_in_an_emergency_either(on_hold: bool) -> None:
+    changes = {"compromised": (mark(PUBLISHED),), "hold": Hold("migration", "ops", NOW) if on_hold else None}
+    step = decided(observe(ledger=changes))
+    assert (step == CheckPreconditions(urgent=True)) != on_hold
 
 
 def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
     step = records(
-        seen(
+        observe(
             ledger={"compromised": (replace(mark(OTHER), reason="x"), mark(PUBLISHED)), "revoking": (revoking(),)},
             keys=(key(),),
             deleted=frozenset({OTHER}),
-            room=Preconditions(),
+            preconditions=Preconditions(),
         )
     )
     assert step.ledger.intent is not None
@@ -1325,31 +1342,31 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
 
 
 def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
-    spread = policy(catch_up=HOUR)
-    later = waits(seen(**DUE, started=NOW), spread)
+    spread = spec(catch_up=HOUR)
+    later = waits(observe(**DUE, started=NOW), spread)
     assert NOW + SECOND < later.until < NOW + HOUR
     assert later.reason == "rotate"
     late = {"current": replace(CURRENT, created_at=NOW - 30 * DAY - 22 * HOUR)}
-    nights = policy(window=MaintenanceWindow(frozenset(range(7)), 60, 180))
-    assert waits(seen(ledger=late), nights) == Wait(NOW + HOUR, "rotate", "every 30d"), "its window has passed"
+    nights = spec(window=MaintenanceWindow(frozenset(range(7)), 60, 180))
+    assert waits(observe(ledger=late), nights) == Wait(NOW + HOUR, "rotate", "every 30d"), "its window has passed"
 
 
 def test_nothing_is_rotated_for_an_application_that_left_the_configuration_however_late_it_is() -> None:
-    assert waits(seen(**DUE, room=ROOM), policy(configured=False)).reason == "observe"
+    assert waits(observe(**DUE, preconditions=ROOM), spec(configured=False)).reason == "observe"
 
 
 def test_the_next_action_is_told_of_the_ledger_that_is_given() -> None:
     emergency = ledger(compromised=(mark(PUBLISHED),), not_before=NOW + MINUTE)
-    assert next_action(policy(), emergency, seen(ledger=None)) == (NOW + MINUTE, "rotate", "consumers need another key")
+    assert next_action(spec(), emergency, observe(ledger=None)) == (NOW + MINUTE, "rotate", "consumers need another key")
     leapt = ledger(current=replace(CURRENT, created_at=NOW - 31 * DAY), not_before=NOW + 3 * HOUR)
-    assert next_action(policy(), leapt, seen()) == (NOW + timedelta(milliseconds=200), "rotate", "every 30d")
+    assert next_action(spec(), leapt, observe()) == (NOW + timedelta(milliseconds=200), "rotate", "every 30d")
 
 
 def test_r3_while_a_condemned_key_is_published_the_project_is_still_that_of_the_current_one() -> None:
     changes = {"revoking": (revoking(OTHER, republished=True),), "intent": intent("daemon-1", base=4)}
     keys = (key(default_project_id="p1"), key(OTHER, default_project_id="p2"))
     step = decided(
-        seen(ledger=changes, document=document(OTHER, 4), keys=keys, held=InFlightRotation(intent("daemon-1", base=4)))
+        observe(ledger=changes, document=document(OTHER, 4), keys=keys, in_flight=InFlightRotation(intent("daemon-1", base=4)))
     )
     assert isinstance(step, CreateKey)
     assert step.default_project_id == "p1"
@@ -1359,8 +1376,8 @@ def just_proven(version: int, **changes: Any) -> Observation:
     """This process has published its new key as that version of the document."""
     published = document(OTHER, version)
     made = key(OTHER, created_at=NOW - MINUTE)
-    rotation = held(posted=True, key=made, secret=published.secret, proven=True, publish_sent=True)
-    return seen(**{"document": published, "keys": (key(), made), "held": rotation, **changes})
+    rotation = in_flight(posted=True, key=made, secret=published.secret, verified=True, publish_sent=True)
+    return observe(**{"document": published, "keys": (key(), made), "in_flight": rotation, **changes})
 
 
 def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs_no_look_back() -> None:
@@ -1373,11 +1390,11 @@ def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs
 def test_i2_without_a_current_key_every_version_is_one_that_nobody_followed() -> None:
     lost = {"current": None, "retiring": (retiring(THIRD, HOUR),)}
     assert decided(just_proven(2, ledger=lost)) == ReadVersions(frozenset({1}))
-    assert decided(seen(ledger=lost, proof=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
+    assert decided(observe(ledger=lost, proof=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
 
 
 def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_not_show_it_yet() -> None:
-    step = records(just_proven(4, keys=(key(),), sight=Presence.GONE))
+    step = records(just_proven(4, keys=(key(),), presence=Presence.GONE))
     assert step.ledger.current is not None
     assert step.ledger.current.created_at == NOW - MINUTE
 
@@ -1414,8 +1431,8 @@ def test_r13_the_earliest_and_the_latest_clock_may_be_ours() -> None:
 
 
 def test_a_key_whose_deletion_was_confirmed_is_no_longer_seen() -> None:
-    less = seen(keys=(key(), key(OTHER)), deleted=frozenset({THIRD})).without_key(OTHER)
-    assert less == seen(keys=(key(),), deleted=frozenset({OTHER, THIRD}))
+    less = observe(keys=(key(), key(OTHER)), deleted=frozenset({THIRD})).without_key(OTHER)
+    assert less == observe(keys=(key(),), deleted=frozenset({OTHER, THIRD}))
 
 
 def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_and_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,11 +54,11 @@ from tests.support.observations import (
     ledger,
     mark,
     marker,
+    observe,
     retiring,
     revoking,
-    seen,
 )
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 NEW = document(OTHER, 4, created_time=NOW - MINUTE)
 
@@ -66,7 +66,7 @@ NEW = document(OTHER, 4, created_time=NOW - MINUTE)
 def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_failures_is_forgotten() -> None:
     before = ledger(intent=intent(reason="asked"), failures=3, not_before=NOW + HOUR, trouble=Problem("quota", "no room", NOW))
     made = key(OTHER, created_at=NOW - 2 * MINUTE, expires_at=NOW + 90 * DAY)
-    after, events = commit_published(before, NEW, made, marker(rotation="d" * 16), policy(), clocks())
+    after, events = commit_published(before, NEW, made, marker(rotation="d" * 16), spec(), clocks())
     assert after == ledger(
         current=CurrentKey(OTHER, 4, NOW - MINUTE, NOW - 2 * MINUTE, NOW + 90 * DAY, NOW - MINUTE),
         retiring=(replace(retiring(PUBLISHED, DAY), version=3),),
@@ -79,14 +79,14 @@ def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_fai
 
 
 def test_r13_grace_is_counted_from_the_latest_clock_or_from_the_document_if_that_is_later() -> None:
-    after, _ = commit_published(ledger(), NEW, key(OTHER), None, policy(), clocks(provider=5 * MINUTE))
+    after, _ = commit_published(ledger(), NEW, key(OTHER), None, spec(), clocks(provider=5 * MINUTE))
     assert after.retiring[0].revoke_after == NOW + 5 * MINUTE + DAY
-    after, _ = commit_published(ledger(), replace(NEW, created_time=NOW + HOUR), key(OTHER), None, policy(), clocks())
+    after, _ = commit_published(ledger(), replace(NEW, created_time=NOW + HOUR), key(OTHER), None, spec(), clocks())
     assert after.retiring[0].revoke_after == NOW + HOUR + DAY
 
 
 def test_r6_a_rotation_of_another_that_was_overtaken_is_abandoned_and_said() -> None:
-    after, events = commit_published(ledger(intent=intent()), NEW, key(OTHER), None, policy(), clocks())
+    after, events = commit_published(ledger(intent=intent()), NEW, key(OTHER), None, spec(), clocks())
     assert after.intent is None
     assert after.history == (HistoryEntry(NOW, "followed", OTHER, 4, "", "document changed"),)
     assert events[:2] == (
@@ -99,17 +99,17 @@ def test_r6_a_rotation_of_another_that_was_overtaken_is_abandoned_and_said() -> 
 
 
 def test_r6_a_key_of_ours_from_another_rotation_than_the_one_claimed_was_rotated_and_not_asked_for() -> None:
-    after, events = commit_published(ledger(intent=intent()), NEW, key(OTHER), marker(), policy(), clocks())
+    after, events = commit_published(ledger(intent=intent()), NEW, key(OTHER), marker(), spec(), clocks())
     assert after.history == (HistoryEntry(NOW, "rotated", OTHER, 4, "e" * 16, "document changed"),)
     assert [event.name for event in events] == ["rotation.committed", "rotation.abandoned", "key.retiring"]
 
 
 def test_r6_a_first_key_of_ours_was_rotated_when_it_was_claimed_and_adopted_when_the_ledger_was_lost() -> None:
     first = ledger(current=None, intent=intent(reason="first key"))
-    after, events = commit_published(first, NEW, key(OTHER), marker(rotation="d" * 16), policy(), clocks())
+    after, events = commit_published(first, NEW, key(OTHER), marker(rotation="d" * 16), spec(), clocks())
     assert after.history == (HistoryEntry(NOW, "rotated", OTHER, 4, "d" * 16, "first key"),)
     assert [event.name for event in events] == ["rotation.committed"]
-    lost, events = commit_published(ledger(current=None), NEW, key(OTHER), marker(), policy(), clocks())
+    lost, events = commit_published(ledger(current=None), NEW, key(OTHER), marker(), spec(), clocks())
     assert lost.history == (HistoryEntry(NOW, "adopted", OTHER, 4, "e" * 16, "taken over"),)
     assert [event.name for event in events] == ["application.adopted"]
 
@@ -117,36 +117,36 @@ def test_r6_a_first_key_of_ours_was_rotated_when_it_was_claimed_and_adopted_when
 def test_r6_a_new_version_with_the_same_key_changes_no_more_than_the_version() -> None:
     before = ledger(intent=intent(), failures=2, not_before=NOW + HOUR)
     same = document(PUBLISHED, 5, created_time=NOW - MINUTE)
-    after, events = commit_published(before, same, None, None, policy(), clocks())
+    after, events = commit_published(before, same, None, None, spec(), clocks())
     assert after == replace(before, intent=None, current=CurrentKey(PUBLISHED, 5, WRITTEN, BORN, None, NOW - MINUTE))
     assert [event.name for event in events] == ["document.rewritten", "rotation.abandoned"]
     assert events[0].fields == {"access_key": PUBLISHED, "version": 5}
-    _, events = commit_published(ledger(), same, key(), None, policy(), clocks())
+    _, events = commit_published(ledger(), same, key(), None, spec(), clocks())
     assert [event.name for event in events] == ["document.rewritten"]
 
 
 def test_r6_what_the_provider_does_not_show_is_known_from_the_ledger_for_the_same_key_only() -> None:
     dated = ledger(current=CurrentKey(PUBLISHED, 3, WRITTEN, BORN, NOW + DAY, WRITTEN))
-    same, _ = commit_published(dated, document(PUBLISHED, 4), None, None, policy(), clocks())
+    same, _ = commit_published(dated, document(PUBLISHED, 4), None, None, spec(), clocks())
     assert same.current is not None
     assert (same.current.created_at, same.current.expires_at) == (BORN, NOW + DAY)
-    other, _ = commit_published(dated, NEW, None, None, policy(), clocks())
+    other, _ = commit_published(dated, NEW, None, None, spec(), clocks())
     assert other.current is not None
     assert (other.current.created_at, other.current.expires_at) == (None, None)
-    none, _ = commit_published(ledger(current=None), NEW, None, None, policy(), clocks())
+    none, _ = commit_published(ledger(current=None), NEW, None, None, spec(), clocks())
     assert none.current is not None
     assert (none.current.created_at, none.current.expires_at) == (None, None)
 
 
 def test_a_document_of_which_vault_tells_no_time_counts_from_our_clock() -> None:
-    after, _ = commit_published(ledger(), replace(NEW, created_time=None), key(OTHER), None, policy(), clocks(vault=-SECOND))
+    after, _ = commit_published(ledger(), replace(NEW, created_time=None), key(OTHER), None, spec(), clocks(vault=-SECOND))
     assert after.current is not None
     assert (after.current.since, after.current.written) == (NOW, None)
 
 
 def test_r9_a_compromised_old_key_is_condemned_instead_of_retired() -> None:
     before = ledger(compromised=(mark(PUBLISHED),))
-    after, events = commit_published(before, NEW, key(OTHER), None, policy(), clocks())
+    after, events = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert after.retiring == ()
     assert after.revoking == (revoking(PUBLISHED, 3, "compromised"),)
     assert events[-1] == Event("key.revoking", {"access_key": PUBLISHED, "reason": "compromised"})
@@ -154,7 +154,7 @@ def test_r9_a_compromised_old_key_is_condemned_instead_of_retired() -> None:
 
 def test_r8_an_old_key_that_is_condemned_already_stays_condemned() -> None:
     before = ledger(revoking=(revoking(PUBLISHED, 3),))
-    after, events = commit_published(before, NEW, key(OTHER), None, policy(), clocks())
+    after, events = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert (after.retiring, after.revoking) == ((), before.revoking)
     assert [event.name for event in events] == ["document.followed"]
 
@@ -163,7 +163,7 @@ def test_r8_a_republished_key_gets_the_end_of_its_grace_when_another_one_is_foll
     before = ledger(
         revoking=(revoking(PUBLISHED, 3, republished=True), revoking(THIRD), revoking(FOURTH, republished=True, not_before=NOW))
     )
-    after, _ = commit_published(before, NEW, key(OTHER), None, policy(), clocks())
+    after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert after.revoking == (
         revoking(PUBLISHED, 3, republished=True, not_before=NOW + DAY),
         revoking(THIRD),
@@ -173,7 +173,7 @@ def test_r8_a_republished_key_gets_the_end_of_its_grace_when_another_one_is_foll
 
 def test_a_key_in_grace_that_is_published_again_is_the_current_one_and_no_longer_in_grace() -> None:
     before = ledger(retiring=(retiring(OTHER), retiring(THIRD)))
-    after, _ = commit_published(before, NEW, key(OTHER), None, policy(), clocks())
+    after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert [entry.access_key for entry in after.retiring] == [THIRD, PUBLISHED]
 
 
@@ -182,7 +182,7 @@ def test_i2_keys_seen_meanwhile_get_their_grace_anew_and_never_a_shorter_one() -
         retiring=(retiring(THIRD, HOUR), retiring(FOURTH, 2 * DAY), retiring("SCWX", HOUR)),
         revoking=(revoking("SCWY"), revoking("SCWZ")),
     )
-    after, _ = commit_published(before, NEW, key(OTHER), None, policy(), clocks(), frozenset({THIRD, FOURTH, "SCWY"}))
+    after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks(), frozenset({THIRD, FOURTH, "SCWY"}))
     assert after.retiring[:3] == (retiring(THIRD, DAY), retiring(FOURTH, 2 * DAY), retiring("SCWX", HOUR))
     assert after.revoking == (revoking("SCWY", republished=True, not_before=NOW + DAY), revoking("SCWZ"))
 
@@ -191,28 +191,28 @@ def test_i2_when_more_may_have_been_read_every_key_that_a_version_held_gets_its_
     before = ledger(
         retiring=(retiring(THIRD, HOUR, 0),), revoking=(revoking(FOURTH, 0, "leftover"), revoking("SCWY", 1), revoking("SCWZ", 2))
     )
-    after, _ = commit_published(before, NEW, key(OTHER), None, policy(), clocks(), more=True)
+    after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks(), more=True)
     assert after.retiring[0] == retiring(THIRD, DAY, 0)
     assert after.revoking == (
         revoking(FOURTH, 0, "leftover"),
         revoking("SCWY", 1, republished=True, not_before=NOW + DAY),
         revoking("SCWZ", 2, republished=True, not_before=NOW + DAY),
     )
-    seen_too, _ = commit_published(before, NEW, key(OTHER), None, policy(), clocks(), frozenset({FOURTH}))
+    seen_too, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks(), frozenset({FOURTH}))
     assert seen_too.revoking[0] == revoking(FOURTH, 0, "leftover", republished=True, not_before=NOW + DAY)
 
 
 def test_r7_a_key_nobody_wrote_down_gets_its_grace_from_the_latest_clock_or_a_later_document() -> None:
     after, event = start_grace(
-        ledger(retiring=(retiring(THIRD),)), OTHER, 2, "published", policy(), seen(clocks=clocks(vault=SECOND))
+        ledger(retiring=(retiring(THIRD),)), OTHER, 2, "published", spec(), observe(clocks=clocks(vault=SECOND))
     )
     entry = replace(retiring(OTHER, DAY + SECOND), reason="published")
     assert after == ledger(retiring=(retiring(THIRD), entry))
     assert event == Event("key.retiring", {"access_key": OTHER, "revoke_after": NOW + DAY + SECOND, "reason": "published"})
-    later = seen(document=document(created_time=NOW + HOUR))
-    assert start_grace(ledger(), OTHER, 2, "x", policy(), later)[0].retiring[0].revoke_after == NOW + HOUR + DAY
-    unknown = seen(document=document(created_time=None))
-    assert start_grace(ledger(), OTHER, 2, "x", policy(), unknown)[0].retiring[0].revoke_after == NOW + DAY
+    later = observe(document=document(created_time=NOW + HOUR))
+    assert start_grace(ledger(), OTHER, 2, "x", spec(), later)[0].retiring[0].revoke_after == NOW + HOUR + DAY
+    unknown = observe(document=document(created_time=None))
+    assert start_grace(ledger(), OTHER, 2, "x", spec(), unknown)[0].retiring[0].revoke_after == NOW + DAY
 
 
 def test_r8_condemning_moves_a_key_and_republishing_marks_it_alone() -> None:
@@ -277,7 +277,7 @@ def test_a9_a_failure_asks_for_patience_that_grows_with_each_one(
     trouble = Problem("lost", "the answer to the create was lost", NOW)
     for failures in (0, 2, 40):
         before = ledger(intent=intent(mode=mode), failures=failures)
-        after = abandon_rotation(before, policy(every=every), NOW, failed=True, trouble=trouble)
+        after = abandon_rotation(before, spec(every=every), NOW, failed=True, trouble=trouble)
         pause = backoff(failures + 1, "billing", "d" * 16, base=shortest, cap=longest)
         assert after == replace(
             before,
@@ -291,12 +291,12 @@ def test_a9_a_failure_asks_for_patience_that_grows_with_each_one(
 
 def test_a_rotation_that_did_not_fail_or_that_was_not_claimed_leaves_no_trace() -> None:
     claimed = ledger(intent=intent(), failures=1)
-    assert abandon_rotation(claimed, policy(), NOW, failed=False, trouble=None) == replace(claimed, intent=None)
-    assert abandon_rotation(ledger(), policy(), NOW, failed=True, trouble=None) == ledger()
+    assert abandon_rotation(claimed, spec(), NOW, failed=False, trouble=None) == replace(claimed, intent=None)
+    assert abandon_rotation(ledger(), spec(), NOW, failed=True, trouble=None) == ledger()
 
 
 def test_a_failure_of_which_no_trouble_is_told_has_no_reason() -> None:
-    after = abandon_rotation(ledger(intent=intent()), policy(), NOW, failed=True, trouble=None)
+    after = abandon_rotation(ledger(intent=intent()), spec(), NOW, failed=True, trouble=None)
     assert after.history[-1].reason == ""
 
 
@@ -354,11 +354,11 @@ def test_r14_the_highest_version_that_a_ledger_knows_is_that_of_any_key_or_claim
 
 
 def test_a_hold_is_set_once_and_released_once_and_both_stand_in_the_history() -> None:
-    held = set_hold(ledger(), "migration", "ann", NOW)
-    assert held.hold == Hold("migration", "ann", NOW)
-    assert held.history == (HistoryEntry(NOW, "held", "", reason="migration (ann)"),)
-    assert set_hold(held, "another", "bob", NOW + HOUR) == held
-    free = clear_hold(held, "bob", NOW + HOUR)
+    in_flight = set_hold(ledger(), "migration", "ann", NOW)
+    assert in_flight.hold == Hold("migration", "ann", NOW)
+    assert in_flight.history == (HistoryEntry(NOW, "held", "", reason="migration (ann)"),)
+    assert set_hold(in_flight, "another", "bob", NOW + HOUR) == in_flight
+    free = clear_hold(in_flight, "bob", NOW + HOUR)
     assert free.hold is None
     assert free.history[-1] == HistoryEntry(NOW + HOUR, "resumed", "", reason="by bob")
     assert clear_hold(free, "bob", NOW + DAY) == free

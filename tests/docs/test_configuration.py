@@ -104,8 +104,8 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("credentials")
 def test_the_configurations_that_we_ship_are_sound(path: Path) -> None:
     configuration = load(path)
-    assert "billing" in configuration.policies
-    assert configuration.policies["billing"].grace == timedelta(hours=24)
+    assert "billing" in configuration.specs
+    assert configuration.specs["billing"].grace == timedelta(hours=24)
 
 
 def example_tables() -> dict[str, dict[str, Any]]:

@@ -47,7 +47,7 @@ def test_its_configuration_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     file = tmp_path / "rotator.toml"
     file.write_text(text[0])
-    assert list(load(file).policies) == ["billing"]
+    assert list(load(file).specs) == ["billing"]
 
 
 def test_the_policy_that_it_prints_is_the_one_that_the_whole_service_is_tested_with() -> None:

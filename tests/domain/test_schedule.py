@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from rotator.domain.document import DEFAULT_FIELDS
 from rotator.domain.ledger import CurrentKey
-from rotator.domain.policy import ApplicationSpec, MaintenanceWindow, VerificationPolicy
 from rotator.domain.schedule import Due, contains, due, next_cron, next_open, zone
+from rotator.domain.spec import ApplicationSpec, MaintenanceWindow, VerificationPolicy
 from rotator.util.backoff import backoff, fraction
 from rotator.util.durations import format_duration, parse_duration
 
@@ -37,7 +37,7 @@ def paris(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(PARIS)).astimezone(UTC)
 
 
-def policy(**changes: object) -> ApplicationSpec:
+def spec(**changes: object) -> ApplicationSpec:
     base: dict[str, object] = {
         "application": "billing",
         "account": "acme",
@@ -339,16 +339,16 @@ def test_an_open_window_is_open_by_the_clock_on_the_wall(window: MaintenanceWind
 
 
 def test_every_counts_from_the_providers_creation_date() -> None:
-    found = must(due(policy(every=timedelta(days=30)), key()))
+    found = must(due(spec(every=timedelta(days=30)), key()))
     assert found == Due(BORN + timedelta(days=30), None, "every 30d")
 
 
 def test_every_counts_from_since_when_the_creation_date_is_not_known() -> None:
-    assert must(due(policy(every=timedelta(days=30)), key(None))).at == BORN + timedelta(days=30, seconds=5)
+    assert must(due(spec(every=timedelta(days=30)), key(None))).at == BORN + timedelta(days=30, seconds=5)
 
 
 def test_a17_jitter_makes_a_rotation_earlier_by_a_part_that_stays_the_same_for_a_key() -> None:
-    wanted = policy(every=timedelta(days=30), jitter=timedelta(days=3))
+    wanted = spec(every=timedelta(days=30), jitter=timedelta(days=3))
     found = [must(due(wanted, key(name=f"SCW{number}"))).at for number in range(100)]
     assert found == [must(due(wanted, key(name=f"SCW{number}"))).at for number in range(100)]
     assert len(set(found)) == 100
@@ -357,7 +357,7 @@ def test_a17_jitter_makes_a_rotation_earlier_by_a_part_that_stays_the_same_for_a
 
 
 def test_jitter_makes_cron_later() -> None:
-    wanted = policy(cron="0 3 * * 1", timezone=PARIS, jitter=timedelta(hours=1))
+    wanted = spec(cron="0 3 * * 1", timezone=PARIS, jitter=timedelta(hours=1))
     stroke = paris("2026-03-09T03:00")
     found = {must(due(wanted, key(name=f"SCW{number}"))).at for number in range(20)}
     assert len(found) == 20
@@ -365,33 +365,33 @@ def test_jitter_makes_cron_later() -> None:
 
 
 def test_a_key_made_on_the_stroke_of_cron_is_not_due_again_by_a_provider_whose_clock_is_behind() -> None:
-    wanted = policy(cron="0 3 * * 1", timezone=PARIS)
+    wanted = spec(cron="0 3 * * 1", timezone=PARIS)
     stroke = paris("2026-03-09T03:00")
     assert must(due(wanted, key(stroke - timedelta(seconds=20)))).at == stroke + timedelta(days=7)
 
 
 def test_nothing_asks_for_a_rotation_without_schedule_age_and_expiry() -> None:
-    assert due(policy(), key()) is None
+    assert due(spec(), key()) is None
 
 
 def test_a_key_without_schedule_is_still_replaced_before_it_expires() -> None:
-    found = must(due(policy(), key(expires=BORN + timedelta(days=5))))
+    found = must(due(spec(), key(expires=BORN + timedelta(days=5))))
     assert found == Due(BORN + timedelta(days=4), BORN + timedelta(days=4), "the key expires at 2026-03-07 12:00 UTC")
 
 
 def test_a17_a_rotation_waits_for_the_window() -> None:
-    wanted = policy(every=timedelta(days=3), window=NIGHTS, timezone=PARIS)
+    wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS)
     assert must(due(wanted, key())).at == paris("2026-03-09T22:00")
 
 
 def test_a17_a_hard_deadline_beats_the_window() -> None:
-    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=4), window=NIGHTS, timezone=PARIS)
+    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=4), window=NIGHTS, timezone=PARIS)
     deadline = BORN + timedelta(days=4)
     assert must(due(wanted, key())) == Due(deadline, deadline, "max_age 4d")
 
 
 def test_a_rotation_that_missed_its_window_waits_for_the_next() -> None:
-    wanted = policy(every=timedelta(days=1), window=NIGHTS, timezone=PARIS)
+    wanted = spec(every=timedelta(days=1), window=NIGHTS, timezone=PARIS)
     planned = must(due(wanted, key())).at
     assert planned == paris("2026-03-03T22:00")
     assert must(due(wanted, key(), now=paris("2026-03-04T05:00"))).at == planned
@@ -409,7 +409,7 @@ def test_a_rotation_that_missed_its_window_waits_for_the_next() -> None:
 def test_a_key_is_replaced_a_grace_or_a_tenth_of_its_life_but_at_most_half_of_it_before_it_expires(
     life: timedelta, before: timedelta
 ) -> None:
-    wanted = policy(every=timedelta(days=1000))
+    wanted = spec(every=timedelta(days=1000))
     assert must(due(wanted, key(expires=BORN + life))).at == BORN + life - before
 
 
@@ -417,34 +417,34 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
     started = BORN + timedelta(days=300)
     found = []
     for number in range(100):
-        wanted = policy(application=f"app-{number}", every=timedelta(days=1), catch_up=timedelta(days=30))
+        wanted = spec(application=f"app-{number}", every=timedelta(days=1), catch_up=timedelta(days=30))
         found.append(must(due(wanted, key(), started=started)).at - started)
     assert len(set(found)) == 100
-    assert must(due(policy(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
+    assert must(due(spec(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
     assert timedelta(0) <= min(found) < timedelta(minutes=10)
     assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
 
 
 def test_a10_what_falls_due_at_the_very_start_was_overdue() -> None:
-    wanted = policy(every=timedelta(days=3), catch_up=timedelta(hours=1))
+    wanted = spec(every=timedelta(days=3), catch_up=timedelta(hours=1))
     started = BORN + timedelta(days=3)
     assert must(due(wanted, key(), started=started)).at > started
 
 
 def test_where_schedule_and_deadline_fall_together_it_is_the_schedule() -> None:
-    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=3))
+    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=3))
     assert must(due(wanted, key())) == Due(BORN + timedelta(days=3), BORN + timedelta(days=3), "every 3d")
 
 
 def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -> None:
-    times = {must(due(policy(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at for name in "abc"}
+    times = {must(due(spec(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at for name in "abc"}
     assert len(times) == 3
 
 
 def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
     started = BORN + timedelta(days=300)
     found = [
-        must(due(policy(application=f"app-{n}", cron="0 3 * * *", catch_up=timedelta(hours=1)), key(), started=started)).at
+        must(due(spec(application=f"app-{n}", cron="0 3 * * *", catch_up=timedelta(hours=1)), key(), started=started)).at
         - started
         for n in range(100)
     ]
@@ -453,24 +453,24 @@ def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_ca
 
 
 def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:
-    wanted = policy(every=timedelta(days=30), catch_up=timedelta(hours=1))
+    wanted = spec(every=timedelta(days=30), catch_up=timedelta(hours=1))
     assert due(wanted, key(), started=BORN + timedelta(days=29)) == due(wanted, key())
 
 
 def test_a10_catching_up_stays_in_the_window() -> None:
     started = paris("2026-03-10T05:50")
     for number in range(50):
-        wanted = policy(
+        wanted = spec(
             application=f"app-{number}", every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8)
         )
         assert started <= must(due(wanted, key(), started=started)).at < paris("2026-03-10T06:00")
     closed = paris("2026-03-11T12:00")
-    wanted = policy(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8))
+    wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8))
     assert paris("2026-03-16T22:00") <= must(due(wanted, key(), started=closed)).at < paris("2026-03-17T06:00")
 
 
 def test_what_is_past_its_deadline_is_not_spread() -> None:
-    wanted = policy(every=timedelta(days=3), max_age=timedelta(days=4), catch_up=timedelta(hours=8))
+    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=4), catch_up=timedelta(hours=8))
     assert must(due(wanted, key(), started=BORN + timedelta(days=10))).at == BORN + timedelta(days=4)
 
 
@@ -504,7 +504,7 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     now: datetime | None,
     created: datetime,
 ) -> None:
-    wanted = policy(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, catch_up=timedelta(hours=1))
+    wanted = spec(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, catch_up=timedelta(hours=1))
     current = key(created, expires=created + life if life else None)
     found = due(wanted, current, started=started, now=now)
     if found is None:

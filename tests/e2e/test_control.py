@@ -26,7 +26,7 @@ def furnished(rig: Rig, *names: str) -> Daemon:
     return daemon
 
 
-def door(rig: Rig, name: str = "control.sock") -> httpx.Client:
+def connect(rig: Rig, name: str = "control.sock") -> httpx.Client:
     transport = httpx.HTTPTransport(uds=str(rig.directory / name))
     return httpx.Client(transport=transport, base_url="http://rotator", timeout=120, trust_env=False)
 
@@ -36,7 +36,7 @@ def test_i3_a_daemon_killed_right_after_it_acknowledged_a_compromise_revokes_at_
         daemon = furnished(rig, "billing")
         leaked = rig.published("billing")
         wish = {"applications": ["billing"], "compromised": True, "reason": "found on a wiki"}
-        with door(rig) as client:
+        with connect(rig) as client:
             lines = {"accept": "application/x-ndjson"}
             with client.stream("POST", "/v1/rotate", json=wish, headers=lines) as answer:
                 for line in answer.iter_lines():
@@ -61,7 +61,7 @@ def test_a16_no_answer_of_any_verb_and_no_event_holds_a_secret() -> None:
         listening = threading.Event()
 
         def listen() -> None:
-            with door(rig, "read.sock") as client, client.stream("GET", "/v1/events") as stream:
+            with connect(rig, "read.sock") as client, client.stream("GET", "/v1/events") as stream:
                 listening.set()
                 heard.extend(stream.iter_lines())
 
@@ -70,7 +70,7 @@ def test_a16_no_answer_of_any_verb_and_no_event_holds_a_secret() -> None:
         assert listening.wait(60)
         answers = [rig.command(*words, check=False) for words in COMMANDS]
         assert "via control socket" in json.dumps(rig.ledger("shop"))
-        with door(rig) as client:
+        with connect(rig) as client:
             answers_of_the_api = [client.get(path).text for path in PAGES]
             answers_of_the_api.append(client.post("/v1/rotate", json={"applications": ["billing"]}).text)
             answers_of_the_api.append(client.post("/v1/rotate", content=b"{").text)
@@ -97,7 +97,7 @@ PAGES = ["/v1/health", "/v1/status", "/v1/plan", "/v1/history?application=shop",
 def test_a_daemon_that_is_told_to_end_does_not_wait_for_those_at_its_doors() -> None:
     with Rig() as rig:
         daemon = furnished(rig, "billing")
-        with door(rig) as client, client.stream("GET", "/v1/events") as stream:
+        with connect(rig) as client, client.stream("GET", "/v1/events") as stream:
             daemon.send(signal.SIGTERM)
             told: list[Any] = [json.loads(line)["event"] for line in stream.iter_lines()]
         assert "daemon.stopping" in told

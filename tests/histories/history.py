@@ -77,7 +77,7 @@ class History:
             if stage.weather.troubles and stage.fog.random() < 0.05:
                 stage.fog.choice(TROUBLES[stage.fog.choice(sorted(stage.weather.troubles))])(stage)
             if dice.random() < 0.02 and stage.weather.skews:
-                clock = player.actor.world.clock
+                clock = player.actor.context.clock
                 assert isinstance(clock, ActorClock)
                 clock.skew = dice.choice([0, 1, -1, 20, -20, 3000, -3000, 200_000, -(200_000)]) * SECOND
                 stage.tell(f"the clock of {player.name} is off by {clock.skew}")
@@ -101,7 +101,7 @@ class History:
         stage.time.skew_provider = stage.time.skew_vault = timedelta(0)
         ledger_repaired(stage)
         for player in self.players:
-            clock = player.actor.world.clock
+            clock = player.actor.context.clock
             assert isinstance(clock, ActorClock)
             clock.skew = timedelta(0)
             if self.dice.random() < 0.5 or isinstance(player, Command):
@@ -149,7 +149,7 @@ class History:
         """A pass, whose naps move the time on."""
         stage = self.stage
         stage.playing = player
-        passing = reconcile(player.actor.policy, player.actor.world, player.actor.memory)
+        passing = reconcile(player.actor.spec, player.actor.context, player.actor.local_state)
         try:
             while True:
                 try:
@@ -200,8 +200,8 @@ class History:
         ledger = stage.ledger()
         stage.monitor.check_rest(ledger)
         for player in self.daemons():
-            held = player.actor.memory.held
-            assert held is None, "I6: a rotation is still held in memory"
+            in_flight = player.actor.local_state.in_flight
+            assert in_flight is None, "I6: a rotation is still held in memory"
         if not stage.ledger_lost:
             for access_key in stage.monitor.marked:
                 assert not stage.live(access_key), f"I3: the compromised key {access_key} lives"

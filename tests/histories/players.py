@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rotator.decision.observation import RotationRequest
 from rotator.decision.transitions import mark_compromised
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.reconciler.context import PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
@@ -65,15 +65,15 @@ class Witness(Recorder):
 class Player(threading.Thread):
     """One process on the stage. It moves only while it has the baton."""
 
-    def __init__(self, stage: Stage, name: str, policy: ApplicationSpec) -> None:
+    def __init__(self, stage: Stage, name: str, spec: ApplicationSpec) -> None:
         super().__init__(name=name, daemon=True)
         self.stage = stage
-        self.actor = Actor(stage, policy, owner=name, journal=Witness(stage))
-        self.actor.world = ReconcileContext(
+        self.actor = Actor(stage, spec, owner=name, sink=Witness(stage))
+        self.actor.context = ReconcileContext(
             StageProvider(stage),
             StageVault(stage, lag=stage.behind if stage.weather.stale else None),
             ActorClock(stage.time),
-            self.actor.journal,
+            self.actor.sink,
             name,
             started=stage.time.now,
         )
@@ -130,16 +130,16 @@ class Player(threading.Thread):
 
     def die(self) -> None:
         self.actor.restart()
-        self.actor.world = replace(self.actor.world, started=self.stage.time.now)
+        self.actor.context = replace(self.actor.context, started=self.stage.time.now)
 
     @property
     def skew(self) -> timedelta:
-        clock = self.actor.world.clock
+        clock = self.actor.context.clock
         assert isinstance(clock, ActorClock)
         return clock.skew
 
     def one_pass(self, request: RotationRequest | None = None) -> PassOutcome:
-        passing = reconcile(self.actor.policy, self.actor.world, self.actor.memory, request)
+        passing = reconcile(self.actor.spec, self.actor.context, self.actor.local_state, request)
         while True:
             try:
                 until = next(passing)
@@ -174,7 +174,7 @@ class Command(Player):
             self.hand_over(max(outcome.wait.until - self.skew, self.stage.time.now))
 
     def emergency(self) -> None:
-        dice, vault = self.stage.dice, self.actor.world.vault
+        dice, vault = self.stage.dice, self.actor.context.vault
         for _ in range(5):
             try:
                 ledger, version = vault.read_ledger("billing")
@@ -191,8 +191,8 @@ class Command(Player):
                     [str(key) for key in keys],
                     reason="leaked",
                     by="ops",
-                    at=self.actor.world.clock.now(),
-                    incident=self.actor.world.clock.token(),
+                    at=self.actor.context.clock.now(),
+                    incident=self.actor.context.clock.token(),
                     mode="replace_first",
                 )
                 vault.write_ledger(marked, cas=version)

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Indeterminate, RotatorError, ServiceError, Unavailable
 from tests.histories.weather import DAY, HOUR, MINUTE, SECOND, Weather
 from tests.support.invariants import Monitor
-from tests.support.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, policy
+from tests.support.simulated import BEARER, PATH, Killed, Sim, SimProvider, SimVault, Version, spec
 
 if TYPE_CHECKING:
     from tests.histories.players import Player
@@ -24,7 +24,7 @@ DOCUMENT = "doc:" + PATH
 LEDGER = "ledger:billing"
 WRITES = {"write_ledger", "write_document", "create_key", "delete_key"}
 
-POLICY = policy(
+POLICY = spec(
     every=4 * DAY,
     grace=DAY,
     prove=VerificationPolicy(2, 10 * SECOND, 3 * MINUTE),

@@ -14,7 +14,7 @@ import pytest
 from rotator.decision.observation import RotationRequest
 from rotator.domain.ledger import Intent, Ledger, RotationMode
 from rotator.domain.marker import incarnation_of, parse_marker
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, PermissionDenied, Unavailable
 from tests.histories import History
 from tests.support.invariants import Monitor
@@ -62,7 +62,7 @@ def test_the_histories_go_where_it_hurts() -> None:
         history = History(seed)
         history.run()
         for player in history.players:
-            seen |= set(player.actor.journal.names())
+            seen |= set(player.actor.sink.names())
         seen |= {line.split()[4] for line in history.stage.story if line.split()[3:4] == ["late"]}
     wanted = {
         "rotation.taken_over",
@@ -205,7 +205,7 @@ def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_prove
     )
     daemon.run(RotationRequest("asked", sim.published_key()))
     assert trouble(daemon) == "secret_refused"
-    assert "rotation.committed" not in daemon.journal.names()
+    assert "rotation.committed" not in daemon.sink.names()
 
 
 def test_r6_a_key_that_the_provider_does_not_show_yet_is_not_as_old_as_the_one_before_it() -> None:
@@ -214,7 +214,7 @@ def test_r6_a_key_that_the_provider_does_not_show_yet_is_not_as_old_as_the_one_b
     theirs, _ = sim.make_key()
     sim.publish_by_hand(theirs.access_key)
     true = sim.keys[theirs.access_key]
-    provider = daemon.world.provider
+    provider = daemon.context.provider
     assert isinstance(provider, SimProvider)
     provider.get_key = lambda access_key: None  # type: ignore[method-assign]  # reads lag, also by name
     sim.hidden = {theirs.access_key}
@@ -245,7 +245,7 @@ def test_i7_no_trouble_keeps_an_application_from_being_looked_at() -> None:
     for _ in range(2):
         rotate(daemon)
     sim.time.advance(12 * HOUR)
-    daemon.policy = replace(daemon.policy, every=HOUR)
+    daemon.spec = replace(daemon.spec, every=HOUR)
     outcome = daemon.run()
     assert outcome.wait.reason == "too_many_keys"
     assert outcome.wait.until <= sim.time.now + 15 * MINUTE
@@ -279,7 +279,7 @@ def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fence
 
     sim.hook = hook
     daemon.run(RotationRequest("asked", sim.published_key()))
-    assert "document.fenced" in other.journal.names()
+    assert "document.fenced" in other.sink.names()
     version = sim.published()
     assert version is not None
     assert sim.works(version.data["secret_key"]), "a deleted key was published"
@@ -293,11 +293,11 @@ def test_i3_nothing_is_called_contained_while_consumers_still_read_it() -> None:
     daemon.run()
     assert not sim.live(first)
     assert sim.published_key() == first
-    assert "compromise.contained" not in daemon.journal.names()
+    assert "compromise.contained" not in daemon.sink.names()
     sim.hook = no_hook
     daemon.run_for(MINUTE)
     assert sim.published_key() != first
-    assert "compromise.contained" in daemon.journal.names()
+    assert "compromise.contained" in daemon.sink.names()
 
 
 def test_i7_one_key_that_may_not_be_deleted_keeps_nothing_else_waiting() -> None:
@@ -311,7 +311,7 @@ def test_i7_one_key_that_may_not_be_deleted_keeps_nothing_else_waiting() -> None
                 raise PermissionDenied("we may not delete keys", service="acme", kind="permissions_denied")
             return super().delete_key(access_key)
 
-    daemon.world = replace(daemon.world, provider=Stubborn(sim))
+    daemon.context = replace(daemon.context, provider=Stubborn(sim))
     daemon.run_for(MINUTE)
     assert sim.published_key() != second
     assert not sim.live(second)
@@ -353,8 +353,8 @@ def test_i6_a_secret_does_not_wait_for_ever_when_vault_goes_away_before_the_proo
         if sim.time.now > sim.keys[first].key.created_at + 30 * DAY + HOUR:
             break
     assert sim.sealed
-    assert daemon.memory.held is not None
-    assert daemon.memory.held.secret is None
+    assert daemon.local_state.in_flight is not None
+    assert daemon.local_state.in_flight.secret is None
     sim.hook, sim.sealed = no_hook, False
     daemon.run_for(HOUR)
     assert len(sim.live_keys()) == 2, "the first one in grace, and its replacement"
@@ -385,12 +385,12 @@ def test_i2_a_conflict_with_our_own_publish_is_no_licence_to_delete_its_key_at_o
 
 def with_intent(sim: Sim, daemon: Actor, mode: RotationMode = RotationMode.REQUESTED, **changes: object) -> Ledger:
     """The ledger after a process claimed a rotation and died."""
-    ledger, version = daemon.world.vault.read_ledger("billing")
+    ledger, version = daemon.context.vault.read_ledger("billing")
     assert ledger is not None
     created = sim.kv["doc:" + PATH][-1].created
     intent = Intent("d" * 16, 1, incarnation_of(PATH, created), "asked", mode, "gone", sim.time.now)
     ledger = replace(ledger, intent=intent, **changes)  # type: ignore[arg-type]  # fields of the ledger
-    daemon.world.vault.write_ledger(ledger, cas=version)
+    daemon.context.vault.write_ledger(ledger, cas=version)
     return ledger
 
 
@@ -412,25 +412,25 @@ def test_i7_nobody_spins(case: str) -> None:
     second = rotate(daemon)
     if case == "a dead intent of an orphan":
         with_intent(sim, daemon)
-        daemon.policy = replace(daemon.policy, configured=False)
+        daemon.spec = replace(daemon.spec, configured=False)
         assert count_passes(daemon, 10 * HOUR) < 30
         assert sim.ledger().intent is None
         return
     if case == "a dead intent after a failure":
         with_intent(sim, daemon, not_before=sim.time.now + HOUR, failures=3)
     elif case == "a failure and no schedule":
-        ledger, version = daemon.world.vault.read_ledger("billing")
+        ledger, version = daemon.context.vault.read_ledger("billing")
         assert ledger is not None
         failed = replace(ledger, failures=1, not_before=sim.time.now + MINUTE)
-        daemon.world.vault.write_ledger(failed, cas=version)
-        daemon.policy = replace(daemon.policy, every=None)
+        daemon.context.vault.write_ledger(failed, cas=version)
+        daemon.spec = replace(daemon.spec, every=None)
     else:
         mark(daemon, second)
-        ledger, version = daemon.world.vault.read_ledger("billing")
+        ledger, version = daemon.context.vault.read_ledger("billing")
         assert ledger is not None
         sim.time.advance(DAY)
         failed = replace(ledger, failures=9, not_before=sim.time.now + MINUTE)
-        daemon.world.vault.write_ledger(failed, cas=version)
+        daemon.context.vault.write_ledger(failed, cas=version)
     assert count_passes(daemon, 10 * HOUR) < 40
     assert sim.live(str(sim.published_key()))
     assert sim.ledger().intent is None
@@ -444,7 +444,7 @@ def test_i7_with_no_room_for_another_key_a_provider_that_tells_no_head_room_is_g
         def headroom(self, *, fresh: bool = False) -> int | None:
             return None
 
-    daemon.world = replace(daemon.world, provider=Silent(sim))
+    daemon.context = replace(daemon.context, provider=Silent(sim))
     sim.quota = 2
     mark(daemon, first)
     daemon.run_for(10 * MINUTE)
@@ -461,7 +461,7 @@ def test_i7_an_emergency_whose_answers_get_lost_does_not_fill_the_account() -> N
         outcome = daemon.run()
         sim.time.now = max(sim.time.now, outcome.wait.until)
         most = max(most, len(sim.live_keys()))
-    assert most <= daemon.policy.max_live_keys + 1
+    assert most <= daemon.spec.max_live_keys + 1
     sim.hook = no_hook
     daemon.run_for(HOUR)
     assert not sim.live(first)

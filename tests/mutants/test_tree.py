@@ -5,8 +5,8 @@ from pathlib import Path
 from rotator.decision.state import ApplicationState
 from tests.mutants.__main__ import Mutant
 from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
-from tests.support.observations import seen
-from tests.support.simulated import policy
+from tests.support.observations import observe
+from tests.support.simulated import spec
 
 
 def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() -> None:
@@ -16,7 +16,7 @@ def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() 
     assert "@property" not in plain
     assert "@cached_property" not in plain
     module: dict[str, object] = {"__name__": "rotator.decision.state"}
-    exec(compile(plain, "case.py", "exec"), module)  # our own source
+    exec(compile(plain, "state.py", "exec"), module)  # our own source
     written: type[ApplicationState] = module["ApplicationState"]  # type: ignore[assignment]  # the class of that name
     names = [
         name
@@ -25,7 +25,7 @@ def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() 
     ]
     assert len(names) > 20
     for name in names:
-        assert getattr(written(policy(), seen()), name) == getattr(ApplicationState(policy(), seen()), name)
+        assert getattr(written(spec(), observe()), name) == getattr(ApplicationState(spec(), observe()), name)
 
 
 def test_other_decorators_are_left_as_they_are() -> None:
@@ -36,9 +36,9 @@ def test_other_decorators_are_left_as_they_are() -> None:
 def test_a_survivor_is_known_by_its_function() -> None:
     named = [
         Mutant(f"rotator.decision.state.{name}__mutmut_7", "rotator/decision/state.py", "survived").function
-        for name in ("xǁCaseǁsettled", "x__private")
+        for name in ("xǁApplicationStateǁledger_in_sync", "x__private")
     ]
-    assert named == ["rotator.decision.state.Case.settled", "rotator.decision.state._private"]
+    assert named == ["rotator.decision.state.ApplicationState.ledger_in_sync", "rotator.decision.state._private"]
 
 
 def test_the_core_and_its_tests_are_there() -> None:

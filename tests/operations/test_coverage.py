@@ -14,7 +14,7 @@ from rotator.domain.keys import Key
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.marker import Marker
 from rotator.operations.coverage import KINDS, CoverageReport, Inventory, coverage_report
-from tests.support.simulated import BEARER, policy
+from tests.support.simulated import BEARER, spec
 
 BREACH = datetime(2026, 5, 4, 12, tzinfo=UTC)
 NOW = BREACH + timedelta(hours=2)
@@ -58,7 +58,7 @@ def test_an_expired_key_is_told_apart_and_only_when_every_clock_says_that_it_has
 
 def test_each_key_is_told_for_what_it_is() -> None:
     ledger = replace(
-        new_ledger(policy()),
+        new_ledger(spec()),
         current=CurrentKey("SCWCURRENT", 4, BREACH),
         retiring=(RetiringKey("SCWGRACE", 3, NOW + HOUR, "replaced"), RetiringKey("SCWGONE", 2, NOW, "replaced")),
     )
@@ -80,7 +80,7 @@ def test_each_key_is_told_for_what_it_is() -> None:
     said: dict[str, dict[str, Any]] = {
         "SCWMADE": {"description": marker.render()},
         "SCWOTHERS": {"description": replace(marker, installation="f" * 16).render()},
-        "SCWMANAGED": {"managed": True},
+        "SCWMANAGED": {"provider_managed": True},
         "SCWSTUCK": {"deletable": False},
     }
     found = proof(*(key(name, **said.get(name, {})) for name in keys), ledger=ledger, management_key="SCWOWN")

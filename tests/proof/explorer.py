@@ -84,7 +84,7 @@ class Actor:
     role: Role
     wake: datetime
     place: Place | None = None
-    memory: LocalState = field(default_factory=LocalState)
+    local_state: LocalState = field(default_factory=LocalState)
     life: int = 0
     fruitless: int = 0
     seen: int = 0
@@ -96,7 +96,7 @@ class Actor:
             return None
         if self.place is not None:
             return (self.place.serial, self.fruitless, self.seen * past)
-        return (self.wake, identity(self.memory), self.life, self.fruitless, self.seen * past)
+        return (self.wake, identity(self.local_state), self.life, self.fruitless, self.seen * past)
 
     @property
     def calls(self) -> Call | None:
@@ -311,7 +311,7 @@ class Explorer:
 
     def _start(self, actor: Actor) -> Place:
         owner = f"{actor.role.name}-{actor.life}"
-        return Start(actor.role.program, owner, actor.memory, actor.role.repeats, self._places).place()
+        return Start(actor.role.program, owner, actor.local_state, actor.role.repeats, self._places).place()
 
     def _answers(self, state: State, number: int, call: Call, *, first: bool = False) -> Iterator[State]:
         yield self._execute(state, number, call)
@@ -430,7 +430,7 @@ class Explorer:
         if not actor.role.repeats:
             return altered(actor, place=None, over=True)
         wake = end.result.wait.until  # type: ignore[attr-defined]  # a daemon's run ends with an Outcome
-        return altered(actor, place=None, memory=end.memory, wake=max(wake, state.truth.time.now))
+        return altered(actor, place=None, local_state=end.local_state, wake=max(wake, state.truth.time.now))
 
     def _kill(self, state: State, number: int, label: str) -> State:
         actor, now = state.actors[number], state.truth.time.now
@@ -489,7 +489,7 @@ class Explorer:
         """Why the world is not at rest, if it is not."""
         if any(actor.place is not None for actor in state.actors):
             return "somebody is in the middle of something"
-        if any(actor.memory.held for actor in state.actors):
+        if any(actor.local_state.in_flight for actor in state.actors):
             return "a rotation is held in memory"
         ledger = state.truth.kv.get(LEDGER)
         if not ledger:

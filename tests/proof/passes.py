@@ -96,14 +96,14 @@ class Life:
 
     def __init__(self, cell: Passes) -> None:
         self.owner = secrets.token_hex(8)
-        self.app = AppRuntime.open(cell.file, journal=cell.journal)
-        self.policy = self.app.policy(cell.name)
-        composed = self.app.world(self.policy)
-        self.world: ReconcileContext = replace(
+        self.app = AppRuntime.open(cell.file, sink=cell.sink)
+        self.spec = self.app.spec(cell.name)
+        composed = self.app.context(self.spec)
+        self.context: ReconcileContext = replace(
             composed, clock=cell.clock, owner=self.owner, is_gone=cell.known_to_be_gone.__contains__
         )
-        self.memory = LocalState()
-        wire, api = self.app.vault._connection._wire, cast("ScalewayProvider", self.world.provider)._api
+        self.local_state = LocalState()
+        wire, api = self.app.vault._connection._wire, cast("ScalewayProvider", self.context.provider)._api
         self.ears = [Ear(wire.http, cell.director), Ear(api.http, cell.director)]
         wire.http, api.http = (cast("HttpClient", ear) for ear in self.ears)
         self.app.vault._sleep = api._sleep = cell.clock.sleep
@@ -111,7 +111,7 @@ class Life:
 
     def run(self) -> PassOutcome:
         """One pass."""
-        return drive(reconcile(self.policy, self.world, self.memory), self._sleep_until)
+        return drive(reconcile(self.spec, self.context, self.local_state), self._sleep_until)
 
     def end(self) -> None:
         """Close the connections, as the kernel does for a process that was killed. Nothing is said to anybody."""
@@ -139,7 +139,7 @@ takeover_after = "5m"
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.clock = MovedClock()
-        self.journal = Lines()
+        self.sink = Lines()
         self.known_to_be_gone: set[str] = set()
         self.timeouts = 0
 
@@ -162,7 +162,7 @@ takeover_after = "5m"
         self.timeouts += sum(ear.timeouts for ear in self.life.ears)
 
     def lines(self) -> list[str]:
-        return self.journal.lines
+        return self.sink.lines
 
     def showed(self, real: datetime) -> datetime:
         return self.clock.showed(real)
@@ -188,7 +188,7 @@ takeover_after = "5m"
                 self.restart()
                 continue
             if outcome.error:
-                self.journal.lines.append(str(outcome.error))
+                self.sink.lines.append(str(outcome.error))
             elif self.at_rest(outcome):
                 return
             self.clock.sleep_until(outcome.wait.until)
@@ -198,7 +198,14 @@ takeover_after = "5m"
         ledger = outcome.ledger
         if ledger is None or ledger.current is None or outcome.document is None or outcome.wait.trouble:
             return False
-        open_ends = (ledger.intent, ledger.retiring, ledger.revoking, ledger.compromised, ledger.failures, self.life.memory.held)
+        open_ends = (
+            ledger.intent,
+            ledger.retiring,
+            ledger.revoking,
+            ledger.compromised,
+            ledger.failures,
+            self.life.local_state.in_flight,
+        )
         return not any(open_ends) and outcome.document.published not in {None, self.first, self.second}
 
 
@@ -228,8 +235,8 @@ class Compromise(Passes):
         for _ in range(self.orders):
             with contextlib.suppress(Killed):
                 life = self.life
-                result = contain(life.policy, life.world, self.clock.sleep_until, CompromiseRequest("leaked", "the matrix"))
-                self.journal.lines.append(result.message)
+                result = contain(life.spec, life.context, self.clock.sleep_until, CompromiseRequest("leaked", "the matrix"))
+                self.sink.lines.append(result.message)
                 if result.exit_code == 0:
                     self.check_contained()
                     break

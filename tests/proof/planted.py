@@ -72,7 +72,7 @@ BUGS: tuple[Bug, ...] = (
         "the ledger is written at whatever version it has now",
         "reconciler/runner.py",
         (
-            "self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)",
+            "self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)",
             "self.world.vault.write_ledger(step.ledger, cas=self.world.vault.read_ledger(self.policy.application)[1])",
         ),
     ),
@@ -80,10 +80,10 @@ BUGS: tuple[Bug, ...] = (
         "a refused check-and-set of the claim is taken for success",
         "reconciler/runner.py",
         (
-            "        version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n",
+            "        version = self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n",
             (
-                "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=seen.ledger_version)\n"
-                "        except (Conflict, Indeterminate):\n            version = seen.ledger_version + 1\n"
+                "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n"
+                "        except (Conflict, Indeterminate):\n            version = observation.ledger_version + 1\n"
             ),
         ),
     ),
@@ -95,7 +95,7 @@ BUGS: tuple[Bug, ...] = (
             "            unclear = isinstance(error, Indeterminate)\n",
             (
                 "            unclear = isinstance(error, Indeterminate)\n            if unclear:\n"
-                "                self.memory.held = replace(held, posted=False)\n                return\n"
+                "                self.memory.held = replace(in_flight, posted=False)\n                return\n"
             ),
         ),
     ),
@@ -120,7 +120,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a new key is published without a proof",
         "decision/rules/in_flight.py",
-        ("return PublishKey() if held.proven else VerifyKey()", "return PublishKey()"),
+        ("return PublishKey() if in_flight.proven else VerifyKey()", "return PublishKey()"),
     ),
     bug(
         "an answer that says nothing counts as a proof of life",
@@ -134,8 +134,8 @@ BUGS: tuple[Bug, ...] = (
         "a key that never comes alive is published all the same",
         "reconciler/runner.py",
         (
-            'self.memory.held = replace(held, failure=RotationFailure("never_alive", message))',
-            "self.memory.held = replace(held, proven=True, publish_by=now + self.policy.publish_timeout)",
+            'self.memory.held = replace(in_flight, failure=RotationFailure("never_alive", message))',
+            "self.memory.held = replace(in_flight, verified=True, publish_by=now + self.policy.publish_timeout)",
         ),
     ),
     # --- rule 5: publish ---
@@ -143,7 +143,7 @@ BUGS: tuple[Bug, ...] = (
         "publish without check-and-set: at whatever version the document has now",
         "reconciler/runner.py",
         (
-            "if document is not None and same and (document.version, document.state) == (base, seen.document.state):",
+            "if document is not None and same and (document.version, document.state) == (base, observation.document.state):",
             "if document is not None:",
         ),
         ("fields, cas=base)", "fields, cas=document.version)"),
@@ -160,8 +160,8 @@ BUGS: tuple[Bug, ...] = (
         "a publish that may have arrived is forgotten, and its key condemned at once",
         "decision/rules/in_flight.py",
         (
-            "if held and held.key and not held.publish_sent and not ledger.is_revoking(held.key.access_key):",
-            "if held and held.key and not ledger.is_revoking(held.key.access_key):",
+            "if in_flight and in_flight.key and not in_flight.publish_sent and not ledger.is_revoking(in_flight.key.access_key):",
+            "if in_flight and in_flight.key and not ledger.is_revoking(in_flight.key.access_key):",
         ),
     ),
     bug(
@@ -169,7 +169,7 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/runner.py",
         (
             '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
-            "                self.memory.held = held = replace(held, publish_sent=sent_before)\n            except ServiceError as error:",
+            "                self.memory.held = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
         ),
         deep=True,
     ),
@@ -178,8 +178,8 @@ BUGS: tuple[Bug, ...] = (
         "the old key's grace counts from the day that the new one was created",
         "decision/transitions.py",
         (
-            "    deadline = max(since, clocks.latest) + policy.grace\n    after = replace(",
-            "    deadline = (key.created_at if key and marker else max(since, clocks.latest)) + policy.grace\n    after = replace(",
+            "    deadline = max(since, clocks.latest) + spec.grace\n    after = replace(",
+            "    deadline = (key.created_at if key and marker else max(since, clocks.latest)) + spec.grace\n    after = replace(",
         ),
     ),
     bug(
@@ -187,7 +187,7 @@ BUGS: tuple[Bug, ...] = (
         "decision/transitions.py",
         (
             'RetiringKey(old.access_key, old.version, deadline, "replaced")',
-            'RetiringKey(old.access_key, old.version, old.since + policy.grace, "replaced")',
+            'RetiringKey(old.access_key, old.version, old.since + spec.grace, "replaced")',
         ),
     ),
     bug(
@@ -202,7 +202,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the published key is followed without trying its secret",
         "decision/rules/document.py",
-        ("    if not case.published_is_ours_just_proven:\n", "    if False:\n"),
+        ("    if not state.published_is_ours_just_proven:\n", "    if False:\n"),
     ),
     bug(
         "a key that was published again meanwhile keeps its old deadline",
@@ -223,7 +223,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the fence does not wait until nobody can be at the rotation any more",
         "decision/rules/issuance.py",
-        (" if key.access_key in case.possible) + case.policy.takeover_after", " if key.access_key in case.possible)"),
+        (" if key.access_key in state.possible) + state.policy.takeover_after", " if key.access_key in state.possible)"),
         deep=True,
     ),
     bug(
@@ -244,8 +244,8 @@ BUGS: tuple[Bug, ...] = (
         "a found key that was published gets no grace",
         "decision/transitions.py",
         (
-            "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest) + policy.grace\n",
-            "    deadline = max(seen.document.created_time or seen.clocks.latest, seen.clocks.latest)\n",
+            "    deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest) + spec.grace\n",
+            "    deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest)\n",
         ),
     ),
     bug(
@@ -260,10 +260,10 @@ BUGS: tuple[Bug, ...] = (
         "leftovers are looked for only while a rotation is under way",
         "decision/rules/revocation.py",
         (
-            "    if case.unread_versions:\n        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n",
+            "    if state.unread_versions:\n        return ReadVersions(state.unread_versions)\n    for key, marker in state.unnamed:\n",
             (
-                "    if case.ledger.intent is None:\n        return None\n    if case.unread_versions:\n"
-                "        return ReadVersions(case.unread_versions)\n    for key, marker in case.unnamed:\n"
+                "    if state.ledger.intent is None:\n        return None\n    if state.unread_versions:\n"
+                "        return ReadVersions(state.unread_versions)\n    for key, marker in state.unnamed:\n"
             ),
         ),
     ),
@@ -273,34 +273,34 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/revocation.py",
         (
             (
-                "        document = self.read_document()\n        if (document.version, document.state) != (seen.document.version, seen.document.state):\n"
+                "        document = self.read_document()\n        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
                 "            raise ObservationStale\n"
             ),
-            "        document = seen.document\n",
+            "        document = observation.document\n",
         ),
     ),
     bug(
         "a key is forgotten once its DELETE was sent",
         "decision/rules/revocation.py",
         (
-            "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
-            "if entry.access_key in case.seen.deleted and entry.access_key != case.published]",
+            "if entry.access_key in state.seen.dead and entry.access_key != state.published]",
+            "if entry.access_key in state.seen.deleted and entry.access_key != state.published]",
         ),
         (
-            "{entry.access_key: case.seen.dead[entry.access_key] for entry in dead}",
-            '{entry.access_key: "deleted" for entry in dead}',
+            "{entry.access_key: state.seen.dead[entry.access_key] for entry in revoked}",
+            '{entry.access_key: "deleted" for entry in revoked}',
         ),
     ),
     bug(
         "absence from a list counts as death",
         "decision/rules/revocation.py",
         (
-            "if entry.access_key in case.seen.dead and entry.access_key != case.published]",
-            "if case.seen.key(entry.access_key) is None and entry.access_key != case.published]",
+            "if entry.access_key in state.seen.dead and entry.access_key != state.published]",
+            "if state.seen.key(entry.access_key) is None and entry.access_key != state.published]",
         ),
         (
-            "{entry.access_key: case.seen.dead[entry.access_key] for entry in dead}",
-            '{entry.access_key: "not listed" for entry in dead}',
+            "{entry.access_key: state.seen.dead[entry.access_key] for entry in revoked}",
+            '{entry.access_key: "not listed" for entry in revoked}',
         ),
     ),
     bug(
@@ -319,7 +319,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     # --- rule 9: compromised ---
     bug(
-        "a mark leaves the ledger when its key is condemned, not when it is dead",
+        "a mark leaves the ledger when its key is condemned, not when it is revoked",
         "decision/transitions.py",
         (
             "        revoking=(*ledger.revoking, RevokingKey(access_key, version, reason)),\n    )\n",
@@ -341,7 +341,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a compromised key is deleted while another process may still publish it",
         "decision/rules/containment.py",
-        ("            if _may_still_be_published(case, access_key):\n", "            if False:\n"),
+        ("            if _may_still_be_published(state, access_key):\n", "            if False:\n"),
     ),
     # --- failures, time, hands ---
     bug(
@@ -362,8 +362,8 @@ BUGS: tuple[Bug, ...] = (
         "an operator's hold keeps rotations back, but no revocations",
         "decision/rules/revocation.py",
         (
-            "    if case.held_back or not case.trusted_clocks or case.urgent_mode:\n",
-            "    if not case.trusted_clocks or case.urgent_mode:\n",
+            "    if state.held_back or not state.trusted_clocks or state.urgent_mode:\n",
+            "    if not state.trusted_clocks or state.urgent_mode:\n",
         ),
     ),
     bug(
@@ -375,8 +375,8 @@ BUGS: tuple[Bug, ...] = (
         "a rotation that is over is never forgotten",
         "reconciler/runner.py",
         (
-            "            case DiscardInFlight():\n                self.memory.held = None\n",
-            "            case DiscardInFlight():\n                pass\n",
+            "            state DiscardInFlight():\n                self.memory.held = None\n",
+            "            state DiscardInFlight():\n                pass\n",
         ),
     ),
 )

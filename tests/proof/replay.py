@@ -31,9 +31,9 @@ from rotator.decision.steps import Step
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Intent, Ledger, Problem, RevokingKey
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider, VaultStore
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler import runner as reconcile
 from rotator.reconciler.context import LocalState, ReconcileContext
 from tests.proof.truth import stored
@@ -65,7 +65,7 @@ class End:
     """The program ended with this result, and leaves this memory to the next run in the same process."""
 
     result: object
-    memory: LocalState
+    local_state: LocalState
 
 
 Event = tuple[str, Mapping[str, object]]
@@ -77,14 +77,14 @@ class Start:
 
     program: Program
     owner: str
-    memory: LocalState
+    local_state: LocalState
     daemon: bool
     places: dict[Hashable, Place]
     """All places: by owner and memory where a run begins, else by owner and the variables of the program."""
 
     def place(self) -> Place:
         """Where it is before its first question is answered."""
-        key = (self.owner, identity(self.memory))
+        key = (self.owner, identity(self.local_state))
         place = self.places.get(key)
         if place is None:
             place = self.places[key] = Place(self)
@@ -133,7 +133,7 @@ class Place:
         if self.came is None:
             return
         if run.looks_anew and self.start.daemon:
-            self.same = replace(self.start, memory=run.memory).place()
+            self.same = replace(self.start, local_state=run.local_state).place()
         elif run.variables is not None:
             self.same = self.start.places.setdefault((self.start.owner, run.variables), self)
 
@@ -161,7 +161,7 @@ def identity(value: object) -> Hashable:
     if isinstance(value, InFlightRotation):
         return (replace(value, secret=None), value.secret.reveal() if value.secret else None)
     if isinstance(value, LocalState):
-        return (identity(value.held), value.floor, value.strangers)
+        return (identity(value.in_flight), value.floor, value.strangers)
     if isinstance(value, Exception):
         return (type(value), str(value))
     if isinstance(value, list):
@@ -191,17 +191,17 @@ class _Run:
         self.time: datetime | None = None
         self.events: list[Event] = []
         self.versions = {"read_ledger": 0, "read_document": 0}
-        self.memory = replace(start.memory)
+        self.local_state = replace(start.local_state)
         self.variables: Hashable | None = None
         self.looks_anew = False
         self._known: dict[int, tuple[object, Hashable]] = {}
 
     def until_the_next_question(self) -> Call | Nap | End:
         vault, provider = cast("VaultStore", _Port(self, "vault")), cast("Provider", _Port(self, "provider"))
-        world = ReconcileContext(provider, vault, self, self, self.start.owner)
+        context = ReconcileContext(provider, vault, self, self, self.start.owner)
         reconcile.decide = self.decide  # type: ignore[attr-defined]  # what the module imported is what it calls
         try:
-            return End(self.start.program(world, self.memory, lambda until: self.ask(Nap(until))), self.memory)
+            return End(self.start.program(context, self.local_state, lambda until: self.ask(Nap(until))), self.local_state)
         except _Question as question:
             self.looks_anew = _begins_a_look(question)
             if not (self.looks_anew and self.start.daemon):
@@ -269,10 +269,10 @@ class _Run:
             return tuple((self._variable(name), self._variable(each)) for name, each in value.items())
         return (type(value), *((name, self._variable(each)) for name, each in vars(value).items()))
 
-    def decide(self, policy: ApplicationSpec, seen: Observation) -> Step:
+    def decide(self, spec: ApplicationSpec, observation: Observation) -> Step:
         """The decision, once for each place on the way."""
         if self.decisions == len(self.decided):
-            self.decided.append(decide(policy, seen))
+            self.decided.append(decide(spec, observation))
         self.decisions += 1
         return self.decided[self.decisions - 1]
 

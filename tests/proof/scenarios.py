@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from rotator.domain.policy import ApplicationSpec, VerificationPolicy
+from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.operations.commands import contain as containment
 from rotator.operations.commands import rotate as rotation
 from rotator.reconciler.context import LocalState, ReconcileContext
@@ -18,7 +18,7 @@ from rotator.reconciler.runner import drive, reconcile
 from tests.proof.explorer import Actor, Deed, Fault, Role, Scenario
 from tests.proof.replay import Program, Sleep
 from tests.proof.truth import DOCUMENT, LEDGER, Truth, by_hand, rolled_back, stored
-from tests.support.simulated import EPOCH, policy
+from tests.support.simulated import EPOCH, spec
 from tests.support.simulated import Actor as Daemon
 
 SECOND = timedelta(seconds=1)
@@ -32,7 +32,7 @@ MOMENT = 0.6 * SECOND
 SHORT = 50 * SECOND
 """The same for one rotation: whoever is paused wakes up before the grace ends."""
 
-POLICY = policy(
+POLICY = spec(
     grace=GRACE,
     every=30 * DAY,
     observe_every=20 * DAY,
@@ -53,21 +53,21 @@ THOROUGH = replace(
 def passes(wanted: ApplicationSpec) -> Program:
     """One pass of a daemon, with the memory of the passes before it."""
 
-    def run(world: ReconcileContext, memory: LocalState, sleep: Sleep) -> object:
-        return drive(reconcile(wanted, world, memory), sleep)
+    def run(context: ReconcileContext, local_state: LocalState, sleep: Sleep) -> object:
+        return drive(reconcile(wanted, context, local_state), sleep)
 
     return run
 
 
 def rotate(wanted: ApplicationSpec) -> Program:
     """``rotator rotate billing``, as the command line runs it."""
-    return lambda world, memory, sleep: rotation.rotate(wanted, world, sleep, "asked")
+    return lambda context, local_state, sleep: rotation.rotate(wanted, context, sleep, "asked")
 
 
 def contain(wanted: ApplicationSpec) -> Program:
     """``rotator rotate billing --compromised``, as the command line runs it."""
-    return lambda world, memory, sleep: containment.contain(
-        wanted, world, sleep, containment.CompromiseRequest("leaked", "somebody")
+    return lambda context, local_state, sleep: containment.contain(
+        wanted, context, sleep, containment.CompromiseRequest("leaked", "somebody")
     )
 
 
@@ -254,7 +254,7 @@ def delete_by_hand(truth: Truth, access_key: str) -> None:
 
 def scenario(
     name: str,
-    world: Callable[[], Truth],
+    context: Callable[[], Truth],
     cast: Callable[[Truth], tuple[Actor, ...]],
     rested: Callable[[Truth], str | None] = rotated,
     horizon: timedelta = HORIZON,
@@ -263,7 +263,7 @@ def scenario(
     """A scenario from its parts."""
 
     def begin() -> tuple[Truth, tuple[Actor, ...]]:
-        truth = world()
+        truth = context()
         return truth, cast(truth)
 
     return Scenario(name, begin, rested, horizon, **more)  # type: ignore[arg-type]  # fields of the scenario

@@ -95,7 +95,7 @@ class BrokenRotation(Rotation):
         super().act()
 
     def spoil(self) -> None:
-        self.life.world.provider = self.careless(self.life.world.provider)
+        self.life.context.provider = self.careless(self.life.context.provider)
 
 
 @pytest.mark.parametrize(

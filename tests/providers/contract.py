@@ -32,7 +32,7 @@ class Hand(Protocol):
 
     def make(self, bearer: str, description: str = "", expires_at: datetime | None = None) -> tuple[str, Secret]: ...
     def delete(self, access_key: str) -> None: ...
-    def protect(self, access_key: str, *, deletable: bool, managed: bool) -> None: ...
+    def protect(self, access_key: str, *, deletable: bool, provider_managed: bool) -> None: ...
     def live(self, bearer: str) -> Collection[str]: ...
     def attempts(self, verb: Verb) -> int: ...
     def limit(self, room: int) -> None: ...
@@ -58,7 +58,7 @@ class ProviderContract:
         assert (key.access_key, key.bearer, key.description, key.expires_at) == (access_key, hand.bearer, DESCRIPTION, expires_at)
         assert key.created_at.tzinfo is not None
         assert abs(key.created_at - datetime.now(UTC)) < timedelta(minutes=5)
-        assert key.touchable
+        assert key.revocable
         assert provider.get_key(access_key) == key
 
     def test_all_keys_of_a_bearer_are_listed_and_those_of_no_other(self, provider: Provider, hand: Hand) -> None:
@@ -103,12 +103,14 @@ class ProviderContract:
         with pytest.raises(QuotaExceeded):
             provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
 
-    @pytest.mark.parametrize(("deletable", "managed"), [(False, False), (True, True)])
-    def test_b_key_becomes_managed_or_not_deletable(self, provider: Provider, hand: Hand, deletable: bool, managed: bool) -> None:
+    @pytest.mark.parametrize(("deletable", "provider_managed"), [(False, False), (True, True)])
+    def test_b_key_becomes_managed_or_not_deletable(
+        self, provider: Provider, hand: Hand, deletable: bool, provider_managed: bool
+    ) -> None:
         access_key, _ = hand.make(hand.bearer)
-        hand.protect(access_key, deletable=deletable, managed=managed)
+        hand.protect(access_key, deletable=deletable, provider_managed=provider_managed)
         (key,) = provider.list_keys(hand.bearer)
-        assert (key.deletable, key.managed, key.touchable) == (deletable, managed, False)
+        assert (key.deletable, key.provider_managed, key.revocable) == (deletable, provider_managed, False)
 
     def test_a_key_that_is_not_there_is_none(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
@@ -125,20 +127,22 @@ class ProviderContract:
         hand.act(hand.bearer, "DeleteServer", source="198.51.100.4", agent="curl/8")
         hand.act(hand.other_bearer, "CreateServer", source="198.51.100.5", agent="curl/8")
         trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
-        assert [(deed.method, deed.source, deed.agent) for deed in trail.deeds] == [("DeleteServer", "198.51.100.4", "curl/8")]
-        assert abs(trail.deeds[0].at - now) < timedelta(minutes=5)
+        assert [(audit_event.method, audit_event.source, audit_event.agent) for audit_event in trail.audit_events] == [
+            ("DeleteServer", "198.51.100.4", "curl/8")
+        ]
+        assert abs(trail.audit_events[0].at - now) < timedelta(minutes=5)
         assert trail.asked
-        assert not trail.silent
-        assert not provider.trail(hand.bearer, now - timedelta(hours=2), now - timedelta(hours=1)).deeds
+        assert not trail.unavailable
+        assert not provider.trail(hand.bearer, now - timedelta(hours=2), now - timedelta(hours=1)).audit_events
 
     def test_a_trail_that_cannot_be_read_says_so_and_is_not_an_empty_one(self, provider: Provider, hand: Hand) -> None:
         now = datetime.now(UTC)
         with hand.down():
             trail = provider.trail(hand.bearer, now - timedelta(hours=1), now)
-        assert (trail.asked, bool(trail.silent)) == ((), True)
+        assert (trail.asked, bool(trail.unavailable)) == ((), True)
         hand.forbid()
         trail = provider.trail(hand.bearer, now - timedelta(hours=1), now)
-        assert (trail.asked, bool(trail.silent)) == ((), True)
+        assert (trail.asked, bool(trail.unavailable)) == ((), True)
 
     # --- creating
 

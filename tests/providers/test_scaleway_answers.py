@@ -551,7 +551,7 @@ def test_answers_of_2022_lack_deletable_and_managed() -> None:
     with RawServer(answer(200, old)) as server, provider_at(server.url) as provider:
         key = provider.get_key(NAME)
     assert key is not None
-    assert (key.deletable, key.managed) == (True, False)
+    assert (key.deletable, key.provider_managed) == (True, False)
 
 
 @pytest.mark.parametrize("text", ["2026-06-10T16:12:40Z", "2026-06-10T16:12:40.585Z", "2026-06-10T18:12:40.585516123+02:00"])

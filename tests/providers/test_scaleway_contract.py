@@ -35,8 +35,8 @@ class SandboxHand:
     def delete(self, access_key: str) -> None:
         self.sandbox.delete_key(access_key)
 
-    def protect(self, access_key: str, *, deletable: bool, managed: bool) -> None:
-        self.sandbox.edit_key(access_key, deletable=deletable, managed=managed)
+    def protect(self, access_key: str, *, deletable: bool, provider_managed: bool) -> None:
+        self.sandbox.edit_key(access_key, deletable=deletable, managed=provider_managed)
 
     def live(self, bearer: str) -> Collection[str]:
         return [key.access_key for key in self.sandbox.keys(bearer)]
@@ -191,8 +191,8 @@ def test_the_trail_is_read_from_all_regions_and_to_its_last_page(
     for number in range(250):
         sandbox.note_deed(hand.bearer, f"Do{number}", region="nl-ams" if number % 2 else "fr-par", ago=250 - number)
     trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
-    assert [deed.method for deed in trail.deeds] == [f"Do{number}" for number in range(250)]
-    assert (trail.asked, trail.cut) == (("fr-par", "nl-ams"), False)
+    assert [audit_event.method for audit_event in trail.audit_events] == [f"Do{number}" for number in range(250)]
+    assert (trail.asked, trail.truncated) == (("fr-par", "nl-ams"), False)
 
 
 def test_a_region_that_does_not_answer_hides_no_other(
@@ -202,9 +202,9 @@ def test_a_region_that_does_not_answer_hides_no_other(
     sandbox.note_deed(hand.bearer, "DeleteServer")
     sandbox.faults.add("status", status=404, path="*/nl-ams/events", times=None)
     trail = provider.trail(hand.bearer, now - timedelta(hours=1), now + timedelta(hours=1))
-    assert [deed.method for deed in trail.deeds] == ["DeleteServer"]
+    assert [audit_event.method for audit_event in trail.audit_events] == ["DeleteServer"]
     assert trail.asked == ("fr-par",)
-    assert trail.silent[0].startswith("nl-ams: ")
+    assert trail.unavailable[0].startswith("nl-ams: ")
 
 
 def test_a_right_that_is_missing_for_the_trail_is_named(
@@ -212,4 +212,4 @@ def test_a_right_that_is_missing_for_the_trail_is_named(
 ) -> None:
     hand.forbid()
     trail = provider.trail(hand.bearer, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
-    assert all("AuditTrailReadOnly" in why for why in trail.silent)
+    assert all("AuditTrailReadOnly" in why for why in trail.unavailable)

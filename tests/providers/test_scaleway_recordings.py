@@ -200,7 +200,7 @@ def test_every_field_of_a_recorded_key_is_read_as_it_stands(file: Path) -> None:
                 expires_at=datetime.fromisoformat(told["expires_at"]) if told["expires_at"] else None,
                 default_project_id=told["default_project_id"],
                 deletable=told.get("deletable", True),
-                managed=told.get("managed", False),
+                provider_managed=told.get("managed", False),
             )
             if isinstance(outcome, tuple):
                 assert outcome[1] == Secret(told["secret_key"])

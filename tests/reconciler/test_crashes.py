@@ -78,7 +78,7 @@ def mark(story: Story) -> None:
 
 
 def mark_once(story: Story) -> None:
-    vault = story.daemon.world.vault
+    vault = story.daemon.context.vault
     ledger, version = vault.read_ledger("billing")
     assert ledger is not None
     published = story.sim.published_key()

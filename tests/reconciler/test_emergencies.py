@@ -26,7 +26,7 @@ def test_r9_an_emergency_pre_empts_a_scheduled_rotation_that_is_under_way() -> N
     scheduled = sim.ledger().intent
     assert scheduled is not None
     assert scheduled.mode is RotationMode.SCHEDULED
-    command = Actor(sim, daemon.policy, owner="command-line")
+    command = Actor(sim, daemon.spec, owner="command-line")
     mark(command)
     before = sim.time.now
     command.run()
@@ -44,7 +44,7 @@ def test_r9_an_emergency_uses_the_share_of_the_requests_that_is_kept_for_those()
             asked.append("urgent")
             return self
 
-    daemon.world = replace(daemon.world, provider=Account(sim))
+    daemon.context = replace(daemon.context, provider=Account(sim))
     daemon.run()
     assert asked == []
     mark(daemon)
@@ -104,7 +104,7 @@ def test_the_versions_that_held_a_compromised_secret_are_destroyed_when_the_key_
     ]
     assert all(death.at == sim.time.now or death.at < sim.time.now for death in incident.deaths)
     assert ("versions.destroyed", second, [2, 3]) in [
-        (name, fields["access_key"], fields.get("versions")) for name, fields in daemon.journal.events if "access_key" in fields
+        (name, fields["access_key"], fields.get("versions")) for name, fields in daemon.sink.events if "access_key" in fields
     ]
 
 
@@ -127,7 +127,7 @@ def test_that_versions_cannot_be_destroyed_is_said_and_keeps_no_emergency_open()
     [incident] = sim.ledger().incidents
     assert incident.closed_at is not None
     assert [(death.destroyed, death.remark) for death in incident.deaths] == [((), "our token may not destroy")]
-    said = [fields["message"] for name, fields in daemon.journal.events if name == "versions.not_destroyed"]
+    said = [fields["message"] for name, fields in daemon.sink.events if name == "versions.not_destroyed"]
     assert said == ["our token may not destroy"]
 
 

@@ -11,12 +11,12 @@ import pytest
 from rotator.decision.observation import RotationRequest
 from rotator.domain.ledger import Hold, Intent, RotationMode
 from rotator.domain.marker import Marker, incarnation_of, parse_marker
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Indeterminate, Unavailable
 from rotator.vault.codec import dump_ledger
 from tests.support.invariants import Monitor
 from tests.support.scenarios import DAY, HOUR, MINUTE, adopted, failing, lost, mark, marked_key, once, rotate, trouble
-from tests.support.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, policy
+from tests.support.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, spec
 
 # --- rule 1: named before done --------------------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ def test_r1_a_refused_check_and_set_ends_the_pass_and_the_next_look_decides_a15(
     once(sim, "write_ledger", "before", other.run)  # claims, creates, publishes first
     daemon.run()
     assert sim.calls.count("create_key") == 1
-    assert "pass.interrupted" in daemon.journal.names()
+    assert "pass.interrupted" in daemon.sink.names()
 
 
 # --- rule 2: claim --------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a3_r3_a_lost_create_answer_is_never_repeated_and_the_leftover_is_found_
     assert len(rotations) == 2
     assert len(set(rotations)) == 2, "two creates for one intent"
     assert len(sim.live_keys()) == 1, "the leftover still lives"
-    assert "leftover.found" in daemon.journal.names()
+    assert "leftover.found" in daemon.sink.names()
     assert not sim.live(first)
 
 
@@ -281,8 +281,8 @@ def test_b_vault_away_for_longer_than_the_publish_timeout_the_secret_is_dropped_
     for _ in range(200):
         outcome = daemon.run()
         sim.time.now = max(sim.time.now, outcome.wait.until)
-    assert daemon.memory.held is not None
-    assert daemon.memory.held.secret is None, "the secret outlived its time"
+    assert daemon.local_state.in_flight is not None
+    assert daemon.local_state.in_flight.secret is None, "the secret outlived its time"
     sim.hook = no_hook
     sim.sealed = False
     daemon.run()
@@ -336,7 +336,7 @@ def test_r6_a_secret_that_does_not_fit_blocks_and_clears_by_itself() -> None:
     sim.publish_by_hand(first)
     daemon.run_for(HOUR)
     assert trouble(daemon) is None
-    assert "application.recovered" in daemon.journal.names()
+    assert "application.recovered" in daemon.sink.names()
 
 
 def test_a14_r6_b_a_published_key_that_is_dead_is_replaced_at_once() -> None:
@@ -347,14 +347,14 @@ def test_a14_r6_b_a_published_key_that_is_dead_is_replaced_at_once() -> None:
     version = sim.published()
     assert version is not None
     assert sim.works(version.data["secret_key"])
-    assert "key.found_dead" in daemon.journal.names()
+    assert "key.found_dead" in daemon.sink.names()
 
 
 def test_r6_an_expired_published_key_is_dead_though_it_is_still_listed() -> None:
     sim = Sim()
     key, _ = sim.make_key(expires=EPOCH + DAY)
     sim.publish_by_hand(key.access_key)
-    daemon = Actor(sim, policy(every=None, cron="0 0 1 1 *"))
+    daemon = Actor(sim, spec(every=None, cron="0 0 1 1 *"))
     daemon.run()
     sim.time.advance(2 * DAY)
     daemon.run()
@@ -372,8 +372,8 @@ def test_b_every_key_looks_unknown_at_once_blocks_instead_of_a_mass_rotation() -
 
 def test_r6_several_dead_at_once_block_until_a_person_asks() -> None:
     sim, daemon, first = adopted()
-    daemon.world.casualties.note("shop", sim.time.now)
-    daemon.world.casualties.note("reports", sim.time.now)
+    daemon.context.casualties.note("shop", sim.time.now)
+    daemon.context.casualties.note("reports", sim.time.now)
     sim.keys[first].deleted_at = sim.time.now
     daemon.run()
     assert trouble(daemon) == "many_dead"
@@ -401,7 +401,7 @@ def test_r7_a_key_that_may_still_be_published_is_left_alone_as_long_as_somebody_
     sim, daemon, _ = adopted()
     possible = marked_key(sim, 1)
     at_it = Intent("e" * 16, 1, "0" * 16, "interval", RotationMode.SCHEDULED, "daemon-2", sim.time.now)
-    vault = Actor(sim).world.vault
+    vault = Actor(sim).context.vault
     ledger, version = vault.read_ledger("billing")
     assert ledger is not None
     vault.write_ledger(replace(ledger, intent=at_it), cas=version)
@@ -508,7 +508,7 @@ def test_r7_a_possible_leftover_that_must_go_sooner_is_fenced_off_and_deleted() 
     sim.quota = 2
     sim.time.advance(30 * DAY)
     daemon.run_for(HOUR)
-    assert "document.fenced" in daemon.journal.names()
+    assert "document.fenced" in daemon.sink.names()
     assert not sim.live(possible)
     assert sim.published_key() not in {first, possible}, "the room was used"
 
@@ -556,7 +556,7 @@ def test_r8_a_condemned_key_that_a_person_publishes_again_is_replaced_at_once_an
     assert sim.published_key() != first, "it was replaced at once"
     daemon.run_for(2 * DAY)
     assert not sim.live(first)
-    assert "key.republished" in daemon.journal.names()
+    assert "key.republished" in daemon.sink.names()
 
 
 def test_b_a_lost_delete_answer_is_settled_by_probing_and_404_is_done() -> None:
@@ -575,7 +575,7 @@ def test_b_an_old_key_that_still_answers_after_delete_is_not_done_and_said_to_be
     daemon.run_for(DAY + 30 * MINUTE)
     assert sim.ledger().is_revoking(first)
     assert trouble(daemon) == "still_alive"
-    assert "key.still_alive" in daemon.journal.names()
+    assert "key.still_alive" in daemon.sink.names()
     daemon.run_for(HOUR)
     assert first not in sim.ledger().names()
 
@@ -604,7 +604,7 @@ def test_r9_everything_marked_dies_at_once_the_published_key_after_its_replaceme
     assert sim.time.now - began < MINUTE
     assert sim.ledger().compromised == ()
     assert sim.ledger().incidents[-1].closed_at is not None
-    assert "compromise.contained" in daemon.journal.names()
+    assert "compromise.contained" in daemon.sink.names()
 
 
 def test_r9_an_open_rotation_is_abandoned_and_its_key_revoked_also_in_the_middle_of_a_long_proof() -> None:
@@ -684,11 +684,11 @@ def test_i5_r10_strangers_are_reported_and_never_touched() -> None:
     daemon.run_for(90 * DAY)
     for key in (stranger, elsewhere, namesake):
         assert sim.live(key.access_key)
-    seen = {fields["access_key"] for name, fields in daemon.journal.events if name == "stranger.seen"}
+    seen = {fields["access_key"] for name, fields in daemon.sink.events if name == "stranger.seen"}
     assert seen == {stranger.access_key, elsewhere.access_key, namesake.access_key}
 
 
-@pytest.mark.parametrize("change", [{"managed": True}, {"deletable": False}])
+@pytest.mark.parametrize("change", [{"provider_managed": True}, {"deletable": False}])
 def test_b_a_key_that_becomes_managed_or_not_deletable_is_never_touched_and_reported(change: dict[str, Any]) -> None:
     sim, daemon, first = adopted()
     rotate(daemon)
@@ -728,7 +728,7 @@ def test_a10_r11_a_usable_key_without_a_ledger_is_taken_over_as_it_is() -> None:
     daemon.run()
     assert "create_key" not in sim.calls
     assert sim.ledger().current.access_key == key.access_key  # type: ignore[union-attr]  # adopted
-    assert daemon.journal.names().count("application.adopted") == 1
+    assert daemon.sink.names().count("application.adopted") == 1
 
 
 @pytest.mark.parametrize("damage", ["newer schema", "unknown field", "not a ledger", "deleted"])
@@ -754,7 +754,7 @@ def test_r11_a_changed_path_account_or_bearer_blocks(change: dict[str, str]) -> 
     sim, _, first = adopted()
     if "path" in change:
         sim.publish_by_hand(first, path="secret/elsewhere")
-    changed = Actor(sim, policy(**change))
+    changed = Actor(sim, spec(**change))
     outcome = changed.run_for(60 * DAY)
     assert outcome.wait.reason == "moved"
     assert not {"create_key", "delete_key", "write_document", "write_ledger"} & set(sim.calls)
@@ -810,7 +810,7 @@ def test_a10_a_lost_ledger_causes_no_create_and_no_delete_by_itself() -> None:
 def test_b_an_application_that_left_the_configuration_still_has_its_keys_revoked_on_time() -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)
-    orphan = Actor(sim, policy(configured=False, every=None))
+    orphan = Actor(sim, spec(configured=False, every=None))
     orphan.run_for(60 * DAY)
     assert not sim.live(first)
     assert sim.live_keys() == [second]
@@ -831,7 +831,7 @@ def test_r12_an_intent_of_another_owner_is_replaced_only_after_its_time() -> Non
     assert sim.published_key() == first
     other.run_for(2 * MINUTE)
     assert sim.published_key() != first
-    assert "rotation.taken_over" in other.journal.names()
+    assert "rotation.taken_over" in other.sink.names()
 
 
 def test_r12_an_owner_known_to_be_gone_is_replaced_at_once() -> None:
@@ -842,7 +842,7 @@ def test_r12_an_owner_known_to_be_gone_is_replaced_at_once() -> None:
         daemon.run()
     sim.hook = no_hook
     other = Actor(sim, owner="daemon-2")
-    other.world = replace(other.world, is_gone=lambda owner: owner == "daemon-1")
+    other.context = replace(other.context, is_gone=lambda owner: owner == "daemon-1")
     other.run()
     assert sim.published_key() != first
 
@@ -856,7 +856,7 @@ def test_b_r13_a_clock_that_jumps_forward_revokes_and_rotates_nothing_early(cloc
     second = rotate(daemon)
     leap = 365 * DAY
     if clock == "ours":
-        daemon.world = replace(daemon.world, clock=type(daemon.world.clock)(sim.time, leap))  # type: ignore[call-arg]  # ActorClock
+        daemon.context = replace(daemon.context, clock=type(daemon.context.clock)(sim.time, leap))  # type: ignore[call-arg]  # ActorClock
         daemon.skew = leap
         sim.time.skew_vault = sim.time.skew_provider = -leap
     elif clock == "Vault's":
@@ -925,9 +925,9 @@ def test_r14_a_document_older_than_this_process_has_seen_is_no_observation() -> 
 def test_a_held_application_is_observed_but_neither_claimed_nor_revoked() -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)
-    ledger, version = daemon.world.vault.read_ledger("billing")
+    ledger, version = daemon.context.vault.read_ledger("billing")
     assert ledger is not None
-    daemon.world.vault.write_ledger(replace(ledger, hold=Hold("migration", "ops", sim.time.now)), cas=version)
+    daemon.context.vault.write_ledger(replace(ledger, hold=Hold("migration", "ops", sim.time.now)), cas=version)
     sim.calls.clear()
     outcome = daemon.run_for(60 * DAY)
     assert outcome.wait.reason == "held"
@@ -968,13 +968,13 @@ def test_a7_success_is_said_only_after_reading_back() -> None:
     sim, daemon, _ = adopted()
     order: list[str] = []
     sim.hook = lambda name, phase: order.append(name) if phase == "after" else None
-    emit = daemon.journal.emit
+    emit = daemon.sink.emit
 
     def emitting(event: str, **fields: object) -> None:
         order.append(event)
         emit(event, **fields)
 
-    daemon.journal.emit = emitting  # type: ignore[method-assign]  # to see events among the effects
+    daemon.sink.emit = emitting  # type: ignore[method-assign]  # to see events among the effects
     rotate(daemon)
     assert order[order.index("write_document") + 1 :][:2] == ["read_document", "rotation.published"]
 
@@ -983,7 +983,7 @@ def test_a6_every_application_always_has_a_next_action_within_its_observation_in
     sim, daemon, _ = adopted()
     for _ in range(300):
         outcome = daemon.run()
-        assert sim.time.now <= outcome.wait.until <= sim.time.now + daemon.policy.observe_every
+        assert sim.time.now <= outcome.wait.until <= sim.time.now + daemon.spec.observe_every
         sim.time.now = outcome.wait.until
 
 
@@ -1023,7 +1023,7 @@ def test_two_daemons_on_one_application_make_one_key_per_rotation() -> None:
 
 def test_an_emergency_of_a_killed_command_is_finished_by_the_daemon_within_its_short_patience() -> None:
     sim, daemon, first = adopted(prove_emergency=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10)))
-    command = Actor(sim, daemon.policy, owner="command")
+    command = Actor(sim, daemon.spec, owner="command")
     mark(command, first)
     failing(sim, "create_key", Killed(), phase="after")
     with pytest.raises(Killed):
@@ -1050,4 +1050,4 @@ def test_modes_say_whether_they_are_urgent() -> None:
 
 
 def test_the_simulated_bearer_is_the_one_of_the_policy() -> None:
-    assert policy().bearer == BEARER
+    assert spec().bearer == BEARER

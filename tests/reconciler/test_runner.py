@@ -12,8 +12,8 @@ from rotator.decision.observation import InFlightRotation, Preconditions, Presen
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CompromisedKey, Hold, Intent, Problem, RetiringKey, RevokingKey, RotationMode
 from rotator.domain.marker import parse_marker
-from rotator.domain.policy import VerificationPolicy
 from rotator.domain.secret import Secret
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, PermissionDenied, Rejected, ServiceError
 from rotator.reconciler.context import InvalidKeyBreaker, LocalState, PassOutcome
 from rotator.reconciler.runner import drive, observe, reconcile
@@ -23,7 +23,7 @@ from tests.support.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, 
 
 def paced(actor: Actor, request: RotationRequest | None = None) -> tuple[list[timedelta], PassOutcome]:
     """One pass, with how long each of its naps was."""
-    passing = reconcile(actor.policy, actor.world, actor.memory, request)
+    passing = reconcile(actor.spec, actor.context, actor.local_state, request)
     naps: list[timedelta] = []
     while len(naps) < MOST_NAPS:
         try:
@@ -38,7 +38,7 @@ def paced(actor: Actor, request: RotationRequest | None = None) -> tuple[list[ti
 def told(actor: Actor, event: str) -> list[dict[str, Any]]:
     """What the events of that name said, beside the application and its account."""
     common = {"application": "billing", "account": "acme"}
-    found = [fields for name, fields in actor.journal.events if name == event]
+    found = [fields for name, fields in actor.sink.events if name == event]
     assert all(common.items() <= fields.items() for fields in found)
     return [{name: value for name, value in fields.items() if name not in common} for fields in found]
 
@@ -54,7 +54,7 @@ def test_a_pass_sleeps_where_it_has_nothing_to_do_and_ends_with_its_outcome() ->
         slept.append(until)
         sim.time.now = until
 
-    outcome = drive(reconcile(daemon.policy, daemon.world, daemon.memory, RotationRequest("asked", first)), sleep_until)
+    outcome = drive(reconcile(daemon.spec, daemon.context, daemon.local_state, RotationRequest("asked", first)), sleep_until)
     assert slept == [EPOCH + 10 * SECOND, EPOCH + 20 * SECOND]
     assert outcome.wait.reason == "revoke"
     assert outcome.error is None
@@ -74,11 +74,11 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
     sim, daemon, first = adopted()
     sim.time.advance(30 * DAY)
     sim.quota = 5
-    seen = drive_observation(daemon)
-    assert seen.room == Preconditions((), 4)
-    assert seen.ledger == sim.ledger()
-    wish = RotationRequest("asked", first)
-    assert drive_observation(daemon, wish).request == wish
+    observation = drive_observation(daemon)
+    assert observation.preconditions == Preconditions((), 4)
+    assert observation.ledger == sim.ledger()
+    request = RotationRequest("asked", first)
+    assert drive_observation(daemon, request).request == request
     theirs, _ = sim.make_key()
     sim.publish_by_hand(theirs.access_key)
     assert drive_observation(daemon).proof is ProbeResult.ALIVE
@@ -86,7 +86,7 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
 
 
 def drive_observation(actor: Actor, request: RotationRequest | None = None) -> Any:
-    passing = observe(actor.policy, actor.world, actor.memory, request)
+    passing = observe(actor.spec, actor.context, actor.local_state, request)
     while True:
         try:
             next(passing)
@@ -143,7 +143,7 @@ def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, r
     assert outcome.wait.trouble == Problem(reason, str(error), EPOCH)
     assert (outcome.ledger, outcome.document, outcome.keys) == (None, None, None)
     assert told(daemon, "pass.failed") == [{"reason": reason, "message": str(error)}]
-    daemon.policy = replace(daemon.policy, observe_every=10 * SECOND)
+    daemon.spec = replace(daemon.spec, observe_every=10 * SECOND)
     assert daemon.run().wait.until == EPOCH + 10 * SECOND
 
 
@@ -168,7 +168,7 @@ def test_r11_the_mount_of_the_document_is_proven_first() -> None:
         def require_kv2(self, path: str) -> None:
             raise Rejected(f"{path} is on a mount of version 1", service="vault", kind="kv1")
 
-    daemon.world = replace(daemon.world, vault=Old(sim))
+    daemon.context = replace(daemon.context, vault=Old(sim))
     outcome = daemon.run()
     assert outcome.wait.message == f"{PATH} is on a mount of version 1"
     assert sim.calls == []
@@ -177,12 +177,12 @@ def test_r11_the_mount_of_the_document_is_proven_first() -> None:
 def test_absence_is_not_proven_by_a_list_the_published_key_is_asked_for_by_name() -> None:
     sim, daemon, first = adopted()
     sim.hidden = {first}
-    seen = drive_observation(daemon)
-    assert seen.sight is Presence.LISTED
-    assert [key.access_key for key in seen.keys] == [first]
+    observation = drive_observation(daemon)
+    assert observation.presence is Presence.LISTED
+    assert [key.access_key for key in observation.keys] == [first]
     assert sim.calls.count("get_key") == 1
     sim.keys[first].deleted_at = EPOCH
-    assert drive_observation(daemon).sight is Presence.GONE
+    assert drive_observation(daemon).presence is Presence.GONE
 
 
 def test_a_compromised_key_is_asked_for_by_name_until_it_is_condemned() -> None:
@@ -193,9 +193,9 @@ def test_a_compromised_key_is_asked_for_by_name_until_it_is_condemned() -> None:
     mark(daemon, theirs, hidden)
     change(daemon, hold=Hold("look first", "ops", EPOCH))
     sim.calls.clear()
-    seen = drive_observation(daemon)
-    assert [key.access_key for key in seen.keys] == [first, hidden]
-    assert (seen.sight, seen.foreign) == (Presence.LISTED, {theirs})
+    observation = drive_observation(daemon)
+    assert [key.access_key for key in observation.keys] == [first, hidden]
+    assert (observation.presence, observation.foreign) == (Presence.LISTED, {theirs})
     assert sim.calls.count("get_key") == 2
     change(daemon, revoking=(RevokingKey(theirs, 0, "compromised"), RevokingKey(hidden, 0, "compromised")))
     sim.calls.clear()
@@ -207,10 +207,10 @@ def test_a_published_key_of_another_bearer_is_foreign_and_nothing_published_is_n
     sim, daemon, _ = adopted()
     theirs = sim.make_key(bearer="another-bearer")[0].access_key
     sim.publish_by_hand(theirs)
-    seen = drive_observation(daemon)
-    assert (seen.sight, seen.foreign) == (Presence.FOREIGN, {theirs})
+    observation = drive_observation(daemon)
+    assert (observation.presence, observation.foreign) == (Presence.FOREIGN, {theirs})
     sim.append("doc:" + PATH, {"database": "kept"})
-    assert drive_observation(daemon).sight is Presence.NOTHING
+    assert drive_observation(daemon).presence is Presence.NOTHING
 
 
 def test_what_is_no_name_of_a_key_is_nobodys_and_keeps_no_other_from_being_asked_for() -> None:
@@ -254,9 +254,9 @@ def test_who_is_gone_is_asked_of_the_owner_of_the_claim() -> None:
         asked.append(owner)
         return True
 
-    daemon.world = replace(daemon.world, is_gone=is_gone, started=EPOCH - HOUR)
-    seen = drive_observation(daemon)
-    assert (seen.owner_gone, seen.started) == (True, EPOCH - HOUR)
+    daemon.context = replace(daemon.context, is_gone=is_gone, started=EPOCH - HOUR)
+    observation = drive_observation(daemon)
+    assert (observation.owner_gone, observation.started) == (True, EPOCH - HOUR)
     assert asked == ["daemon-9"]
     change(daemon, intent=None)
     assert drive_observation(daemon).owner_gone is False
@@ -298,7 +298,7 @@ def reserved(daemon: Actor) -> list[str]:
     provider = Reserved(daemon.sim)
     provider.emergency = Emergency(daemon.sim)
     provider.emergency.used = []
-    daemon.world = replace(daemon.world, provider=provider)
+    daemon.context = replace(daemon.context, provider=provider)
     return provider.emergency.used
 
 
@@ -317,7 +317,7 @@ def test_r9_an_emergency_uses_the_share_of_the_rate_limit_that_is_kept_for_it_an
 def test_r9_what_the_list_lacks_is_asked_for_by_name_in_the_same_share() -> None:
     _, daemon, first = adopted()
     used = reserved(daemon)
-    daemon.world.provider.urgent().lagging = True  # type: ignore[attr-defined]  # it is our own
+    daemon.context.provider.urgent().lagging = True  # type: ignore[attr-defined]  # it is our own
     mark(daemon, first)
     daemon.run()
     assert used[:3] == ["list_keys", "get_key", "create_key"]
@@ -345,7 +345,7 @@ def test_r2_a_claim_whose_answer_was_lost_is_still_known_to_be_ours_and_goes_on(
     failing(sim, "write_ledger", lost(), phase="after", times=1)
     daemon.run(RotationRequest("asked", first))
     assert sim.published_key() != first
-    assert "rotation.taken_over" not in daemon.journal.names()
+    assert "rotation.taken_over" not in daemon.sink.names()
     assert len(told(daemon, "rotation.created")) == 1
 
 
@@ -404,12 +404,12 @@ def test_r6_a_dead_key_is_told_and_counted_for_the_account_and_one_that_works_ag
     naps, _ = paced(daemon)
     assert naps == [SECOND / 2], "two refusals, half a second apart"
     assert told(daemon, "key.found_dead") == [{"access_key": first}]
-    assert daemon.world.casualties.others("shop", sim.time.now) == 1
+    assert daemon.context.casualties.others("shop", sim.time.now) == 1
     sim.keys[first].deleted_at = None
     sim.publish_by_hand(first)
     sim.hook = no_hook
     daemon.run()
-    assert daemon.world.casualties.others("shop", sim.time.now) == 0
+    assert daemon.context.casualties.others("shop", sim.time.now) == 0
 
 
 def test_r6_a_dead_key_that_was_replaced_already_wakes_nobody_when_only_a_standby_that_is_behind_shows_it() -> None:
@@ -419,9 +419,9 @@ def test_r6_a_dead_key_that_was_replaced_already_wakes_nobody_when_only_a_standb
     rotate(other)
     other.run_for(2 * DAY)
     assert not sim.live(first)
-    vault = daemon.world.vault
+    vault = daemon.context.vault
     assert isinstance(vault, SimVault)
-    vault.lag = lambda seen, newest: behind if "write_ledger" not in sim.calls else newest
+    vault.lag = lambda observation, newest: behind if "write_ledger" not in sim.calls else newest
     sim.calls.clear()
     daemon.run()
     assert told(daemon, "pass.interrupted") != [], "the ledger was not what it was shown"
@@ -433,7 +433,7 @@ def test_r6_a_dead_key_is_told_also_where_nothing_can_be_done_about_it() -> None
     change(daemon, hold=Hold("audit", "mia", sim.time.now))
     daemon.run()
     sim.keys[first].deleted_at = EPOCH
-    daemon.journal.events.clear()
+    daemon.sink.events.clear()
     daemon.run()
     daemon.run()
     assert told(daemon, "key.found_dead") == [{"access_key": first}] * 2
@@ -446,7 +446,7 @@ def test_r6_a_key_of_an_unknown_bearer_is_not_counted_as_dead() -> None:
     daemon.run()
     assert trouble(daemon) == "bearer_gone"
     assert told(daemon, "key.found_dead") == []
-    assert daemon.world.casualties.others("shop", sim.time.now) == 0
+    assert daemon.context.casualties.others("shop", sim.time.now) == 0
 
 
 def test_r6_a_secret_that_does_not_fit_a_key_that_is_there_is_not_counted_as_dead() -> None:
@@ -488,7 +488,7 @@ def test_casualties_are_remembered_for_an_hour_and_one_does_not_count_itself() -
 
 def test_a_world_knows_no_owners_unless_told() -> None:
     _, daemon, _ = adopted()
-    assert daemon.world.is_gone("daemon-9") is False
+    assert daemon.context.is_gone("daemon-9") is False
 
 
 # --- create ---------------------------------------------------------------------------------------------------------------
@@ -549,7 +549,7 @@ def proving(answers: list[ProbeResult], **changes: Any) -> tuple[Actor, list[tim
             verdict = super().authenticate(access_key, secret)
             return answers.pop(0) if access_key != first and answers else verdict
 
-    daemon.world = replace(daemon.world, provider=Fickle(sim))
+    daemon.context = replace(daemon.context, provider=Fickle(sim))
     naps, outcome = paced(daemon, RotationRequest("asked", first))
     return daemon, naps, outcome
 
@@ -619,7 +619,7 @@ def test_r5_a_publish_whose_answers_are_lost_is_sent_again_until_its_time_is_up_
     assert [moment - failed[0] for moment in failed] == [n * SECOND / 4 for n in range(9)]
     assert sim.ledger().trouble == Problem("publish_timeout", "Vault did not take the publish in time", sim.time.now)
     assert len(sim.live_keys()) == 2
-    assert daemon.memory.held is None
+    assert daemon.local_state.in_flight is None
     assert {"kind": "timeout", "message": "no answer"} in told(daemon, "pass.interrupted")
 
 
@@ -636,7 +636,7 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
     assert naps == [10 * SECOND, 10 * SECOND, SECOND, SECOND, SECOND]
     assert told(daemon, "pass.interrupted") == [{"kind": "sealed", "message": "it is away"}] * 4
     assert sim.ledger().trouble == Problem("vault_away", "Vault did not come back in time to publish", sim.time.now)
-    assert daemon.memory.held is None
+    assert daemon.local_state.in_flight is None
     sim.hook = no_hook
     daemon.run()
     assert sim.live_keys() == [first]
@@ -647,22 +647,22 @@ def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_an
     failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
     outcome = daemon.run(RotationRequest("asked", first))
     assert outcome.wait.until == EPOCH + SECOND
-    assert daemon.memory.held is not None
-    assert daemon.memory.held.secret is not None
-    assert daemon.memory.held.publish_by == EPOCH + 15 * SECOND
+    assert daemon.local_state.in_flight is not None
+    assert daemon.local_state.in_flight.secret is not None
+    assert daemon.local_state.in_flight.publish_by == EPOCH + 15 * SECOND
     failing(sim, "read_ledger", away())
     sim.time.now = EPOCH + 15 * SECOND - timedelta(microseconds=1)
     daemon.run()
-    assert daemon.memory.held.secret is not None
-    assert daemon.memory.held.failure is None
+    assert daemon.local_state.in_flight.secret is not None
+    assert daemon.local_state.in_flight.failure is None
     sim.time.now = EPOCH + 15 * SECOND
     assert daemon.run().wait.until == EPOCH + 16 * SECOND
-    held = daemon.memory.held
-    assert held.secret is None
-    assert held.failure == RotationFailure("services_away", "Vault or the provider did not come back in time to publish")
-    daemon.memory.held = replace(held, failure=RotationFailure("never_alive", "it never came alive"))
+    in_flight = daemon.local_state.in_flight
+    assert in_flight.secret is None
+    assert in_flight.failure == RotationFailure("services_away", "Vault or the provider did not come back in time to publish")
+    daemon.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", "it never came alive"))
     daemon.run()
-    assert daemon.memory.held.failure == RotationFailure("never_alive", "it never came alive")
+    assert daemon.local_state.in_flight.failure == RotationFailure("never_alive", "it never came alive")
 
 
 def test_i6_a_rotation_that_was_dropped_while_its_pass_waited_is_not_published() -> None:
@@ -675,7 +675,7 @@ def test_i6_a_rotation_that_was_dropped_while_its_pass_waited_is_not_published()
         if name == "read_document" and phase == "before" and "write_document" in sim.calls:
             sim.hook = no_hook
             dropped.append(sim.time.now)
-            daemon.memory.held = None
+            daemon.local_state.in_flight = None
             raise away()
 
     sim.hook = hook
@@ -733,14 +733,14 @@ def marked_by(daemon: Actor) -> str:
     failing(sim, "create_key", lost(), phase="after", times=1)
     daemon.run(RotationRequest("asked", sim.published_key()))
     sim.hook = no_hook
-    daemon.journal.events.clear()
+    daemon.sink.events.clear()
     return next(name for name, true in sim.keys.items() if parse_marker(true.key.description))
 
 
 def revoked(sim: Sim, daemon: Actor) -> None:
     """Go to the end of the grace."""
     sim.time.advance(24 * HOUR)
-    daemon.journal.events.clear()
+    daemon.sink.events.clear()
     sim.calls.clear()
 
 
@@ -855,7 +855,7 @@ def test_r8_a_death_is_several_refusals_in_a_row_and_an_answer_that_says_nothing
             verdict = super().authenticate(access_key, secret)
             return answers.pop(0) if answers else verdict
 
-    daemon.world = replace(daemon.world, provider=Fickle(sim))
+    daemon.context = replace(daemon.context, provider=Fickle(sim))
     naps, _ = paced(daemon)
     assert naps == [10 * SECOND] * 6
     assert told(daemon, "key.dead") == [{"access_key": first, "reason": "replaced", "proof": "refused"}]
@@ -914,7 +914,7 @@ def test_i7_a_document_that_is_damaged_while_a_key_is_proven_ends_the_rotation_a
 
     once(sim, "authenticate", "after", lambda: sim.append("doc:" + PATH, {"access_key": first}), since="create_key")
     daemon.run_for(HOUR)
-    assert daemon.memory.held is None
+    assert daemon.local_state.in_flight is None
     assert trouble(daemon) == "document_damaged"
     sim.publish_by_hand(first)
     daemon.run_for(HOUR)
@@ -934,15 +934,15 @@ def test_r13_the_clocks_of_vault_and_the_provider_are_ours_and_what_they_are_off
 def test_an_observation_shows_the_rotation_that_is_held() -> None:
     sim, daemon, _ = adopted()
     claimed = Intent("d" * 16, 1, "-", "asked", RotationMode.REQUESTED, "daemon-1", EPOCH)
-    daemon.memory = LocalState(held=InFlightRotation(claimed))
-    assert drive_observation(daemon).held == InFlightRotation(claimed)
+    daemon.local_state = LocalState(in_flight=InFlightRotation(claimed))
+    assert drive_observation(daemon).in_flight == InFlightRotation(claimed)
 
 
 def test_r6_an_application_is_not_counted_among_the_others_that_look_dead() -> None:
     sim, daemon, _ = adopted()
-    daemon.world.casualties.note("billing", EPOCH)
-    daemon.world.casualties.note("shop", EPOCH)
-    assert drive_observation(daemon).dead_elsewhere == 1
+    daemon.context.casualties.note("billing", EPOCH)
+    daemon.context.casualties.note("shop", EPOCH)
+    assert drive_observation(daemon).invalid_elsewhere == 1
 
 
 class Asked(SimVault):
@@ -966,7 +966,7 @@ def test_a5_head_room_is_asked_for_where_it_matters_and_rights_on_the_path_of_th
     sim, daemon, first = adopted()
     vault, provider = Asked(sim), Counting(sim)
     vault.paths = []
-    daemon.world = replace(daemon.world, vault=vault, provider=provider)
+    daemon.context = replace(daemon.context, vault=vault, provider=provider)
     if why in {"a right is lacking", "both"}:
         sim.lacking = ("update",)
     if why in {"an emergency", "both"}:
@@ -983,12 +983,12 @@ def test_i6_the_secret_of_a_compromised_key_is_dropped_before_its_key_is_deleted
     def hook(name: str, phase: str) -> None:
         made = [name for name, true in sim.keys.items() if parse_marker(true.key.description)]
         if name == "authenticate" and phase == "after" and made and not sim.ledger().compromised and not dropped:
-            ledger, version = daemon.world.vault.read_ledger("billing")
+            ledger, version = daemon.context.vault.read_ledger("billing")
             assert ledger is not None
             marked = replace(ledger, compromised=(CompromisedKey(made[0], "leaked", "ops", EPOCH),))
-            daemon.world.vault.write_ledger(marked, cas=version)
+            daemon.context.vault.write_ledger(marked, cas=version)
         if name == "delete_key" and phase == "before":
-            dropped.append(daemon.memory.held is None)
+            dropped.append(daemon.local_state.in_flight is None)
 
     sim.hook = hook
     daemon.run(RotationRequest("asked", first))
@@ -1021,8 +1021,8 @@ def test_i6_the_secret_of_an_emergency_waits_as_long_as_its_own_proof() -> None:
     mark(daemon, first)
     failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
     daemon.run()
-    assert daemon.memory.held is not None
-    assert daemon.memory.held.publish_by == EPOCH + MINUTE + 5 * SECOND
+    assert daemon.local_state.in_flight is not None
+    assert daemon.local_state.in_flight.publish_by == EPOCH + MINUTE + 5 * SECOND
 
 
 def test_i2_a_publish_that_may_have_arrived_is_not_forgotten_because_a_later_one_surely_did_not() -> None:
@@ -1048,8 +1048,8 @@ def test_i6_a_secret_whose_time_is_up_is_dropped_also_when_the_end_cannot_be_wri
         if phase != "before" or not sim.calls.count("create_key"):
             return
         if name == "write_ledger":
-            held = daemon.memory.held
-            ended.append(held is not None and held.secret is None)
+            in_flight = daemon.local_state.in_flight
+            ended.append(in_flight is not None and in_flight.secret is None)
         if publish == "reads fail" and name == "read_document":
             raise away("sealed")
         if publish == "answers are lost" and name == "write_document":
@@ -1070,7 +1070,7 @@ def test_r6_after_a_publish_that_was_lost_the_old_key_is_tried_anew_and_the_new_
             tried.append("old" if access_key == first else "new")
             return super().authenticate(access_key, secret)
 
-    daemon.world = replace(daemon.world, provider=Noting(sim))
+    daemon.context = replace(daemon.context, provider=Noting(sim))
     failing(sim, "write_document", lost(), times=1)
     daemon.run()
     assert sim.published_key() != first

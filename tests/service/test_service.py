@@ -37,7 +37,7 @@ def limits(pid: int) -> dict[str, list[str]]:
     return {row[:25].strip(): row[25:].split() for row in rows}
 
 
-def facts(pid: int) -> dict[str, str]:
+def summary(pid: int) -> dict[str, str]:
     rows = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {name: value.strip() for name, _, value in rows}
 
@@ -186,7 +186,7 @@ def test_the_journal_can_be_filtered_by_priority_application_and_event(here: Ins
 
 def test_it_has_no_capability_no_way_to_one_a_filter_of_system_calls_and_no_limit_for_cores(here: Installed) -> None:
     pid = here.machine.pid()
-    found = facts(pid)
+    found = summary(pid)
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(found[kind], 16) == 0, kind
     assert found["NoNewPrivs"] == "1"
@@ -229,7 +229,7 @@ def test_it_sees_the_program_and_the_settings_of_the_machine_and_can_run_nothing
 
 def inside(pid: int, code: str) -> subprocess.CompletedProcess[str]:
     """Run a piece of Python where the service is, as its user."""
-    found = facts(pid)
+    found = summary(pid)
     uid, gid = found["Uid"].split()[0], found["Gid"].split()[0]
     begin = ["nsenter", f"--target={pid}", "--mount", "--root", "--wd", f"--setuid={uid}", f"--setgid={gid}", "--"]
     command = [*begin, "/usr/bin/python3", "-ISc", code]

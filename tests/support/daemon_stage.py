@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
 from rotator.domain.keys import Key
-from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import ConfigurationError
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
-from tests.support.simulated import Recorder, Sim, SimProvider, policy
+from tests.support.simulated import Recorder, Sim, SimProvider, spec
 from tests.support.store import SimStore
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class FakeFleet:
     stages: dict[str, Stage]
     workers: int = 4
     stop_timeout: timedelta = timedelta(seconds=30)
-    journal: Any = field(default_factory=Recorder)
+    sink: Any = field(default_factory=Recorder)
     source: str = "test.toml"
     next_one: FakeFleet | Exception | None = None
     closed: bool = False
@@ -111,7 +111,7 @@ class FakeFleet:
     alarm: NotificationSettings = SILENT
 
     @property
-    def policies(self) -> Mapping[str, ApplicationSpec]:
+    def specs(self) -> Mapping[str, ApplicationSpec]:
         return self.applications
 
     @property
@@ -131,7 +131,7 @@ class FakeFleet:
     def clock(self) -> RealClock:
         return RealClock(self.stages["acme"].time)  # type: ignore[arg-type]  # the stage's time is the real one
 
-    def policy(self, name: str) -> ApplicationSpec:
+    def spec(self, name: str) -> ApplicationSpec:
         if name not in self.applications:
             raise UnknownApplication(f"there is no application {name} in {self.source}; there is none like it")
         return self.applications[name]
@@ -139,22 +139,22 @@ class FakeFleet:
     def provider(self, account: str) -> SimProvider:
         return SimProvider(self.stages[account], account)
 
-    def world(self, policy: ApplicationSpec) -> ReconcileContext:
-        stage = self.stages[policy.account]
+    def context(self, spec: ApplicationSpec) -> ReconcileContext:
+        stage = self.stages[spec.account]
         return ReconcileContext(
-            self.provider(policy.account),
+            self.provider(spec.account),
             self.vault,
             RealClock(stage.time),  # type: ignore[arg-type]  # the stage's time is the real one
-            self.journal,
+            self.sink,
             "0123456789abcdef.-.1.1",
-            self.casualties.setdefault(policy.account, InvalidKeyBreaker()),
+            self.casualties.setdefault(spec.account, InvalidKeyBreaker()),
         )
 
-    def orphans(self, journal: Any = None) -> Mapping[str, ApplicationSpec]:
+    def removed_applications(self, sink: Any = None) -> Mapping[str, ApplicationSpec]:
         names = set(self.vault.list_ledgers()) - set(self.applications)
         return {name: application(name, configured=False) for name in names}
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         self.tended += 1
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
@@ -184,10 +184,10 @@ def application(name: str = "billing", **changes: Any) -> ApplicationSpec:
         "prove_emergency": QUICK,
         "observe_every": timedelta(minutes=15),
     }
-    return policy(**{**values, **changes})
+    return spec(**{**values, **changes})
 
 
-def fleet(*names: str, accounts: Mapping[str, str] | None = None, **options: Any) -> FakeFleet:
+def runtime(*names: str, accounts: Mapping[str, str] | None = None, **options: Any) -> FakeFleet:
     """A fleet with these applications, all new: each will make its first key. ``accounts`` maps some to another account."""
     accounts = accounts or {}
     stages = {account: Stage(time=Now()) for account in {"acme", *accounts.values()}}  # type: ignore[arg-type]  # same
@@ -199,10 +199,10 @@ def fleet(*names: str, accounts: Mapping[str, str] | None = None, **options: Any
 
 def settled(name: str, made: FakeFleet) -> None:
     """Give the application a key that is published already, so that nothing is due for it."""
-    policy = made.applications[name]
-    stage, store = made.stages[policy.account], made.stages["acme"]
-    key, secret = stage.make_key(bearer=policy.bearer)
-    store.publish_by_hand(key.access_key, secret.reveal(), path=policy.path)
+    spec = made.applications[name]
+    stage, store = made.stages[spec.account], made.stages["acme"]
+    key, secret = stage.make_key(bearer=spec.bearer)
+    store.publish_by_hand(key.access_key, secret.reveal(), path=spec.path)
 
 
 def published(made: FakeFleet, name: str) -> str | None:
@@ -217,8 +217,8 @@ __all__ = [
     "application",
     "bearer_of",
     "eventually",
-    "fleet",
     "published",
     "replace",
+    "runtime",
     "settled",
 ]

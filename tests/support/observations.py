@@ -14,9 +14,9 @@ from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import Key
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Intent, Ledger, RetiringKey, RevokingKey, RotationMode
 from rotator.domain.marker import Marker, incarnation_of
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.secret import Secret
-from tests.support.simulated import BEARER, EPOCH, PATH, policy
+from rotator.domain.spec import ApplicationSpec
+from tests.support.simulated import BEARER, EPOCH, PATH, spec
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -54,7 +54,7 @@ def document(access_key: str | None = PUBLISHED, version: int = VERSION, **chang
 
 
 def ledger(**changes: Any) -> Ledger:
-    return replace(new_ledger(policy()), **{"current": CURRENT, **changes})
+    return replace(new_ledger(spec()), **{"current": CURRENT, **changes})
 
 
 def intent(owner: str = "daemon-2", **changes: Any) -> Intent:
@@ -62,7 +62,7 @@ def intent(owner: str = "daemon-2", **changes: Any) -> Intent:
     return replace(values, **changes)
 
 
-def held(**changes: Any) -> InFlightRotation:
+def in_flight(**changes: Any) -> InFlightRotation:
     """A rotation of this very process."""
     return replace(InFlightRotation(intent("daemon-1")), **changes)
 
@@ -83,7 +83,7 @@ def clocks(**off: timedelta) -> Clocks:
     return Clocks(NOW, NOW + off.get("vault", timedelta(0)), NOW + off.get("provider", timedelta(0)))
 
 
-def seen(**changes: Any) -> Observation:
+def observe(**changes: Any) -> Observation:
     """What was seen: at rest unless told otherwise. Fields of the ledger may be given as ``ledger={...}``."""
     if isinstance(changes.get("ledger"), dict):
         changes["ledger"] = ledger(**changes["ledger"])
@@ -91,18 +91,18 @@ def seen(**changes: Any) -> Observation:
         "clocks": clocks(),
         "installation": "1" * 16,
         "owner": "daemon-1",
-        "spare_id": "5" * 16,
+        "next_rotation_id": "5" * 16,
         "ledger": ledger(),
         "ledger_version": 7,
         "document": document(),
         "keys": (key(),),
-        "sight": Presence.LISTED,
+        "presence": Presence.LISTED,
     }
     return Observation(**{**values, **changes})
 
 
 def decided(observation: Observation, wanted: ApplicationSpec | None = None) -> Step:
-    return decide(wanted or policy(), observation)
+    return decide(wanted or spec(), observation)
 
 
 def waits(observation: Observation, wanted: ApplicationSpec | None = None) -> Wait:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rotator import daemon
 from rotator.config import Control
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import ConfigurationError, ConfigurationProblem, Indeterminate
 from tests.support.daemon_stage import FakeFleet, Now, Stage, application, bearer_of
 

@@ -11,7 +11,7 @@ from rotator.decision.observation import RotationRequest
 from rotator.decision.transitions import mark_compromised
 from rotator.domain.marker import Marker, incarnation_of
 from rotator.errors import Indeterminate, Unavailable
-from tests.support.simulated import PATH, Actor, Sim, no_hook, policy
+from tests.support.simulated import PATH, Actor, Sim, no_hook, spec
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -24,10 +24,10 @@ def adopted(**changes: Any) -> tuple[Sim, Actor, str]:
     sim = Sim()
     key, _ = sim.make_key()
     sim.publish_by_hand(key.access_key, database="kept")
-    daemon = Actor(sim, policy(**changes))
+    daemon = Actor(sim, spec(**changes))
     daemon.run()
     sim.calls.clear()
-    daemon.journal.events.clear()
+    daemon.sink.events.clear()
     return sim, daemon, key.access_key
 
 
@@ -43,7 +43,7 @@ def rotate(actor: Actor) -> str:
 
 def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bool = False) -> None:
     """Somebody marks these keys compromised; without names, all that the document and the ledger name."""
-    vault = actor.world.vault
+    vault = actor.context.vault
     ledger, version = vault.read_ledger("billing")
     assert ledger is not None
     named = set(keys) or {actor.sim.published_key() or "", *ledger.names()}
@@ -64,7 +64,7 @@ def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bo
 
 def change(actor: Actor, **changes: Any) -> None:
     """Somebody writes the ledger."""
-    vault = actor.world.vault
+    vault = actor.context.vault
     ledger, version = vault.read_ledger("billing")
     assert ledger is not None
     vault.write_ledger(replace(ledger, **changes), cas=version)

@@ -22,8 +22,8 @@ from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec, VerificationPolicy
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import (
     Conflict,
     Indeterminate,
@@ -163,7 +163,7 @@ class Sim:
     projects: set[str] | None = None
     """The projects that the provider knows; all of them, unless a test says which."""
     hidden: set[str] = field(default_factory=set)
-    deeds: list[tuple[str, AuditEvent]] = field(default_factory=list)
+    audit_events: list[tuple[str, AuditEvent]] = field(default_factory=list)
     """What the provider's audit trail tells, by bearer."""
     calls: list[str] = field(default_factory=list)
     annotations: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -547,12 +547,12 @@ class SimProvider:
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
         if self.sim.forbidden:
-            return AuditTrail(silent=("here: our own key may not",))
+            return AuditTrail(unavailable=("here: our own key may not",))
         try:
-            found = self._effect("trail", lambda: [deed for name, deed in self.sim.deeds if name == bearer])
+            found = self._effect("trail", lambda: [audit_event for name, audit_event in self.sim.audit_events if name == bearer])
         except (Unavailable, Indeterminate) as error:
-            return AuditTrail(silent=(f"here: {error}",))
-        return AuditTrail(tuple(deed for deed in found if since <= deed.at < until), ("here",))
+            return AuditTrail(unavailable=(f"here: {error}",))
+        return AuditTrail(tuple(audit_event for audit_event in found if since <= audit_event.at < until), ("here",))
 
     def urgent(self) -> SimProvider:
         return self
@@ -564,7 +564,7 @@ class SimProvider:
         return self.sim.time.skew_provider
 
 
-def policy(**changes: Any) -> ApplicationSpec:
+def spec(**changes: Any) -> ApplicationSpec:
     """The policy of the application ``billing``: every 30 days, a day of grace."""
     second = timedelta(seconds=1)
     from rotator.domain.document import DEFAULT_FIELDS
@@ -590,28 +590,28 @@ class Actor:
     """One process: a daemon or a command line. ``restart`` is what happens after a kill."""
 
     sim: Sim
-    policy: ApplicationSpec = field(default_factory=policy)
+    spec: ApplicationSpec = field(default_factory=spec)
     skew: timedelta = timedelta(0)
     owner: str = "daemon-1"
-    journal: Recorder = field(default_factory=Recorder)
-    memory: LocalState = field(default_factory=LocalState)
+    sink: Recorder = field(default_factory=Recorder)
+    local_state: LocalState = field(default_factory=LocalState)
     deaths: int = 0
 
     def __post_init__(self) -> None:
-        self.world = ReconcileContext(
-            SimProvider(self.sim), SimVault(self.sim), ActorClock(self.sim.time, self.skew), self.journal, self.owner
+        self.context = ReconcileContext(
+            SimProvider(self.sim), SimVault(self.sim), ActorClock(self.sim.time, self.skew), self.sink, self.owner
         )
 
     def restart(self) -> None:
         self.deaths += 1
-        self.memory = LocalState()
-        if isinstance(self.world.vault, SimVault):
-            self.world.vault.seen = 0
-        self.world = replace(self.world, owner=f"{self.owner}-{self.deaths}")
+        self.local_state = LocalState()
+        if isinstance(self.context.vault, SimVault):
+            self.context.vault.seen = 0
+        self.context = replace(self.context, owner=f"{self.owner}-{self.deaths}")
 
     def run(self, request: RotationRequest | None = None) -> PassOutcome:
         """One pass; naps move the time on."""
-        passing = reconcile(self.policy, self.world, self.memory, request)
+        passing = reconcile(self.spec, self.context, self.local_state, request)
         for _ in range(MOST_NAPS):
             try:
                 until = next(passing)

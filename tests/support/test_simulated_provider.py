@@ -34,9 +34,9 @@ class SimHand:
     def delete(self, access_key: str) -> None:
         self.sim.keys[access_key].deleted_at = self.sim.time.now
 
-    def protect(self, access_key: str, *, deletable: bool, managed: bool) -> None:
+    def protect(self, access_key: str, *, deletable: bool, provider_managed: bool) -> None:
         true = self.sim.keys[access_key]
-        true.key = replace(true.key, deletable=deletable, managed=managed)
+        true.key = replace(true.key, deletable=deletable, provider_managed=provider_managed)
 
     def live(self, bearer: str) -> Collection[str]:
         return [access_key for access_key in self.sim.live_keys() if self.sim.keys[access_key].key.bearer == bearer]
@@ -80,7 +80,7 @@ class SimHand:
         self.sim.time.skew_provider = by
 
     def act(self, bearer: str, method: str, *, source: str, agent: str) -> None:
-        self.sim.deeds.append((bearer, AuditEvent(self.sim.time.now, source, agent, "instance", method, 200)))
+        self.sim.audit_events.append((bearer, AuditEvent(self.sim.time.now, source, agent, "instance", method, 200)))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from rotator.decision.transitions import new_ledger
 from rotator.domain.document import DocumentState
 from rotator.errors import Conflict, Indeterminate
-from tests.support.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, policy
+from tests.support.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, spec
 from tests.vault.contract import VaultStoreContract
 
 FIELDS = ("access_key", "secret_key")
@@ -149,7 +149,7 @@ def test_r14_an_answer_that_is_lost_teaches_the_process_nothing() -> None:
 def test_r14_ledgers_and_their_list_are_behind_too() -> None:
     sim = Sim()
     leader, vault = SimVault(sim), SimVault(sim, lag=furthest_behind)
-    ledger = new_ledger(policy())
+    ledger = new_ledger(spec())
     leader.write_ledger(ledger, cas=0)
     assert (vault.list_ledgers(), vault.read_ledger("billing")) == ((), (None, 0))
     vault.seen = 1
@@ -176,7 +176,7 @@ def test_a_process_that_starts_anew_has_seen_nothing() -> None:
     sim, _ = three_versions()
     actor = Actor(sim)
     actor.run()
-    vault = actor.world.vault
+    vault = actor.context.vault
     assert isinstance(vault, SimVault)
     assert vault.seen == sim.index
     actor.restart()

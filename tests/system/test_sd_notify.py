@@ -14,7 +14,7 @@ import pytest
 from rotator.daemon.main_loop import MainLoop
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
-from tests.support.daemon_stage import eventually, fleet, settled
+from tests.support.daemon_stage import eventually, runtime, settled
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
     notify: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "40000")
-    made = fleet("billing", workers=1)
+    made = runtime("billing", workers=1)
     settled("billing", made)
     hung, inside = threading.Event(), threading.Event()
 
@@ -106,27 +106,27 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
 
     made.stages["acme"].hook = hang
     with Signals() as signals:
-        daemon = MainLoop(made, made.journal, ServiceManager(), signals)
+        daemon = MainLoop(made, made.sink, ServiceManager(), signals)
         engine = daemon.engine
         engine.start()
-        engine.add_chore("heartbeat", lambda: timedelta(milliseconds=1), executor="default", delay=timedelta(0))
+        engine.add_periodic("heartbeat", lambda: timedelta(milliseconds=1), executor="default", delay=timedelta(0))
         cares: list[int] = []
-        engine.add_chore("tend", lambda: cares.append(1) or timedelta(milliseconds=1), delay=timedelta(0))  # type: ignore[func-returns-value]  # a lambda has no statements
+        engine.add_periodic("tend", lambda: cares.append(1) or timedelta(milliseconds=1), delay=timedelta(0))  # type: ignore[func-returns-value]  # a lambda has no statements
         try:
             eventually(inside.is_set, "the only worker is in a call that does not return")
             daemon._beaten = (engine.progress, 0.0)
             heard(notify)
             for _ in range(50):
                 signals.wait(0.002)
-                daemon._care()
+                daemon._maintenance()
             already = len(cares)
             eventually(lambda: len(cares) > already + 3, "what the daemon does beside the passes goes on")
-            daemon._care()
+            daemon._maintenance()
             assert "WATCHDOG=1" not in heard(notify)
             hung.set()
 
             def beaten() -> bool:
-                daemon._care()
+                daemon._maintenance()
                 return "WATCHDOG=1" in heard(notify)
 
             eventually(beaten)

@@ -12,9 +12,9 @@ import pytest
 from rotator.domain.account import AccountDocument, Waiver
 from rotator.domain.document import ABSENT, DocumentState
 from rotator.domain.ledger import CurrentKey, Ledger
-from rotator.domain.policy import VerificationPolicy
 from rotator.domain.ports import VaultStore
 from rotator.domain.secret import Secret
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, LedgerUnreadable, ServiceError
 from rotator.vault.codec import dump_account, dump_ledger
 

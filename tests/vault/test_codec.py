@@ -24,15 +24,13 @@ from rotator.domain.ledger import (
 )
 from rotator.errors import LedgerUnreadable
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
 
 def full() -> Ledger:
-    ledger = mark_compromised(
-        new_ledger(policy()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
-    )
+    ledger = mark_compromised(new_ledger(spec()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first")
     from dataclasses import replace
 
     return replace(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rotator.decision.transitions import new_ledger
 from rotator.sandbox.openbao import OpenBao
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 from tests.vault.conftest import Build, RootHand
 from tests.vault.contract import VaultStoreContract
 
@@ -25,7 +25,7 @@ def test_r11_many_threads_of_many_processes_that_begin_at_once_agree_on_one_inst
         barrier.wait()
         store = stores[n % len(stores)]
         found = store.installation()
-        store.write_ledger(replace(new_ledger(policy()), application=f"app-{n}"), cas=0)  # from now on there are ledgers
+        store.write_ledger(replace(new_ledger(spec()), application=f"app-{n}"), cas=0)  # from now on there are ledgers
         return found
 
     with ThreadPoolExecutor(16) as pool:
@@ -41,7 +41,7 @@ def test_r11_an_installation_that_another_process_makes_between_two_looks_is_tak
 
     def late() -> tuple[str, ...]:
         made.append(first.installation())
-        first.write_ledger(new_ledger(policy()), cas=0)
+        first.write_ledger(new_ledger(spec()), cas=0)
         return look()
 
     second.list_ledgers = late  # type: ignore[method-assign]  # the other process acts in the worst moment

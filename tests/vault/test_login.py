@@ -211,13 +211,13 @@ def test_a_login_is_renewed_at_half_of_its_lifetime(
     session, clock, store = session_for(role)
     first = session.token()
     clock.now += 1700
-    session.tend()
+    session.maintain()
     assert (session.token(), store.calls()) == (first, {"auth": 1})
     clock.now += 200
-    session.tend()
+    session.maintain()
     assert (session.token(), store.calls(), session.generation) == (first, {"auth": 2}, 1)
     clock.now += 1700
-    session.tend()
+    session.maintain()
     assert store.calls() == {"auth": 2}
 
 
@@ -239,7 +239,7 @@ def test_a_login_that_cannot_be_renewed_any_more_is_made_anew(
     first = session.token()
     revoke(bao, first)
     clock.now += 1900
-    session.tend()
+    session.maintain()
     assert session.token() != first
     assert session.generation == 2
 
@@ -258,7 +258,7 @@ def test_a_given_token_is_renewed_and_kept(bao: OpenBao, session_for: Callable[[
     session, clock, store = session_for(TokenAuth(lambda: token))
     assert (session.token(), store.calls()) == (token, {"auth": 1})
     clock.now += 1900
-    session.tend()
+    session.maintain()
     assert (session.token(), store.calls(), session.generation) == (token, {"auth": 2}, 1)
 
 
@@ -270,7 +270,7 @@ def test_a_token_without_an_end_is_never_renewed(
     session, clock, store = session_for(TokenAuth(lambda: root))
     session.token()
     clock.now += 10**9
-    session.tend()
+    session.maintain()
     assert (session.token(), store.calls()) == (root, {"auth": 1})
 
 

@@ -22,7 +22,7 @@ Example:
 def command(session: Session) -> int:
     """Validate the configuration and the files that it names; contact nothing."""
     configuration = load(session.path)
-    applications, accounts = configuration.policies, configuration.accounts
+    applications, accounts = configuration.specs, configuration.accounts
     if session.json:
         answer = {"file": str(session.path), "sound": True, "applications": sorted(applications), "accounts": sorted(accounts)}
         click.echo(json.dumps(answer, indent=2))

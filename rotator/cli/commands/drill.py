@@ -97,9 +97,9 @@ def _in_the_sandbox(session: Session) -> int:
     from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra, and nobody else's cost
 
     click.echo("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)
-    with World() as world:
-        world.configure("30d")
-        session.config, session.direct = world.configuration, True
+    with World() as context:
+        context.configure("30d")
+        session.config, session.direct = context.configuration, True
         (first,) = session.ask("rotate", applications=["billing"], reason="a first key")
         if first.exit_code:
             raise RotatorError(f"the sandbox did not get going: {first.message}")

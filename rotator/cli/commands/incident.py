@@ -115,12 +115,12 @@ def _say(report: IncidentReport) -> None:
         say(proof)
     for name, trail in sorted(report.trails.items()):
         click.echo("")
-        click.echo(f"{name}: {pluralize(len(trail.deeds), 'call')} on the audit trail since then")
+        click.echo(f"{name}: {pluralize(len(trail.audit_events), 'call')} on the audit trail since then")
         for group in groups(trail):
             refused = f", {group.refused} refused" if group.refused else ""
             click.echo(
-                f"  {group.source}  {group.agent}: {pluralize(len(group.deeds), 'call')}{refused},"
-                f" {format_time(group.deeds[0].at)} to {format_time(group.deeds[-1].at)}: {', '.join(group.methods())}"
+                f"  {group.source}  {group.agent}: {pluralize(len(group.audit_events), 'call')}{refused},"
+                f" {format_time(group.audit_events[0].at)} to {format_time(group.audit_events[-1].at)}: {', '.join(group.methods())}"
             )
     click.echo("")
     for limit in report.limits:

@@ -92,16 +92,16 @@ def command(
         raise click.UsageError("--wait is for a mass rotation")
     if revoke_first:
         click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
-    wish = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "through_hold": through_hold}
-    return _rotate(session, applications, confirm, wish)
+    request = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "through_hold": through_hold}
+    return _rotate(session, applications, confirm, request)
 
 
-def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str], wish: dict[str, Any]) -> int:
-    progress, compromised = progress_of(session), wish["compromised"]
+def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str], request: dict[str, Any]) -> int:
+    progress, compromised = progress_of(session), request["compromised"]
 
     def order(names: Sequence[str], confirmed: Sequence[str]) -> Sequence[OperationResult]:
         found: Sequence[OperationResult] = session.ask(
-            "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **wish
+            "rotate", progress, tell=compromised, applications=list(names), confirm=list(confirmed), **request
         )
         return found
 

@@ -102,7 +102,7 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
             ]
             if ledger.hold:
                 lines.append(f"  held: since {format_timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
-        if not found.policy.configured:
+        if not found.spec.configured:
             lines.append("  orphan: not in the configuration any more")
         if found.trouble:
             lines.append(f"  trouble: {found.trouble.message}")

@@ -48,7 +48,7 @@ class MassRotationOptions:
 
 def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     """Rotate what was asked for, account by account; the exit code."""
-    wish: dict[str, Any] = {
+    request: dict[str, Any] = {
         "applications": list(asked.selection.names),
         "accounts": list(asked.selection.accounts),
         "globs": list(asked.selection.globs),
@@ -58,10 +58,10 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
         "reason": asked.reason or "",
     }
     if asked.dry_run:
-        return _foretell(session, session.ask("foretell", **wish))
+        return _foretell(session, session.ask("foretell", **request))
     with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
-            found: MassRotationReport = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **wish)
+            found: MassRotationReport = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **request)
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:

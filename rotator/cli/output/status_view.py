@@ -84,7 +84,7 @@ def _table(views: Sequence[ApplicationStatus], width: int, *, fine: bool) -> Tab
 def _name(view: ApplicationStatus, *, fine: bool) -> Text:
     dot = "●" if fine else "*"
     style = PHASE_STYLES[view.phase].replace("bold white on red", "bold red")
-    return Text.assemble((f"{dot} ", style), (view.name, "bold" if view.policy.configured else "dim italic"))
+    return Text.assemble((f"{dot} ", style), (view.name, "bold" if view.spec.configured else "dim italic"))
 
 
 def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
@@ -98,7 +98,7 @@ def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
     text = Text(f"{view.next.action} {when}")
     if reasons:
         text.append(f", {view.next.reason}", "dim")
-    if not view.policy.configured:
+    if not view.spec.configured:
         text.append(", not in the configuration", "dim italic")
     return text
 
@@ -134,7 +134,7 @@ def _timelines(views: Sequence[ApplicationStatus], console: Console, *, fine: bo
     indent = 2 + key_width + 1
     console.print(Text(" " * indent + axis.labels(), "dim"), no_wrap=True)
     for view, found in groups:
-        console.print(Text(view.name, "bold" if view.policy.configured else "dim italic"))
+        console.print(Text(view.name, "bold" if view.spec.configured else "dim italic"))
         for bar in found:
             line = Text("  ")
             line.append(f"{bar.access_key:<{key_width}} ", STYLES[bar.style] if bar.style == "compromised" else "")

@@ -177,9 +177,9 @@ def _current(view: ApplicationStatus, glyphs: Glyphs) -> Bar:
 def planned_rotation(view: ApplicationStatus) -> datetime | None:
     """When the current key is to be replaced by the calendar, if it is."""
     ledger = view.ledger
-    if ledger is None or ledger.current is None or not view.policy.configured:
+    if ledger is None or ledger.current is None or not view.spec.configured:
         return None
-    calendar = due(view.policy, ledger.current)
+    calendar = due(view.spec, ledger.current)
     return calendar.at if calendar else None
 
 

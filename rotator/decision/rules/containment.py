@@ -19,7 +19,7 @@ The life of a key::
 from __future__ import annotations
 
 from rotator.decision.classification import Disposition
-from rotator.decision.rules.revocation import _prove, _revoking, finalize_revocations
+from rotator.decision.rules.revocation import _revoking, _verify, finalize_revocations
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
     DeleteKey,
@@ -30,44 +30,51 @@ from rotator.decision.steps import (
 from rotator.decision.transitions import start_revocation
 
 
-def contain_compromised(case: ApplicationState) -> Step | None:
+def contain_compromised(state: ApplicationState) -> Step | None:
     """Compromised and not published: revoke now, before anything else (rule 9)."""
-    ledger = case.ledger
+    ledger = state.ledger
     for mark in ledger.compromised:
-        key, access_key = case.seen.key(mark.access_key), mark.access_key
+        key, access_key = state.observation.key(mark.access_key), mark.access_key
         revoke_first = mark.mode == "revoke_first"
-        if (access_key == case.published and not revoke_first) or access_key in case.seen.foreign:
+        if (access_key == state.published and not revoke_first) or access_key in state.observation.foreign:
             continue
-        if case.spared_by_hold(access_key):
+        if state.blocked_by_hold(access_key):
             continue
-        if key is not None and not key.touchable:
+        if key is not None and not key.revocable:
             continue
         if not ledger.is_revoking(access_key):
-            if _may_still_be_published(case, access_key):
+            if _may_still_be_published(state, access_key):
                 return FenceDocument()
             return WriteLedger(
-                start_revocation(ledger, access_key, _version_of(case, access_key), "compromised"),
+                start_revocation(ledger, access_key, _version_of(state, access_key), "compromised"),
                 (_revoking(access_key, "compromised"),),
             )
-        if not {access_key} & (case.seen.deleted | case.seen.dead.keys() | case.seen.undeletable.keys()):
+        if not {access_key} & (
+            state.observation.deleted | state.observation.revoked.keys() | state.observation.undeletable.keys()
+        ):
             return DeleteKey(access_key, "compromised", even_if_published=revoke_first)
-    if case.urgent_mode or case.seen.held:
+    if state.urgent_mode or state.observation.in_flight:
         return None  # consumers and a held secret come first; the proofs come later
-    return finalize_revocations(case) or _prove(case, case.ledger.compromised_keys())
+    return finalize_revocations(state) or _verify(state, state.ledger.compromised_keys())
 
 
-def _may_still_be_published(case: ApplicationState, access_key: str) -> bool:
+def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
     """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
-    held, document = case.seen.held, case.seen.document
-    if not document.can_be_rewritten or (held and held.key and held.key.access_key == access_key and not held.publish_sent):
+    in_flight, document = state.observation.in_flight, state.observation.document
+    if not document.can_be_rewritten or (
+        in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
+    ):
         return False
-    return any(key.access_key == access_key and case.fate(key, marker) is Disposition.POSSIBLE for key, marker in case.marked)
+    return any(
+        key.access_key == access_key and state.disposition(key, marker) is Disposition.POSSIBLE
+        for key, marker in state.tagged_keys
+    )
 
 
-def _version_of(case: ApplicationState, access_key: str) -> int:
-    ledger = case.ledger
-    if case.published == access_key:
-        return case.seen.document.version
+def _version_of(state: ApplicationState, access_key: str) -> int:
+    ledger = state.ledger
+    if state.published == access_key:
+        return state.observation.document.version
     if ledger.current and ledger.current.access_key == access_key:
         return ledger.current.version
     return next((entry.version for entry in ledger.retiring if entry.access_key == access_key), 0)

@@ -13,47 +13,47 @@ from rotator.domain.keys import ProbeResult
 # --- what forbids acting at all ---
 
 
-def configuration_moved(case: ApplicationState) -> Step | None:
+def configuration_moved(state: ApplicationState) -> Step | None:
     """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
-    ledger, policy = case.ledger, case.policy
+    ledger, spec = state.ledger, state.spec
     for word, before, after in (
-        ("account", ledger.account, policy.account),
-        ("bearer", ledger.bearer, policy.bearer),
-        ("path", ledger.path, policy.path),
+        ("account", ledger.account, spec.account),
+        ("bearer", ledger.bearer, spec.bearer),
+        ("path", ledger.path, spec.path),
     ):
         if before != after:
-            return case.block(
+            return state.block(
                 "moved",
-                f"the {word} of {policy.application} was {before} and is now {after}: put it back,"
+                f"the {word} of {spec.application} was {before} and is now {after}: put it back,"
                 " or give the application a new name so that the old one can be wound up",
                 record=False,
             )
-    if (ledger.access_field, ledger.secret_field) != (policy.access_field, policy.secret_field):
-        return case.block(
+    if (ledger.access_field, ledger.secret_field) != (spec.access_field, spec.secret_field):
+        return state.block(
             "fields_renamed",
-            f"the fields that hold the key of {policy.application} were renamed from {ledger.access_field} and"
+            f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and"
             f" {ledger.secret_field}: put the old names back, or give the application a new name and path",
             record=False,
         )
     return None
 
 
-def document_stale(case: ApplicationState) -> Step | None:
+def document_stale(state: ApplicationState) -> Step | None:
     """A document older than what is known is stale, restored or recreated: take no step (rule 14)."""
-    known = max(case.ledger.highest_version(), case.seen.floor)
-    version = case.seen.document.version
+    known = max(state.ledger.highest_version(), state.observation.floor)
+    version = state.observation.document.version
     if version < known:
-        return case.block(
+        return state.block(
             "stale",
-            f"the credential document of {case.policy.application} is at version {version}, but version {known} is known to exist:"
+            f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist:"
             " the answer is stale, or the document was restored or recreated; nothing is touched",
             record=False,
         )
-    for key, marker in case.unnamed:
-        if case.fate(key, marker) is Disposition.RESTORED:
-            return case.block(
+    for key, marker in state.unaccounted_keys:
+        if state.disposition(key, marker) is Disposition.RESTORED:
+            return state.block(
                 "restored",
-                f"key {key.access_key} was made for version {marker.base} of the credential document of {case.policy.application},"
+                f"key {key.access_key} was made for version {marker.base} of the credential document of {state.spec.application},"
                 f" which is now at version {version}: it was restored or recreated; nothing is touched",
             )
     return None
@@ -62,116 +62,121 @@ def document_stale(case: ApplicationState) -> Step | None:
 # --- the ledger follows the document ---
 
 
-def document_unusable(case: ApplicationState) -> Step | None:
+def document_unusable(state: ApplicationState) -> Step | None:
     """A document that a person deleted, damaged or emptied is their decision: revoke nothing, create nothing (rules 6, 11)."""
-    document, name = case.seen.document, case.policy.application
-    if case.seen.held is not None:
+    document, name = state.observation.document, state.spec.application
+    if state.observation.in_flight is not None:
         return None  # the rotation in memory is ended first: it may hold a key that nobody else knows
     if document.state is DocumentState.DELETED:
-        return case.block(
+        return state.block(
             "document_deleted",
             f"the credential document of {name} was deleted: undelete it in Vault, or remove its metadata and its ledger to begin anew",
         )
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
-        return case.block(
+        return state.block(
             "document_damaged",
             f"the credential document of {name} names key {document.access_key} but holds no secret: write a sound version, or roll it back",
         )
     if document.state is DocumentState.LIVE and document.access_key is None:
         if document.secret is not None:
-            return case.block(
+            return state.block(
                 "document_damaged",
                 f"the credential document of {name} holds a secret but names no key: write a sound version, or roll it back",
             )
-        if case.unread_versions:
-            return ReadVersions(case.unread_versions)
-        if case.ledger.current is not None or _had_published(case):
-            return case.block(
+        if state.unobserved_versions:
+            return ReadVersions(state.unobserved_versions)
+        if state.ledger.current is not None or _had_published(state):
+            return state.block(
                 "document_emptied",
                 f"the credential document of {name} no longer holds a key: roll it back in Vault, or remove the ledger to begin anew",
             )
     return None
 
 
-def _had_published(case: ApplicationState) -> bool:
+def _had_published(state: ApplicationState) -> bool:
     """Whether a key of ours with a base above 0 was published, as far as can be told: then this is not a first key (rule 11)."""
     return any(
-        marker.base > 0 and case.fate(key, marker) in (Disposition.PUBLISHED, Disposition.ASSUMED) for key, marker in case.unnamed
+        marker.base > 0 and state.disposition(key, marker) in (Disposition.PUBLISHED, Disposition.ASSUMED)
+        for key, marker in state.unaccounted_keys
     )
 
 
-def sync_ledger(case: ApplicationState) -> Step | None:
+def sync_ledger(state: ApplicationState) -> Step | None:
     """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
-    if case.published is None or case.seen.document.secret is None:
+    if state.published is None or state.observation.document.secret is None:
         return None  # nothing that could be tried; `document_gone` says so once no rotation is held any more
-    seen, name = case.seen, case.policy.application
-    if case.published_is_dying:
-        return _note_republished(case)
-    healthy = seen.sight is Presence.LISTED and not case.published_has_expired
-    if case.settled and healthy:
+    observation, name = state.observation, state.spec.application
+    if state.published_is_revoking:
+        return _note_republished(state)
+    healthy = observation.presence is Presence.LISTED and not state.published_has_expired
+    if state.ledger_in_sync and healthy:
         return None
-    if seen.sight is Presence.FOREIGN:
-        return case.block(
+    if observation.presence is Presence.FOREIGN:
+        return state.block(
             "foreign_key",
-            f"the credential document of {name} holds key {case.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
+            f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
         )
-    if not case.published_is_ours_just_proven:
-        if seen.proof is None:
+    if not state.published_just_verified_here:
+        if observation.proof is None:
             return ProbePublished()
-        if seen.proof is ProbeResult.UNCLEAR and not case.published_is_compromised:
-            return case.block(
+        if observation.proof is ProbeResult.UNCLEAR and not state.published_is_compromised:
+            return state.block(
                 "unproven", f"the published key of {name} could not be tried: no clear answer from the provider", record=False
             )
-        if seen.proof is ProbeResult.REFUSED:
-            return _refused(case)
-    if case.settled or seen.proof is ProbeResult.UNCLEAR:
+        if observation.proof is ProbeResult.REFUSED:
+            return _refused(state)
+    if state.ledger_in_sync or observation.proof is ProbeResult.UNCLEAR:
         return None
-    if _may_live_longer(case) and not case.skipped <= set(seen.versions):
-        return ReadVersions(case.skipped - set(seen.versions))
-    return _commit(case)
+    if _may_live_longer(state) and not state.skipped_versions <= set(observation.versions):
+        return ReadVersions(state.skipped_versions - set(observation.versions))
+    return _commit(state)
 
 
-def _may_live_longer(case: ApplicationState) -> bool:
+def _may_live_longer(state: ApplicationState) -> bool:
     """Whether a key that is on its way out could have been published again, and replaced again, while nobody looked."""
-    return bool(case.ledger.retiring or case.ledger.revoking)
+    return bool(state.ledger.retiring or state.ledger.revoking)
 
 
-def _note_republished(case: ApplicationState) -> Step | None:
+def _note_republished(state: ApplicationState) -> Step | None:
     """A condemned key that a person published again is noted before anything else, so that it gets its grace (rule 8)."""
-    entry = next(entry for entry in case.ledger.revoking if entry.access_key == case.published)
-    if entry.republished or case.published_is_compromised:
+    entry = next(entry for entry in state.ledger.revoking if entry.access_key == state.published)
+    if entry.republished or state.published_is_compromised:
         return None
     event = Event("key.republished", {"access_key": entry.access_key})
-    return WriteLedger(mark_republished(case.ledger, entry.access_key), (event,))
+    return WriteLedger(mark_republished(state.ledger, entry.access_key), (event,))
 
 
-def _refused(case: ApplicationState) -> Step | None:
-    name = case.policy.application
-    if not case.seen.bearer_seen:
-        return case.block(
+def _refused(state: ApplicationState) -> Step | None:
+    name = state.spec.application
+    if not state.observation.bearer_observed:
+        return state.block(
             "bearer_gone",
-            f"the provider does not know the bearer {case.policy.bearer} of {name}: check its id and the account, nothing is touched",
+            f"the provider does not know the bearer {state.spec.bearer} of {name}: check its id and the account, nothing is touched",
         )
-    if not case.published_is_dead and not case.published_is_compromised:
-        return case.block(
+    if not state.published_is_invalid and not state.published_is_compromised:
+        return state.block(
             "secret_refused",
-            f"the secret in the credential document of {name} does not belong to key {case.published}: publish the right one, or roll back",
+            f"the secret in the credential document of {name} does not belong to key {state.published}: publish the right one, or roll back",
         )
-    if case.seen.dead_elsewhere >= ACCOUNT_SUSPECT_THRESHOLD and case.seen.request is None and not case.published_is_compromised:
-        return case.block(
+    if (
+        state.observation.invalid_elsewhere >= ACCOUNT_SUSPECT_THRESHOLD
+        and state.observation.request is None
+        and not state.published_is_compromised
+    ):
+        return state.block(
             "many_dead",
             f"the published key of {name} looks dead, and so do those of other applications: check organization and address of account"
-            f" {case.policy.account}; if they really died, run: rotator rotate {name}",
+            f" {state.spec.account}; if they really died, run: rotator rotate {name}",
         )
     return None  # consumers are down: see `replace_at_once`
 
 
-def _commit(case: ApplicationState) -> Step:
-    seen, document = case.seen, case.seen.document
-    held = seen.held
-    key = seen.key(case.published) or (held.key if held else None)
-    marker = seen.marker(key, case.policy.application) if key else None
+def _commit(state: ApplicationState) -> Step:
+    observation, document = state.observation, state.observation.document
+    in_flight = observation.in_flight
+    key = observation.key(state.published) or (in_flight.key if in_flight else None)
+    marker = observation.marker(key, state.spec.application) if key else None
     ledger, events = commit_published(
-        case.ledger, document, key, marker, case.policy, seen.clocks, case.held_meanwhile, more=case.more_meanwhile
+        state.ledger, document, key, marker, state.spec, observation.clocks, state.published_meanwhile, more=state.missed_versions
     )
     return WriteLedger(ledger, events)

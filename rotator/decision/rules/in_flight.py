@@ -35,40 +35,44 @@ from rotator.domain.ledger import Intent, Ledger, Problem
 from rotator.domain.marker import Marker, incarnation_of
 
 
-def continue_in_flight(case: ApplicationState) -> Step | None:
+def continue_in_flight(state: ApplicationState) -> Step | None:
     """The rotation that this process holds in memory: create once, prove, publish, or end it cleanly (rules 3 to 5)."""
-    held = case.seen.held
-    if held is None:
+    in_flight = state.observation.in_flight
+    if in_flight is None:
         return None
-    intent = case.ledger.intent
-    if intent is None or intent.id != held.intent.id:
-        return _end_held(case, case.ledger, "overtaken")
-    document = case.seen.document
-    recreated = document.version == intent.base and incarnation_of(case.policy.path, document.created_time) != intent.incarnation
+    intent = state.ledger.intent
+    if intent is None or intent.id != in_flight.intent.id:
+        return _end_in_flight(state, state.ledger, "overtaken")
+    document = state.observation.document
+    recreated = document.version == intent.base and incarnation_of(state.spec.path, document.created_time) != intent.incarnation
     if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
-        return _abandon_held(case, intent, "overtaken", "the credential document changed meanwhile", failed=False)
-    if held.failure:
-        return _abandon_held(case, intent, held.failure.reason, held.failure.message, failed=True)
-    if not held.posted:
-        current = case.seen.key(case.ledger.current.access_key) if case.ledger.current else case.seen.key(case.published)
-        project = case.policy.default_project_id or (current.default_project_id if current else None)
-        marker = Marker(case.seen.installation, case.policy.application, intent.id, intent.base, intent.incarnation)
-        return CreateKey(marker.render(), project, case.policy.lifetime)
-    if held.key is None:
-        return _abandon_held(case, intent, "lost", "the answer to the create was lost", failed=True)
-    return PublishKey() if held.proven else VerifyKey()
+        return _abandon_in_flight(state, intent, "overtaken", "the credential document changed meanwhile", failed=False)
+    if in_flight.failure:
+        return _abandon_in_flight(state, intent, in_flight.failure.reason, in_flight.failure.message, failed=True)
+    if not in_flight.posted:
+        current = (
+            state.observation.key(state.ledger.current.access_key)
+            if state.ledger.current
+            else state.observation.key(state.published)
+        )
+        project = state.spec.default_project_id or (current.default_project_id if current else None)
+        marker = Marker(state.observation.installation, state.spec.application, intent.id, intent.base, intent.incarnation)
+        return CreateKey(marker.render(), project, state.spec.lifetime)
+    if in_flight.key is None:
+        return _abandon_in_flight(state, intent, "lost", "the answer to the create was lost", failed=True)
+    return PublishKey() if in_flight.verified else VerifyKey()
 
 
-def _abandon_held(case: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
+def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
-    ledger = abandon_rotation(case.ledger, case.policy, case.now, failed=failed, trouble=Problem(reason, message, case.now))
-    return _end_held(case, ledger, reason, event)
+    ledger = abandon_rotation(state.ledger, state.spec, state.now, failed=failed, trouble=Problem(reason, message, state.now))
+    return _end_in_flight(state, ledger, reason, event)
 
 
-def _end_held(case: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
+def _end_in_flight(state: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
     """Rule 7's first shortcut: who made a key and never sent a publish may condemn it at once. Else the version tells later."""
-    held = case.seen.held
-    if held and held.key and not held.publish_sent and not ledger.is_revoking(held.key.access_key):
-        ledger = start_revocation(ledger, held.key.access_key, 0, "leftover")
-        return WriteLedger(ledger, (*events, _revoking(held.key.access_key, f"leftover, {reason}")))
-    return WriteLedger(ledger, events) if ledger != case.ledger else DiscardInFlight()
+    in_flight = state.observation.in_flight
+    if in_flight and in_flight.key and not in_flight.publish_sent and not ledger.is_revoking(in_flight.key.access_key):
+        ledger = start_revocation(ledger, in_flight.key.access_key, 0, "leftover")
+        return WriteLedger(ledger, (*events, _revoking(in_flight.key.access_key, f"leftover, {reason}")))
+    return WriteLedger(ledger, events) if ledger != state.ledger else DiscardInFlight()

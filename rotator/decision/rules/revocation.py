@@ -36,73 +36,80 @@ def _revoking(access_key: str, reason: str) -> Event:
     return Event("key.revoking", {"access_key": access_key, "reason": reason})
 
 
-def finalize_revocations(case: ApplicationState) -> Step | None:
+def finalize_revocations(state: ApplicationState) -> Step | None:
     """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
     compromised one goes, the versions of the document that hold its secret are destroyed, but not until they have told what became
     of keys that nothing names (rule 7)."""
-    dead = [entry for entry in case.ledger.revoking if entry.access_key in case.seen.dead and entry.access_key != case.published]
-    if not dead:
+    revoked = [
+        entry
+        for entry in state.ledger.revoking
+        if entry.access_key in state.observation.revoked and entry.access_key != state.published
+    ]
+    if not revoked:
         return None
-    for entry in dead:
-        if entry.access_key in case.ledger.compromised_keys() - case.seen.destroyed.keys():
-            return classify_unaccounted_keys(case) or DestroyVersions(entry.access_key, entry.version)
-    deaths = {entry.access_key: case.seen.dead[entry.access_key] for entry in dead}
-    return WriteLedger(*finish_revocation(case.ledger, deaths, case.now, case.seen.destroyed))
+    for entry in revoked:
+        if entry.access_key in state.ledger.compromised_keys() - state.observation.destroyed.keys():
+            return classify_unaccounted_keys(state) or DestroyVersions(entry.access_key, entry.version)
+    deaths = {entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}
+    return WriteLedger(*finish_revocation(state.ledger, deaths, state.now, state.observation.destroyed))
 
 
-def delete_revoking_keys(case: ApplicationState) -> Step | None:
+def delete_revoking_keys(state: ApplicationState) -> Step | None:
     """What is in ``revoking`` never comes back (rule 8)."""
-    if case.held_back:
+    if state.on_hold:
         return None
-    for entry in case.ledger.revoking:
-        done = entry.access_key in case.seen.deleted or entry.access_key in case.seen.undeletable
-        if not done and case.may_die(entry):
+    for entry in state.ledger.revoking:
+        done = entry.access_key in state.observation.deleted or entry.access_key in state.observation.undeletable
+        if not done and state.may_delete(entry):
             return DeleteKey(entry.access_key, entry.reason)
     return None
 
 
-def verify_revocations(case: ApplicationState) -> Step | None:
+def verify_revocations(state: ApplicationState) -> Step | None:
     """A deleted key is dead when it was seen dead (rule 8)."""
-    return _prove(case, case.seen.deleted)
+    return _verify(state, state.observation.deleted)
 
 
-def _prove(case: ApplicationState, among: frozenset[str]) -> Step | None:
-    for entry in case.ledger.revoking:
-        if entry.access_key in (among & case.seen.deleted) - set(case.seen.dead) - case.seen.still_alive:
-            return VerifyRevocation(entry.access_key, entry.version, entry.access_key in case.ledger.compromised_keys())
+def _verify(state: ApplicationState, among: frozenset[str]) -> Step | None:
+    for entry in state.ledger.revoking:
+        if (
+            entry.access_key
+            in (among & state.observation.deleted) - set(state.observation.revoked) - state.observation.still_valid
+        ):
+            return VerifyRevocation(entry.access_key, entry.version, entry.access_key in state.ledger.compromised_keys())
     return None
 
 
-def expire_grace_periods(case: ApplicationState) -> Step | None:
+def expire_grace_periods(state: ApplicationState) -> Step | None:
     """A retiring key whose deadline has passed by every clock is condemned (rules 8, 13)."""
-    if case.held_back or not case.trusted_clocks or case.urgent_mode:
+    if state.on_hold or not state.trusted_clocks or state.urgent_mode:
         return None  # while consumers are down or in danger, a key that still works may be their only one
-    for entry in case.ledger.retiring:
-        key = case.seen.key(entry.access_key)
-        if entry.access_key == case.published or (key is not None and not key.touchable):
+    for entry in state.ledger.retiring:
+        key = state.observation.key(entry.access_key)
+        if entry.access_key == state.published or (key is not None and not key.revocable):
             continue
-        if case.seen.clocks.passed(entry.revoke_after):
-            ledger = start_revocation(case.ledger, entry.access_key, entry.version, entry.reason)
+        if state.observation.clocks.passed(entry.revoke_after):
+            ledger = start_revocation(state.ledger, entry.access_key, entry.version, entry.reason)
             return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))
     return None
 
 
-def classify_unaccounted_keys(case: ApplicationState) -> Step | None:
+def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
     """Keys with our marker that nothing names: leftovers are condemned, published ones get their grace (rule 7)."""
-    if case.held_back:
+    if state.on_hold:
         return None
-    if case.unread_versions:
-        return ReadVersions(case.unread_versions)
-    for key, marker in case.unnamed:
-        verdict = case.fate(key, marker)
+    if state.unobserved_versions:
+        return ReadVersions(state.unobserved_versions)
+    for key, marker in state.unaccounted_keys:
+        verdict = state.disposition(key, marker)
         if verdict is Disposition.LEFTOVER:
             events = (
                 Event("leftover.found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
                 _revoking(key.access_key, "leftover"),
             )
-            return WriteLedger(start_revocation(case.ledger, key.access_key, 0, "leftover"), events)
+            return WriteLedger(start_revocation(state.ledger, key.access_key, 0, "leftover"), events)
         if verdict in (Disposition.PUBLISHED, Disposition.ASSUMED):
             version = marker.base + 1 if verdict is Disposition.PUBLISHED else 0
-            ledger, event = start_grace(case.ledger, key.access_key, version, verdict.value, case.policy, case.seen)
+            ledger, event = start_grace(state.ledger, key.access_key, version, verdict.value, state.spec, state.observation)
             return WriteLedger(ledger, (event,))
     return None

@@ -26,7 +26,7 @@ Sample = tuple[str, tuple[str, ...], float]
 def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
     """Everything but the calls, which only their histogram knows."""
     for one in now.applications:
-        about = one.policy.account, one.policy.application
+        about = one.spec.account, one.spec.application
         yield from ((name, (*about, *labels), value) for name, labels, value in _application(one, now))
         yield from _counted(about, counts)
     for service in now.services:
@@ -37,18 +37,18 @@ def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
 
 
 def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[Sample]:
-    policy, ledger, now = one.policy, one.ledger, snapshot.now
-    found = unreadable_status(policy, "", "", now) if one.unreadable else status_of(policy, ledger, now)
+    spec, ledger, now = one.spec, one.ledger, snapshot.now
+    found = unreadable_status(spec, "", "", now) if one.unreadable else status_of(spec, ledger, now)
     rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
-    yield "rotator_application_configured", (), policy.configured
+    yield "rotator_application_configured", (), spec.configured
     yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
     if one.trouble:
         yield "rotator_application_trouble", (word(one.trouble),), 1
     yield "rotator_past_due_seconds", (), _seconds(found.late)
-    yield "rotator_unseen_seconds", (), _seconds(now - (one.seen_at or one.since))
-    yield "rotator_observe_every_seconds", (), _seconds(policy.observe_every)
-    if one.sound_at:
-        yield "rotator_last_success_timestamp_seconds", (), one.sound_at.timestamp()
+    yield "rotator_unseen_seconds", (), _seconds(now - (one.last_reconciled_at or one.since))
+    yield "rotator_observe_every_seconds", (), _seconds(spec.observe_every)
+    if one.last_success_at:
+        yield "rotator_last_success_timestamp_seconds", (), one.last_success_at.timestamp()
     if one.keys is not None:
         yield "rotator_live_keys", (), one.keys
         yield "rotator_stranger_keys", (), one.strangers
@@ -63,7 +63,7 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     if ledger.current:
         yield "rotator_key_age_seconds", (), _seconds(now - (ledger.current.created_at or ledger.current.since))
         yield "rotator_key_published_timestamp_seconds", (), ledger.current.since.timestamp()
-        if policy.configured and (calendar := due(policy, ledger.current, started=one.since, now=now)):
+        if spec.configured and (calendar := due(spec, ledger.current, started=one.since, now=now)):
             yield "rotator_rotation_due_seconds", (), _seconds(calendar.at - now)
 
 
@@ -98,7 +98,7 @@ def _process(now: MetricsSnapshot) -> Iterator[tuple[str, float]]:
 
 
 def _tolerances(applications: Iterable[ApplicationSample]) -> list[float]:
-    return [_seconds(one.policy.clock_tolerance) for one in applications]
+    return [_seconds(one.spec.clock_tolerance) for one in applications]
 
 
 def _seconds(duration: timedelta) -> float:

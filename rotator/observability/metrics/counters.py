@@ -44,10 +44,10 @@ class CounterValues:
 
 
 class EventCounters:
-    """Counts events and hands them on to ``journal``. Thread-safe; never raises."""
+    """Counts events and hands them on to ``sink``. Thread-safe; never raises."""
 
-    def __init__(self, journal: EventSink) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
         # What the logs confess of themselves does not pass through here.
@@ -65,7 +65,7 @@ class EventCounters:
             about = str(fields.get("account", "")), str(fields.get("application", ""))
             if all(about):
                 self._count(event, about, fields)
-        self._journal.emit(event, **fields)
+        self._sink.emit(event, **fields)
 
     def _count(self, event: str, about: About, fields: dict[str, object]) -> None:
         match event:

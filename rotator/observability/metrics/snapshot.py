@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 
 
 @dataclass(frozen=True)
 class ApplicationSample:
-    """One application as last seen. ``since`` is when the daemon began to look after it; ``seen_at`` and ``sound_at`` are when a
+    """One application as last seen. ``since`` is when the daemon began to look after it; ``last_reconciled_at`` and ``last_success_at`` are when a
     pass last got through, and last had nothing to complain of. ``keys`` and ``strangers`` count what the provider listed.
     """
 
-    policy: ApplicationSpec
+    spec: ApplicationSpec
     since: datetime
     ledger: Ledger | None = None
     keys: int | None = None
     strangers: int = 0
-    seen_at: datetime | None = None
-    sound_at: datetime | None = None
+    last_reconciled_at: datetime | None = None
+    last_success_at: datetime | None = None
     trouble: str = ""
     unreadable: bool = False
     rotating: bool = False

@@ -17,8 +17,8 @@ TIMEOUT = timedelta(seconds=10)
 class HeartbeatClient:
     """Sends pings. What became of them is told when it changes: the first that arrives, the first that does not."""
 
-    def __init__(self, journal: EventSink) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
         self._under_way: threading.Thread | None = None
         self._trouble: str | None = "never sent"
 
@@ -39,9 +39,9 @@ class HeartbeatClient:
             return
         self._trouble = trouble
         if trouble:
-            self._journal.emit("ping.failed", message=trouble)
+            self._sink.emit("ping.failed", message=trouble)
         else:
-            self._journal.emit("ping.sent")
+            self._sink.emit("ping.sent")
 
 
 def _try(ping: HeartbeatSettings) -> str | None:

@@ -24,10 +24,10 @@ Send = Callable[[Callable[[], Secret], Message], None]
 
 
 class Notifier:
-    """Passes every event on to ``journal``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
+    """Passes every event on to ``sink``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
 
-    def __init__(self, journal: EventSink, settings: NotificationSettings = SILENT, *, send: Send = services.send) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send = services.send) -> None:
+        self._sink = sink
         self._send = send
         self._settings = settings
         self._news = Digest(settings.name, settings.notify_every.total_seconds())
@@ -35,14 +35,14 @@ class Notifier:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._lost: dict[str, int] = {}
-        self._pinger = HeartbeatClient(journal)
+        self._heartbeat_client = HeartbeatClient(sink)
 
     @property
     def settings(self) -> NotificationSettings:
         """What is in force."""
         return self._settings
 
-    def adopt(self, settings: NotificationSettings) -> None:
+    def apply_runtime(self, settings: NotificationSettings) -> None:
         """Go on with these settings. What was told stays told."""
         with self._changed:
             self._settings = settings
@@ -50,7 +50,7 @@ class Notifier:
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event, and remember it for a message if it is worth one. Never raises, never waits for anything."""
-        self._journal.emit(event, **fields)
+        self._sink.emit(event, **fields)
         if self._settings.targets:
             self._note(event, fields)
 
@@ -67,9 +67,9 @@ class Notifier:
     def ping(self, *, wait: bool = False) -> None:
         """Tell the dead-man's switch that all is well, if there is one. Returns at once, or when it is told or cannot be."""
         if self._settings.ping is not None:
-            self._pinger.send(self._settings.ping)
+            self._heartbeat_client.send(self._settings.ping)
             if wait:
-                self._pinger.wait()
+                self._heartbeat_client.wait()
 
     def close(self) -> None:
         """Send what is still to be told, once, and end; within a few seconds, whatever a service does."""
@@ -105,7 +105,7 @@ class Notifier:
                 return
         for name, trouble in troubles.items():
             self._lost[name] = self._lost.get(name, 0) + 1
-            self._journal.emit("notify.failed", target=name, message=trouble)
+            self._sink.emit("notify.failed", target=name, message=trouble)
 
     def _attempt(self, message: Message, targets: Mapping[str, Callable[[], Secret]]) -> dict[str, str]:
         """The targets that did not take the message, and why."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.revoke import unconfirmed
@@ -28,7 +28,7 @@ class ContainmentTarget:
     """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some that its ledger does not name),
     and single keys, ``only``, that say nothing of the others. What cannot be done at all is in ``refused``."""
 
-    policy: ApplicationSpec | None
+    spec: ApplicationSpec | None
     whole: bool = False
     besides: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
@@ -36,36 +36,36 @@ class ContainmentTarget:
 
 
 def resolve_targets(
-    household: Runtime, targets: Sequence[str], confirmed: frozenset[str], now: datetime
+    runtime: Runtime, targets: Sequence[str], confirmed: frozenset[str], now: datetime
 ) -> tuple[ContainmentTarget, ...]:
     """One job for each application that is named, or whose keys are; and what is refused, each by itself."""
     found: dict[str, ContainmentTarget] = {}
     names = [target for target in targets if not is_access_key(target)]
-    for policy in select_applications(household, names) if names else ():
-        found[policy.application] = ContainmentTarget(policy, whole=True)
+    for spec in select_applications(runtime, names) if names else ():
+        found[spec.application] = ContainmentTarget(spec, whole=True)
     for access_key in dict.fromkeys(target for target in targets if is_access_key(target)):
-        job = _job(household, access_key, confirmed, now)
-        name = job.policy.application if job.policy else access_key
+        job = _job(runtime, access_key, confirmed, now)
+        name = job.spec.application if job.spec else access_key
         found[name] = _both(found[name], job) if name in found else job
     return tuple(found.values())
 
 
-def _job(household: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:
+def _job(runtime: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:
     try:
-        policy, found = application_of(household, access_key)
-        state = describe_key(found, household.vault.installation(), now).state
+        spec, found = application_of(runtime, access_key)
+        state = describe_key(found, runtime.vault.installation(), now).state
     except RotatorError as error:
         return ContainmentTarget(None, refused=(failed(access_key, error),))
     if state in {"stranger", "protected"} and access_key not in confirmed:
-        return ContainmentTarget(None, refused=(unconfirmed(access_key, policy.application, stranger=True),))
+        return ContainmentTarget(None, refused=(unconfirmed(access_key, spec.application, stranger=True),))
     if state in {"stranger", "protected", "compromised"}:
-        return ContainmentTarget(policy, only=frozenset({access_key}))
-    return ContainmentTarget(policy, whole=True, besides=frozenset({access_key}))
+        return ContainmentTarget(spec, only=frozenset({access_key}))
+    return ContainmentTarget(spec, whole=True, besides=frozenset({access_key}))
 
 
 def _both(one: ContainmentTarget, other: ContainmentTarget) -> ContainmentTarget:
     return ContainmentTarget(
-        one.policy or other.policy,
+        one.spec or other.spec,
         one.whole or other.whole,
         one.besides | other.besides,
         one.only | other.only,
@@ -74,15 +74,15 @@ def _both(one: ContainmentTarget, other: ContainmentTarget) -> ContainmentTarget
 
 
 def contain_target(
-    job: ContainmentTarget, world: ReconcileContext, sleep: Sleep, order: CompromiseRequest
+    job: ContainmentTarget, context: ReconcileContext, sleep: Sleep, order: CompromiseRequest
 ) -> tuple[OperationResult, ...]:
     """Contain what the job is about, one thing after the other."""
-    if job.policy is None:
+    if job.spec is None:
         return job.refused
     found = list(job.refused)
     if job.whole:
-        found.append(contain(job.policy, world, sleep, order, besides=job.besides))
+        found.append(contain(job.spec, context, sleep, order, besides=job.besides))
     for access_key in sorted(job.only):
-        result = contain(job.policy, world, sleep, order, keys=frozenset({access_key}))
+        result = contain(job.spec, context, sleep, order, keys=frozenset({access_key}))
         found.append(replace(result, access_key=access_key) if result.exit_code else result)
     return tuple(found)

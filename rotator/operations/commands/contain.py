@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from rotator.decision.transitions import is_verified_revoked, mark_compromised
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
@@ -36,7 +36,7 @@ class ContainmentRecorder:
     """A journal that passes everything on and remembers when keys were deleted and when others were published: the time for which
     consumers read a key that was revoked first."""
 
-    journal: EventSink
+    sink: EventSink
     clock: Clock
     deleted: dict[object, datetime] = field(default_factory=dict)
     published: datetime | None = None
@@ -47,7 +47,7 @@ class ContainmentRecorder:
             self.deleted[fields.get("access_key")] = self.clock.now()
         if event == "rotation.published":
             self.published = self.clock.now()
-        self.journal.emit(event, **fields)
+        self.sink.emit(event, **fields)
 
     def outage(self, access_key: str | None) -> timedelta | None:
         """For how long this process left consumers with that dead key, if it did."""
@@ -72,8 +72,8 @@ class CompromiseRequest:
 
 
 def contain(
-    policy: ApplicationSpec,
-    world: ReconcileContext,
+    spec: ApplicationSpec,
+    context: ReconcileContext,
     sleep: Sleep,
     order: CompromiseRequest,
     *,
@@ -82,17 +82,17 @@ def contain(
 ) -> OperationResult:
     """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
     one, ``besides`` others; or ``keys`` and no others."""
-    before = _published_now(policy, world) if order.revoke_first else None
-    witness = ContainmentRecorder(world.journal, world.clock)
-    world = replace(world, journal=witness)
+    before = _published_now(spec, context) if order.revoke_first else None
+    recorder = ContainmentRecorder(context.sink, context.clock)
+    context = replace(context, sink=recorder)
     try:
-        keys, marked_at = mark(policy, world, sleep, order, keys=keys, besides=besides)
+        keys, marked_at = mark(spec, context, sleep, order, keys=keys, besides=besides)
     except Indeterminate as error:
-        return failed(policy.application, error, "whether the mark was written is not known: run the same command again")
+        return failed(spec.application, error, "whether the mark was written is not known: run the same command again")
     except RotatorError as error:
-        return failed(policy.application, error, "nothing was marked")
-    result = _contain(policy, world, sleep, keys)
-    outage = witness.outage(before) if result.exit_code == 0 else None
+        return failed(spec.application, error, "nothing was marked")
+    result = _contain(spec, context, sleep, keys)
+    outage = recorder.outage(before) if result.exit_code == 0 else None
     if outage is not None:
         told = f"; no key that works was in Vault for {format_seconds(outage.total_seconds())}"
         result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
@@ -100,8 +100,8 @@ def contain(
 
 
 def mark(
-    policy: ApplicationSpec,
-    world: ReconcileContext,
+    spec: ApplicationSpec,
+    context: ReconcileContext,
     sleep: Sleep,
     order: CompromiseRequest,
     *,
@@ -110,43 +110,43 @@ def mark(
 ) -> tuple[frozenset[str], datetime]:
     """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
     Of these, one that is known to be dead is not marked any more. A key that is marked already gets what this order adds."""
-    incident, only, keys = order.incident or world.clock.token(), keys, frozenset()
+    incident, only, keys = order.incident or context.clock.token(), keys, frozenset()
 
     def change(ledger: Ledger) -> Ledger:
         nonlocal keys
-        keys = _about(policy, world, ledger, only) | besides
+        keys = _about(spec, context, ledger, only) | besides
         if not keys and only is None:
-            raise Refused(f"{policy.application} has no key yet, neither published nor in its ledger, so none can be compromised")
+            raise Refused(f"{spec.application} has no key yet, neither published nor in its ledger, so none can be compromised")
         after = mark_compromised(
             ledger,
             keys,
             reason=order.reason,
             by=order.by,
-            at=world.clock.now(),
+            at=context.clock.now(),
             incident=incident,
             mode=order.mode,
             through_hold=order.through_hold,
         )
         return ledger if after.compromised == ledger.compromised else after
 
-    _, written = update_ledger(policy, world, sleep, change)
+    _, written = update_ledger(spec, context, sleep, change)
     if written:
-        world.journal.emit(
+        context.sink.emit(
             "compromise.marked",
-            application=policy.application,
-            account=policy.account,
+            application=spec.application,
+            account=spec.account,
             incident=incident,
             access_keys=sorted(keys),
             reason=order.reason,
         )
-    return keys, world.clock.now()
+    return keys, context.clock.now()
 
 
-def _about(policy: ApplicationSpec, world: ReconcileContext, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
+def _about(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
     """The keys that an emergency is about."""
     named = ledger.names()
     try:
-        published = _published(policy, world)
+        published = _published(spec, context)
     except RotatorError:
         if not named:
             raise
@@ -157,25 +157,25 @@ def _about(policy: ApplicationSpec, world: ReconcileContext, ledger: Ledger, onl
     return frozenset(key for key in only if key in keys or not is_verified_revoked(ledger, key))
 
 
-def _published(policy: ApplicationSpec, world: ReconcileContext) -> str | None:
-    return world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+def _published(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
+    return context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
 
 
-def _published_now(policy: ApplicationSpec, world: ReconcileContext) -> str | None:
+def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
     """The same, or None when nobody can tell: an emergency does not wait for it."""
     try:
-        return _published(policy, world)
+        return _published(spec, context)
     except RotatorError:
         return None
 
 
-def _contain(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, keys: frozenset[str]) -> OperationResult:
-    memory, patience, failures = LocalState(), Deadline(policy, world), 0
+def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, keys: frozenset[str]) -> OperationResult:
+    local_state, patience, failures = LocalState(), Deadline(spec, context), 0
     while True:
-        outcome = drive(reconcile(policy, world, memory), sleep)
-        if done := _contained(policy, world, outcome, keys):
+        outcome = drive(reconcile(spec, context, local_state), sleep)
+        if done := _contained(spec, context, outcome, keys):
             return done
-        hurdle = blocking_reason(policy, outcome, failures)
+        hurdle = blocking_reason(spec, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
         over = patience.over(hurdle, outcome.ledger)
         if hurdle and hurdle.exit_code == 4:
@@ -183,14 +183,14 @@ def _contain(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, key
         if over:
             alive, stays = (
                 _still_marked(outcome, keys),
-                HELD.format(name=policy.application) if over.reason == "held" else DURABLE,
+                HELD.format(name=spec.application) if over.reason == "held" else DURABLE,
             )
             return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
-        wait_for_next_pass(world, sleep, outcome)
+        wait_for_next_pass(context, sleep, outcome)
 
 
 def _contained(
-    policy: ApplicationSpec, world: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
+    spec: ApplicationSpec, context: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
 ) -> OperationResult | None:
     """The result, if every marked key left the ledger with the proof of its death and none of them is published."""
     ledger, document = outcome.ledger, outcome.document
@@ -199,18 +199,18 @@ def _contained(
     dead = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
     deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
     if document.published:
-        now = f"{document.published} is published in version {document.version} of {policy.path}"
+        now = f"{document.published} is published in version {document.version} of {spec.path}"
     else:
-        now = f"but no key is published at {policy.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
+        now = f"but no key is published at {spec.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
     return OperationResult(
-        policy.application,
+        spec.application,
         "contained",
         0,
         f"contained: {deaths or 'every key was dead already'}; {now}",
         access_key=document.published or "",
         version=document.version,
         dead=dead,
-        contained_at=world.clock.now(),
+        contained_at=context.clock.now(),
     )
 
 

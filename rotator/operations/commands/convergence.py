@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.operations.failures import exit_code_of
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
@@ -18,9 +18,9 @@ AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
 class Deadline:
     """How long to go on while a service is away or an attempt keeps failing: as long as the policy lets a proven key wait."""
 
-    def __init__(self, policy: ApplicationSpec, world: ReconcileContext) -> None:
-        self._limit = policy.publish_timeout
-        self._world = world
+    def __init__(self, spec: ApplicationSpec, context: ReconcileContext) -> None:
+        self._limit = spec.publish_timeout
+        self._world = context
         self._since: datetime | None = None
         self._last: OperationResult | None = None
 
@@ -41,9 +41,9 @@ class Deadline:
         return self._last if now - self._since >= self._limit and not under_way else None
 
 
-def blocking_reason(policy: ApplicationSpec, outcome: PassOutcome, failures: int) -> OperationResult | None:
+def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int) -> OperationResult | None:
     """Why the pass did not get there, if it could not; None when it is only a matter of waiting for somebody."""
-    name, ledger, wait = policy.application, outcome.ledger, outcome.wait
+    name, ledger, wait = spec.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)
     if ledger is not None and ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
@@ -59,8 +59,8 @@ def blocking_reason(policy: ApplicationSpec, outcome: PassOutcome, failures: int
     return None
 
 
-def wait_for_next_pass(world: ReconcileContext, sleep: Sleep, outcome: PassOutcome) -> None:
+def wait_for_next_pass(context: ReconcileContext, sleep: Sleep, outcome: PassOutcome) -> None:
     """Sleep until another pass is worth it."""
-    now = world.clock.now()
+    now = context.clock.now()
     shortest, longest = AGAIN
     sleep(min(max(outcome.wait.until, now + shortest), now + longest))

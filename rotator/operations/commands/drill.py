@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
 from rotator.operations.runtime import Sleep
@@ -76,8 +76,8 @@ class DrillResult:
 class StepTimer:
     """Times the steps that a journal hears of, and the calls that go through what it wraps."""
 
-    def __init__(self, journal: EventSink, clock: Clock) -> None:
-        self._journal = journal
+    def __init__(self, sink: EventSink, clock: Clock) -> None:
+        self._sink = sink
         self._clock = clock
         self._began = clock.now()
         self.steps: list[DrillStep] = []
@@ -91,7 +91,7 @@ class StepTimer:
         """Note a step; pass everything on."""
         if event in STEPS:
             self.steps.append(DrillStep(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
-        self._journal.emit(event, **fields)
+        self._sink.emit(event, **fields)
 
     def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The same call, whose first success is timed."""
@@ -119,15 +119,15 @@ class TimedStep:
         return self._watch.timed(found, name) if name in BARE else found
 
 
-def drill(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
+def drill(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
     """Contain the application's keys as if they had leaked, with the watch in hand."""
-    watch = StepTimer(world.journal, world.clock)
+    watch = StepTimer(context.sink, context.clock)
     watched = replace(
-        world,
-        journal=watch,
-        provider=cast("Provider", TimedStep(world.provider, watch)),
-        vault=cast("VaultStore", TimedStep(world.vault, watch)),
+        context,
+        sink=watch,
+        provider=cast("Provider", TimedStep(context.provider, watch)),
+        vault=cast("VaultStore", TimedStep(context.vault, watch)),
     )
-    result = contain(policy, watched, sleep, CompromiseRequest(REASON, by))
+    result = contain(spec, watched, sleep, CompromiseRequest(REASON, by))
     calls = {name: watch.calls[name] for name in BARE if name in watch.calls}
     return DrillResult(result, tuple(watch.steps), calls, watch.seconds())

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from rotator.decision.transitions import extend_grace, extendable_keys
 from rotator.domain.ledger import Ledger, RetiringKey
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.result import OperationResult, failed
@@ -15,9 +15,9 @@ from rotator.reconciler.context import ReconcileContext
 from rotator.util.formatting import format_time
 
 
-def extend(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, longer: timedelta, by: str) -> OperationResult:
+def extend(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longer: timedelta, by: str) -> OperationResult:
     """Every key of the application that lives on until a time does so that much longer. What is compromised does not."""
-    name = policy.application
+    name = spec.application
     meant: dict[str, datetime] = {}
 
     def change(ledger: Ledger) -> Ledger:
@@ -26,18 +26,18 @@ def extend(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, longe
             raise Refused(_nothing_to_extend(name, ledger))
         if meant and _deadlines(ledger) == meant:
             return ledger  # an answer that was lost has written it, and once is what was asked for
-        after = extend_grace(ledger, longer, by, world.clock.now())
+        after = extend_grace(ledger, longer, by, context.clock.now())
         meant = _deadlines(after)
         return after
 
     try:
-        ledger, _ = update_ledger(policy, world, sleep, change)
+        ledger, _ = update_ledger(spec, context, sleep, change)
     except RotatorError as error:
         return failed(name, error)
     until = _deadlines(ledger)
     for access_key, deadline in until.items():
-        world.journal.emit(
-            "grace.extended", application=name, account=policy.account, access_key=access_key, revoke_after=deadline, by=by
+        context.sink.emit(
+            "grace.extended", application=name, account=spec.account, access_key=access_key, revoke_after=deadline, by=by
         )
     told = "; ".join(f"{access_key} now lives on until {format_time(deadline)}" for access_key, deadline in until.items())
     return OperationResult(name, "extended", 0, told, until=until)

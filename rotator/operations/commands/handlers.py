@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands import hold as brake
 from rotator.operations.commands.compromise import ContainmentTarget, contain_target, resolve_targets
 from rotator.operations.commands.contain import CompromiseRequest
@@ -38,37 +38,37 @@ class RotateRequest(OperationRequest):
     reason: Reason = ""
 
 
-def handle_rotate(call: OperationContext, wish: RotateRequest) -> tuple[OperationResult, ...]:
+def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[OperationResult, ...]:
     """Replace keys; in an emergency, see them dead."""
-    if wish.compromised:
-        return _contain(call, wish)
-    if wish.revoke_first or wish.through_hold or wish.confirm:
+    if request.compromised:
+        return _contain(call, request)
+    if request.revoke_first or request.through_hold or request.confirm:
         raise OperationError("usage", "revoke_first, through_hold and confirm are for what is compromised")
-    if keys := [name for name in wish.applications if is_access_key(name)]:
+    if keys := [name for name in request.applications if is_access_key(name)]:
         raise OperationError("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
 
-    def work(policy: ApplicationSpec) -> OperationResult:
-        return rotate(policy, *call.hand(policy), wish.reason or "requested")
+    def work(spec: ApplicationSpec) -> OperationResult:
+        return rotate(spec, *call.execution(spec), request.reason or "requested")
 
-    return each(call, select_applications(call.household, wish.applications), work)
+    return each(call, select_applications(call.runtime, request.applications), work)
 
 
-def _contain(call: OperationContext, wish: RotateRequest) -> tuple[OperationResult, ...]:
-    if not wish.reason.strip():
+def _contain(call: OperationContext, request: RotateRequest) -> tuple[OperationResult, ...]:
+    if not request.reason.strip():
         raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
-    order = CompromiseRequest(wish.reason.strip(), call.by, wish.revoke_first, wish.through_hold)
-    found = resolve_targets(call.household, wish.applications, frozenset(wish.confirm), call.now())
+    order = CompromiseRequest(request.reason.strip(), call.by, request.revoke_first, request.through_hold)
+    found = resolve_targets(call.runtime, request.applications, frozenset(request.confirm), call.now())
 
     def work(job: ContainmentTarget) -> tuple[OperationResult, ...]:
-        return contain_target(job, *call.hand(job.policy), order) if job.policy else job.refused
+        return contain_target(job, *call.execution(job.spec), order) if job.spec else job.refused
 
     try:
         results = run_concurrently(work, found)
     finally:
-        reconcile_now(call, [job.policy for job in found if job.policy])
+        reconcile_now(call, [job.spec for job in found if job.spec])
     told: list[OperationResult] = []
     for job, result in zip(found, results, strict=True):
-        name = job.policy.application if job.policy else ""
+        name = job.spec.application if job.spec else ""
         told += [failed(name, result)] if isinstance(result, Exception) else result
     return tuple(told)
 
@@ -81,10 +81,12 @@ class HoldRequest(OperationRequest):
     reason: Annotated[Reason, Field(min_length=1)]
 
 
-def handle_hold(call: OperationContext, wish: HoldRequest) -> tuple[OperationResult, ...]:
+def handle_hold(call: OperationContext, request: HoldRequest) -> tuple[OperationResult, ...]:
     """Leave applications alone."""
     return each(
-        call, _named(call, wish), lambda policy: brake.hold(policy, *call.hand(policy), wish.reason.strip() or "held", call.by)
+        call,
+        _named(call, request),
+        lambda spec: brake.hold(spec, *call.execution(spec), request.reason.strip() or "held", call.by),
     )
 
 
@@ -95,15 +97,15 @@ class ResumeRequest(OperationRequest):
     everything: bool = False
 
 
-def handle_resume(call: OperationContext, wish: ResumeRequest) -> tuple[OperationResult, ...]:
+def handle_resume(call: OperationContext, request: ResumeRequest) -> tuple[OperationResult, ...]:
     """Let held applications go on."""
-    return each(call, _named(call, wish), lambda policy: brake.resume(policy, *call.hand(policy), call.by))
+    return each(call, _named(call, request), lambda spec: brake.resume(spec, *call.execution(spec), call.by))
 
 
-def _named(call: OperationContext, wish: HoldRequest | ResumeRequest) -> list[ApplicationSpec]:
-    if bool(wish.applications) == wish.everything:
+def _named(call: OperationContext, request: HoldRequest | ResumeRequest) -> list[ApplicationSpec]:
+    if bool(request.applications) == request.everything:
         raise OperationError("usage", "name the applications, or say that all are meant, not both")
-    return select_applications(call.household, wish.applications)
+    return select_applications(call.runtime, request.applications)
 
 
 class ExtendRequest(OperationRequest):
@@ -113,11 +115,11 @@ class ExtendRequest(OperationRequest):
     seconds: Annotated[int, Field(ge=1, le=366 * 86400, description="How much longer.")]
 
 
-def handle_extend(call: OperationContext, wish: ExtendRequest) -> tuple[OperationResult, ...]:
+def handle_extend(call: OperationContext, request: ExtendRequest) -> tuple[OperationResult, ...]:
     """Let keys in grace live on."""
-    longer = timedelta(seconds=wish.seconds)
-    policies = select_applications(call.household, wish.applications)
-    return each(call, policies, lambda policy: extend(policy, *call.hand(policy), longer, call.by))
+    longer = timedelta(seconds=request.seconds)
+    specs = select_applications(call.runtime, request.applications)
+    return each(call, specs, lambda spec: extend(spec, *call.execution(spec), longer, call.by))
 
 
 class RevokeRequest(OperationRequest):
@@ -129,27 +131,27 @@ class RevokeRequest(OperationRequest):
     through_hold: bool = False
 
 
-def handle_revoke(call: OperationContext, wish: RevokeRequest) -> tuple[OperationResult, ...]:
+def handle_revoke(call: OperationContext, request: RevokeRequest) -> tuple[OperationResult, ...]:
     """See single keys dead."""
 
     def work(access_key: str) -> OperationResult:
-        policy, _ = application_of(call.household, access_key)
-        confirmed = access_key if access_key in wish.confirm else ""
-        reason = wish.reason.strip() or "revoked by hand"
+        spec, _ = application_of(call.runtime, access_key)
+        confirmed = access_key if access_key in request.confirm else ""
+        reason = request.reason.strip() or "revoked by hand"
         try:
             return revoke(
-                policy,
-                *call.hand(policy),
+                spec,
+                *call.execution(spec),
                 access_key,
                 by=call.by,
                 reason=reason,
                 confirmed=confirmed,
-                through_hold=wish.through_hold,
+                through_hold=request.through_hold,
             )
         finally:
-            reconcile_now(call, [policy])
+            reconcile_now(call, [spec])
 
-    names = list(dict.fromkeys(wish.access_keys))
+    names = list(dict.fromkeys(request.access_keys))
     found = [_tried(work, name) for name in names]  # one after the other: several may be of one application
     return tuple(failed(name, one) if isinstance(one, Exception) else one for name, one in zip(names, found, strict=True))
 
@@ -165,10 +167,10 @@ class DrillRequest(OperationRequest):
     application: Name
 
 
-def handle_drill(call: OperationContext, wish: DrillRequest) -> DrillResult:
+def handle_drill(call: OperationContext, request: DrillRequest) -> DrillResult:
     """Practise the emergency, and time every step of it."""
-    (policy,) = select_applications(call.household, [wish.application])
+    (spec,) = select_applications(call.runtime, [request.application])
     try:
-        return drill(policy, *call.hand(policy), call.by)
+        return drill(spec, *call.execution(spec), call.by)
     finally:
-        reconcile_now(call, [policy])
+        reconcile_now(call, [spec])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rotator.decision.transitions import clear_hold, set_hold
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.result import OperationResult, failed
@@ -12,31 +12,31 @@ from rotator.reconciler.context import ReconcileContext
 from rotator.util.formatting import pluralize
 
 
-def hold(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
+def hold(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
     """Nothing is claimed and nothing revoked for the application until it is resumed; observation goes on."""
-    name = policy.application
+    name = spec.application
     try:
-        ledger, written = update_ledger(policy, world, sleep, lambda ledger: set_hold(ledger, reason, by, world.clock.now()))
+        ledger, written = update_ledger(spec, context, sleep, lambda ledger: set_hold(ledger, reason, by, context.clock.now()))
     except RotatorError as error:
         return failed(name, error)
     if written:
-        world.journal.emit("application.held", application=name, account=policy.account, reason=reason, by=by)
+        context.sink.emit("application.held", application=name, account=spec.account, reason=reason, by=by)
     found = ledger.hold
     first = "" if found is None or (found.reason, found.by) == (reason, by) else f" already, by {found.by} ({found.reason})"
     return OperationResult(name, "held", 0, f"held{first}: nothing is claimed or revoked until: rotator resume {name}")
 
 
-def resume(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, by: str) -> OperationResult:
+def resume(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> OperationResult:
     """What was held goes on; keys whose grace has passed meanwhile are revoked by the next pass."""
-    name = policy.application
+    name = spec.application
     try:
-        ledger, written = update_ledger(policy, world, sleep, lambda ledger: clear_hold(ledger, by, world.clock.now()))
+        ledger, written = update_ledger(spec, context, sleep, lambda ledger: clear_hold(ledger, by, context.clock.now()))
     except RotatorError as error:
         return failed(name, error)
     if not written:
         return OperationResult(name, "resumed", 0, "was not held")
-    world.journal.emit("application.resumed", application=name, account=policy.account, by=by)
-    now = world.clock.now()
+    context.sink.emit("application.resumed", application=name, account=spec.account, by=by)
+    now = context.clock.now()
     over = sum(entry.revoke_after <= now for entry in ledger.retiring) + len(ledger.revoking)
     rest = f"; {pluralize(over, 'key')} whose time has passed will be revoked now" if over else ""
     return OperationResult(name, "resumed", 0, f"resumed{rest}")

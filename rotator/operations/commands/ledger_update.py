@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Conflict, Indeterminate, ServiceError, Unavailable
 from rotator.operations.commands.convergence import AGAIN
 from rotator.operations.runtime import Sleep
@@ -17,7 +17,7 @@ MAX_ATTEMPTS = 20
 
 
 def update_ledger(
-    policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, change: Callable[[Ledger], Ledger]
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, change: Callable[[Ledger], Ledger]
 ) -> tuple[Ledger, bool]:
     """The ledger after the change, confirmed, and whether it took a write: a change that changes nothing is not written.
 
@@ -27,17 +27,17 @@ def update_ledger(
     unclear = False
     for _ in range(MAX_ATTEMPTS):
         try:
-            ledger, version = _ledger(policy, world)
+            ledger, version = _ledger(spec, context)
             after = change(ledger)
             if after == ledger:
                 return ledger, unclear
-            world.vault.write_ledger(after, cas=version)
+            context.vault.write_ledger(after, cas=version)
         except (Conflict, Indeterminate) as error:
             unclear = unclear or isinstance(error, Indeterminate)
-            world.journal.emit(
-                "pass.interrupted", application=policy.application, account=policy.account, kind=error.kind, message=str(error)
+            context.sink.emit(
+                "pass.interrupted", application=spec.application, account=spec.account, kind=error.kind, message=str(error)
             )
-            sleep(world.clock.now() + AGAIN[0] / 10)
+            sleep(context.clock.now() + AGAIN[0] / 10)
         except ServiceError as error:
             if unclear:
                 raise Indeterminate(str(error), service=error.service, kind=error.kind) from None
@@ -45,18 +45,18 @@ def update_ledger(
         else:
             return after, True
     raise Unavailable(
-        f"the ledger of {policy.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
+        f"the ledger of {spec.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
         service="vault",
         kind="contended",
     )
 
 
-def _ledger(policy: ApplicationSpec, world: ReconcileContext) -> tuple[Ledger, int]:
+def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, int]:
     """The ledger as it is now, and its version; a fresh one where Vault has never had one."""
-    ledger, version = world.vault.read_ledger(policy.application)
+    ledger, version = context.vault.read_ledger(spec.application)
     if ledger is None:
         # The first ledger of an installation comes after its id, or it would look like one whose id was lost.
-        world.vault.require_kv2(policy.path)
-        world.vault.installation()
-        ledger = new_ledger(policy)
+        context.vault.require_kv2(spec.path)
+        context.vault.installation()
+        ledger = new_ledger(spec)
     return ledger, version

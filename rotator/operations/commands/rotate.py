@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from rotator.decision.observation import RotationRequest
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import EventSink
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.result import OperationResult, failed
@@ -24,49 +24,49 @@ from rotator.util.formatting import format_span, format_time
 class RotationRecorder:
     """A journal that passes everything on and remembers which rotations this process claimed itself."""
 
-    journal: EventSink
+    sink: EventSink
     claimed: set[object] = field(default_factory=set)
 
     def emit(self, event: str, **fields: object) -> None:
         """Remember a claim; pass everything on."""
         if event == "rotation.claimed":
             self.claimed.add(fields.get("rotation_id"))
-        self.journal.emit(event, **fields)
+        self.sink.emit(event, **fields)
 
 
-def rotate(policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, reason: str) -> OperationResult:
+def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str) -> OperationResult:
     """Rotate now: until the published key is another one and the ledger's current one. Raises nothing that a person is to read."""
-    if not policy.configured:
-        return failed(policy.application, Refused(f"{policy.application} left the configuration: put it back to have it rotated"))
-    witness = RotationRecorder(world.journal)
+    if not spec.configured:
+        return failed(spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated"))
+    recorder = RotationRecorder(context.sink)
     try:
-        return _rotate(policy, replace(world, journal=witness), sleep, reason, witness)
+        return _rotate(spec, replace(context, sink=recorder), sleep, reason, recorder)
     except RotatorError as error:
-        return failed(policy.application, error)
+        return failed(spec.application, error)
 
 
 def _rotate(
-    policy: ApplicationSpec, world: ReconcileContext, sleep: Sleep, reason: str, witness: RotationRecorder
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, recorder: RotationRecorder
 ) -> OperationResult:
-    replaces = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
-    request, memory, patience = RotationRequest(reason, replaces), LocalState(), Deadline(policy, world)
-    ledger, _ = world.vault.read_ledger(policy.application)
+    replaces = context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+    request, local_state, patience = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
+    ledger, _ = context.vault.read_ledger(spec.application)
     failures = ledger.failures if ledger else 0
     while True:
-        outcome = drive(reconcile(policy, world, memory, request), sleep)
-        if done := _fulfilled(policy, outcome, replaces, witness):
+        outcome = drive(reconcile(spec, context, local_state, request), sleep)
+        if done := _fulfilled(spec, outcome, replaces, recorder):
             return done
-        hurdle = blocking_reason(policy, outcome, failures)
+        hurdle = blocking_reason(spec, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
         if hurdle and hurdle.exit_code != 3:
             return hurdle
         if over := patience.over(hurdle, outcome.ledger):
             return over
-        wait_for_next_pass(world, sleep, outcome)
+        wait_for_next_pass(context, sleep, outcome)
 
 
 def _fulfilled(
-    policy: ApplicationSpec, outcome: PassOutcome, replaces: str | None, witness: RotationRecorder
+    spec: ApplicationSpec, outcome: PassOutcome, replaces: str | None, recorder: RotationRecorder
 ) -> OperationResult | None:
     """The result, if what the pass last read from Vault is what was asked for."""
     ledger, document = outcome.ledger, outcome.document
@@ -76,12 +76,12 @@ def _fulfilled(
     if document.published in {None, replaces} or current.access_key != document.published:
         return None
     rotation_id = next((entry.rotation_id for entry in reversed(ledger.history) if entry.access_key == current.access_key), "")
-    ours = rotation_id in witness.claimed
+    ours = rotation_id in recorder.claimed
     old = next((entry for entry in ledger.retiring if entry.access_key == replaces), None)
-    published = f"{current.access_key} is published in version {document.version} of {policy.path} and read back"
-    rest = f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(policy.grace)} of grace)" if old else ""
+    published = f"{current.access_key} is published in version {document.version} of {spec.path} and read back"
+    rest = f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(spec.grace)} of grace)" if old else ""
     return OperationResult(
-        policy.application,
+        spec.application,
         "rotated" if ours else "overtaken",
         0,
         f"rotated: {published}{rest}" if ours else f"somebody else was faster, so nothing was left to do: {published}{rest}",

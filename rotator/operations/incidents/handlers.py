@@ -28,7 +28,7 @@ MOST_TRAILS = 20
 
 def handle_incidents(call: OperationContext, _: NoArguments) -> tuple[IncidentReport, ...]:
     """Every incident that a ledger remembers, oldest first, without coverage and trail."""
-    sights, now = [take_snapshot(estate, keys=False) for estate in of(call)], call.now()
+    sights, now = [take_snapshot(scope, keys=False) for scope in of(call)], call.now()
     reports = [IncidentReport(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
     return tuple(sorted(reports, key=lambda report: report.opened_at))
 
@@ -48,21 +48,23 @@ class IncidentRequest(OperationRequest):
     ] = None
 
 
-def handle_incident(call: OperationContext, wish: IncidentRequest) -> IncidentReport:
+def handle_incident(call: OperationContext, request: IncidentRequest) -> IncidentReport:
     """Everything about one incident."""
-    estates = of(call)
-    looked = run_concurrently(take_snapshot, estates)
+    scopes = of(call)
+    looked = run_concurrently(take_snapshot, scopes)
     sights = [sight for sight in looked if isinstance(sight, AccountSnapshot)]
-    silent = {estate.account: error for estate, error in zip(estates, looked, strict=True) if isinstance(error, Exception)}
-    for error in silent.values():
+    unavailable = {scope.account: error for scope, error in zip(scopes, looked, strict=True) if isinstance(error, Exception)}
+    for error in unavailable.values():
         if not sights or not isinstance(error, RotatorError):
             raise error
     known = _known(sights)
-    if wish.id not in known:
-        raise next(iter(silent.values()), Refused(f"no ledger remembers an incident {wish.id}: see rotator incident list"))
-    report = _report(wish.id, known[wish.id], sights, call.now(), wish.since)
-    report = replace(report, silent={name: str(error) for name, error in silent.items()})
-    if wish.trail or (wish.trail is None and len(report.affected) <= MOST_TRAILS):
+    if request.id not in known:
+        raise next(
+            iter(unavailable.values()), Refused(f"no ledger remembers an incident {request.id}: see rotator incident list")
+        )
+    report = _report(request.id, known[request.id], sights, call.now(), request.since)
+    report = replace(report, unavailable={name: str(error) for name, error in unavailable.items()})
+    if request.trail or (request.trail is None and len(report.affected) <= MOST_TRAILS):
         report = replace(report, trails=_trails(report, sights))
     return report
 
@@ -82,12 +84,12 @@ def _report(
     opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
     # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
     mass = masses[0] if masses else None
-    accounts = {one.account for one in affected} | {sight.estate.account for sight in sights if _masses([sight], name)}
+    accounts = {one.account for one in affected} | {sight.scope.account for sight in sights if _masses([sight], name)}
     old = mass.created_before if mass else opened
     bearers = None if mass else {one.bearer for one in affected}
     proofs = []
     for sight in sights:
-        if sight.estate.account in accounts:
+        if sight.scope.account in accounts:
             proof = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
             proofs.append(
                 proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
@@ -96,10 +98,10 @@ def _report(
 
 
 def _trails(report: IncidentReport, sights: Sequence[AccountSnapshot]) -> Mapping[str, AuditTrail]:
-    providers = {sight.estate.account: sight.estate.provider for sight in sights}
+    providers = {sight.scope.account: sight.scope.provider for sight in sights}
     asked = [one for one in report.affected if one.account in providers]
     found = run_concurrently(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
     return {
-        one.application: trail if isinstance(trail, AuditTrail) else AuditTrail(silent=(str(trail),))
+        one.application: trail if isinstance(trail, AuditTrail) else AuditTrail(unavailable=(str(trail),))
         for one, trail in zip(asked, found, strict=True)
     }

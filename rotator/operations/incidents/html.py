@@ -140,17 +140,17 @@ def _lived(one: ApplicationImpact) -> str:
 
 def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
     """Each address and client as a row, each of their calls as a dot; refused ones are hollow."""
-    axis = _Axis([report.since, report.as_of, *[deed.at for group in found for deed in group.deeds]], LABEL)
+    axis = _Axis([report.since, report.as_of, *[audit_event.at for group in found for audit_event in group.audit_events]], LABEL)
     height = 26 + ROW * len(found)
     drawn = [axis.drawn(height)]
     for number, group in enumerate(found):
         y = 26 + ROW * number + ROW // 2
         drawn.append(f"<text x='4' y='{y + 4}'>{_(group.source)}</text>")
-        for deed in group.deeds:
-            shape = "deed no" if deed.status >= 400 else "deed"
+        for audit_event in group.audit_events:
+            shape = "deed no" if audit_event.status >= 400 else "deed"
             drawn.append(
-                f"<circle class='{shape}' cx='{axis.x(deed.at)}' cy='{y}' r='3.5'>"
-                f"<title>{format_time(deed.at)} {_(deed.service)} {_(deed.method)} {deed.status}</title></circle>"
+                f"<circle class='{shape}' cx='{axis.x(audit_event.at)}' cy='{y}' r='3.5'>"
+                f"<title>{format_time(audit_event.at)} {_(audit_event.service)} {_(audit_event.method)} {audit_event.status}</title></circle>"
             )
     return _svg(height, drawn, "when calls came from which address")
 
@@ -211,7 +211,7 @@ def _trails(report: IncidentReport) -> str:
 
 def _asked(trail: AuditTrail) -> str:
     asked = f"asked: {', '.join(trail.asked)}" if trail.asked else "nowhere was an answer"
-    return f"<p class='faint'>{_(pluralize(len(trail.deeds), 'call'))}; {_(asked)}</p>"
+    return f"<p class='faint'>{_(pluralize(len(trail.audit_events), 'call'))}; {_(asked)}</p>"
 
 
 def _group(group: Group) -> Sequence[str]:
@@ -219,8 +219,8 @@ def _group(group: Group) -> Sequence[str]:
     return (
         f"<code>{_(group.source)}</code>",
         _(group.agent),
-        f"{len(group.deeds)}{refused}",
-        f"{format_time(group.deeds[0].at)}<br>{format_time(group.deeds[-1].at)}",
+        f"{len(group.audit_events)}{refused}",
+        f"{format_time(group.audit_events[0].at)}<br>{format_time(group.audit_events[-1].at)}",
         "<br>".join(map(_, group.methods())),
     )
 

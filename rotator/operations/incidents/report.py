@@ -80,17 +80,18 @@ class Group:
 
     source: str
     agent: str
-    deeds: tuple[AuditEvent, ...]
+    audit_events: tuple[AuditEvent, ...]
 
     @property
     def refused(self) -> int:
         """How many of the calls were not carried out."""
-        return sum(deed.status >= 400 for deed in self.deeds)
+        return sum(audit_event.status >= 400 for audit_event in self.audit_events)
 
     def methods(self, most: int = 5) -> list[str]:
         """What was called most."""
         return [
-            name if times == 1 else f"{name} x {times}" for name, times in Counter(d.method for d in self.deeds).most_common(most)
+            name if times == 1 else f"{name} x {times}"
+            for name, times in Counter(d.method for d in self.audit_events).most_common(most)
         ]
 
 
@@ -105,7 +106,7 @@ class IncidentReport:
     masses: tuple[MassRotation, ...] = ()
     coverage: tuple[CoverageReport, ...] = ()
     trails: Mapping[str, AuditTrail] = field(default_factory=dict)
-    silent: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
     """Accounts that could not be looked at, and why: what happened there is not in the report."""
 
     @property
@@ -123,7 +124,7 @@ class IncidentReport:
     def closed_at(self) -> datetime | None:
         """When the last compromised key was proven dead; None while one is not, or while applications wait for their turn."""
         times = [one.closed_at for one in self.affected]
-        if not times or None in times or self.silent or any(mass.ended_at is None for mass in self.masses):
+        if not times or None in times or self.unavailable or any(mass.ended_at is None for mass in self.masses):
             return None
         return max(time for time in times if time is not None)
 
@@ -140,14 +141,14 @@ class IncidentReport:
     @property
     def limits(self) -> tuple[str, ...]:
         """What this report cannot tell."""
-        silent = sorted({f"The audit trail of {place}" for trail in self.trails.values() for place in trail.silent})
-        cut = [
+        unavailable = sorted({f"The audit trail of {place}" for trail in self.trails.values() for place in trail.unavailable})
+        truncated = [
             f"The audit trail of {name} has more calls than were read."
             for name, trail in sorted(self.trails.items())
-            if trail.cut
+            if trail.truncated
         ]
-        away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.silent.items())]
-        return (*LIMITS, *away, *silent, *cut, *(() if self.trails else (TRAIL_MISSING,)))
+        away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.unavailable.items())]
+        return (*LIMITS, *away, *unavailable, *truncated, *(() if self.trails else (TRAIL_MISSING,)))
 
     def moments(self) -> list[TimelineEntry]:
         """The time line, oldest first."""
@@ -234,16 +235,16 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
 def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
     return {
         "asked": list(trail.asked),
-        "silent": list(trail.silent),
-        "cut": trail.cut,
+        "silent": list(trail.unavailable),
+        "cut": trail.truncated,
         "sources": [
             {
                 "address": group.source,
                 "user_agent": group.agent,
-                "calls": len(group.deeds),
+                "calls": len(group.audit_events),
                 "refused": group.refused,
-                "first": format_timestamp(group.deeds[0].at),
-                "last": format_timestamp(group.deeds[-1].at),
+                "first": format_timestamp(group.audit_events[0].at),
+                "last": format_timestamp(group.audit_events[-1].at),
                 "methods": group.methods(20),
             }
             for group in groups(trail)
@@ -254,10 +255,10 @@ def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
 def groups(trail: AuditTrail) -> list[Group]:
     """The calls by source address and client, those that appeared last at the top: what is new is what one looks for."""
     found: dict[tuple[str, str], list[AuditEvent]] = {}
-    for deed in trail.deeds:
-        found.setdefault((deed.source, deed.agent), []).append(deed)
-    made = [Group(source, agent, tuple(deeds)) for (source, agent), deeds in found.items()]
-    return sorted(made, key=lambda group: group.deeds[0].at, reverse=True)
+    for audit_event in trail.audit_events:
+        found.setdefault((audit_event.source, audit_event.agent), []).append(audit_event)
+    made = [Group(source, agent, tuple(audit_events)) for (source, agent), audit_events in found.items()]
+    return sorted(made, key=lambda group: group.audit_events[0].at, reverse=True)
 
 
 # --- from what is remembered ----------------------------------------------------------------------------------------------

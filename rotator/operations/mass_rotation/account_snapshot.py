@@ -8,8 +8,8 @@ from datetime import datetime
 
 from rotator.domain.account import AccountDocument
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.coverage import CoverageReport, Inventory, coverage_report
 from rotator.operations.mass_rotation.selection import SelectionInput
@@ -29,9 +29,9 @@ class AccountScope:
     provider: Provider
     vault: VaultStore
     clock: Clock
-    policies: Mapping[str, ApplicationSpec]
-    world: Callable[[ApplicationSpec], ReconcileContext]
-    journal: EventSink
+    specs: Mapping[str, ApplicationSpec]
+    context: Callable[[ApplicationSpec], ReconcileContext]
+    sink: EventSink
     rate_limit: float
     management_key: str = ""
 
@@ -42,23 +42,23 @@ class AccountScope:
 
 
 def account_scopes(
-    household: Runtime, accounts: Sequence[str], world: Callable[[ApplicationSpec], ReconcileContext], journal: EventSink
+    runtime: Runtime, accounts: Sequence[str], context: Callable[[ApplicationSpec], ReconcileContext], sink: EventSink
 ) -> list[AccountScope]:
     """The accounts that were named, once each; all of the configuration when none was."""
-    named = list(dict.fromkeys(accounts)) or sorted(household.accounts)
-    facts = {name: household.account(name) for name in named}
-    everything = {**household.orphans(journal), **household.policies}
+    named = list(dict.fromkeys(accounts)) or sorted(runtime.accounts)
+    summary = {name: runtime.account(name) for name in named}
+    everything = {**runtime.removed_applications(sink), **runtime.specs}
     return [
         AccountScope(
             account=name,
-            provider=household.provider(name),
-            vault=household.vault,
-            clock=household.clock,
-            policies={policy.application: policy for policy in everything.values() if policy.account == name},
-            world=world,
-            journal=journal,
-            rate_limit=facts[name].rate_limit,
-            management_key=facts[name].access_key or "",
+            provider=runtime.provider(name),
+            vault=runtime.vault,
+            clock=runtime.clock,
+            specs={spec.application: spec for spec in everything.values() if spec.account == name},
+            context=context,
+            sink=sink,
+            rate_limit=summary[name].rate_limit,
+            management_key=summary[name].access_key or "",
         )
         for name in named
     ]
@@ -68,7 +68,7 @@ def account_scopes(
 class AccountSnapshot:
     """What one look at an account has shown."""
 
-    estate: AccountScope
+    scope: AccountScope
     survey: SelectionInput
     document: AccountDocument
 
@@ -76,41 +76,41 @@ class AccountSnapshot:
         """Which keys from before that time are alive."""
         known = Inventory(
             document=self.document,
-            bearers={policy.bearer: name for name, policy in self.estate.policies.items()},
+            bearers={spec.bearer: name for name, spec in self.scope.specs.items()},
             ledgers=self.survey.ledgers,
             installation=self.survey.installation,
-            management_key=self.estate.management_key,
+            management_key=self.scope.management_key,
             unread=tuple(self.survey.unread),
         )
-        return coverage_report(self.survey.keys, known, created_before=created_before, now=self.estate.earliest())
+        return coverage_report(self.survey.keys, known, created_before=created_before, now=self.scope.earliest())
 
 
-def take_snapshot(estate: AccountScope, *, keys: bool = True) -> AccountSnapshot:
+def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
     """Look at the account: its document, the ledger of each application, and every key that the provider has (unless only what is
     remembered is wanted). A ledger that cannot be read hides no other; a list that may lack a key raises."""
-    document, _ = estate.vault.read_account(estate.account)
-    policies = list(estate.policies.values())
-    found = run_concurrently(lambda policy: _remembered(estate, policy), policies)
+    document, _ = scope.vault.read_account(scope.account)
+    specs = list(scope.specs.values())
+    found = run_concurrently(lambda spec: _remembered(scope, spec), specs)
     ledgers: dict[str, Ledger] = {}
     published: dict[str, str | None] = {}
     unread: dict[str, Exception] = {}
-    for policy, one in zip(policies, found, strict=True):
+    for spec, one in zip(specs, found, strict=True):
         if isinstance(one, Exception):
             if not isinstance(one, RotatorError):
                 raise one
-            unread[policy.application] = one
+            unread[spec.application] = one
             continue
-        ledger, published[policy.application] = one
+        ledger, published[spec.application] = one
         if ledger is not None:
-            ledgers[policy.application] = ledger
-    installation = estate.vault.installation() if ledgers else ""
-    listed = estate.provider.list_all_keys() if keys else ()
-    return AccountSnapshot(estate, SelectionInput(listed, ledgers, published, unread, installation), document)
+            ledgers[spec.application] = ledger
+    installation = scope.vault.installation() if ledgers else ""
+    listed = scope.provider.list_all_keys() if keys else ()
+    return AccountSnapshot(scope, SelectionInput(listed, ledgers, published, unread, installation), document)
 
 
-def _remembered(estate: AccountScope, policy: ApplicationSpec) -> tuple[Ledger | None, str | None]:
+def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | None, str | None]:
     """The application's ledger, and where that names no current key yet, the one that its consumers read."""
-    ledger, _ = estate.vault.read_ledger(policy.application)
+    ledger, _ = scope.vault.read_ledger(spec.application)
     if ledger is not None and ledger.current is not None:
         return ledger, None
-    return ledger, estate.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+    return ledger, scope.vault.read_document(spec.path, spec.access_field, spec.secret_field).published

@@ -92,7 +92,7 @@ class AdmissionController:
 class AdmissionSink:
     """A journal that passes everything on, and tells the gate whose key exists by now."""
 
-    journal: EventSink
+    sink: EventSink
     gate: AdmissionController
     marked: set[str] = field(default_factory=set)
 
@@ -105,4 +105,4 @@ class AdmissionSink:
             self.gate.made(application)
         elif event == "compromise.marked":
             self.marked.add(application)
-        self.journal.emit(event, **fields)
+        self.sink.emit(event, **fields)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rotator.domain.policy import VerificationPolicy
+from rotator.domain.spec import VerificationPolicy
 
 RESERVE = 2
 """Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that got lost."""

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from rotator.domain.account import MassRotation
-from rotator.domain.policy import ApplicationSpec, VerificationPolicy
+from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import RotatorError, ServiceError
 from rotator.operations.commands.account_update import mass_rotation_finished, mass_rotation_started, update_account
 from rotator.operations.commands.contain import CompromiseRequest, contain
@@ -132,34 +132,34 @@ class MassRotationRequest:
         return MassRotation(token, self.words, self.created_before, self.compromised, self.reason, self.by, now)
 
 
-def begin_mass_rotation(estate: AccountScope, wish: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
+def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
     """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
-    if not wish.said_before:
+    if not request.said_before:
         with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
-            estate.provider.headroom(fresh=True)
-    fresh = by_its_clock(estate, wish).order(token, estate.clock.now())
+            scope.provider.headroom(fresh=True)
+    fresh = by_its_clock(scope, request).order(token, scope.clock.now())
     document = update_account(
-        estate.vault, estate.account, mass_rotation_started(fresh, wish.since), clock=estate.clock, sleep=sleep
+        scope.vault, scope.account, mass_rotation_started(fresh, request.since), clock=scope.clock, sleep=sleep
     )
-    return document.unfinished(wish.words, wish.since) or fresh
+    return document.unfinished(request.words, request.since) or fresh
 
 
-def by_its_clock(estate: AccountScope, wish: MassRotationRequest) -> MassRotationRequest:
+def by_its_clock(scope: AccountScope, request: MassRotationRequest) -> MassRotationRequest:
     """The same; where no time was told, it is now by the clock that stamps the keys, as far as an answer has told it."""
-    if wish.said_before:
-        return wish
-    now = estate.clock.now() + estate.provider.clock_offset()
-    return replace(wish, created_before=now.replace(microsecond=0))
+    if request.said_before:
+        return request
+    now = scope.clock.now() + scope.provider.clock_offset()
+    return replace(request, created_before=now.replace(microsecond=0))
 
 
 def selected_applications(sight: AccountSnapshot, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
     """The applications whose turn will come."""
-    policies = [policy for policy in sight.estate.policies.values() if selection.chooses(policy)]
-    return candidates(policies, sight.survey, created_before=order.created_before, compromised=order.compromised)
+    specs = [spec for spec in sight.scope.specs.values() if selection.chooses(spec)]
+    return candidates(specs, sight.survey, created_before=order.created_before, compromised=order.compromised)
 
 
 def run_mass_rotation(
-    estate: AccountScope,
+    scope: AccountScope,
     selection: Selection,
     order: MassRotation,
     sleep: Sleep,
@@ -172,15 +172,13 @@ def run_mass_rotation(
     the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
     cannot be looked at, and what ``go_on`` and ``sleep`` raise at the end of the daemon that carries it out: first nobody is let in
     any more, then those under way are cut short."""
-    start = estate.clock.now()
-    sight = take_snapshot(estate)
-    results = {
-        name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(estate.policies[name])
-    }
+    start = scope.clock.now()
+    sight = take_snapshot(scope)
+    results = {name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])}
     todo: Sequence[Candidate] = [one for one in selected_applications(sight, selection, order) if one.name not in results]
-    estate.journal.emit(
+    scope.sink.emit(
         "mass_rotation.begun",
-        account=estate.account,
+        account=scope.account,
         incident=order.id,
         created_before=order.created_before,
         compromised=order.compromised,
@@ -190,43 +188,43 @@ def run_mass_rotation(
         again=again,
     )
     for result in results.values():
-        _tell(estate, order, result)
+        _tell(scope, order, result)
     while True:
         gate = AdmissionController(
-            lambda: estate.provider.headroom(fresh=True), _at_once(estate, todo, compromised=order.compromised)
+            lambda: scope.provider.headroom(fresh=True), _at_once(scope, todo, compromised=order.compromised)
         )
         turns = _in_waves(
             todo,
             gate,
-            lambda one, gate=gate: _one(estate, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
+            lambda one, gate=gate: _one(scope, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
             go_on,
         )
         for result in turns:
             if result.reason == "quota":
                 continue  # somebody else was faster at the room that there was: it finds none, and is no more broken than the rest
             results[result.application] = result
-            _tell(estate, order, result)
-        sight = take_snapshot(estate)
+            _tell(scope, order, result)
+        sight = take_snapshot(scope)
         todo = [one for one in selected_applications(sight, selection, order) if one.name not in results]
         if not todo or not wait:
             break
         room_at = _room_at(sight)
-        until = min(room_at + WHOLE_SECONDS if room_at else LATEST, estate.clock.now() + LOOK_AGAIN)  # others may make room
-        estate.journal.emit("mass_rotation.waits", account=estate.account, incident=order.id, applications=len(todo), until=until)
+        until = min(room_at + WHOLE_SECONDS if room_at else LATEST, scope.clock.now() + LOOK_AGAIN)  # others may make room
+        scope.sink.emit("mass_rotation.waits", account=scope.account, incident=order.id, applications=len(todo), until=until)
         sleep(until)
         go_on()
-        _end_graces(estate, sight, sleep)
+        _end_graces(scope, sight, sleep)
     outcome = MassRotationResult(
         order,
         tuple(results.values()),
         sight.coverage(order.created_before),
-        (estate.clock.now() - start).total_seconds(),
+        (scope.clock.now() - start).total_seconds(),
         rest=tuple(one.name for one in todo),
         room_at=_room_at(sight) if todo else None,
     )
-    estate.journal.emit(
+    scope.sink.emit(
         "mass_rotation.ended",
-        account=estate.account,
+        account=scope.account,
         incident=order.id,
         rotated=outcome.done,
         broken=[result.application for result in outcome.broken],
@@ -235,26 +233,26 @@ def run_mass_rotation(
     )
     if not outcome.broken and not outcome.rest:
         update_account(
-            estate.vault, estate.account, mass_rotation_finished(order, estate.clock.now()), clock=estate.clock, sleep=sleep
+            scope.vault, scope.account, mass_rotation_finished(order, scope.clock.now()), clock=scope.clock, sleep=sleep
         )
     return outcome
 
 
-def _tell(estate: AccountScope, order: MassRotation, result: OperationResult) -> None:
-    about = {"application": result.application, "account": estate.account, "incident": order.id}
+def _tell(scope: AccountScope, order: MassRotation, result: OperationResult) -> None:
+    about = {"application": result.application, "account": scope.account, "incident": order.id}
     if result.exit_code:
-        estate.journal.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
+        scope.sink.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
     else:
-        estate.journal.emit("mass_rotation.done", outcome=result.outcome, **about)
+        scope.sink.emit("mass_rotation.done", outcome=result.outcome, **about)
 
 
-def _at_once(estate: AccountScope, todo: Sequence[Candidate], *, compromised: bool) -> int:
-    return max((max_parallel(estate.rate_limit, proof_of(one.policy, compromised=compromised)) for one in todo), default=1)
+def _at_once(scope: AccountScope, todo: Sequence[Candidate], *, compromised: bool) -> int:
+    return max((max_parallel(scope.rate_limit, proof_of(one.spec, compromised=compromised)) for one in todo), default=1)
 
 
-def proof_of(policy: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
+def proof_of(spec: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
     """How the keys of that application prove themselves in this mass rotation."""
-    return policy.prove_emergency if compromised else policy.prove
+    return spec.prove_emergency if compromised else spec.prove
 
 
 def _in_waves(
@@ -299,20 +297,20 @@ def _in_waves(
         raise over
 
 
-def _one(estate: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep) -> OperationResult:
-    world = estate.world(one.policy)
-    world = replace(world, journal=AdmissionSink(world.journal, gate))
+def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep) -> OperationResult:
+    context = scope.context(one.spec)
+    context = replace(context, sink=AdmissionSink(context.sink, gate))
     if order.compromised:
-        return contain(one.policy, world, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys)
-    policy = one.policy
+        return contain(one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys)
+    spec = one.spec
     try:
-        published = world.vault.read_document(policy.path, policy.access_field, policy.secret_field).published
+        published = context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     except RotatorError as error:
         return failed(one.name, error)
     if published not in one.keys:
-        message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {policy.path}"
+        message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
         return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
-    return rotate(policy, world, sleep, order.reason)
+    return rotate(spec, context, sleep, order.reason)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------------
@@ -320,18 +318,18 @@ def _one(estate: AccountScope, one: Candidate, order: MassRotation, gate: Admiss
 
 def _room_at(sight: AccountSnapshot) -> datetime | None:
     """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
-    now = sight.estate.clock.now()
+    now = sight.scope.clock.now()
     ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
     return min((end for end in ends if end > now), default=None)
 
 
-def _end_graces(estate: AccountScope, sight: AccountSnapshot, sleep: Sleep) -> None:
+def _end_graces(scope: AccountScope, sight: AccountSnapshot, sleep: Sleep) -> None:
     """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
-    now = estate.clock.now()
+    now = scope.clock.now()
     due: list[ApplicationSpec] = [
-        estate.policies[name]
+        scope.specs[name]
         for name, ledger in sight.survey.ledgers.items()
         if any(entry.revoke_after <= now for entry in ledger.retiring)
     ]
-    for policy in due:
-        drive(reconcile(policy, estate.world(policy), LocalState()), sleep)
+    for spec in due:
+        drive(reconcile(spec, scope.context(spec), LocalState()), sleep)

@@ -59,20 +59,20 @@ Account = Annotated[str, Field(max_length=200, description="The account; the onl
 
 def of(call: OperationContext, accounts: Sequence[str] = ()) -> list[AccountScope]:
     """The accounts that were named; all of the configuration when none was."""
-    return account_scopes(call.household, accounts, call.world, call.journal)
+    return account_scopes(call.runtime, accounts, call.context, call.sink)
 
 
 def only(call: OperationContext, named: str) -> AccountScope:
     """The account that was named, or the only one that there is."""
-    known = sorted(call.household.accounts)
+    known = sorted(call.runtime.accounts)
     if not named and len(known) != 1:
         raise OperationError("usage", f"there are several accounts: say which with --account ({', '.join(known)})")
-    (estate,) = of(call, [named or known[0]])
-    return estate
+    (scope,) = of(call, [named or known[0]])
+    return scope
 
 
 def _sleep(call: OperationContext) -> Sleep:
-    return lambda until: call.sleep(call.household.clock, until)
+    return lambda until: call.sleep(call.runtime.clock, until)
 
 
 # --- coverage -------------------------------------------------------------------------------------------------------------
@@ -85,9 +85,9 @@ class CoverageRequest(Asked):
     created_before: Moment
 
 
-def handle_coverage(call: OperationContext, wish: CoverageRequest) -> CoverageReport:
+def handle_coverage(call: OperationContext, request: CoverageRequest) -> CoverageReport:
     """Name every live key of the account that is older."""
-    return take_snapshot(only(call, wish.account)).coverage(wish.created_before)
+    return take_snapshot(only(call, request.account)).coverage(request.created_before)
 
 
 class WaiveRequest(Asked):
@@ -108,25 +108,25 @@ class WaiveResult:
     waivers: tuple[Waiver, ...]
 
 
-def handle_waive(call: OperationContext, wish: WaiveRequest) -> WaiveResult:
+def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
     """Let a key stay, or no longer."""
-    reason, now = wish.reason.strip(), call.now()
-    if not is_access_key(wish.access_key):
+    reason, now = request.reason.strip(), call.now()
+    if not is_access_key(request.access_key):
         raise OperationError("usage", "that is no access key: one is SCW and 17 capital letters and digits")
-    if wish.withdraw and (reason or wish.until):
+    if request.withdraw and (reason or request.until):
         raise OperationError("usage", "who withdraws a word gives neither a reason nor a time")
-    if not wish.withdraw and not reason:
+    if not request.withdraw and not reason:
         raise OperationError("usage", "say why the key may stay")
-    if wish.until and wish.until <= now:
+    if request.until and request.until <= now:
         raise OperationError("usage", "the time until which the key may stay has passed: tell one to come")
-    estate = only(call, wish.account)
-    if wish.withdraw:
-        wanted = without_waiver(wish.access_key)
+    scope = only(call, request.account)
+    if request.withdraw:
+        wanted = without_waiver(request.access_key)
     else:
-        if estate.provider.get_key(wish.access_key) is None:
-            raise Refused(f"account {estate.account} has no key {wish.access_key}: a dead key needs no waiver")
-        wanted = with_waiver(Waiver(wish.access_key, reason, call.by, now, wish.until))
-    document = update_account(estate.vault, estate.account, wanted, clock=estate.clock, sleep=_sleep(call))
+        if scope.provider.get_key(request.access_key) is None:
+            raise Refused(f"account {scope.account} has no key {request.access_key}: a dead key needs no waiver")
+        wanted = with_waiver(Waiver(request.access_key, reason, call.by, now, request.until))
+    document = update_account(scope.vault, scope.account, wanted, clock=scope.clock, sleep=_sleep(call))
     return WaiveResult(document.account, document.waivers)
 
 
@@ -160,10 +160,10 @@ class MassRotationCommand(PreviewRequest):
         return f"{said} --reason {self.reason}" if self.compromised else said
 
 
-def handle_preview(call: OperationContext, wish: PreviewRequest) -> tuple[Preview, ...]:
+def handle_preview(call: OperationContext, request: PreviewRequest) -> tuple[Preview, ...]:
     """Say what would be done; change nothing."""
-    wanted = _wish(call, wish)
-    return tuple(build_preview(estate, wanted) for estate in _meant(call, wanted.selection))
+    wanted = _request(call, request)
+    return tuple(build_preview(scope, wanted) for scope in _meant(call, wanted.selection))
 
 
 @dataclass(frozen=True)
@@ -174,56 +174,58 @@ class MassRotationReport:
     failed: tuple[OperationResult, ...] = ()
 
 
-def handle_mass_rotation(call: OperationContext, wish: MassRotationCommand) -> MassRotationReport:
+def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -> MassRotationReport:
     """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one that is away stops no other."""
-    if wish.compromised and not wish.reason.strip():
+    if request.compromised and not request.reason.strip():
         raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
-    wanted = _wish(call, wish)
-    known = call.household.policies
-    found, token, sleep = _meant(call, wanted.selection), call.household.clock.token(), _sleep(call)
+    wanted = _request(call, request)
+    known = call.runtime.specs
+    found, token, sleep = _meant(call, wanted.selection), call.runtime.clock.token(), _sleep(call)
 
     def go_on() -> None:
-        if call.house is not None and call.house.stopping.is_set():
+        if call.daemon_handle is not None and call.daemon_handle.stopping.is_set():
             raise OperationError(
                 "stopping", "the daemon is stopping and lets nobody in any more; give the same order again, it goes on", 3
             )
 
-    def one(estate: AccountScope) -> MassRotationResult:
-        order = orders[estate.account]
-        return run_mass_rotation(estate, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=wish.wait)
+    def one(scope: AccountScope) -> MassRotationResult:
+        order = orders[scope.account]
+        return run_mass_rotation(scope, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=request.wait)
 
     # Before anything happens in one account, every other one knows of it: a report that lacks one must not look complete.
-    orders = {estate.account: begin_mass_rotation(estate, wanted, sleep, token) for estate in found}
+    orders = {scope.account: begin_mass_rotation(scope, wanted, sleep, token) for scope in found}
     results = run_concurrently(one, found, at_once=len(found))
     done = [result for result in results if isinstance(result, MassRotationResult)]
     reconcile_now(
-        call, [call.household.policy(one.application) for result in done for one in result.broken if one.application in known]
+        call, [call.runtime.spec(one.application) for result in done for one in result.broken if one.application in known]
     )
-    errors = [(estate.account, error) for estate, error in zip(found, results, strict=True) if isinstance(error, Exception)]
+    errors = [(scope.account, error) for scope, error in zip(found, results, strict=True) if isinstance(error, Exception)]
     for _, error in errors:
         if not done or not isinstance(error, RotatorError):
             raise error
     return MassRotationReport(tuple(done), tuple(failed(f"account {name}", error) for name, error in errors))
 
 
-def _selection(wish: PreviewRequest) -> Selection:
-    return Selection(tuple(wish.applications), tuple(wish.accounts), tuple(wish.globs))
+def _selection(request: PreviewRequest) -> Selection:
+    return Selection(tuple(request.applications), tuple(request.accounts), tuple(request.globs))
 
 
-def _said(wish: PreviewRequest) -> str:
+def _said(request: PreviewRequest) -> str:
     """The time by which the same order is known again: as it was said, else as it is."""
-    return wish.words or (format_timestamp(wish.created_before) if wish.created_before else "")
+    return request.words or (format_timestamp(request.created_before) if request.created_before else "")
 
 
-def _wish(call: OperationContext, wish: PreviewRequest) -> MassRotationRequest:
+def _request(call: OperationContext, request: PreviewRequest) -> MassRotationRequest:
     now = call.now()
-    created_before = wish.created_before or now
+    created_before = request.created_before or now
     created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
     if created_before > now:
         raise OperationError("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
-    reason = wish.reason.strip() or ("suspected compromise" if wish.compromised else "mass rotation")
-    fixed = wish.created_before is not None and not _is_duration(wish.words)
-    return MassRotationRequest(_selection(wish), _said(wish), created_before, wish.compromised, reason, call.by, now, fixed)
+    reason = request.reason.strip() or ("suspected compromise" if request.compromised else "mass rotation")
+    fixed = request.created_before is not None and not _is_duration(request.words)
+    return MassRotationRequest(
+        _selection(request), _said(request), created_before, request.compromised, reason, call.by, now, fixed
+    )
 
 
 def _is_duration(words: str) -> bool:
@@ -234,10 +236,8 @@ def _is_duration(words: str) -> bool:
 
 def _meant(call: OperationContext, selection: Selection) -> list[AccountScope]:
     for name in selection.names:
-        call.household.policy(name)
-    found = [
-        estate for estate in of(call, selection.accounts) if any(selection.chooses(policy) for policy in estate.policies.values())
-    ]
+        call.runtime.spec(name)
+    found = [scope for scope in of(call, selection.accounts) if any(selection.chooses(spec) for spec in scope.specs.values())]
     if not found:
         raise OperationError("usage", "no application of the configuration is what was asked for: see rotator status")
     return found

@@ -83,14 +83,14 @@ class Preview:
         }
 
 
-def build_preview(estate: AccountScope, wish: MassRotationRequest) -> Preview:
+def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
     """What the mass rotation would do to the account now, if all goes well."""
-    sight = take_snapshot(estate)
-    unfinished = sight.document.unfinished(wish.words, wish.since)
-    order = unfinished or by_its_clock(estate, wish).order("", estate.clock.now())
-    found = selected_applications(sight, wish.selection, order)
-    room = estate.provider.headroom(fresh=True)
-    proofs = [proof_of(one.policy, compromised=wish.compromised) for one in found]
+    sight = take_snapshot(scope)
+    unfinished = sight.document.unfinished(request.words, request.since)
+    order = unfinished or by_its_clock(scope, request).order("", scope.clock.now())
+    found = selected_applications(sight, request.selection, order)
+    room = scope.provider.headroom(fresh=True)
+    proofs = [proof_of(one.spec, compromised=request.compromised) for one in found]
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
     held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
     dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
@@ -99,8 +99,8 @@ def build_preview(estate: AccountScope, wish: MassRotationRequest) -> Preview:
         order,
         tuple(PreviewEntry(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
         room,
-        estate.rate_limit,
-        estimate(len(found), room, estate.rate_limit, slowest) if slowest else None,
+        scope.rate_limit,
+        estimate(len(found), room, scope.rate_limit, slowest) if slowest else None,
         again=unfinished is not None,
         remaining=replace(coverage, rows=tuple(row for row in coverage.rows if row.key.access_key not in dead)),
         unread={name: "; ".join(explain(error).sentences) for name, error in sorted(sight.survey.unread.items())},

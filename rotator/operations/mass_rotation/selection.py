@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Selection:
     accounts: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
 
-    def chooses(self, policy: ApplicationSpec) -> bool:
+    def chooses(self, spec: ApplicationSpec) -> bool:
         """Whether the application is one of those that were asked for."""
         return (
-            (not self.names or policy.application in self.names)
-            and (not self.accounts or policy.account in self.accounts)
-            and (not self.globs or any(fnmatchcase(policy.application, glob) for glob in self.globs))
+            (not self.names or spec.application in self.names)
+            and (not self.accounts or spec.account in self.accounts)
+            and (not self.globs or any(fnmatchcase(spec.application, glob) for glob in self.globs))
         )
 
     def words(self, *, created_before: str, compromised: bool) -> str:
@@ -61,7 +61,7 @@ class Candidate:
     so that every daemon acts on it now.
     """
 
-    policy: ApplicationSpec
+    spec: ApplicationSpec
     keys: frozenset[str]
     oldest: datetime
     needs_room: bool = True
@@ -70,11 +70,11 @@ class Candidate:
     @property
     def name(self) -> str:
         """The application."""
-        return self.policy.application
+        return self.spec.application
 
 
 def candidates(
-    policies: Iterable[ApplicationSpec], survey: SelectionInput, *, created_before: datetime, compromised: bool
+    specs: Iterable[ApplicationSpec], survey: SelectionInput, *, created_before: datetime, compromised: bool
 ) -> tuple[Candidate, ...]:
     """The applications that have a key from before that time, in the order in which they are to be worked on: first those that need no
     room and may make some; then those that a mark is set for already, for nobody can stop what daemons do with them; then by the age of
@@ -82,28 +82,26 @@ def candidates(
     only of an application that is configured: one in grace dies by itself."""
     found = [
         candidate
-        for policy in policies
-        if (compromised or policy.configured)
-        and (candidate := _candidate(policy, survey, created_before, compromised=compromised)) is not None
+        for spec in specs
+        if (compromised or spec.configured)
+        and (candidate := _candidate(spec, survey, created_before, compromised=compromised)) is not None
     ]
     return tuple(sorted(found, key=lambda one: (one.needs_room, not one.marked, one.oldest, one.name)))
 
 
-def _candidate(
-    policy: ApplicationSpec, survey: SelectionInput, created_before: datetime, *, compromised: bool
-) -> Candidate | None:
-    ledger, listed = survey.ledgers.get(policy.application), {key.access_key: key for key in survey.keys}
-    current = ledger.current.access_key if ledger and ledger.current else survey.published.get(policy.application)
+def _candidate(spec: ApplicationSpec, survey: SelectionInput, created_before: datetime, *, compromised: bool) -> Candidate | None:
+    ledger, listed = survey.ledgers.get(spec.application), {key.access_key: key for key in survey.keys}
+    current = ledger.current.access_key if ledger and ledger.current else survey.published.get(spec.application)
     ours = {current} if current else set()
     if compromised:
         ours |= ledger.names() if ledger else set()
-        ours |= {key.access_key for key in survey.keys if _made_for(policy, key, survey.installation)}
+        ours |= {key.access_key for key in survey.keys if _made_for(spec, key, survey.installation)}
     born = {name: _born(name, listed, ledger) for name in ours}
     old = {name: at for name, at in born.items() if at is not None and at < created_before and _can_die(listed.get(name))}
     if not old:
         return None
     return Candidate(
-        policy,
+        spec,
         frozenset(old),
         oldest=min(old.values()),
         needs_room=current in old and not (compromised and len(old) > 1),
@@ -111,10 +109,10 @@ def _candidate(
     )
 
 
-def _made_for(policy: ApplicationSpec, key: Key, installation: str) -> bool:
+def _made_for(spec: ApplicationSpec, key: Key, installation: str) -> bool:
     marker = parse_marker(key.description)
-    ours = marker is not None and (marker.installation, marker.application) == (installation, policy.application)
-    return ours and key.bearer == policy.bearer
+    ours = marker is not None and (marker.installation, marker.application) == (installation, spec.application)
+    return ours and key.bearer == spec.bearer
 
 
 def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:
@@ -126,4 +124,4 @@ def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> 
 
 
 def _can_die(key: Key | None) -> bool:
-    return key is None or key.touchable
+    return key is None or key.revocable

@@ -34,14 +34,14 @@ class History:
     problem: str = ""
 
 
-def read_history(household: Runtime, application: str) -> History:
+def read_history(runtime: Runtime, application: str) -> History:
     """What happened to the keys of that application."""
     problem = ""
-    [policy] = select_applications(household, [application])
-    ledger, _ = household.vault.read_ledger(application)
+    [spec] = select_applications(runtime, [application])
+    ledger, _ = runtime.vault.read_ledger(application)
     versions: Sequence[DocumentVersion] = ()
     try:
-        versions = household.vault.list_versions(policy.path)
+        versions = runtime.vault.list_versions(spec.path)
     except Unavailable:
         raise
     except ServiceError as error:

@@ -78,29 +78,29 @@ class KeyInfo:
         }
 
 
-def describe_keys(household: Runtime, access_keys: Sequence[str], now: datetime) -> tuple[KeyInfo, ...]:
+def describe_keys(runtime: Runtime, access_keys: Sequence[str], now: datetime) -> tuple[KeyInfo, ...]:
     """Each of these keys and its owner."""
     names = list(dict.fromkeys(access_keys))
-    found = look_up_keys(household, names, urgent=False)
-    ours = household.vault.installation() if any(one.key and parse_marker(one.key.description) for one in found) else ""
+    found = look_up_keys(runtime, names, urgent=False)
+    ours = runtime.vault.installation() if any(one.key and parse_marker(one.key.description) for one in found) else ""
     return tuple(describe_key(one, ours, now) for one in found)
 
 
 def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
     """What is known of the key, in the words that people need. Pure."""
-    key, ledger, policy = found.key, found.ledger, found.policy
+    key, ledger, spec = found.key, found.ledger, found.spec
     state = _state(found, installation, now)
     return KeyInfo(
         found.access_key,
         state,
         _would(state, found, now),
-        application=policy.application if policy else "",
-        account=policy.account if policy else found.account,
-        bearer=key.bearer if key else (policy.bearer if policy else ""),
+        application=spec.application if spec else "",
+        account=spec.account if spec else found.account,
+        bearer=key.bearer if key else (spec.bearer if spec else ""),
         created_at=key.created_at if key else None,
         expires_at=key.expires_at if key else None,
         dies_at=_dies_at(ledger, found.access_key),
-        published_at=policy.path if policy and found.version else "",
+        published_at=spec.path if spec and found.version else "",
         version=found.version,
         as_of=now,
     )
@@ -109,10 +109,10 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
 def _state(found: KeyLookup, installation: str, now: datetime) -> str:
     key, ledger, name = found.key, found.ledger, found.access_key
     if key is None:
-        return "dead" if found.policy else "unknown"
+        return "dead" if found.spec else "unknown"
     if key.expired(now):
         return "dead"
-    if found.policy is None:
+    if found.spec is None:
         return "foreign"
     if ledger is not None:
         if name in ledger.compromised_keys():
@@ -123,7 +123,7 @@ def _state(found: KeyLookup, installation: str, now: datetime) -> str:
             return "grace"
     if found.version:
         return "current"
-    if not key.touchable:
+    if not key.revocable:
         return "protected"
     marker = parse_marker(key.description)
     return "ours" if marker is not None and marker.installation == installation else "stranger"
@@ -134,7 +134,7 @@ def _dies_at(ledger: Ledger | None, access_key: str) -> datetime | None:
 
 
 def _would(state: str, found: KeyLookup, now: datetime) -> str:
-    name, key = found.policy.application if found.policy else "", found.access_key
+    name, key = found.spec.application if found.spec else "", found.access_key
     leaked = f"if it leaked: rotator rotate {key} --compromised --reason TEXT"
     confirmed = f"rotator rotate {key} --compromised --reason TEXT --confirm {key}"
     if state == "grace":

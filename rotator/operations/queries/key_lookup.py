@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import run_concurrently
@@ -25,14 +25,14 @@ FEW = 3
 class KeyLookup:
     """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
 
-    Without ``key`` no account has it any more; without ``policy`` no application of ours has, or had, to do with it. ``version`` of
+    Without ``key`` no account has it any more; without ``spec`` no application of ours has, or had, to do with it. ``version`` of
     the credential document publishes it, 0 when none does as far as we may read.
     """
 
     access_key: str
     account: str = ""
     key: Key | None = None
-    policy: ApplicationSpec | None = None
+    spec: ApplicationSpec | None = None
     ledger: Ledger | None = None
     version: int = 0
 
@@ -42,27 +42,27 @@ def is_access_key(text: str) -> bool:
     return ACCESS_KEY.fullmatch(text) is not None
 
 
-def look_up_keys(household: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
+def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
     """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key.
     ``urgent``: with the share of requests that is kept for emergencies, for whoever is about to act."""
-    bearers = {(policy.account, policy.bearer): policy for policy in household.policies.values()}
-    known = locate_key(household, access_keys, urgent=urgent)
+    bearers = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
+    known = locate_key(runtime, access_keys, urgent=urgent)
     if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
-        bearers |= {(policy.account, policy.bearer): policy for policy in household.orphans().values()}
+        bearers |= {(spec.account, spec.bearer): spec for spec in runtime.removed_applications().values()}
     found = []
     for name in access_keys:
         account, key = known.get(name, ("", None))
         found.append(KeyLookup(name, account, key, bearers.get((account, key.bearer)) if key else None))
-    return _with_ledgers(household, found, bearers)
+    return _with_ledgers(runtime, found, bearers)
 
 
-def locate_key(household: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
+def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
     """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``look_up_keys`` does."""
     accounts: dict[str, Provider] = {}
-    for policy in household.policies.values():
-        if policy.account not in accounts:
-            provider = household.world(policy).provider
-            accounts[policy.account] = provider.urgent() if urgent else provider
+    for spec in runtime.specs.values():
+        if spec.account not in accounts:
+            provider = runtime.context(spec).provider
+            accounts[spec.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
     answers = run_concurrently(lambda name: _ask(accounts[name], access_keys), accounts)
     for account, answer in zip(accounts, answers, strict=True):
@@ -92,36 +92,34 @@ def _one(provider: Provider, access_key: str) -> Key | None:
 
 
 def _with_ledgers(
-    household: Runtime, found: Sequence[KeyLookup], bearers: Mapping[tuple[str, str], ApplicationSpec]
+    runtime: Runtime, found: Sequence[KeyLookup], bearers: Mapping[tuple[str, str], ApplicationSpec]
 ) -> tuple[KeyLookup, ...]:
     """The same with the ledger of each application. For keys that no account has any more, all ledgers are asked."""
-    wanted = {one.policy.application: one.policy for one in found if one.policy}
+    wanted = {one.spec.application: one.spec for one in found if one.spec}
     if any(one.key is None for one in found):
-        wanted = {policy.application: policy for policy in bearers.values()}
+        wanted = {spec.application: spec for spec in bearers.values()}
     ledgers: dict[str, Ledger | None] = {}
-    for policy, answer in zip(
-        wanted.values(), run_concurrently(lambda policy: _ledger(household, policy), wanted.values()), strict=True
-    ):
+    for spec, answer in zip(wanted.values(), run_concurrently(lambda spec: _ledger(runtime, spec), wanted.values()), strict=True):
         if isinstance(answer, Exception):
             raise answer
-        ledgers[policy.application] = answer
+        ledgers[spec.application] = answer
     told = []
     for one in found:
-        owner = one.policy or next((policy for name, policy in wanted.items() if _names(ledgers[name], one.access_key)), None)
+        owner = one.spec or next((spec for name, spec in wanted.items() if _names(ledgers[name], one.access_key)), None)
         ledger = ledgers[owner.application] if owner else None
-        version = _published_in(household, owner, ledger, one) if owner else 0
+        version = _published_in(runtime, owner, ledger, one) if owner else 0
         told.append(KeyLookup(one.access_key, one.account, one.key, owner, ledger, version))
     return tuple(told)
 
 
-def _published_in(household: Runtime, policy: ApplicationSpec, ledger: Ledger | None, one: KeyLookup) -> int:
+def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None, one: KeyLookup) -> int:
     """The version that publishes the key: by the ledger, and for a living key that no ledger names by the document itself."""
     if ledger is not None and one.access_key in ledger.names():
         return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
     if one.key is None:
         return 0
     try:
-        document = household.vault.read_document(policy.path, policy.access_field, policy.secret_field)
+        document = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field)
     except Unavailable:
         raise
     except (LedgerUnreadable, ServiceError):
@@ -129,9 +127,9 @@ def _published_in(household: Runtime, policy: ApplicationSpec, ledger: Ledger | 
     return document.version if document.published == one.access_key else 0
 
 
-def _ledger(household: Runtime, policy: ApplicationSpec) -> Ledger | None:
+def _ledger(runtime: Runtime, spec: ApplicationSpec) -> Ledger | None:
     try:
-        return household.vault.read_ledger(policy.application)[0]
+        return runtime.vault.read_ledger(spec.application)[0]
     except Unavailable:
         raise
     except (LedgerUnreadable, ServiceError):
@@ -144,19 +142,19 @@ def _names(ledger: Ledger | None, access_key: str) -> bool:
     return access_key in ledger.names() or any(entry.access_key == access_key for entry in ledger.history)
 
 
-def application_of(household: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
+def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
     """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing is left to do."""
-    (found,) = look_up_keys(household, [access_key])
-    if found.policy is None and found.key is None:
+    (found,) = look_up_keys(runtime, [access_key])
+    if found.spec is None and found.key is None:
         raise Refused(
             f"no account of this configuration has a key {access_key}, and no ledger names it: nothing was done; if it is of"
             " another organisation, revoke it there"
         )
-    if found.policy is None:
+    if found.spec is None:
         raise Refused(
             f"{access_key} belongs to the bearer {found.key.bearer if found.key else ''} of account {found.account}, which is no"
             " application of this configuration: nothing was done; revoke it at the provider"
         )
     if found.key is None and access_key not in (found.ledger.names() if found.ledger else frozenset()):
-        raise Refused(f"{access_key} of {found.policy.application} is dead already, as its ledger says: nothing was done")
-    return found.policy, found
+        raise Refused(f"{access_key} of {found.spec.application} is dead already, as its ledger says: nothing was done")
+    return found.spec, found

@@ -15,8 +15,8 @@ from rotator.decision.decide import decide
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Observation, Preconditions
 from rotator.decision.steps import CreateKey, DeleteKey, Event, FenceDocument, VerifyKey, VerifyRevocation, Wait, WriteLedger
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Clock, NullEventSink
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, ServiceError
 from rotator.operations.failures import FailureReport, explain
 from rotator.operations.runtime import Runtime, Store, select_applications
@@ -43,7 +43,7 @@ FORESIGHT = 20
 @dataclass(frozen=True)
 class Plan:
     """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``, ``fence``, ``prove``, ``observe``,
-    ``held``, ``takeover`` or ``blocked``; when, why, the steps that lead there, and what will go wrong."""
+    ``in_flight``, ``takeover`` or ``blocked``; when, why, the steps that lead there, and what will go wrong."""
 
     action: str
     at: datetime
@@ -88,32 +88,32 @@ class ReadOnlyStore:
 
 
 def plan_applications(
-    household: Runtime, names: Sequence[str], world: Callable[[ApplicationSpec], ReconcileContext], sleep: Sleep
+    runtime: Runtime, names: Sequence[str], context: Callable[[ApplicationSpec], ReconcileContext], sleep: Sleep
 ) -> tuple[PlanResult, ...]:
     """What would be done next for each of these applications, or for all."""
-    policies = select_applications(household, names)
+    specs = select_applications(runtime, names)
 
-    def look(policy: ApplicationSpec) -> Plan:
-        acting = world(policy)
-        return plan_application(policy, acting, household.vault, lambda until: sleep(acting.clock, until))
+    def look(spec: ApplicationSpec) -> Plan:
+        acting = context(spec)
+        return plan_application(spec, acting, runtime.vault, lambda until: sleep(acting.clock, until))
 
     return tuple(
-        PlanResult(policy.application, plan=found)
+        PlanResult(spec.application, plan=found)
         if isinstance(found, Plan)
-        else PlanResult(policy.application, failure=explain(found))
-        for policy, found in zip(policies, run_concurrently(look, policies), strict=True)
+        else PlanResult(spec.application, failure=explain(found))
+        for spec, found in zip(specs, run_concurrently(look, specs), strict=True)
     )
 
 
-def plan_application(policy: ApplicationSpec, world: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
+def plan_application(spec: ApplicationSpec, context: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
     """What would be done next for the application. Raises what a look raises."""
-    memory = LocalState()
-    looking = replace(world, vault=ReadOnlyStore(vault), journal=NullEventSink())
-    seen = _finish(observe(policy, looking, memory), sleep)
-    if seen.room is None:
-        lacking = tuple(vault.missing_capabilities(policy.path))
-        seen = replace(seen, room=Preconditions(lacking, world.provider.headroom()))
-    return replace(_followed(policy, seen), warnings=tuple(_warnings(policy, seen, memory, vault)))
+    local_state = LocalState()
+    looking = replace(context, vault=ReadOnlyStore(vault), sink=NullEventSink())
+    observation = _finish(observe(spec, looking, local_state), sleep)
+    if observation.preconditions is None:
+        lacking = tuple(vault.missing_capabilities(spec.path))
+        observation = replace(observation, preconditions=Preconditions(lacking, context.provider.headroom()))
+    return replace(_followed(spec, observation), warnings=tuple(_warnings(spec, observation, local_state, vault)))
 
 
 def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], None]) -> T:
@@ -128,14 +128,14 @@ def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], N
 # --- following the decisions ----------------------------------------------------------------------------------------------
 
 
-def _followed(policy: ApplicationSpec, seen: Observation) -> Plan:
-    now = seen.clocks.ours
+def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
+    now = observation.clocks.ours
     steps: list[str] = []
     actions: list[str] = []
     for _ in range(FORESIGHT):
-        step = decide(policy, seen)
+        step = decide(spec, observation)
         if isinstance(step, Wait):
-            return _waiting(policy, seen, step, steps, actions)
+            return _waiting(spec, observation, step, steps, actions)
         if not isinstance(step, WriteLedger):
             action, sentence = _act(step)
             return Plan(actions[0] if actions else action, now, now, _why(steps, sentence), (*steps, sentence)[1:])
@@ -145,7 +145,7 @@ def _followed(policy: ApplicationSpec, seen: Observation) -> Plan:
                 steps.append(told[1])
         if any(event.name == "rotation.claimed" for event in step.events):
             break
-        seen = replace(seen, ledger=step.ledger)
+        observation = replace(observation, ledger=step.ledger)
     return Plan(actions[0] if actions else "observe", now, now, steps[0] if steps else "the ledger is written", tuple(steps[1:]))
 
 
@@ -153,13 +153,15 @@ def _why(steps: Sequence[str], sentence: str) -> str:
     return steps[0] if steps else sentence
 
 
-def _waiting(policy: ApplicationSpec, seen: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
-    now = seen.clocks.ours
+def _waiting(spec: ApplicationSpec, observation: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
+    now = observation.clocks.ours
     if step.trouble and step.reason == step.trouble.reason:
         return Plan("blocked", step.until, now, step.message, ())
     if actions:
         return Plan(actions[0], now, now, steps[0], tuple(steps[1:]))
-    at, action, reason = next_action(policy, seen.ledger, seen) if seen.ledger else (step.until, "observe", step.message)
+    at, action, reason = (
+        next_action(spec, observation.ledger, observation) if observation.ledger else (step.until, "observe", step.message)
+    )
     return Plan(action, at, now, reason)
 
 
@@ -212,20 +214,20 @@ def _act(step: object) -> tuple[str, str]:
 # --- what will go wrong ---------------------------------------------------------------------------------------------------
 
 
-def _warnings(policy: ApplicationSpec, seen: Observation, memory: LocalState, vault: Store) -> list[str]:
-    found = _strangers(sorted(memory.strangers))
-    room = seen.room
-    if room and room.missing_capabilities:
-        lacking = " and ".join(room.missing_capabilities)
-        found.append(f"our Vault token may not {lacking} {policy.path}: extend its policy before the next rotation")
-    if room and room.headroom is not None and room.headroom < 2:
-        left = "room for one more key only" if room.headroom else "no room for another key"
-        found.append(f"account {policy.account} has {left}: delete keys that nobody needs, or have the quota raised")
-    if seen.clocks.spread > policy.clock_tolerance:
+def _warnings(spec: ApplicationSpec, observation: Observation, local_state: LocalState, vault: Store) -> list[str]:
+    found = _strangers(sorted(local_state.strangers))
+    preconditions = observation.preconditions
+    if preconditions and preconditions.missing_capabilities:
+        lacking = " and ".join(preconditions.missing_capabilities)
+        found.append(f"our Vault token may not {lacking} {spec.path}: extend its policy before the next rotation")
+    if preconditions and preconditions.headroom is not None and preconditions.headroom < 2:
+        left = "room for one more key only" if preconditions.headroom else "no room for another key"
+        found.append(f"account {spec.account} has {left}: delete keys that nobody needs, or have the quota raised")
+    if observation.clocks.spread > spec.clock_tolerance:
         found.append(
-            f"our clock, Vault's and the provider's differ by {format_span(seen.clocks.spread)}: revocations wait; correct the clock"
+            f"our clock, Vault's and the provider's differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
         )
-    return found + _few_versions(policy, vault)
+    return found + _few_versions(spec, vault)
 
 
 def _strangers(access_keys: Sequence[str]) -> list[str]:
@@ -237,12 +239,12 @@ def _strangers(access_keys: Sequence[str]) -> list[str]:
     return [f"{len(access_keys)} keys are strangers: we neither made nor published them, so they are never touched: {names}"]
 
 
-def _few_versions(policy: ApplicationSpec, vault: Store) -> list[str]:
+def _few_versions(spec: ApplicationSpec, vault: Store) -> list[str]:
     try:
-        kept = vault.document_limits(policy.path)
+        kept = vault.document_limits(spec.path)
     except ServiceError as error:
         return [f"how many versions the credential document keeps could not be told: {error}"]
     if kept >= FEWEST_VERSIONS:
         return []
     proofs = "old keys are proven gone by name only; raise its max_versions"
-    return [f"{policy.path} keeps only {pluralize(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]
+    return [f"{spec.path} keeps only {pluralize(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import ProbeResult
-from rotator.domain.policy import ApplicationSpec
 from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import run_concurrently
@@ -26,55 +26,55 @@ class SecretMatch:
     version: int
 
 
-def held_in_vault(household: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
+def held_in_vault(runtime: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
     """For each secret what Vault holds that is the same, and the applications whose documents could not be read.
 
     Looked into are the current version of every credential document and the versions of keys that live on.
     """
-    policies = list(household.policies.values())
+    specs = list(runtime.specs.values())
     documents: list[tuple[ApplicationSpec, CredentialDocument]] = []
     unread: list[str] = []
-    for policy, answer in zip(policies, run_concurrently(lambda policy: _documents(household, policy), policies), strict=True):
+    for spec, answer in zip(specs, run_concurrently(lambda spec: _documents(runtime, spec), specs), strict=True):
         if isinstance(answer, (LedgerUnreadable, ServiceError)) and not isinstance(answer, Unavailable):
-            unread.append(policy.application)
+            unread.append(spec.application)
         elif isinstance(answer, Exception):
             raise answer
         else:
-            documents += [(policy, document) for document in answer]
+            documents += [(spec, document) for document in answer]
     return tuple(_match(secret, documents) for secret in secrets), tuple(unread)
 
 
-def _documents(household: Runtime, policy: ApplicationSpec) -> list[CredentialDocument]:
-    vault = household.vault
-    newest = vault.read_document(policy.path, policy.access_field, policy.secret_field)
-    ledger, _ = vault.read_ledger(policy.application)
+def _documents(runtime: Runtime, spec: ApplicationSpec) -> list[CredentialDocument]:
+    vault = runtime.vault
+    newest = vault.read_document(spec.path, spec.access_field, spec.secret_field)
+    ledger, _ = vault.read_ledger(spec.application)
     named = [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
     older = set(named) - {0, newest.version}
-    read = [vault.read_version(policy.path, version, policy.access_field, policy.secret_field) for version in sorted(older)]
+    read = [vault.read_version(spec.path, version, spec.access_field, spec.secret_field) for version in sorted(older)]
     return [newest, *read]
 
 
 def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, CredentialDocument]]) -> SecretMatch | None:
     """Every document is compared, whatever was found before, and each comparison takes as long as any other."""
     given, found = secret.reveal().lower().encode(), None
-    for policy, document in documents:
+    for spec, document in documents:
         if document.secret is None or document.access_key is None:
             continue
         same = hmac.compare_digest(document.secret.reveal().lower().encode(), given)
         if same and found is None:
-            found = SecretMatch(document.access_key, policy.application, policy.path, document.version)
+            found = SecretMatch(document.access_key, spec.application, spec.path, document.version)
     return found
 
 
-def alive_anywhere(household: Runtime, secret: Secret) -> str:
+def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
     """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not hold, tried once with each."""
     names: dict[str, tuple[Provider, str]] = {}
-    for policy in household.policies.values():
-        if policy.account not in names:
-            ledger, _ = household.vault.read_ledger(policy.application)
+    for spec in runtime.specs.values():
+        if spec.account not in names:
+            ledger, _ = runtime.vault.read_ledger(spec.application)
             if ledger is not None and ledger.current is not None:
                 # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
-                names[policy.account] = (household.world(policy).provider, ledger.current.access_key)
+                names[spec.account] = (runtime.context(spec).provider, ledger.current.access_key)
     verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
     if ProbeResult.ALIVE in verdicts:
         return "alive"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.operations.failures import explain
 from rotator.operations.runtime import Runtime, select_applications
@@ -24,14 +24,14 @@ class StatusReport:
     as_of: datetime
 
 
-def status_report(household: Runtime, names: Sequence[str], now: datetime) -> StatusReport:
+def status_report(runtime: Runtime, names: Sequence[str], now: datetime) -> StatusReport:
     """These applications, or all of them with those that left the configuration. Raises what keeps it from looking at any."""
-    policies, remarks, worst = select_applications(household, names), list[str](), 0
+    specs, remarks, worst = select_applications(runtime, names), list[str](), 0
     if not names:
-        orphans, worst, remarks = _orphans(household)
-        policies += orphans
+        removed_applications, worst, remarks = _removed_applications(runtime)
+        specs += removed_applications
     views: list[ApplicationStatus] = []
-    for policy, found in zip(policies, run_concurrently(lambda policy: _look(household, policy, now), policies), strict=True):
+    for spec, found in zip(specs, run_concurrently(lambda spec: _look(runtime, spec, now), specs), strict=True):
         if isinstance(found, ApplicationStatus):
             views.append(found)
             continue
@@ -40,7 +40,7 @@ def status_report(household: Runtime, names: Sequence[str], now: datetime) -> St
         failure = explain(found)
         # A damaged ledger is shown as such, and that is all that can be done; a missing right is a failure of our own.
         worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
-        views.append(unreadable_status(policy, failure.kind, str(found), now))
+        views.append(unreadable_status(spec, failure.kind, str(found), now))
     return StatusReport(tuple(views), tuple(remarks), worst, now)
 
 
@@ -58,11 +58,11 @@ class _Remarks:
             )
 
 
-def _orphans(household: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]:
+def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]:
     """Applications that left the configuration, an exit code, and remarks; that they cannot be listed hides nothing else."""
     remarks = _Remarks()
     try:
-        return list(household.orphans(remarks).values()), 0, remarks.sentences
+        return list(runtime.removed_applications(remarks).values()), 0, remarks.sentences
     except Unavailable:
         raise
     except ServiceError as error:
@@ -70,6 +70,6 @@ def _orphans(household: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]
         return [], error.exit_code, remarks.sentences
 
 
-def _look(household: Runtime, policy: ApplicationSpec, now: datetime) -> ApplicationStatus:
-    ledger, _ = household.vault.read_ledger(policy.application)
-    return status_of(policy, ledger, now)
+def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime) -> ApplicationStatus:
+    ledger, _ = runtime.vault.read_ledger(spec.application)
+    return status_of(spec, ledger, now)

@@ -24,19 +24,21 @@ Ask = Callable[[str, Mapping[str, str]], HttpResponse]
 
 def read_audit_trail(ask: Ask, organization: str, bearer: str, since: datetime, until: datetime) -> AuditTrail:
     """What the bearer did, in all regions. A region that does not answer hides no other."""
-    deeds: list[AuditEvent] = []
-    asked, silent, cut = [], [], False
+    audit_events: list[AuditEvent] = []
+    asked, unavailable, truncated = [], [], False
     for region in REGIONS:
         try:
             found, more = _region(ask, region, organization, bearer, since, until)
         except (ServiceError, Unexpected) as error:
             why = str(error) if isinstance(error, ServiceError) else f"the answer is not what it should be ({error})"
-            silent.append(f"{region}: {why}")
+            unavailable.append(f"{region}: {why}")
             continue
         asked.append(region)
-        deeds += found
-        cut = cut or more
-    return AuditTrail(tuple(sorted(deeds, key=lambda deed: deed.at)), tuple(asked), tuple(silent), cut)
+        audit_events += found
+        truncated = truncated or more
+    return AuditTrail(
+        tuple(sorted(audit_events, key=lambda audit_event: audit_event.at)), tuple(asked), tuple(unavailable), truncated
+    )
 
 
 def _region(
@@ -50,19 +52,19 @@ def _region(
         "order_by": "recorded_at_asc",
         "page_size": str(PAGE),
     }
-    deeds: list[AuditEvent] = []
+    audit_events: list[AuditEvent] = []
     for _ in range(MOST_PAGES):
         body = body_of(ask(f"/audit-trail/v1alpha1/regions/{region}/events", query))
         events = body.get("events")
         if not isinstance(events, list):
             raise Unexpected("events")
         # The filter is the server's; that it was heeded is for us to see.
-        deeds += [audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
+        audit_events += [audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
         token = body.get("next_page_token")
         if not token:
-            return deeds, False
+            return audit_events, False
         query = {**query, "page_token": str(token)}
-    return deeds, True
+    return audit_events, True
 
 
 def _principal(event: Mapping[str, Any]) -> object:

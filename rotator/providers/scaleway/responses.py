@@ -30,7 +30,7 @@ def body_of(answer: HttpResponse) -> Mapping[str, Any]:
 
 
 def key_of(value: object) -> Key:
-    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and ``managed``."""
+    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and ``provider_managed``."""
     body = _mapping(value, "a key")
     access_key, created_at = _text(body, "access_key"), _moment(body, "created_at")
     bearers = [text for name in ("application_id", "user_id") if (text := _text(body, name, required=False))]
@@ -44,7 +44,7 @@ def key_of(value: object) -> Key:
         expires_at=_moment(body, "expires_at"),
         default_project_id=_text(body, "default_project_id", required=False) or None,
         deletable=_flag(body, "deletable", default=True),
-        managed=_flag(body, "managed", default=False),
+        provider_managed=_flag(body, "managed", default=False),
     )
 
 

@@ -15,7 +15,7 @@ from rotator.daemon.engine import Engine
 from rotator.daemon.monitoring import Monitoring
 from rotator.observability.metrics.counters import EventCounters
 from rotator.sandbox.process import free_port
-from tests.support.daemon_stage import FakeFleet, eventually, fleet
+from tests.support.daemon_stage import FakeFleet, eventually, runtime
 
 
 @dataclass
@@ -34,23 +34,23 @@ class Time:
 class Watched:
     """A fleet at work, its engine, and the monitor of that."""
 
-    fleet: FakeFleet
+    runtime: FakeFleet
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
-        self.journal = self.fleet.journal
-        self.at = self.fleet.listen = Listener("127.0.0.1", free_port())
-        self.fleet.journal = self.tally = EventCounters(self.journal)
-        self.engine = Engine(self.fleet, self.tally)
-        self.monitor = Monitoring(self.engine, self.tally, clock=self.time)
+        self.sink = self.runtime.sink
+        self.at = self.runtime.listen = Listener("127.0.0.1", free_port())
+        self.runtime.sink = self.counters = EventCounters(self.sink)
+        self.engine = Engine(self.runtime, self.counters)
+        self.monitor = Monitoring(self.engine, self.counters, clock=self.time)
 
     def start(self) -> None:
         self.engine.start()
-        self.monitor.tend()
+        self.monitor.maintain()
 
     def at_rest(self) -> None:
         """Wait until every application was looked at and is well."""
-        eventually(lambda: all(task.sound_at and not task.running for task in self.engine.tasks.values()))
+        eventually(lambda: all(task.last_success_at and not task.running for task in self.engine.tasks.values()))
 
     def ask(self, path: str, accept: str = "") -> tuple[int, str]:
         connection = http.client.HTTPConnection(self.at.host, self.at.port)
@@ -82,7 +82,7 @@ class Watched:
 
 @pytest.fixture
 def watched() -> Iterator[Watched]:
-    found = Watched(fleet("billing", "reports"))
+    found = Watched(runtime("billing", "reports"))
     yield found
     found.close()
 

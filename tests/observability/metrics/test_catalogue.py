@@ -17,7 +17,7 @@ from rotator.observability.metrics.exposition import Exposition
 from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 from tests.observability.metrics.conftest import ROOT
 from tests.observability.metrics.test_collector import of
-from tests.support.simulated import EPOCH, policy
+from tests.support.simulated import EPOCH, spec
 
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 ABOUT = {"account": "acme", "application": "billing"}
@@ -25,15 +25,15 @@ ABOUT = {"account": "acme", "application": "billing"}
 
 def everything() -> dict[str, tuple[str, frozenset[str]]]:
     """Every metric of a world in which all is true at once: its kind and its labels."""
-    tally = EventCounters(NullEventSink())
-    tally.emit("rotation.abandoned", reason="quota", **ABOUT)
-    tally.emit("pass.failed", reason="sealed", **ABOUT)
+    counters = EventCounters(NullEventSink())
+    counters.emit("rotation.abandoned", reason="quota", **ABOUT)
+    counters.emit("pass.failed", reason="sealed", **ABOUT)
     ledger = of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),))
-    billing = ApplicationSample(policy(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
+    billing = ApplicationSample(spec(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
     services = (ServiceSample("vault", up=True), ServiceSample("acme", up=True, headroom=1))
     hour = timedelta(hours=1)
     now = MetricsSnapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
-    exposition = Exposition(lambda: samples(now, tally.counts()))
+    exposition = Exposition(lambda: samples(now, counters.counts()))
     exposition.called("vault", "2xx", 0.1)
     found = {}
     for family in text_string_to_metric_families(exposition.answer("")[1].decode()):

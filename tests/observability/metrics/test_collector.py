@@ -11,19 +11,19 @@ from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.collector import samples
 from rotator.observability.metrics.counters import MODES, EventCounters
 from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
-from tests.support.simulated import EPOCH, policy
+from tests.support.simulated import EPOCH, spec
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ABOUT = ("acme", "billing")
 
 
 def of(**changes: object) -> Ledger:
-    ledger = replace(new_ledger(policy()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH - HOUR))
+    ledger = replace(new_ledger(spec()), current=CurrentKey("SCW1", 1, EPOCH, EPOCH - HOUR))
     return replace(ledger, **changes)  # type: ignore[arg-type]  # names are the test's
 
 
 def told(
-    *applications: ApplicationSample, at: timedelta = DAY, tally: EventCounters | None = None, **more: object
+    *applications: ApplicationSample, at: timedelta = DAY, counters: EventCounters | None = None, **more: object
 ) -> dict[str, dict[tuple[str, ...], float]]:
     """Name -> labels -> value, at so long after the beginning of time."""
     values: dict[str, object] = {
@@ -31,14 +31,20 @@ def told(
     }  # fmt: skip
     now = MetricsSnapshot(applications=applications, **{**values, **more})  # type: ignore[arg-type]  # same
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for name, labels, value in samples(now, (tally or EventCounters(NullEventSink())).counts()):
+    for name, labels, value in samples(now, (counters or EventCounters(NullEventSink())).counts()):
         assert labels not in found.setdefault(name, {}), f"{name}{labels} is told twice"
         found[name][labels] = value
     return found
 
 
 def billing(ledger: Ledger | None = None, **changes: object) -> ApplicationSample:
-    values: dict[str, object] = {"policy": policy(), "since": EPOCH, "ledger": ledger or of(), "keys": 2, "seen_at": EPOCH + HOUR}
+    values: dict[str, object] = {
+        "spec": spec(),
+        "since": EPOCH,
+        "ledger": ledger or of(),
+        "keys": 2,
+        "last_reconciled_at": EPOCH + HOUR,
+    }
     return ApplicationSample(**{**values, **changes})  # type: ignore[arg-type]  # same
 
 
@@ -65,7 +71,7 @@ def test_a6_past_due_goes_on_counting_while_a_failed_rotation_waits_for_its_next
 
 
 def test_a6_a_start_does_not_make_what_is_past_due_any_younger() -> None:
-    late = billing(policy=policy(catch_up=HOUR), since=EPOCH + 40 * DAY)
+    late = billing(spec=spec(catch_up=HOUR), since=EPOCH + 40 * DAY)
     assert told(late, at=40 * DAY)["rotator_past_due_seconds"] == {ABOUT: 10 * 86400 + 3600}
 
 
@@ -87,7 +93,7 @@ def test_a_grace_that_is_over_is_past_due_and_ends_in_0() -> None:
 
 
 def test_an_application_that_nobody_could_look_at_yet_is_unseen_since_the_start() -> None:
-    found = told(replace(billing(), ledger=None, keys=None, seen_at=None))
+    found = told(replace(billing(), ledger=None, keys=None, last_reconciled_at=None))
     assert found["rotator_unseen_seconds"] == {ABOUT: 86400}
     assert found["rotator_application_phase"] == {(*ABOUT, "new"): 1}
     for name in ("rotator_key_age_seconds", "rotator_keys", "rotator_live_keys", "rotator_last_success_timestamp_seconds"):
@@ -108,13 +114,13 @@ def test_a_rotation_under_way_in_this_process_shows_before_its_pass_is_over() ->
 
 
 def test_b_an_application_that_left_shows_as_such_and_then_disappears_with_its_counts() -> None:
-    tally = EventCounters(NullEventSink())
-    tally.emit("pass.failed", reason="sealed", account="acme", application="billing")
-    left = billing(policy=policy(configured=False, every=None))
-    found = told(left, tally=tally)
+    counters = EventCounters(NullEventSink())
+    counters.emit("pass.failed", reason="sealed", account="acme", application="billing")
+    left = billing(spec=spec(configured=False, every=None))
+    found = told(left, counters=counters)
     assert found["rotator_application_configured"] == {ABOUT: 0}
     assert "rotator_rotation_due_seconds" not in found
-    gone = told(tally=tally)
+    gone = told(counters=counters)
     assert not [name for name, values in gone.items() if any("billing" in labels for labels in values)]
 
 

@@ -12,41 +12,41 @@ KEY = ("acme", "billing")
 
 
 def test_every_event_is_handed_on_as_it_is() -> None:
-    journal = Recorder()
-    EventCounters(journal).emit("key.dead", access_key="SCW1", reason="replaced", proof="refused", **BILLING)
-    assert journal.events == [("key.dead", {"access_key": "SCW1", "reason": "replaced", "proof": "refused", **BILLING})]
+    sink = Recorder()
+    EventCounters(sink).emit("key.dead", access_key="SCW1", reason="replaced", proof="refused", **BILLING)
+    assert sink.events == [("key.dead", {"access_key": "SCW1", "reason": "replaced", "proof": "refused", **BILLING})]
 
 
 def test_every_event_of_the_catalogue_is_counted_from_zero_on() -> None:
-    tally = EventCounters(NullEventSink())
-    assert set(tally.counts().events) == set(CATALOGUE) - {"logs.lost", "logs.no_journal"}
-    assert set(tally.counts().events.values()) == {0}
-    tally.emit("daemon.ready", applications=1, down=[])
-    assert tally.counts().events["daemon.ready"] == 1
+    counters = EventCounters(NullEventSink())
+    assert set(counters.counts().events) == set(CATALOGUE) - {"logs.lost", "logs.no_journal"}
+    assert set(counters.counts().events.values()) == {0}
+    counters.emit("daemon.ready", applications=1, down=[])
+    assert counters.counts().events["daemon.ready"] == 1
 
 
 def test_a_rotation_counts_under_the_mode_that_its_claim_told() -> None:
-    tally = EventCounters(NullEventSink())
+    counters = EventCounters(NullEventSink())
     for rotation, mode in (("1", "scheduled"), ("2", "compromised"), ("3", "compromised")):
-        tally.emit("rotation.claimed", rotation_id=rotation, mode=mode, **BILLING)
-        tally.emit("rotation.committed", rotation_id=rotation, **BILLING)
-    assert tally.counts().rotations == {KEY: {"scheduled": 1, "compromised": 2}}
+        counters.emit("rotation.claimed", rotation_id=rotation, mode=mode, **BILLING)
+        counters.emit("rotation.committed", rotation_id=rotation, **BILLING)
+    assert counters.counts().rotations == {KEY: {"scheduled": 1, "compromised": 2}}
 
 
 def test_a_rotation_that_another_process_claimed_counts_as_other() -> None:
-    tally = EventCounters(NullEventSink())
-    tally.emit("rotation.claimed", rotation_id="1", mode="scheduled", **BILLING)
-    tally.emit("rotation.committed", rotation_id="2", **BILLING)
-    assert tally.counts().rotations == {KEY: {OTHER: 1}}
+    counters = EventCounters(NullEventSink())
+    counters.emit("rotation.claimed", rotation_id="1", mode="scheduled", **BILLING)
+    counters.emit("rotation.committed", rotation_id="2", **BILLING)
+    assert counters.counts().rotations == {KEY: {OTHER: 1}}
 
 
 def test_failures_count_by_their_cause() -> None:
-    tally = EventCounters(NullEventSink())
-    tally.emit("rotation.abandoned", reason="quota", message="no room", **BILLING)
-    tally.emit("pass.failed", reason="sealed", message="Vault is sealed", **BILLING)
-    tally.emit("pass.crashed", error="KeyError", where="x", **BILLING)
-    tally.emit("key.dead", access_key="SCW1", **BILLING)
-    counts = tally.counts()
+    counters = EventCounters(NullEventSink())
+    counters.emit("rotation.abandoned", reason="quota", message="no room", **BILLING)
+    counters.emit("pass.failed", reason="sealed", message="Vault is sealed", **BILLING)
+    counters.emit("pass.crashed", error="KeyError", where="x", **BILLING)
+    counters.emit("key.dead", access_key="SCW1", **BILLING)
+    counts = counters.counts()
     assert counts.given_up == {KEY: {"quota": 1}}
     assert counts.failed == {KEY: {"sealed": 1, "crashed": 1}}
     assert counts.revoked == {KEY: 1}
@@ -56,30 +56,30 @@ def test_no_sentence_of_anybody_becomes_a_label() -> None:
     for text in ("no room for SCW00000000000000001", "SCW1", "", "https://vault:8200", "a" * 41, None, 7):
         assert word(text) == OTHER
     assert word("publish_timeout") == "publish_timeout"
-    tally = EventCounters(NullEventSink())
-    tally.emit("rotation.abandoned", reason="the contractor left", **BILLING)
-    assert tally.counts().given_up == {KEY: {OTHER: 1}}
+    counters = EventCounters(NullEventSink())
+    counters.emit("rotation.abandoned", reason="the contractor left", **BILLING)
+    assert counters.counts().given_up == {KEY: {OTHER: 1}}
 
 
 def test_causes_are_bounded_whatever_is_written_into_ledgers() -> None:
-    tally = EventCounters(NullEventSink())
+    counters = EventCounters(NullEventSink())
     for number in range(3 * MOST_CAUSES):
-        tally.emit("pass.failed", reason=f"cause_{number}", **BILLING)
-    causes = tally.counts().failed[KEY]
+        counters.emit("pass.failed", reason=f"cause_{number}", **BILLING)
+    causes = counters.counts().failed[KEY]
     assert len(causes) <= MOST_CAUSES + 1
     assert sum(causes.values()) == 3 * MOST_CAUSES
 
 
 def test_threads_that_count_at_once_lose_nothing() -> None:
-    tally = EventCounters(NullEventSink())
+    counters = EventCounters(NullEventSink())
 
     def count() -> None:
         for _ in range(500):
-            tally.emit("pass.failed", reason="sealed", **BILLING)
+            counters.emit("pass.failed", reason="sealed", **BILLING)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert tally.counts().failed[KEY]["sealed"] == 2000
+    assert counters.counts().failed[KEY]["sealed"] == 2000

@@ -135,7 +135,7 @@ def test_a_reload_brings_other_targets_into_force(listener: Listener) -> None:
     with Listener() as other, closing(Notifier(Recorder(), settings(listener))) as alarm:
         block(alarm, "billing")
         eventually(lambda: listener.messages)
-        alarm.adopt(settings(other))
+        alarm.apply_runtime(settings(other))
         block(alarm, "shop")
         eventually(lambda: other.messages)
         assert len(listener.messages) == 1

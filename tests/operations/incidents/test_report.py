@@ -27,7 +27,7 @@ from rotator.operations.incidents.report import (
     groups,
     impact_of,
 )
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -50,7 +50,7 @@ def ledger(**changes: Any) -> Ledger:
         HistoryEntry(T + 2 * SECOND, "rotated", "SCWNEW", 4, "r2", "found in a public repository"),
         HistoryEntry(T + 3 * SECOND, "revoked", "SCWOLD", 3, "", "compromised; refused"),
     )
-    return replace(new_ledger(policy()), incidents=(incident,), history=history, **changes)
+    return replace(new_ledger(spec()), incidents=(incident,), history=history, **changes)
 
 
 def report(*found: ApplicationImpact, **said: Any) -> IncidentReport:
@@ -58,7 +58,7 @@ def report(*found: ApplicationImpact, **said: Any) -> IncidentReport:
     return IncidentReport("i1", T + timedelta(hours=1), T - timedelta(hours=1), found or (one,), **said)
 
 
-def deed(
+def audit_event(
     seconds: int, source: str = "198.51.100.4", agent: str = "curl/8", method: str = "DeleteServer", status: int = 200
 ) -> AuditEvent:
     return AuditEvent(T + seconds * SECOND, source, agent, "instance", method, status)
@@ -109,7 +109,7 @@ def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_
     assert report(masses=(mass,)).closed_at is None
     assert report(masses=(ended,)).closed_at is not None
     assert report(masses=(ended, mass)).closed_at is None, "another account is not done"
-    assert report(masses=(ended,), silent={"zeta": "no answer"}).closed_at is None, "nobody knows of another account"
+    assert report(masses=(ended,), unavailable={"zeta": "no answer"}).closed_at is None, "nobody knows of another account"
     said = report(masses=(mass,))
     assert (said.reason, said.by, said.opened_at) == ("breach", "bob", T - SECOND)
 
@@ -117,7 +117,7 @@ def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_
 def test_incidents_are_grouped_by_their_id_over_applications_and_an_ordinary_mass_rotation_is_none() -> None:
     other = replace(ledger(), application="mailer")
     alone = mark_compromised(
-        new_ledger(policy(application="alone")), {"SCWX"}, reason="leak", by="ops", at=T, incident="i2", mode="replace_first"
+        new_ledger(spec(application="alone")), {"SCWX"}, reason="leak", by="ops", at=T, incident="i2", mode="replace_first"
     )
     breach = MassRotation("i3", "--all", T, compromised=True, reason="breach", by="bob", begun_at=T)
     calm = replace(breach, id="i4", compromised=False)
@@ -130,17 +130,24 @@ def test_incidents_are_grouped_by_their_id_over_applications_and_an_ordinary_mas
 
 
 def test_calls_are_grouped_by_address_and_client_and_who_appeared_last_stands_first() -> None:
-    trail = AuditTrail((deed(-60), deed(-50), deed(-40, "203.0.113.9", "evil/1", "ListKeys", 403), deed(-30)))
+    trail = AuditTrail(
+        (audit_event(-60), audit_event(-50), audit_event(-40, "203.0.113.9", "evil/1", "ListKeys", 403), audit_event(-30))
+    )
     first, second = groups(trail)
     assert (first.source, first.agent, first.refused) == ("203.0.113.9", "evil/1", 1)
-    assert (second.source, len(second.deeds), second.refused, second.methods()) == ("198.51.100.4", 3, 0, ["DeleteServer x 3"])
+    assert (second.source, len(second.audit_events), second.refused, second.methods()) == (
+        "198.51.100.4",
+        3,
+        0,
+        ["DeleteServer x 3"],
+    )
 
 
 def test_it_says_what_it_cannot_tell() -> None:
     assert report().limits == (*LIMITS, TRAIL_MISSING)
-    silent = report(trails={"billing": AuditTrail(silent=("nl-ams: not allowed",), cut=True)}).limits
-    assert "The audit trail of nl-ams: not allowed" in silent
-    assert "The audit trail of billing has more calls than were read." in silent
+    unavailable = report(trails={"billing": AuditTrail(unavailable=("nl-ams: not allowed",), truncated=True)}).limits
+    assert "The audit trail of nl-ams: not allowed" in unavailable
+    assert "The audit trail of billing has more calls than were read." in unavailable
     assert any("names no access key" in limit for limit in LIMITS)
     assert any("Object Storage" in limit for limit in LIMITS)
 
@@ -189,7 +196,9 @@ def full() -> IncidentReport:
     )
     stranger = Key("SCWSTRANGER", NASTY, NASTY, T - SECOND)
     proof = CoverageReport(NASTY, T, T + SECOND, 7, (StaleKey(stranger, "stranger", NASTY),))
-    trail = AuditTrail((deed(-60, NASTY, NASTY, NASTY), deed(-50, NASTY, NASTY, NASTY, 403)), ("fr-par",), (NASTY,), cut=True)
+    trail = AuditTrail(
+        (audit_event(-60, NASTY, NASTY, NASTY), audit_event(-50, NASTY, NASTY, NASTY, 403)), ("fr-par",), (NASTY,), truncated=True
+    )
     return report(nasty, replace(nasty, closed_at=None, replaced_at=None), coverage=(proof,), trails={NASTY: trail})
 
 
@@ -208,12 +217,12 @@ def test_the_file_loads_nothing_and_runs_nothing() -> None:
     assert not re.search(r"\b(src|href|on\w+)\s*=", text)
     assert "url(" not in text
     assert "@import" not in text
-    policies = [attrs["content"] for tag, attrs in Seen(text).tags if tag == "meta" and "http-equiv" in attrs]
-    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    specs = [attrs["content"] for tag, attrs in Seen(text).tags if tag == "meta" and "http-equiv" in attrs]
+    assert specs == ["default-src 'none'; style-src 'unsafe-inline'"]
 
 
 def test_the_file_draws_how_long_each_key_lived_and_where_calls_came_from() -> None:
-    text = render_html(report(trails={"billing": AuditTrail((deed(-60), deed(-50)), ("fr-par",))}))
+    text = render_html(report(trails={"billing": AuditTrail((audit_event(-60), audit_event(-50)), ("fr-par",))}))
     assert text.count("<svg") == 2
     assert text.count("class='deed'") == 2
     assert text.count("class='made'") == 1

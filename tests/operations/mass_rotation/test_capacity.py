@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.domain.policy import VerificationPolicy
 from rotator.domain.ports import NullEventSink
+from rotator.domain.spec import VerificationPolicy
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
 from rotator.operations.mass_rotation.capacity import RESERVE, UNTOLD, estimate, free_slots, max_parallel, request_count
 
@@ -139,8 +139,8 @@ def test_a3_a_rotation_that_is_begun_anew_counts_as_one_that_made_no_key() -> No
 
 
 def test_a_provider_that_tells_no_room_gets_few_at_once_and_one_that_stopped_telling_none() -> None:
-    silent = gate_of(Room(None))
-    assert len(let_in(silent, 20)) == UNTOLD
+    unavailable = gate_of(Room(None))
+    assert len(let_in(unavailable, 20)) == UNTOLD
     room = Room(RESERVE + 1)
     gate = gate_of(room)
     let_in(gate, 1)

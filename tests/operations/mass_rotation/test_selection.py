@@ -12,9 +12,9 @@ from rotator.decision.transitions import mark_compromised, new_ledger, start_rev
 from rotator.domain.keys import Key
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.marker import Marker
-from rotator.domain.policy import ApplicationSpec
+from rotator.domain.spec import ApplicationSpec
 from rotator.operations.mass_rotation.selection import Candidate, Selection, SelectionInput, candidates
-from tests.support.simulated import policy
+from tests.support.simulated import spec
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -22,7 +22,7 @@ INSTALLATION = "1" * 16
 
 
 def application(name: str, **changes: Any) -> ApplicationSpec:
-    return policy(application=name, bearer=f"bearer-of-{name}", path=f"secret/apps/{name}", **changes)
+    return spec(application=name, bearer=f"bearer-of-{name}", path=f"secret/apps/{name}", **changes)
 
 
 def key(name: str, of: str, age: timedelta = HOUR, **said: Any) -> Key:
@@ -57,8 +57,8 @@ def chosen(survey: SelectionInput, *names: str, compromised: bool = True) -> dic
     ],
 )
 def test_what_is_asked_for_can_be_combined(selection: Selection, expected: set[str]) -> None:
-    fleet = [application("api-1"), application("api-2", account="other"), application("web-1")]
-    assert {one.application for one in fleet if selection.chooses(one)} == expected
+    runtime = [application("api-1"), application("api-2", account="other"), application("web-1")]
+    assert {one.application for one in runtime if selection.chooses(one)} == expected
 
 
 def test_the_same_command_has_the_same_words_however_it_is_typed() -> None:

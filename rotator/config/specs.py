@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rotator.config import schema
 from rotator.config.problems import Problems, dotted
 from rotator.domain import document
-from rotator.domain import policy as model
+from rotator.domain import spec as model
 from rotator.domain.schedule import next_cron
 from rotator.util.durations import format_duration
 from rotator.util.suggestions import closest_match
@@ -40,7 +40,7 @@ def build(
     """The policies of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only."""
     paths: dict[str, str] = {}
     bearers: dict[tuple[str, ...], str] = {}
-    policies = {}
+    specs = {}
     for name, options in applications.items():
         one = _Application(name, options, defaults, problems)
         account = one.account(accounts)
@@ -48,8 +48,8 @@ def build(
         one.check_bearer(account, bearers)
         one.check_times()
         if daemon and account and "application_id" in options and "path" in options:
-            policies[name] = one.policy(account, daemon)
-    return policies
+            specs[name] = one.spec(account, daemon)
+    return specs
 
 
 @dataclass
@@ -207,7 +207,7 @@ class _Application:
 
     # --- the result -------------------------------------------------------------------------------------------------------
 
-    def policy(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
+    def spec(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
         """The policy that all of this comes to."""
         same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "fields")
         more = ("observe_every", "publish_timeout", "takeover_after", "max_live_keys")
