@@ -104,9 +104,9 @@ class AppRuntime:
         return self.configuration.daemon.workers
 
     @property
-    def stop_timeout(self) -> timedelta:
+    def shutdown_timeout(self) -> timedelta:
         """How long a stopping daemon may take."""
-        return self.configuration.daemon.stop_timeout
+        return self.configuration.daemon.shutdown_timeout
 
     @property
     def listen(self) -> Listener | None:
@@ -202,7 +202,7 @@ class AppRuntime:
             except (LedgerUnreadable, ServiceError) as error:
                 if isinstance(error, Unavailable):
                     raise
-                (sink or self.sink).emit("daemon.orphan_stuck", application=name, message=str(error))
+                (sink or self.sink).emit("daemon.removed_application_stuck", application=name, message=str(error))
                 continue
             if ledger is not None:
                 found[name] = self._removed_application(ledger)
@@ -217,10 +217,10 @@ class AppRuntime:
             path=ledger.path,
             fields={ledger.access_field: "{access_key}", ledger.secret_field: "{secret_key}"},
             grace=ledger.grace,
-            prove=ledger.prove,
-            prove_emergency=ledger.prove_emergency,
+            verification=ledger.verification,
+            emergency_verification=ledger.emergency_verification,
             organization_id=account.organization_id if account else "",
-            clock_tolerance=self.configuration.daemon.clock_tolerance,
+            max_clock_skew=self.configuration.daemon.max_clock_skew,
             configured=False,
         )
 

@@ -176,7 +176,7 @@ class ControlApi:
         daemon_handle = self._daemon_handle
         if operation.changes:
             reason = getattr(arguments, "reason", "")
-            daemon_handle.sink.emit("control.ordered", operation=operation.name, by=by, about=_about(arguments), reason=reason)
+            daemon_handle.sink.emit("control.command", operation=operation.name, by=by, about=_about(arguments), reason=reason)
         with daemon_handle.lease_runtime() as runtime:
             call = OperationContext(
                 runtime,

@@ -153,7 +153,7 @@ class WebhookApp:
             if now - self._told_at < QUIET:
                 return
             self._told_at, count, self._refused = now, self._refused, 0
-        self._daemon_handle.sink.emit("webhook.refused", reason=why, source=_source(request), requests=count)
+        self._daemon_handle.sink.emit("webhook.rejected", reason=why, source=_source(request), requests=count)
 
     def _admit(self) -> None:
         """Let one more order through, unless there were too many within the last minute."""
@@ -161,9 +161,9 @@ class WebhookApp:
             now = time.monotonic()
             while self._orders and self._orders[0] <= now - 60:
                 self._orders.popleft()
-            if len(self._orders) >= self._settings.per_minute:
+            if len(self._orders) >= self._settings.rate_limit:
                 raise OperationError(
-                    "busy", f"{self._settings.per_minute} reports a minute are taken, and no more; report it again", 3
+                    "busy", f"{self._settings.rate_limit} reports a minute are taken, and no more; report it again", 3
                 )
             self._orders.append(now)
 
@@ -188,7 +188,7 @@ class WebhookApp:
         spec = runtime.spec(report.application) if report.application else _bearer(runtime, report.access_key or "")
         only = frozenset({report.access_key}) if report.access_key else None
         if only and not _ours(runtime, spec, report.access_key or ""):
-            marked.set_result(MarkedKeys(spec.application, (), "dead"))
+            marked.set_result(MarkedKeys(spec.application, (), "revoked"))
             return
         by, reason = f"webhook from {source}@{socket.gethostname()}", report.reason or "reported by a machine"
         order = CompromiseRequest(reason, by)
@@ -197,7 +197,7 @@ class WebhookApp:
         def sleep(until: datetime) -> None:
             self._executor.sleep(context.clock, until)
 
-        self._daemon_handle.sink.emit("control.ordered", operation="compromised", by=by, about=[spec.application], reason=reason)
+        self._daemon_handle.sink.emit("control.command", operation="compromised", by=by, about=[spec.application], reason=reason)
         try:
             keys, _ = mark(spec, context, sleep, order, keys=only)
             marked.set_result(MarkedKeys(spec.application, tuple(sorted(keys)), "marked"))
@@ -224,7 +224,7 @@ def _ours(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) ->
         return True
     if ledger is not None and is_verified_revoked(ledger, access_key):
         return False
-    raise Refused(f"{access_key} of {spec.application} is a stranger's: a person has to look, and to revoke it by name")
+    raise Refused(f"{access_key} of {spec.application} is an unmanaged key: a person has to look, and to revoke it by name")
 
 
 # --- in and out -------------------------------------------------------------------------------------------------------------

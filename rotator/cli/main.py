@@ -23,7 +23,7 @@ COMMANDS = {
     "plan": "Say what would be done next and why; change nothing.",
     "status": "Show every application from its ledger.",
     "rotate": "Rotate now, and wait until it is done.",
-    "who": "Say whose key this is, and how it stands.",
+    "lookup": "Show which application owns a key, and its state.",
     "revoke": "End a grace early, or revoke a stranger's key.",
     "extend": "Let keys in grace live on.",
     "hold": "Leave applications alone.",
@@ -37,6 +37,9 @@ COMMANDS = {
     "demo": "See the whole life cycle on this machine.",
 }
 """Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""
+
+ALIASES = {"who": "lookup"}
+"""Former names of commands, still understood."""
 
 INTERRUPTED = (
     "interrupted; nothing is lost: every step is written to the ledger before it is taken, so the daemon goes on with it,"
@@ -53,6 +56,7 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click passes it
         """The command of that name, imported now."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"rotator.cli.commands.{cmd_name}").command
@@ -61,7 +65,7 @@ class Root(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was named, or an error with the nearest one."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in (*COMMANDS, *ALIASES) and not name.startswith("-"):
             from rotator.util.suggestions import closest_match  # noqa: PLC0415 - only mistakes pay for it
 
             raise click.UsageError(f"there is no command {name!r}; {closest_match(name, COMMANDS)}", ctx)

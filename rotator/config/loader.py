@@ -276,7 +276,7 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
     complete = _complete(schema.Webhook, options)
     if complete is None or "signing_key" not in references:
         return None
-    return Webhook(at=at, client_ca=client_ca, per_minute=complete["per_minute"], **references)
+    return Webhook(at=at, client_ca=client_ca, rate_limit=complete["rate_limit"], **references)
 
 
 def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | None:

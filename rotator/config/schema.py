@@ -238,7 +238,7 @@ class Window(Table):
 
 
 class Verification(Table):
-    """`prove`: how a new key proves that it is alive, and an old one that it is dead."""
+    """`verification`: how a new key proves that it is alive, and an old one that it is dead."""
 
     model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
 
@@ -248,7 +248,7 @@ class Verification(Table):
 
 
 class EmergencyVerification(Table):
-    """`prove_emergency`: the same for a compromised key."""
+    """`emergency_verification`: the same for a compromised key."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -280,16 +280,18 @@ class Defaults(Table):
         None,
         computed="`24h`, or the interval where that is shorter",
     )
-    refresh: Duration | None = option(
+    consumer_refresh: Duration | None = option(
         "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
     )
-    prove: Verification = option(
+    verification: Verification = option(
         "How a new key proves that it is alive, and an old one that it is dead: the table below.", Verification()
     )
-    prove_emergency: EmergencyVerification = option("The same for a compromised key: the table below.", EmergencyVerification())
-    observe_every: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
+    emergency_verification: EmergencyVerification = option(
+        "The same for a compromised key: the table below.", EmergencyVerification()
+    )
+    resync_interval: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
     publish_timeout: Duration = option("How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2))
-    takeover_after: Duration | None = option(
+    stale_claim_timeout: Duration | None = option(
         "After how long a rotation that another process left unfinished is begun anew.",
         None,
         computed="`10m`, or a minute more than the timeout of a proof and `publish_timeout` together where that is longer",
@@ -313,11 +315,11 @@ class Daemon(Table):
     """`[daemon]`: what concerns the process."""
 
     workers: int = option("How many applications are worked on at once.", 16, ge=1, le=512)
-    stop_timeout: Duration = option(
+    shutdown_timeout: Duration = option(
         "How long a stopping daemon may take to finish the step that it is in.", timedelta(seconds=30)
     )
-    clock_tolerance: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
-    catch_up: Pause = option(
+    max_clock_skew: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
+    startup_spread: Pause = option(
         "Over how long rotations that were overdue at the start are spread; at most a tenth of `every`.", timedelta(hours=1)
     )
 
@@ -368,7 +370,7 @@ class Webhook(Table):
     client_ca: File | None = option("A file of certificates, in PEM, one of which must have signed the caller's.", None)
     certificate: SecretReference | None = option("TLS: `file:` or `credential:` of our certificate, in PEM.", None)
     key: SecretReference | None = option("TLS: `file:` or `credential:` of its private key, in PEM.", None)
-    per_minute: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
+    rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
 
 
 class Alarm(Table):

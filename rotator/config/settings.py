@@ -66,9 +66,9 @@ class Daemon:
     """What concerns the process and not a single application."""
 
     workers: int
-    stop_timeout: timedelta
-    clock_tolerance: timedelta
-    catch_up: timedelta
+    shutdown_timeout: timedelta
+    max_clock_skew: timedelta
+    startup_spread: timedelta
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Webhook:
     client_ca: Path | None = None
     certificate: Reference | None = None
     key: Reference | None = None
-    per_minute: int = 6
+    rate_limit: int = 6
 
 
 @dataclass(frozen=True)

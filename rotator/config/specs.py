@@ -68,9 +68,11 @@ class _Application:
             inherited.pop("every", None)
             inherited.pop("cron", None)
         self.set = inherited | self.own
-        for proof in ("prove", "prove_emergency"):
-            if proof in self.own and proof in self.defaults:
-                self.set[proof] = self.defaults[proof].model_copy(update=self.own[proof].model_dump(exclude_unset=True))
+        for verification in ("verification", "emergency_verification"):
+            if verification in self.own and verification in self.defaults:
+                self.set[verification] = self.defaults[verification].model_copy(
+                    update=self.own[verification].model_dump(exclude_unset=True)
+                )
         self.all = {name: self.set.get(name, field.default) for name, field in schema.Defaults.model_fields.items()}
         self._compute()
 
@@ -82,16 +84,16 @@ class _Application:
             options["jitter"] = options["every"] / 10 if options["every"] else timedelta(0)
         if options["grace"] is None:
             options["grace"] = min(_GRACE, interval) if interval else _GRACE
-        if options["refresh"] is None:
-            options["refresh"] = min(_REFRESH, options["grace"])
-        if options["takeover_after"] is None:
-            options["takeover_after"] = max(_TAKEOVER, self.longest_rotation() + timedelta(minutes=1))
+        if options["consumer_refresh"] is None:
+            options["consumer_refresh"] = min(_REFRESH, options["grace"])
+        if options["stale_claim_timeout"] is None:
+            options["stale_claim_timeout"] = max(_TAKEOVER, self.longest_rotation() + timedelta(minutes=1))
         if options["fields"] is None:
             options["fields"] = document.DEFAULT_FIELDS
 
     def longest_rotation(self) -> timedelta:
         """How long the owner of an intent may be at it: the slower of the two proofs, then the publication."""
-        timeouts = (self.all["prove"].timeout, self.all["prove_emergency"].timeout)
+        timeouts = (self.all["verification"].timeout, self.all["emergency_verification"].timeout)
         result: timedelta = max(timeouts) + self.all["publish_timeout"]
         return result
 
@@ -151,27 +153,27 @@ class _Application:
                 self.problems.add(dotted(*where, "cron"), "stands beside every; write only one of the two")
         if interval:
             self._check_interval(interval)
-        if options["grace"] < options["refresh"]:
+        if options["grace"] < options["consumer_refresh"]:
             self.complain(
-                f"{_text(options['grace'])} is shorter than refresh ({_text(options['refresh'])}), so consumers would hold a dead "
-                "key; write a longer grace, or a shorter refresh if they read Vault more often",
+                f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), so consumers would hold a dead "
+                "key; write a longer grace, or a shorter consumer_refresh if they read Vault more often",
                 "grace",
-                "refresh",
+                "consumer_refresh",
             )
-        if options["takeover_after"] <= self.longest_rotation():
+        if options["stale_claim_timeout"] <= self.longest_rotation():
             self.complain(
                 f"must be above the timeout of the proofs and publish_timeout together; write more than {_text(self.longest_rotation())}",
-                "takeover_after",
+                "stale_claim_timeout",
                 "publish_timeout",
-                "prove",
-                "prove_emergency",
+                "verification",
+                "emergency_verification",
             )
-        for name in ("prove", "prove_emergency"):
-            proof = options[name]
-            if proof.interval * (proof.successes - 1) >= proof.timeout:
+        for name in ("verification", "emergency_verification"):
+            verification = options[name]
+            if verification.interval * (verification.successes - 1) >= verification.timeout:
                 self.complain(
-                    f"cannot succeed: {proof.successes} answers {_text(proof.interval)} apart take longer than its timeout "
-                    f"({_text(proof.timeout)}); write a longer timeout",
+                    f"cannot succeed: {verification.successes} answers {_text(verification.interval)} apart take longer than its timeout "
+                    f"({_text(verification.timeout)}); write a longer timeout",
                     name,
                 )
 
@@ -210,18 +212,18 @@ class _Application:
     def spec(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
         """The policy that all of this comes to."""
         same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "fields")
-        more = ("observe_every", "publish_timeout", "takeover_after", "max_live_keys")
+        more = ("resync_interval", "publish_timeout", "stale_claim_timeout", "max_live_keys")
         return model.ApplicationSpec(
             application=self.name,
             account=account.name,
             bearer=self.own["application_id"],
             path=self.own["path"],
-            prove=_proof(self.all["prove"]),
-            prove_emergency=_proof(self.all["prove_emergency"]),
+            verification=_proof(self.all["verification"]),
+            emergency_verification=_proof(self.all["emergency_verification"]),
             window=_window(self.all["window"]),
             organization_id=account.organization_id,
-            clock_tolerance=daemon.clock_tolerance,
-            catch_up=daemon.catch_up,
+            max_clock_skew=daemon.max_clock_skew,
+            startup_spread=daemon.startup_spread,
             **{name: self.all[name] for name in (*same, *more)},
         )
 

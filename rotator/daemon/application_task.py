@@ -45,7 +45,7 @@ class PassSummary:
     in_grace: int = 0
     urgent: bool = False
     settled: bool = False
-    trouble: Problem | None = None
+    problem: Problem | None = None
     service_away: bool = False
     unreadable: bool = False
     overdue: bool = False
@@ -167,7 +167,7 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, start
     unreadable = isinstance(outcome.error, LedgerUnreadable)
     if ledger is None:
         return PassSummary(
-            _result(outcome, None), wait.until, wait.reason, trouble=wait.trouble, service_away=away, unreadable=unreadable
+            _result(outcome, None), wait.until, wait.reason, problem=wait.problem, service_away=away, unreadable=unreadable
         )
     observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="", started=started)
     at, what, _ = next_action(spec, ledger, observation)
@@ -179,7 +179,7 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, start
         in_grace=len(ledger.retiring),
         urgent=bool(ledger.compromised) or urgent_intent,
         settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
-        trouble=wait.trouble,
+        problem=wait.problem,
         service_away=away,
         unreadable=unreadable,
         overdue=ledger.hold is not None and _owed(spec, ledger, observation, now),
@@ -195,7 +195,7 @@ def _owed(spec: ApplicationSpec, ledger: Ledger, observation: Observation, now: 
 def _result(outcome: PassOutcome, ledger: Ledger | None) -> PassResult:
     if outcome.error is not None:
         return result_of(outcome.error)
-    if outcome.wait.trouble is None:
+    if outcome.wait.problem is None:
         return PassResult.OK
     return PassResult.FAILED if ledger and ledger.failures else PassResult.REFUSED
 

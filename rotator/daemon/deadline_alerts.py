@@ -23,7 +23,7 @@ class DeadlineAlerts:
         ledger = outcome.ledger
         if ledger is None or ledger.current is None or not spec.configured:
             return
-        if not (ledger.hold or outcome.error or outcome.wait.trouble):
+        if not (ledger.hold or outcome.error or outcome.wait.problem):
             return
         found = due(spec, ledger.current)
         deadline = found.deadline if found else None
@@ -34,7 +34,7 @@ class DeadlineAlerts:
             return
         self._told[spec.application] = (access_key, missed)
         self._sink.emit(
-            "deadline.missed" if missed else "deadline.near",
+            "deadline.missed" if missed else "deadline.approaching",
             application=spec.application,
             account=spec.account,
             access_key=access_key,

@@ -148,7 +148,7 @@ class Engine:
         try:
             return self._periodic[name].run()
         except RotatorError as error:
-            self.sink.emit("daemon.chore_failed", chore=name, message=str(error))
+            self.sink.emit("daemon.task_failed", chore=name, message=str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, the chore is needed again
             kind, where = crash_site(error)
             self.sink.emit("daemon.crashed", error=kind, where=where)
@@ -172,21 +172,21 @@ class Engine:
         service = self.services.get(name)
         if service is None:
             return None
-        trouble = service.probe()
+        problem = service.probe()
         with self.lock:
             if self.services.get(name) is not service:
                 return timedelta(0)  # a reload came between
-            news = service.note(trouble, _now())
-            if trouble is None:
+            news = service.note(problem, _now())
+            if problem is None:
                 self._resume()
             elif self.once:
                 self._give_in()
-        if news and trouble is not None:
-            self.sink.emit("service.down", service=name, kind=trouble.kind, message=str(trouble))
+        if news and problem is not None:
+            self.sink.emit("service.down", service=name, kind=problem.kind, message=str(problem))
         elif news:
             self.sink.emit("service.up", service=name)
         self._changed()
-        return service.pause if trouble else None
+        return service.pause if problem else None
 
     def _suspect(self, error: RotatorError | None) -> None:
         """A pass failed because of a service: ask the service itself."""
@@ -243,7 +243,7 @@ class Engine:
         if name not in self._stuck:
             self._stuck.add(name)
             message = f"its account {account} left the configuration too: put that back, so that old keys can be revoked on time"
-            self.sink.emit("daemon.orphan_stuck", application=name, account=account, message=message)
+            self.sink.emit("daemon.removed_application_stuck", application=name, account=account, message=message)
 
     def reconcile_now(self, names: Iterable[str]) -> None:
         """Look at these at once: somebody beside us changed something about them. A pass in the middle goes on first."""
@@ -364,7 +364,7 @@ class Engine:
         # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
         task.pending_runtime = (spec, runtime if spec.account in runtime.accounts else task.runtime)
         task.switch_runtime()
-        self.sink.emit("daemon.orphan", application=task.name, account=spec.account)
+        self.sink.emit("daemon.application_removed", application=task.name, account=spec.account)
 
     def _compare_services(self, runtime: DaemonRuntime) -> None:
         fresh = tracked_services(runtime)
@@ -399,7 +399,7 @@ class Engine:
 
     def clock_stepped(self, step: timedelta) -> None:
         """Our clock was set: what waits goes on waiting for as long as it would have. (Deadlines are not waited for by this
-        clock alone; passes look at least every ``observe_every``.)"""
+        clock alone; passes look at least every ``resync_interval``.)"""
         with self.lock:
             self._schedule.shift(step)
             for task in self.tasks.values():

@@ -24,7 +24,7 @@ IDLE = 60.0
 
 @dataclass(frozen=True)
 class UnhealthyReason:
-    """Why a round is not sound: ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``past_due``, ``trouble`` or ``idle``;
+    """Why a round is not sound: ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``overdue``, ``problem`` or ``idle``;
     and which service or application it is."""
 
     reason: str
@@ -46,7 +46,7 @@ def unhealthy_reason(
 
 def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
-    patience = task.spec.takeover_after
+    patience = task.spec.stale_claim_timeout
     if now > task.due + patience:
         return "stuck"  # it waits for a worker, or a worker has had it since
     if task.crashes:
@@ -54,8 +54,8 @@ def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
     if task.summary is None:
         return "not_looked_at"
     if task.summary.overdue or now > task.summary.next_at + patience:
-        return "past_due"
-    return "" if task.summary.result is PassResult.OK else "trouble"
+        return "overdue"
+    return "" if task.summary.result is PassResult.OK else "problem"
 
 
 class HealthCheck:
@@ -93,6 +93,6 @@ class HealthCheck:
             return
         self._told = found
         if found is None:
-            self._sink.emit("round.sound")
+            self._sink.emit("heartbeat.healthy")
         else:
-            self._sink.emit("round.unsound", reason=found.reason, subject=found.subject)
+            self._sink.emit("heartbeat.unhealthy", reason=found.reason, subject=found.subject)

@@ -195,7 +195,7 @@ class MainLoop:
         self.supervisor.stopping()
         self.monitor.stopping()
         self.sink.emit("daemon.stopping", signal=self.signals.stop)
-        limit = self.engine.runtime.stop_timeout.total_seconds()
+        limit = self.engine.runtime.shutdown_timeout.total_seconds()
         self.daemon_handle.stop()
         self.engine.drain()
         self._wait_for_the_last(limit - min(10.0, limit / 3))
@@ -246,18 +246,18 @@ class SingleRun:
             try:
                 engine.add_removed_applications(runtime.removed_applications())
             except RotatorError as error:
-                self.sink.emit("daemon.chore_failed", chore="removed applications", message=str(error))
+                self.sink.emit("daemon.task_failed", chore="removed applications", message=str(error))
         self._until(lambda: not engine.unfinished())
         if self.signals.stop:
             engine.drain()
-            end = time.monotonic() + runtime.stop_timeout.total_seconds()
+            end = time.monotonic() + runtime.shutdown_timeout.total_seconds()
             while engine.unfinished() and time.monotonic() < end:
                 self.signals.wait(TICK_INTERVAL)
         results, unfinished = engine.results(), engine.unfinished()
         counts = Counter(results.values())
         engine.close()
         self.sink.emit(
-            "round.done",
+            "run.completed",
             applications=len(results),
             ok=counts[PassResult.OK],
             unreachable=counts[PassResult.UNREACHABLE],

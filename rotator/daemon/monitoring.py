@@ -225,10 +225,10 @@ def _application(task: ApplicationTask) -> snapshot.ApplicationSample:
         since=task.started,
         ledger=task.ledger,
         keys=None if task.keys is None else len(task.keys),
-        strangers=len(task.local_state.strangers),
+        unmanaged_keys=len(task.local_state.unmanaged_keys),
         last_reconciled_at=task.last_reconciled_at,
         last_success_at=task.last_success_at,
-        trouble=summary.trouble.reason if summary and summary.trouble and not summary.service_away else "",
+        problem=summary.problem.reason if summary and summary.problem and not summary.service_away else "",
         unreadable=bool(summary and summary.unreadable),
         rotating=task.local_state.in_flight is not None,
     )

@@ -33,7 +33,7 @@ class DaemonRuntime(Protocol):
         """How many applications are worked on at once."""
 
     @property
-    def stop_timeout(self) -> timedelta:
+    def shutdown_timeout(self) -> timedelta:
         """How long a stopping daemon may take."""
 
     @property

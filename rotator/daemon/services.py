@@ -61,13 +61,13 @@ class ServiceHealth:
             return None
         return None
 
-    def note(self, trouble: ServiceError | None, now: datetime) -> bool:
+    def note(self, problem: ServiceError | None, now: datetime) -> bool:
         """Remember what a probe found; whether that is news to people: down, down in another way, or back."""
         before = self.kind
-        self.kind, self.message = (trouble.kind, str(trouble)) if trouble else ("", "")
-        if bool(before) != bool(trouble) or self.since is None:
+        self.kind, self.message = (problem.kind, str(problem)) if problem else ("", "")
+        if bool(before) != bool(problem) or self.since is None:
             self.since = now
-        self.state = ServiceState.DOWN if trouble else ServiceState.UP
+        self.state = ServiceState.DOWN if problem else ServiceState.UP
         return self.kind != before
 
     @property

@@ -81,7 +81,7 @@ def idle(state: ApplicationState) -> Step:
 def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation) -> tuple[datetime, str, str]:
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
     clocks, state = observation.clocks, ApplicationState(spec, replace(observation, ledger=ledger))
-    horizon = clocks.ours + spec.observe_every
+    horizon = clocks.ours + spec.resync_interval
     patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
     if ledger.hold:
         in_flight = f"held by {ledger.hold.by}: {ledger.hold.reason}"
@@ -122,7 +122,7 @@ def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation)
 
 def _next_under_hold(state: ApplicationState, patience: datetime) -> tuple[datetime, str, str] | None:
     """When an emergency that goes through the hold is next looked at; None when there is none."""
-    if not state.through_hold:
+    if not state.override_hold:
         return None
     why = "an emergency goes through the hold"
     if state.ledger.intent is not None:

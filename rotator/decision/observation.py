@@ -116,7 +116,7 @@ class DestroyedVersions:
 class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
-    ``proof`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``revoked``
+    ``published_probe`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``revoked``
     the keys proven dead and how, ``still_valid`` those that kept answering, ``undeletable`` those whose DELETE was refused for
     good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
     compromised keys. ``versions`` holds earlier versions of the
@@ -133,7 +133,7 @@ class Observation:
     keys: tuple[Key, ...] = ()
     presence: Presence = Presence.NOTHING
     foreign: frozenset[str] = frozenset()
-    proof: ProbeResult | None = None
+    published_probe: ProbeResult | None = None
     bearer_observed: bool = True
     versions: Mapping[int, CredentialDocument] = field(default_factory=dict)
     preconditions: Preconditions | None = None

@@ -63,18 +63,18 @@ class ApplicationState:
         return self.ledger.hold is not None
 
     @property
-    def through_hold(self) -> frozenset[str]:
+    def override_hold(self) -> frozenset[str]:
         """The compromised keys that no hold spares, by an operator's explicit word."""
-        return frozenset(mark.access_key for mark in self.ledger.compromised if mark.through_hold)
+        return frozenset(mark.access_key for mark in self.ledger.compromised if mark.override_hold)
 
     def blocked_by_hold(self, access_key: str | None) -> bool:
         """Whether a hold keeps an emergency about this key waiting."""
-        return self.on_hold and access_key not in self.through_hold
+        return self.on_hold and access_key not in self.override_hold
 
     @property
     def trusted_clocks(self) -> bool:
         """Whether the clocks agree well enough to revoke by them."""
-        return self.observation.clocks.spread <= self.spec.clock_tolerance
+        return self.observation.clocks.spread <= self.spec.max_clock_skew
 
     @property
     def ledger_in_sync(self) -> bool:
@@ -101,7 +101,7 @@ class ApplicationState:
         """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
         return (
             self.published is not None
-            and self.observation.proof is ProbeResult.REFUSED
+            and self.observation.published_probe is ProbeResult.REFUSED
             and self.observation.bearer_observed
             and (self.observation.presence is Presence.GONE or self.published_has_expired)
         )
@@ -199,7 +199,7 @@ class ApplicationState:
         if self.published_is_compromised:
             return RotationMode.COMPROMISED
         if self.published_is_revoking or self.published_is_invalid:
-            return RotationMode.DEAD
+            return RotationMode.RECOVERY
         return None
 
     def takeover_at(self, intent: Intent) -> datetime:
@@ -208,9 +208,9 @@ class ApplicationState:
             return self.now
         if self.published_is_compromised and not intent.mode.urgent:
             return self.now
-        patience = self.spec.takeover_after
+        patience = self.spec.stale_claim_timeout
         if self.urgent_mode:
-            patience = min(patience, self.spec.prove_emergency.timeout + TAKEOVER_MARGIN)
+            patience = min(patience, self.spec.emergency_verification.timeout + TAKEOVER_MARGIN)
         if intent.claimed_at > self.observation.clocks.latest + patience:
             return self.now
         return intent.claimed_at + patience
@@ -238,19 +238,19 @@ class ApplicationState:
 
     def wait(self, until: datetime, reason: str, message: str) -> Step:
         """Wait in peace; a trouble that the ledger still shows has cleared."""
-        if self.observation.ledger and self.ledger.trouble and self.ledger.failures == 0:
-            cleared = Event("application.recovered", {"reason": self.ledger.trouble.reason})
-            return WriteLedger(replace(self.ledger, trouble=None), (cleared,))
-        latest = self.now + self.spec.observe_every
-        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.trouble)
+        if self.observation.ledger and self.ledger.problem and self.ledger.failures == 0:
+            cleared = Event("application.recovered", {"reason": self.ledger.problem.reason})
+            return WriteLedger(replace(self.ledger, problem=None), (cleared,))
+        latest = self.now + self.spec.resync_interval
+        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.problem)
 
     def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
         """Say that nothing can be done, and why; the ledger shows it until it clears."""
-        known = self.ledger.trouble
-        trouble = Problem(reason, message, known.since if known and known.reason == reason else self.now)
+        known = self.ledger.problem
+        problem = Problem(reason, message, known.since if known and known.reason == reason else self.now)
         if record and self.observation.ledger and (known is None or known.reason != reason):
             return WriteLedger(
-                replace(self.ledger, trouble=trouble), (Event("application.blocked", {"reason": reason, "message": message}),)
+                replace(self.ledger, problem=problem), (Event("application.blocked", {"reason": reason, "message": message}),)
             )
-        latest = self.now + self.spec.observe_every
-        return Wait(min(until or self.now + RETRY_INTERVAL, latest), reason, message, trouble)
+        latest = self.now + self.spec.resync_interval
+        return Wait(min(until or self.now + RETRY_INTERVAL, latest), reason, message, problem)

@@ -8,7 +8,7 @@ The phase is the first of these that is true::
     rotating     a rotation is claimed and under way
     failing      the last attempt failed; it is tried again at the time shown
     blocked      nothing can be done until a person, or time, removes the trouble
-    past_due     something should have been done long ago (no daemon, or it cannot)
+    overdue      something should have been done long ago (no daemon, or it cannot)
     revoking     a key is condemned and about to die
     grace        an old key lives on until its deadline
     new          there is no key yet, as far as the ledger knows
@@ -36,7 +36,7 @@ PHASES = (
     "rotating",
     "failing",
     "blocked",
-    "past_due",
+    "overdue",
     "revoking",
     "grace",
     "new",
@@ -64,12 +64,12 @@ class ApplicationStatus:
     phase: str
     next: NextAction
     late: timedelta = timedelta(0)
-    trouble: Problem | None = None
+    problem: Problem | None = None
 
     @property
-    def past_due(self) -> bool:
+    def overdue(self) -> bool:
         """Whether what is late is not just on its way: a rotation takes as long as its proof."""
-        return self.late > self.spec.prove.timeout
+        return self.late > self.spec.verification.timeout
 
     @property
     def name(self) -> str:
@@ -102,9 +102,9 @@ class ApplicationStatus:
             ],
             "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at) if hold else None,
             "next": _stamped(action=self.next.action, at=self.next.at, reason=self.next.reason),
-            "past_due_seconds": int(self.late.total_seconds()),
-            "trouble": _stamped(reason=self.trouble.reason, message=self.trouble.message, since=self.trouble.since)
-            if self.trouble
+            "overdue_seconds": int(self.late.total_seconds()),
+            "problem": _stamped(reason=self.problem.reason, message=self.problem.message, since=self.problem.since)
+            if self.problem
             else None,
         }
 
@@ -130,14 +130,14 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> Ap
     next_ = _next(spec, ledger, now)
     late = max([now - at for at, _, _ in _obligations(spec, ledger)], default=timedelta(0))
     late = max(late, timedelta(0))
-    found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.trouble)
+    found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.problem)
     return replace(found, phase=_phase(found, ledger))
 
 
 def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
     """The application when its ledger cannot be read."""
     next_ = NextAction("observe", now, "the ledger cannot be read")
-    return ApplicationStatus(spec, None, now, "unreadable", next_, trouble=Problem(reason, message, now))
+    return ApplicationStatus(spec, None, now, "unreadable", next_, problem=Problem(reason, message, now))
 
 
 def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
@@ -146,8 +146,8 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
         "held": ledger.hold is not None,
         "rotating": ledger.intent is not None,
         "failing": ledger.failures > 0,
-        "blocked": ledger.trouble is not None,
-        "past_due": view.past_due,
+        "blocked": ledger.problem is not None,
+        "overdue": view.overdue,
         "revoking": bool(ledger.revoking),
         "grace": bool(ledger.retiring),
         "new": ledger.current is None,
@@ -173,7 +173,7 @@ def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
 
 def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, str, str]]:
     """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
-    if ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
+    if ledger.hold is not None and not any(mark.override_hold for mark in ledger.compromised):
         return []
     if ledger.compromised:
         return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]

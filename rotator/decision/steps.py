@@ -23,12 +23,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do until then. With ``trouble``: nothing *can* be done, and a person should know why."""
+    """Nothing to do until then. With ``problem``: nothing *can* be done, and a person should know why."""
 
     until: datetime
     reason: str
     message: str
-    trouble: Problem | None = None
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def new_ledger(spec: ApplicationSpec) -> Ledger:
         access_field=spec.access_field,
         secret_field=spec.secret_field,
         grace=spec.grace,
-        prove=spec.prove,
-        prove_emergency=spec.prove_emergency,
+        verification=spec.verification,
+        emergency_verification=spec.emergency_verification,
     )
 
 
@@ -104,12 +104,12 @@ def commit_published(
     done = ledger.intent is not None and marker is not None and ledger.intent.id == marker.rotation
     reason = ledger.intent.reason if done and ledger.intent else ("document changed" if old else "taken over")
     name = "rotated" if marker and (done or old) else ("followed" if old else "adopted")
-    after = replace(after, failures=0, not_before=None, trouble=None).with_history(
+    after = replace(after, failures=0, not_before=None, problem=None).with_history(
         HistoryEntry(clocks.ours, name, access_key, document.version, rotation_id, reason)
     )
     events.append(
         Event(
-            {"rotated": "rotation.committed", "followed": "document.followed", "adopted": "application.adopted"}[name],
+            {"rotated": "rotation.committed", "followed": "document.changed_externally", "adopted": "application.adopted"}[name],
             {"access_key": access_key, "version": document.version, "rotation_id": rotation_id, "reason": reason},
         )
     )
@@ -118,7 +118,7 @@ def commit_published(
     if old is not None and not ledger.is_revoking(old.access_key) and not is_verified_revoked(ledger, old.access_key):
         if old.access_key in ledger.compromised_keys():
             after = start_revocation(after, old.access_key, old.version, "compromised")
-            events.append(Event("key.revoking", {"access_key": old.access_key, "reason": "compromised"}))
+            events.append(Event("key.revocation_scheduled", {"access_key": old.access_key, "reason": "compromised"}))
         else:
             after = replace(after, retiring=(*after.retiring, RetiringKey(old.access_key, old.version, deadline, "replaced")))
             events.append(_retiring(old.access_key, deadline, "replaced"))
@@ -142,7 +142,7 @@ def _overtaken(intent: Intent) -> Event:
 
 
 def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
-    return Event("key.retiring", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
+    return Event("key.grace_started", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
 
 
 def start_grace(
@@ -175,29 +175,31 @@ def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
 
 
 def finish_revocation(
-    ledger: Ledger, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
+    ledger: Ledger, revocations: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
 ) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger without keys whose death is proven; ``deaths`` says how each was, ``destroyed`` what became of the secrets of
+    """The ledger without keys whose death is proven; ``revocations`` says how each was, ``destroyed`` what became of the secrets of
     compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
-    entries = [entry for entry in ledger.revoking if entry.access_key in deaths]
+    entries = [entry for entry in ledger.revoking if entry.access_key in revocations]
     after = replace(
         ledger,
-        revoking=tuple(entry for entry in ledger.revoking if entry.access_key not in deaths),
-        compromised=tuple(mark for mark in ledger.compromised if mark.access_key not in deaths),
+        revoking=tuple(entry for entry in ledger.revoking if entry.access_key not in revocations),
+        compromised=tuple(mark for mark in ledger.compromised if mark.access_key not in revocations),
     ).with_history(
         *(
-            HistoryEntry(now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {deaths[entry.access_key]}")
+            HistoryEntry(now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {revocations[entry.access_key]}")
             for entry in entries
         )
     )
     events = [
-        Event("key.dead", {"access_key": entry.access_key, "reason": entry.reason, "proof": deaths[entry.access_key]})
+        Event(
+            "key.revoked", {"access_key": entry.access_key, "reason": entry.reason, "verification": revocations[entry.access_key]}
+        )
         for entry in entries
     ]
     remaining = after.compromised_keys()
     incidents: list[Incident] = []
     for known in after.incidents:
-        incident = known if known.closed_at else _with_deaths(known, deaths, now, destroyed)
+        incident = known if known.closed_at else _with_revocations(known, revocations, now, destroyed)
         if incident.closed_at is None and not remaining & set(incident.access_keys):
             events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
             incidents.append(replace(incident, closed_at=now))
@@ -206,18 +208,18 @@ def finish_revocation(
     return replace(after, incidents=tuple(incidents)), tuple(events)
 
 
-def _with_deaths(
-    incident: Incident, deaths: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
+def _with_revocations(
+    incident: Incident, revocations: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
 ) -> Incident:
     fresh = tuple(
-        RevocationRecord(access_key, now, deaths[access_key], what.versions, what.remark)
+        RevocationRecord(access_key, now, revocations[access_key], what.versions, what.remark)
         for access_key, what in sorted(destroyed.items())
-        if access_key in deaths and access_key in incident.access_keys
+        if access_key in revocations and access_key in incident.access_keys
     )
-    return replace(incident, deaths=(*incident.deaths, *fresh))
+    return replace(incident, revocations=(*incident.revocations, *fresh))
 
 
-def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, trouble: Problem | None) -> Ledger:
+def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, problem: Problem | None) -> Ledger:
     """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
     fixed by the rotation's id."""
     intent = ledger.intent
@@ -228,8 +230,8 @@ def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, fa
         shortest = min(shortest, max(spec.every / 10, timedelta(seconds=1)))
     failures = ledger.failures + 1
     pause = backoff(failures, spec.application, intent.id, base=shortest, cap=longest)
-    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)
-    reason = trouble.reason if trouble else ""
+    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, problem=problem)
+    reason = problem.reason if problem else ""
     return after.with_history(HistoryEntry(now, "abandoned", "", intent.base, intent.id, reason))
 
 
@@ -242,7 +244,7 @@ def mark_compromised(
     at: datetime,
     incident: str,
     mode: str,
-    through_hold: bool = False,
+    override_hold: bool = False,
 ) -> Ledger:
     """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
     known to be newer than the mark. A key that is marked already keeps its first mark, which only ever becomes sharper."""
@@ -250,21 +252,21 @@ def mark_compromised(
     return replace(
         ledger,
         compromised=(
-            *(_sharper(mark, mode, through_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
-            *(CompromisedKey(key, reason, by, at, mode, incident, through_hold) for key in keys if key not in known),
+            *(_sharper(mark, mode, override_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
+            *(CompromisedKey(key, reason, by, at, mode, incident, override_hold) for key in keys if key not in known),
         ),
         incidents=(
             *ledger.incidents,
-            Incident(incident, at, reason, by, keys, mode=mode, through_hold=through_hold),
+            Incident(incident, at, reason, by, keys, mode=mode, override_hold=override_hold),
         )[-INCIDENT_LIMIT:],
         intent=None,
         not_before=None,
     )
 
 
-def _sharper(mark: CompromisedKey, mode: str, through_hold: bool) -> CompromisedKey:
+def _sharper(mark: CompromisedKey, mode: str, override_hold: bool) -> CompromisedKey:
     """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
-    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, through_hold=mark.through_hold or through_hold)
+    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, override_hold=mark.override_hold or override_hold)
 
 
 # --- what people order ----------------------------------------------------------------------------------------------------

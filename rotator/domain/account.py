@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-ACCOUNT_SCHEMA = 1
+ACCOUNT_SCHEMA = 2
 """The schema of the account document that this program writes. It reads this one and older ones."""
 
 KEPT = 20
@@ -32,13 +32,13 @@ class Waiver:
 
 @dataclass(frozen=True)
 class MassRotation:
-    """One command about many applications: what was asked for, in its own ``words``, and the time that was fixed when it began.
+    """One command about many applications: what was asked for, in its own ``selector``, and the time that was fixed when it began.
 
     ``id`` is also the incident of every mark that it sets. It is open until every application that it was about is done.
     """
 
     id: str
-    words: str
+    selector: str
     created_before: datetime
     compromised: bool
     reason: str
@@ -68,13 +68,13 @@ class AccountDocument:
         """This document with no waiver for the key."""
         return replace(self, waivers=tuple(waiver for waiver in self.waivers if waiver.access_key != access_key))
 
-    def unfinished(self, words: str, since: datetime) -> MassRotation | None:
+    def unfinished(self, selector: str, since: datetime) -> MassRotation | None:
         """The latest mass rotation that was begun with the same words, not before that time, and has not ended."""
         return next(
             (
                 one
                 for one in reversed(self.mass_rotations)
-                if one.words == words and one.ended_at is None and one.begun_at >= since
+                if one.selector == selector and one.ended_at is None and one.begun_at >= since
             ),
             None,
         )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from rotator.domain.spec import VerificationPolicy
 
-SCHEMA = 2
+SCHEMA = 3
 """The schema of the ledger that this program writes. It reads this one and older ones."""
 
 
@@ -31,12 +31,12 @@ class RotationMode(enum.StrEnum):
     SCHEDULED = "scheduled"
     REQUESTED = "requested"
     COMPROMISED = "compromised"
-    DEAD = "dead"
+    RECOVERY = "recovery"
 
     @property
     def urgent(self) -> bool:
         """Whether consumers are in danger or down, so that windows and long backoff do not apply."""
-        return self in (RotationMode.COMPROMISED, RotationMode.DEAD)
+        return self in (RotationMode.COMPROMISED, RotationMode.RECOVERY)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class CompromisedKey:
     """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death.
 
     ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
-    ``through_hold``: an operator's hold does not spare this key.
+    ``override_hold``: an operator's hold does not spare this key.
     """
 
     access_key: str
@@ -106,7 +106,7 @@ class CompromisedKey:
     at: datetime
     mode: str = "replace_first"
     incident: str = ""
-    through_hold: bool = False
+    override_hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class RevocationRecord:
 
     access_key: str
     at: datetime
-    proof: str
+    verification: str
     destroyed: tuple[int, ...] = ()
     remark: str = ""
 
@@ -162,8 +162,8 @@ class Incident:
     access_keys: tuple[str, ...]
     closed_at: datetime | None = None
     mode: str = "replace_first"
-    through_hold: bool = False
-    deaths: tuple[RevocationRecord, ...] = ()
+    override_hold: bool = False
+    revocations: tuple[RevocationRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,15 +180,15 @@ class Ledger:
     access_field: str
     secret_field: str
     grace: timedelta
-    prove: VerificationPolicy
-    prove_emergency: VerificationPolicy
+    verification: VerificationPolicy
+    emergency_verification: VerificationPolicy
     current: CurrentKey | None = None
     intent: Intent | None = None
     retiring: tuple[RetiringKey, ...] = ()
     revoking: tuple[RevokingKey, ...] = ()
     compromised: tuple[CompromisedKey, ...] = ()
     hold: Hold | None = None
-    trouble: Problem | None = None
+    problem: Problem | None = None
     failures: int = 0
     not_before: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()

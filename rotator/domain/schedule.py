@@ -110,7 +110,7 @@ def due(
     ``every`` counts from the provider's own creation date, and jitter only makes it earlier. ``cron`` is the first time
     that it names after the creation (plus the tolerated difference of clocks, or a key made on the stroke would be due
     again at once), and jitter makes it later. The result waits for the window. A rotation whose time passed is due when
-    the window opens next after ``now``. If it was overdue when the process ``started``, it is spread over ``catch_up``,
+    the window opens next after ``now``. If it was overdue when the process ``started``, it is spread over ``startup_spread``,
     but at most a tenth of ``every`` and not past the closing of an open window. The hard deadline beats all of these: what
     is past its deadline is due at once and is not spread.
     """
@@ -135,7 +135,7 @@ def _scheduled(spec: ApplicationSpec, current: CurrentKey, created: datetime) ->
     if spec.every is not None:
         return created + spec.every - min(shift, spec.every), f"every {format_duration(spec.every)}"
     if spec.cron is not None:
-        moment = next_cron(spec.cron, created + spec.clock_tolerance, spec.timezone)
+        moment = next_cron(spec.cron, created + spec.max_clock_skew, spec.timezone)
         return moment + shift, f"cron {spec.cron} ({spec.timezone})"
     return None
 
@@ -147,7 +147,7 @@ def _in_window(spec: ApplicationSpec, moment: datetime) -> datetime:
 def _caught_up(spec: ApplicationSpec, started: datetime) -> datetime:
     """When a rotation that was overdue at the start begins: some time in the catch-up period, always the same for one start."""
     begin = _in_window(spec, started.astimezone(UTC))
-    spread = min(spec.catch_up, spec.every / 10) if spec.every else spec.catch_up
+    spread = min(spec.startup_spread, spec.every / 10) if spec.every else spec.startup_spread
     if spec.window:
         spread = min(spread, _closes(spec.window, begin, spec.timezone) - begin)
     return begin + spread * fraction(spec.application)

@@ -43,8 +43,8 @@ class ApplicationSpec:
     path: str
     fields: Mapping[str, str]
     grace: timedelta
-    prove: VerificationPolicy
-    prove_emergency: VerificationPolicy
+    verification: VerificationPolicy
+    emergency_verification: VerificationPolicy
     every: timedelta | None = None
     cron: str | None = None
     timezone: str = "UTC"
@@ -54,12 +54,12 @@ class ApplicationSpec:
     lifetime: timedelta | None = None
     default_project_id: str | None = None
     organization_id: str = ""
-    observe_every: timedelta = timedelta(minutes=15)
+    resync_interval: timedelta = timedelta(minutes=15)
     publish_timeout: timedelta = timedelta(minutes=2)
-    takeover_after: timedelta = timedelta(minutes=10)
+    stale_claim_timeout: timedelta = timedelta(minutes=10)
     max_live_keys: int = 5
-    clock_tolerance: timedelta = timedelta(seconds=30)
-    catch_up: timedelta = timedelta(0)
+    max_clock_skew: timedelta = timedelta(seconds=30)
+    startup_spread: timedelta = timedelta(0)
     configured: bool = True
 
     @property

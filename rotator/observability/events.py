@@ -35,10 +35,10 @@ CATALOGUE: dict[str, EventKind] = {
         "The provider did not make the new key, or its answer was lost (unclear); the request is not repeated.",
         ("rotation_id", "reason", "message", "unclear"),
     ),
-    "rotation.proven": EventKind(
+    "rotation.verified": EventKind(
         "info", "The new key authenticated as often as the policy asks.", ("rotation_id", "access_key", "successes", "reason")
     ),
-    "rotation.not_alive": EventKind(
+    "rotation.verification_failed": EventKind(
         "error", "The new key did not come alive in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
     ),
     "rotation.published": EventKind(
@@ -53,34 +53,36 @@ CATALOGUE: dict[str, EventKind] = {
         "warning", "A rotation was given up; the published key stays as it is.", ("rotation_id", "reason", "message")
     ),
     # keys
-    "key.retiring": EventKind(
+    "key.grace_started": EventKind(
         "info",
         "A key left the credential document and will be revoked after its grace.",
         ("access_key", "revoke_after", "reason"),
     ),
     "grace.extended": EventKind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
     "grace.ended": EventKind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
-    "key.revoking": EventKind("info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")),
+    "key.revocation_scheduled": EventKind(
+        "info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")
+    ),
     "key.republished": EventKind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
     "key.deleted": EventKind(
         "info", "The provider deleted the key, or had none of that name (already_gone).", ("access_key", "reason", "already_gone")
     ),
-    "key.delete_unclear": EventKind(
+    "key.delete_unconfirmed": EventKind(
         "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
     ),
-    "key.dead": EventKind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "proof")),
-    "key.still_alive": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
-    "key.found_dead": EventKind(
+    "key.revoked": EventKind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "verification")),
+    "key.revocation_unverified": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
+    "key.published_key_invalid": EventKind(
         "critical", "The published key is dead at the provider: consumers are down; it is replaced at once.", ("access_key",)
     ),
-    "leftover.found": EventKind(
+    "key.orphan_found": EventKind(
         "warning", "A key of ours was never published and never can be; it is revoked.", ("access_key", "rotation_id")
     ),
-    "stranger.seen": EventKind(
+    "key.unmanaged_found": EventKind(
         "warning", "The bearer has a key that we neither made nor published; it is never touched.", ("access_key",)
     ),
     # documents
-    "document.followed": EventKind(
+    "document.changed_externally": EventKind(
         "warning",
         "Somebody else changed the published key; the ledger followed.",
         ("access_key", "version", "rotation_id", "reason"),
@@ -89,7 +91,7 @@ CATALOGUE: dict[str, EventKind] = {
     "document.fenced": EventKind(
         "info", "The unchanged document was rewritten so that leftovers become certain.", ("access_key", "version")
     ),
-    "document.not_annotated": EventKind(
+    "document.annotate_failed": EventKind(
         "warning", "The document's custom metadata could not be merged; nothing depends on it.", ("message",)
     ),
     # applications
@@ -107,24 +109,24 @@ CATALOGUE: dict[str, EventKind] = {
     "application.resumed": EventKind("info", "An operator released the hold.", ("by",)),
     "application.recovered": EventKind("info", "The trouble cleared.", ("reason",)),
     # emergencies
-    "mass_rotation.begun": EventKind(
+    "mass_rotation.started": EventKind(
         "warning",
         "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
         ("incident", "created_before", "compromised", "reason", "applications", "begun_at", "again"),
     ),
-    "mass_rotation.done": EventKind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
-    "mass_rotation.gave_up": EventKind(
+    "mass_rotation.application_done": EventKind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
+    "mass_rotation.application_failed": EventKind(
         "error", "One application of the mass rotation could not be rotated; the others go on.", ("incident", "reason", "message")
     ),
-    "mass_rotation.waits": EventKind(
+    "mass_rotation.waiting_for_quota": EventKind(
         "warning",
         "The quota has no room for the applications that are left; the next try is when a grace has ended.",
         ("incident", "applications", "until"),
     ),
-    "mass_rotation.ended": EventKind(
+    "mass_rotation.finished": EventKind(
         "info",
         "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
-        ("incident", "rotated", "broken", "without_room", "proven"),
+        ("incident", "rotated", "broken", "without_room", "complete"),
     ),
     "compromise.marked": EventKind(
         "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
@@ -134,7 +136,7 @@ CATALOGUE: dict[str, EventKind] = {
         "The earlier versions of the document that held the secret of a dead compromised key are destroyed.",
         ("access_key", "versions"),
     ),
-    "versions.not_destroyed": EventKind(
+    "versions.destroy_failed": EventKind(
         "warning",
         "Vault did not let us destroy the versions that hold the secret of a dead compromised key; the key is dead all the same.",
         ("access_key", "message"),
@@ -156,16 +158,16 @@ CATALOGUE: dict[str, EventKind] = {
     "daemon.reload_refused": EventKind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
     "daemon.stopping": EventKind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
     "daemon.stopped": EventKind("info", "The daemon ended.", ("unfinished",)),
-    "daemon.orphan": EventKind(
+    "daemon.application_removed": EventKind(
         "warning", "An application left the configuration; its keys in grace are still revoked on time.", ()
     ),
-    "daemon.orphan_stuck": EventKind(
+    "daemon.removed_application_stuck": EventKind(
         "error", "The keys of an application that left the configuration cannot be revoked by this process.", ("message",)
     ),
     "daemon.clock_stepped": EventKind(
         "warning", "The clock of this machine was set; what waits goes on waiting as long.", ("seconds",)
     ),
-    "daemon.chore_failed": EventKind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
+    "daemon.task_failed": EventKind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
     "daemon.crashed": EventKind("critical", "An error of the program outside of any pass.", ("error", "where")),
     "metrics.listening": EventKind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
     "metrics.unavailable": EventKind(
@@ -175,37 +177,39 @@ CATALOGUE: dict[str, EventKind] = {
     "control.unavailable": EventKind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.ordered": EventKind(
+    "control.command": EventKind(
         "info", "Somebody gave an order through the control socket.", ("operation", "by", "about", "reason")
     ),
     "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
     "webhook.unavailable": EventKind(
         "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "webhook.refused": EventKind(
+    "webhook.rejected": EventKind(
         "warning",
         "Somebody knocked at the webhook who is not known; once a minute, with how many requests that were.",
         ("reason", "source", "requests"),
     ),
-    "round.done": EventKind(
+    "run.completed": EventKind(
         "info",
         "One round of passes is over: how many applications ended how.",
         ("applications", "ok", "unreachable", "refused", "failed"),
     ),
-    "round.unsound": EventKind(
+    "heartbeat.unhealthy": EventKind(
         "warning",
         "Not all is well, so the dead-man's switch is not pinged: what is first in the way.",
         ("reason", "subject"),
     ),
-    "round.sound": EventKind("info", "All is well: every application was looked at in its time, none is late or in trouble.", ()),
-    "ping.sent": EventKind("info", "The dead-man's switch heard us (again).", ()),
-    "ping.failed": EventKind(
+    "heartbeat.healthy": EventKind(
+        "info", "All is well: every application was looked at in its time, none is late or in trouble.", ()
+    ),
+    "heartbeat.sent": EventKind("info", "The dead-man's switch heard us (again).", ()),
+    "heartbeat.failed": EventKind(
         "warning", "The dead-man's switch did not hear us; it is tried again after the next round.", ("message",)
     ),
-    "notify.failed": EventKind(
+    "notification.failed": EventKind(
         "error", "A service did not take a message, however often it was tried; it is dropped.", ("target", "message")
     ),
-    "deadline.near": EventKind(
+    "deadline.approaching": EventKind(
         "warning",
         "A key nears its hard deadline and cannot be replaced as things are.",
         ("access_key", "deadline"),
@@ -215,11 +219,11 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "service.down": EventKind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
     "service.up": EventKind("info", "Vault or a provider is back.", ("service",)),
-    "library.warned": EventKind(
+    "library.warning": EventKind(
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
     ),
-    "logs.lost": EventKind("error", "Log lines could not be written; so many were lost.", ("lines",)),
-    "logs.no_journal": EventKind(
+    "logs.dropped": EventKind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+    "logs.journal_unavailable": EventKind(
         "warning",
         "No journal listens, though --log-format says so; lines go to standard output as JSON.",
         ("message",),

@@ -109,7 +109,7 @@ class LogSink:
                 put = journald().put
             except OSError as error:
                 absent = error.strerror or type(error).__name__
-        self._lines = LineBuffer(put, lambda lost: self._line("error", "logs.lost", {"lines": lost}))
+        self._lines = LineBuffer(put, lambda lost: self._line("error", "logs.dropped", {"lines": lost}))
         self._least = getattr(logging, level.upper())
         self._logger = structlog.wrap_logger(
             _Sink(),
@@ -123,7 +123,7 @@ class LogSink:
             ],
         )
         if absent:
-            self.emit("logs.no_journal", message=absent)
+            self.emit("logs.journal_unavailable", message=absent)
 
     def emit(self, event: str, **fields: object) -> None:
         """Record one event. Never raises."""
@@ -158,7 +158,7 @@ class _ToJournal(logging.Handler):
         self._journal = journal
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._journal.emit("library.warned", library=record.name, where=f"{record.module}:{record.lineno}")
+        self._journal.emit("library.warning", library=record.name, where=f"{record.module}:{record.lineno}")
 
 
 class _Sink:

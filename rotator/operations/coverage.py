@@ -21,12 +21,12 @@ from rotator.util.formatting import format_timestamp
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
     "compromised": "marked compromised, about to die",
-    "condemned": "condemned, about to die",
+    "revoking": "condemned, about to die",
     "current": "the current key of its application",
     "grace": "in grace",
-    "ours": "made by us, not in its ledger yet",
+    "untracked": "made by us, not in its ledger yet",
     "protected": "managed or not deletable at the provider: have it removed there",
-    "stranger": "a stranger's: neither made nor published by us",
+    "unmanaged": "unmanaged: neither created nor published by rotator",
 }
 """What a key is, as far as its ledger and its marker tell, and what that means."""
 
@@ -38,7 +38,7 @@ class StaleKey:
     key: Key
     kind: str
     application: str = ""
-    dies_at: datetime | None = None
+    revoke_at: datetime | None = None
     waiver: Waiver | None = None
 
     @property
@@ -68,7 +68,7 @@ class CoverageReport:
         return tuple(row for row in self.rows if row.open)
 
     @property
-    def proven(self) -> bool:
+    def complete(self) -> bool:
         """Whether no old key is alive but those that a person has waived."""
         return not self.open
 
@@ -78,7 +78,7 @@ class CoverageReport:
             "account": self.account,
             "created_before": format_timestamp(self.created_before),
             "as_of": format_timestamp(self.as_of),
-            "proven": self.proven,
+            "complete": self.complete,
             "keys_listed": self.listed,
             "keys": [_row_as_json(row) for row in self.rows],
             "expired": [key.access_key for key in self.expired],
@@ -94,7 +94,7 @@ def _row_as_json(row: StaleKey) -> dict[str, Any]:
         "bearer": row.key.bearer,
         "application": row.application or None,
         "kind": row.kind,
-        "dies_at": format_timestamp(row.dies_at) if row.dies_at else None,
+        "dies_at": format_timestamp(row.revoke_at) if row.revoke_at else None,
         "waiver": {
             "reason": waiver.reason,
             "by": waiver.by,
@@ -138,10 +138,10 @@ def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: da
 def _row(key: Key, known: Inventory, now: datetime) -> StaleKey:
     application = known.bearers.get(key.bearer, "")
     ledger = known.ledgers.get(application)
-    dies_at = (
+    revoke_at = (
         next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None) if ledger else None
     )
-    return StaleKey(key, _kind(key, known, ledger), application, dies_at, known.document.waiver(key.access_key, now))
+    return StaleKey(key, _kind(key, known, ledger), application, revoke_at, known.document.waiver(key.access_key, now))
 
 
 def _kind(key: Key, known: Inventory, ledger: Ledger | None) -> str:
@@ -154,10 +154,10 @@ def _kind(key: Key, known: Inventory, ledger: Ledger | None) -> str:
         if name in ledger.compromised_keys():
             return "compromised"
         if ledger.is_revoking(name):
-            return "condemned"
+            return "revoking"
         if ledger.current and ledger.current.access_key == name:
             return "current"
         if any(entry.access_key == name for entry in ledger.retiring):
             return "grace"
     marker = parse_marker(key.description)
-    return "ours" if marker and marker.installation == known.installation else "stranger"
+    return "untracked" if marker and marker.installation == known.installation else "unmanaged"

@@ -162,7 +162,7 @@ OPERATIONS: Mapping[str, Operation] = {
             urgent=lambda request: bool(request.compromised),
             refuses=(404, 409, 429),
         ),
-        Operation("who", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
+        Operation("lookup", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
         Operation(
             "hold",
             "POST",
@@ -207,7 +207,7 @@ OPERATIONS: Mapping[str, Operation] = {
             refuses=(404, 409),
         ),
         Operation(
-            "foretell",
+            "preview",
             "GET",
             "What a rotation of many applications would do, in which order, and which keys would remain.",
             PreviewRequest,
@@ -216,7 +216,7 @@ OPERATIONS: Mapping[str, Operation] = {
             refuses=(404, 409),
         ),
         Operation(
-            "rotate_many",
+            "mass_rotation",
             "POST",
             "Replace the keys of many applications, as many at once as there is room for, to the coverage proof.",
             MassRotationCommand,

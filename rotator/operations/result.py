@@ -26,7 +26,7 @@ class OperationResult:
     replaced: str = ""
     revoke_after: datetime | None = None
     rotation_id: str = ""
-    dead: Mapping[str, str] = field(default_factory=dict)
+    revoked: Mapping[str, str] = field(default_factory=dict)
     marked_at: datetime | None = None
     contained_at: datetime | None = None
     outage_seconds: float | None = None
@@ -53,7 +53,7 @@ class OperationResult:
         if self.outcome in {"contained", "revoked"}:
             if self.outage_seconds is not None:
                 answer["outage_seconds"] = round(self.outage_seconds, 3)
-            answer["dead"] = [{"access_key": key, "proof": proof} for key, proof in self.dead.items()]
+            answer["revoked"] = [{"access_key": key, "verification": verification} for key, verification in self.revoked.items()]
         else:
             answer |= {
                 "replaced": self.replaced,

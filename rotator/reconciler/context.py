@@ -60,7 +60,7 @@ class LocalState:
 
     in_flight: InFlightRotation | None = None
     floor: int = 0
-    strangers: frozenset[str] = frozenset()
+    unmanaged_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,10 @@ class ObservingPass:
     def report_unmanaged(self, state: ApplicationState) -> None:
         """Tell of keys that are neither ours nor published, once each."""
         known = {key.access_key for key, _ in state.tagged_keys} | state.ledger.names() | {state.published}
-        strangers = frozenset(key.access_key for key in state.observation.keys) - known
-        for access_key in sorted(strangers - self.local_state.strangers):
-            self.emit("stranger.seen", access_key=access_key)
-        self.local_state.strangers = strangers
+        unmanaged_keys = frozenset(key.access_key for key in state.observation.keys) - known
+        for access_key in sorted(unmanaged_keys - self.local_state.unmanaged_keys):
+            self.emit("key.unmanaged_found", access_key=access_key)
+        self.local_state.unmanaged_keys = unmanaged_keys
 
     def read_document(self) -> CredentialDocument:
         """The credential document as it is now."""

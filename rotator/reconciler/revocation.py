@@ -36,7 +36,7 @@ class RevokingPass(ObservingPass):
             self.observation = replace(observation, undeletable={**observation.undeletable, step.access_key: str(error)})
             return
         except Indeterminate as error:
-            self.emit("key.delete_unclear", access_key=step.access_key, reason=step.reason, message=str(error))
+            self.emit("key.delete_unconfirmed", access_key=step.access_key, reason=step.reason, message=str(error))
             observation = replace(observation, unconfirmed={**observation.unconfirmed, step.access_key: str(error)})
         else:
             self.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
@@ -58,7 +58,7 @@ class RevokingPass(ObservingPass):
         try:
             done = DestroyedVersions(self.destroy_secret(step, observation.document))
         except (PermissionDenied, Rejected, LedgerUnreadable) as error:
-            self.emit("versions.not_destroyed", access_key=step.access_key, message=str(error))
+            self.emit("versions.destroy_failed", access_key=step.access_key, message=str(error))
             done = DestroyedVersions(remark=str(error))
         else:
             self.emit("versions.destroyed", access_key=step.access_key, versions=list(done.versions))
@@ -80,23 +80,23 @@ class RevokingPass(ObservingPass):
 
     def verify_revocation(self, step: VerifyRevocation, observation: Observation) -> Waits:
         """See the key refused, or gone by name, several times in a row and within a bound; or say that it still answers."""
-        proof = self.spec.prove_emergency if step.emergency else self.spec.prove
+        verification = self.spec.emergency_verification if step.emergency else self.spec.verification
         secret = self.old_secret(step)
         how = "refused" if secret else "gone, not probed"
-        give_up, in_a_row = self.context.clock.now() + proof.timeout, 0
+        give_up, in_a_row = self.context.clock.now() + verification.timeout, 0
         while True:
             verdict = self.probe_revoked(step.access_key, secret)
             in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
-            if in_a_row >= proof.successes and secret is not None and step.access_key in observation.unconfirmed:
+            if in_a_row >= verification.successes and secret is not None and step.access_key in observation.unconfirmed:
                 # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
                 verdict = self.probe_revoked(step.access_key, None)
                 in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
-            if in_a_row >= proof.successes:
+            if in_a_row >= verification.successes:
                 self.observation = replace(observation, revoked={**observation.revoked, step.access_key: how})
                 return
-            again = self.context.clock.now() + proof.interval
+            again = self.context.clock.now() + verification.interval
             if again > give_up:
-                self.emit("key.still_alive", access_key=step.access_key)
+                self.emit("key.revocation_unverified", access_key=step.access_key)
                 self.observation = replace(observation, still_valid=observation.still_valid | {step.access_key})
                 return
             yield again

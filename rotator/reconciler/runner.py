@@ -106,7 +106,7 @@ class _Pass(RevokingPass):
                     "services_away", "Vault or the provider did not come back in time to publish"
                 )
                 self.local_state.in_flight = replace(in_flight, secret=None, failure=failure)
-        wait = Wait(now + min(patience, self.spec.observe_every), reason, str(error), Problem(reason, str(error), now))
+        wait = Wait(now + min(patience, self.spec.resync_interval), reason, str(error), Problem(reason, str(error), now))
         return self.outcome(wait, error)
 
     def outcome(self, wait: Wait, error: RotatorError | None = None) -> PassOutcome:
@@ -137,7 +137,7 @@ class _Pass(RevokingPass):
             case CreateKey():
                 self.create(step, observation)
             case VerifyKey():
-                yield from self.prove()
+                yield from self.verification()
             case PublishKey():
                 yield from self.publish(observation)
             case FenceDocument():
@@ -180,18 +180,18 @@ class _Pass(RevokingPass):
 
     def report_invalid_published(self) -> None:
         if self.found_invalid:
-            self.emit("key.found_dead", access_key=self.found_invalid)
+            self.emit("key.published_key_invalid", access_key=self.found_invalid)
             self.found_invalid = ""
 
     def annotate(self, ledger: Ledger) -> None:
         try:
             self.context.vault.annotate(self.spec.path, notes(ledger))
         except ServiceError as error:
-            self.emit("document.not_annotated", message=str(error))
+            self.emit("document.annotate_failed", message=str(error))
 
     def probe(self, observation: Observation) -> Waits:
         published, secret = require(observation.document.published), require(observation.document.secret)
-        verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.spec.prove_emergency)
+        verdict = yield from self.ask(lambda: self.provider.authenticate(published, secret), self.spec.emergency_verification)
         bearer_observed = verdict is not ProbeResult.REFUSED or self.provider.bearer_exists(self.spec.bearer)
         now = self.context.clock.now()
         if verdict is ProbeResult.REFUSED and bearer_observed and observation.presence is Presence.GONE:
@@ -199,17 +199,19 @@ class _Pass(RevokingPass):
             self.context.casualties.note(self.spec.application, now)
         elif verdict is ProbeResult.ALIVE:
             self.context.casualties.clear(self.spec.application)
-        self.observation = replace(observation, proof=verdict, bearer_observed=bearer_observed)
+        self.observation = replace(observation, published_probe=verdict, bearer_observed=bearer_observed)
 
-    def ask(self, try_once: Callable[[], ProbeResult], proof: VerificationPolicy) -> Generator[datetime, None, ProbeResult]:
+    def ask(
+        self, try_once: Callable[[], ProbeResult], verification: VerificationPolicy
+    ) -> Generator[datetime, None, ProbeResult]:
         """One success settles that a secret works; that it does not takes several refusals in a row."""
-        give_up, refusals = self.context.clock.now() + proof.timeout, 0
+        give_up, refusals = self.context.clock.now() + verification.timeout, 0
         while True:
             verdict = try_once()
             refusals += verdict is ProbeResult.REFUSED
-            if verdict is ProbeResult.ALIVE or refusals >= proof.successes:
+            if verdict is ProbeResult.ALIVE or refusals >= verification.successes:
                 return verdict
-            again = self.context.clock.now() + proof.interval
+            again = self.context.clock.now() + verification.interval
             if again > give_up:
                 return ProbeResult.UNCLEAR
             yield again
@@ -236,16 +238,16 @@ class _Pass(RevokingPass):
             )
             return
         # Should Vault or the provider go away before the proof has even begun, the secret must not wait for ever.
-        proof = self.spec.prove_emergency if in_flight.intent.mode.urgent else self.spec.prove
-        deadline = now + proof.timeout + self.spec.publish_timeout
+        verification = self.spec.emergency_verification if in_flight.intent.mode.urgent else self.spec.verification
+        deadline = now + verification.timeout + self.spec.publish_timeout
         self.local_state.in_flight = replace(in_flight, key=key, secret=secret, publish_by=deadline)
         self.emit("rotation.created", rotation_id=in_flight.intent.id, access_key=key.access_key, reason=in_flight.intent.reason)
         self.observation = replace(observation, keys=(*observation.keys, key))
 
-    def prove(self) -> Waits:
+    def verification(self) -> Waits:
         in_flight = self.holding()
         key, secret = self.unpublished(in_flight)
-        proof = self.spec.prove_emergency if in_flight.intent.mode.urgent else self.spec.prove
+        verification = self.spec.emergency_verification if in_flight.intent.mode.urgent else self.spec.verification
         visit = self.context.clock.now()
         since = in_flight.verifying_since or visit
         in_a_row = in_flight.successes
@@ -255,17 +257,17 @@ class _Pass(RevokingPass):
             now = self.context.clock.now()
             self.local_state.in_flight = in_flight = replace(in_flight, verifying_since=since, successes=in_a_row)
             about = {"rotation_id": in_flight.intent.id, "access_key": key.access_key, "reason": in_flight.intent.reason}
-            if in_a_row >= proof.successes:
+            if in_a_row >= verification.successes:
                 self.local_state.in_flight = replace(in_flight, verified=True, publish_by=now + self.spec.publish_timeout)
-                self.emit("rotation.proven", successes=in_a_row, **about)
+                self.emit("rotation.verified", successes=in_a_row, **about)
                 return
-            if now + proof.interval > since + proof.timeout:
-                message = f"the new key {key.access_key} did not come alive within {proof.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+            if now + verification.interval > since + verification.timeout:
+                message = f"the new key {key.access_key} did not come alive within {verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
                 self.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", message))
-                self.emit("rotation.not_alive", **about)
+                self.emit("rotation.verification_failed", **about)
                 return
-            yield now + proof.interval
-            if now + proof.interval - visit > RETRY_INTERVAL:
+            yield now + verification.interval
+            if now + verification.interval - visit > RETRY_INTERVAL:
                 raise ObservationStale  # a long proof must not be blind to an emergency that was marked meanwhile
 
     def publish(self, observation: Observation) -> Waits:
@@ -318,7 +320,7 @@ class _Pass(RevokingPass):
         if document.published not in {observation.document.published, key.access_key}:
             raise ObservationStale  # somebody else's key: it has to be found at the provider first
         presence = Presence.LISTED if document.published == key.access_key else observation.presence
-        self.observation = replace(observation, document=document, presence=presence, proof=None)
+        self.observation = replace(observation, document=document, presence=presence, published_probe=None)
 
     def patiently(
         self, in_flight: InFlightRotation, read: Callable[[], CredentialDocument]

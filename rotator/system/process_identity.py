@@ -7,7 +7,7 @@
 
 The machine is a digest of its boot id and of our process namespace: only within the same of both does a process id mean the
 same thing. Whoever shares the machine may take over at once what a dead process left; everybody else waits for
-``takeover_after``.
+``stale_claim_timeout``.
 """
 
 from __future__ import annotations

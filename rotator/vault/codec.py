@@ -8,7 +8,7 @@ in UTC, durations ISO 8601.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def dump_account(document: AccountDocument) -> dict[str, Any]:
 
 def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
     """The document of an account that these JSON values hold, read as strictly as a ledger."""
-    document: AccountDocument = _load(_accounts, data, f"the document of account {name}", ACCOUNT_SCHEMA)
+    document: AccountDocument = _load(_accounts, _account_migrated(data), f"the document of account {name}", ACCOUNT_SCHEMA)
     return document
 
 
@@ -73,20 +73,66 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
 
 
 def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A ledger of schema 1 as schema 2 would have written it: emergencies did not say yet how they ended, nor go through a hold."""
-    if data.get("schema") != 1 or data["schema"] is True:
-        return data
-    fresh: dict[str, dict[str, Any]] = {
+    """A ledger of an older schema as this one would have written it. What is damaged stays damaged: it is refused afterwards."""
+    for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2)):
+        if data.get("schema") == schema and data["schema"] is not True:
+            data = {**migrate(data), "schema": schema + 1}
+    return data
+
+
+def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Emergencies did not say yet how they ended, nor override a hold."""
+    missing: dict[str, dict[str, Any]] = {
         "compromised": {"through_hold": False},
         "incidents": {"mode": "replace_first", "through_hold": False, "deaths": []},
     }
-    migrated = {
-        name: [entry | fresh[name] if isinstance(entry, dict) else entry for entry in value]
-        if name in fresh and isinstance(value, list)
-        else value
+    return {
+        name: [_with(entry, missing[name]) for entry in value] if name in missing and isinstance(value, list) else value
         for name, value in data.items()
     }
-    return migrated | {"schema": SCHEMA}
+
+
+def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Names of fields and one mode changed."""
+    renamed = _renamed(data, {"trouble": "problem", "prove": "verification", "prove_emergency": "emergency_verification"})
+    hold = {"through_hold": "override_hold"}
+    changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "compromised": lambda mark: _renamed(mark, hold),
+        "incidents": lambda incident: _incident_from_schema_2(_renamed(incident, hold)),
+    }
+    renamed |= {name: _each(renamed[name], change) for name, change in changes.items() if name in renamed}
+    intent = renamed.get("intent")
+    if isinstance(intent, dict) and intent.get("mode") == "dead":
+        renamed["intent"] = {**intent, "mode": "recovery"}
+    return renamed
+
+
+def _incident_from_schema_2(incident: dict[str, Any]) -> dict[str, Any]:
+    renamed = _renamed(incident, {"deaths": "revocations"})
+    if "revocations" in renamed:
+        renamed["revocations"] = _each(renamed["revocations"], lambda record: _renamed(record, {"proof": "verification"}))
+    return renamed
+
+
+def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document of an account of schema 1 as schema 2 would have written it: a field has another name."""
+    if data.get("schema") != 1 or data["schema"] is True:
+        return data
+    rotations = _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"}))
+    return {**data, "mass_rotations": rotations, "schema": 2}
+
+
+def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The same values under their new names. A value that stands under both names is kept as found, and refused afterwards."""
+    return {names[name] if name in names and names[name] not in data else name: value for name, value in data.items()}
+
+
+def _each(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    return [change(entry) if isinstance(entry, dict) else entry for entry in value] if isinstance(value, list) else value
+
+
+def _with(entry: Any, missing: dict[str, Any]) -> Any:
+    return {**entry, **missing} if isinstance(entry, dict) else entry
 
 
 def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:

@@ -33,7 +33,7 @@ def many(tmp_path: Path) -> Iterator[Front]:
 
 
 def order(front: Front, **more: Any) -> Any:
-    return front.ask("POST", "/v1/rotate_many", json={"compromised": True, "reason": "breach", **more})
+    return front.ask("POST", "/v1/mass_rotation", json={"compromised": True, "reason": "breach", **more})
 
 
 def marked(front: Front) -> list[str]:
@@ -71,12 +71,12 @@ def test_the_daemon_replaces_everything_and_ends_with_the_proof(many: Front) -> 
     before = {name: published(many.daemon_handle.runtime, name) for name in NAMES}
     answer = many.ask(
         "POST",
-        "/v1/rotate_many",
+        "/v1/mass_rotation",
         json={"compromised": True, "reason": "breach"},
         headers={"accept": "application/x-ndjson"},
     )
     *told, last = lines(answer)
-    assert sum(line["event"] == "mass_rotation.done" for line in told) == len(NAMES)
+    assert sum(line["event"] == "mass_rotation.application_done" for line in told) == len(NAMES)
     (result,) = last["result"]["accounts"]
     assert result["coverage"]["rows"] == []
     stage = many.daemon_handle.runtime.stages["acme"]

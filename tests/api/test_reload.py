@@ -44,7 +44,7 @@ def test_it_returns_when_the_new_configuration_is_in_force(play: Play) -> None:
     assert found.stdout == "the new configuration is in force: 2 applications; new: reports\n"
     eventually(lambda: play.events("daemon.reloaded"))
     assert play.events("daemon.reloaded")[0]["added"] == ["reports"]
-    (order,) = play.events("control.ordered")
+    (order,) = play.events("control.command")
     assert (order["operation"], order["by"].partition("@")[0].partition(" ")[2]) == ("reload", "via control socket")
 
 

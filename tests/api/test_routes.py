@@ -103,7 +103,7 @@ def test_whoever_gave_the_order_stands_in_the_ledger_as_the_kernel_tells_it(fron
     user = pwd.getpwuid(os.getuid()).pw_name
     (incident,) = ledger.incidents
     assert (incident.by, incident.reason) == (f"{user} via control socket@{os.uname().nodename}", "found on a wiki")
-    (order,) = [fields for name, fields in front.daemon_handle.events.events if name == "control.ordered"]
+    (order,) = [fields for name, fields in front.daemon_handle.events.events if name == "control.command"]
     assert (order["operation"], order["about"], order["reason"]) == ("rotate", ["billing"], "found on a wiki")
 
 
@@ -111,7 +111,7 @@ def test_hands_on_and_hands_off_through_the_socket(front: Front) -> None:
     settled("billing", front.daemon_handle.runtime)
     leaked = published(front.daemon_handle.runtime, "billing")
     with front.daemon() as daemon:
-        (person,) = daemon.call("who", access_keys=[leaked])
+        (person,) = daemon.call("lookup", access_keys=[leaked])
         assert (person.state, person.application) == ("current", "billing")
         (held,) = daemon.call("hold", applications=["billing"], reason="a test")
         (refused,) = daemon.call("rotate", applications=[leaked], compromised=True, reason="leak")
@@ -198,8 +198,8 @@ def test_what_an_order_is_about_is_told_whatever_its_options_are_called(front: F
     secret = "11111111-2222-3333-4444-555555555555"
     front.ask("POST", "/v1/revoke", json={"access_keys": ["SCWAAAAAAAAAAAAAAAAA", secret]})
     front.ask("POST", "/v1/drill", json={"application": "nobody"})
-    front.ask("POST", "/v1/rotate_many", json={"globs": ["bil*"], "accounts": ["acme"]})
-    told = [fields["about"] for name, fields in front.daemon_handle.events.events if name == "control.ordered"]
+    front.ask("POST", "/v1/mass_rotation", json={"globs": ["bil*"], "accounts": ["acme"]})
+    told = [fields["about"] for name, fields in front.daemon_handle.events.events if name == "control.command"]
     assert told == [["SCWAAAAAAAAAAAAAAAAA", "?"], ["nobody"], ["bil*", "acme"]]
 
 

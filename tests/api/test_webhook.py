@@ -164,7 +164,7 @@ def test_what_is_forged_or_old_gets_an_empty_401(outside: Outside, forgery: str)
     assert (answer.status_code, answer.content) == (401, b"")
     ledger, _ = outside.front.daemon_handle.runtime.vault.read_ledger("billing")
     assert ledger is None
-    assert len(events(outside, "webhook.refused")) == 1
+    assert len(events(outside, "webhook.rejected")) == 1
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_what_was_signed_once_is_good_once(outside: Outside) -> None:
     headers = outside.sign(body)
     assert outside.send(body, headers).status_code == 404
     assert outside.send(body, headers).status_code == 401
-    assert [event["reason"] for event in events(outside, "webhook.refused")] == ["replayed"]
+    assert [event["reason"] for event in events(outside, "webhook.rejected")] == ["replayed"]
 
 
 def test_a_large_body_is_not_read_and_a_slow_one_not_waited_for(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,12 +213,12 @@ def test_i5_a_strangers_key_is_left_to_a_person(outside: Outside) -> None:
     made = outside.front.daemon_handle.runtime
     stranger, _ = made.stages["acme"].make_key(bearer=made.specs["billing"].bearer)
     answer = outside.report(access_key=stranger.access_key)
-    assert (answer.status_code, "stranger" in answer.json()["error"]["message"]) == (409, True)
+    assert (answer.status_code, "unmanaged" in answer.json()["error"]["message"]) == (409, True)
     assert stranger.access_key in made.stages["acme"].keys
 
 
 def test_reports_have_a_rate(outside: Outside) -> None:
-    outside.front.listeners.maintain(None, replace(outside.settings, per_minute=2))
+    outside.front.listeners.maintain(None, replace(outside.settings, rate_limit=2))
     answers = [outside.report(application="nobody", reason=str(number)).status_code for number in range(3)]
     assert answers == [404, 404, 429]
 
@@ -226,7 +226,7 @@ def test_reports_have_a_rate(outside: Outside) -> None:
 def test_refusals_fill_no_log(outside: Outside) -> None:
     for _ in range(20):
         outside.send(b"", {})
-    assert len(events(outside, "webhook.refused")) == 1
+    assert len(events(outside, "webhook.rejected")) == 1
 
 
 def test_secrets_that_cannot_be_read_let_nobody_in(outside: Outside) -> None:

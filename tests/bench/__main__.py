@@ -31,7 +31,7 @@ NO_LATENCY = dict.fromkeys(REAL_LATENCY, 0.0)
 OLD = 40 * 86_400
 """Seconds by which the first keys are older than now, so that every one of them is due."""
 
-ONE_SUCCESS = 'prove = { successes = 1, interval = "1s", timeout = "30s" }\nprove_emergency = { successes = 1, interval = "500ms", timeout = "30s" }\n'
+ONE_SUCCESS = 'verification = { successes = 1, interval = "1s", timeout = "30s" }\nemergency_verification = { successes = 1, interval = "500ms", timeout = "30s" }\n'
 BUSY = 'workers = 64\ncatch_up = "0s"'
 
 
@@ -60,7 +60,7 @@ class Bench(Rig):
         return names
 
     def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY, rate_limit: float = 10_000) -> None:
-        self.configure(f'refresh = "1s"\njitter = "0s"\n{defaults}', daemon=daemon, applications=applications)
+        self.configure(f'consumer_refresh = "1s"\njitter = "0s"\n{defaults}', daemon=daemon, applications=applications)
         text = self.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {rate_limit:g}")
         self.configuration.write_text(text)
 
@@ -89,7 +89,8 @@ def calls() -> None:
         for successes, aim in ((3, ""), (2, ""), (1, "")):
             name = rig.fleet(1, f"calls{successes}")[0]
             rig.set_up(
-                f'every = "30d"\ngrace = "1s"\nprove = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}', [name]
+                f'every = "30d"\ngrace = "1s"\nverification = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}',
+                [name],
             )
             app = AppRuntime.open(rig.configuration)
             spec, memory = app.spec(name), LocalState()
@@ -155,7 +156,7 @@ def fleet(count: int = 200) -> None:
             daemon = rig.daemon()
             wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
             wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is proven dead", patience=600)  # type: ignore[misc]  # bound on purpose
-            moments = [_moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.dead"}]
+            moments = [_moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked"}]
             rate = count / (max(moments) - min(moments))
             daemon.end()
             row(f"script, {label}", f"{script:.1f} /s")
@@ -164,7 +165,7 @@ def fleet(count: int = 200) -> None:
 
 
 def _dead(log: Path) -> int:
-    return log.read_bytes().count(b'"key.dead"') if log.exists() else 0
+    return log.read_bytes().count(b'"key.revoked"') if log.exists() else 0
 
 
 def _adopted(log: Path) -> int:
@@ -247,7 +248,7 @@ def breach(count: int = 1000, quota: int = 1020, rate: float = 200.0) -> None:
     for ordered, who in ((True, "the daemon acts, by order of a command"), (False, "the command acts, beside a daemon")):
         with Bench() as rig:
             found = prepare(rig, count, quota, rate, ordered=ordered)
-            found.settle(observe_every="60s")
+            found.settle(resync_interval="60s")
             found.misbehave(0.05)
             found.run(kill_at=count // 2)
             found.check()
@@ -266,7 +267,7 @@ def idle(count: int = 1000) -> None:
     say(f"a daemon with {count} idle applications (observed every 15 minutes, the default)")
     with bench() as rig:
         names = rig.fleet(count, "idle")
-        rig.set_up('every = "1000d"\ngrace = "24h"\n', names, daemon='catch_up = "1h"')
+        rig.set_up('every = "1000d"\ngrace = "24h"\n', names, daemon='startup_spread = "1h"')
         began = time.monotonic()
         daemon = rig.daemon()
         wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")

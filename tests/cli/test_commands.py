@@ -251,7 +251,7 @@ def test_status_answers_in_the_documented_form(desk: Desk) -> None:
     assert found["current"]["since"] == "2026-01-01T00:00:20Z"
     assert found["retiring"] == [{"access_key": OLD, "revoke_after": "2026-01-02T00:00:20Z", "reason": "replaced"}]
     assert found["next"] == {"action": "revoke", "at": "2026-01-02T00:00:20Z", "reason": f"grace of {OLD} ends"}
-    assert found["trouble"] is None
+    assert found["problem"] is None
     assert found["as_of"] == "2026-01-01T00:00:20Z"
 
 
@@ -277,7 +277,7 @@ def test_a_damaged_ledger_is_trouble_of_its_application_and_hides_no_other(desk:
     billing, mailer = json.loads(result.stdout)["applications"]
     assert billing["phase"] == "idle"
     assert mailer["phase"] == "unreadable"
-    assert "newer rotator" in mailer["trouble"]["message"]
+    assert "newer rotator" in mailer["problem"]["message"]
 
 
 def test_an_application_that_left_the_configuration_is_shown_until_it_is_done(desk: Desk) -> None:
@@ -304,12 +304,12 @@ GRACE = RetiringKey("SCW0", 1, EPOCH + timedelta(hours=1), "replaced")
 DAY = timedelta(days=1)
 
 SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
-    "compromised": ({"compromised": (MARK,), "intent": INTENT, "trouble": TROUBLE}, timedelta(0)),
+    "compromised": ({"compromised": (MARK,), "intent": INTENT, "problem": TROUBLE}, timedelta(0)),
     "held": ({"hold": Hold("x", "bob", EPOCH), "retiring": (GRACE,)}, timedelta(0)),
     "rotating": ({"intent": INTENT, "retiring": (GRACE,)}, timedelta(0)),
-    "failing": ({"failures": 2, "trouble": TROUBLE}, timedelta(0)),
-    "blocked": ({"trouble": TROUBLE}, timedelta(0)),
-    "past_due": ({}, 31 * DAY),
+    "failing": ({"failures": 2, "problem": TROUBLE}, timedelta(0)),
+    "blocked": ({"problem": TROUBLE}, timedelta(0)),
+    "overdue": ({}, 31 * DAY),
     "revoking": ({"revoking": (RevokingKey("SCW0", 1, "x"),), "retiring": (GRACE,)}, timedelta(0)),
     "grace": ({"retiring": (GRACE,)}, timedelta(0)),
     "new": ({"current": None}, timedelta(0)),
@@ -334,8 +334,8 @@ def test_every_phase_is_documented() -> None:
 def test_a6_past_due_says_since_when(desk: Desk) -> None:
     desk.sim.time.advance(timedelta(days=33))
     [found] = desk.json("status")["applications"]
-    assert found["phase"] == "past_due"
-    assert found["past_due_seconds"] == 3 * 86400
+    assert found["phase"] == "overdue"
+    assert found["overdue_seconds"] == 3 * 86400
     assert found["next"]["at"] == "2026-01-31T00:00:00Z"
     assert "past due by 3d" in desk.type("status").stdout
 
@@ -344,7 +344,7 @@ def test_a_grace_that_ended_long_ago_is_past_due(desk: Desk) -> None:
     desk.type("rotate", "billing")
     desk.sim.time.advance(timedelta(days=2))
     [found] = desk.json("status")["applications"]
-    assert found["phase"] == "past_due"
+    assert found["phase"] == "overdue"
     assert found["next"]["action"] == "revoke"
 
 

@@ -52,7 +52,7 @@ def test_every_example_is_a_command_line_that_is_understood(example: str) -> Non
 ALONE = {"plan", "status", "rotate", "history", "hold", "resume", "drill"}
 """Commands whose examples need nothing but an application."""
 
-IN_GRACE = {"extend", "revoke", "who"}
+IN_GRACE = {"extend", "revoke", "lookup"}
 """Commands whose examples are about a key in grace, which stands for the key of the example."""
 
 

@@ -91,7 +91,7 @@ def test_without_a_reason_nothing_is_contacted(desk: Desk, words: tuple[str, ...
     [
         (("rotate", OLD), "is an access key: name its application, or say --compromised"),
         (("rotate", "billing", "--revoke-first"), "are for --compromised"),
-        (("rotate", "billing", "--through-hold"), "are for --compromised"),
+        (("rotate", "billing", "--override-hold"), "are for --compromised"),
         (("rotate", "billing", "--confirm", OLD), "are for --compromised"),
         (("rotate", "--all", "--revoke-first", *LEAK), "a mass rotation takes no access keys"),
         (("rotate", "--created-before", "9d", OLD, *LEAK), "a mass rotation takes no access keys"),
@@ -140,13 +140,13 @@ def test_a_held_application_is_refused_and_the_flag_is_named_that_goes_through(d
     desk.type("hold", "billing", "--reason", "migration")
     result = desk.type("rotate", "billing", *LEAK)
     assert result.exit_code == 4
-    assert "--through-hold" in result.stderr
+    assert "--override-hold" in result.stderr
     assert desk.sim.live_keys() == [OLD]
-    assert desk.type("rotate", "billing", *LEAK, "--through-hold").exit_code == 0
+    assert desk.type("rotate", "billing", *LEAK, "--override-hold").exit_code == 0
     assert desk.sim.live_keys() == [NEW]
     ledger = desk.sim.ledger()
     assert ledger.hold is not None
-    assert [incident.through_hold for incident in ledger.incidents] == [False, True]
+    assert [incident.override_hold for incident in ledger.incidents] == [False, True]
 
 
 # --- revoke first ---------------------------------------------------------------------------------------------------------
@@ -190,18 +190,18 @@ def test_the_incident_tells_who_asked_why_how_each_key_died_and_which_versions_a
     desk.type("rotate", "billing", *LEAK)
     [incident] = desk.sim.ledger().incidents
     assert (incident.reason, incident.mode, "@" in incident.by) == ("found on a wiki", "replace_first", True)
-    assert {death.access_key: (death.proof, death.destroyed) for death in incident.deaths} == {
+    assert {revocation.access_key: (revocation.verification, revocation.destroyed) for revocation in incident.revocations} == {
         OLD: ("refused", (1,)),
         NEW: ("refused", (2,)),
     }
     assert incident.closed_at is not None
-    assert all(incident.opened_at <= death.at <= incident.closed_at for death in incident.deaths)
+    assert all(incident.opened_at <= revocation.at <= incident.closed_at for revocation in incident.revocations)
 
 
 def test_a_vault_that_lets_nothing_be_destroyed_delays_no_containment(desk: Desk) -> None:
     desk.sim.keeps_versions = True
     assert desk.type("rotate", "billing", *LEAK).exit_code == 0
-    assert desk.sim.ledger().incidents[0].deaths[0].remark == "our token may not destroy"
+    assert desk.sim.ledger().incidents[0].revocations[0].remark == "our token may not destroy"
 
 
 # --- killed anywhere ------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def dying_at(moment: int) -> Callable[[str, str], None]:
     return hook
 
 
-@pytest.mark.parametrize("words", [("billing",), (OLD,), ("billing", "--revoke-first"), ("billing", "--through-hold")])
+@pytest.mark.parametrize("words", [("billing",), (OLD,), ("billing", "--revoke-first"), ("billing", "--override-hold")])
 def test_i3_a_command_killed_at_any_step_after_the_mark_leaves_no_grace_to_the_leaked_keys(
     desk: Desk, words: tuple[str, ...]
 ) -> None:
@@ -242,7 +242,7 @@ def test_i3_a_command_killed_at_any_step_after_the_mark_leaves_no_grace_to_the_l
         fresh.sim.publish_by_hand(key.access_key, database="kept")
         fresh.daemon().run()
         fresh.type("rotate", "billing")
-        if "--through-hold" in words:
+        if "--override-hold" in words:
             fresh.type("hold", "billing", "--reason", "migration")
         return fresh
 
@@ -260,9 +260,9 @@ def test_i3_a_command_killed_at_any_step_after_the_mark_leaves_no_grace_to_the_l
         before = killed.sim.time.now
         killed.daemon().run_for(timedelta(minutes=10))
         for access_key in (OLD, NEW):
-            death = killed.sim.keys[access_key].deleted_at
-            assert death is not None, f"{access_key} lives on after a kill at {moment}"
-            assert death - before < timedelta(minutes=2), f"{access_key} was given grace after a kill at {moment}"
+            revocation = killed.sim.keys[access_key].deleted_at
+            assert revocation is not None, f"{access_key} lives on after a kill at {moment}"
+            assert revocation - before < timedelta(minutes=2), f"{access_key} was given grace after a kill at {moment}"
         if killed.sim.ledger().hold:
             assert killed.type("resume", "billing").exit_code == 0  # what the killed command left over waits for that
             killed.daemon().run_for(timedelta(minutes=10))

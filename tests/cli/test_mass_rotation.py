@@ -118,7 +118,7 @@ def test_a_dry_run_tells_who_is_held_and_that_their_keys_remain(fleet: Fleet) ->
     assert "app-02: rotate" in result.stdout
     assert "afterwards untouched: 1 key from before that time" in result.stdout
     said = fleet.type("rotate", "--all", *LEAK).stderr
-    assert "rotator resume app-03, or rotator rotate app-03 --compromised --reason TEXT --through-hold" in said
+    assert "rotator resume app-03, or rotator rotate app-03 --compromised --reason TEXT --override-hold" in said
 
 
 def test_without_room_for_a_single_key_a_dry_run_refuses(fleet: Fleet) -> None:
@@ -168,7 +168,7 @@ def test_all_marks_of_one_breach_bear_one_incident_and_its_reason(fleet: Fleet) 
     incidents = [fleet.sim.ledger(name).incidents[-1] for name in fleet.specs]
     assert {(incident.id, incident.reason) for incident in incidents} == {(answer["id"], "breach")}
     assert all(incident.closed_at for incident in incidents)
-    assert answer["coverage"]["proven"]
+    assert answer["coverage"]["complete"]
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 5])
@@ -251,11 +251,11 @@ def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up
     said: list[str] = []
     with ProgressSink(shown=True, say=said.append) as onlooker:
         onlooker.emit(
-            "mass_rotation.begun", created_before=EPOCH, compromised=True, applications=2, begun_at=EPOCH, again=True, **about
+            "mass_rotation.started", created_before=EPOCH, compromised=True, applications=2, begun_at=EPOCH, again=True, **about
         )
         onlooker.emit("rotation.created", application="billing", access_key="SCW1")
-        onlooker.emit("mass_rotation.done", application="billing", outcome="contained", **about)
-        onlooker.emit("mass_rotation.gave_up", application="mailer", reason="no_answer", message="no answer", **about)
+        onlooker.emit("mass_rotation.application_done", application="billing", outcome="contained", **about)
+        onlooker.emit("mass_rotation.application_failed", application="mailer", reason="no_answer", message="no answer", **about)
     shown = capsys.readouterr().err
     assert "mailer: no answer" in shown
     assert "2/2" in shown

@@ -36,13 +36,13 @@ CASES: dict[str, tuple[ApplicationStatus, str, State, bool]] = {
     "at rest": (status_of(spec(), of(), EPOCH), "", State.OK, False),
     "in grace": (status_of(spec(), of(retiring=(GRACE,)), EPOCH), "", State.OK, False),
     "a proof's time late": (status_of(spec(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
-    "past due": (status_of(spec(), of(), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True),
-    "a grace that ended": (status_of(spec(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "past_due", State.CRITICAL, True),
-    "failing in time": (status_of(spec(), of(failures=2, trouble=TROUBLE), EPOCH), "failing", State.WARNING, True),
+    "past due": (status_of(spec(), of(), EPOCH + 31 * DAY), "overdue", State.CRITICAL, True),
+    "a grace that ended": (status_of(spec(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "overdue", State.CRITICAL, True),
+    "failing in time": (status_of(spec(), of(failures=2, problem=TROUBLE), EPOCH), "failing", State.WARNING, True),
     "failing and late, while the next attempt waits": (
-        status_of(spec(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "past_due", State.CRITICAL, True,
+        status_of(spec(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "overdue", State.CRITICAL, True,
     ),
-    "blocked": (status_of(spec(), of(trouble=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
+    "blocked": (status_of(spec(), of(problem=TROUBLE), EPOCH), "blocked", State.CRITICAL, True),
     "compromised": (status_of(spec(), of(compromised=(MARK,)), EPOCH + DAY), "compromised", State.CRITICAL, True),
     "held": (status_of(spec(), of(hold=Hold("x", "ann", EPOCH)), EPOCH), "held", State.WARNING, False),
     "held for so long that it would be due": (
@@ -55,9 +55,9 @@ CASES: dict[str, tuple[ApplicationStatus, str, State, bool]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_check_says_how_grave_it_is_and_plain_status_whether_it_is_trouble(name: str) -> None:
-    seen, what, state, trouble = CASES[name]
+    seen, what, state, problem = CASES[name]
     assert problem_line(seen) == what
-    assert has_problem(seen) == trouble
+    assert has_problem(seen) == problem
     found, text = line([seen], [], seen.as_of)
     assert found is state
     assert LINE.fullmatch(text)
@@ -68,7 +68,7 @@ def test_a_check_says_how_grave_it_is_and_plain_status_whether_it_is_trouble(nam
 def test_the_performance_data_is_of_the_form_that_monitoring_systems_read(name: str) -> None:
     seen = CASES[name][0]
     data = line([seen], [], seen.as_of)[1].partition(" | ")[2].split(" ")
-    assert [datum.partition("=")[0] for datum in data] == ["applications", "troubled", "past_due", "grace"]
+    assert [datum.partition("=")[0] for datum in data] == ["applications", "with_problem", "overdue", "grace"]
     assert all(DATUM.fullmatch(datum) for datum in data), data
 
 
@@ -76,8 +76,8 @@ def test_the_worst_of_many_decides_and_the_latest_are_named_first() -> None:
     views = [replace(CASES["past due"][0], spec=spec(application=f"app{n}"), late=n * DAY) for n in range(1, 8)]
     state, text = line([*views, CASES["failing in time"][0]], [], EPOCH + 31 * DAY)
     assert state is State.CRITICAL
-    assert "past due: app7 (by 7d), app6 (by 6d), app5 (by 5d), app4 (by 4d), app3 (by 3d) and 2 more; failing: billing;" in text
-    assert "past_due=604800s;;0;0" in text
+    assert "overdue: app7 (by 7d), app6 (by 6d), app5 (by 5d), app4 (by 4d), app3 (by 3d) and 2 more; failing: billing;" in text
+    assert "overdue=604800s;;0;0" in text
 
 
 def test_what_cannot_be_shown_is_a_warning_on_the_same_line() -> None:
@@ -93,7 +93,7 @@ def test_all_is_well(desk: Desk) -> None:
     assert result.exit_code == 0
     assert result.stdout == (
         "ROTATOR OK - 1 application, next: billing rotate in 30d"
-        " | applications=1;;;0 troubled=0;0;;0 past_due=0s;;0;0 grace=0;;;0\n"
+        " | applications=1;;;0 with_problem=0;0;;0 overdue=0s;;0;0 grace=0;;;0\n"
     )
     assert desk.type("status").exit_code == 0
 
@@ -102,7 +102,7 @@ def test_a6_what_is_past_due_is_critical_and_plain_status_does_not_end_with_0(de
     desk.sim.time.advance(33 * DAY)
     result = desk.type("status", "--check")
     assert result.exit_code == 2
-    assert result.stdout.startswith("ROTATOR CRITICAL - past due: billing (by 3d); 1 application | ")
+    assert result.stdout.startswith("ROTATOR CRITICAL - overdue: billing (by 3d); 1 application | ")
     assert desk.type("status").exit_code == 5
     assert desk.type("status", "--json").exit_code == 5
 
@@ -115,14 +115,14 @@ def test_only_the_named_applications_count(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "code"),
+    ("problem", "code"),
     [(Unavailable("Vault is sealed: unseal it", service="vault", kind="sealed"), 3), (RuntimeError("anything"), 3)],
 )
 def test_when_it_cannot_be_told_the_line_says_unknown_and_nothing_else_is_printed(
-    desk: Desk, trouble: Exception, code: int
+    desk: Desk, problem: Exception, code: int
 ) -> None:
     def hook(name: str, phase: str) -> None:
-        raise trouble
+        raise problem
 
     desk.sim.hook = hook
     result = desk.type("status", "--check")
@@ -130,7 +130,7 @@ def test_when_it_cannot_be_told_the_line_says_unknown_and_nothing_else_is_printe
     assert LINE.fullmatch(result.stdout.rstrip("\n"))
     assert result.stdout.startswith("ROTATOR UNKNOWN - ")
     assert result.stderr == ""
-    assert isinstance(trouble, RotatorError) or "anything" not in result.stdout
+    assert isinstance(problem, RotatorError) or "anything" not in result.stdout
 
 
 def test_a_configuration_that_is_not_sound_is_unknown_in_one_line(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_that_people_could_not_be_told_of_a_containment_is_said_and_fails_nothin
     told: list[str] = []
     monkeypatch.setattr(Progress, "emit", lambda self, event, **fields: told.append(f"{event} {fields.get('target')}"))
     assert desk.type("rotate", "billing", "--compromised", "--reason", "leak").exit_code == 0
-    assert "notify.failed credential:chat" in told
-    assert "notify.failed" in _SENTENCES
+    assert "notification.failed credential:chat" in told
+    assert "notification.failed" in _SENTENCES
 
 
 def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(tmp_path: Path, listener: Listener) -> None:

@@ -42,7 +42,7 @@ def test_a_held_application_is_left_alone_until_it_is_resumed(desk: Desk) -> Non
 
 
 def test_a_hold_is_shown_everywhere(desk: Desk) -> None:
-    desk.specs["billing"] = spec(observe_every=timedelta(seconds=2))
+    desk.specs["billing"] = spec(resync_interval=timedelta(seconds=2))
     desk.type("hold", "billing", "--reason", "migration")
     told = desk.type("status").stdout
     assert "billing  held " in told

@@ -217,7 +217,7 @@ def test_keys_in_grace_die_as_well(desk: Desk) -> None:
     desk.type("rotate", "billing")
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
-    assert [key["access_key"] for key in answer["dead"]] == [OLD, NEW]
+    assert [key["access_key"] for key in answer["revoked"]] == [OLD, NEW]
     assert desk.sim.live_keys() == [answer["access_key"]]
 
 
@@ -231,7 +231,7 @@ def test_a_mark_that_lost_a_race_is_written_again_on_what_is_there_then(desk: De
     fail(desk, "write_ledger", others, times=1)
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
-    assert {key["access_key"] for key in answer["dead"]} == {OLD, NEW}
+    assert {key["access_key"] for key in answer["revoked"]} == {OLD, NEW}
 
 
 def test_a_mark_whose_answer_was_lost_is_found_and_not_written_twice(desk: Desk) -> None:
@@ -271,7 +271,7 @@ def test_a_daemon_that_contains_it_first_is_as_good(desk: Desk) -> None:
     desk.others = [desk.daemon()]
     [answer] = desk.json("rotate", "billing", "--compromised", "--reason", "leak")["applications"]
     assert answer["outcome"] == "contained"
-    assert answer["dead"] == [{"access_key": OLD, "proof": "refused"}]
+    assert answer["revoked"] == [{"access_key": OLD, "verification": "refused"}]
 
 
 def test_b_an_old_key_that_still_answers_after_delete_is_not_called_dead(desk: Desk) -> None:

@@ -55,7 +55,7 @@ ALL = [
     seen("late", 33 * DAY),
     seen("leaked", 3 * DAY, compromised=(CompromisedKey(NEW, "leak", "alice", NOW - timedelta(seconds=3)),)),
     seen("dying", 3 * DAY, revoking=(RevokingKey(OLD, 1, "leftover"),)),
-    seen("a-very-long-name-for-an-application-of-somebody", DAY, trouble=Problem("quota", "no room " * 20, NOW - HOUR)),
+    seen("a-very-long-name-for-an-application-of-somebody", DAY, problem=Problem("quota", "no room " * 20, NOW - HOUR)),
     status_of(spec(application="fresh"), None, NOW),
     unreadable_status(spec(application="broken"), "ledger_unreadable", "the ledger of broken is damaged", NOW),
 ]

@@ -95,7 +95,7 @@ def test_a15_the_command_beside_a_running_daemon(shell: Shell) -> None:
         code, said, _ = shell.run("rotate", shell.name, "--compromised", "--reason", "leak", "--json")
         [answer] = json.loads(said)["applications"]
         assert (code, answer["outcome"]) == (0, "contained")
-        assert old in {key["access_key"] for key in answer["dead"]}
+        assert old in {key["access_key"] for key in answer["revoked"]}
         assert not shell.rig.scaleway.accepts(old)
     finally:
         daemon.end(signal.SIGTERM)

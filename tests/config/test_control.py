@@ -52,7 +52,7 @@ def test_on_this_machine_a_webhook_needs_a_key_and_a_token(tmp_path: Path) -> No
         tmp_path, webhook={"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token": "credential:role-id"}
     )
     assert found.webhook
-    assert (found.webhook.at, found.webhook.per_minute) == (Listener("127.0.0.1", 9465), 6)
+    assert (found.webhook.at, found.webhook.rate_limit) == (Listener("127.0.0.1", 9465), 6)
     assert (found.webhook.signing_key, found.webhook.token) == (
         Reference("credential", "secret"),
         Reference("credential", "role-id"),
@@ -69,7 +69,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a token in the open": ({"token": "abc"}, "webhook.token", "is written in the open"),
     "a signing key in the open": ({"signing_key": "abc"}, "webhook.signing_key", "is written in the open"),
     "a key in Vault": ({"signing_key": "vault:secret/x#y"}, "webhook.signing_key", "an emergency must get in"),
-    "no reports at all": ({"per_minute": 0}, "webhook.per_minute", "is too small"),
+    "no reports at all": ({"rate_limit": 0}, "webhook.rate_limit", "is too small"),
 }
 
 

@@ -114,12 +114,12 @@ def test_the_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> Non
     assert spec.grace == timedelta(hours=24)
     assert spec.jitter == timedelta(days=3)
     assert spec.fields == DEFAULT_FIELDS
-    assert spec.prove == VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
-    assert spec.prove_emergency == VerificationPolicy(2, timedelta(milliseconds=500), timedelta(minutes=1))
-    assert spec.observe_every == timedelta(minutes=15)
-    assert spec.takeover_after == timedelta(minutes=10)
-    assert spec.clock_tolerance == configuration.daemon.clock_tolerance == timedelta(seconds=30)
-    assert spec.catch_up == configuration.daemon.catch_up == timedelta(hours=1)
+    assert spec.verification == VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
+    assert spec.emergency_verification == VerificationPolicy(2, timedelta(milliseconds=500), timedelta(minutes=1))
+    assert spec.resync_interval == timedelta(minutes=15)
+    assert spec.stale_claim_timeout == timedelta(minutes=10)
+    assert spec.max_clock_skew == configuration.daemon.max_clock_skew == timedelta(seconds=30)
+    assert spec.startup_spread == configuration.daemon.startup_spread == timedelta(hours=1)
     assert (spec.window, spec.timezone, spec.lifetime, spec.max_age) == (None, "UTC", None, None)
     account = configuration.accounts["acme"]
     assert (account.provider, account.api_url, account.proxy) == ("scaleway", "https://api.scaleway.com", None)
@@ -151,10 +151,12 @@ def test_cron_of_an_application_replaces_every_of_defaults(tmp_path: Path) -> No
 
 def test_an_application_may_say_a_part_of_a_proof(tmp_path: Path) -> None:
     configuration = sound(
-        tmp_path, defaults={"prove": {"successes": 5, "timeout": "3m"}}, applications__billing__prove={"interval": "1s"}
+        tmp_path,
+        defaults={"verification": {"successes": 5, "timeout": "3m"}},
+        applications__billing__verification={"interval": "1s"},
     )
-    assert configuration.specs["billing"].prove == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
-    assert configuration.specs["reports"].prove == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
+    assert configuration.specs["billing"].verification == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
+    assert configuration.specs["reports"].verification == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
 
 
 def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:
     )
     billing = configuration.specs["billing"]
     assert (billing.grace, billing.jitter) == (timedelta(seconds=5), timedelta(milliseconds=500))
-    assert configuration.specs["reports"].takeover_after == timedelta(hours=1, minutes=6)
+    assert configuration.specs["reports"].stale_claim_timeout == timedelta(hours=1, minutes=6)
 
 
 def test_an_application_without_schedule_is_rotated_on_request_only(tmp_path: Path) -> None:
@@ -229,13 +231,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     # what is wrong: (changes, path of the problem, part of the message)
     "an unknown table": ({"valt": {}}, "valt", "is not an option here; did you mean vault?"),
     "an unknown option": ({f"{BILLING}.gracee": "1h"}, f"{BILLING}.gracee", "is not an option here; did you mean grace?"),
-    "an unknown option of a nested table": ({f"{BILLING}.prove": {"succeses": 3}}, f"{BILLING}.prove.succeses", "did you mean successes?"),
-    "an unknown option that is like none": ({"daemon.zzz": 1}, "daemon.zzz", "write one of: catch_up, clock_tolerance,"),
+    "an unknown option of a nested table": ({f"{BILLING}.verification": {"succeses": 3}}, f"{BILLING}.verification.succeses", "did you mean successes?"),
+    "an unknown option that is like none": ({"daemon.zzz": 1}, "daemon.zzz", "write one of: max_clock_skew, shutdown_timeout, startup_spread,"),
     "application_id in defaults": ({"defaults.application_id": "x"}, "defaults.application_id", "is not an option here"),
     "a number for a duration": ({f"{BILLING}.grace": 30}, f"{BILLING}.grace", "write it in quotes with its unit"),
     "a duration without unit": ({f"{BILLING}.grace": "30"}, f"{BILLING}.grace", "is not a duration; write a number and a unit"),
     "a duration below a second": ({f"{BILLING}.grace": "0s"}, f"{BILLING}.grace", "is too short; write 1s or more"),
-    "a pause below a tenth of a second": ({f"{BILLING}.prove": {"interval": "9ms"}}, f"{BILLING}.prove.interval", "write 100ms or more"),
+    "a pause below a tenth of a second": ({f"{BILLING}.verification": {"interval": "9ms"}}, f"{BILLING}.verification.interval", "write 100ms or more"),
     "text for a number": ({f"{BILLING}.max_live_keys": "5"}, f"{BILLING}.max_live_keys", "is not a whole number"),
     "a fraction for a whole number": ({"daemon.workers": 1.5}, "daemon.workers", "is not a whole number"),
     "a number that is too small": ({"daemon.workers": 0}, "daemon.workers", "is too small; write 1 or more"),
@@ -334,15 +336,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "grace longer than the interval of cron": (
         {f"{BILLING}.every": GONE, f"{BILLING}.cron": "0 3 * * 1,2", f"{BILLING}.grace": "25h"}, f"{BILLING}.grace", "than the interval (1d)",
     ),
-    "grace shorter than refresh": ({f"{BILLING}.refresh": "25h"}, f"{BILLING}.grace", "1d is shorter than refresh (1d1h)"),
+    "grace shorter than refresh": ({f"{BILLING}.consumer_refresh": "25h"}, f"{BILLING}.grace", "1d is shorter than consumer_refresh (1d1h)"),
     "jitter as long as the interval": ({f"{BILLING}.jitter": "30d"}, f"{BILLING}.jitter", "must be shorter than the interval"),
     "max_age below every": ({f"{BILLING}.max_age": "29d"}, f"{BILLING}.max_age", "write at least 30d"),
     "a lifetime without room for grace": ({f"{BILLING}.lifetime": "30d"}, f"{BILLING}.lifetime", "write at least 33d8h"),
-    "takeover during a proof": ({f"{BILLING}.takeover_after": "7m"}, f"{BILLING}.takeover_after", "write more than 7m"),
+    "takeover during a proof": ({f"{BILLING}.stale_claim_timeout": "7m"}, f"{BILLING}.stale_claim_timeout", "write more than 7m"),
     "takeover during an emergency": (
-        {f"{BILLING}.prove_emergency": {"timeout": "9m"}, f"{BILLING}.takeover_after": "10m"}, f"{BILLING}.takeover_after", "write more than 11m",
+        {f"{BILLING}.emergency_verification": {"timeout": "9m"}, f"{BILLING}.stale_claim_timeout": "10m"}, f"{BILLING}.stale_claim_timeout", "write more than 11m",
     ),
-    "a proof that cannot succeed": ({f"{BILLING}.prove": {"timeout": "20s"}}, f"{BILLING}.prove", "3 answers 10s apart take longer"),
+    "a proof that cannot succeed": ({f"{BILLING}.verification": {"timeout": "20s"}}, f"{BILLING}.verification", "3 answers 10s apart take longer"),
 }  # fmt: skip
 
 
@@ -596,10 +598,13 @@ def test_a_configuration_can_be_read_twice_in_one_process_which_a_reload_does(tm
 
 def test_a11_a_grace_shorter_than_the_consumers_refresh_is_an_error(tmp_path: Path) -> None:
     small = Path(__file__).parents[2] / "config" / "rotator.small.toml"
-    text = small.read_text().replace('grace          = "24h"', 'grace = "2m"\nrefresh = "5m"')
-    assert 'refresh = "5m"' in text
+    text = small.read_text().replace('grace          = "24h"', 'grace = "2m"\nconsumer_refresh = "5m"')
+    assert 'consumer_refresh = "5m"' in text
     file = tmp_path / "rotator.toml"
     file.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load(file)
-    assert any(problem.path.startswith("applications.billing") and "refresh" in str(problem) for problem in caught.value.problems)
+    assert any(
+        problem.path.startswith("applications.billing") and "consumer_refresh" in str(problem)
+        for problem in caught.value.problems
+    )

@@ -83,7 +83,17 @@ def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_pa
     app = AppRuntime.open(write(tmp_path))
     left = app._removed_application(new_ledger(app.spec("billing")))
     assert not left.configured
-    for same in ("application", "account", "bearer", "path", "access_field", "secret_field", "grace", "prove", "organization_id"):
+    for same in (
+        "application",
+        "account",
+        "bearer",
+        "path",
+        "access_field",
+        "secret_field",
+        "grace",
+        "verification",
+        "organization_id",
+    ):
         assert getattr(left, same) == getattr(app.spec("billing"), same)
     app.close()
 

@@ -23,10 +23,10 @@ DAY = timedelta(days=1)
 BLOCKED = Problem("quota", "no room", NOW)
 
 
-def outcome(*, age: timedelta, trouble: Problem | None = BLOCKED, error: Any = None, hold: Hold | None = None) -> PassOutcome:
+def outcome(*, age: timedelta, problem: Problem | None = BLOCKED, error: Any = None, hold: Hold | None = None) -> PassOutcome:
     current = CurrentKey("SCWCURRENT", 1, NOW - age, created_at=NOW - age)
     ledger = replace(new_ledger(application()), current=current, hold=hold)
-    return PassOutcome(Wait(NOW, "quota", "no room", trouble), ledger, None, error)
+    return PassOutcome(Wait(NOW, "quota", "no room", problem), ledger, None, error)
 
 
 def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **spec: Any) -> list[str]:
@@ -41,14 +41,14 @@ def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **spec: Any) -> list[
     ("found", "told"),
     {
         "blocked, and days to go": (outcome(age=20 * DAY), []),
-        "blocked, and near": (outcome(age=28 * DAY), ["deadline.near"]),
+        "blocked, and near": (outcome(age=28 * DAY), ["deadline.approaching"]),
         "blocked, and past it": (outcome(age=31 * DAY), ["deadline.missed"]),
-        "held, and near": (outcome(age=28 * DAY, trouble=None, hold=Hold("x", "ann", NOW)), ["deadline.near"]),
+        "held, and near": (outcome(age=28 * DAY, problem=None, hold=Hold("x", "ann", NOW)), ["deadline.approaching"]),
         "cut short, and near": (
-            outcome(age=28 * DAY, trouble=None, error=Unavailable("x", service="vault", kind="sealed")),
-            ["deadline.near"],
+            outcome(age=28 * DAY, problem=None, error=Unavailable("x", service="vault", kind="sealed")),
+            ["deadline.approaching"],
         ),
-        "well, and near": (outcome(age=28 * DAY, trouble=None), []),
+        "well, and near": (outcome(age=28 * DAY, problem=None), []),
     }.values(),
     ids=lambda value: value[0] if isinstance(value, list) and value else "",
 )
@@ -58,7 +58,7 @@ def test_a_deadline_is_told_when_it_is_near_and_the_key_cannot_be_replaced(found
 
 def test_it_is_told_once_when_near_and_once_when_missed() -> None:
     near, missed = outcome(age=28 * DAY), outcome(age=31 * DAY)
-    assert look(near, near, missed, missed) == ["deadline.near", "deadline.missed"]
+    assert look(near, near, missed, missed) == ["deadline.approaching", "deadline.missed"]
 
 
 def test_without_a_hard_deadline_there_is_nothing_to_tell() -> None:

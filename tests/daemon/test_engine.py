@@ -63,7 +63,7 @@ def events(made: FakeFleet, name: str) -> list[dict[str, object]]:
 def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: Engines) -> None:
     made = runtime("billing")
     settled("billing", made)
-    made.applications["billing"] = replace(made.applications["billing"], observe_every=LONG)
+    made.applications["billing"] = replace(made.applications["billing"], resync_interval=LONG)
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
     decided = events(made, "pass.decided")[-1]
@@ -83,8 +83,8 @@ def test_i7_an_application_that_naps_for_ever_does_not_delay_another_with_one_wo
     made = runtime("sleepy", "billing", accounts={"sleepy": "slow"}, workers=1)
     made.stages["slow"].activation = timedelta(days=1)
     for name in made.applications:
-        long = replace(made.applications[name].prove, timeout=timedelta(hours=1))
-        made.applications[name] = replace(made.applications[name], prove=long)
+        long = replace(made.applications[name].verification, timeout=timedelta(hours=1))
+        made.applications[name] = replace(made.applications[name], verification=long)
     engine = start(made)
     eventually(lambda: published(made, "billing"))
     eventually(lambda: engine.tasks["sleepy"].holding)
@@ -127,7 +127,7 @@ def test_a6_no_job_gets_lost_however_short_its_turns_are(start: Engines) -> None
         10, timedelta(0), timedelta(seconds=30)
     )  # every turn is over at once, so that dates meet removals
     for name in names:
-        made.applications[name] = replace(made.applications[name], prove=expedited)
+        made.applications[name] = replace(made.applications[name], verification=expedited)
     engine = start(made)
     eventually(lambda: all(at_rest(engine, name) for name in names))
     assert all(published(made, name) for name in names)
@@ -284,7 +284,7 @@ def test_an_application_whose_account_left_too_is_reported_once(start: Engines) 
     engine = start(made)
     for _ in range(2):
         engine.add_removed_applications({"gone": application("gone", account="elsewhere", configured=False)})
-    assert [fields["application"] for fields in events(made, "daemon.orphan_stuck")] == ["gone"]
+    assert [fields["application"] for fields in events(made, "daemon.removed_application_stuck")] == ["gone"]
     assert "gone" not in engine.tasks
 
 
@@ -302,7 +302,7 @@ def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applica
     assert engine.tasks["billing"].due == due
     eventually(lambda: published(made, "arriving"))
     eventually(lambda: "leaving" not in engine.tasks or not engine.tasks["leaving"].spec.configured)
-    assert [fields["application"] for fields in events(made, "daemon.orphan")] == ["leaving"]
+    assert [fields["application"] for fields in events(made, "daemon.application_removed")] == ["leaving"]
     eventually(lambda: made.closed, "the old connections are closed when nobody uses them")
     assert not other.closed
 
@@ -310,7 +310,7 @@ def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applica
 def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
     made = runtime("billing")
     made.applications["billing"] = replace(
-        made.applications["billing"], prove=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10))
+        made.applications["billing"], verification=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10))
     )
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
@@ -350,7 +350,7 @@ def test_b_sigterm_when_the_time_is_up_the_unpublished_key_is_revoked(start: Eng
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
     made.applications["billing"] = replace(
-        made.applications["billing"], prove=VerificationPolicy(2, timedelta(minutes=1), timedelta(minutes=10))
+        made.applications["billing"], verification=VerificationPolicy(2, timedelta(minutes=1), timedelta(minutes=10))
     )
     engine = start(made)
     eventually(lambda: engine.tasks["billing"].holding)

@@ -31,7 +31,7 @@ WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
 
 def task(**changes: Any) -> ApplicationTask:
     one = ApplicationTask(
-        application(takeover_after=10 * MINUTE), runtime("billing"), started=NOW, due=NOW + 10 * MINUTE, summary=WELL
+        application(stale_claim_timeout=10 * MINUTE), runtime("billing"), started=NOW, due=NOW + 10 * MINUTE, summary=WELL
     )
     for name, value in changes.items():
         setattr(one, name, value)
@@ -53,11 +53,11 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
         "its pass crashed": ({"crashes": 1}, "crashed"),
         "its next look is later than a takeover would be": ({"due": NOW - 11 * MINUTE}, "stuck"),
         "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
-        "what should be done was not done": ({"summary": replace(WELL, next_at=NOW - 11 * MINUTE)}, "past_due"),
-        "a hold keeps back what is due": ({"summary": replace(WELL, overdue=True)}, "past_due"),
-        "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "trouble"),
-        "it is blocked": ({"summary": replace(WELL, result=PassResult.REFUSED)}, "trouble"),
-        "its services were away": ({"summary": replace(WELL, result=PassResult.UNREACHABLE)}, "trouble"),
+        "what should be done was not done": ({"summary": replace(WELL, next_at=NOW - 11 * MINUTE)}, "overdue"),
+        "a hold keeps back what is due": ({"summary": replace(WELL, overdue=True)}, "overdue"),
+        "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "problem"),
+        "it is blocked": ({"summary": replace(WELL, result=PassResult.REFUSED)}, "problem"),
+        "its services were away": ({"summary": replace(WELL, result=PassResult.UNREACHABLE)}, "problem"),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -146,7 +146,7 @@ class Watched:
         for _ in range(3):
             self.another_round()
         assert self.switch.count == before
-        assert [fields for fields in self.events("round.unsound") if fields["reason"] == reason]
+        assert [fields for fields in self.events("heartbeat.unhealthy") if fields["reason"] == reason]
 
     def close(self) -> None:
         self.supervisor.free.set()
@@ -163,9 +163,9 @@ def switch() -> Iterator[Listener]:
 
 
 def watched(switch: Listener, *names: str, **changes: Any) -> Watched:
-    made = runtime(*names, stop_timeout=timedelta(seconds=1), workers=2)
+    made = runtime(*names, shutdown_timeout=timedelta(seconds=1), workers=2)
     for name in names:
-        made.applications[name] = application(name, **{"observe_every": timedelta(milliseconds=200), **changes})
+        made.applications[name] = application(name, **{"resync_interval": timedelta(milliseconds=200), **changes})
         settled(name, made)
     return Watched(made, switch)
 
@@ -177,11 +177,11 @@ def test_a6_pings_stop_while_vault_is_away_and_come_again_when_it_is_back(switch
         daemon.silent("service_away", "vault")
         daemon.made.stages["acme"].sealed = False
         daemon.pinged_again()
-        assert daemon.events("round.sound")
+        assert daemon.events("heartbeat.healthy")
 
 
 def test_a6_pings_stop_while_one_application_is_stuck_in_a_call(switch: Listener) -> None:
-    with closing(watched(switch, "billing", "shop", takeover_after=timedelta(milliseconds=500))) as daemon:
+    with closing(watched(switch, "billing", "shop", stale_claim_timeout=timedelta(milliseconds=500))) as daemon:
         daemon.pinged_again()
         free, caught = threading.Event(), threading.Event()
 
@@ -198,7 +198,7 @@ def test_a6_pings_stop_while_one_application_is_stuck_in_a_call(switch: Listener
 
 
 def test_a6_pings_stop_while_every_worker_hangs(switch: Listener) -> None:
-    with closing(watched(switch, "billing", "shop", takeover_after=timedelta(days=1))) as daemon:
+    with closing(watched(switch, "billing", "shop", stale_claim_timeout=timedelta(days=1))) as daemon:
         daemon.daemon._rounds._idle = 0.5
         daemon.pinged_again()
         free = threading.Event()
@@ -221,7 +221,7 @@ def test_a6_pings_stop_while_an_application_is_blocked(switch: Listener) -> None
         with stage.one_at_a_time:
             for key in [key for key in stage.keys.values() if key.key.bearer == bearer_of("shop")]:
                 del stage.keys[key.key.access_key]
-        daemon.silent("trouble", "shop")
+        daemon.silent("problem", "shop")
 
 
 def test_a6_pings_stop_while_the_main_loop_hangs(switch: Listener) -> None:

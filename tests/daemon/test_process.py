@@ -180,7 +180,7 @@ def test_b_sigterm_in_the_middle_of_a_rotation_it_is_finished_first(play: Play) 
 
 
 def test_b_sigterm_in_the_middle_of_a_rotation_that_takes_too_long_it_is_abandoned_cleanly(play: Play) -> None:
-    play.configure("billing", stop_timeout=2)
+    play.configure("billing", shutdown_timeout=2)
     play.set("never-alive")
     play.start()
     eventually(lambda: play.events("rotation.created"))
@@ -188,16 +188,16 @@ def test_b_sigterm_in_the_middle_of_a_rotation_that_takes_too_long_it_is_abandon
     assert play.end() == 0
     eventually(lambda: play.events("daemon.stopped"))
     assert play.events("rotation.abandoned")[0]["reason"] == "stopping"
-    assert play.events("key.revoking")
+    assert play.events("key.revocation_scheduled")
     assert not play.there("published-billing")
 
 
 def test_a_hanging_call_does_not_outlast_the_stop_timeout(play: Play) -> None:
-    play.configure("billing", stop_timeout=1)
+    play.configure("billing", shutdown_timeout=1)
     play.start()
     eventually(lambda: play.events("rotation.committed"))
     play.set("hang")
-    play.configure("billing", "reports", stop_timeout=1)
+    play.configure("billing", "reports", shutdown_timeout=1)
     play.signal(signal.SIGHUP)
     eventually(lambda: play.events("daemon.reloaded"))
     play.signal(signal.SIGTERM)
@@ -247,8 +247,8 @@ def test_one_round_ends_by_itself_with_0_when_all_is_well(play: Play) -> None:
     play.configure("one", "two", "three")
     play.start("--once")
     assert play.end() == 0
-    eventually(lambda: play.events("round.done"))
-    done = play.events("round.done")[0]
+    eventually(lambda: play.events("run.completed"))
+    done = play.events("run.completed")[0]
     assert (done["applications"], done["ok"], done["failed"]) == (3, 3, 0)
     assert all(play.there(f"published-{name}") for name in ("one", "two", "three"))
 
@@ -257,5 +257,5 @@ def test_one_round_ends_with_3_when_vault_is_sealed(play: Play) -> None:
     play.set("sealed")
     play.start("--once")
     assert play.end() == 3
-    eventually(lambda: play.events("round.done"))
-    assert play.events("round.done")[0]["unreachable"] == 1
+    eventually(lambda: play.events("run.completed"))
+    assert play.events("run.completed")[0]["unreachable"] == 1

@@ -48,7 +48,7 @@ def test_a_round_with_a_key_that_never_comes_alive_ends_with_1() -> None:
     made = runtime("billing")
     made.stages["acme"].activation = timedelta(days=1)
     short = VerificationPolicy(2, timedelta(milliseconds=10), timedelta(milliseconds=50))
-    made.applications["billing"] = replace(made.applications["billing"], prove=short)
+    made.applications["billing"] = replace(made.applications["billing"], verification=short)
     assert play(made) == 1
 
 

@@ -66,7 +66,7 @@ def test_make_exposure_asks_the_same() -> None:
 
 
 def test_the_stop_timeout_of_the_unit_leaves_room_for_the_daemons_own() -> None:
-    own = Daemon.model_fields["stop_timeout"].default
+    own = Daemon.model_fields["shutdown_timeout"].default
     assert timedelta(seconds=seconds("TimeoutStopSec")) >= own + timedelta(seconds=10)
 
 

@@ -73,7 +73,7 @@ from tests.support.observations import (
 )
 from tests.support.simulated import PATH, spec
 
-LATER = spec().observe_every
+LATER = spec().resync_interval
 KNOWN = "c6db3b89999b133f"
 """The incarnation of the document of these tests: markers out there hold such digests, so it must never change."""
 
@@ -190,13 +190,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer or is no key at all: publish one of its own keys",
     ),
     "no clear answer": (
-        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.UNCLEAR),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.UNCLEAR),
         {},
         "unproven",
         "the published key of billing could not be tried: no clear answer from the provider",
     ),
     "an unknown bearer": (
-        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, bearer_observed=False),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, bearer_observed=False),
         {},
         "bearer_gone",
         (
@@ -205,13 +205,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a secret that does not fit": (
-        observe(document=document(version=4), proof=ProbeResult.REFUSED),
+        observe(document=document(version=4), published_probe=ProbeResult.REFUSED),
         {},
         "secret_refused",
         "the secret in the credential document of billing does not belong to key SCWPUBLISHED: publish the right one, or roll back",
     ),
     "many dead at once": (
-        observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, invalid_elsewhere=2),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, invalid_elsewhere=2),
         {},
         "many_dead",
         (
@@ -334,26 +334,26 @@ def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_
     observation, changes, reason, message = BLOCKS[name]
     wanted = spec(**changes)
     step = decided(observation, wanted)
-    trouble = Problem(reason, message, NOW)
+    problem = Problem(reason, message, NOW)
     if reason not in ONLY_SAID:
         assert step == WriteLedger(
-            replace(observation.ledger or ledger(), trouble=trouble),
+            replace(observation.ledger or ledger(), problem=problem),
             (Event("application.blocked", {"reason": reason, "message": message}),),
         )
         assert isinstance(step, WriteLedger)
-        since = replace(trouble, since=NOW - HOUR)
-        step = decided(replace(observation, ledger=replace(step.ledger, trouble=since)), wanted)
-        trouble = since
+        since = replace(problem, since=NOW - HOUR)
+        step = decided(replace(observation, ledger=replace(step.ledger, problem=since)), wanted)
+        problem = since
     assert isinstance(step, Wait)
-    assert (step.reason, step.message, step.trouble) == (reason, message, trouble)
+    assert (step.reason, step.message, step.problem) == (reason, message, problem)
     assert step.until == (NOW + LATER if reason == "too_many_keys" else NOW + 30 * SECOND)
 
 
 def test_another_trouble_than_the_one_that_is_known_begins_anew() -> None:
     known = Problem("quota", "no room", NOW - DAY)
-    step = records(observe(document=document(None), ledger={"trouble": known}))
-    assert step.ledger.trouble is not None
-    assert (step.ledger.trouble.reason, step.ledger.trouble.since) == ("document_damaged", NOW)
+    step = records(observe(document=document(None), ledger={"problem": known}))
+    assert step.ledger.problem is not None
+    assert (step.ledger.problem.reason, step.ledger.problem.since) == ("document_damaged", NOW)
 
 
 def test_without_a_ledger_a_trouble_is_only_said() -> None:
@@ -361,17 +361,17 @@ def test_without_a_ledger_a_trouble_is_only_said() -> None:
 
 
 def test_a_trouble_that_cleared_leaves_the_ledger_and_says_so() -> None:
-    step = records(observe(ledger={"trouble": Problem("quota", "no room", NOW - DAY)}))
+    step = records(observe(ledger={"problem": Problem("quota", "no room", NOW - DAY)}))
     assert step == WriteLedger(ledger(), (Event("application.recovered", {"reason": "quota"}),))
 
 
 def test_a_trouble_stays_as_long_as_failures_are_counted() -> None:
-    trouble = Problem("quota", "no room", NOW - DAY)
-    assert waits(observe(ledger={"trouble": trouble, "failures": 1})).trouble == trouble
+    problem = Problem("quota", "no room", NOW - DAY)
+    assert waits(observe(ledger={"problem": problem, "failures": 1})).problem == problem
 
 
 def test_a_trouble_is_looked_at_again_no_later_than_an_application_at_rest() -> None:
-    assert waits(observe(document=document(version=2)), spec(observe_every=10 * SECOND)).until == NOW + 10 * SECOND
+    assert waits(observe(document=document(version=2)), spec(resync_interval=10 * SECOND)).until == NOW + 10 * SECOND
 
 
 # --- at rest: when next, and why ------------------------------------------------------------------------------------------
@@ -462,7 +462,7 @@ def test_r9_a_compromised_key_that_is_not_published_is_condemned_with_the_versio
         observe(ledger={"compromised": (mark(),), "retiring": (retiring(OTHER, version=2),)}, keys=(key(), key(OTHER)))
     )
     assert step.ledger == ledger(compromised=(mark(),), revoking=(revoking(OTHER, 2, "compromised"),))
-    assert step.events == (Event("key.revoking", {"access_key": OTHER, "reason": "compromised"}),)
+    assert step.events == (Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "compromised"}),)
 
 
 def test_r9_a_compromised_key_that_nothing_names_is_condemned_without_a_version() -> None:
@@ -561,9 +561,9 @@ def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first
     assert isinstance(decided(replace(observation, keys=(key(), marked(THIRD), key(OTHER)))), WriteLedger), (
         "another key is possible"
     )
-    assert isinstance(decided(replace(observation, document=document(version=4), proof=ProbeResult.ALIVE)), WriteLedger), (
-        "it cannot be"
-    )
+    assert isinstance(
+        decided(replace(observation, document=document(version=4), published_probe=ProbeResult.ALIVE)), WriteLedger
+    ), "it cannot be"
 
 
 def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None:
@@ -613,7 +613,7 @@ def test_r3_what_was_posted_without_an_answer_is_abandoned_as_lost() -> None:
     step = records(holding(in_flight=in_flight(posted=True)))
     assert step.ledger.intent is None
     assert step.ledger.failures == 1
-    assert step.ledger.trouble == Problem("lost", "the answer to the create was lost", NOW)
+    assert step.ledger.problem == Problem("lost", "the answer to the create was lost", NOW)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "lost", "message": "the answer to the create was lost"}),
     )
@@ -628,11 +628,11 @@ def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_b
     failed = in_flight(posted=True, key=key(OTHER), failure=RotationFailure("never_alive", "it never came alive"))
     step = records(holding(in_flight=failed))
     assert step.ledger.failures == 1
-    assert step.ledger.trouble == Problem("never_alive", "it never came alive", NOW)
+    assert step.ledger.problem == Problem("never_alive", "it never came alive", NOW)
     assert step.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "never_alive", "message": "it never came alive"}),
-        Event("key.revoking", {"access_key": OTHER, "reason": "leftover, never_alive"}),
+        Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover, never_alive"}),
     )
 
 
@@ -648,7 +648,7 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
     [
         {
             "document": document(version=4),
-            "proof": ProbeResult.ALIVE,
+            "published_probe": ProbeResult.ALIVE,
             "ledger": {"intent": intent("daemon-1"), "current": replace(CURRENT, version=4)},
         },
         {
@@ -662,13 +662,13 @@ def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a
     step = records(holding(**changes, in_flight=in_flight(posted=True, key=key(OTHER))))
     assert step.ledger.intent is None
     assert step.ledger.failures == 0
-    assert step.ledger.trouble is None
+    assert step.ledger.problem is None
     assert step.events == (
         Event(
             "rotation.abandoned",
             {"rotation_id": "d" * 16, "reason": "overtaken", "message": "the credential document changed meanwhile"},
         ),
-        Event("key.revoking", {"access_key": OTHER, "reason": "leftover, overtaken"}),
+        Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover, overtaken"}),
     )
 
 
@@ -679,7 +679,7 @@ def test_r12_a_rotation_that_the_ledger_no_longer_names_is_let_go(other: Any) ->
     made = records(replace(observation, in_flight=in_flight(posted=True, key=key(OTHER))))
     assert made.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert made.ledger.intent == other
-    assert made.events == (Event("key.revoking", {"access_key": OTHER, "reason": "leftover, overtaken"}),)
+    assert made.events == (Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover, overtaken"}),)
 
 
 def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_ends() -> None:
@@ -693,7 +693,7 @@ def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_e
 def test_r6_a_published_key_that_the_ledger_does_not_know_is_tried_first_and_followed_then() -> None:
     observation = observe(document=document(OTHER, 4), keys=(key(), key(OTHER)))
     assert decided(observation) == ProbePublished()
-    step = records(replace(observation, proof=ProbeResult.ALIVE))
+    step = records(replace(observation, published_probe=ProbeResult.ALIVE))
     assert step.ledger.current is not None
     assert (step.ledger.current.access_key, step.ledger.current.version) == (OTHER, 4)
 
@@ -717,13 +717,13 @@ def test_r6_only_the_very_pair_that_this_process_has_proven_needs_no_trial(lost:
 
 
 def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
-    assert waits(observe(proof=None)).reason == "rotate"
+    assert waits(observe(published_probe=None)).reason == "rotate"
 
 
 def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_left_alone_when_it_works() -> None:
     observation = observe(presence=Presence.GONE, keys=())
     assert decided(observation) == ProbePublished()
-    assert waits(replace(observation, proof=ProbeResult.ALIVE)).reason == "rotate"
+    assert waits(replace(observation, published_probe=ProbeResult.ALIVE)).reason == "rotate"
 
 
 def test_r6_an_expired_key_is_tried_although_it_is_listed() -> None:
@@ -737,19 +737,19 @@ def test_r13_a_key_has_expired_when_every_clock_says_so() -> None:
 
 
 def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() -> None:
-    gone = observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED)
     assert decided(gone) == CheckPreconditions(urgent=True)
     step = records(replace(gone, preconditions=Preconditions()))
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.DEAD, "the published key is dead")
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.RECOVERY, "the published key is dead")
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:
-    assert decided(observe(keys=(key(expires_at=NOW),), proof=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
+    assert decided(observe(keys=(key(expires_at=NOW),), published_probe=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
 
 
 def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_person_who_asks_is_believed() -> None:
-    gone = observe(presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED)
+    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED)
     assert decided(replace(gone, invalid_elsewhere=1)) == CheckPreconditions(urgent=True)
     assert decided(replace(gone, invalid_elsewhere=2, request=RotationRequest("it died", PUBLISHED))) == CheckPreconditions(
         urgent=True
@@ -759,9 +759,9 @@ def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_p
 @pytest.mark.parametrize(
     "changes",
     [
-        {"proof": ProbeResult.UNCLEAR},
-        {"proof": ProbeResult.REFUSED, "invalid_elsewhere": 2},
-        {"proof": ProbeResult.REFUSED, "presence": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
+        {"published_probe": ProbeResult.UNCLEAR},
+        {"published_probe": ProbeResult.REFUSED, "invalid_elsewhere": 2},
+        {"published_probe": ProbeResult.REFUSED, "presence": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
     ],
 )
 def test_r9_an_emergency_does_not_wait_for_what_would_block_others(changes: dict[str, Any]) -> None:
@@ -774,7 +774,7 @@ def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
         ledger={"compromised": (mark(OTHER),), "revoking": ()},
         document=document(OTHER, 4),
         keys=(key(), key(OTHER)),
-        proof=ProbeResult.UNCLEAR,
+        published_probe=ProbeResult.UNCLEAR,
     )
     assert decided(observation) == CheckPreconditions(urgent=True)
 
@@ -796,20 +796,24 @@ def test_r9_a_compromised_key_that_is_published_again_is_owed_no_grace() -> None
 
 def test_i2_what_nobody_followed_is_read_before_the_ledger_follows_when_keys_are_on_their_way_out() -> None:
     changes = {"retiring": (retiring(),)}
-    observation = observe(ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    observation = observe(
+        ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE
+    )
     assert decided(observation) == ReadVersions(frozenset({3, 4, 5}))
     some = replace(observation, versions={4: document(OTHER, 4)})
     assert decided(some) == ReadVersions(frozenset({3, 5}))
     everything = {number: document(name, number) for number, name in ((3, PUBLISHED), (4, OTHER), (5, FOURTH))}
     step = records(replace(observation, versions=everything))
     assert step.ledger.retiring[0].revoke_after == NOW + DAY, "it was published meanwhile"
-    nothing = observe(document=document(THIRD, 6), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    nothing = observe(document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE)
     assert isinstance(decided(nothing), WriteLedger), "no key could have been published again"
 
 
 def test_i2_of_many_versions_that_nobody_followed_the_ten_that_vault_keeps_are_read() -> None:
     changes = {"revoking": (revoking(version=0, republished=True),)}
-    observation = observe(ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), proof=ProbeResult.ALIVE)
+    observation = observe(
+        ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE
+    )
     assert decided(observation) == ReadVersions(frozenset(range(10, 20)))
     few = replace(observation, document=document(THIRD, 13))
     assert decided(few) == ReadVersions(frozenset(range(3, 13)))
@@ -821,7 +825,7 @@ def followed(version: int = 5, **changes: Any) -> Any:
         "ledger": {"retiring": (retiring(OTHER, HOUR),)},
         "document": document(THIRD, version),
         "keys": (key(), key(THIRD)),
-        "proof": ProbeResult.ALIVE,
+        "published_probe": ProbeResult.ALIVE,
         "versions": {number: document(PUBLISHED, number) for number in range(max(1, version - 10), version)},
         **changes,
     }
@@ -857,7 +861,7 @@ def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_led
 
 def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_not() -> None:
     assert decided(observe(ledger=None)) == ProbePublished()
-    step = records(observe(ledger=None, proof=ProbeResult.ALIVE))
+    step = records(observe(ledger=None, published_probe=ProbeResult.ALIVE))
     assert step.ledger == replace(ledger(), history=step.ledger.history)
     assert [event.name for event in step.events] == ["application.adopted"]
 
@@ -911,7 +915,7 @@ def test_i2_a_key_in_grace_is_condemned_when_its_deadline_has_passed_by_every_cl
     observation = observe(ledger={"retiring": (retiring(OTHER, timedelta(0)),)}, keys=(key(), key(OTHER)))
     step = records(observation)
     assert step.ledger == ledger(revoking=(revoking(),))
-    assert step.events == (Event("key.revoking", {"access_key": OTHER, "reason": "grace ended"}),)
+    assert step.events == (Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "grace ended"}),)
     assert isinstance(decided(replace(observation, clocks=clocks(vault=-SECOND))), Wait)
 
 
@@ -937,8 +941,8 @@ def test_r7_a_leftover_is_condemned_and_told() -> None:
     step = records(replace(observation, versions={2: document(THIRD, 2, created_time=WRITTEN - DAY)}))
     assert step.ledger == ledger(revoking=(revoking(OTHER, 0, "leftover"),))
     assert step.events == (
-        Event("leftover.found", {"access_key": OTHER, "rotation_id": "e" * 16}),
-        Event("key.revoking", {"access_key": OTHER, "reason": "leftover"}),
+        Event("key.orphan_found", {"access_key": OTHER, "rotation_id": "e" * 16}),
+        Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover"}),
     )
 
 
@@ -946,7 +950,7 @@ def test_r7_a_key_that_was_published_gets_its_grace_with_the_version_that_held_i
     observation = observe(keys=(key(), marked(OTHER, 1)), versions={1: document(THIRD, 1), 2: document(OTHER, 2)})
     step = records(observation)
     assert step.ledger.retiring == (replace(retiring(OTHER, DAY), reason="published"),)
-    assert step.events == (Event("key.retiring", {"access_key": OTHER, "revoke_after": NOW + DAY, "reason": "published"}),)
+    assert step.events == (Event("key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY, "reason": "published"}),)
 
 
 def test_r7_a_key_of_which_nothing_can_be_told_gets_its_grace_without_a_version() -> None:
@@ -1026,11 +1030,19 @@ def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_i
 
 
 def test_r2_a_claim_names_everything_that_the_marker_will_need() -> None:
-    wanted = spec(grace=2 * DAY, prove=replace(spec().prove, successes=5), prove_emergency=replace(spec().prove, successes=7))
+    wanted = spec(
+        grace=2 * DAY,
+        verification=replace(spec().verification, successes=5),
+        emergency_verification=replace(spec().verification, successes=7),
+    )
     step = records(observe(**DUE, preconditions=ROOM), wanted)
     claimed = intent("daemon-1", id="5" * 16, claimed_at=NOW)
     assert step.ledger.intent == claimed
-    assert (step.ledger.grace, step.ledger.prove, step.ledger.prove_emergency) == (2 * DAY, wanted.prove, wanted.prove_emergency)
+    assert (step.ledger.grace, step.ledger.verification, step.ledger.emergency_verification) == (
+        2 * DAY,
+        wanted.verification,
+        wanted.emergency_verification,
+    )
     assert step.events == (
         Event("rotation.claimed", {"rotation_id": "5" * 16, "base": VERSION, "reason": "every 30d", "mode": "scheduled"}),
     )
@@ -1073,7 +1085,7 @@ def test_r12_a_claim_of_a_process_that_is_gone_is_taken_over_at_once() -> None:
         (RotationMode.SCHEDULED, timedelta(0), True),
         (RotationMode.COMPROMISED, 65 * SECOND, True),
         (RotationMode.COMPROMISED, 64 * SECOND, False),
-        (RotationMode.DEAD, 64 * SECOND, False),
+        (RotationMode.RECOVERY, 64 * SECOND, False),
     ],
 )
 def test_r9_an_emergency_takes_an_ordinary_claim_over_at_once_and_an_urgent_one_after_its_proof(
@@ -1088,17 +1100,20 @@ def test_r9_an_emergency_takes_an_ordinary_claim_over_at_once_and_an_urgent_one_
 
 def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_at_once() -> None:
     observation = observe(
-        presence=Presence.GONE, keys=(), proof=ProbeResult.REFUSED, ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)}
+        presence=Presence.GONE,
+        keys=(),
+        published_probe=ProbeResult.REFUSED,
+        ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)},
     )
     assert waits(observation).until == NOW + SECOND
-    quick = spec(takeover_after=30 * SECOND)
+    quick = spec(stale_claim_timeout=30 * SECOND)
     assert decided(replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick) == CheckPreconditions(
         urgent=True
     )
 
 
 def test_r12_an_urgent_claim_that_nothing_asks_for_any_more_is_dropped_and_told() -> None:
-    step = records(observe(ledger={"intent": intent(mode=RotationMode.DEAD, claimed_at=NOW - DAY), "failures": 2}))
+    step = records(observe(ledger={"intent": intent(mode=RotationMode.RECOVERY, claimed_at=NOW - DAY), "failures": 2}))
     assert step.ledger == ledger(failures=2)
     assert step.events == (
         Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "stale", "message": "nothing asks for it any more"}),
@@ -1142,8 +1157,8 @@ def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
     }
     assert decided(observe(**three, request=RotationRequest("asked", PUBLISHED))) == CheckPreconditions()
     step = records(observe(**three, request=RotationRequest("asked", PUBLISHED)), spec(max_live_keys=3))
-    assert step.ledger.trouble is not None
-    assert step.ledger.trouble.reason == "too_many_keys"
+    assert step.ledger.problem is not None
+    assert step.ledger.problem.reason == "too_many_keys"
 
 
 def test_keys_of_strangers_do_not_count_as_ours() -> None:
@@ -1166,7 +1181,7 @@ def test_a_possible_leftover_is_fenced_off_when_there_are_too_many_keys_or_no_ro
 
 
 def test_i4_a_possible_leftover_is_fenced_off_where_no_rotation_is_wanted() -> None:
-    left = {"keys": (key(), marked(OTHER, created_at=NOW - spec().takeover_after))}
+    left = {"keys": (key(), marked(OTHER, created_at=NOW - spec().stale_claim_timeout))}
     assert decided(observe(**left)) == FenceDocument()
     assert isinstance(decided(observe(keys=(key(), key(OTHER, created_at=NOW - DAY)))), Wait), (
         "of a stranger's key nothing is known"
@@ -1181,7 +1196,7 @@ def test_i4_a_possible_leftover_is_fenced_off_where_no_rotation_is_wanted() -> N
 
 def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
     """The ledger was read before the list of keys, so the claim for the newest of them may not have been seen."""
-    born = NOW - spec().takeover_after + MINUTE
+    born = NOW - spec().stale_claim_timeout + MINUTE
     step = decided(
         observe(keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND))
     )
@@ -1204,10 +1219,10 @@ def test_i4_who_tries_again_soon_needs_no_fence() -> None:
 def test_a_provider_that_tells_no_head_room_is_believed_until_it_refused_for_want_of_it() -> None:
     silent = observe(**{**DUE, "keys": (key(), marked(OTHER))}, preconditions=Preconditions((), None))
     assert isinstance(decided(silent), WriteLedger)
-    refused = {**DUE["ledger"], "trouble": Problem("quota", "no room", NOW - DAY), "failures": 1}
+    refused = {**DUE["ledger"], "problem": Problem("quota", "no room", NOW - DAY), "failures": 1}
     full = observe(ledger=refused, keys=(key(), marked(OTHER)), preconditions=Preconditions((), None))
     assert decided(full) == FenceDocument()
-    other = {**refused, "trouble": Problem("lost", "no answer", NOW - DAY)}
+    other = {**refused, "problem": Problem("lost", "no answer", NOW - DAY)}
     assert isinstance(
         decided(observe(ledger=other, keys=(key(), marked(OTHER)), preconditions=Preconditions((), None))), WriteLedger
     )
@@ -1225,10 +1240,10 @@ def test_an_emergency_fences_possible_leftovers_off_before_they_fill_the_account
 
 
 def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
-    trouble = Problem("too_many_keys", "", NOW)
+    problem = Problem("too_many_keys", "", NOW)
     changes = {
         "current": replace(CURRENT, created_at=NOW - 31 * DAY),
-        "trouble": trouble,
+        "problem": problem,
         "retiring": (retiring(OTHER, 3 * HOUR), retiring(THIRD, 2 * HOUR)),
     }
     crowd = observe(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
@@ -1238,7 +1253,7 @@ def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
 def test_a_crowd_does_not_wait_for_a_grace_that_has_ended_while_its_key_cannot_go() -> None:
     changes = {
         "current": replace(CURRENT, created_at=NOW - 31 * DAY),
-        "trouble": Problem("too_many_keys", "", NOW),
+        "problem": Problem("too_many_keys", "", NOW),
         "retiring": (retiring(OTHER, timedelta(0)), retiring(THIRD, 2 * HOUR)),
     }
     crowd = observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
@@ -1274,7 +1289,7 @@ HELD = {"hold": Hold("migration", "ops", NOW)}
 
 def through(name: str = OTHER, mode: str = "replace_first") -> CompromisedKey:
     """The mark of an emergency that goes through a hold."""
-    return replace(mark(name, mode), through_hold=True)
+    return replace(mark(name, mode), override_hold=True)
 
 
 def test_an_emergency_that_goes_through_a_hold_claims() -> None:
@@ -1315,9 +1330,9 @@ def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_someth
     changes: dict[str, Any], expected: tuple[datetime, str]
 ) -> None:
     emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW), **HELD}
-    proof = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
+    published_probe = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
     marked_ledger = ledger(**{**emergency, **changes})
-    at, what, why = next_action(spec(prove_emergency=proof), marked_ledger, observe(ledger=marked_ledger))
+    at, what, why = next_action(spec(emergency_verification=published_probe), marked_ledger, observe(ledger=marked_ledger))
     assert ((at, what), why) == (expected, "an emergency goes through the hold")
 
 
@@ -1342,7 +1357,7 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
 
 
 def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
-    spread = spec(catch_up=HOUR)
+    spread = spec(startup_spread=HOUR)
     later = waits(observe(**DUE, started=NOW), spread)
     assert NOW + SECOND < later.until < NOW + HOUR
     assert later.reason == "rotate"
@@ -1390,7 +1405,7 @@ def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs
 def test_i2_without_a_current_key_every_version_is_one_that_nobody_followed() -> None:
     lost = {"current": None, "retiring": (retiring(THIRD, HOUR),)}
     assert decided(just_proven(2, ledger=lost)) == ReadVersions(frozenset({1}))
-    assert decided(observe(ledger=lost, proof=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
+    assert decided(observe(ledger=lost, published_probe=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
 
 
 def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_not_show_it_yet() -> None:

@@ -64,7 +64,7 @@ NEW = document(OTHER, 4, created_time=NOW - MINUTE)
 
 
 def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_failures_is_forgotten() -> None:
-    before = ledger(intent=intent(reason="asked"), failures=3, not_before=NOW + HOUR, trouble=Problem("quota", "no room", NOW))
+    before = ledger(intent=intent(reason="asked"), failures=3, not_before=NOW + HOUR, problem=Problem("quota", "no room", NOW))
     made = key(OTHER, created_at=NOW - 2 * MINUTE, expires_at=NOW + 90 * DAY)
     after, events = commit_published(before, NEW, made, marker(rotation="d" * 16), spec(), clocks())
     assert after == ledger(
@@ -74,7 +74,7 @@ def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_fai
     )
     assert events == (
         Event("rotation.committed", {"access_key": OTHER, "version": 4, "rotation_id": "d" * 16, "reason": "asked"}),
-        Event("key.retiring", {"access_key": PUBLISHED, "revoke_after": NOW + DAY, "reason": "replaced"}),
+        Event("key.grace_started", {"access_key": PUBLISHED, "revoke_after": NOW + DAY, "reason": "replaced"}),
     )
 
 
@@ -90,7 +90,9 @@ def test_r6_a_rotation_of_another_that_was_overtaken_is_abandoned_and_said() -> 
     assert after.intent is None
     assert after.history == (HistoryEntry(NOW, "followed", OTHER, 4, "", "document changed"),)
     assert events[:2] == (
-        Event("document.followed", {"access_key": OTHER, "version": 4, "rotation_id": "", "reason": "document changed"}),
+        Event(
+            "document.changed_externally", {"access_key": OTHER, "version": 4, "rotation_id": "", "reason": "document changed"}
+        ),
         Event(
             "rotation.abandoned",
             {"rotation_id": "d" * 16, "reason": "overtaken", "message": "the document changed meanwhile"},
@@ -101,7 +103,7 @@ def test_r6_a_rotation_of_another_that_was_overtaken_is_abandoned_and_said() -> 
 def test_r6_a_key_of_ours_from_another_rotation_than_the_one_claimed_was_rotated_and_not_asked_for() -> None:
     after, events = commit_published(ledger(intent=intent()), NEW, key(OTHER), marker(), spec(), clocks())
     assert after.history == (HistoryEntry(NOW, "rotated", OTHER, 4, "e" * 16, "document changed"),)
-    assert [event.name for event in events] == ["rotation.committed", "rotation.abandoned", "key.retiring"]
+    assert [event.name for event in events] == ["rotation.committed", "rotation.abandoned", "key.grace_started"]
 
 
 def test_r6_a_first_key_of_ours_was_rotated_when_it_was_claimed_and_adopted_when_the_ledger_was_lost() -> None:
@@ -149,14 +151,14 @@ def test_r9_a_compromised_old_key_is_condemned_instead_of_retired() -> None:
     after, events = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert after.retiring == ()
     assert after.revoking == (revoking(PUBLISHED, 3, "compromised"),)
-    assert events[-1] == Event("key.revoking", {"access_key": PUBLISHED, "reason": "compromised"})
+    assert events[-1] == Event("key.revocation_scheduled", {"access_key": PUBLISHED, "reason": "compromised"})
 
 
 def test_r8_an_old_key_that_is_condemned_already_stays_condemned() -> None:
     before = ledger(revoking=(revoking(PUBLISHED, 3),))
     after, events = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert (after.retiring, after.revoking) == ((), before.revoking)
-    assert [event.name for event in events] == ["document.followed"]
+    assert [event.name for event in events] == ["document.changed_externally"]
 
 
 def test_r8_a_republished_key_gets_the_end_of_its_grace_when_another_one_is_followed_and_keeps_it() -> None:
@@ -208,7 +210,7 @@ def test_r7_a_key_nobody_wrote_down_gets_its_grace_from_the_latest_clock_or_a_la
     )
     entry = replace(retiring(OTHER, DAY + SECOND), reason="published")
     assert after == ledger(retiring=(retiring(THIRD), entry))
-    assert event == Event("key.retiring", {"access_key": OTHER, "revoke_after": NOW + DAY + SECOND, "reason": "published"})
+    assert event == Event("key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY + SECOND, "reason": "published"})
     later = observe(document=document(created_time=NOW + HOUR))
     assert start_grace(ledger(), OTHER, 2, "x", spec(), later)[0].retiring[0].revoke_after == NOW + HOUR + DAY
     unknown = observe(document=document(created_time=None))
@@ -232,32 +234,41 @@ def test_r9_a_death_takes_its_mark_with_it_and_closes_an_incident_with_its_last_
         incidents=(closed, first, second),
     )
     after, events = finish_revocation(before, {OTHER: "refused"}, NOW, {OTHER: DestroyedVersions((1, 2))})
-    told = replace(first, deaths=(RevocationRecord(OTHER, NOW, "refused", (1, 2)),))
+    told = replace(first, revocations=(RevocationRecord(OTHER, NOW, "refused", (1, 2)),))
     assert after.revoking == (revoking(THIRD, 1),)
     assert after.compromised_keys() == {THIRD, FOURTH}
     assert after.incidents == (closed, told, second)
     assert after.history == (HistoryEntry(NOW, "revoked", OTHER, 2, "", "replaced; refused"),)
-    assert events == (Event("key.dead", {"access_key": OTHER, "reason": "replaced", "proof": "refused"}),)
+    assert events == (Event("key.revoked", {"access_key": OTHER, "reason": "replaced", "verification": "refused"}),)
     last, events = finish_revocation(
         after, {THIRD: "gone, not probed"}, NOW, {OTHER: DestroyedVersions((1, 2)), THIRD: DestroyedVersions(remark="denied")}
     )
-    both = (*told.deaths, RevocationRecord(THIRD, NOW, "gone, not probed", (), "denied"))
-    assert last.incidents == (closed, replace(first, closed_at=NOW, deaths=both), second)
+    both = (*told.revocations, RevocationRecord(THIRD, NOW, "gone, not probed", (), "denied"))
+    assert last.incidents == (closed, replace(first, closed_at=NOW, revocations=both), second)
     assert last.history[-1] == HistoryEntry(NOW, "revoked", THIRD, 1, "", "replaced; gone, not probed")
     assert events == (
-        Event("key.dead", {"access_key": THIRD, "reason": "replaced", "proof": "gone, not probed"}),
+        Event("key.revoked", {"access_key": THIRD, "reason": "replaced", "verification": "gone, not probed"}),
         Event("compromise.contained", {"incident": "i1", "access_keys": [OTHER, THIRD]}),
     )
 
 
 def test_what_a_closed_incident_tells_of_a_key_stays_when_the_key_dies_a_second_time() -> None:
     closed = Incident(
-        "i0", NOW - DAY, "leaked", "ops", (OTHER,), NOW - HOUR, deaths=(RevocationRecord(OTHER, NOW - HOUR, "refused", (1,)),)
+        "i0",
+        NOW - DAY,
+        "leaked",
+        "ops",
+        (OTHER,),
+        NOW - HOUR,
+        revocations=(RevocationRecord(OTHER, NOW - HOUR, "refused", (1,)),),
     )
     again = Incident("i1", NOW - HOUR, "leaked again", "ops", (OTHER,))
     before = ledger(revoking=(revoking(OTHER),), compromised=(mark(OTHER),), incidents=(closed, again))
     after, _ = finish_revocation(before, {OTHER: "refused"}, NOW, {OTHER: DestroyedVersions((2,))})
-    assert after.incidents == (closed, replace(again, closed_at=NOW, deaths=(RevocationRecord(OTHER, NOW, "refused", (2,)),)))
+    assert after.incidents == (
+        closed,
+        replace(again, closed_at=NOW, revocations=(RevocationRecord(OTHER, NOW, "refused", (2,)),)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,35 +279,35 @@ def test_what_a_closed_incident_tells_of_a_key_stays_when_the_key_dies_a_second_
         (RotationMode.COMPROMISED, 30 * DAY, SECOND, 30 * SECOND),
         (RotationMode.SCHEDULED, 100 * SECOND, 10 * SECOND, HOUR),
         (RotationMode.SCHEDULED, 5 * SECOND, SECOND, HOUR),
-        (RotationMode.DEAD, 5 * SECOND, SECOND, 30 * SECOND),
+        (RotationMode.RECOVERY, 5 * SECOND, SECOND, 30 * SECOND),
     ],
 )
 def test_a9_a_failure_asks_for_patience_that_grows_with_each_one(
     mode: RotationMode, every: timedelta | None, shortest: timedelta, longest: timedelta
 ) -> None:
-    trouble = Problem("lost", "the answer to the create was lost", NOW)
+    problem = Problem("lost", "the answer to the create was lost", NOW)
     for failures in (0, 2, 40):
         before = ledger(intent=intent(mode=mode), failures=failures)
-        after = abandon_rotation(before, spec(every=every), NOW, failed=True, trouble=trouble)
+        after = abandon_rotation(before, spec(every=every), NOW, failed=True, problem=problem)
         pause = backoff(failures + 1, "billing", "d" * 16, base=shortest, cap=longest)
         assert after == replace(
             before,
             intent=None,
             failures=failures + 1,
             not_before=NOW + pause,
-            trouble=trouble,
+            problem=problem,
             history=(HistoryEntry(NOW, "abandoned", "", 3, "d" * 16, "lost"),),
         )
 
 
 def test_a_rotation_that_did_not_fail_or_that_was_not_claimed_leaves_no_trace() -> None:
     claimed = ledger(intent=intent(), failures=1)
-    assert abandon_rotation(claimed, spec(), NOW, failed=False, trouble=None) == replace(claimed, intent=None)
-    assert abandon_rotation(ledger(), spec(), NOW, failed=True, trouble=None) == ledger()
+    assert abandon_rotation(claimed, spec(), NOW, failed=False, problem=None) == replace(claimed, intent=None)
+    assert abandon_rotation(ledger(), spec(), NOW, failed=True, problem=None) == ledger()
 
 
 def test_a_failure_of_which_no_trouble_is_told_has_no_reason() -> None:
-    after = abandon_rotation(ledger(intent=intent()), spec(), NOW, failed=True, trouble=None)
+    after = abandon_rotation(ledger(intent=intent()), spec(), NOW, failed=True, problem=None)
     assert after.history[-1].reason == ""
 
 
@@ -327,12 +338,12 @@ def test_r9_marks_are_made_once_and_every_emergency_is_an_incident() -> None:
 def test_r9_a_later_order_makes_a_mark_sharper_and_never_milder(
     before: tuple[str, bool], order: tuple[str, bool], after: tuple[str, bool]
 ) -> None:
-    marked = ledger(compromised=(replace(mark(OTHER, before[0]), through_hold=before[1]), mark(THIRD)))
+    marked = ledger(compromised=(replace(mark(OTHER, before[0]), override_hold=before[1]), mark(THIRD)))
     again = mark_compromised(
-        marked, {OTHER}, reason="worse", by="ann", at=NOW, incident="i2", mode=order[0], through_hold=order[1]
+        marked, {OTHER}, reason="worse", by="ann", at=NOW, incident="i2", mode=order[0], override_hold=order[1]
     )
-    assert again.compromised == (replace(mark(OTHER, after[0]), through_hold=after[1]), mark(THIRD))
-    assert (again.incidents[-1].mode, again.incidents[-1].through_hold) == order
+    assert again.compromised == (replace(mark(OTHER, after[0]), override_hold=after[1]), mark(THIRD))
+    assert (again.incidents[-1].mode, again.incidents[-1].override_hold) == order
 
 
 def test_the_list_of_incidents_is_bounded_and_the_oldest_leave_first() -> None:

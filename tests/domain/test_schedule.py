@@ -45,8 +45,8 @@ def spec(**changes: object) -> ApplicationSpec:
         "path": "secret/b",
         "fields": DEFAULT_FIELDS,
         "grace": timedelta(hours=24),
-        "prove": PROOF,
-        "prove_emergency": PROOF,
+        "verification": PROOF,
+        "emergency_verification": PROOF,
     }
     return ApplicationSpec(**(base | changes))  # type: ignore[arg-type]  # a test names the fields it is about
 
@@ -417,7 +417,7 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
     started = BORN + timedelta(days=300)
     found = []
     for number in range(100):
-        wanted = spec(application=f"app-{number}", every=timedelta(days=1), catch_up=timedelta(days=30))
+        wanted = spec(application=f"app-{number}", every=timedelta(days=1), startup_spread=timedelta(days=30))
         found.append(must(due(wanted, key(), started=started)).at - started)
     assert len(set(found)) == 100
     assert must(due(spec(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
@@ -426,7 +426,7 @@ def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interva
 
 
 def test_a10_what_falls_due_at_the_very_start_was_overdue() -> None:
-    wanted = spec(every=timedelta(days=3), catch_up=timedelta(hours=1))
+    wanted = spec(every=timedelta(days=3), startup_spread=timedelta(hours=1))
     started = BORN + timedelta(days=3)
     assert must(due(wanted, key(), started=started)).at > started
 
@@ -444,7 +444,7 @@ def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -
 def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
     started = BORN + timedelta(days=300)
     found = [
-        must(due(spec(application=f"app-{n}", cron="0 3 * * *", catch_up=timedelta(hours=1)), key(), started=started)).at
+        must(due(spec(application=f"app-{n}", cron="0 3 * * *", startup_spread=timedelta(hours=1)), key(), started=started)).at
         - started
         for n in range(100)
     ]
@@ -453,7 +453,7 @@ def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_ca
 
 
 def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:
-    wanted = spec(every=timedelta(days=30), catch_up=timedelta(hours=1))
+    wanted = spec(every=timedelta(days=30), startup_spread=timedelta(hours=1))
     assert due(wanted, key(), started=BORN + timedelta(days=29)) == due(wanted, key())
 
 
@@ -461,16 +461,16 @@ def test_a10_catching_up_stays_in_the_window() -> None:
     started = paris("2026-03-10T05:50")
     for number in range(50):
         wanted = spec(
-            application=f"app-{number}", every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8)
+            application=f"app-{number}", every=timedelta(days=3), window=NIGHTS, timezone=PARIS, startup_spread=timedelta(hours=8)
         )
         assert started <= must(due(wanted, key(), started=started)).at < paris("2026-03-10T06:00")
     closed = paris("2026-03-11T12:00")
-    wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, catch_up=timedelta(hours=8))
+    wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, startup_spread=timedelta(hours=8))
     assert paris("2026-03-16T22:00") <= must(due(wanted, key(), started=closed)).at < paris("2026-03-17T06:00")
 
 
 def test_what_is_past_its_deadline_is_not_spread() -> None:
-    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=4), catch_up=timedelta(hours=8))
+    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=4), startup_spread=timedelta(hours=8))
     assert must(due(wanted, key(), started=BORN + timedelta(days=10))).at == BORN + timedelta(days=4)
 
 
@@ -504,7 +504,7 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     now: datetime | None,
     created: datetime,
 ) -> None:
-    wanted = spec(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, catch_up=timedelta(hours=1))
+    wanted = spec(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, startup_spread=timedelta(hours=1))
     current = key(created, expires=created + life if life else None)
     found = due(wanted, current, started=started, now=now)
     if found is None:

@@ -24,13 +24,13 @@ MOST_STARTS = 5
 SETTINGS = """
 every = "1000d"
 grace = "1h"
-refresh = "1s"
-observe_every = "{observe_every}"
+consumer_refresh = "1s"
+resync_interval = "{resync_interval}"
 jitter = "0s"
-prove = {{ successes = 1, interval = "100ms", timeout = "20s" }}
-prove_emergency = {{ successes = 1, interval = "100ms", timeout = "20s" }}
+verification = {{ successes = 1, interval = "100ms", timeout = "20s" }}
+emergency_verification = {{ successes = 1, interval = "100ms", timeout = "20s" }}
 publish_timeout = "60s"
-takeover_after = "90s"
+stale_claim_timeout = "90s"
 """
 
 
@@ -59,11 +59,11 @@ class Breach:
     def command(self) -> list[str]:
         return [sys.executable, "-m", "rotator", *self.words, "--config", str(self.rig.configuration)]
 
-    def settle(self, observe_every: str = "5s") -> Daemon:
+    def settle(self, resync_interval: str = "5s") -> Daemon:
         """A daemon that has taken over all of them, and knows nothing of a breach."""
         self.old = {name: self.rig.published(name) for name in self.names}
         self.rig.configure(
-            SETTINGS.format(observe_every=observe_every),
+            SETTINGS.format(resync_interval=resync_interval),
             daemon='workers = 16\ncatch_up = "0s"',
             account=f'access_key = "{self.rig.scaleway.management_access_key}"\n'
             + (f'[control]\ndirectory = "{self.rig.directory}"' if self.ordered else ""),
@@ -132,7 +132,7 @@ class Breach:
         """The proof is empty, nothing old is accepted anywhere, the quota was never found used up, and I1 to I8 hold."""
         scaleway = self.rig.scaleway
         coverage = self.answer["coverage"]
-        assert coverage["proven"]
+        assert coverage["complete"]
         assert [key["kind"] for key in coverage["keys"] if not key["waiver"]] == []
         assert {key["kind"] for key in coverage["keys"]} <= {"management"}
         assert not [name for name, key in self.old.items() if scaleway.accepts(key)], "I3"

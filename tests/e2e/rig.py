@@ -53,13 +53,13 @@ def can_be_elsewhere() -> bool:
 FAST = """
 every = "{every}"
 grace = "{grace}"
-refresh = "1s"
-observe_every = "2s"
+consumer_refresh = "1s"
+resync_interval = "2s"
 jitter = "0s"
-prove = {{ successes = 2, interval = "100ms", timeout = "10s" }}
-prove_emergency = {{ successes = 2, interval = "100ms", timeout = "10s" }}
+verification = {{ successes = 2, interval = "100ms", timeout = "10s" }}
+emergency_verification = {{ successes = 2, interval = "100ms", timeout = "10s" }}
 publish_timeout = "20s"
-takeover_after = "40s"
+stale_claim_timeout = "40s"
 """
 
 
@@ -209,7 +209,7 @@ class Rig:
         self,
         defaults: str,
         *,
-        daemon: str = 'catch_up = "0s"',
+        daemon: str = 'startup_spread = "0s"',
         applications: list[str] | None = None,
         more: str = "",
         to: Path | None = None,
@@ -323,10 +323,10 @@ class Rig:
             written = datetime.fromisoformat(one["metadata"]["created_time"])
             published.append(Published(version, clock(written), str(one["data"].get("access_key", ""))))
         marked = dict.fromkeys(compromised, datetime.min.replace(tzinfo=UTC))
-        deaths = [Death(death.access_key, clock(death.at)) for death in self.deaths(name, since, events)]
-        truth = Truth(timedelta(seconds=grace), published, deaths, marked, self.keys_of_ours(name))
+        revocations = [Death(revocation.access_key, clock(revocation.at)) for revocation in self.revocations(name, since, events)]
+        truth = Truth(timedelta(seconds=grace), published, revocations, marked, self.keys_of_ours(name))
         assert truth.violations() == []
-        return len(truth.deaths)
+        return len(truth.revocations)
 
     def _destroyed(self, name: str, version: int) -> dict[str, Any] | None:
         """A version whose secret was destroyed because its key was compromised. The ledger tells which key that was, unless whoever
@@ -334,14 +334,19 @@ class Rig:
         answer = self.vault.call("GET", f"secret/data/apps/{name}?version={version}", token=self.vault.root_token)
         incidents = self.ledger(name)["incidents"]
         compromised = {key for incident in incidents for key in incident["access_keys"]}
-        held = {number: death["access_key"] for one in incidents for death in one["deaths"] for number in death["destroyed"]}
+        held = {
+            number: revocation["access_key"]
+            for one in incidents
+            for revocation in one["revocations"]
+            for number in revocation["destroyed"]
+        }
         access_key = held.get(version) or (min(compromised) if len(compromised) == 1 else None)
         metadata = answer.data.get("metadata") or {}
         if access_key is None or not metadata.get("destroyed"):
             return None
         return {"metadata": metadata, "data": {"access_key": access_key}}
 
-    def deaths(self, name: str, since: int = 0, events: Sequence[Event] | None = None) -> list[Death]:
+    def revocations(self, name: str, since: int = 0, events: Sequence[Event] | None = None) -> list[Death]:
         """The deletions that somebody asked for over the API."""
         return [
             Death(event.access_key, event.at)

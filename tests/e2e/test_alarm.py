@@ -15,7 +15,7 @@ from tests.support.listener import Listener
 
 pytest.importorskip("apprise", reason="messages are sent with it")
 
-ALARM = """catch_up = "0s"
+ALARM = """startup_spread = "0s"
 [alarm]
 name = "production"
 ping = "file:ping"
@@ -50,15 +50,15 @@ def test_a6_silence_and_messages_tell_of_a_sealed_vault_and_hold_no_address(swit
             wait_until(lambda: words in json.dumps(chat.messages), f"people hear: {words}")
 
         wait_until(lambda: switch.count >= 2, "pings come")
-        assert daemon.said("ping.sent")
+        assert daemon.said("heartbeat.sent")
         rig.vault.seal()
         heard("a service cannot be used (sealed): vault")
-        wait_until(lambda: daemon.said("round.unsound", reason="service_away", subject="vault"), "the round is not sound")
+        wait_until(lambda: daemon.said("heartbeat.unhealthy", reason="service_away", subject="vault"), "the round is not sound")
         rig.vault.unseal()
         heard("recovery: back: vault")
         before = switch.count
         wait_until(lambda: switch.count >= before + 2, "pings come again")
-        assert daemon.said("round.sound")
+        assert daemon.said("heartbeat.healthy")
 
         sound = rig.configuration.read_text()
         rig.configuration.write_text(sound + "\n[nonsense]\n")
@@ -81,6 +81,6 @@ def test_a6_silence_and_messages_tell_of_a_sealed_vault_and_hold_no_address(swit
         everything = daemon.log.read_text() + done.stdout + done.stderr
         for text in secrets:
             assert text not in everything
-        assert not daemon.said("notify.failed")
-        assert not daemon.said("ping.failed")
+        assert not daemon.said("notification.failed")
+        assert not daemon.said("heartbeat.failed")
         assert not daemon.said("daemon.crashed")

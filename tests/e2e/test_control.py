@@ -51,7 +51,7 @@ def test_i3_a_daemon_killed_right_after_it_acknowledged_a_compromise_revokes_at_
         wait_until(lambda: len(rig.scaleway.keys(rig.bearers["billing"])) == 1, "and nothing is left over")
         assert not rig.scaleway.accepts(leaked)
         rig.check_rest("billing")
-        assert leaked in {death.access_key for death in rig.deaths("billing")}
+        assert leaked in {revocation.access_key for revocation in rig.revocations("billing")}
 
 
 def test_a16_no_answer_of_any_verb_and_no_event_holds_a_secret() -> None:

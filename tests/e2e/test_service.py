@@ -34,7 +34,7 @@ def test_the_whole_life_cycle_over_tls_and_approle(rig: Rig) -> None:
     prober = Prober(rig, "billing")
     prober.start()
     rig.wait_for_rotations("billing", 2)
-    wait_until(lambda: daemon.said("key.dead"), "an old key is proven dead")
+    wait_until(lambda: daemon.said("key.revoked"), "an old key is proven dead")
     prober.end()
     assert prober.refusals == []
     daemon.end(signal.SIGTERM)
@@ -146,7 +146,7 @@ def test_run_once_makes_one_round_and_ends(rig: Rig) -> None:
     done = rig.command("run", "--once", "--log-format", "json")
     assert done.returncode == 0
     events = [json.loads(line)["event"] for line in done.stdout.splitlines() if line.startswith("{")]
-    assert "round.done" in events
+    assert "run.completed" in events
 
 
 @pytest.mark.usefixtures("slow")

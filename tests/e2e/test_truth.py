@@ -40,7 +40,7 @@ PEACE = Truth(timedelta(seconds=5), VERSIONS, [], {}, {"NEW", "NEXT", "LEFT"})
     ],
 )
 def test_a_deletion_is_judged_by_what_consumers_could_read(key: str, died: float, marked: float | None, verdict: str) -> None:
-    truth = replace(PEACE, deaths=[Death(key, at(died))], marked={} if marked is None else {key: at(marked)})
+    truth = replace(PEACE, revocations=[Death(key, at(died))], marked={} if marked is None else {key: at(marked)})
     assert [found[:2] for found in truth.violations()] == ([verdict] if verdict else [])
 
 
@@ -60,6 +60,6 @@ def test_a_deletion_is_judged_by_what_consumers_could_read(key: str, died: float
 def test_a_refusal_is_our_doing_unless_the_key_had_its_due(
     key: str, died: float | None, refused: float, marked: bool, blamed: bool
 ) -> None:
-    deaths = [] if died is None else [Death(key, at(died))]
-    truth = replace(PEACE, deaths=deaths, marked={key: at(0)} if marked else {})
+    revocations = [] if died is None else [Death(key, at(died))]
+    truth = replace(PEACE, revocations=revocations, marked={key: at(0)} if marked else {})
     assert bool(truth.blame(Refusal(key, at(refused - 1), at(refused)))) is blamed

@@ -45,13 +45,13 @@ class Truth:
 
     grace: timedelta
     published: Sequence[Published]
-    deaths: Sequence[Death]
+    revocations: Sequence[Death]
     marked: Mapping[str, datetime]
     ours: Collection[str]
 
     def violations(self) -> list[str]:
         """I1, I2 and I5 of every deletion there was."""
-        return [found for death in self.deaths if (found := self._wrong_with(death))]
+        return [found for revocation in self.revocations if (found := self._wrong_with(revocation))]
 
     def blame(self, refusal: Refusal) -> str:
         """I1: why a consumer's refusal is our doing; empty when the consumer was too late with a key that had its due.
@@ -60,7 +60,7 @@ class Truth:
         key may be dead. What we promise is that a key works from its publication to the end of its grace.
         """
         key, at = refusal.access_key, refusal.refused_at
-        died = min((death.at for death in self.deaths if death.access_key == key), default=None)
+        died = min((revocation.at for revocation in self.revocations if revocation.access_key == key), default=None)
         told = f"{key}, read at {refusal.read_at:%H:%M:%S.%f}, was refused at {at:%H:%M:%S.%f}"
         spans = self._spans(key)
         if died is None or died > at:
@@ -72,8 +72,8 @@ class Truth:
                 return f"I1: {told}, within its grace"
         return "" if spans else f"I1: {told}, and was never published"
 
-    def _wrong_with(self, death: Death) -> str:
-        key, at = death.access_key, death.at
+    def _wrong_with(self, revocation: Death) -> str:
+        key, at = revocation.access_key, revocation.at
         spans = self._spans(key)
         marked = key in self.marked and self.marked[key] <= at
         if not spans:

@@ -278,7 +278,7 @@ def sharpened_by_hand(stage: Stage) -> None:
         keys = ledger.compromised_keys()
         mode, through = stage.fog.choice([("replace_first", True), ("revoke_first", True), ("revoke_first", False)])
         return mark_compromised(
-            ledger, keys, reason="worse", by="ops", at=stage.time.now, incident="worse", mode=mode, through_hold=through
+            ledger, keys, reason="worse", by="ops", at=stage.time.now, incident="worse", mode=mode, override_hold=through
         )
 
     _ordered(stage, "a sharper mark", change)

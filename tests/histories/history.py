@@ -133,9 +133,9 @@ class History:
             spins = outcome.wait.until - stage.time.now < SECOND and not wrote
             idle[player.name] = idle[player.name] + 1 if spins else 0
             assert idle[player.name] < 5, f"I7: {player.name} spins: {outcome.wait}"
-            assert outcome.wait.until <= stage.time.now + POLICY.observe_every, f"I7: nobody looks: {outcome.wait}"
+            assert outcome.wait.until <= stage.time.now + POLICY.resync_interval, f"I7: nobody looks: {outcome.wait}"
             wakes[player.name] = outcome.wait.until
-            if outcome.wait.trouble or outcome.error:
+            if outcome.wait.problem or outcome.error:
                 wakes[player.name] += HOUR
                 if repairs < 12 and self.repair(outcome, player):
                     repairs += 1
@@ -156,8 +156,8 @@ class History:
                     until = next(passing)
                 except StopIteration as end:
                     outcome: PassOutcome = end.value
-                    trouble = outcome.wait.trouble.message if outcome.wait.trouble else outcome.wait.message
-                    stage.tell(f"waits until {outcome.wait.until:%d %H:%M:%S}: {outcome.wait.reason}: {trouble}")
+                    problem = outcome.wait.problem.message if outcome.wait.problem else outcome.wait.message
+                    stage.tell(f"waits until {outcome.wait.until:%d %H:%M:%S}: {outcome.wait.reason}: {problem}")
                     return outcome
                 stage.time.now = max(stage.time.now, until)
         finally:
@@ -194,7 +194,7 @@ class History:
 
     def check_rest(self, outcomes: dict[str, PassOutcome]) -> None:
         stage = self.stage
-        troubles = {name: outcome.wait for name, outcome in outcomes.items() if outcome.wait.trouble}
+        troubles = {name: outcome.wait for name, outcome in outcomes.items() if outcome.wait.problem}
         assert not troubles, f"not at rest: {troubles}"
         stage.monitor.check()
         ledger = stage.ledger()

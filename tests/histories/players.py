@@ -32,7 +32,9 @@ class Witness(Recorder):
         super().emit(event, **fields)
         stage = self.stage
         if event not in {"pass.decided", "pass.interrupted"}:
-            about = {name: value for name, value in fields.items() if name in {"access_key", "reason", "proof", "access_keys"}}
+            about = {
+                name: value for name, value in fields.items() if name in {"access_key", "reason", "verification", "access_keys"}
+            }
             stage.tell(f"    {event} {about}")
         if event == "rotation.published":
             published = stage.published_key() == fields["access_key"] or (
@@ -40,13 +42,13 @@ class Witness(Recorder):
                 stage.weather.stale and stage.ever_held(int(str(fields["version"])), fields["access_key"])
             )
             assert published, "I8: said to be published, and is not"
-        if event == "key.dead":
+        if event == "key.revoked":
             true = stage.keys.get(str(fields["access_key"]))
             gone = true is None or true.deleted_at is not None
             assert gone or not stage._accepts(true), f"I8: {fields['access_key']} was said to be dead, and lives"  # type: ignore[arg-type]  # seen above
             refused = (
                 true is None
-                or fields["proof"] != "refused"
+                or fields["verification"] != "refused"
                 or not stage._accepts(true)
                 or "bad_secret" in stage.weather.accidents
             )
@@ -121,7 +123,7 @@ class Player(threading.Thread):
             try:
                 outcome = self.one_pass()
                 wake = outcome.wait.until - self.skew
-                if outcome.wait.trouble or outcome.error:
+                if outcome.wait.problem or outcome.error:
                     wake += self.stage.a_while()
             except Killed:
                 self.die()

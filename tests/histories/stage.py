@@ -27,9 +27,9 @@ WRITES = {"write_ledger", "write_document", "create_key", "delete_key"}
 POLICY = spec(
     every=4 * DAY,
     grace=DAY,
-    prove=VerificationPolicy(2, 10 * SECOND, 3 * MINUTE),
-    prove_emergency=VerificationPolicy(2, SECOND / 2, 30 * SECOND),
-    observe_every=12 * HOUR,
+    verification=VerificationPolicy(2, 10 * SECOND, 3 * MINUTE),
+    emergency_verification=VerificationPolicy(2, SECOND / 2, 30 * SECOND),
+    resync_interval=12 * HOUR,
 )
 
 
@@ -165,7 +165,7 @@ class Stage(Sim):
             revoking = [short(e.access_key) + "r" * e.republished for e in ledger.revoking]
             parts += [f"revoking={revoking}"] if revoking else []
             parts += [f"compromised={[short(e.access_key) for e in ledger.compromised]}"] if ledger.compromised else []
-            parts += [f"trouble={ledger.trouble.reason}"] if ledger.trouble else []
+            parts += [f"trouble={ledger.problem.reason}"] if ledger.problem else []
             return " " + " ".join(parts)
         if name == "delete_key":
             return f" {short(self.playing.victim if self.playing else '')} -> {answer}"

@@ -30,8 +30,8 @@ from tests.support.scenarios import (
     mark,
     marked_key,
     once,
+    problem,
     rotate,
-    trouble,
 )
 from tests.support.simulated import EPOCH, PATH, Actor, Killed, Sim, SimProvider, Version, no_hook
 
@@ -67,12 +67,12 @@ def test_the_histories_go_where_it_hurts() -> None:
     wanted = {
         "rotation.taken_over",
         "rotation.abandoned",
-        "rotation.not_alive",
-        "leftover.found",
+        "rotation.verification_failed",
+        "key.orphan_found",
         "key.republished",
-        "key.found_dead",
-        "key.delete_unclear",
-        "document.followed",
+        "key.published_key_invalid",
+        "key.delete_unconfirmed",
+        "document.changed_externally",
         "document.fenced",
         "compromise.contained",
         "application.blocked",
@@ -204,7 +204,7 @@ def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_prove
         sim, "write_document", "after", lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
     )
     daemon.run(RotationRequest("asked", sim.published_key()))
-    assert trouble(daemon) == "secret_refused"
+    assert problem(daemon) == "secret_refused"
     assert "rotation.committed" not in daemon.sink.names()
 
 
@@ -241,7 +241,7 @@ def test_i7_an_emergency_whose_attempt_failed_is_tried_again_within_seconds(mode
 
 
 def test_i7_no_trouble_keeps_an_application_from_being_looked_at() -> None:
-    sim, daemon, _ = adopted(observe_every=15 * MINUTE)
+    sim, daemon, _ = adopted(resync_interval=15 * MINUTE)
     for _ in range(2):
         rotate(daemon)
     sim.time.advance(12 * HOUR)
@@ -316,7 +316,7 @@ def test_i7_one_key_that_may_not_be_deleted_keeps_nothing_else_waiting() -> None
     assert sim.published_key() != second
     assert not sim.live(second)
     assert sim.live(first)
-    assert trouble(daemon) == "delete_refused"
+    assert problem(daemon) == "delete_refused"
     assert sim.ledger().compromised_keys() == {first}
 
 
@@ -339,7 +339,7 @@ def test_i8_a_delete_that_never_arrived_is_not_taken_for_death_because_the_key_i
 
 
 def test_i6_a_secret_does_not_wait_for_ever_when_vault_goes_away_before_the_proof_has_ended() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(3, MINUTE, 10 * MINUTE), takeover_after=HOUR)
+    sim, daemon, first = adopted(verification=VerificationPolicy(3, MINUTE, 10 * MINUTE), stale_claim_timeout=HOUR)
 
     def hook(name: str, phase: str) -> None:
         if name == "authenticate" and phase == "after" and sim.calls.count("create_key"):

@@ -65,11 +65,11 @@ def test_an_event_in_the_source_is_in_the_catalogue_with_exactly_its_fields(
 
 def test_the_scan_finds_what_a_reader_finds() -> None:
     assert len(FOUND) > 30
-    assert {"rotation.claimed", "key.dead", "daemon.ready", "rotation.committed"} <= {name for _, name, _ in FOUND}
+    assert {"rotation.claimed", "key.revoked", "daemon.ready", "rotation.committed"} <= {name for _, name, _ in FOUND}
 
 
 # Not emitted but made in the very place where it is written; a test of the logs sees it.
-CHOSEN = {"logs.lost"}
+CHOSEN = {"logs.dropped"}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

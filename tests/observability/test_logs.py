@@ -43,7 +43,9 @@ def lines(read: int) -> list[str]:
 
 
 def test_a_line_is_json_with_the_level_of_the_catalogue_and_a_time_in_utc(pipe: tuple[int, int]) -> None:
-    LogSink(descriptor=pipe[1]).emit("key.dead", application="billing", account="acme", access_key="SCW1", reason="r", proof="p")
+    LogSink(descriptor=pipe[1]).emit(
+        "key.revoked", application="billing", account="acme", access_key="SCW1", reason="r", verification="p"
+    )
     (line,) = lines(pipe[0])
     found = json.loads(line)
     at = datetime.fromisoformat(found.pop("timestamp"))
@@ -51,12 +53,12 @@ def test_a_line_is_json_with_the_level_of_the_catalogue_and_a_time_in_utc(pipe: 
     assert line.startswith('{"timestamp": ')
     assert found == {
         "level": "info",
-        "event": "key.dead",
+        "event": "key.revoked",
         "application": "billing",
         "account": "acme",
         "access_key": "SCW1",
         "reason": "r",
-        "proof": "p",
+        "verification": "p",
     }
 
 
@@ -107,7 +109,7 @@ def test_times_durations_and_words_of_our_own_are_plain() -> None:
     assert to_json_value(datetime(2025, 7, 1, 12, 0, tzinfo=east)) == "2025-07-01T10:00:00Z"
     assert to_json_value(datetime(2025, 7, 1, 12, 0, 0, 5000, tzinfo=UTC)) == "2025-07-01T12:00:00.005000Z"
     assert to_json_value(timedelta(minutes=1)) == 60.0
-    assert to_json_value(RotationMode.DEAD) == "dead"
+    assert to_json_value(RotationMode.RECOVERY) == "recovery"
     assert to_json_value({"b", "a"}) == ["a", "b"]
     assert to_json_value(object()) == "<object>"
 
@@ -130,7 +132,7 @@ def test_b_log_pipe_closed_and_back_the_lost_lines_are_counted_and_told(tmp_path
     journal.emit("service.up", service="vault")
     journal.emit("service.up", service="vault")
     found = [json.loads(line) for line in lines(read)]
-    assert [line["event"] for line in found] == ["logs.lost", "service.up", "service.up"]
+    assert [line["event"] for line in found] == ["logs.dropped", "service.up", "service.up"]
     assert found[0]["lines"] == 3
     assert found[0]["level"] == "error"
     os.close(read)
@@ -148,7 +150,7 @@ def test_b_disk_full_and_then_not_the_lost_lines_are_counted_and_told(tmp_path: 
     journal.emit("service.up", service="vault")
     os.close(descriptor)
     found = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
-    assert found == ["logs.lost", "service.up"]
+    assert found == ["logs.dropped", "service.up"]
 
 
 def test_b_a_reader_who_does_not_read_stops_nobody(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +162,7 @@ def test_b_a_reader_who_does_not_read_stops_nobody(pipe: tuple[int, int], monkey
     journal.emit("service.up", service="vault")
     found = [json.loads(line)["event"] for line in lines(pipe[0]) if line.startswith("{")]
     assert 0 < len(first) < 2000
-    assert found == ["logs.lost", "service.up"]
+    assert found == ["logs.dropped", "service.up"]
 
 
 def test_b_a_closed_descriptor_is_survived() -> None:
@@ -204,7 +206,7 @@ def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple
         logging.getLogger("apscheduler.executors").exception("Job %s failed", "token-in-an-argument")
     logging.getLogger("httpx").info("not worth a line")
     (line,) = lines(pipe[0])
-    assert json.loads(line)["event"] == "library.warned"
+    assert json.loads(line)["event"] == "library.warning"
     assert json.loads(line)["library"] == "apscheduler.executors"
     assert "token" not in line
 

@@ -35,14 +35,14 @@ def proof(*keys: Key, ledger: Ledger | None = None, document: AccountDocument | 
 
 def test_a2_a_key_that_nobody_thought_of_fails_the_proof_by_name() -> None:
     found = proof(key("SCWOLD", bearer="somebody"), key("SCWNEW", -HOUR))
-    assert not found.proven
-    assert [(row.key.access_key, row.kind, row.application) for row in found.open] == [("SCWOLD", "stranger", "")]
+    assert not found.complete
+    assert [(row.key.access_key, row.kind, row.application) for row in found.open] == [("SCWOLD", "unmanaged", "")]
     assert found.listed == 2
 
 
 def test_without_an_old_key_the_proof_holds_and_a_key_made_at_that_very_time_is_not_old() -> None:
-    assert proof(key("SCWNEW", timedelta(0))).proven
-    assert not proof(key("SCWOLD", timedelta(microseconds=1))).proven
+    assert proof(key("SCWNEW", timedelta(0))).complete
+    assert not proof(key("SCWOLD", timedelta(microseconds=1))).complete
 
 
 def test_old_keys_are_told_oldest_first() -> None:
@@ -68,14 +68,14 @@ def test_each_key_is_told_for_what_it_is() -> None:
     keys = {
         "SCWCURRENT": "current",
         "SCWGRACE": "grace",
-        "SCWGONE": "condemned",
+        "SCWGONE": "revoking",
         "SCWLEAKED": "compromised",
-        "SCWMADE": "ours",
-        "SCWOTHERS": "stranger",
+        "SCWMADE": "untracked",
+        "SCWOTHERS": "unmanaged",
         "SCWMANAGED": "protected",
         "SCWSTUCK": "protected",
         "SCWOWN": "management",
-        "SCWSTRANGER": "stranger",
+        "SCWSTRANGER": "unmanaged",
     }
     said: dict[str, dict[str, Any]] = {
         "SCWMADE": {"description": marker.render()},
@@ -86,19 +86,19 @@ def test_each_key_is_told_for_what_it_is() -> None:
     found = proof(*(key(name, **said.get(name, {})) for name in keys), ledger=ledger, management_key="SCWOWN")
     assert {row.key.access_key: row.kind for row in found.rows} == keys
     assert set(keys.values()) == set(KINDS)
-    assert {row.dies_at for row in found.rows if row.kind == "grace"} == {NOW + HOUR}
-    assert not found.proven
+    assert {row.revoke_at for row in found.rows if row.kind == "grace"} == {NOW + HOUR}
+    assert not found.complete
 
 
-@pytest.mark.parametrize(("until", "proven"), [(None, True), (NOW + HOUR, True), (NOW, False)])
+@pytest.mark.parametrize(("until", "complete"), [(None, True), (NOW + HOUR, True), (NOW, False)])
 def test_a_waived_key_is_shown_and_does_not_fail_the_proof_for_as_long_as_the_waiver_counts(
-    until: datetime | None, proven: bool
+    until: datetime | None, complete: bool
 ) -> None:
     document = AccountDocument("acme").with_waiver(Waiver("SCWOLD", "break glass", "ops", BREACH, until))
     found = proof(key("SCWOLD"), document=document)
-    assert found.proven is proven
+    assert found.complete is complete
     assert [row.key.access_key for row in found.rows] == ["SCWOLD"]
-    assert (found.as_json()["keys"][0]["waiver"] or {}).get("reason") == ("break glass" if proven else None)
+    assert (found.as_json()["keys"][0]["waiver"] or {}).get("reason") == ("break glass" if complete else None)
 
 
 def test_a_ledger_that_could_not_be_read_is_told_where_it_concerns_an_old_key() -> None:

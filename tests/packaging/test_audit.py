@@ -109,7 +109,7 @@ def test_a_package_that_the_service_does_not_know_counts_as_not_audited() -> Non
     report = {
         "dependencies": [
             {"name": "Click", "version": "8.1", "vulns": []},
-            {"name": "ours", "skip_reason": "not found"},
+            {"name": "untracked", "skip_reason": "not found"},
             {
                 "name": "jinja2",
                 "version": "2.10",

@@ -467,8 +467,8 @@ class Explorer:
         """Nothing is left but waiting: the actors run one after the other, each when it asked to, until the world is at rest."""
         self.count.rests += 1
         for runs in range(MOST_CALM_RUNS):
-            trouble = self._trouble(state)
-            if trouble is None:
+            problem = self._trouble(state)
+            if problem is None:
                 self.count.longest = max(self.count.longest, runs)
                 return
             ready = [number for number, actor in enumerate(state.actors) if not actor.over]
@@ -479,9 +479,9 @@ class Explorer:
                     break
                 state = self._execute(state, number, call)
             else:
-                trouble = "a run that never ends"
+                problem = "a run that never ends"
                 break
-        error = AssertionError(f"no rest within {runs + 1} runs: {trouble}")
+        error = AssertionError(f"no rest within {runs + 1} runs: {problem}")
         error.trail = state.trail  # type: ignore[attr-defined]  # read by _violation
         raise error
 
@@ -531,8 +531,8 @@ def listen(truth: Truth, event: str, fields: Mapping[str, Any]) -> None:
     """I8 and I3: what is said is compared with the truth at the very instant."""
     if event == "rotation.published":
         assert truth.published_key() == fields["access_key"], f"I8: {fields['access_key']} was said to be published, and is not"
-    if event == "key.dead":
-        _assert_dead(truth, str(fields["access_key"]), "I8", probed=fields["proof"] == "refused")
+    if event == "key.revoked":
+        _assert_dead(truth, str(fields["access_key"]), "I8", probed=fields["verification"] == "refused")
     if event == "compromise.contained":
         for access_key in fields["access_keys"]:
             _assert_dead(truth, access_key, "I3", probed=False)  # how each was proven was judged when it was said

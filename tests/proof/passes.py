@@ -126,13 +126,13 @@ class Passes(Cell):
     speed = """
 every = "30d"
 grace = "1h"
-refresh = "1m"
-observe_every = "1d"
+consumer_refresh = "1m"
+resync_interval = "1d"
 jitter = "0s"
-prove = { successes = 2, interval = "1s", timeout = "1m" }
-prove_emergency = { successes = 2, interval = "1s", timeout = "1m" }
+verification = { successes = 2, interval = "1s", timeout = "1m" }
+emergency_verification = { successes = 2, interval = "1s", timeout = "1m" }
 publish_timeout = "2m"
-takeover_after = "5m"
+stale_claim_timeout = "5m"
 """
     life: Life
 
@@ -196,7 +196,7 @@ takeover_after = "5m"
 
     def at_rest(self, outcome: PassOutcome) -> bool:
         ledger = outcome.ledger
-        if ledger is None or ledger.current is None or outcome.document is None or outcome.wait.trouble:
+        if ledger is None or ledger.current is None or outcome.document is None or outcome.wait.problem:
             return False
         open_ends = (
             ledger.intent,

@@ -118,12 +118,12 @@ BUGS: tuple[Bug, ...] = (
     ),
     # --- rule 4: prove ---
     bug(
-        "a new key is published without a proof",
+        "a new key is published without a published_probe",
         "decision/rules/in_flight.py",
         ("return PublishKey() if in_flight.proven else VerifyKey()", "return PublishKey()"),
     ),
     bug(
-        "an answer that says nothing counts as a proof of life",
+        "an answer that says nothing counts as a published_probe of life",
         "reconciler/runner.py",
         (
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
@@ -223,7 +223,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the fence does not wait until nobody can be at the rotation any more",
         "decision/rules/issuance.py",
-        (" if key.access_key in state.possible) + state.policy.takeover_after", " if key.access_key in state.possible)"),
+        (" if key.access_key in state.possible) + state.policy.stale_claim_timeout", " if key.access_key in state.possible)"),
         deep=True,
     ),
     bug(
@@ -292,7 +292,7 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     bug(
-        "absence from a list counts as death",
+        "absence from a list counts as revocation",
         "decision/rules/revocation.py",
         (
             "if entry.access_key in state.seen.dead and entry.access_key != state.published]",
@@ -304,7 +304,7 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     bug(
-        "an answer that says nothing counts as a proof of death",
+        "an answer that says nothing counts as a published_probe of revocation",
         "reconciler/revocation.py",
         (
             "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]",
@@ -348,8 +348,8 @@ BUGS: tuple[Bug, ...] = (
         "a failure is not counted, so nothing is ever too soon",
         "decision/transitions.py",
         (
-            "    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, trouble=trouble)\n",
-            "    after = replace(ledger, intent=None, failures=failures, not_before=now, trouble=trouble)\n",
+            "    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, problem=problem)\n",
+            "    after = replace(ledger, intent=None, failures=failures, not_before=now, problem=problem)\n",
         ),
     ),
     bug(

@@ -27,7 +27,7 @@ from tests.proof.planted import BUGS, hunt_in_a_copy, line
 from tests.proof.scenarios import ALL
 
 ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "build" / "prove"
+KEPT = ROOT / "build" / "verification"
 MOST_STATES = 300_000
 """States after which the exploration of a scenario ends that is too large to be walked whole (docs/reliability.md says which). ``--most``
 changes it."""

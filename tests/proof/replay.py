@@ -161,7 +161,7 @@ def identity(value: object) -> Hashable:
     if isinstance(value, InFlightRotation):
         return (replace(value, secret=None), value.secret.reveal() if value.secret else None)
     if isinstance(value, LocalState):
-        return (identity(value.in_flight), value.floor, value.strangers)
+        return (identity(value.in_flight), value.floor, value.unmanaged_keys)
     if isinstance(value, Exception):
         return (type(value), str(value))
     if isinstance(value, list):
@@ -255,8 +255,8 @@ class _Run:
         if isinstance(value, LocalState | InFlightRotation | CredentialDocument | Exception):
             return identity(value)
         if isinstance(value, Ledger):
-            deaths = tuple((entry.access_key, entry.reason) for entry in value.history if entry.event == "revoked")
-            return (id(stored(value)), deaths)
+            revocations = tuple((entry.access_key, entry.reason) for entry in value.history if entry.event == "revoked")
+            return (id(stored(value)), revocations)
         if isinstance(value, Secret):
             return value.reveal()
         if isinstance(value, GeneratorType):

@@ -35,15 +35,17 @@ SHORT = 50 * SECOND
 POLICY = spec(
     grace=GRACE,
     every=30 * DAY,
-    observe_every=20 * DAY,
-    prove=VerificationPolicy(1, SECOND, 2 * SECOND),
-    prove_emergency=VerificationPolicy(1, SECOND / 2, 2 * SECOND),
+    resync_interval=20 * DAY,
+    verification=VerificationPolicy(1, SECOND, 2 * SECOND),
+    emergency_verification=VerificationPolicy(1, SECOND / 2, 2 * SECOND),
     publish_timeout=SECOND,
-    takeover_after=5 * SECOND,
+    stale_claim_timeout=5 * SECOND,
 )
-WATCHFUL = replace(POLICY, observe_every=DAY)
+WATCHFUL = replace(POLICY, resync_interval=DAY)
 THOROUGH = replace(
-    POLICY, prove=VerificationPolicy(2, SECOND, 3 * SECOND), prove_emergency=VerificationPolicy(2, SECOND / 2, 3 * SECOND)
+    POLICY,
+    verification=VerificationPolicy(2, SECOND, 3 * SECOND),
+    emergency_verification=VerificationPolicy(2, SECOND / 2, 3 * SECOND),
 )
 
 
@@ -184,8 +186,8 @@ def spared(truth: Truth) -> str | None:
         return at_peace(truth)
     dead = [name for name in truth.spared if not truth.live(name)]
     assert not dead, f"{dead} were revoked though the published secret does not work"
-    trouble = truth.ledger().trouble
-    return None if trouble and trouble.reason == "secret_refused" else "nobody has noticed"
+    problem = truth.ledger().problem
+    return None if problem and problem.reason == "secret_refused" else "nobody has noticed"
 
 
 # --- what accidents and people do ---

@@ -34,12 +34,12 @@ def stored(ledger: Ledger) -> dict[str, Any]:
     Of its history only the deaths are kept, and without their times. No decision reads the rest, and with it hardly two
     interleavings would ever lead to the same world.
     """
-    deaths = {
+    revocations = {
         entry.access_key: HistoryEntry(EPOCH, entry.event, entry.access_key)
         for entry in ledger.history
         if entry.event == "revoked"
     }
-    ledger = replace(ledger, history=tuple(deaths.values()))
+    ledger = replace(ledger, history=tuple(revocations.values()))
     data = _stored.get(ledger)
     if data is None:
         data = json.loads(json.dumps(dump_ledger(ledger)))

@@ -387,17 +387,17 @@ def test_a3_a_create_is_not_even_repeated_with_a_replaced_management_key() -> No
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "problem",
     [
         ConfigurationError([ConfigurationProblem("/etc/key", "", "is not there; create it")]),
         FileNotFoundError(2, "no such file"),
         ValueError(TRIED),
     ],
-    ids=lambda trouble: type(trouble).__name__,
+    ids=lambda problem: type(problem).__name__,
 )
-def test_a_management_key_that_cannot_be_read_is_denied_before_anything_is_sent(trouble: Exception) -> None:
+def test_a_management_key_that_cannot_be_read_is_denied_before_anything_is_sent(problem: Exception) -> None:
     def read() -> Secret:
-        raise trouble
+        raise problem
 
     with RawServer(listed()) as server, provider_at(server.url, secret_key=read) as provider:
         with pytest.raises(PermissionDenied) as caught:

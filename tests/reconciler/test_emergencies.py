@@ -60,7 +60,7 @@ def test_r9_a_hold_keeps_an_emergency_waiting_unless_it_goes_through() -> None:
     mark(daemon)
     daemon.run_for(HOUR)
     assert sim.live_keys() == [first]
-    mark(daemon, through_hold=True)
+    mark(daemon, override_hold=True)
     daemon.run()
     assert not sim.live(first)
     assert sim.ledger().hold is not None
@@ -70,7 +70,7 @@ def test_r9_a_hold_keeps_an_emergency_waiting_unless_it_goes_through() -> None:
 def test_a_failed_emergency_that_goes_through_a_hold_is_tried_again_in_seconds() -> None:
     sim, daemon, first = adopted()
     change(daemon, hold=Hold("migration", "ops", sim.time.now))
-    mark(daemon, through_hold=True)
+    mark(daemon, override_hold=True)
     failing(sim, "create_key", lost(), phase="after")
     outcome = daemon.run()
     sim.hook = no_hook
@@ -98,11 +98,11 @@ def test_the_versions_that_held_a_compromised_secret_are_destroyed_when_the_key_
     assert sim.published_key() == third
     assert sim.calls.index("destroy_versions") > sim.calls.index("authenticate")
     [incident] = sim.ledger().incidents
-    assert [(death.access_key, death.proof, death.destroyed) for death in incident.deaths] == [
+    assert [(revocation.access_key, revocation.verification, revocation.destroyed) for revocation in incident.revocations] == [
         (first, "refused", (1,)),
         (second, "refused", (2, 3)),
     ]
-    assert all(death.at == sim.time.now or death.at < sim.time.now for death in incident.deaths)
+    assert all(revocation.at == sim.time.now or revocation.at < sim.time.now for revocation in incident.revocations)
     assert ("versions.destroyed", second, [2, 3]) in [
         (name, fields["access_key"], fields.get("versions")) for name, fields in daemon.sink.events if "access_key" in fields
     ]
@@ -126,8 +126,10 @@ def test_that_versions_cannot_be_destroyed_is_said_and_keeps_no_emergency_open()
     assert sim.ledger().compromised == ()
     [incident] = sim.ledger().incidents
     assert incident.closed_at is not None
-    assert [(death.destroyed, death.remark) for death in incident.deaths] == [((), "our token may not destroy")]
-    said = [fields["message"] for name, fields in daemon.sink.events if name == "versions.not_destroyed"]
+    assert [(revocation.destroyed, revocation.remark) for revocation in incident.revocations] == [
+        ((), "our token may not destroy")
+    ]
+    said = [fields["message"] for name, fields in daemon.sink.events if name == "versions.destroy_failed"]
     assert said == ["our token may not destroy"]
 
 
@@ -164,7 +166,9 @@ def test_a_pass_that_was_killed_after_it_destroyed_leaves_the_next_one_to_tell()
     daemon.restart()
     daemon.run()
     [incident] = sim.ledger().incidents
-    assert [(death.proof, death.destroyed) for death in incident.deaths] == [("gone, not probed", (1,))]
+    assert [(revocation.verification, revocation.destroyed) for revocation in incident.revocations] == [
+        ("gone, not probed", (1,))
+    ]
 
 
 def test_a_compromised_key_that_no_version_held_leaves_nothing_to_destroy() -> None:
@@ -175,7 +179,7 @@ def test_a_compromised_key_that_no_version_held_leaves_nothing_to_destroy() -> N
     daemon.run()
     assert not sim.live(stranger.access_key)
     assert "destroy_versions" not in sim.calls
-    assert sim.ledger().incidents[-1].deaths[0].destroyed == ()
+    assert sim.ledger().incidents[-1].revocations[0].destroyed == ()
 
 
 def test_versions_that_nobody_can_read_are_left_alone() -> None:
@@ -197,7 +201,7 @@ def test_i5_a_ledger_that_condemns_another_bearers_key_does_not_get_it_deleted()
     change(daemon, revoking=(RevokingKey(theirs.access_key, 0, "forged"),))
     daemon.run_for(HOUR)
     assert sim.live_keys() == sorted([first, theirs.access_key])
-    found = sim.ledger().trouble
+    found = sim.ledger().problem
     assert found is not None
     assert (found.reason, found.message) == (
         "delete_refused",

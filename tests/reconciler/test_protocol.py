@@ -15,7 +15,7 @@ from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Indeterminate, Unavailable
 from rotator.vault.codec import dump_ledger
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, MINUTE, adopted, failing, lost, mark, marked_key, once, rotate, trouble
+from tests.support.scenarios import DAY, HOUR, MINUTE, adopted, failing, lost, mark, marked_key, once, problem, rotate
 from tests.support.simulated import BEARER, EPOCH, PATH, Actor, Killed, Sim, Version, no_hook, spec
 
 # --- rule 1: named before done --------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a3_r3_a_lost_create_answer_is_never_repeated_and_the_leftover_is_found_
     assert len(rotations) == 2
     assert len(set(rotations)) == 2, "two creates for one intent"
     assert len(sim.live_keys()) == 1, "the leftover still lives"
-    assert "leftover.found" in daemon.sink.names()
+    assert "key.orphan_found" in daemon.sink.names()
     assert not sim.live(first)
 
 
@@ -133,10 +133,10 @@ def test_b_a_create_refused_for_good_is_not_repeated_hotly() -> None:
     sim.time.advance(30 * DAY)
     daemon.run_for(HOUR)
     assert sim.calls.count("create_key") == 0, "head-room was looked at first (A5)"
-    assert trouble(daemon) == "quota"
+    assert problem(daemon) == "quota"
     sim.quota = None
     daemon.run_for(HOUR)
-    assert trouble(daemon) is None
+    assert problem(daemon) is None
     assert sim.calls.count("create_key") == 1
 
 
@@ -146,7 +146,7 @@ def test_r3_with_no_document_and_two_possible_leftovers_a_person_is_awaited() ->
     failing(sim, "create_key", lost(), phase="after")
     daemon.run_for(DAY)
     assert len(sim.live_keys()) == 2
-    assert trouble(daemon) == "two_possible_leftovers"
+    assert problem(daemon) == "two_possible_leftovers"
     for access_key in sim.live_keys():
         sim.keys[access_key].deleted_at = sim.time.now
     sim.hook = no_hook
@@ -190,7 +190,7 @@ def test_b_401_for_ever_the_new_key_is_revoked_counted_and_the_old_one_stays() -
     assert sim.published_key() == first
     assert sim.live_keys() == [first]
     assert sim.ledger().failures == 1
-    assert trouble(daemon) == "never_alive"
+    assert problem(daemon) == "never_alive"
     assert sim.calls.count("write_document") == 0
 
 
@@ -323,7 +323,7 @@ def test_r6_b_a_key_of_another_bearer_written_by_hand_blocks_and_revokes_nothing
     theirs, _ = sim.make_key(bearer="another-bearer")
     sim.publish_by_hand(theirs.access_key)
     daemon.run_for(40 * DAY)
-    assert trouble(daemon) == "foreign_key"
+    assert problem(daemon) == "foreign_key"
     assert sim.live_keys() == sorted([first, theirs.access_key])
     assert "create_key" not in sim.calls
 
@@ -332,10 +332,10 @@ def test_r6_a_secret_that_does_not_fit_blocks_and_clears_by_itself() -> None:
     sim, daemon, first = adopted()
     sim.publish_by_hand(first, secret="00000000-0000-0000-0000-00000000beef")
     daemon.run_for(HOUR)
-    assert trouble(daemon) == "secret_refused"
+    assert problem(daemon) == "secret_refused"
     sim.publish_by_hand(first)
     daemon.run_for(HOUR)
-    assert trouble(daemon) is None
+    assert problem(daemon) is None
     assert "application.recovered" in daemon.sink.names()
 
 
@@ -347,7 +347,7 @@ def test_a14_r6_b_a_published_key_that_is_dead_is_replaced_at_once() -> None:
     version = sim.published()
     assert version is not None
     assert sim.works(version.data["secret_key"])
-    assert "key.found_dead" in daemon.sink.names()
+    assert "key.published_key_invalid" in daemon.sink.names()
 
 
 def test_r6_an_expired_published_key_is_dead_though_it_is_still_listed() -> None:
@@ -366,7 +366,7 @@ def test_b_every_key_looks_unknown_at_once_blocks_instead_of_a_mass_rotation() -
     sim.bearers.clear()
     sim.keys[first].deleted_at = sim.time.now
     daemon.run_for(HOUR)
-    assert trouble(daemon) == "bearer_gone"
+    assert problem(daemon) == "bearer_gone"
     assert "create_key" not in sim.calls
 
 
@@ -376,7 +376,7 @@ def test_r6_several_dead_at_once_block_until_a_person_asks() -> None:
     daemon.context.casualties.note("reports", sim.time.now)
     sim.keys[first].deleted_at = sim.time.now
     daemon.run()
-    assert trouble(daemon) == "many_dead"
+    assert problem(daemon) == "many_dead"
     assert "create_key" not in sim.calls
     daemon.run(RotationRequest("they really died", first))
     assert sim.published_key() != first
@@ -387,7 +387,7 @@ def test_r6_b_a_document_that_a_person_deleted_is_their_decision() -> None:
     second = rotate(daemon)
     sim.kv["doc:" + PATH][-1].deleted = True
     daemon.run_for(3 * DAY)
-    assert trouble(daemon) == "document_deleted"
+    assert problem(daemon) == "document_deleted"
     assert sim.live_keys() == sorted([first, second]), "nothing was revoked"
     sim.kv["doc:" + PATH][-1].deleted = False
     daemon.run_for(HOUR)
@@ -574,8 +574,8 @@ def test_b_an_old_key_that_still_answers_after_delete_is_not_done_and_said_to_be
     sim.lingering = HOUR
     daemon.run_for(DAY + 30 * MINUTE)
     assert sim.ledger().is_revoking(first)
-    assert trouble(daemon) == "still_alive"
-    assert "key.still_alive" in daemon.sink.names()
+    assert problem(daemon) == "still_alive"
+    assert "key.revocation_unverified" in daemon.sink.names()
     daemon.run_for(HOUR)
     assert first not in sim.ledger().names()
 
@@ -684,7 +684,7 @@ def test_i5_r10_strangers_are_reported_and_never_touched() -> None:
     daemon.run_for(90 * DAY)
     for key in (stranger, elsewhere, namesake):
         assert sim.live(key.access_key)
-    seen = {fields["access_key"] for name, fields in daemon.sink.events if name == "stranger.seen"}
+    seen = {fields["access_key"] for name, fields in daemon.sink.events if name == "key.unmanaged_found"}
     assert seen == {stranger.access_key, elsewhere.access_key, namesake.access_key}
 
 
@@ -695,7 +695,7 @@ def test_b_a_key_that_becomes_managed_or_not_deletable_is_never_touched_and_repo
     sim.keys[first].key = replace(sim.keys[first].key, **change)
     daemon.run_for(3 * DAY)
     assert sim.live(first)
-    assert trouble(daemon) == "untouchable"
+    assert problem(daemon) == "untouchable"
 
 
 # --- rule 11: what we cannot read is not empty ----------------------------------------------------------------------------
@@ -764,7 +764,7 @@ def test_r11_a_damaged_document_blocks() -> None:
     sim, daemon, first = adopted()
     sim.kv["doc:" + PATH].append(Version({"access_key": first}, sim.time.now))
     daemon.run_for(60 * DAY)
-    assert trouble(daemon) == "document_damaged"
+    assert problem(daemon) == "document_damaged"
     assert sim.live_keys() == [first]
 
 
@@ -784,7 +784,7 @@ def test_b_nonsense_written_by_hand_blocks_and_a_compromised_key_dies_all_the_sa
     mark(daemon, first)
     sim.kv["doc:" + PATH].append(Version(data, sim.time.now))
     daemon.run_for(HOUR)
-    assert trouble(daemon) == reason
+    assert problem(daemon) == reason
     assert sim.live_keys() == [second]
 
 
@@ -792,7 +792,7 @@ def test_r11_an_emptied_document_is_no_invitation_to_make_a_first_key() -> None:
     sim, daemon, first = adopted()
     sim.kv["doc:" + PATH].append(Version({"database": "kept"}, sim.time.now))
     daemon.run_for(60 * DAY)
-    assert trouble(daemon) == "document_emptied"
+    assert problem(daemon) == "document_emptied"
     assert sim.live_keys() == [first]
 
 
@@ -850,12 +850,12 @@ def test_r12_an_owner_known_to_be_gone_is_replaced_at_once() -> None:
 # --- rule 13: time --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clock", ["ours", "Vault's", "the provider's"])
+@pytest.mark.parametrize("clock", ["untracked", "Vault's", "the provider's"])
 def test_b_r13_a_clock_that_jumps_forward_revokes_and_rotates_nothing_early(clock: str) -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)
     leap = 365 * DAY
-    if clock == "ours":
+    if clock == "untracked":
         daemon.context = replace(daemon.context, clock=type(daemon.context.clock)(sim.time, leap))  # type: ignore[call-arg]  # ActorClock
         daemon.skew = leap
         sim.time.skew_vault = sim.time.skew_provider = -leap
@@ -878,11 +878,11 @@ def test_b_r13_clocks_that_differ_by_more_than_the_tolerance_make_revocations_wa
     sim.time.skew_provider = timedelta(minutes=5)
     daemon.run_for(3 * DAY)
     assert sim.live(first)
-    assert trouble(daemon) == "clocks_differ"
+    assert problem(daemon) == "clocks_differ"
     sim.time.skew_provider = timedelta(0)
     daemon.run_for(HOUR)
     assert not sim.live(first)
-    assert trouble(daemon) is None
+    assert problem(daemon) is None
 
 
 def test_r13_an_emergency_does_not_wait_for_clocks() -> None:
@@ -906,7 +906,7 @@ def test_r14_b_a_document_older_than_the_ledger_knows_is_no_observation() -> Non
     assert not {"create_key", "delete_key", "write_document", "write_ledger"} & set(sim.calls)
     assert sim.live_keys() == sorted([first, second])
     sim.kv["doc:" + PATH].append(newest)
-    assert daemon.run().wait.trouble is None
+    assert daemon.run().wait.problem is None
 
 
 def test_r14_a_document_older_than_this_process_has_seen_is_no_observation() -> None:
@@ -940,7 +940,7 @@ def test_a4_our_rights_on_the_credential_path_are_asked_for_before_a_claim() -> 
     sim.lacking = ("update",)
     sim.time.advance(30 * DAY)
     daemon.run_for(HOUR)
-    assert trouble(daemon) == "vault_denies"
+    assert problem(daemon) == "vault_denies"
     assert sim.live_keys() == [first]
     assert sim.ledger().intent is None
 
@@ -951,7 +951,7 @@ def test_a5_head_room_is_looked_at_first_and_no_stranger_is_deleted_for_it() -> 
     sim.quota = 5
     sim.time.advance(30 * DAY)
     daemon.run_for(DAY)
-    assert trouble(daemon) == "quota"
+    assert problem(daemon) == "quota"
     assert sim.live_keys() == sorted([first, *strangers])
 
 
@@ -983,7 +983,7 @@ def test_a6_every_application_always_has_a_next_action_within_its_observation_in
     sim, daemon, _ = adopted()
     for _ in range(300):
         outcome = daemon.run()
-        assert sim.time.now <= outcome.wait.until <= sim.time.now + daemon.spec.observe_every
+        assert sim.time.now <= outcome.wait.until <= sim.time.now + daemon.spec.resync_interval
         sim.time.now = outcome.wait.until
 
 
@@ -993,7 +993,7 @@ def test_b_an_application_deleted_at_the_provider_is_held_without_a_retry_storm(
     for true in sim.keys.values():
         true.deleted_at = sim.time.now
     daemon.run_for(2 * HOUR)
-    assert trouble(daemon) == "bearer_gone"
+    assert problem(daemon) == "bearer_gone"
     assert "create_key" not in sim.calls
     assert sim.calls.count("list_keys") <= 2 * 60 * 2 + 2
     assert sim.published_key() == first
@@ -1022,7 +1022,7 @@ def test_two_daemons_on_one_application_make_one_key_per_rotation() -> None:
 
 
 def test_an_emergency_of_a_killed_command_is_finished_by_the_daemon_within_its_short_patience() -> None:
-    sim, daemon, first = adopted(prove_emergency=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10)))
+    sim, daemon, first = adopted(emergency_verification=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10)))
     command = Actor(sim, daemon.spec, owner="command")
     mark(command, first)
     failing(sim, "create_key", Killed(), phase="after")
@@ -1046,7 +1046,7 @@ def test_unavailable_services_cut_a_pass_short_with_a_time_to_come_back() -> Non
 
 
 def test_modes_say_whether_they_are_urgent() -> None:
-    assert {mode for mode in RotationMode if mode.urgent} == {RotationMode.COMPROMISED, RotationMode.DEAD}
+    assert {mode for mode in RotationMode if mode.urgent} == {RotationMode.COMPROMISED, RotationMode.RECOVERY}
 
 
 def test_the_simulated_bearer_is_the_one_of_the_policy() -> None:

@@ -17,7 +17,7 @@ from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, PermissionDenied, Rejected, ServiceError
 from rotator.reconciler.context import InvalidKeyBreaker, LocalState, PassOutcome
 from rotator.reconciler.runner import drive, observe, reconcile
-from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, rotate, trouble
+from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, problem, rotate
 from tests.support.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 
 
@@ -81,7 +81,7 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
     assert drive_observation(daemon, request).request == request
     theirs, _ = sim.make_key()
     sim.publish_by_hand(theirs.access_key)
-    assert drive_observation(daemon).proof is ProbeResult.ALIVE
+    assert drive_observation(daemon).published_probe is ProbeResult.ALIVE
     assert not {"write_ledger", "write_document", "create_key", "delete_key"} & set(sim.calls)
 
 
@@ -101,7 +101,7 @@ def test_r1_who_is_always_too_late_leaves_the_field_after_ten_looks_a_quarter_of
     assert naps == [SECOND / 4] * 10
     assert (outcome.wait.reason, outcome.wait.message) == ("contended", "others were faster each time")
     assert outcome.wait.until == sim.time.now + SECOND
-    assert outcome.wait.trouble is None
+    assert outcome.wait.problem is None
     assert sim.calls.count("list_keys") == 10
     assert told(daemon, "pass.interrupted") == [{"kind": "conflict", "message": "somebody else was faster"}] * 10
 
@@ -140,10 +140,10 @@ def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, r
     assert outcome.error is error
     assert (outcome.wait.reason, outcome.wait.message) == (reason, str(error))
     assert outcome.wait.until == EPOCH + patience
-    assert outcome.wait.trouble == Problem(reason, str(error), EPOCH)
+    assert outcome.wait.problem == Problem(reason, str(error), EPOCH)
     assert (outcome.ledger, outcome.document, outcome.keys) == (None, None, None)
     assert told(daemon, "pass.failed") == [{"reason": reason, "message": str(error)}]
-    daemon.spec = replace(daemon.spec, observe_every=10 * SECOND)
+    daemon.spec = replace(daemon.spec, resync_interval=10 * SECOND)
     assert daemon.run().wait.until == EPOCH + 10 * SECOND
 
 
@@ -237,12 +237,12 @@ def test_a_stranger_is_reported_once_and_again_when_it_comes_back() -> None:
     stranger = sim.make_key("terraform")[0].access_key
     daemon.run()
     daemon.run()
-    assert told(daemon, "stranger.seen") == [{"access_key": stranger}]
+    assert told(daemon, "key.unmanaged_found") == [{"access_key": stranger}]
     sim.hidden = {stranger}
     daemon.run()
     sim.hidden = set()
     daemon.run()
-    assert len(told(daemon, "stranger.seen")) == 2
+    assert len(told(daemon, "key.unmanaged_found")) == 2
 
 
 def test_who_is_gone_is_asked_of_the_owner_of_the_claim() -> None:
@@ -356,8 +356,8 @@ def test_a_wish_is_one_attempt() -> None:
     assert sim.published_key() == first
     assert sim.calls.count("create_key") == 1
     assert sim.ledger().failures == 1
-    assert outcome.wait.trouble is not None
-    assert outcome.wait.trouble.reason == "rate_limited"
+    assert outcome.wait.problem is not None
+    assert outcome.wait.problem.reason == "rate_limited"
 
 
 def test_a_wish_that_is_overtaken_before_it_failed_is_tried_again() -> None:
@@ -389,7 +389,7 @@ def test_people_see_in_the_documents_metadata_what_is_current_and_nothing_depend
     failing(sim, "annotate", PermissionDenied("we may not", service="vault", kind="denied"))
     outcome = daemon.run(RotationRequest("asked", second))
     assert outcome.error is None
-    assert told(daemon, "document.not_annotated") == [{"message": "we may not"}]
+    assert told(daemon, "document.annotate_failed") == [{"message": "we may not"}]
     assert sim.annotations[PATH]["rotator_access_key"] == second
     assert first != second
 
@@ -403,7 +403,7 @@ def test_r6_a_dead_key_is_told_and_counted_for_the_account_and_one_that_works_ag
     failing(sim, "create_key", away())
     naps, _ = paced(daemon)
     assert naps == [SECOND / 2], "two refusals, half a second apart"
-    assert told(daemon, "key.found_dead") == [{"access_key": first}]
+    assert told(daemon, "key.published_key_invalid") == [{"access_key": first}]
     assert daemon.context.casualties.others("shop", sim.time.now) == 1
     sim.keys[first].deleted_at = None
     sim.publish_by_hand(first)
@@ -425,7 +425,7 @@ def test_r6_a_dead_key_that_was_replaced_already_wakes_nobody_when_only_a_standb
     sim.calls.clear()
     daemon.run()
     assert told(daemon, "pass.interrupted") != [], "the ledger was not what it was shown"
-    assert told(daemon, "key.found_dead") == []
+    assert told(daemon, "key.published_key_invalid") == []
 
 
 def test_r6_a_dead_key_is_told_also_where_nothing_can_be_done_about_it() -> None:
@@ -436,7 +436,7 @@ def test_r6_a_dead_key_is_told_also_where_nothing_can_be_done_about_it() -> None
     daemon.sink.events.clear()
     daemon.run()
     daemon.run()
-    assert told(daemon, "key.found_dead") == [{"access_key": first}] * 2
+    assert told(daemon, "key.published_key_invalid") == [{"access_key": first}] * 2
 
 
 def test_r6_a_key_of_an_unknown_bearer_is_not_counted_as_dead() -> None:
@@ -444,8 +444,8 @@ def test_r6_a_key_of_an_unknown_bearer_is_not_counted_as_dead() -> None:
     sim.keys[first].deleted_at = EPOCH
     sim.bearers.clear()
     daemon.run()
-    assert trouble(daemon) == "bearer_gone"
-    assert told(daemon, "key.found_dead") == []
+    assert problem(daemon) == "bearer_gone"
+    assert told(daemon, "key.published_key_invalid") == []
     assert daemon.context.casualties.others("shop", sim.time.now) == 0
 
 
@@ -453,8 +453,8 @@ def test_r6_a_secret_that_does_not_fit_a_key_that_is_there_is_not_counted_as_dea
     sim, daemon, first = adopted()
     sim.publish_by_hand(first, secret="nonsense")
     daemon.run()
-    assert trouble(daemon) == "secret_refused"
-    assert told(daemon, "key.found_dead") == []
+    assert problem(daemon) == "secret_refused"
+    assert told(daemon, "key.published_key_invalid") == []
 
 
 def test_r6_the_bearer_is_asked_for_only_after_a_refusal() -> None:
@@ -465,7 +465,7 @@ def test_r6_the_bearer_is_asked_for_only_after_a_refusal() -> None:
 
 
 def test_r6_a_published_key_without_a_clear_answer_is_tried_for_the_time_of_an_emergency_proof() -> None:
-    sim, daemon, first = adopted(prove_emergency=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
+    sim, daemon, first = adopted(emergency_verification=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
     sim.publish_by_hand(first)
     failing(sim, "authenticate", away())
     naps, outcome = paced(daemon)
@@ -514,7 +514,7 @@ def test_r3_a_create_that_failed_is_told_with_its_reason_and_whether_a_key_may_b
         {"rotation_id": claimed, "reason": reason, "message": str(error), "unclear": unclear}
     ]
     assert told(daemon, "rotation.abandoned") == [{"rotation_id": claimed, "reason": reason, "message": str(error)}]
-    assert trouble(daemon) == reason
+    assert problem(daemon) == reason
 
 
 def test_a_key_lives_as_long_as_configured_from_the_moment_of_its_create() -> None:
@@ -533,7 +533,7 @@ def test_what_a_rotation_tells_names_it_its_key_and_its_reason() -> None:
     about = {"rotation_id": marker.rotation, "access_key": made, "reason": "asked"}
     assert sim.kv["doc:" + PATH][-1].data["rotation_id"] == marker.rotation
     assert told(daemon, "rotation.created") == [about]
-    assert told(daemon, "rotation.proven") == [{**about, "successes": 3}]
+    assert told(daemon, "rotation.verified") == [{**about, "successes": 3}]
     assert told(daemon, "rotation.published") == [{**about, "version": 2}]
 
 
@@ -557,7 +557,7 @@ def proving(answers: list[ProbeResult], **changes: Any) -> tuple[Actor, list[tim
 def test_r4_an_answer_that_says_nothing_neither_counts_nor_begins_the_row_anew() -> None:
     daemon, naps, _ = proving([ProbeResult.ALIVE, ProbeResult.UNCLEAR, ProbeResult.ALIVE])
     assert naps == [10 * SECOND] * 3
-    assert told(daemon, "rotation.proven")[0]["successes"] == 3
+    assert told(daemon, "rotation.verified")[0]["successes"] == 3
 
 
 def test_r4_a_refusal_begins_the_row_anew() -> None:
@@ -566,10 +566,10 @@ def test_r4_a_refusal_begins_the_row_anew() -> None:
 
 
 def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() -> None:
-    daemon, naps, _ = proving([ProbeResult.REFUSED] * 100, prove=VerificationPolicy(3, 10 * SECOND, 30 * SECOND))
+    daemon, naps, _ = proving([ProbeResult.REFUSED] * 100, verification=VerificationPolicy(3, 10 * SECOND, 30 * SECOND))
     assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is proven dead"
     made = told(daemon, "rotation.created")[0]
-    assert told(daemon, "rotation.not_alive") == [made]
+    assert told(daemon, "rotation.verification_failed") == [made]
     message = f"the new key {made['access_key']} did not come alive within 30 s: it is revoked, the old one stays"
     assert told(daemon, "rotation.abandoned") == [
         {"rotation_id": made["rotation_id"], "reason": "never_alive", "message": message}
@@ -577,9 +577,9 @@ def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() ->
 
 
 def test_r9_a_long_proof_looks_up_after_half_a_minute_and_goes_on_where_it_was() -> None:
-    daemon, naps, _ = proving([ProbeResult.ALIVE] * 5, prove=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
+    daemon, naps, _ = proving([ProbeResult.ALIVE] * 5, verification=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
     assert naps == [20 * SECOND] * 5
-    assert told(daemon, "rotation.proven")[0]["successes"] == 6
+    assert told(daemon, "rotation.verified")[0]["successes"] == 6
     assert daemon.sim.calls.count("list_keys") == 3
 
 
@@ -597,8 +597,8 @@ def test_r5_a_publish_that_vault_denies_is_given_up_at_once_and_its_key_revoked(
     sim, daemon, first = adopted()
     failing(sim, "write_document", PermissionDenied("we may not write", service="vault", kind="denied"))
     daemon.run(RotationRequest("asked", first))
-    assert trouble(daemon) == "denied"
-    assert sim.ledger().trouble == Problem("denied", "we may not write", EPOCH + 20 * SECOND)
+    assert problem(daemon) == "denied"
+    assert sim.ledger().problem == Problem("denied", "we may not write", EPOCH + 20 * SECOND)
     assert sim.live_keys() == [first]
     assert sim.calls.count("write_document") == 1
 
@@ -608,7 +608,7 @@ def test_r5_a_publish_that_vault_cannot_take_is_sent_again_every_second_until_it
     failed = failing(sim, "write_document", away())
     daemon.run(RotationRequest("asked", first))
     assert [moment - failed[0] for moment in failed] == [n * SECOND for n in range(6)]
-    assert sim.ledger().trouble == Problem("unreachable", "it is away", EPOCH + 25 * SECOND)
+    assert sim.ledger().problem == Problem("unreachable", "it is away", EPOCH + 25 * SECOND)
     assert sim.live_keys() == [first], "surely never published: revoked at once"
 
 
@@ -617,7 +617,7 @@ def test_r5_a_publish_whose_answers_are_lost_is_sent_again_until_its_time_is_up_
     failed = failing(sim, "write_document", lost())
     daemon.run(RotationRequest("asked", first))
     assert [moment - failed[0] for moment in failed] == [n * SECOND / 4 for n in range(9)]
-    assert sim.ledger().trouble == Problem("publish_timeout", "Vault did not take the publish in time", sim.time.now)
+    assert sim.ledger().problem == Problem("publish_timeout", "Vault did not take the publish in time", sim.time.now)
     assert len(sim.live_keys()) == 2
     assert daemon.local_state.in_flight is None
     assert {"kind": "timeout", "message": "no answer"} in told(daemon, "pass.interrupted")
@@ -635,7 +635,7 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
     naps, _ = paced(daemon, RotationRequest("asked", first))
     assert naps == [10 * SECOND, 10 * SECOND, SECOND, SECOND, SECOND]
     assert told(daemon, "pass.interrupted") == [{"kind": "sealed", "message": "it is away"}] * 4
-    assert sim.ledger().trouble == Problem("vault_away", "Vault did not come back in time to publish", sim.time.now)
+    assert sim.ledger().problem == Problem("vault_away", "Vault did not come back in time to publish", sim.time.now)
     assert daemon.local_state.in_flight is None
     sim.hook = no_hook
     daemon.run()
@@ -643,7 +643,7 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
 
 
 def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_and_the_passes_come_every_second() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(1, SECOND, 10 * SECOND), publish_timeout=5 * SECOND)
+    sim, daemon, first = adopted(verification=VerificationPolicy(1, SECOND, 10 * SECOND), publish_timeout=5 * SECOND)
     failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
     outcome = daemon.run(RotationRequest("asked", first))
     assert outcome.wait.until == EPOCH + SECOND
@@ -697,7 +697,7 @@ def test_r5_a_document_that_changed_before_the_publish_is_not_written() -> None:
     sim.hook = hook
     daemon.run(RotationRequest("asked", first))
     assert "write_document" not in sim.calls
-    assert trouble(daemon) == "document_deleted"
+    assert problem(daemon) == "document_deleted"
 
 
 # --- fence, delete, prove the death ---------------------------------------------------------------------------------------
@@ -750,7 +750,7 @@ def test_r8_a_delete_is_told_and_so_is_that_the_key_was_gone_already() -> None:
     revoked(sim, daemon)
     daemon.run()
     assert told(daemon, "key.deleted") == [{"access_key": first, "reason": "replaced", "already_gone": False}]
-    assert told(daemon, "key.dead") == [{"access_key": first, "reason": "replaced", "proof": "refused"}]
+    assert told(daemon, "key.revoked") == [{"access_key": first, "reason": "replaced", "verification": "refused"}]
     rotate(daemon)
     sim.keys[second].deleted_at = sim.time.now
     revoked(sim, daemon)
@@ -804,7 +804,7 @@ def test_r8_a_lost_delete_is_told_with_what_was_heard_and_the_key_is_also_asked_
     revoked(sim, daemon)
     failing(sim, "delete_key", lost(), phase="after", times=1)
     daemon.run()
-    assert told(daemon, "key.delete_unclear") == [{"access_key": first, "reason": "replaced", "message": "no answer"}]
+    assert told(daemon, "key.delete_unconfirmed") == [{"access_key": first, "reason": "replaced", "message": "no answer"}]
     assert told(daemon, "key.deleted") == []
     at = sim.calls.index("delete_key")
     assert sim.calls[at + 1 : at + 6] == ["read_version", "authenticate", "authenticate", "authenticate", "get_key"]
@@ -812,14 +812,14 @@ def test_r8_a_lost_delete_is_told_with_what_was_heard_and_the_key_is_also_asked_
 
 
 def test_r8_a_lost_delete_of_a_key_that_is_refused_but_still_there_is_no_death() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 50 * SECOND))
+    sim, daemon, first = adopted(verification=VerificationPolicy(2, 10 * SECOND, 50 * SECOND))
     rotate(daemon)
     revoked(sim, daemon)
     sim.keys[first].key = replace(sim.keys[first].key, expires_at=EPOCH + HOUR)
     failing(sim, "delete_key", lost())
     naps, outcome = paced(daemon)
     assert naps == [10 * SECOND] * 5
-    assert told(daemon, "key.still_alive") == [{"access_key": first}]
+    assert told(daemon, "key.revocation_unverified") == [{"access_key": first}]
     assert outcome.wait.reason == "delete_unconfirmed"
     assert outcome.wait.message == f"{first} still answers: no answer"
     at = sim.calls.index("delete_key")
@@ -858,7 +858,7 @@ def test_r8_a_death_is_several_refusals_in_a_row_and_an_answer_that_says_nothing
     daemon.context = replace(daemon.context, provider=Fickle(sim))
     naps, _ = paced(daemon)
     assert naps == [10 * SECOND] * 6
-    assert told(daemon, "key.dead") == [{"access_key": first, "reason": "replaced", "proof": "refused"}]
+    assert told(daemon, "key.revoked") == [{"access_key": first, "reason": "replaced", "verification": "refused"}]
 
 
 @pytest.mark.parametrize("why", ["destroyed", "another key", "unreadable", "none"])
@@ -877,14 +877,14 @@ def test_r8_without_the_old_secret_a_key_is_dead_when_its_name_is_unknown_severa
         sim.calls.clear()
     naps, _ = paced(daemon)
     assert naps == [10 * SECOND] * 2
-    assert told(daemon, "key.dead") == [{"access_key": first, "reason": "replaced", "proof": "gone, not probed"}]
+    assert told(daemon, "key.revoked") == [{"access_key": first, "reason": "replaced", "verification": "gone, not probed"}]
     assert sim.calls.count("get_key") == 3
     assert "authenticate" not in sim.calls
     assert sim.calls.count("read_version") == (why != "none")
 
 
 def test_r8_a_name_that_the_provider_still_knows_or_does_not_answer_for_is_no_death() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 40 * SECOND))
+    sim, daemon, first = adopted(verification=VerificationPolicy(2, 10 * SECOND, 40 * SECOND))
     rotate(daemon)
     revoked(sim, daemon)
     sim.kv["doc:" + PATH][0].deleted = True
@@ -895,14 +895,14 @@ def test_r8_a_name_that_the_provider_still_knows_or_does_not_answer_for_is_no_de
 
 
 def test_r8_probing_ends_with_its_time_and_goes_on_with_the_next_pass() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
+    sim, daemon, first = adopted(verification=VerificationPolicy(2, 10 * SECOND, 30 * SECOND))
     rotate(daemon)
     sim.lingering = MINUTE
     revoked(sim, daemon)
     naps, outcome = paced(daemon)
     assert naps == [10 * SECOND] * 3
     assert outcome.wait.reason == "still_alive"
-    assert told(daemon, "key.still_alive") == [{"access_key": first}]
+    assert told(daemon, "key.revocation_unverified") == [{"access_key": first}]
     sim.time.advance(MINUTE)
     daemon.run()
     assert first not in sim.ledger().names()
@@ -915,7 +915,7 @@ def test_i7_a_document_that_is_damaged_while_a_key_is_proven_ends_the_rotation_a
     once(sim, "authenticate", "after", lambda: sim.append("doc:" + PATH, {"access_key": first}), since="create_key")
     daemon.run_for(HOUR)
     assert daemon.local_state.in_flight is None
-    assert trouble(daemon) == "document_damaged"
+    assert problem(daemon) == "document_damaged"
     sim.publish_by_hand(first)
     daemon.run_for(HOUR)
     assert len(sim.live_keys()) == 2, "the first one in grace, and its replacement; the one that was proven is gone"
@@ -977,7 +977,7 @@ def test_a5_head_room_is_asked_for_where_it_matters_and_rights_on_the_path_of_th
 
 
 def test_i6_the_secret_of_a_compromised_key_is_dropped_before_its_key_is_deleted() -> None:
-    sim, daemon, first = adopted(prove=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
+    sim, daemon, first = adopted(verification=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
     dropped: list[bool] = []
 
     def hook(name: str, phase: str) -> None:
@@ -1012,7 +1012,7 @@ def test_every_claim_asks_for_room_and_counts_the_keys_that_the_pass_has_made() 
     claims = len(told(daemon, "rotation.claimed"))
     assert claims == 2, "with a third key more than two in grace would be too many"
     assert sim.calls.count("missing_capabilities") == claims
-    assert trouble(daemon) == "too_many_keys"
+    assert problem(daemon) == "too_many_keys"
     assert len(sim.live_keys()) == 3
 
 
@@ -1035,7 +1035,7 @@ def test_i2_a_publish_that_may_have_arrived_is_not_forgotten_because_a_later_one
 
     sim.hook = hook
     daemon.run(RotationRequest("asked", first))
-    assert trouble(daemon) == "unreachable"
+    assert problem(daemon) == "unreachable"
     assert len(sim.live_keys()) == 2, "the first publish may still land"
 
 

@@ -20,13 +20,13 @@ CREDENTIALS = {"vault-role-id": "role-id", "vault-secret-id": "secret-id", "scal
 QUICK = """
 every = "{every}"
 grace = "{grace}"
-refresh = "1s"
-observe_every = "2s"
+consumer_refresh = "1s"
+resync_interval = "2s"
 jitter = "0s"
-prove = {{ successes = 2, interval = "100ms", timeout = "30s" }}
-prove_emergency = {{ successes = 2, interval = "100ms", timeout = "10s" }}
+verification = {{ successes = 2, interval = "100ms", timeout = "30s" }}
+emergency_verification = {{ successes = 2, interval = "100ms", timeout = "10s" }}
 publish_timeout = "20s"
-takeover_after = "1h"
+stale_claim_timeout = "1h"
 """
 """Quick, but for taking over from a process that may still live: what is gone has to be known to be gone."""
 

@@ -54,7 +54,7 @@ def test_a_whole_rotation_and_every_key_is_proven_dead_in_its_time(here: Install
     here.configure(every="3s", grace="1s")
     here.machine.systemctl("reload", "rotator")
     here.rig.wait_for_rotations("billing", 2)
-    wait_until(lambda: here.machine.said("key.dead", "ROTATOR_APPLICATION=billing"), "an old key is proven dead")
+    wait_until(lambda: here.machine.said("key.revoked", "ROTATOR_APPLICATION=billing"), "an old key is proven dead")
     assert not here.rig.scaleway.accepts(before)
     here.rig.check_history("billing", 1)
 
@@ -106,7 +106,7 @@ def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothin
     restarts = int(here.machine.show("NRestarts"))
     os.kill(here.machine.pid(), signal.SIGKILL)
     here.restarted(restarts)
-    # Nobody waits for `takeover_after`: the process that claimed it is known to be gone.
+    # Nobody waits for `stale_claim_timeout`: the process that claimed it is known to be gone.
     wait_until(lambda: here.rig.published("shop") != before, "the rotation is done by the next process")
     wait_until(lambda: here.rig.ledger("shop")["intent"] is None, "it is committed")
     assert here.machine.said("rotation.taken_over", "ROTATOR_APPLICATION=shop")

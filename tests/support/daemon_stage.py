@@ -97,7 +97,7 @@ class FakeFleet:
     applications: dict[str, ApplicationSpec]
     stages: dict[str, Stage]
     workers: int = 4
-    stop_timeout: timedelta = timedelta(seconds=30)
+    shutdown_timeout: timedelta = timedelta(seconds=30)
     sink: Any = field(default_factory=Recorder)
     source: str = "test.toml"
     next_one: FakeFleet | Exception | None = None
@@ -180,9 +180,9 @@ def application(name: str = "billing", **changes: Any) -> ApplicationSpec:
         "application": name,
         "bearer": bearer_of(name),
         "path": f"secret/apps/{name}",
-        "prove": QUICK,
-        "prove_emergency": QUICK,
-        "observe_every": timedelta(minutes=15),
+        "verification": QUICK,
+        "emergency_verification": QUICK,
+        "resync_interval": timedelta(minutes=15),
     }
     return spec(**{**values, **changes})
 

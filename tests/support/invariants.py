@@ -105,7 +105,7 @@ class Monitor:
         ]
         assert not ended, f"the grace of {ended} was ended under a hold"
         claimed = after["intent"] and after["intent"] != before["intent"]
-        through = any(mark.get("through_hold") for mark in after["compromised"])
+        through = any(mark.get("override_hold") for mark in after["compromised"])
         emergency = through and claimed and after["intent"]["mode"] == "compromised"
         assert not claimed or emergency, "a rotation was claimed under a hold"
 

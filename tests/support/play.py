@@ -63,13 +63,13 @@ def build(directory: Path, stage: Stage) -> FakeFleet:
         ]
         raise ConfigurationError(problems) from None
     proof = VerificationPolicy(2, timedelta(seconds=config.get("interval", 0.02)), timedelta(minutes=10))
-    applications = {name: application(name, prove=proof) for name in names}
+    applications = {name: application(name, verification=proof) for name in names}
     stage.bearers |= {bearer_of(name) for name in names}
     return DirectedFleet(
         applications,
         {"acme": stage},
         workers=config.get("workers", 2),
-        stop_timeout=timedelta(seconds=config.get("stop_timeout", 30)),
+        shutdown_timeout=timedelta(seconds=config.get("shutdown_timeout", 30)),
         source=str(directory / "config.json"),
         control=Control(directory, **config["control"]) if "control" in config else None,
     )

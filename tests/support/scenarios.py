@@ -41,7 +41,7 @@ def rotate(actor: Actor) -> str:
     return after
 
 
-def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bool = False) -> None:
+def mark(actor: Actor, *keys: str, mode: str = "replace_first", override_hold: bool = False) -> None:
     """Somebody marks these keys compromised; without names, all that the document and the ledger name."""
     vault = actor.context.vault
     ledger, version = vault.read_ledger("billing")
@@ -56,7 +56,7 @@ def mark(actor: Actor, *keys: str, mode: str = "replace_first", through_hold: bo
             at=actor.sim.time.now,
             incident="i1",
             mode=mode,
-            through_hold=through_hold,
+            override_hold=override_hold,
         ),
         cas=version,
     )
@@ -70,9 +70,9 @@ def change(actor: Actor, **changes: Any) -> None:
     vault.write_ledger(replace(ledger, **changes), cas=version)
 
 
-def trouble(actor: Actor) -> str | None:
+def problem(actor: Actor) -> str | None:
     """Why the application is in trouble, as its ledger says."""
-    found = actor.sim.ledger().trouble
+    found = actor.sim.ledger().problem
     return found.reason if found else None
 
 

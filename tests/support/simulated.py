@@ -576,10 +576,10 @@ def spec(**changes: Any) -> ApplicationSpec:
         "path": PATH,
         "fields": DEFAULT_FIELDS,
         "grace": timedelta(hours=24),
-        "prove": VerificationPolicy(3, 10 * second, timedelta(minutes=5)),
-        "prove_emergency": VerificationPolicy(2, second / 2, timedelta(minutes=1)),
+        "verification": VerificationPolicy(3, 10 * second, timedelta(minutes=5)),
+        "emergency_verification": VerificationPolicy(2, second / 2, timedelta(minutes=1)),
         "every": timedelta(days=30),
-        "observe_every": timedelta(hours=6),
+        "resync_interval": timedelta(hours=6),
         "organization_id": "105bdce1-64c0-48ab-899d-868455867ecf",
     }
     return ApplicationSpec(**{**values, **changes})
@@ -595,7 +595,7 @@ class Actor:
     owner: str = "daemon-1"
     sink: Recorder = field(default_factory=Recorder)
     local_state: LocalState = field(default_factory=LocalState)
-    deaths: int = 0
+    revocations: int = 0
 
     def __post_init__(self) -> None:
         self.context = ReconcileContext(
@@ -603,11 +603,11 @@ class Actor:
         )
 
     def restart(self) -> None:
-        self.deaths += 1
+        self.revocations += 1
         self.local_state = LocalState()
         if isinstance(self.context.vault, SimVault):
             self.context.vault.seen = 0
-        self.context = replace(self.context, owner=f"{self.owner}-{self.deaths}")
+        self.context = replace(self.context, owner=f"{self.owner}-{self.revocations}")
 
     def run(self, request: RotationRequest | None = None) -> PassOutcome:
         """One pass; naps move the time on."""
@@ -627,7 +627,7 @@ class Actor:
         for _ in range(most):
             outcome = self.run()
             wake = outcome.wait.until - self.skew
-            if outcome.wait.trouble:
+            if outcome.wait.problem:
                 wake = max(wake, self.sim.time.now + span / 100)  # a trouble is looked at often; the story need not
             if wake > end:
                 self.sim.time.now = end

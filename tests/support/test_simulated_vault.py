@@ -125,10 +125,10 @@ def test_r14_check_and_set_is_never_behind_and_what_it_says_is_seen() -> None:
     vault = SimVault(sim, lag=furthest_behind)
     assert published(vault) is None
     with pytest.raises(Conflict):
-        vault.write_document(PATH, {"access_key": "ours"}, cas=0)
+        vault.write_document(PATH, {"access_key": "untracked"}, cas=0)
     assert published(vault) == keys[2]
-    assert vault.write_document(PATH, {"access_key": "ours"}, cas=3)[0] == 4
-    assert published(vault) == "ours"
+    assert vault.write_document(PATH, {"access_key": "untracked"}, cas=3)[0] == 4
+    assert published(vault) == "untracked"
 
 
 def test_r14_an_answer_that_is_lost_teaches_the_process_nothing() -> None:
@@ -141,7 +141,7 @@ def test_r14_an_answer_that_is_lost_teaches_the_process_nothing() -> None:
     sim.hook = hook
     vault = SimVault(sim, lag=furthest_behind)
     with pytest.raises(Indeterminate):
-        vault.write_document(PATH, {"access_key": "ours"}, cas=3)
+        vault.write_document(PATH, {"access_key": "untracked"}, cas=3)
     sim.hook = no_hook
     assert (published(vault), vault.seen) == (None, 0)
 

@@ -131,7 +131,7 @@ def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: Lo
     journal.emit("service.up", service="vault")
     lost, found = again.entries()
     again.close()
-    assert (lost["ROTATOR_EVENT"], lost["ROTATOR_LINES"], lost["PRIORITY"]) == ("logs.lost", "3", "3")
+    assert (lost["ROTATOR_EVENT"], lost["ROTATOR_LINES"], lost["PRIORITY"]) == ("logs.dropped", "3", "3")
     assert found["ROTATOR_EVENT"] == "service.up"
 
 
@@ -143,7 +143,7 @@ def test_b_a_journal_that_does_not_read_stops_nobody(
         journal.emit("service.up", service="vault")
     assert 0 < len(listening.entries()) < 2000
     journal.emit("service.up", service="vault")
-    assert [entry["ROTATOR_EVENT"] for entry in listening.entries()] == ["logs.lost", "service.up"]
+    assert [entry["ROTATOR_EVENT"] for entry in listening.entries()] == ["logs.dropped", "service.up"]
 
 
 def nothing_there(path: Path) -> None:
@@ -166,10 +166,18 @@ def test_where_there_is_no_journal_it_says_so_and_writes_json_lines(
         journal = LogSink("journal", descriptor=out.fileno(), journald=lambda: Journald(tmp_path / "journal"))
         journal.emit("service.up", service="vault")
     first, second = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
-    assert (first["event"], first["level"], first["message"]) == ("logs.no_journal", "warning", reason)
+    assert (first["event"], first["level"], first["message"]) == ("logs.journal_unavailable", "warning", reason)
     assert second["event"] == "service.up"
 
 
 def test_a_message_is_one_line_that_a_person_can_read() -> None:
-    event = {"event": "key.dead", "level": "info", "timestamp": "2026", "application": "billing", "n": 3, "why": "a b", "is": ""}
-    assert message(event) == 'key.dead application=billing n=3 why="a b" is=""'
+    event = {
+        "event": "key.revoked",
+        "level": "info",
+        "timestamp": "2026",
+        "application": "billing",
+        "n": 3,
+        "why": "a b",
+        "is": "",
+    }
+    assert message(event) == 'key.revoked application=billing n=3 why="a b" is=""'

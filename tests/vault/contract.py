@@ -49,8 +49,8 @@ def ledger(application: str = "billing") -> Ledger:
         access_field="access_key",
         secret_field="secret_key",
         grace=timedelta(hours=24),
-        prove=proof,
-        prove_emergency=proof,
+        verification=proof,
+        emergency_verification=proof,
         current=CurrentKey("SCWAAAAAAAAAAAAAAAAA", 1, NOW),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from rotator.domain.ledger import (
     Ledger,
     Problem,
     RetiringKey,
+    RevocationRecord,
     RevokingKey,
     RotationMode,
 )
@@ -31,8 +34,6 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
 def full() -> Ledger:
     ledger = mark_compromised(new_ledger(spec()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first")
-    from dataclasses import replace
-
     return replace(
         ledger,
         current=CurrentKey("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
@@ -40,7 +41,7 @@ def full() -> Ledger:
         retiring=(RetiringKey("SCWB", 3, NOW, "replaced"),),
         revoking=(RevokingKey("SCWC", 2, "leftover", republished=True, not_before=NOW),),
         hold=Hold("migration", "ops", NOW),
-        trouble=Problem("quota", "no room", NOW),
+        problem=Problem("quota", "no room", NOW),
         failures=2,
         not_before=NOW,
         history=(HistoryEntry(NOW, "rotated", "SCWA", 4, "1" * 16, "every 30d"),),
@@ -81,14 +82,14 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("current.version", 4.5),
         ("failures", True),
         ("intent.mode", "whenever"),
-        ("prove.interval", "soon"),
+        ("verification.interval", "soon"),
         ("application", ...),
         ("schema", "1"),
         ("schema", 0),
         ("schema", True),
         ("schema", None),
         ("schema", ...),
-        ("schema", 3),
+        ("schema", 4),
     ],
 )
 def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
@@ -98,7 +99,7 @@ def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: 
 
 def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
     with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
-        load_ledger(change("schema", 3), "billing")
+        load_ledger(change("schema", 4), "billing")
 
 
 def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
@@ -119,12 +120,12 @@ def test_the_history_is_bounded() -> None:
     ("path", "value", "said"),
     [
         ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
-        ("schema", 3, "written by a newer rotator (schema 3, this one knows 2); upgrade this rotator"),
+        ("schema", 4, "written by a newer rotator (schema 4, this one knows 3); upgrade this rotator"),
         ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
         (
             "surprise",
             1,
-            "damaged: it says more, or says it otherwise, than schema 2 allows; restore an earlier version of it in Vault",
+            "damaged: it says more, or says it otherwise, than schema 3 allows; restore an earlier version of it in Vault",
         ),
     ],
 )
@@ -145,9 +146,18 @@ def test_every_damaged_field_is_named() -> None:
 # --- older schemas
 
 
+DATA = Path(__file__).with_name("data")
+"""Documents as the program wrote them whose schema is in their names: the same values as ``full()`` and ``account()``."""
+
+
+def of_schema_2() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((DATA / "ledger-schema-2.json").read_text())
+    return data
+
+
 def of_schema_1() -> dict[str, Any]:
     """The ledger as the first version of this program wrote it."""
-    data = json.loads(json.dumps(dump_ledger(full())))
+    data = of_schema_2()
     for mark in data["compromised"]:
         del mark["through_hold"]
     for incident in data["incidents"]:
@@ -155,9 +165,39 @@ def of_schema_1() -> dict[str, Any]:
     return {**data, "schema": 1}
 
 
-def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_2() -> None:
+def test_r11_a_ledger_of_schema_2_is_read_as_it_is_and_written_as_schema_3() -> None:
+    assert load_ledger(of_schema_2()) == full()
+    assert dump_ledger(load_ledger(of_schema_2()))["schema"] == 3
+
+
+def test_r11_a_rotation_of_schema_2_that_replaces_an_invalid_key_keeps_its_mode() -> None:
+    data = of_schema_2()
+    data["intent"]["mode"] = "dead"
+    assert load_ledger(data).intent == replace(full().intent or pytest.fail("no intent"), mode=RotationMode.RECOVERY)
+
+
+def test_r11_how_a_compromised_key_of_schema_2_ended_is_kept() -> None:
+    data = of_schema_2()
+    ended = {"access_key": "SCWA", "at": data["incidents"][0]["opened_at"], "destroyed": [1], "remark": ""}
+    data["incidents"][0]["deaths"] = [{**ended, "proof": "refused"}]
+    assert load_ledger(data).incidents[0].revocations == (RevocationRecord("SCWA", NOW, "refused", (1,)),)
+
+
+@pytest.mark.parametrize("name", ["problem", "verification", "emergency_verification"])
+def test_r11_a_ledger_of_schema_2_with_a_field_under_both_names_is_damaged(name: str) -> None:
+    with pytest.raises(LedgerUnreadable):
+        load_ledger({**of_schema_2(), name: dump_ledger(full())[name]})
+
+
+def test_r11_the_document_of_an_account_of_schema_1_is_read_as_it_is_and_written_as_schema_2() -> None:
+    stored = json.loads((DATA / "account-schema-1.json").read_text())
+    assert load_account(stored, "acme") == account()
+    assert dump_account(load_account(stored, "acme"))["schema"] == 2
+
+
+def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_3() -> None:
     assert load_ledger(of_schema_1()) == full()
-    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 2
+    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 3
 
 
 @pytest.mark.parametrize(
@@ -193,7 +233,7 @@ def test_the_document_of_an_account_survives_json_unchanged() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 2}, "the document of account acme was written by a newer rotator (schema 2, this one knows 1)"),
+        ({"schema": 3}, "the document of account acme was written by a newer rotator (schema 3, this one knows 2)"),
         ({"schema": 0}, "the document of account acme is damaged: it has no schema number"),
         ({"waivers": [{}]}, "the document of account acme is damaged at waivers.0.access_key, waivers.0.at"),
         ({"surprise": 1}, "the document of account acme is damaged: it says more, or says it otherwise"),

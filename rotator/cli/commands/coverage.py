@@ -37,14 +37,14 @@ def command(session: Session, account: str | None, created_before: str) -> int:
         click.echo(json.dumps(proof.as_json(), indent=2))
     else:
         say(proof)
-    return 0 if proof.proven else 1
+    return 0 if proof.complete else 1
 
 
 def say(proof: CoverageReport) -> None:
     """Tell a person of a proof."""
     since = format_time(proof.created_before)
     looked = f"looked at {pluralize(proof.listed, 'key')} of account {proof.account} at {format_time(proof.as_of)}"
-    if proof.proven:
+    if proof.complete:
         but = f" but {pluralize(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
         click.echo(f"coverage proven: no key from before {since} is alive{but}; {looked}")
     else:
@@ -72,8 +72,8 @@ def lines(proof: CoverageReport) -> list[str]:
 
 def _told(row: StaleKey, proof: CoverageReport) -> str:
     what = KINDS[row.kind]
-    if row.dies_at:
-        what += f", dies {format_relative(row.dies_at, proof.as_of)}"
+    if row.revoke_at:
+        what += f", dies {format_relative(row.revoke_at, proof.as_of)}"
     if row.waiver:
         until = f" until {format_time(row.waiver.until)}" if row.waiver.until else ""
         what += f"; waived by {row.waiver.by}{until}: {row.waiver.reason}"

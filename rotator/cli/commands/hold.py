@@ -27,7 +27,7 @@ def command(session: Session, applications: Sequence[str], everything: bool, rea
     """Leave applications alone: nothing is claimed and nothing revoked, until they are resumed. Observation goes on.
 
     Deadlines stay where they are; what is past due by then is done when the application is resumed. An emergency waits as well,
-    unless it is ordered with --through-hold.
+    unless it is ordered with --override-hold.
     """
     if bool(applications) == everything:
         raise click.UsageError("say which applications: their names, or --all")

@@ -111,8 +111,8 @@ def _say(report: IncidentReport) -> None:
             words = [one.what, one.application, one.access_key, one.text]
             click.echo(f"  {format_time(one.at)}  " + "  ".join(word for word in words if word))
     click.echo("")
-    for proof in report.coverage:
-        say(proof)
+    for verification in report.coverage:
+        say(verification)
     for name, trail in sorted(report.trails.items()):
         click.echo("")
         click.echo(f"{name}: {pluralize(len(trail.audit_events), 'call')} on the audit trail since then")

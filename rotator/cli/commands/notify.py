@@ -43,13 +43,13 @@ def command(session: Session, test: bool) -> int:
 def _report(session: Session, found: Mapping[str, Exception | None], *, test: bool) -> int:
     if session.json:
         targets: list[dict[str, Any]] = [
-            {"target": name} | ({"sent": trouble is None, "trouble": str(trouble) if trouble else None} if test else {})
-            for name, trouble in found.items()
+            {"target": name} | ({"sent": problem is None, "problem": str(problem) if problem else None} if test else {})
+            for name, problem in found.items()
         ]
         click.echo(json.dumps({"targets": targets}, indent=2))
-    for name, trouble in found.items():
-        if trouble:
-            click.echo(f"rotator: {name}: {trouble}", err=True)
+    for name, problem in found.items():
+        if problem:
+            click.echo(f"rotator: {name}: {problem}", err=True)
         elif not session.json:
             click.echo(f"{name}: the message was sent" if test else name)
     return 1 if any(found.values()) else 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from rotator.cli.commands.who import refuse_secrets
+from rotator.cli.commands.lookup import refuse_secrets
 from rotator.cli.output.results import ask_to_confirm, progress_of, report
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.operations.result import OperationResult
@@ -22,11 +22,11 @@ Examples:
 @click.argument("access_keys", nargs=-1, required=True, metavar="SCW...")
 @click.option("--confirm", multiple=True, metavar="SCW...", help="The full name of the key again; on a terminal you are asked.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
-@click.option("--through-hold", is_flag=True, help="A stranger's key dies although its application is held.")
+@click.option("--override-hold", is_flag=True, help="A stranger's key dies although its application is held.")
 @asking
 @common
 @pass_session
-def command(session: Session, access_keys: Sequence[str], confirm: Sequence[str], reason: str | None, through_hold: bool) -> int:
+def command(session: Session, access_keys: Sequence[str], confirm: Sequence[str], reason: str | None, override_hold: bool) -> int:
     """End the grace of a key, or revoke a stranger's key of one of our bearers; return when it is proven dead.
 
     Never what consumers read: that is replaced with rotator rotate.
@@ -41,7 +41,7 @@ def command(session: Session, access_keys: Sequence[str], confirm: Sequence[str]
             access_keys=list(names),
             confirm=list(confirmed),
             reason=reason or "",
-            through_hold=through_hold,
+            override_hold=override_hold,
         )
         return found
 

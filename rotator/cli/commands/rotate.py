@@ -38,7 +38,7 @@ Examples:
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
 @click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
-@click.option("--through-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
+@click.option("--override-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
 @click.option("--confirm", multiple=True, metavar="SCW...", help="A stranger's key that is to die, by its full name again.")
 @asking
 @common
@@ -55,7 +55,7 @@ def command(
     compromised: bool,
     reason: str | None,
     revoke_first: bool,
-    through_hold: bool,
+    override_hold: bool,
     confirm: Sequence[str],
 ) -> int:
     """Rotate now, and wait until the new key is published and read back.
@@ -69,8 +69,8 @@ def command(
     """
     if compromised and not (reason or "").strip():
         raise click.UsageError("say why, with --reason: it goes into the ledger, the logs and the incident report")
-    if not compromised and (revoke_first or through_hold or confirm):
-        raise click.UsageError("--revoke-first, --through-hold and --confirm are for --compromised")
+    if not compromised and (revoke_first or override_hold or confirm):
+        raise click.UsageError("--revoke-first, --override-hold and --confirm are for --compromised")
     if not compromised and (keys := [name for name in applications if is_access_key(name)]):
         raise click.UsageError(f"{keys[0]} is an access key: name its application, or say --compromised")
     many = bool(everything or accounts or globs or created_before or dry_run)
@@ -79,9 +79,9 @@ def command(
     if not applications and not (everything or accounts or globs or created_before):
         raise click.UsageError("say which applications: their names, or --all, --account, --match or --created-before")
     if many:
-        if revoke_first or through_hold or confirm or any(map(is_access_key, applications)):
+        if revoke_first or override_hold or confirm or any(map(is_access_key, applications)):
             raise click.UsageError(
-                "a mass rotation takes no access keys, and neither --revoke-first, --through-hold nor --confirm"
+                "a mass rotation takes no access keys, and neither --revoke-first, --override-hold nor --confirm"
             )
         from rotator.cli.output.mass_rotation import MassRotationOptions, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
         from rotator.operations.mass_rotation.selection import Selection  # noqa: PLC0415 - same
@@ -92,7 +92,7 @@ def command(
         raise click.UsageError("--wait is for a mass rotation")
     if revoke_first:
         click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
-    request = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "through_hold": through_hold}
+    request = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "override_hold": override_hold}
     return _rotate(session, applications, confirm, request)
 
 

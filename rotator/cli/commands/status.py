@@ -85,7 +85,7 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
         ledger, coming = found.ledger, found.next
         current = ledger.current if ledger else None
         key = f"{current.access_key} since {format_timestamp(current.since)}" if current else "no key known yet"
-        late = f", past due by {format_span(found.late)}" if found.phase == "past_due" else ""
+        late = f", past due by {format_span(found.late)}" if found.phase == "overdue" else ""
         when = f"{coming.action} {format_timestamp(coming.at)} ({coming.reason}{late})"
         if coming.action == "held":
             when = "held, until it is resumed"
@@ -104,6 +104,6 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
                 lines.append(f"  held: since {format_timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
         if not found.spec.configured:
             lines.append("  orphan: not in the configuration any more")
-        if found.trouble:
-            lines.append(f"  trouble: {found.trouble.message}")
+        if found.problem:
+            lines.append(f"  trouble: {found.problem.message}")
     return "\n".join([*lines, f"ledgers read {format_timestamp(now)}"])

@@ -53,15 +53,15 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
         "accounts": list(asked.selection.accounts),
         "globs": list(asked.selection.globs),
         "created_before": parse_time_argument(asked.created_before, session.now()) if asked.created_before else None,
-        "words": asked.created_before,
+        "selector": asked.created_before,
         "compromised": asked.compromised,
         "reason": asked.reason or "",
     }
     if asked.dry_run:
-        return _foretell(session, session.ask("foretell", **request))
+        return _foretell(session, session.ask("preview", **request))
     with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
-            found: MassRotationReport = session.ask("rotate_many", onlooker, tell=asked.compromised, wait=asked.wait, **request)
+            found: MassRotationReport = session.ask("mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request)
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:
@@ -148,11 +148,11 @@ class ProgressSink:
     def emit(self, event: str, **fields: object) -> None:
         """See one event; what single applications go through is not shown."""
         with self._lock:  # accounts go on beside each other
-            if event == "mass_rotation.begun":
+            if event == "mass_rotation.started":
                 self._begins(fields)
-            elif event == "mass_rotation.waits":
+            elif event == "mass_rotation.waiting_for_quota":
                 self._waits(fields)
-            elif event in {"mass_rotation.done", "mass_rotation.gave_up"}:
+            elif event in {"mass_rotation.application_done", "mass_rotation.application_failed"}:
                 self._one_more(fields)
 
     def _begins(self, fields: Mapping[str, object]) -> None:
@@ -217,7 +217,7 @@ def _report(session: Session, result: MassRotationResult) -> None:
     took = f"{pluralize(result.done, 'application')} rotated in {result.seconds:.0f} s{rate}"
     click.echo(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
     say(result.coverage)
-    if not result.coverage.proven:
+    if not result.coverage.complete:
         click.echo(
             f"look again with: rotator coverage --account {result.coverage.account} --created-before {format_timestamp(order.created_before)}"
         )

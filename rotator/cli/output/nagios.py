@@ -23,7 +23,7 @@ class State(enum.IntEnum):
     UNKNOWN = 3
 
 
-PRESSING = ("compromised", "unreadable", "past_due", "blocked")
+PRESSING = ("compromised", "unreadable", "overdue", "blocked")
 """What cannot wait for the morning, in the order in which it is told."""
 
 NOTEWORTHY = ("failing", "held", "new")
@@ -32,11 +32,11 @@ NOTEWORTHY = ("failing", "held", "new")
 
 def problem_line(view: ApplicationStatus) -> str:
     """What there is to complain of, as the phase that says it; empty when all is well."""
-    if view.past_due and view.phase not in ("compromised", "unreadable"):
-        return "past_due"
+    if view.overdue and view.phase not in ("compromised", "unreadable"):
+        return "overdue"
     if view.phase in (*PRESSING, "failing", "held"):
         return view.phase
-    if view.trouble is not None:
+    if view.problem is not None:
         return "blocked"
     return "new" if view.ledger is None else ""
 
@@ -65,7 +65,7 @@ def unknown(message: str) -> tuple[State, str]:
 
 def _named(what: str, views: Sequence[ApplicationStatus]) -> str:
     names = [
-        f"{view.name} (by {format_span(view.late)})" if what == "past_due" else view.name
+        f"{view.name} (by {format_span(view.late)})" if what == "overdue" else view.name
         for view in sorted(views, key=lambda view: (-view.late, view.name))
     ]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
@@ -81,10 +81,10 @@ def _calm(views: Sequence[ApplicationStatus], now: datetime) -> str:
 
 
 def _performance(views: Sequence[ApplicationStatus], found: dict[str, list[ApplicationStatus]]) -> str:
-    late = max((view.late for view in views if view.past_due), default=timedelta(0))
-    troubled = sum(len(found.get(what, ())) for what in (*PRESSING, "failing"))
+    late = max((view.late for view in views if view.overdue), default=timedelta(0))
+    with_problem = sum(len(found.get(what, ())) for what in (*PRESSING, "failing"))
     grace = sum(len(view.ledger.retiring) for view in views if view.ledger)
-    return f"applications={len(views)};;;0 troubled={troubled};0;;0 past_due={int(late.total_seconds())}s;;0;0 grace={grace};;;0"
+    return f"applications={len(views)};;;0 with_problem={with_problem};0;;0 overdue={int(late.total_seconds())}s;;0;0 grace={grace};;;0"
 
 
 def _plain(text: str) -> str:

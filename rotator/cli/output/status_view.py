@@ -35,7 +35,7 @@ PHASE_STYLES = {
     "rotating": "bold cyan",
     "failing": "bold red",
     "blocked": "bold red",
-    "past_due": "bold red",
+    "overdue": "bold red",
     "revoking": "yellow",
     "grace": "yellow",
     "new": "cyan",
@@ -57,7 +57,7 @@ def draw(views: Sequence[ApplicationStatus], console: Console, *, fine: bool = T
     console.print(Text.assemble(pluralize(len(views), "application"), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
     console.print()
     console.print(_table(views, console.width, fine=fine))
-    _troubles(views, console, fine=fine)
+    _with_problem(views, console, fine=fine)
     _timelines(views, console, fine=fine)
 
 
@@ -88,7 +88,7 @@ def _name(view: ApplicationStatus, *, fine: bool) -> Text:
 
 
 def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
-    if view.phase == "past_due":
+    if view.phase == "overdue":
         return Text(f"{view.next.action}, past due by {format_span(view.late)}", "bold red")
     if view.next.action == "held":
         return Text(view.next.reason, "magenta")
@@ -103,19 +103,19 @@ def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
     return text
 
 
-def _troubles(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:
-    troubled = [view for view in views if view.trouble]
-    if not troubled:
+def _with_problem(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:
+    with_problem = [view for view in views if view.problem]
+    if not with_problem:
         return
     console.print()
-    for view in troubled:
-        trouble = view.trouble
-        if trouble is None:
+    for view in with_problem:
+        problem = view.problem
+        if problem is None:
             continue
-        since = f" (for {format_span(view.as_of - trouble.since)})" if trouble.since < view.as_of else ""
+        since = f" (for {format_span(view.as_of - problem.since)})" if problem.since < view.as_of else ""
         mark = "✖" if fine else "!"
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(Text(mark, "bold red"), Text.assemble((view.name, "bold"), f": {trouble.message}", (since, "dim")))
+        grid.add_row(Text(mark, "bold red"), Text.assemble((view.name, "bold"), f": {problem.message}", (since, "dim")))
         console.print(grid)
 
 

@@ -117,15 +117,15 @@ def sync_ledger(state: ApplicationState) -> Step | None:
             f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
         )
     if not state.published_just_verified_here:
-        if observation.proof is None:
+        if observation.published_probe is None:
             return ProbePublished()
-        if observation.proof is ProbeResult.UNCLEAR and not state.published_is_compromised:
+        if observation.published_probe is ProbeResult.UNCLEAR and not state.published_is_compromised:
             return state.block(
                 "unproven", f"the published key of {name} could not be tried: no clear answer from the provider", record=False
             )
-        if observation.proof is ProbeResult.REFUSED:
+        if observation.published_probe is ProbeResult.REFUSED:
             return _refused(state)
-    if state.ledger_in_sync or observation.proof is ProbeResult.UNCLEAR:
+    if state.ledger_in_sync or observation.published_probe is ProbeResult.UNCLEAR:
         return None
     if _may_live_longer(state) and not state.skipped_versions <= set(observation.versions):
         return ReadVersions(state.skipped_versions - set(observation.versions))

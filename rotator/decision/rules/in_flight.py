@@ -65,7 +65,7 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
 
 def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
-    ledger = abandon_rotation(state.ledger, state.spec, state.now, failed=failed, trouble=Problem(reason, message, state.now))
+    ledger = abandon_rotation(state.ledger, state.spec, state.now, failed=failed, problem=Problem(reason, message, state.now))
     return _end_in_flight(state, ledger, reason, event)
 
 

@@ -60,7 +60,7 @@ def _drop_stale_intent(state: ApplicationState) -> Step | None:
     if intent is None or (state.urgent_mode and state.spec.configured):
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
-    return WriteLedger(abandon_rotation(state.ledger, state.spec, state.now, failed=False, trouble=None), (event,))
+    return WriteLedger(abandon_rotation(state.ledger, state.spec, state.now, failed=False, problem=None), (event,))
 
 
 def fence_pending_keys(state: ApplicationState) -> Step | None:
@@ -78,7 +78,7 @@ def fence_due_at(state: ApplicationState) -> datetime | None:
         return None
     return (
         min(key.created_at for key in state.observation.keys if key.access_key in state.possibly_pending)
-        + state.spec.takeover_after
+        + state.spec.stale_claim_timeout
     )
 
 
@@ -149,8 +149,8 @@ def _can_fence(state: ApplicationState) -> bool:
 
 def _was_full(state: ApplicationState) -> bool:
     """Whether the last attempt found no room; a provider that does not tell head-room tells only so."""
-    trouble = state.ledger.trouble
-    return trouble is not None and trouble.reason == "quota"
+    problem = state.ledger.problem
+    return problem is not None and problem.reason == "quota"
 
 
 def _claimed(state: ApplicationState, mode: RotationMode, reason: str) -> WriteLedger:
@@ -171,7 +171,7 @@ def _claimed(state: ApplicationState, mode: RotationMode, reason: str) -> WriteL
         state.ledger,
         intent=intent,
         grace=state.spec.grace,
-        prove=state.spec.prove,
-        prove_emergency=state.spec.prove_emergency,
+        verification=state.spec.verification,
+        emergency_verification=state.spec.emergency_verification,
     )
     return WriteLedger(ledger, tuple(events))

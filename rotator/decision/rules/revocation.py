@@ -33,7 +33,7 @@ from rotator.decision.transitions import finish_revocation, start_grace, start_r
 
 
 def _revoking(access_key: str, reason: str) -> Event:
-    return Event("key.revoking", {"access_key": access_key, "reason": reason})
+    return Event("key.revocation_scheduled", {"access_key": access_key, "reason": reason})
 
 
 def finalize_revocations(state: ApplicationState) -> Step | None:
@@ -50,8 +50,8 @@ def finalize_revocations(state: ApplicationState) -> Step | None:
     for entry in revoked:
         if entry.access_key in state.ledger.compromised_keys() - state.observation.destroyed.keys():
             return classify_unaccounted_keys(state) or DestroyVersions(entry.access_key, entry.version)
-    deaths = {entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}
-    return WriteLedger(*finish_revocation(state.ledger, deaths, state.now, state.observation.destroyed))
+    revocations = {entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}
+    return WriteLedger(*finish_revocation(state.ledger, revocations, state.now, state.observation.destroyed))
 
 
 def delete_revoking_keys(state: ApplicationState) -> Step | None:
@@ -104,7 +104,7 @@ def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
         verdict = state.disposition(key, marker)
         if verdict is Disposition.LEFTOVER:
             events = (
-                Event("leftover.found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
+                Event("key.orphan_found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
                 _revoking(key.access_key, "leftover"),
             )
             return WriteLedger(start_revocation(state.ledger, key.access_key, 0, "leftover"), events)

@@ -32,7 +32,7 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_application_phase": Metric(
         "gauge", "Always 1; `phase` is the one that `rotator status` shows.", (*ABOUT_ONE, "phase")
     ),
-    "rotator_application_trouble": Metric(
+    "rotator_application_problem": Metric(
         "gauge", "1 while the application cannot go on because of itself; `reason` says why.", (*ABOUT_ONE, "reason")
     ),
     "rotator_key_age_seconds": Metric(
@@ -41,16 +41,16 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_key_published_timestamp_seconds": Metric(
         "gauge", "When the published key became the current one: the last successful rotation.", ABOUT_ONE
     ),
-    "rotator_rotation_due_seconds": Metric(
-        "gauge", "How long until the published key is to be replaced; 0 when it is time. Missing without a schedule.", ABOUT_ONE
+    "rotator_rotation_due_timestamp_seconds": Metric(
+        "gauge", "When the published key is to be replaced. Missing without a schedule.", ABOUT_ONE
     ),
-    "rotator_past_due_seconds": Metric(
+    "rotator_overdue_seconds": Metric(
         "gauge",
         "How long ago a rotation or a revocation should have been done, whatever failed or waits; 0 when nothing is late.",
         ABOUT_ONE,
     ),
-    "rotator_grace_ends_seconds": Metric(
-        "gauge", "How long until the next key in grace dies; 0 when it is time. Missing without one.", ABOUT_ONE
+    "rotator_grace_ends_timestamp_seconds": Metric(
+        "gauge", "When the next grace period ends and its key is revoked. Missing without a key in grace.", ABOUT_ONE
     ),
     "rotator_keys": Metric(
         "gauge",
@@ -60,18 +60,18 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_live_keys": Metric(
         "gauge", "Keys that the provider lists for the application, expired ones and strangers included.", ABOUT_ONE
     ),
-    "rotator_stranger_keys": Metric(
+    "rotator_unmanaged_keys": Metric(
         "gauge", "Keys of the application that we neither made nor published; they are never touched.", ABOUT_ONE
     ),
-    "rotator_failures_in_a_row": Metric("gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE),
+    "rotator_consecutive_failures": Metric("gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE),
     # one application, by our passes
     "rotator_last_success_timestamp_seconds": Metric(
         "gauge", "When a pass last ended with nothing to complain of. Missing before the first since the start.", ABOUT_ONE
     ),
-    "rotator_unseen_seconds": Metric(
-        "gauge", "How long since a pass got through, or since the daemon began to look after the application.", ABOUT_ONE
+    "rotator_last_reconcile_timestamp_seconds": Metric(
+        "gauge", "When a pass last got through, or when the daemon took the application on.", ABOUT_ONE
     ),
-    "rotator_observe_every_seconds": Metric(
+    "rotator_resync_interval_seconds": Metric(
         "gauge", "How often the configuration wants the application to be looked at.", ABOUT_ONE
     ),
     "rotator_rotations_total": Metric(
@@ -80,10 +80,10 @@ CATALOGUE: dict[str, Metric] = {
         " was), `other` (begun by another process).",
         (*ABOUT_ONE, "mode"),
     ),
-    "rotator_rotations_given_up_total": Metric(
+    "rotator_rotations_abandoned_total": Metric(
         "counter", "Rotations that were begun and given up, by `cause`; the published key stayed.", (*ABOUT_ONE, "cause")
     ),
-    "rotator_passes_failed_total": Metric(
+    "rotator_reconcile_errors_total": Metric(
         "counter",
         "Passes that were cut short, by `cause`: a service away, a right missing, a ledger that cannot be read.",
         (*ABOUT_ONE, "cause"),
@@ -93,23 +93,23 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_service_up": Metric(
         "gauge", "1 while Vault, or the provider behind an account, answers us; 0 while not.", ("service",)
     ),
-    "rotator_call_duration_seconds": Metric(
+    "rotator_request_duration_seconds": Metric(
         "histogram",
         "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as `timeout`."
         " Many a `4xx` is what we hope for: a dead key is refused.",
         ("service", "outcome"),
     ),
-    "rotator_clock_difference_seconds": Metric("gauge", "The service's clock minus ours, by its latest answer.", ("service",)),
-    "rotator_clock_tolerance_seconds": Metric("gauge", "How far clocks may differ before revocations wait."),
+    "rotator_clock_skew_seconds": Metric("gauge", "The service's clock minus ours, by its latest answer.", ("service",)),
+    "rotator_max_clock_skew_seconds": Metric("gauge", "How far clocks may differ before revocations wait."),
     "rotator_quota_headroom_keys": Metric(
         "gauge", "How many keys the account still has room for. Missing where the provider does not say.", ("account",)
     ),
-    "rotator_vault_token_left_seconds": Metric("gauge", "How long our login to Vault is still good. Missing without an end."),
-    "rotator_vault_token_granted_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
+    "rotator_vault_token_ttl_seconds": Metric("gauge", "How long our login to Vault is still good. Missing without an end."),
+    "rotator_vault_token_lease_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
     # the process
     "rotator_build_info": Metric("gauge", "Always 1; what is running.", ("version", "python")),
-    "rotator_alive": Metric("gauge", "1 while the loop turns and work goes through the workers, as `/healthz` says."),
-    "rotator_idle_seconds": Metric(
+    "rotator_healthy": Metric("gauge", "1 while the loop turns and work goes through the workers, as `/healthz` says."),
+    "rotator_worker_idle_seconds": Metric(
         "gauge", "How long since anything went through the workers; a heartbeat does every few seconds."
     ),
     "rotator_config_applied_timestamp_seconds": Metric("gauge", "When the configuration in force was read."),

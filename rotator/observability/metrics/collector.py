@@ -42,36 +42,39 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
     yield "rotator_application_configured", (), spec.configured
     yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
-    if one.trouble:
-        yield "rotator_application_trouble", (word(one.trouble),), 1
-    yield "rotator_past_due_seconds", (), _seconds(found.late)
-    yield "rotator_unseen_seconds", (), _seconds(now - (one.last_reconciled_at or one.since))
-    yield "rotator_observe_every_seconds", (), _seconds(spec.observe_every)
+    if one.problem:
+        yield "rotator_application_problem", (word(one.problem),), 1
+    yield "rotator_overdue_seconds", (), _seconds(found.late)
+    yield "rotator_last_reconcile_timestamp_seconds", (), (one.last_reconciled_at or one.since).timestamp()
+    yield "rotator_resync_interval_seconds", (), _seconds(spec.resync_interval)
     if one.last_success_at:
         yield "rotator_last_success_timestamp_seconds", (), one.last_success_at.timestamp()
     if one.keys is not None:
         yield "rotator_live_keys", (), one.keys
-        yield "rotator_stranger_keys", (), one.strangers
+        yield "rotator_unmanaged_keys", (), one.unmanaged_keys
     if ledger is None:
         return
-    yield "rotator_failures_in_a_row", (), ledger.failures
+    yield "rotator_consecutive_failures", (), ledger.failures
     keys = {"current": 1 if ledger.current else 0, "grace": len(ledger.retiring), "revoking": len(ledger.revoking)}
     for state, count in {**keys, "compromised": len(ledger.compromised)}.items():
         yield "rotator_keys", (state,), count
     if ledger.retiring:
-        yield "rotator_grace_ends_seconds", (), _seconds(min(entry.revoke_after for entry in ledger.retiring) - now)
+        yield "rotator_grace_ends_timestamp_seconds", (), min(entry.revoke_after for entry in ledger.retiring).timestamp()
     if ledger.current:
         yield "rotator_key_age_seconds", (), _seconds(now - (ledger.current.created_at or ledger.current.since))
         yield "rotator_key_published_timestamp_seconds", (), ledger.current.since.timestamp()
         if spec.configured and (calendar := due(spec, ledger.current, started=one.since, now=now)):
-            yield "rotator_rotation_due_seconds", (), _seconds(calendar.at - now)
+            yield "rotator_rotation_due_timestamp_seconds", (), calendar.at.timestamp()
 
 
 def _counted(about: tuple[str, str], counts: CounterValues) -> Iterator[Sample]:
     done = counts.rotations.get(about, {})
     # From nothing to one is no increase that Prometheus could see, so what is known beforehand begins at zero.
     yield from (("rotator_rotations_total", (*about, mode), done.get(mode, 0)) for mode in MODES)
-    for name, causes in (("rotator_rotations_given_up_total", counts.given_up), ("rotator_passes_failed_total", counts.failed)):
+    for name, causes in (
+        ("rotator_rotations_abandoned_total", counts.given_up),
+        ("rotator_reconcile_errors_total", counts.failed),
+    ):
         yield from ((name, (*about, cause), count) for cause, count in causes.get(about, {}).items())
     yield "rotator_keys_revoked_total", about, counts.revoked.get(about, 0)
 
@@ -79,26 +82,26 @@ def _counted(about: tuple[str, str], counts: CounterValues) -> Iterator[Sample]:
 def _service(service: ServiceSample) -> Iterator[Sample]:
     if service.up is not None:
         yield "rotator_service_up", (service.name,), service.up
-    yield "rotator_clock_difference_seconds", (service.name,), service.clock_difference.total_seconds()
+    yield "rotator_clock_skew_seconds", (service.name,), service.clock_difference.total_seconds()
     if service.headroom is not None:
         yield "rotator_quota_headroom_keys", (service.name,), service.headroom
 
 
 def _process(now: MetricsSnapshot) -> Iterator[tuple[str, float]]:
-    yield "rotator_alive", now.alive
-    yield "rotator_idle_seconds", _seconds(now.idle)
+    yield "rotator_healthy", now.alive
+    yield "rotator_worker_idle_seconds", _seconds(now.idle)
     yield "rotator_config_applied_timestamp_seconds", now.configured_at.timestamp()
     yield "rotator_config_reload_refused", now.reload_refused
     if now.login:
         left, granted = now.login
-        yield "rotator_vault_token_left_seconds", _seconds(left)
-        yield "rotator_vault_token_granted_seconds", _seconds(granted)
+        yield "rotator_vault_token_ttl_seconds", _seconds(left)
+        yield "rotator_vault_token_lease_seconds", _seconds(granted)
     if tolerances := _tolerances(now.applications):
-        yield "rotator_clock_tolerance_seconds", min(tolerances)
+        yield "rotator_max_clock_skew_seconds", min(tolerances)
 
 
 def _tolerances(applications: Iterable[ApplicationSample]) -> list[float]:
-    return [_seconds(one.spec.clock_tolerance) for one in applications]
+    return [_seconds(one.spec.max_clock_skew) for one in applications]
 
 
 def _seconds(duration: timedelta) -> float:

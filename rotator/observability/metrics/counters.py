@@ -51,7 +51,7 @@ class EventCounters:
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
         # What the logs confess of themselves does not pass through here.
-        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.lost", "logs.no_journal"}, 0))
+        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.dropped", "logs.journal_unavailable"}, 0))
         self._rotations: dict[About, Counter[str]] = {}
         self._given_up: dict[About, Counter[str]] = {}
         self._failed: dict[About, Counter[str]] = {}
@@ -81,7 +81,7 @@ class EventCounters:
                 _add(self._failed, about, fields.get("reason"))
             case "pass.crashed":
                 _add(self._failed, about, "crashed")
-            case "key.dead":
+            case "key.revoked":
                 self._revoked[about] += 1
 
     def counts(self) -> CounterValues:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from rotator.observability.metrics.catalogue import CATALOGUE
 from rotator.observability.metrics.collector import Sample
 
-CALLS = "rotator_call_duration_seconds"
+CALLS = "rotator_request_duration_seconds"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 """Seconds; the last is the usual ``timeout`` of a call."""
 

@@ -12,17 +12,17 @@ from rotator.domain.spec import ApplicationSpec
 @dataclass(frozen=True)
 class ApplicationSample:
     """One application as last seen. ``since`` is when the daemon began to look after it; ``last_reconciled_at`` and ``last_success_at`` are when a
-    pass last got through, and last had nothing to complain of. ``keys`` and ``strangers`` count what the provider listed.
+    pass last got through, and last had nothing to complain of. ``keys`` and ``unmanaged_keys`` count what the provider listed.
     """
 
     spec: ApplicationSpec
     since: datetime
     ledger: Ledger | None = None
     keys: int | None = None
-    strangers: int = 0
+    unmanaged_keys: int = 0
     last_reconciled_at: datetime | None = None
     last_success_at: datetime | None = None
-    trouble: str = ""
+    problem: str = ""
     unreadable: bool = False
     rotating: bool = False
 

@@ -73,38 +73,46 @@ TOPICS: Mapping[str, Topic] = {
     "rotation.claimed": _COMPROMISE,  # of an emergency only
     "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
     "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
-    "rotation.not_alive": Topic("failure", "a new key did not come alive; the old one stays"),
-    "key.found_dead": Topic("failure", "the published key is dead, so consumers are down; it is replaced at once"),
-    "key.still_alive": Topic("failure", "a deleted key still answers"),
+    "rotation.verification_failed": Topic("failure", "a new key did not come alive; the old one stays"),
+    "key.published_key_invalid": Topic("failure", "the published key is dead, so consumers are down; it is replaced at once"),
+    "key.revocation_unverified": Topic("failure", "a deleted key still answers"),
     "pass.failed": Topic("failure", "cannot be looked at", "reason"),
     "pass.crashed": _PROGRAM,
     "daemon.crashed": _PROGRAM,
-    "daemon.orphan_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
+    "daemon.removed_application_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
     "daemon.reload_refused": Topic("failure", "the new configuration is not sound; the old one stays in force"),
     "service.down": Topic("failure", "a service cannot be used", "kind"),
-    "round.unsound": Topic("failure", "not done in time", "reason"),  # where no other event tells
-    "deadline.near": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
+    "heartbeat.unhealthy": Topic("failure", "not done in time", "reason"),  # where no other event tells
+    "deadline.approaching": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
     "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced as things are"),
 }
 
 RECOVERIES: Mapping[str, Recovery] = {
     "application.recovered": Recovery(
-        frozenset({"application.blocked", "rotation.create_failed", "rotation.not_alive"}), always=True
+        frozenset({"application.blocked", "rotation.create_failed", "rotation.verification_failed"}), always=True
     ),
     "rotation.committed": Recovery(
-        frozenset({"key.found_dead", "rotation.create_failed", "rotation.not_alive", "deadline.near", "deadline.missed"})
+        frozenset(
+            {
+                "key.published_key_invalid",
+                "rotation.create_failed",
+                "rotation.verification_failed",
+                "deadline.approaching",
+                "deadline.missed",
+            }
+        )
     ),
-    "key.dead": Recovery(frozenset({"key.still_alive"})),
+    "key.revoked": Recovery(frozenset({"key.revocation_unverified"})),
     "pass.decided": Recovery(frozenset({"pass.failed", "pass.crashed"})),
     "daemon.reloaded": Recovery(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
     "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
-    "round.sound": Recovery(frozenset({"round.unsound"}), "everything is done in time again"),
+    "heartbeat.healthy": Recovery(frozenset({"heartbeat.unhealthy"}), "everything is done in time again"),
     "compromise.contained": Recovery(
         frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is proven dead", always=True
     ),
 }
 
-LATE = frozenset({"stuck", "past_due"})
+LATE = frozenset({"stuck", "overdue"})
 """Reasons of an unsound round that no other event tells."""
 
 _MANY = {"compromise": "compromises", "failure": "failures", "deadline": "deadlines", "recovery": "recoveries"}
@@ -162,7 +170,7 @@ class Digest:
             return self._failures[subject] >= STUBBORN
         if event == "rotation.claimed":
             return fields.get("mode") == "compromised"
-        return event != "round.unsound" or fields.get("reason") in LATE
+        return event != "heartbeat.unhealthy" or fields.get("reason") in LATE
 
     def _end(self, event: str, ending: Recovery, subject: str, now: float) -> None:
         if event == "pass.decided":
@@ -170,7 +178,7 @@ class Digest:
         over = [
             told
             for told in self._told
-            if told[0] in ending.ends and (told[1] == subject or event in ("round.sound", "daemon.reloaded"))
+            if told[0] in ending.ends and (told[1] == subject or event in ("heartbeat.healthy", "daemon.reloaded"))
         ]
         for told in over:
             del self._told[told]

@@ -34,14 +34,14 @@ class HeartbeatClient:
             self._under_way.join(TIMEOUT.total_seconds() + 1)
 
     def _send(self, ping: HeartbeatSettings) -> None:
-        trouble = _try(ping)
-        if trouble == self._trouble:
+        problem = _try(ping)
+        if problem == self._trouble:
             return
-        self._trouble = trouble
-        if trouble:
-            self._sink.emit("ping.failed", message=trouble)
+        self._trouble = problem
+        if problem:
+            self._sink.emit("heartbeat.failed", message=problem)
         else:
-            self._sink.emit("ping.sent")
+            self._sink.emit("heartbeat.sent")
 
 
 def _try(ping: HeartbeatSettings) -> str | None:

@@ -96,28 +96,28 @@ class Notifier:
             return self._news.take(time.monotonic())
 
     def _deliver(self, message: Message) -> None:
-        targets, troubles = dict(self._settings.targets), dict[str, str]()
+        targets, problems = dict(self._settings.targets), dict[str, str]()
         for attempt, pause in enumerate(RETRY_DELAYS, 1):
             if attempt > 1 and self._closing.wait(pause):
                 break
-            troubles = self._attempt(message, {name: targets[name] for name in (troubles or targets)})
-            if not troubles:
+            problems = self._attempt(message, {name: targets[name] for name in (problems or targets)})
+            if not problems:
                 return
-        for name, trouble in troubles.items():
+        for name, problem in problems.items():
             self._lost[name] = self._lost.get(name, 0) + 1
-            self._sink.emit("notify.failed", target=name, message=trouble)
+            self._sink.emit("notification.failed", target=name, message=problem)
 
     def _attempt(self, message: Message, targets: Mapping[str, Callable[[], Secret]]) -> dict[str, str]:
         """The targets that did not take the message, and why."""
-        troubles = {}
+        problems = {}
         for name, address in targets.items():
             try:
                 self._send(address, message.after_lost(self._lost.get(name, 0)))
             except RotatorError as error:
-                troubles[name] = str(error)
+                problems[name] = str(error)
             else:
                 self._lost.pop(name, None)
-        return troubles
+        return problems
 
 
 def send_test(settings: NotificationSettings, target: str) -> None:

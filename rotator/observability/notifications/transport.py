@@ -24,16 +24,16 @@ class DeliveryFailed(RotatorError):
 def send(address: Callable[[], Secret], message: Message) -> None:
     """Send one message to one service, now and once; raises ``RotatorError``."""
     try:
-        trouble = _send(address().reveal(), message)
+        problem = _send(address().reveal(), message)
     except ImportError:
-        trouble = "the library apprise is not installed: install rotator[notify]"
+        problem = "the library apprise is not installed: install rotator[notify]"
     except RotatorError:
         raise
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and its text may hold the address
-        trouble = f"the library failed with {type(error).__name__}"
-    if trouble:
+        problem = f"the library failed with {type(error).__name__}"
+    if problem:
         # Raised here and not above: the exception of the library may hold the address.
-        raise DeliveryFailed(trouble)
+        raise DeliveryFailed(problem)
 
 
 def _send(address: str, message: Message) -> str:

@@ -45,7 +45,7 @@ def update_account(
 
 def mass_rotation_started(order: MassRotation, since: datetime) -> Change:
     """Remember a mass rotation; one that was begun with the same words since then and has not ended stays, and is gone on with."""
-    return lambda document: document if document.unfinished(order.words, since) else document.with_mass_rotation(order)
+    return lambda document: document if document.unfinished(order.selector, since) else document.with_mass_rotation(order)
 
 
 def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:

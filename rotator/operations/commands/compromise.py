@@ -56,9 +56,9 @@ def _job(runtime: Runtime, access_key: str, confirmed: frozenset[str], now: date
         state = describe_key(found, runtime.vault.installation(), now).state
     except RotatorError as error:
         return ContainmentTarget(None, refused=(failed(access_key, error),))
-    if state in {"stranger", "protected"} and access_key not in confirmed:
-        return ContainmentTarget(None, refused=(unconfirmed(access_key, spec.application, stranger=True),))
-    if state in {"stranger", "protected", "compromised"}:
+    if state in {"unmanaged", "protected"} and access_key not in confirmed:
+        return ContainmentTarget(None, refused=(unconfirmed(access_key, spec.application, unmanaged=True),))
+    if state in {"unmanaged", "protected", "compromised"}:
         return ContainmentTarget(spec, only=frozenset({access_key}))
     return ContainmentTarget(spec, whole=True, besides=frozenset({access_key}))
 

@@ -27,7 +27,7 @@ DURABLE = (
 
 HELD = (
     "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator resume {name},"
-    " or rotator rotate {name} --compromised --reason TEXT --through-hold"
+    " or rotator rotate {name} --compromised --reason TEXT --override-hold"
 )
 
 
@@ -62,7 +62,7 @@ class CompromiseRequest:
     reason: str
     by: str
     revoke_first: bool = False
-    through_hold: bool = False
+    override_hold: bool = False
     incident: str = ""
 
     @property
@@ -125,7 +125,7 @@ def mark(
             at=context.clock.now(),
             incident=incident,
             mode=order.mode,
-            through_hold=order.through_hold,
+            override_hold=order.override_hold,
         )
         return ledger if after.compromised == ledger.compromised else after
 
@@ -196,20 +196,20 @@ def _contained(
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
         return None
-    dead = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
-    deaths = "; ".join(f"{key} is dead ({proof})" for key, proof in dead.items())
+    revoked = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
+    revocations = "; ".join(f"{key} is dead ({verification})" for key, verification in revoked.items())
     if document.published:
         now = f"{document.published} is published in version {document.version} of {spec.path}"
     else:
-        now = f"but no key is published at {spec.path}" + (f": {ledger.trouble.message}" if ledger.trouble else "")
+        now = f"but no key is published at {spec.path}" + (f": {ledger.problem.message}" if ledger.problem else "")
     return OperationResult(
         spec.application,
         "contained",
         0,
-        f"contained: {deaths or 'every key was dead already'}; {now}",
+        f"contained: {revocations or 'every key was dead already'}; {now}",
         access_key=document.published or "",
         version=document.version,
-        dead=dead,
+        revoked=revoked,
         contained_at=context.clock.now(),
     )
 

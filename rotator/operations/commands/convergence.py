@@ -46,16 +46,16 @@ def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int) 
     name, ledger, wait = spec.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)
-    if ledger is not None and ledger.hold is not None and not any(mark.through_hold for mark in ledger.compromised):
+    if ledger is not None and ledger.hold is not None and not any(mark.override_hold for mark in ledger.compromised):
         message = f"{name} is held by {ledger.hold.by} ({ledger.hold.reason}): nothing is claimed or revoked until it is released"
         return short_of(name, 4, message, "held")
-    trouble = wait.trouble
-    if trouble is None:
+    problem = wait.problem
+    if problem is None:
         return None
-    blocked = wait.reason == trouble.reason
+    blocked = wait.reason == problem.reason
     attempt_failed = ledger is not None and ledger.failures > failures
     if blocked or attempt_failed:
-        return short_of(name, exit_code_of(trouble.reason), trouble.message, trouble.reason)
+        return short_of(name, exit_code_of(problem.reason), problem.message, problem.reason)
     return None
 
 

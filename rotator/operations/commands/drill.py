@@ -21,11 +21,11 @@ STEPS: Mapping[str, str] = {
     "compromise.marked": "the mark is in the ledger: from here on every actor acts on it",
     "rotation.claimed": "a rotation is claimed",
     "rotation.created": "the provider has made the new key",
-    "rotation.proven": "the new key works",
+    "rotation.verified": "the new key works",
     "rotation.published": "consumers can read it",
     "rotation.committed": "the ledger follows",
     "key.deleted": "the old key is deleted",
-    "key.dead": "the old key is proven dead",
+    "key.revoked": "the old key is proven dead",
     "compromise.contained": "contained",
 }
 """The events that are steps of the emergency, in words."""

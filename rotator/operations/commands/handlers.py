@@ -33,7 +33,7 @@ class RotateRequest(OperationRequest):
         False
     )
     revoke_first: Annotated[bool, Field(description="With compromised: delete before there is a replacement.")] = False
-    through_hold: Annotated[bool, Field(description="With compromised: no operator's hold spares these keys.")] = False
+    override_hold: Annotated[bool, Field(description="With compromised: no operator's hold spares these keys.")] = False
     confirm: Annotated[Maybe, Field(description="With compromised: strangers' keys that are to die, by their full names.")]
     reason: Reason = ""
 
@@ -42,7 +42,7 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
     """Replace keys; in an emergency, see them dead."""
     if request.compromised:
         return _contain(call, request)
-    if request.revoke_first or request.through_hold or request.confirm:
+    if request.revoke_first or request.override_hold or request.confirm:
         raise OperationError("usage", "revoke_first, through_hold and confirm are for what is compromised")
     if keys := [name for name in request.applications if is_access_key(name)]:
         raise OperationError("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
@@ -56,7 +56,7 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
 def _contain(call: OperationContext, request: RotateRequest) -> tuple[OperationResult, ...]:
     if not request.reason.strip():
         raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
-    order = CompromiseRequest(request.reason.strip(), call.by, request.revoke_first, request.through_hold)
+    order = CompromiseRequest(request.reason.strip(), call.by, request.revoke_first, request.override_hold)
     found = resolve_targets(call.runtime, request.applications, frozenset(request.confirm), call.now())
 
     def work(job: ContainmentTarget) -> tuple[OperationResult, ...]:
@@ -128,7 +128,7 @@ class RevokeRequest(OperationRequest):
     access_keys: Annotated[Names, Field(min_length=1)]
     confirm: Maybe
     reason: Reason = ""
-    through_hold: bool = False
+    override_hold: bool = False
 
 
 def handle_revoke(call: OperationContext, request: RevokeRequest) -> tuple[OperationResult, ...]:
@@ -146,7 +146,7 @@ def handle_revoke(call: OperationContext, request: RevokeRequest) -> tuple[Opera
                 by=call.by,
                 reason=reason,
                 confirmed=confirmed,
-                through_hold=request.through_hold,
+                override_hold=request.override_hold,
             )
         finally:
             reconcile_now(call, [spec])

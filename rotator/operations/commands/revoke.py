@@ -28,7 +28,7 @@ def revoke(
     by: str,
     reason: str = "revoked by hand",
     confirmed: str = "",
-    through_hold: bool = False,
+    override_hold: bool = False,
 ) -> OperationResult:
     """Revoke this key of the application's bearer and see it dead: one in grace before its time, or a stranger.
 
@@ -47,13 +47,13 @@ def revoke(
         if not known:
             require_unmanaged(spec, context, access_key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
-            return unconfirmed(access_key, name, stranger=not known)
+            return unconfirmed(access_key, name, unmanaged=not known)
         if known:
             _end_grace(spec, context, sleep, access_key, reason, by)
             return _see_it_dead(spec, context, sleep, access_key)
     except RotatorError as error:
         return failed(name, error)
-    return contain(spec, context, sleep, CompromiseRequest(reason, by, through_hold=through_hold), keys=frozenset({access_key}))
+    return contain(spec, context, sleep, CompromiseRequest(reason, by, override_hold=override_hold), keys=frozenset({access_key}))
 
 
 def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str) -> None:
@@ -73,11 +73,11 @@ def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_k
         )
 
 
-def unconfirmed(access_key: str, name: str, *, stranger: bool) -> OperationResult:
+def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResult:
     """Nothing is done to the key until its full name is repeated."""
     what = (
         f"{access_key} is a stranger's key, which {name} neither made nor published, and somebody may need it"
-        if stranger
+        if unmanaged
         else f"{access_key} of {name} is in grace, and consumers that have not moved yet will be refused"
     )
     message = f"{what}: nothing was done; if it is to die all the same, repeat its full name: --confirm {access_key}"
@@ -110,13 +110,13 @@ def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep,
         outcome = drive(reconcile(spec, context, local_state), sleep)
         ledger = outcome.ledger
         if outcome.error is None and ledger is not None and access_key not in ledger.names():
-            proof = revocation_evidence(ledger, access_key)
+            verification = revocation_evidence(ledger, access_key)
             return OperationResult(
                 spec.application,
                 "revoked",
                 0,
-                f"revoked: {access_key} is dead ({proof})",
-                dead={access_key: proof},
+                f"revoked: {access_key} is dead ({verification})",
+                revoked={access_key: verification},
             )
         if ledger is not None and ledger.current is not None and ledger.current.access_key == access_key:
             message = (

@@ -90,9 +90,11 @@ def _report(
     proofs = []
     for sight in sights:
         if sight.scope.account in accounts:
-            proof = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
+            verification = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
             proofs.append(
-                proof if bearers is None else replace(proof, rows=tuple(row for row in proof.rows if row.key.bearer in bearers))
+                verification
+                if bearers is None
+                else replace(verification, rows=tuple(row for row in verification.rows if row.key.bearer in bearers))
             )
     return IncidentReport(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
 

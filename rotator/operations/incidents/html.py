@@ -70,8 +70,8 @@ def _(text: object) -> str:
 
 def _figures(report: IncidentReport) -> str:
     lives = [one.lived_on.total_seconds() for one in report.affected if one.lived_on is not None]
-    dead = sum(death.at is not None for one in report.affected for death in one.deaths)
-    keys = sum(len(one.deaths) for one in report.affected)
+    dead = sum(revocation.at is not None for one in report.affected for revocation in one.revocations)
+    keys = sum(len(one.revocations) for one in report.affected)
     figures = [
         (pluralize(len(report.affected), "application"), "affected"),
         (f"{dead} of {keys}", "compromised keys proven dead"),
@@ -80,8 +80,8 @@ def _figures(report: IncidentReport) -> str:
         figures.append((format_seconds(median(lives)), "from mark to death, half of them"))
         figures.append((format_seconds(max(lives)), "the longest"))
     if report.coverage:
-        missing = sum(len(proof.open) for proof in report.coverage)
-        figures.append(("proven" if not missing else f"{missing} alive", "coverage"))
+        missing = sum(len(verification.open) for verification in report.coverage)
+        figures.append(("complete" if not missing else f"{missing} alive", "coverage"))
     return "<div class='figures'>" + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures) + "</div>"
 
 
@@ -169,11 +169,15 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
     rows = []
     for one in found:
         keys = "<br>".join(
-            f"<code>{_(death.access_key)}</code> "
-            + (f"dead {format_time(death.at)} ({_(death.proof)})" if death.at else "<b class='bad'>not proven dead</b>")
-            + (f"; versions {', '.join(map(str, death.destroyed))} destroyed" if death.destroyed else "")
-            + (f"; <span class='faint'>{_(death.remark)}</span>" if death.remark else "")
-            for death in one.deaths
+            f"<code>{_(revocation.access_key)}</code> "
+            + (
+                f"dead {format_time(revocation.at)} ({_(revocation.verification)})"
+                if revocation.at
+                else "<b class='bad'>not proven dead</b>"
+            )
+            + (f"; versions {', '.join(map(str, revocation.destroyed))} destroyed" if revocation.destroyed else "")
+            + (f"; <span class='faint'>{_(revocation.remark)}</span>" if revocation.remark else "")
+            for revocation in one.revocations
         )
         new = (
             f"<code>{_(one.replacement)}</code> in version {one.version}"
@@ -184,9 +188,13 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
     return _table(("application", "compromised", "replaced by", "outcome"), rows)
 
 
-def _coverage(proof: CoverageReport) -> str:
-    verdict = "<b class='good'>proven</b>" if proof.proven else f"<b class='bad'>not proven: {len(proof.open)} alive</b>"
-    said = f"<p>{verdict}: {_(proof.account)}, {pluralize(proof.listed, 'key')} looked at {format_time(proof.as_of)}, older than {format_time(proof.created_before)}</p>"
+def _coverage(verification: CoverageReport) -> str:
+    verdict = (
+        "<b class='good'>proven</b>"
+        if verification.complete
+        else f"<b class='bad'>not proven: {len(verification.open)} alive</b>"
+    )
+    said = f"<p>{verdict}: {_(verification.account)}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
     rows = [
         (
             f"<code>{_(row.key.access_key)}</code>",
@@ -194,7 +202,7 @@ def _coverage(proof: CoverageReport) -> str:
             _(row.application or row.key.bearer),
             _(KINDS[row.kind]) + (f"; waived by {_(row.waiver.by)}: {_(row.waiver.reason)}" if row.waiver else ""),
         )
-        for row in proof.rows
+        for row in verification.rows
     ]
     return said + (_table(("key", "made", "whose", "what it is"), rows) if rows else "")
 

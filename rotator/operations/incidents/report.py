@@ -45,7 +45,7 @@ class KeyRevocation:
 
     access_key: str
     at: datetime | None
-    proof: str = ""
+    verification: str = ""
     destroyed: tuple[int, ...] = ()
     remark: str = ""
 
@@ -63,7 +63,7 @@ class ApplicationImpact:
     reason: str
     by: str
     mode: str
-    deaths: tuple[KeyRevocation, ...]
+    revocations: tuple[KeyRevocation, ...]
     replacement: str = ""
     version: int = 0
     replaced_at: datetime | None = None
@@ -154,19 +154,27 @@ class IncidentReport:
         """The time line, oldest first."""
         found = [TimelineEntry(self.opened_at, "reported", text=f"{self.reason} ({self.by})")]
         for one in self.affected:
-            for death in one.deaths:
+            for revocation in one.revocations:
                 found.append(
-                    TimelineEntry(one.opened_at, "marked", one.application, death.access_key, one.mode.replace("_", " "))
+                    TimelineEntry(one.opened_at, "marked", one.application, revocation.access_key, one.mode.replace("_", " "))
                 )
-                if death.at:
-                    destroyed = f"; destroyed version {', '.join(map(str, death.destroyed))}" if death.destroyed else ""
-                    found.append(TimelineEntry(death.at, "dead", one.application, death.access_key, f"{death.proof}{destroyed}"))
+                if revocation.at:
+                    destroyed = f"; destroyed version {', '.join(map(str, revocation.destroyed))}" if revocation.destroyed else ""
+                    found.append(
+                        TimelineEntry(
+                            revocation.at,
+                            "revoked",
+                            one.application,
+                            revocation.access_key,
+                            f"{revocation.verification}{destroyed}",
+                        )
+                    )
             if one.replaced_at:
                 text = f"published in version {one.version} of {one.path}"
                 found.append(TimelineEntry(one.replaced_at, "replaced", one.application, one.replacement, text))
             if one.closed_at:
                 found.append(TimelineEntry(one.closed_at, "contained", one.application))
-        order = ("reported", "marked", "replaced", "dead", "contained")
+        order = ("reported", "marked", "replaced", "revoked", "contained")
         return sorted(found, key=lambda moment: (moment.at, order.index(moment.what), moment.application, moment.access_key))
 
     def as_json(self) -> dict[str, Any]:
@@ -191,7 +199,7 @@ class IncidentReport:
                 }
                 for moment in self.moments()
             ],
-            "coverage": [proof.as_json() for proof in self.coverage],
+            "coverage": [verification.as_json() for verification in self.coverage],
             "trail": {name: _trail_as_json(trail) for name, trail in sorted(self.trails.items())},
             "limits": list(self.limits),
         }
@@ -199,7 +207,7 @@ class IncidentReport:
 
 def _mass_as_json(mass: MassRotation) -> dict[str, Any]:
     return {
-        "words": mass.words,
+        "selector": mass.selector,
         "created_before": format_timestamp(mass.created_before),
         "begun_at": format_timestamp(mass.begun_at),
         "ended_at": format_timestamp(mass.ended_at) if mass.ended_at else None,
@@ -221,13 +229,13 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
         "replaced_at": format_timestamp(one.replaced_at) if one.replaced_at else None,
         "keys": [
             {
-                "access_key": death.access_key,
-                "dead_at": format_timestamp(death.at) if death.at else None,
-                "proof": death.proof or None,
-                "destroyed_versions": list(death.destroyed),
-                "remark": death.remark or None,
+                "access_key": revocation.access_key,
+                "dead_at": format_timestamp(revocation.at) if revocation.at else None,
+                "verification": revocation.verification or None,
+                "destroyed_versions": list(revocation.destroyed),
+                "remark": revocation.remark or None,
             }
-            for death in one.deaths
+            for revocation in one.revocations
         ],
     }
 
@@ -277,7 +285,7 @@ def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
         reason=incident.reason,
         by=incident.by,
         mode=incident.mode,
-        deaths=tuple(_death(key, incident, ledger.history) for key in incident.access_keys),
+        revocations=tuple(_revocation(key, incident, ledger.history) for key in incident.access_keys),
         replacement=replaced.access_key if replaced else "",
         version=replaced.version if replaced else 0,
         replaced_at=replaced.at if replaced else None,
@@ -300,10 +308,10 @@ def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> History
     )
 
 
-def _death(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> KeyRevocation:
-    told = next((death for death in incident.deaths if death.access_key == access_key), None)
+def _revocation(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> KeyRevocation:
+    told = next((revocation for revocation in incident.revocations if revocation.access_key == access_key), None)
     if told is not None:
-        return KeyRevocation(access_key, told.at, told.proof, told.destroyed, told.remark)
+        return KeyRevocation(access_key, told.at, told.verification, told.destroyed, told.remark)
     entry = next(
         (
             entry

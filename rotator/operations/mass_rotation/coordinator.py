@@ -74,7 +74,7 @@ class MassRotationResult:
     @property
     def exit_code(self) -> int:
         """0 only when every application is done and no old key is alive but those that a person has waived."""
-        incomplete = bool(self.rest) or not self.coverage.proven
+        incomplete = bool(self.rest) or not self.coverage.complete
         return max([1 if incomplete else 0, *(result.exit_code for result in self.results)])
 
     def as_json(self) -> dict[str, Any]:
@@ -114,9 +114,9 @@ class MassRotationRequest:
     fixed: bool = False
 
     @property
-    def words(self) -> str:
+    def selector(self) -> str:
         """The words by which the same command is known again; in a compromise the reason is one of them."""
-        said = self.selection.words(created_before=self.said_before, compromised=self.compromised)
+        said = self.selection.selector(created_before=self.said_before, compromised=self.compromised)
         return f"{said} --reason {self.reason}" if self.compromised else said
 
     @property
@@ -129,7 +129,7 @@ class MassRotationRequest:
 
     def order(self, token: str, now: datetime) -> MassRotation:
         """What it is as something that has begun."""
-        return MassRotation(token, self.words, self.created_before, self.compromised, self.reason, self.by, now)
+        return MassRotation(token, self.selector, self.created_before, self.compromised, self.reason, self.by, now)
 
 
 def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
@@ -141,7 +141,7 @@ def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep
     document = update_account(
         scope.vault, scope.account, mass_rotation_started(fresh, request.since), clock=scope.clock, sleep=sleep
     )
-    return document.unfinished(request.words, request.since) or fresh
+    return document.unfinished(request.selector, request.since) or fresh
 
 
 def by_its_clock(scope: AccountScope, request: MassRotationRequest) -> MassRotationRequest:
@@ -177,7 +177,7 @@ def run_mass_rotation(
     results = {name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])}
     todo: Sequence[Candidate] = [one for one in selected_applications(sight, selection, order) if one.name not in results]
     scope.sink.emit(
-        "mass_rotation.begun",
+        "mass_rotation.started",
         account=scope.account,
         incident=order.id,
         created_before=order.created_before,
@@ -210,7 +210,9 @@ def run_mass_rotation(
             break
         room_at = _room_at(sight)
         until = min(room_at + WHOLE_SECONDS if room_at else LATEST, scope.clock.now() + LOOK_AGAIN)  # others may make room
-        scope.sink.emit("mass_rotation.waits", account=scope.account, incident=order.id, applications=len(todo), until=until)
+        scope.sink.emit(
+            "mass_rotation.waiting_for_quota", account=scope.account, incident=order.id, applications=len(todo), until=until
+        )
         sleep(until)
         go_on()
         _end_graces(scope, sight, sleep)
@@ -223,13 +225,13 @@ def run_mass_rotation(
         room_at=_room_at(sight) if todo else None,
     )
     scope.sink.emit(
-        "mass_rotation.ended",
+        "mass_rotation.finished",
         account=scope.account,
         incident=order.id,
         rotated=outcome.done,
         broken=[result.application for result in outcome.broken],
         without_room=list(outcome.rest),
-        proven=outcome.coverage.proven,
+        complete=outcome.coverage.complete,
     )
     if not outcome.broken and not outcome.rest:
         update_account(
@@ -241,9 +243,9 @@ def run_mass_rotation(
 def _tell(scope: AccountScope, order: MassRotation, result: OperationResult) -> None:
     about = {"application": result.application, "account": scope.account, "incident": order.id}
     if result.exit_code:
-        scope.sink.emit("mass_rotation.gave_up", reason=result.reason, message=result.message, **about)
+        scope.sink.emit("mass_rotation.application_failed", reason=result.reason, message=result.message, **about)
     else:
-        scope.sink.emit("mass_rotation.done", outcome=result.outcome, **about)
+        scope.sink.emit("mass_rotation.application_done", outcome=result.outcome, **about)
 
 
 def _at_once(scope: AccountScope, todo: Sequence[Candidate], *, compromised: bool) -> int:
@@ -252,7 +254,7 @@ def _at_once(scope: AccountScope, todo: Sequence[Candidate], *, compromised: boo
 
 def proof_of(spec: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
     """How the keys of that application prove themselves in this mass rotation."""
-    return spec.prove_emergency if compromised else spec.prove
+    return spec.emergency_verification if compromised else spec.verification
 
 
 def _in_waves(

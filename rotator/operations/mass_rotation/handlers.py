@@ -141,7 +141,7 @@ class PreviewRequest(Asked):
     accounts: Maybe
     globs: Annotated[Maybe, Field(description="Patterns such as shop-*, of which a name has to fit one.")]
     created_before: Perhaps = None
-    words: Annotated[
+    selector: Annotated[
         str, Field(max_length=100, description="That time as it was said, such as 36h, by which the same order is known again.")
     ] = ""
     compromised: bool = False
@@ -156,7 +156,7 @@ class MassRotationCommand(PreviewRequest):
     @property
     def same(self) -> str:
         """What another order has in common that would do the same work."""
-        said = _selection(self).words(created_before=_said(self), compromised=self.compromised)
+        said = _selection(self).selector(created_before=_said(self), compromised=self.compromised)
         return f"{said} --reason {self.reason}" if self.compromised else said
 
 
@@ -212,7 +212,7 @@ def _selection(request: PreviewRequest) -> Selection:
 
 def _said(request: PreviewRequest) -> str:
     """The time by which the same order is known again: as it was said, else as it is."""
-    return request.words or (format_timestamp(request.created_before) if request.created_before else "")
+    return request.selector or (format_timestamp(request.created_before) if request.created_before else "")
 
 
 def _request(call: OperationContext, request: PreviewRequest) -> MassRotationRequest:
@@ -222,15 +222,15 @@ def _request(call: OperationContext, request: PreviewRequest) -> MassRotationReq
     if created_before > now:
         raise OperationError("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
     reason = request.reason.strip() or ("suspected compromise" if request.compromised else "mass rotation")
-    fixed = request.created_before is not None and not _is_duration(request.words)
+    fixed = request.created_before is not None and not _is_duration(request.selector)
     return MassRotationRequest(
         _selection(request), _said(request), created_before, request.compromised, reason, call.by, now, fixed
     )
 
 
-def _is_duration(words: str) -> bool:
+def _is_duration(selector: str) -> bool:
     with suppress(ValueError):
-        return bool(words) and parse_duration(words, minimum=timedelta(0)) is not None
+        return bool(selector) and parse_duration(selector, minimum=timedelta(0)) is not None
     return False
 
 

@@ -86,7 +86,7 @@ class Preview:
 def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
     """What the mass rotation would do to the account now, if all goes well."""
     sight = take_snapshot(scope)
-    unfinished = sight.document.unfinished(request.words, request.since)
+    unfinished = sight.document.unfinished(request.selector, request.since)
     order = unfinished or by_its_clock(scope, request).order("", scope.clock.now())
     found = selected_applications(sight, request.selection, order)
     room = scope.provider.headroom(fresh=True)

@@ -33,7 +33,7 @@ class Selection:
             and (not self.globs or any(fnmatchcase(spec.application, glob) for glob in self.globs))
         )
 
-    def words(self, *, created_before: str, compromised: bool) -> str:
+    def selector(self, *, created_before: str, compromised: bool) -> str:
         """The command in words that are the same however it was typed, by which it is known again."""
         parts = [*sorted(self.names), *(f"--account {account}" for account in sorted(self.accounts))]
         parts += [f"--match {glob}" for glob in sorted(self.globs)]

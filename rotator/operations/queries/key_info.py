@@ -16,12 +16,12 @@ from rotator.util.formatting import format_span, format_time, format_timestamp
 STATES: Mapping[str, str] = {
     "current": "the current key",
     "grace": "in grace: consumers have a newer one",
-    "condemned": "condemned, about to die",
+    "revoking": "condemned, about to die",
     "compromised": "marked compromised, about to die",
-    "ours": "made by us, not in the ledger yet",
-    "stranger": "a stranger's: neither made nor published by us",
+    "untracked": "made by us, not in the ledger yet",
+    "unmanaged": "unmanaged: neither created nor published by rotator",
     "protected": "managed or not deletable at the provider",
-    "dead": "dead",
+    "revoked": "revoked",
     "foreign": "of a bearer that is no application of this configuration",
     "unknown": "unknown: no account has it, and no ledger names it",
 }
@@ -30,17 +30,17 @@ STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """One key and its owner. ``would``: what would happen if it were revoked, and what to do instead."""
+    """One key and its owner. ``impact``: what would happen if it were revoked, and what to do instead."""
 
     access_key: str
     state: str
-    would: str
+    impact: str
     application: str = ""
     account: str = ""
     bearer: str = ""
     created_at: datetime | None = None
     expires_at: datetime | None = None
-    dies_at: datetime | None = None
+    revoke_at: datetime | None = None
     published_at: str = ""
     version: int = 0
     as_of: datetime | None = None
@@ -57,8 +57,8 @@ class KeyInfo:
             parts.append(f"{format_span(self.as_of - self.created_at)} old")
         if self.published_at:
             parts.append(f"published in version {self.version} of {self.published_at}")
-        if self.dies_at:
-            parts.append(f"lives until {format_time(self.dies_at)}")
+        if self.revoke_at:
+            parts.append(f"lives until {format_time(self.revoke_at)}")
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -72,9 +72,9 @@ class KeyInfo:
             "created_at": format_timestamp(self.created_at) if self.created_at else None,
             "age_seconds": int((self.as_of - self.created_at).total_seconds()) if self.created_at and self.as_of else None,
             "expires_at": format_timestamp(self.expires_at) if self.expires_at else None,
-            "dies_at": format_timestamp(self.dies_at) if self.dies_at else None,
+            "dies_at": format_timestamp(self.revoke_at) if self.revoke_at else None,
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
-            "if_revoked": self.would,
+            "if_revoked": self.impact,
         }
 
 
@@ -93,13 +93,13 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
     return KeyInfo(
         found.access_key,
         state,
-        _would(state, found, now),
+        _impact(state, found, now),
         application=spec.application if spec else "",
         account=spec.account if spec else found.account,
         bearer=key.bearer if key else (spec.bearer if spec else ""),
         created_at=key.created_at if key else None,
         expires_at=key.expires_at if key else None,
-        dies_at=_dies_at(ledger, found.access_key),
+        revoke_at=_revoked_at(ledger, found.access_key),
         published_at=spec.path if spec and found.version else "",
         version=found.version,
         as_of=now,
@@ -109,16 +109,16 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
 def _state(found: KeyLookup, installation: str, now: datetime) -> str:
     key, ledger, name = found.key, found.ledger, found.access_key
     if key is None:
-        return "dead" if found.spec else "unknown"
+        return "revoked" if found.spec else "unknown"
     if key.expired(now):
-        return "dead"
+        return "revoked"
     if found.spec is None:
         return "foreign"
     if ledger is not None:
         if name in ledger.compromised_keys():
             return "compromised"
         if ledger.is_revoking(name):
-            return "condemned"
+            return "revoking"
         if any(entry.access_key == name for entry in ledger.retiring):
             return "grace"
     if found.version:
@@ -126,29 +126,29 @@ def _state(found: KeyLookup, installation: str, now: datetime) -> str:
     if not key.revocable:
         return "protected"
     marker = parse_marker(key.description)
-    return "ours" if marker is not None and marker.installation == installation else "stranger"
+    return "untracked" if marker is not None and marker.installation == installation else "unmanaged"
 
 
-def _dies_at(ledger: Ledger | None, access_key: str) -> datetime | None:
+def _revoked_at(ledger: Ledger | None, access_key: str) -> datetime | None:
     return next((entry.revoke_after for entry in ledger.retiring if entry.access_key == access_key), None) if ledger else None
 
 
-def _would(state: str, found: KeyLookup, now: datetime) -> str:
+def _impact(state: str, found: KeyLookup, now: datetime) -> str:
     name, key = found.spec.application if found.spec else "", found.access_key
     leaked = f"if it leaked: rotator rotate {key} --compromised --reason TEXT"
     confirmed = f"rotator rotate {key} --compromised --reason TEXT --confirm {key}"
     if state == "grace":
-        until = _dies_at(found.ledger, key)
+        until = _revoked_at(found.ledger, key)
         rest = f"; it dies by itself in {format_span(until - now)}" if until and until > now else ""
         return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
     return {
         "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",
-        "condemned": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
+        "revoking": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
         "compromised": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
-        "ours": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
-        "stranger": f"whoever made it beside us would be refused, and we do not know who that is; if it leaked: {confirmed}",
+        "untracked": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
+        "unmanaged": f"whoever made it beside us would be refused, and we do not know who that is; if it leaked: {confirmed}",
         "protected": "it cannot be revoked here: have it removed at the provider",
-        "dead": "nothing: it is not accepted any more",
+        "revoked": "nothing: it is not accepted any more",
         "foreign": "not by this program: it touches no bearer that is not in its configuration; revoke it at the provider",
         "unknown": "nothing here: it is dead for long, or of an organisation that is not in the configuration",
     }[state]

@@ -42,7 +42,7 @@ FORESIGHT = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``, ``fence``, ``prove``, ``observe``,
+    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``, ``fence``, ``verification``, ``observe``,
     ``in_flight``, ``takeover`` or ``blocked``; when, why, the steps that lead there, and what will go wrong."""
 
     action: str
@@ -155,7 +155,7 @@ def _why(steps: Sequence[str], sentence: str) -> str:
 
 def _waiting(spec: ApplicationSpec, observation: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
     now = observation.clocks.ours
-    if step.trouble and step.reason == step.trouble.reason:
+    if step.problem and step.reason == step.problem.reason:
         return Plan("blocked", step.until, now, step.message, ())
     if actions:
         return Plan(actions[0], now, now, steps[0], tuple(steps[1:]))
@@ -179,13 +179,13 @@ def _told(event: Event) -> tuple[str, str] | None:
             return "follow", f"abandon rotation {f['rotation_id']}: {f['message']}"
         case "application.adopted":
             return "adopt", f"take over {f['access_key']}, which consumers already use, as it is"
-        case "document.followed":
+        case "document.changed_externally":
             return "follow", f"take {f['access_key']}, which somebody else published, as the current key"
         case "document.rewritten":
             return "follow", f"note that version {f['version']} holds the same key {f['access_key']}"
-        case "key.retiring":
+        case "key.grace_started":
             return "follow", f"give {f['access_key']} its grace until {_time(f['revoke_after'])} ({f['reason']})"
-        case "key.revoking":
+        case "key.revocation_scheduled":
             return "revoke", f"revoke {f['access_key']} and prove that it is dead ({f['reason']})"
         case "key.republished":
             return "rotate", f"replace {f['access_key']}, which was condemned and is published again"
@@ -202,7 +202,7 @@ def _act(step: object) -> tuple[str, str]:
         case DeleteKey():
             return "revoke", f"delete {step.access_key} at the provider and prove that it is dead ({step.reason})"
         case VerifyRevocation():
-            return "prove", f"prove that {step.access_key} is dead"
+            return "verification", f"prove that {step.access_key} is dead"
         case FenceDocument():
             return "fence", "rewrite the unchanged document, so that possible leftovers become certain ones and can be revoked"
         case CreateKey() | VerifyKey():
@@ -215,7 +215,7 @@ def _act(step: object) -> tuple[str, str]:
 
 
 def _warnings(spec: ApplicationSpec, observation: Observation, local_state: LocalState, vault: Store) -> list[str]:
-    found = _strangers(sorted(local_state.strangers))
+    found = _strangers(sorted(local_state.unmanaged_keys))
     preconditions = observation.preconditions
     if preconditions and preconditions.missing_capabilities:
         lacking = " and ".join(preconditions.missing_capabilities)
@@ -223,7 +223,7 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
     if preconditions and preconditions.headroom is not None and preconditions.headroom < 2:
         left = "room for one more key only" if preconditions.headroom else "no room for another key"
         found.append(f"account {spec.account} has {left}: delete keys that nobody needs, or have the quota raised")
-    if observation.clocks.spread > spec.clock_tolerance:
+    if observation.clocks.spread > spec.max_clock_skew:
         found.append(
             f"our clock, Vault's and the provider's differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
         )

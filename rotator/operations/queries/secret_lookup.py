@@ -78,4 +78,4 @@ def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
     verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
     if ProbeResult.ALIVE in verdicts:
         return "alive"
-    return "dead" if verdicts and all(verdict is ProbeResult.REFUSED for verdict in verdicts) else "unclear"
+    return "revoked" if verdicts and all(verdict is ProbeResult.REFUSED for verdict in verdicts) else "unclear"

@@ -52,7 +52,7 @@ class _Remarks:
 
     def emit(self, event: str, **fields: object) -> None:
         """Keep the message of a ledger that cannot be read."""
-        if event == "daemon.orphan_stuck":
+        if event == "daemon.removed_application_stuck":
             self.sentences.append(
                 f"{fields.get('application')}, which left the configuration, is not shown: {fields.get('message')}"
             )

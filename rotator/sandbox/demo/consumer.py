@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from rotator.domain.secret import Secret
 
 REFRESH = 0.9
-"""Seconds between two looks at Vault; the daemon's configuration promises ``refresh = "1s"``."""
+"""Seconds between two looks at Vault; the daemon's configuration promises ``consumer_refresh = "1s"``."""
 
 PAUSE = (0.02, 0.1)
 """Seconds between two calls of the API: from, to."""

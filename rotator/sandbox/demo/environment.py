@@ -53,16 +53,16 @@ secret_key = "file:management-key"
 api_url = "{api}"
 
 [daemon]
-catch_up = "0s"
+startup_spread = "0s"
 
 [defaults]
 grace = "3s"
-refresh = "1s"
-observe_every = "2s"
-prove = {{ successes = 3, interval = "300ms", timeout = "10s" }}
-prove_emergency = {{ successes = 2, interval = "200ms", timeout = "10s" }}
+consumer_refresh = "1s"
+resync_interval = "2s"
+verification = {{ successes = 3, interval = "300ms", timeout = "10s" }}
+emergency_verification = {{ successes = 2, interval = "200ms", timeout = "10s" }}
 publish_timeout = "10s"
-takeover_after = "30s"
+stale_claim_timeout = "30s"
 """
 
 APPLICATION = """

@@ -51,28 +51,28 @@ def billing(ledger: Ledger | None = None, **changes: object) -> ApplicationSampl
 def test_a_key_at_rest_is_told_by_its_age_and_its_calendar() -> None:
     found = told(billing())
     assert found["rotator_key_age_seconds"] == {ABOUT: 25 * 3600}
-    assert found["rotator_rotation_due_seconds"] == {ABOUT: 29 * 86400 - 3600}
+    assert found["rotator_rotation_due_timestamp_seconds"] == {ABOUT: (EPOCH + 30 * DAY - HOUR).timestamp()}
     assert found["rotator_key_published_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
-    assert found["rotator_past_due_seconds"] == {ABOUT: 0}
+    assert found["rotator_overdue_seconds"] == {ABOUT: 0}
     assert found["rotator_application_phase"] == {(*ABOUT, "idle"): 1}
-    assert found["rotator_unseen_seconds"] == {ABOUT: 23 * 3600}
+    assert found["rotator_last_reconcile_timestamp_seconds"] == {ABOUT: (EPOCH + HOUR).timestamp()}
     assert found["rotator_live_keys"] == {ABOUT: 2}
-    assert "rotator_grace_ends_seconds" not in found
-    assert "rotator_application_trouble" not in found
+    assert "rotator_grace_ends_timestamp_seconds" not in found
+    assert "rotator_application_problem" not in found
 
 
 def test_a6_past_due_goes_on_counting_while_a_failed_rotation_waits_for_its_next_attempt() -> None:
     waiting = of(failures=3, not_before=EPOCH + 40 * DAY + HOUR)
     found = told(billing(waiting), at=40 * DAY)
-    assert found["rotator_past_due_seconds"] == {ABOUT: 10 * 86400 + 3600}
-    assert found["rotator_rotation_due_seconds"] == {ABOUT: 0}
-    assert found["rotator_failures_in_a_row"] == {ABOUT: 3}
+    assert found["rotator_overdue_seconds"] == {ABOUT: 10 * 86400 + 3600}
+    assert found["rotator_rotation_due_timestamp_seconds"] == {ABOUT: (EPOCH + 30 * DAY - HOUR).timestamp()}
+    assert found["rotator_consecutive_failures"] == {ABOUT: 3}
     assert found["rotator_application_phase"] == {(*ABOUT, "failing"): 1}
 
 
 def test_a6_a_start_does_not_make_what_is_past_due_any_younger() -> None:
-    late = billing(spec=spec(catch_up=HOUR), since=EPOCH + 40 * DAY)
-    assert told(late, at=40 * DAY)["rotator_past_due_seconds"] == {ABOUT: 10 * 86400 + 3600}
+    late = billing(spec=spec(startup_spread=HOUR), since=EPOCH + 40 * DAY)
+    assert told(late, at=40 * DAY)["rotator_overdue_seconds"] == {ABOUT: 10 * 86400 + 3600}
 
 
 def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
@@ -82,28 +82,28 @@ def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
     assert {labels[2]: value for labels, value in found["rotator_keys"].items()} == {
         "current": 1, "grace": 2, "revoking": 1, "compromised": 1,
     }  # fmt: skip
-    assert found["rotator_grace_ends_seconds"] == {ABOUT: 86400}
-    assert found["rotator_past_due_seconds"] == {ABOUT: 86400}, "a compromised key is past due from its mark on"
+    assert found["rotator_grace_ends_timestamp_seconds"] == {ABOUT: (EPOCH + 2 * DAY).timestamp()}
+    assert found["rotator_overdue_seconds"] == {ABOUT: 86400}, "a compromised key is past due from its mark on"
 
 
-def test_a_grace_that_is_over_is_past_due_and_ends_in_0() -> None:
+def test_a_grace_that_is_over_is_overdue_and_ended_then() -> None:
     found = told(billing(of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),))))
-    assert found["rotator_grace_ends_seconds"] == {ABOUT: 0}
-    assert found["rotator_past_due_seconds"] == {ABOUT: 86400}
+    assert found["rotator_grace_ends_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
+    assert found["rotator_overdue_seconds"] == {ABOUT: 86400}
 
 
 def test_an_application_that_nobody_could_look_at_yet_is_unseen_since_the_start() -> None:
     found = told(replace(billing(), ledger=None, keys=None, last_reconciled_at=None))
-    assert found["rotator_unseen_seconds"] == {ABOUT: 86400}
+    assert found["rotator_last_reconcile_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
     assert found["rotator_application_phase"] == {(*ABOUT, "new"): 1}
     for name in ("rotator_key_age_seconds", "rotator_keys", "rotator_live_keys", "rotator_last_success_timestamp_seconds"):
         assert name not in found
 
 
 def test_a_ledger_that_cannot_be_read_is_a_phase_of_its_own_and_what_was_known_is_still_told() -> None:
-    found = told(billing(unreadable=True, trouble="ledger_unreadable"))
+    found = told(billing(unreadable=True, problem="ledger_unreadable"))
     assert found["rotator_application_phase"] == {(*ABOUT, "unreadable"): 1}
-    assert found["rotator_application_trouble"] == {(*ABOUT, "ledger_unreadable"): 1}
+    assert found["rotator_application_problem"] == {(*ABOUT, "ledger_unreadable"): 1}
     assert found["rotator_key_age_seconds"] == {ABOUT: 25 * 3600}
 
 
@@ -119,7 +119,7 @@ def test_b_an_application_that_left_shows_as_such_and_then_disappears_with_its_c
     left = billing(spec=spec(configured=False, every=None))
     found = told(left, counters=counters)
     assert found["rotator_application_configured"] == {ABOUT: 0}
-    assert "rotator_rotation_due_seconds" not in found
+    assert "rotator_rotation_due_timestamp_seconds" not in found
     gone = told(counters=counters)
     assert not [name for name, values in gone.items() if any("billing" in labels for labels in values)]
 
@@ -137,12 +137,12 @@ def test_a_service_that_was_not_asked_yet_is_neither_up_nor_down(up: bool | None
 
 def test_services_tell_their_clocks_and_accounts_their_room() -> None:
     found = told(services=(ServiceSample("vault", True, timedelta(seconds=-40)), ServiceSample("acme", True, headroom=0)))
-    assert found["rotator_clock_difference_seconds"] == {("vault",): -40, ("acme",): 0}
+    assert found["rotator_clock_skew_seconds"] == {("vault",): -40, ("acme",): 0}
     assert found["rotator_quota_headroom_keys"] == {("acme",): 0}
 
 
 def test_a_login_without_an_end_has_no_life_to_tell() -> None:
-    assert "rotator_vault_token_left_seconds" not in told()
+    assert "rotator_vault_token_ttl_seconds" not in told()
     found = told(login=(timedelta(minutes=10), HOUR))
-    assert found["rotator_vault_token_left_seconds"] == {(): 600}
-    assert found["rotator_vault_token_granted_seconds"] == {(): 3600}
+    assert found["rotator_vault_token_ttl_seconds"] == {(): 600}
+    assert found["rotator_vault_token_lease_seconds"] == {(): 3600}

@@ -13,13 +13,13 @@ KEY = ("acme", "billing")
 
 def test_every_event_is_handed_on_as_it_is() -> None:
     sink = Recorder()
-    EventCounters(sink).emit("key.dead", access_key="SCW1", reason="replaced", proof="refused", **BILLING)
-    assert sink.events == [("key.dead", {"access_key": "SCW1", "reason": "replaced", "proof": "refused", **BILLING})]
+    EventCounters(sink).emit("key.revoked", access_key="SCW1", reason="replaced", verification="refused", **BILLING)
+    assert sink.events == [("key.revoked", {"access_key": "SCW1", "reason": "replaced", "verification": "refused", **BILLING})]
 
 
 def test_every_event_of_the_catalogue_is_counted_from_zero_on() -> None:
     counters = EventCounters(NullEventSink())
-    assert set(counters.counts().events) == set(CATALOGUE) - {"logs.lost", "logs.no_journal"}
+    assert set(counters.counts().events) == set(CATALOGUE) - {"logs.dropped", "logs.journal_unavailable"}
     assert set(counters.counts().events.values()) == {0}
     counters.emit("daemon.ready", applications=1, down=[])
     assert counters.counts().events["daemon.ready"] == 1
@@ -45,7 +45,7 @@ def test_failures_count_by_their_cause() -> None:
     counters.emit("rotation.abandoned", reason="quota", message="no room", **BILLING)
     counters.emit("pass.failed", reason="sealed", message="Vault is sealed", **BILLING)
     counters.emit("pass.crashed", error="KeyError", where="x", **BILLING)
-    counters.emit("key.dead", access_key="SCW1", **BILLING)
+    counters.emit("key.revoked", access_key="SCW1", **BILLING)
     counts = counters.counts()
     assert counts.given_up == {KEY: {"quota": 1}}
     assert counts.failed == {KEY: {"sealed": 1, "crashed": 1}}

@@ -136,7 +136,7 @@ def test_every_metric_of_an_application_or_a_service_is_on_it() -> None:
     shown = " ".join(expression for _, expression in expressions())
     about = {name for name, metric in CATALOGUE.items() if {"application", "service", "account"} & set(metric.labels)}
     hidden = {
-        "rotator_observe_every_seconds",
+        "rotator_resync_interval_seconds",
         "rotator_key_published_timestamp_seconds",
         "rotator_last_success_timestamp_seconds",
     }

@@ -39,10 +39,10 @@ def test_a_loop_that_does_not_turn_is_dead_and_one_that_turns_again_is_alive(wat
     status, text = watched.ask("/healthz")
     assert status == 503
     assert [line.partition(":")[0] for line in text.splitlines()] == ["FAILED loop", "ok workers"]
-    assert watched.value("rotator_alive") == 0
+    assert watched.value("rotator_healthy") == 0
     watched.monitor.loop_ticked()
     assert watched.ask("/healthz")[0] == 200
-    assert watched.value("rotator_alive") == 1
+    assert watched.value("rotator_healthy") == 1
 
 
 def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched: Watched) -> None:
@@ -53,7 +53,7 @@ def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched:
     status, text = watched.ask("/healthz")
     assert status == 503
     assert [line.partition(":")[0] for line in text.splitlines()] == ["ok loop", "FAILED workers"]
-    assert (watched.value("rotator_idle_seconds") or 0) > monitor.WATCHDOG_LIMIT.total_seconds()
+    assert (watched.value("rotator_worker_idle_seconds") or 0) > monitor.WATCHDOG_LIMIT.total_seconds()
 
 
 def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
@@ -217,8 +217,8 @@ def test_calls_are_counted_by_service_and_outcome(watched: Watched) -> None:
     watched.start()
     watched.runtime.on_call("vault", "2xx", 0.003)
     watched.runtime.on_call("vault", "timeout", 15.0)
-    assert watched.value("rotator_call_duration_seconds_count", service="vault", outcome="2xx") == 1
-    assert watched.value("rotator_call_duration_seconds_sum", service="vault", outcome="timeout") == 15
+    assert watched.value("rotator_request_duration_seconds_count", service="vault", outcome="2xx") == 1
+    assert watched.value("rotator_request_duration_seconds_sum", service="vault", outcome="timeout") == 15
 
 
 def test_a_rotation_counts_and_its_key_is_told(watched: Watched) -> None:
@@ -237,13 +237,13 @@ def test_what_was_last_known_is_told_while_vault_is_away(watched: Watched) -> No
         watched.engine._schedule_task(watched.engine.tasks["billing"], datetime.now(UTC))
     eventually(lambda: watched.value("rotator_service_up", service="vault") == 0)
     assert watched.value("rotator_keys", state="current", **BILLING) == 1
-    assert watched.value("rotator_passes_failed_total", cause="sealed", **BILLING) == 1
-    assert "rotator_application_trouble" not in watched.scrape(), "it is Vault that is in trouble"
-    assert (watched.value("rotator_unseen_seconds", **BILLING) or 0) > 0
+    assert watched.value("rotator_reconcile_errors_total", cause="sealed", **BILLING) == 1
+    assert "rotator_application_problem" not in watched.scrape(), "it is Vault that is in trouble"
+    assert (watched.value("rotator_last_reconcile_timestamp_seconds", **BILLING) or 0) > 0
 
 
 def test_b_an_application_that_leaves_is_told_as_an_orphan_until_its_keys_are_gone(watched: Watched) -> None:
-    watched.runtime.applications["reports"] = application("reports", observe_every=timedelta(seconds=1))
+    watched.runtime.applications["reports"] = application("reports", resync_interval=timedelta(seconds=1))
     watched.start()
     watched.at_rest()
     fresh = runtime("billing", listen=watched.at)

@@ -33,6 +33,8 @@ class Case:
     labels: Mapping[str, str] = field(default_factory=dict)
     value: str = ""
     beside: Mapping[str, float] = field(default_factory=dict)
+    ages: bool = False
+    """Whether the series tells times, and ``well`` and ``bad`` how many seconds ago these are."""
 
 
 BILLING = {"account": "acme", "application": "billing"}
@@ -40,27 +42,27 @@ HERE = {"job": "rotator", "instance": "host"}
 
 CASES: dict[str, Case] = {
     "RotatorSilent": Case("rotator_build_info", 1, None),
-    "RotatorStalled": Case("rotator_alive", 1, 0),
-    "RotatorPastDue": Case(f"rotator_past_due_seconds{{{ABOUT}}}", 7200, 10800, BILLING, "3h 0m 0s"),
+    "RotatorStalled": Case("rotator_healthy", 1, 0),
+    "RotatorPastDue": Case(f"rotator_overdue_seconds{{{ABOUT}}}", 7200, 10800, BILLING, "3h 0m 0s"),
     "RotatorCompromisedKeyAlive": Case(
         f'rotator_keys{{{ABOUT}, state="compromised"}}', 0, 1, {**BILLING, "state": "compromised"},
         beside={f'rotator_keys{{{ABOUT}, state="current"}}': 1},
     ),
     "RotatorStuck": Case(
-        f'rotator_application_trouble{{{ABOUT}, reason="quota"}}', None, 1, {**BILLING, "reason": "quota"}
+        f'rotator_application_problem{{{ABOUT}, reason="quota"}}', None, 1, {**BILLING, "reason": "quota"}
     ),
-    "RotatorFailing": Case(f"rotator_failures_in_a_row{{{ABOUT}}}", 0, 3, BILLING, "3"),
+    "RotatorFailing": Case(f"rotator_consecutive_failures{{{ABOUT}}}", 0, 3, BILLING, "3"),
     "RotatorOverlooked": Case(
-        f"rotator_unseen_seconds{{{ABOUT}}}", 3600, 4000, BILLING, "1h 6m 40s", {f"rotator_observe_every_seconds{{{ABOUT}}}": 900}
+        f"rotator_last_reconcile_timestamp_seconds{{{ABOUT}}}", 3600, 4000, BILLING, "1h 6m 40s", {f"rotator_resync_interval_seconds{{{ABOUT}}}": 900}, ages=True
     ),
     "RotatorServiceDown": Case('rotator_service_up{service="vault"}', 1, 0, {"service": "vault"}),
     "RotatorQuotaLow": Case('rotator_quota_headroom_keys{account="acme"}', 5, 4, {"account": "acme"}, "4"),
     "RotatorVaultTokenDying": Case(
-        "rotator_vault_token_left_seconds", 1800, 600, {}, "10m 0s", {"rotator_vault_token_granted_seconds": 3600}
+        "rotator_vault_token_ttl_seconds", 1800, 600, {}, "10m 0s", {"rotator_vault_token_lease_seconds": 3600}
     ),
     "RotatorClocksDiffer": Case(
-        'rotator_clock_difference_seconds{service="vault", job="rotator", instance="host"}', -30, -45,
-        {**HERE, "service": "vault"}, "45s", {'rotator_clock_tolerance_seconds{job="rotator", instance="host"}': 30},
+        'rotator_clock_skew_seconds{service="vault", job="rotator", instance="host"}', -30, -45,
+        {**HERE, "service": "vault"}, "45s", {'rotator_max_clock_skew_seconds{job="rotator", instance="host"}': 30},
     ),
     "RotatorReloadRefused": Case("rotator_config_reload_refused", 0, 1),
 }  # fmt: skip
@@ -82,11 +84,17 @@ def stretch(value: float | None, count: int) -> str:
     return f"stale _x{count - 1}" if value is None else f"{value:g}x{count - 1}"
 
 
+def since(age: float, at: int, count: int) -> str:
+    """So many samples, a minute apart, of a time that stays ``age`` seconds ago, from minute ``at`` on."""
+    return f"{60 * at - age:g}+60x{count - 1}"
+
+
 def unit_test(name: str, case: Case) -> dict[str, Any]:
     rule = ALERTS[name]
     patience = minutes(rule["for"])
-    trouble = patience + 5
-    values = " ".join((stretch(case.well, BEGIN), stretch(case.bad, trouble), stretch(case.well, BEGIN)))
+    problem = patience + 5
+    spans = ((case.well, 0, BEGIN), (case.bad, BEGIN, problem), (case.well, BEGIN + problem, BEGIN))
+    values = " ".join(since(value or 0, at, count) if case.ages else stretch(value, count) for value, at, count in spans)
     peace = {"rotator_build_info": 1.0, 'up{job="rotator"}': 1.0, **case.beside}
     peace.pop(case.series, None)
     fires = {
@@ -97,7 +105,7 @@ def unit_test(name: str, case: Case) -> dict[str, Any]:
         "interval": "1m",
         "input_series": [
             {"series": case.series, "values": values},
-            *({"series": series, "values": stretch(value, 2 * BEGIN + trouble)} for series, value in peace.items()),
+            *({"series": series, "values": stretch(value, 2 * BEGIN + problem)} for series, value in peace.items()),
         ],
         "alert_rule_test": [
             {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": alerts}
@@ -105,8 +113,8 @@ def unit_test(name: str, case: Case) -> dict[str, Any]:
                 (BEGIN - 1, []),
                 (BEGIN + patience - 1, []),
                 (BEGIN + patience, [fires]),
-                (BEGIN + trouble - 1, [fires]),
-                (BEGIN + trouble, []),
+                (BEGIN + problem - 1, [fires]),
+                (BEGIN + problem, []),
             )
         ],
     }

@@ -41,12 +41,12 @@ def test_every_event_that_is_listened_for_exists(event: str) -> None:
 @pytest.mark.parametrize("event", TOPICS)
 def test_every_topic_but_a_dated_one_has_an_ending(event: str) -> None:
     ended = {name for ending in RECOVERIES.values() for name in ending.ends}
-    assert event in ended | {"daemon.crashed", "daemon.orphan_stuck"}
+    assert event in ended | {"daemon.crashed", "daemon.removed_application_stuck"}
 
 
 def test_nothing_is_told_while_all_is_well() -> None:
     news = Digest()
-    for event in ("pass.decided", "rotation.committed", "key.dead", "round.sound", "rotation.published", "daemon.ready"):
+    for event in ("pass.decided", "rotation.committed", "key.revoked", "heartbeat.healthy", "rotation.published", "daemon.ready"):
         news.note(event, {"application": "billing", "reason": "nothing is due"}, 0)
     assert news.ready_at() is None
     assert news.take(0) is None
@@ -149,18 +149,18 @@ def test_an_ordinary_rotation_is_no_news() -> None:
 
 def test_an_unsound_round_is_news_only_where_no_other_event_tells() -> None:
     news = Digest()
-    for reason in ("service_away", "trouble", "crashed", "not_looked_at", "idle"):
-        news.note("round.unsound", {"reason": reason, "subject": "billing"}, 0)
+    for reason in ("service_away", "problem", "crashed", "not_looked_at", "idle"):
+        news.note("heartbeat.unhealthy", {"reason": reason, "subject": "billing"}, 0)
     assert news.ready_at() is None
-    news.note("round.unsound", {"reason": "stuck", "subject": "billing"}, 0)
+    news.note("heartbeat.unhealthy", {"reason": "stuck", "subject": "billing"}, 0)
     assert "not done in time (stuck): billing" in told(news, 20).body
-    news.note("round.sound", {}, 30)
+    news.note("heartbeat.healthy", {}, 30)
     assert "everything is done in time again" in told(news, 400).body
 
 
 def test_a_deadline_is_a_warning() -> None:
     news = Digest(name="production")
-    news.note("deadline.near", {"application": "billing", "access_key": "SCWX", "deadline": "…"}, 0)
+    news.note("deadline.approaching", {"application": "billing", "access_key": "SCWX", "deadline": "…"}, 0)
     message = told(news, 20)
     assert (message.title, message.weight) == ("production: deadline", "warning")
 
@@ -186,12 +186,14 @@ def test_a16_no_text_that_an_event_carries_gets_into_a_message(event: str, hosti
     )
     for _ in range(STUBBORN):
         news.note(event, {**fields, "application": "billing", "mode": "compromised", "account": hostile}, 0)
-    news.note("round.unsound", {"reason": "stuck", "subject": "billing"}, 0)
+    news.note("heartbeat.unhealthy", {"reason": "stuck", "subject": "billing"}, 0)
     message = told(news, 20)
     assert hostile not in message.title + message.body
 
 
-@pytest.mark.parametrize("event", ["compromise.marked", "rotation.claimed", "rotation.not_alive", "key.still_alive"])
+@pytest.mark.parametrize(
+    "event", ["compromise.marked", "rotation.claimed", "rotation.verification_failed", "key.revocation_unverified"]
+)
 def test_a_reason_that_a_person_may_have_written_is_not_passed_on_even_if_it_is_one_word(event: str) -> None:
     news = Digest()
     news.note(event, {"application": "billing", "mode": "compromised", "reason": "blackmail"}, 0)

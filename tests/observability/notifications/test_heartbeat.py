@@ -25,7 +25,7 @@ def test_a_ping_is_one_get_and_its_success_is_told_once() -> None:
         for _ in range(3):
             alarm.ping(wait=True)
         assert listener.heard == [(f"/{TOKEN}", b"")] * 3
-        assert recorder.events == [("ping.sent", {})]
+        assert recorder.events == [("heartbeat.sent", {})]
 
 
 def test_a_switch_that_is_away_is_told_once_and_again_when_it_is_back() -> None:
@@ -36,7 +36,7 @@ def test_a_switch_that_is_away_is_told_once_and_again_when_it_is_back() -> None:
             alarm.ping(wait=True)
         listener.status = 200
         alarm.ping(wait=True)
-        assert recorder.events == [("ping.failed", {"message": "the switch answered 503"}), ("ping.sent", {})]
+        assert recorder.events == [("heartbeat.failed", {"message": "the switch answered 503"}), ("heartbeat.sent", {})]
 
 
 def test_while_a_ping_gets_no_answer_no_second_one_is_begun_and_nobody_waits() -> None:
@@ -57,7 +57,7 @@ def test_what_went_wrong_is_told_without_the_address(url: str) -> None:
     alarm, recorder = alarm_at(url)
     alarm.ping(wait=True)
     ((event, fields),) = recorder.events
-    assert event == "ping.failed"
+    assert event == "heartbeat.failed"
     assert TOKEN not in str(fields)
     assert "127.0.0.1" not in str(fields)
 
@@ -68,4 +68,4 @@ def test_a_secret_that_cannot_be_read_is_a_word_in_the_log() -> None:
 
     recorder = Recorder()
     Notifier(recorder, NotificationSettings(ping=HeartbeatSettings(missing))).ping(wait=True)
-    assert recorder.events == [("ping.failed", {"message": "credential:ping-url: is empty; put the secret into it"})]
+    assert recorder.events == [("heartbeat.failed", {"message": "credential:ping-url: is empty; put the secret into it"})]

@@ -95,9 +95,9 @@ def test_a_message_is_tried_again_and_then_dropped_with_a_word_in_the_log(
     recorder = Recorder()
     with Listener() as sound, closing(Notifier(recorder, settings(listener, sound))) as alarm:
         block(alarm, "billing")
-        eventually(lambda: "notify.failed" in names(recorder))
+        eventually(lambda: "notification.failed" in names(recorder))
         assert (listener.count, sound.count) == (3, 1)
-        (failed,) = [fields for event, fields in recorder.events if event == "notify.failed"]
+        (failed,) = [fields for event, fields in recorder.events if event == "notification.failed"]
         assert failed == {
             "target": "credential:0",
             "message": "the service did not take the message, or could not be reached",

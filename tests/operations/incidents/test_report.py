@@ -43,7 +43,7 @@ def ledger(**changes: Any) -> Ledger:
         "alice@desk",
         ("SCWOLD",),
         T + 3 * SECOND,
-        deaths=(RevocationRecord("SCWOLD", T + 3 * SECOND, "refused", (3,)),),
+        revocations=(RevocationRecord("SCWOLD", T + 3 * SECOND, "refused", (3,)),),
     )
     history = (
         HistoryEntry(T - 9 * SECOND, "rotated", "SCWOLD", 3, "r1", "every 30d"),
@@ -76,7 +76,7 @@ def test_it_tells_who_asked_why_what_was_replaced_and_which_versions_were_destro
         {
             "access_key": "SCWOLD",
             "dead_at": "2026-05-04T12:00:03Z",
-            "proof": "refused",
+            "verification": "refused",
             "destroyed_versions": [3],
             "remark": None,
         }
@@ -86,7 +86,7 @@ def test_it_tells_who_asked_why_what_was_replaced_and_which_versions_were_destro
 
 def test_the_time_line_goes_from_the_report_to_the_proof_of_death() -> None:
     told = [(moment.what, moment.access_key) for moment in report().moments()]
-    assert told == [("reported", ""), ("marked", "SCWOLD"), ("replaced", "SCWNEW"), ("dead", "SCWOLD"), ("contained", "")]
+    assert told == [("reported", ""), ("marked", "SCWOLD"), ("replaced", "SCWNEW"), ("revoked", "SCWOLD"), ("contained", "")]
 
 
 def test_a_key_that_was_in_grace_needed_no_replacement() -> None:
@@ -95,9 +95,9 @@ def test_a_key_that_was_in_grace_needed_no_replacement() -> None:
 
 
 def test_a_ledger_of_an_older_rotator_tells_of_the_death_in_its_history() -> None:
-    old = replace(ledger().incidents[0], deaths=())
-    (death,) = impact_of(old, ledger()).deaths
-    assert (death.at, death.proof, death.destroyed) == (T + 3 * SECOND, "refused", ())
+    old = replace(ledger().incidents[0], revocations=())
+    (revocation,) = impact_of(old, ledger()).revocations
+    assert (revocation.at, revocation.verification, revocation.destroyed) == (T + 3 * SECOND, "refused", ())
 
 
 def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_for_its_turn() -> None:
@@ -192,14 +192,14 @@ def full() -> IncidentReport:
         path=NASTY,
         reason=NASTY,
         by=NASTY,
-        deaths=tuple(replace(death, proof=NASTY, remark=NASTY) for death in one.deaths),
+        revocations=tuple(replace(revocation, verification=NASTY, remark=NASTY) for revocation in one.revocations),
     )
     stranger = Key("SCWSTRANGER", NASTY, NASTY, T - SECOND)
-    proof = CoverageReport(NASTY, T, T + SECOND, 7, (StaleKey(stranger, "stranger", NASTY),))
+    verification = CoverageReport(NASTY, T, T + SECOND, 7, (StaleKey(stranger, "unmanaged", NASTY),))
     trail = AuditTrail(
         (audit_event(-60, NASTY, NASTY, NASTY), audit_event(-50, NASTY, NASTY, NASTY, 403)), ("fr-par",), (NASTY,), truncated=True
     )
-    return report(nasty, replace(nasty, closed_at=None, replaced_at=None), coverage=(proof,), trails={NASTY: trail})
+    return report(nasty, replace(nasty, closed_at=None, replaced_at=None), coverage=(verification,), trails={NASTY: trail})
 
 
 def test_whatever_others_wrote_is_shown_and_never_becomes_part_of_the_page() -> None:

@@ -63,11 +63,11 @@ def test_what_is_asked_for_can_be_combined(selection: Selection, expected: set[s
 
 def test_the_same_command_has_the_same_words_however_it_is_typed() -> None:
     one, other = Selection(("b", "a"), ("y", "x"), ("2*", "1*")), Selection(("a", "b"), ("x", "y"), ("1*", "2*"))
-    words = one.words(created_before="2h", compromised=True)
-    assert words == other.words(created_before="2h", compromised=True)
+    words = one.selector(created_before="2h", compromised=True)
+    assert words == other.selector(created_before="2h", compromised=True)
     assert words == "a b --account x --account y --match 1* --match 2* --created-before 2h --compromised"
-    assert Selection().words(created_before="", compromised=False) == "--all"
-    assert Selection().words(created_before="2h", compromised=False) == "--created-before 2h"
+    assert Selection().selector(created_before="", compromised=False) == "--all"
+    assert Selection().selector(created_before="2h", compromised=False) == "--created-before 2h"
 
 
 def test_only_applications_with_a_key_from_before_that_time_are_chosen() -> None:

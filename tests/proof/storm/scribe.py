@@ -95,7 +95,7 @@ class Scribe:
             case "rotation.published":
                 truly = {one.version: one.access_key for one in self.published[name]}.get(line["version"], key)
                 return f"I8: {key} was called published, and version {line['version']} holds {truly}" if truly != key else ""
-            case "key.dead":
+            case "key.revoked":
                 truth = next(one for one in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True) if one.access_key == key)
                 if truth.deleted_at is None:
                     return f"I3, I8: {key} was called dead, and it lives"
@@ -103,7 +103,7 @@ class Scribe:
                 delay = truth.revocation_delay if line["proof"] == "refused" else 0
                 too_early = datetime.fromisoformat(line["timestamp"]) < truth.deleted_at + timedelta(seconds=delay)
                 return f"I3, I8: {key} was called dead ({line['proof']}) before it was" if too_early else ""
-            case "key.found_dead" | "pass.crashed" | "daemon.crashed":
+            case "key.published_key_invalid" | "pass.crashed" | "daemon.crashed":
                 return f"I1: a daemon said {line}"
         return ""
 

@@ -37,18 +37,18 @@ PROOF = 0.4
 SPEED = """
 every = "{every}"
 grace = "3s"
-refresh = "1s"
-observe_every = "2s"
+consumer_refresh = "1s"
+resync_interval = "2s"
 jitter = "0s"
-prove = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
-prove_emergency = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
+verification = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
+emergency_verification = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
 publish_timeout = "{publish}"
-takeover_after = "{takeover}"
+stale_claim_timeout = "{takeover}"
 """
 HASTY = {"proof": "6s", "publish": "5s", "takeover": "12s"}
 PATIENT = {"proof": "60s", "publish": "120s", "takeover": "200s"}
 """For the person who rotates after the storm: however slow the machine is, that must work."""
-DAEMON = 'catch_up = "0s"\nworkers = 4\nstop_timeout = "5s"'
+DAEMON = 'startup_spread = "0s"\nworkers = 4\nstop_timeout = "5s"'
 
 MOST_PASSES = 60
 """Passes that one daemon may make over one application from the calm to the rest. It looks every two seconds, and what it may
@@ -517,7 +517,7 @@ class Storm:
             living = {key.access_key for key in self.rig.scaleway.keys(self.rig.bearers[name])}
             if alive := truth.marked.keys() & living:
                 self.fail(f"I3: {alive} of {name} were marked compromised and live", name)
-            figures.deaths += len(truth.deaths)
+            figures.deaths += len(truth.revocations)
             figures.marks += len(truth.marked)
         printed = [path.read_text() for pattern in ("*.out", "*.err", "*.toml") for path in self.rig.directory.glob(pattern)]
         try:

@@ -1,4 +1,4 @@
-"""``rotator who``: from a key in hand to its owner."""
+"""``rotator lookup``: from a key in hand to its owner."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
 
 AS_ARGUMENT = (
     "this looks like a secret key, and arguments are seen by every user of the machine and kept by the shell: it may have leaked"
-    " now; give it on standard input instead: rotator who --secret"
+    " now; give it on standard input instead: rotator lookup --secret"
 )
 
 
 @click.command(
-    "who",
+    "lookup",
     epilog="""\b
 Examples:
-  rotator who SCWAAAAAAAAAAAAAAAAA
-  rotator who --secret < secret-key
-  rotator who --scan leaked.log
-  git log -p | rotator who --scan -""",
+  rotator lookup SCWAAAAAAAAAAAAAAAAA
+  rotator lookup --secret < secret-key
+  rotator lookup --scan leaked.log
+  git log -p | rotator lookup --scan -""",
 )
 @click.argument("access_keys", nargs=-1, metavar="[SCW]...")
 @click.option("--secret", is_flag=True, help="A secret key on standard input: compared with what Vault holds.")
@@ -58,9 +58,9 @@ def command(session: Session, access_keys: Sequence[str], secret: bool, scan: st
         return _of_secret(session)
     if scan is not None:
         return _of_text(session, scan)
-    people: Sequence[KeyInfo] = session.ask("who", access_keys=list(access_keys))
-    _tell(session, people, {})
-    return _worst(people)
+    keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=list(access_keys))
+    _tell(session, keys_info, {})
+    return _worst(keys_info)
 
 
 def refuse_secrets(words: Iterable[str]) -> None:
@@ -69,18 +69,18 @@ def refuse_secrets(words: Iterable[str]) -> None:
         raise click.UsageError(AS_ARGUMENT)
 
 
-def _worst(people: Iterable[KeyInfo]) -> int:
-    return 1 if any(person.state == "unknown" for person in people) else 0
+def _worst(keys_info: Iterable[KeyInfo]) -> int:
+    return 1 if any(key_info.state == "unknown" for key_info in keys_info) else 0
 
 
-def _tell(session: Session, people: Sequence[KeyInfo], remarks: dict[str, str], **more: Any) -> None:
+def _tell(session: Session, keys_info: Sequence[KeyInfo], remarks: dict[str, str], **more: Any) -> None:
     if session.json:
-        click.echo(json.dumps({"keys": [person.as_json() for person in people], **more}, indent=2))
+        click.echo(json.dumps({"keys": [key_info.as_json() for key_info in keys_info], **more}, indent=2))
         return
-    for person in people:
-        remark = remarks.get(person.access_key, "")
-        click.echo(f"{person.sentence}{f' ({remark})' if remark else ''}")
-        click.echo(f"  if it were revoked: {person.would}")
+    for key_info in keys_info:
+        remark = remarks.get(key_info.access_key, "")
+        click.echo(f"{key_info.sentence}{f' ({remark})' if remark else ''}")
+        click.echo(f"  if it were revoked: {key_info.impact}")
 
 
 # --- a secret key ---------------------------------------------------------------------------------------------------------
@@ -96,16 +96,16 @@ def _of_secret(session: Session) -> int:
         found = "" if match else alive_anywhere(app, wanted)
     _unread(unread)
     if match:
-        people: Sequence[KeyInfo] = session.ask("who", access_keys=[match.access_key])
-        _tell(session, people, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
-        return _worst(people)
+        keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=[match.access_key])
+        _tell(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
+        return _worst(keys_info)
     said = {
         "alive": "it is ALIVE: revoke it at the provider, and find out where it was made",
-        "dead": "it is dead: no account accepts it",
+        "revoked": "it is dead: no account accepts it",
         "unclear": "whether it is alive could not be told: no clear answer; try again",
     }[found]
     if session.json:
-        click.echo(json.dumps({"keys": [], "match": None, "alive": {"alive": True, "dead": False}.get(found)}, indent=2))
+        click.echo(json.dumps({"keys": [], "match": None, "alive": {"alive": True, "revoked": False}.get(found)}, indent=2))
     else:
         click.echo(f"Vault holds no such secret in what was read, so whose it is cannot be told; {said}")
     return 3 if found == "unclear" else 1 if found == "alive" else 0
@@ -160,20 +160,20 @@ def _of_text(session: Session, file: str) -> int:
             if match:
                 matches[match.access_key] = found.secrets[uuid]
     names = [*found.names, *(name for name in matches if name not in found.names)]
-    people: Sequence[KeyInfo] = session.ask("who", access_keys=names) if names else ()
+    keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=names) if names else ()
     for name in names:
         said = [f"named in line {_lines(found.names[name])}"] if name in found.names else []
         said += [f"its SECRET stands in line {_lines(matches[name])}"] if name in matches else []
         remarks[name] = ", ".join(said)
     others = len(uuids) - len(matches)
     lines = {name: {"named": found.names.get(name, []), "secret": matches.get(name, [])} for name in names}
-    _tell(session, people, remarks, lines=lines, other_uuids=others)
+    _tell(session, keys_info, remarks, lines=lines, other_uuids=others)
     if not session.json:
         if not names:
             click.echo("no key of ours stands in this text")
         if others:
             click.echo(f"{pluralize(others, 'other UUID')} in it: no secret that Vault holds in what was read")
-    return _worst(people)
+    return _worst(keys_info)
 
 
 def _lines(numbers: Sequence[int]) -> str:

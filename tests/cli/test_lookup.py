@@ -1,4 +1,4 @@
-"""``rotator who``: from a key in hand to its owner, and no secret on the way."""
+"""``rotator lookup``: from a key in hand to its owner, and no secret on the way."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def given(desk: Desk, text: str, *words: str) -> Result:
 
 def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(office: Desk) -> None:
     office.sim.time.advance(timedelta(hours=2))
-    told = office.type("who", NEW, OLD).stdout.splitlines()
+    told = office.type("lookup", NEW, OLD).stdout.splitlines()
     assert told[0].startswith(f"{NEW}: the current key (application billing, account acme), 2h")
     assert told[0].endswith("published in version 2 of secret/apps/billing/scaleway")
     assert "the consumers of billing would be refused until they read another key" in told[1]
@@ -68,7 +68,7 @@ def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(off
     for number in range(20):
         office.specs[f"app-{number}"] = spec(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
     keys = [office.sim.make_key(bearer=f"b-{number}")[0].access_key for number in range(names)]
-    office.type("who", *keys)
+    office.type("lookup", *keys)
     provider = [call for call in office.sim.calls if call in {"get_key", "list_all_keys", "list_keys"}]
     assert provider == ["get_key"] * 2 if asked == "get_key" else ["list_all_keys"]
 
@@ -81,8 +81,8 @@ def test_every_state_is_told(office: Desk) -> None:
     expired, _ = office.sim.make_key(expires=EPOCH - DAY)
     office.type("revoke", OLD, "--confirm", OLD)
     names = [stranger.access_key, protected.access_key, foreign.access_key, expired.access_key, OLD, "SCWUNKNOWNUNKNOWNUNK"]
-    found = {entry["access_key"]: entry for entry in office.json("who", *names)["keys"]}
-    assert [found[name]["state"] for name in names] == ["stranger", "protected", "foreign", "dead", "dead", "unknown"]
+    found = {entry["access_key"]: entry for entry in office.json("lookup", *names)["keys"]}
+    assert [found[name]["state"] for name in names] == ["unmanaged", "protected", "foreign", "revoked", "revoked", "unknown"]
     assert found[stranger.access_key]["if_revoked"].endswith(f"--compromised --reason TEXT --confirm {stranger.access_key}")
     assert found[OLD]["application"] == "billing"
     assert found[foreign.access_key]["bearer"] == "not-ours"
@@ -91,7 +91,7 @@ def test_every_state_is_told(office: Desk) -> None:
 def test_a_published_key_that_no_ledger_names_yet_is_no_stranger(empty: Desk) -> None:
     key, _ = empty.sim.make_key()
     empty.sim.publish_by_hand(key.access_key)
-    [entry] = empty.json("who", key.access_key)["keys"]
+    [entry] = empty.json("lookup", key.access_key)["keys"]
     assert (entry["state"], entry["published"]["version"]) == ("current", 1)
     assert empty.type("rotate", key.access_key, "--compromised", "--reason", "leak").exit_code == 0
     assert not empty.sim.live(key.access_key)
@@ -100,17 +100,17 @@ def test_a_published_key_that_no_ledger_names_yet_is_no_stranger(empty: Desk) ->
 def test_a_compromised_key_is_said_to_be_on_its_way(office: Desk) -> None:
     fail(office, "delete_key", PermissionDenied("may not", service="acme", kind="policy"))
     office.type("rotate", OLD, "--compromised", "--reason", "leak")
-    [entry] = office.json("who", OLD)["keys"]
+    [entry] = office.json("lookup", OLD)["keys"]
     assert entry["state"] == "compromised"
 
 
 def test_a_key_that_nobody_knows_ends_with_1(office: Desk) -> None:
-    assert office.type("who", OLD).exit_code == 0
-    assert office.type("who", OLD, "SCWUNKNOWNUNKNOWNUNK").exit_code == 1
+    assert office.type("lookup", OLD).exit_code == 0
+    assert office.type("lookup", OLD, "SCWUNKNOWNUNKNOWNUNK").exit_code == 1
 
 
 def test_a_secret_key_is_never_taken_as_an_argument_and_not_repeated(office: Desk) -> None:
-    for words in (("who", uuid(2)), ("who", OLD, f"x={uuid(2).upper()}"), ("revoke", uuid(2))):
+    for words in (("lookup", uuid(2)), ("who", OLD, f"x={uuid(2).upper()}"), ("revoke", uuid(2))):
         result = office.type(*words)
         assert result.exit_code == 2
         assert "arguments are seen by every user of the machine" in result.stderr
@@ -121,10 +121,10 @@ def test_a_secret_key_is_never_taken_as_an_argument_and_not_repeated(office: Des
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("who",), "give the names of keys"),
-        (("who", "billing"), "argument 1 is not the name of a key"),
-        (("who", OLD, "--secret"), "give the names of keys"),
-        (("who", "--scan", "/nowhere"), "/nowhere cannot be read"),
+        (("lookup",), "give the names of keys"),
+        (("lookup", "billing"), "argument 1 is not the name of a key"),
+        (("lookup", OLD, "--secret"), "give the names of keys"),
+        (("lookup", "--scan", "/nowhere"), "/nowhere cannot be read"),
     ],
 )
 def test_what_is_left_unsaid_is_asked_for(office: Desk, words: tuple[str, ...], said: str) -> None:
@@ -137,7 +137,7 @@ def test_what_is_left_unsaid_is_asked_for(office: Desk, words: tuple[str, ...], 
 
 @pytest.mark.parametrize(("number", "name", "version"), [(1, OLD, 1), (2, NEW, 2)])
 def test_a_secret_that_vault_holds_is_told_by_the_name_of_its_key(office: Desk, number: int, name: str, version: int) -> None:
-    result = given(office, uuid(number).upper() + "\n", "who", "--secret")
+    result = given(office, uuid(number).upper() + "\n", "lookup", "--secret")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"{name}: ")
     assert f"its secret is in version {version} of secret/apps/billing/scaleway" in result.stdout
@@ -146,22 +146,22 @@ def test_a_secret_that_vault_holds_is_told_by_the_name_of_its_key(office: Desk, 
 def test_a_secret_that_vault_does_not_hold_is_only_alive_or_dead(office: Desk) -> None:
     stranger, _ = office.sim.make_key("by hand")
     office.sim.keys[stranger.access_key].secret = STRAY
-    alive = given(office, STRAY, "who", "--secret")
+    alive = given(office, STRAY, "lookup", "--secret")
     assert (alive.exit_code, "it is ALIVE" in alive.stdout) == (1, True)
     office.sim.keys[stranger.access_key].deleted_at = EPOCH
-    dead = given(office, STRAY, "who", "--secret")
+    dead = given(office, STRAY, "lookup", "--secret")
     assert (dead.exit_code, "it is dead" in dead.stdout) == (0, True)
 
 
 def test_what_no_account_answers_about_is_not_called_dead(office: Desk) -> None:
     fail(office, "authenticate", Unavailable("away", service="acme", kind="timeout"))
-    result = given(office, STRAY, "who", "--secret")
+    result = given(office, STRAY, "lookup", "--secret")
     assert (result.exit_code, "could not be told" in result.stdout) == (3, True)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", f"{STRAY} and more"])
 def test_anything_but_a_secret_is_refused_without_repeating_it(office: Desk, text: str) -> None:
-    result = given(office, text, "who", "--secret")
+    result = given(office, text, "lookup", "--secret")
     assert result.exit_code == 2
     assert "holds no secret key" in result.stderr
     assert "nonsense" not in result.output
@@ -175,7 +175,7 @@ def test_a_document_that_cannot_be_read_is_said_and_hides_no_other(office: Desk)
             raise PermissionDenied("our token may not read it", service="vault", kind="policy")
 
     office.sim.hook = deny
-    result = given(office, uuid(2), "who", "--secret")
+    result = given(office, uuid(2), "lookup", "--secret")
     assert "not compared with" in result.stderr
 
 
@@ -186,7 +186,7 @@ def test_a_text_is_scanned_for_keys_by_their_format_and_only_places_are_told(off
     text = f"access={OLD}\nsecret={uuid(2)}\nproject={STRAY}\n{OLD} again\nNOTSCW00000000000000001X\n"
     file = tmp_path / "leak.txt"
     file.write_text(text)
-    for result in (given(office, "", "who", "--scan", str(file)), given(office, text, "who", "--scan", "-")):
+    for result in (given(office, "", "lookup", "--scan", str(file)), given(office, text, "who", "--scan", "-")):
         assert result.exit_code == 0, result.stderr
         assert f"{OLD}: in grace" in result.stdout
         assert "(named in line 1, 4)" in result.stdout
@@ -197,11 +197,11 @@ def test_a_text_is_scanned_for_keys_by_their_format_and_only_places_are_told(off
 
 
 def test_what_stands_in_a_text_is_never_sent_to_a_provider(office: Desk) -> None:
-    given(office, f"{STRAY}\n", "who", "--scan", "-")
+    given(office, f"{STRAY}\n", "lookup", "--scan", "-")
     assert "authenticate" not in office.sim.calls
 
 
 def test_a_text_without_keys_is_said_to_have_none(office: Desk) -> None:
-    result = given(office, "nothing\n", "who", "--scan", "-")
+    result = given(office, "nothing\n", "lookup", "--scan", "-")
     assert (result.exit_code, result.stdout) == (0, "no key of ours stands in this text\n")
     assert office.sim.calls == []
