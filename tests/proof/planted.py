@@ -72,18 +72,17 @@ BUGS: tuple[Bug, ...] = (
         "the ledger is written at whatever version it has now",
         "reconciler/runner.py",
         (
-            "self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)",
-            "self.world.vault.write_ledger(step.ledger, cas=self.world.vault.read_ledger(self.policy.application)[1])",
+            "self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)",
+            "self.context.vault.write_ledger(step.ledger, cas=self.context.vault.read_ledger(self.spec.application)[1])",
         ),
     ),
     bug(
         "a refused check-and-set of the claim is taken for success",
         "reconciler/runner.py",
         (
-            "        version = self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n",
+            "        version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n",
             (
-                "        try:\n            version = self.world.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n"
-                "        except (Conflict, Indeterminate):\n            version = observation.ledger_version + 1\n"
+                "        try:\n            version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n        except (Conflict, Indeterminate):\n            version = observation.ledger_version + 1\n"
             ),
         ),
     ),
@@ -120,7 +119,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a new key is published without a published_probe",
         "decision/rules/in_flight.py",
-        ("return PublishKey() if in_flight.proven else VerifyKey()", "return PublishKey()"),
+        ("return PublishKey() if in_flight.verified else VerifyKey()", "return PublishKey()"),
     ),
     bug(
         "an answer that says nothing counts as a published_probe of life",
@@ -134,8 +133,8 @@ BUGS: tuple[Bug, ...] = (
         "a key that never comes alive is published all the same",
         "reconciler/runner.py",
         (
-            'self.memory.held = replace(in_flight, failure=RotationFailure("never_alive", message))',
-            "self.memory.held = replace(in_flight, verified=True, publish_by=now + self.policy.publish_timeout)",
+            'self.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", message))',
+            "self.local_state.in_flight = replace(in_flight, verified=True, publish_by=now + self.spec.publish_timeout)",
         ),
     ),
     # --- rule 5: publish ---
@@ -202,7 +201,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the published key is followed without trying its secret",
         "decision/rules/document.py",
-        ("    if not state.published_is_ours_just_proven:\n", "    if False:\n"),
+        ("    if not state.published_just_verified_here:\n", "    if False:\n"),
     ),
     bug(
         "a key that was published again meanwhile keeps its old deadline",
@@ -223,7 +222,10 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the fence does not wait until nobody can be at the rotation any more",
         "decision/rules/issuance.py",
-        (" if key.access_key in state.possible) + state.policy.stale_claim_timeout", " if key.access_key in state.possible)"),
+        (
+            " if key.access_key in state.possibly_pending)\n        + state.spec.stale_claim_timeout",
+            " if key.access_key in state.possibly_pending)",
+        ),
         deep=True,
     ),
     bug(
@@ -260,10 +262,9 @@ BUGS: tuple[Bug, ...] = (
         "leftovers are looked for only while a rotation is under way",
         "decision/rules/revocation.py",
         (
-            "    if state.unread_versions:\n        return ReadVersions(state.unread_versions)\n    for key, marker in state.unnamed:\n",
+            "    if state.unobserved_versions:\n        return ReadVersions(state.unobserved_versions)\n    for key, marker in state.unaccounted_keys:\n",
             (
-                "    if state.ledger.intent is None:\n        return None\n    if state.unread_versions:\n"
-                "        return ReadVersions(state.unread_versions)\n    for key, marker in state.unnamed:\n"
+                "    if state.ledger.intent is None:\n        return None\n    if state.unobserved_versions:\n        return ReadVersions(state.unobserved_versions)\n    for key, marker in state.unaccounted_keys:\n"
             ),
         ),
     ),
@@ -283,11 +284,11 @@ BUGS: tuple[Bug, ...] = (
         "a key is forgotten once its DELETE was sent",
         "decision/rules/revocation.py",
         (
-            "if entry.access_key in state.seen.dead and entry.access_key != state.published]",
-            "if entry.access_key in state.seen.deleted and entry.access_key != state.published]",
+            "if entry.access_key in state.observation.revoked and entry.access_key != state.published\n    ]",
+            "if entry.access_key in state.observation.deleted and entry.access_key != state.published\n    ]",
         ),
         (
-            "{entry.access_key: state.seen.dead[entry.access_key] for entry in revoked}",
+            "{entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}",
             '{entry.access_key: "deleted" for entry in revoked}',
         ),
     ),
@@ -295,11 +296,11 @@ BUGS: tuple[Bug, ...] = (
         "absence from a list counts as revocation",
         "decision/rules/revocation.py",
         (
-            "if entry.access_key in state.seen.dead and entry.access_key != state.published]",
-            "if state.seen.key(entry.access_key) is None and entry.access_key != state.published]",
+            "if entry.access_key in state.observation.revoked and entry.access_key != state.published\n    ]",
+            "if state.observation.key(entry.access_key) is None and entry.access_key != state.published\n    ]",
         ),
         (
-            "{entry.access_key: state.seen.dead[entry.access_key] for entry in revoked}",
+            "{entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}",
             '{entry.access_key: "not listed" for entry in revoked}',
         ),
     ),
@@ -314,7 +315,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a condemned key is deleted before the ledger has followed the document",
         "decision/state.py",
-        ("        if not self.settled:\n            return False  #", "        if False:\n            return False  #"),
+        ("        if not self.ledger_in_sync:\n            return False  #", "        if False:\n            return False  #"),
         deep=True,
     ),
     # --- rule 9: compromised ---
@@ -362,7 +363,7 @@ BUGS: tuple[Bug, ...] = (
         "an operator's hold keeps rotations back, but no revocations",
         "decision/rules/revocation.py",
         (
-            "    if state.held_back or not state.trusted_clocks or state.urgent_mode:\n",
+            "    if state.on_hold or not state.trusted_clocks or state.urgent_mode:\n",
             "    if not state.trusted_clocks or state.urgent_mode:\n",
         ),
     ),
@@ -375,8 +376,8 @@ BUGS: tuple[Bug, ...] = (
         "a rotation that is over is never forgotten",
         "reconciler/runner.py",
         (
-            "            state DiscardInFlight():\n                self.memory.held = None\n",
-            "            state DiscardInFlight():\n                pass\n",
+            "            case DiscardInFlight():\n                self.local_state.in_flight = None\n",
+            "            case DiscardInFlight():\n                pass\n",
         ),
     ),
 )
