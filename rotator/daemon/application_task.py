@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation, RotationFailure
 from rotator.domain.keys import Key
@@ -91,7 +92,8 @@ class ApplicationTask:
     @property
     def holding(self) -> bool:
         """Whether this process holds a new key that must be published or given up before it ends."""
-        return self.local_state.in_flight is not None and self.local_state.in_flight.key is not None
+        in_flight = self.local_state.in_flight
+        return in_flight is not None and in_flight.key is not None
 
     @property
     def urgent(self) -> bool:
@@ -103,6 +105,26 @@ class ApplicationTask:
     def may_wait(self) -> bool:
         """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
         return self.passing is None and self.local_state.in_flight is None and not self.urgent
+
+    def snapshot(self) -> TaskSnapshot:
+        """What readers may know of it. Reads each field once, without a lock."""
+        keys = self.keys
+        return TaskSnapshot(
+            spec=self.spec,
+            started=self.started,
+            due=self.due,
+            running=self.running,
+            parked=self.parked,
+            holding=self.holding,
+            rotating=self.local_state.in_flight is not None,
+            crashes=self.crashes,
+            summary=self.summary,
+            ledger=self.ledger,
+            key_count=None if keys is None else len(keys),
+            unmanaged_key_count=len(self.local_state.unmanaged_keys),
+            last_reconciled_at=self.last_reconciled_at,
+            last_success_at=self.last_success_at,
+        )
 
     def advance(self) -> PassOutcome | None:
         """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""

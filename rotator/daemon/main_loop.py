@@ -78,7 +78,7 @@ class MainLoop:
         runtime, engine = self.engine.runtime, self.engine
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         engine.start()
-        engine.add_periodic("heartbeat", lambda: self._beat_every, executor="default", delay=self._beat_every)
+        engine.beat(self._beat_every)
         engine.add_periodic("maintain", self._maintain, delay=MAINTENANCE_INTERVAL)
         engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
         engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))

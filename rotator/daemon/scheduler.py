@@ -1,8 +1,10 @@
-"""The schedule: APScheduler as the engine needs it. Every job has a date, a name of its own, and a crew that it is done by."""
+"""Begins jobs at their dates, each in the worker pool that it names: APScheduler, as the engine needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +15,16 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_STOPPED
 from apscheduler.triggers.date import DateTrigger
 
-Ended = Callable[[str, bool, Any], None]
-"""Hears that a job is over: its name, whether it was done to its end, and what it returned."""
+Ended = Callable[[bool, Any], None]
+"""Called in the worker when a job has ended: whether it came to its end, and what it returned."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A worker pool of its own. It exists from the first job on that names it; its threads start when they are needed."""
+
+    name: str
+    workers: int
 
 
 class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
@@ -30,17 +40,17 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
 
 
 class Scheduler:
-    """Jobs by name, each with the date at which it is begun once. ``pools`` tells how many workers each crew has."""
+    """Jobs by name, each with the date at which it begins once. A job waits only for the workers of its own pool."""
 
-    def __init__(self, pools: Mapping[str, int], ended: Ended) -> None:
+    def __init__(self) -> None:
         self._scheduler = _Scheduler(
-            timezone=UTC,
-            executors={pool: ThreadPoolExecutor(workers) for pool, workers in pools.items()},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
+        self._pools: set[str] = set()
+        self._ended: dict[str, Ended] = {}
 
         def listen(event: JobExecutionEvent) -> None:
-            ended(event.job_id, event.code == EVENT_JOB_EXECUTED, event.retval)
+            self._ended[event.job_id](event.code == EVENT_JOB_EXECUTED, event.retval)
 
         self._scheduler.add_listener(listen, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED)
 
@@ -52,8 +62,8 @@ class Scheduler:
         """Hand out no job any more. Workers in the middle of one are not waited for."""
         self._scheduler.shutdown(wait=False)
 
-    def schedule_at(self, name: str, run: Callable[[], object], when: datetime, pool: str) -> None:
-        """Have this done then; an earlier date of the same job is forgotten."""
+    def schedule_at(self, name: str, run: Callable[[], object], when: datetime, pool: Pool, ended: Ended) -> None:
+        """Have this done then; an earlier date of the same job is forgotten. ``ended`` is called after it."""
 
         def job() -> object:
             # The scheduler removes a job after it handed it to a worker, both under one lock. A job that were over before that
@@ -61,8 +71,16 @@ class Scheduler:
             self._scheduler.get_job(name)
             return run()
 
+        if pool.name not in self._pools:
+            self._add(pool)
+        self._ended[name] = ended
         trigger = DateTrigger(when, timezone=UTC)
-        self._scheduler.add_job(job, trigger, id=name, name=name, executor=pool, replace_existing=True)
+        self._scheduler.add_job(job, trigger, id=name, name=name, executor=pool.name, replace_existing=True)
+
+    def _add(self, pool: Pool) -> None:
+        with suppress(ValueError):  # another thread has just added it
+            self._scheduler.add_executor(ThreadPoolExecutor(pool.workers), pool.name)
+        self._pools.add(pool.name)
 
     def drop(self, name: str) -> None:
         """Forget the date of a job, if it has one."""

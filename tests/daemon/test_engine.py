@@ -396,7 +396,7 @@ def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: 
     engine.add_periodic("care", lambda: chore("care"), delay=timedelta(0))
     eventually(lambda: len(done) > 5)
     assert engine.progress == 0
-    engine.add_periodic("heartbeat", lambda: chore("heartbeat"), executor="default", delay=timedelta(0))
+    engine.beat(timedelta(milliseconds=1))
     eventually(lambda: engine.progress > 2)
 
 

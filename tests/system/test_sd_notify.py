@@ -109,7 +109,7 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
         daemon = MainLoop(made, made.sink, ServiceManager(), signals)
         engine = daemon.engine
         engine.start()
-        engine.add_periodic("heartbeat", lambda: timedelta(milliseconds=1), executor="default", delay=timedelta(0))
+        engine.beat(timedelta(milliseconds=1))
         cares: list[int] = []
         engine.add_periodic("tend", lambda: cares.append(1) or timedelta(milliseconds=1), delay=timedelta(0))  # type: ignore[func-returns-value]  # a lambda has no statements
         try:
