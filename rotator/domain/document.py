@@ -47,9 +47,11 @@ class CredentialDocument:
         return self.access_key if self.state is DocumentState.LIVE else None
 
     @property
-    def can_be_rewritten(self) -> bool:
-        """Whether all that the document holds is known, so that it can be written once more unchanged: not one that is damaged,
-        deleted, or not there."""
+    def can_be_fenced(self) -> bool:
+        """Whether the document can be moved on by one version without a change to what consumers read: a sound one is written
+        once more, one that never was is written empty. A damaged or deleted one stays as a person left it."""
+        if self.state is DocumentState.ABSENT:
+            return self.version == 0
         return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
 
 

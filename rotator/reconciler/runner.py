@@ -345,6 +345,8 @@ class _Pass(RevokingPass):
         return require(in_flight.key), require(in_flight.secret)
 
     def fence(self, observation: Observation) -> None:
+        """Move the document on by one version, which no publish based on this one survives. Where there is no document, check-and-set
+        0 writes an empty one: a first key may be about to be published as well."""
         document = observation.document
         fields = {**document.fields, self.spec.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.context.vault.write_document(self.spec.path, fields, cas=document.version)

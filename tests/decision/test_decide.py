@@ -37,7 +37,7 @@ from rotator.decision.steps import (
     Wait,
     WriteLedger,
 )
-from rotator.domain.document import ABSENT, DocumentState
+from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Intent, Problem, RotationMode
 from rotator.domain.marker import incarnation_of
@@ -576,9 +576,19 @@ def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None
     assert decided(replace(observation, in_flight=replace(rotation, key=None))) == FenceDocument()
 
 
-def test_i1_r9_without_a_document_there_is_nothing_to_fence_with() -> None:
+def test_c17_a_compromised_first_key_is_fenced_off_where_there_is_no_document() -> None:
     observation = observe(
         document=ABSENT, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
+    )
+    assert decided(observation) == FenceDocument()
+
+
+def test_i1_r9_a_deleted_document_is_nothing_to_fence_with() -> None:
+    observation = observe(
+        document=document(None, secret=None, state=DocumentState.DELETED),
+        presence=Presence.NOTHING,
+        keys=(marked(OTHER, 5),),
+        ledger={"current": None, "compromised": (mark(),)},
     )
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "compromised"),)
 
@@ -1432,11 +1442,13 @@ def test_a_deleted_document_publishes_nothing() -> None:
     assert document().published == PUBLISHED
 
 
-def test_r7_a_document_can_be_rewritten_when_all_that_it_holds_is_known() -> None:
-    assert document().can_be_rewritten
-    assert document(None, secret=None).can_be_rewritten
-    for other in (ABSENT, document(secret=None), document(None), document(None, secret=None, state=DocumentState.DELETED)):
-        assert not other.can_be_rewritten
+def test_r7_a_document_can_be_fenced_when_all_that_it_holds_is_known_or_when_it_never_was() -> None:
+    assert document().can_be_fenced
+    assert document(None, secret=None).can_be_fenced
+    assert ABSENT.can_be_fenced
+    pruned = CredentialDocument(3, DocumentState.ABSENT)
+    for other in (pruned, document(secret=None), document(None), document(None, secret=None, state=DocumentState.DELETED)):
+        assert not other.can_be_fenced
 
 
 def test_r13_the_earliest_and_the_latest_clock_may_be_ours() -> None:

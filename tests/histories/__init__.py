@@ -10,7 +10,8 @@ What DESIGN.md exempts is not done here: nobody writes a key into the document w
 With standbys that may be behind, this is so from the moment that the ledger condemns the key: the last look before the DELETE
 is as new as that, and perhaps no newer (seen in a history: the look was answered a moment late).
 
-``python -m tests.histories 10000 1`` tries ten thousand histories from seed 1 on.
+``python -m tests.histories 10000 1`` tries ten thousand histories from seed 1 on. With ``--focused`` they begin without a document and
+have more emergencies: first keys, marked while they are made and published.
 """
 
 from __future__ import annotations

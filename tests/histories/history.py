@@ -17,27 +17,33 @@ from tests.support.simulated import ActorClock
 
 FEWEST_TURNS, MOST_TURNS = 60, 400
 MOST_CALM_PASSES = 400
+MOST_CREATES_ASKED = 24
+"""Keys that may be made within an hour in which a person asks for one every few seconds."""
 
 
 class History:
-    """One history, from its number to its rest."""
+    """One history, from its number to its rest. A ``focused`` one begins without a document and has more emergencies."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, focused: bool = False) -> None:
         self.seed = seed
+        self.focused = focused
         self.dice = random.Random(seed)
         fog = random.Random(f"fog {seed}")
         self.stage = Stage(
             dice=self.dice, fog=fog, weather=Weather.of(self.dice, [name for name, _ in ACCIDENTS]).with_fog(fog, TROUBLES)
         )
         self.stage.time.tokens = iter(range(1 + seed % 7, 10**9))  # type: ignore[assignment]  # any iterator does
+        if focused:
+            self.stage.monitor.most_creates = MOST_CREATES_ASKED
         self.begin()
         names = ["daemon-1"] + ["daemon-2"] * (self.dice.random() < 0.6)
         self.players: list[Player] = [Player(self.stage, name, POLICY) for name in names]
         if self.dice.random() < 0.6:
-            self.players.append(Command(self.stage, "command", POLICY))
+            self.players.append(Command(self.stage, "command", POLICY, focused=focused))
 
     def begin(self) -> None:
-        start = self.dice.choice(["adopted", "adopted", "adopted", "nothing", "other fields"])
+        usual = ["adopted", "adopted", "adopted", "nothing", "other fields"]
+        start = self.dice.choice(["nothing", "nothing", "other fields"] if self.focused else usual)
         for _ in range(self.dice.randint(0, 2)):
             stranger(self.stage)
         if start == "adopted":
@@ -52,7 +58,9 @@ class History:
             self.settle()
             self.rest()
         except AssertionError as error:
-            error.add_note(f"history {self.seed}\n{self.stage.weather}\n" + "\n".join(self.stage.story[-150:]))
+            error.add_note(
+                f"history {self.seed}{' (focused)' * self.focused}\n{self.stage.weather}\n" + "\n".join(self.stage.story[-150:])
+            )
             raise
         finally:
             self.stop()

@@ -153,14 +153,18 @@ class Player(threading.Thread):
 
 
 class Command(Player):
-    """A person at the command line: asks for rotations, or declares an emergency."""
+    """A person at the command line: asks for rotations, or declares an emergency; when ``focused``, soon and mostly the latter."""
+
+    def __init__(self, stage: Stage, name: str, spec: ApplicationSpec, *, focused: bool = False) -> None:
+        super().__init__(stage, name, spec)
+        self.focused = focused
 
     def play(self) -> None:
         dice = self.stage.dice
         while True:
-            self.hand_over(self.stage.time.now + self.stage.a_while() + dice.random() * DAY)
+            self.hand_over(self.stage.time.now + self.stage.a_while() + (not self.focused) * dice.random() * DAY)
             try:
-                if dice.random() < 0.5:
+                if dice.random() < (0.2 if self.focused else 0.5):
                     self.stage.tell("rotate")
                     self.ask(RotationRequest("asked", self.stage.published_key()))
                 else:

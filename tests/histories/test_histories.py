@@ -45,6 +45,16 @@ def test_i1_to_i8_hold_in_random_histories_and_the_world_comes_to_rest(start: in
         History(seed).run()
 
 
+FOCUSED = max(1, COUNT // 8)
+
+
+@pytest.mark.parametrize("start", [704_278, 704_500, *range(704_600, 704_600 + FOCUSED, max(1, FOCUSED // 5))])
+def test_c17_i1_to_i8_hold_where_first_keys_are_marked_while_they_are_made(start: int) -> None:
+    """704278 and 704500 deleted a first key that consumers read, before there was a fence for it."""
+    for seed in range(start, start + max(1, FOCUSED // 5)):
+        History(seed, focused=True).run()
+
+
 def test_a_history_is_the_same_every_time_it_is_told() -> None:
     def told(seed: int) -> list[str]:
         history = History(seed)

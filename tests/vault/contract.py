@@ -175,6 +175,17 @@ class VaultStoreContract:
             store.write_document(path, {**PAIR, "access_key": "SCWOURS"}, cas=1)
         assert store.read_document(path, *FIELDS).access_key == "SCWBYHAND"
 
+    def test_c17_an_empty_document_is_written_where_there_is_none_and_a_publish_for_version_0_is_refused(
+        self, store: VaultStore, hand: Hand
+    ) -> None:
+        path = f"{hand.root}/doc"
+        assert store.write_document(path, {}, cas=0)[0] == 1
+        with pytest.raises(Conflict):
+            store.write_document(path, PAIR, cas=0)
+        seen = store.read_document(path, *FIELDS)
+        assert (seen.version, seen.state, seen.access_key, seen.secret) == (1, DocumentState.LIVE, None, None)
+        assert store.write_document(path, PAIR, cas=1)[0] == 2
+
     def test_b_a_soft_deleted_document_is_deleted_and_keeps_its_version(self, store: VaultStore, hand: Hand) -> None:
         path = f"{hand.root}/doc"
         _, created = store.write_document(path, PAIR, cas=0)

@@ -61,7 +61,7 @@ def contain_compromised(state: ApplicationState) -> Step | None:
 def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
     """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
     in_flight, document = state.observation.in_flight, state.observation.document
-    if not document.can_be_rewritten or (
+    if not document.can_be_fenced or (
         in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent
     ):
         return False
