@@ -23,7 +23,13 @@ from collections.abc import Callable
 from rotator.decision.next_action import idle, next_action
 from rotator.decision.observation import Observation
 from rotator.decision.rules.containment import contain_compromised
-from rotator.decision.rules.document import configuration_moved, document_stale, document_unusable, sync_ledger
+from rotator.decision.rules.document import (
+    configuration_moved,
+    document_stale,
+    document_unreadable,
+    document_unusable,
+    sync_ledger,
+)
 from rotator.decision.rules.in_flight import continue_in_flight
 from rotator.decision.rules.issuance import fence_pending_keys, rotate_urgently, rotate_when_due
 from rotator.decision.rules.revocation import (
@@ -40,9 +46,10 @@ from rotator.decision.steps import (
 from rotator.domain.spec import ApplicationSpec
 
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
-    configuration_moved,
-    document_stale,
     contain_compromised,
+    configuration_moved,
+    document_unreadable,
+    document_stale,
     document_unusable,
     sync_ledger,
     continue_in_flight,

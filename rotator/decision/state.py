@@ -87,6 +87,31 @@ class ApplicationState:
         return same and (current.access_key, current.version) == (self.published, document.version)
 
     @property
+    def known_version(self) -> int:
+        """The highest version of the document that is known to exist."""
+        return max(self.ledger.highest_version(), self.observation.floor)
+
+    @property
+    def document_in_doubt(self) -> bool:
+        """Whether nobody can tell what consumers read: the document cannot be read, or is older than what is known of it."""
+        document = self.observation.document
+        return document.state is DocumentState.UNREADABLE or document.version < self.known_version
+
+    def surely_unpublished(self, access_key: str) -> bool:
+        """Whether consumers do not read this key, whatever else is unknown. Where the document is in doubt, that is a key that the
+        ledger saw replaced; and, where a document can be read and shows another key, one that was not made for this application."""
+        if access_key == self.published:
+            return False
+        if not self.document_in_doubt:
+            return True
+        if self.ledger.current is not None and access_key == self.ledger.current.access_key:
+            return False
+        if self.ledger.is_revoking(access_key) or any(entry.access_key == access_key for entry in self.ledger.retiring):
+            return True
+        tagged = any(key.access_key == access_key for key, _ in self.tagged_keys)
+        return not tagged and self.observation.document.state is not DocumentState.UNREADABLE
+
+    @property
     def published_is_revoking(self) -> bool:
         """Whether consumers read a key that has been condemned."""
         return self.published is not None and self.ledger.is_revoking(self.published)
@@ -243,6 +268,11 @@ class ApplicationState:
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))
         latest = self.now + self.spec.resync_interval
         return Wait(max(min(until, latest), self.now), reason, message, self.ledger.problem)
+
+    def uncontained(self) -> str:
+        """What a message that forbids acting says of compromised keys: which ones it keeps from being revoked. Empty if none."""
+        keys = sorted(key for key in self.ledger.compromised_keys() if not self.ledger.is_revoking(key))
+        return f"; compromised, and not revoked because consumers may read it: {', '.join(keys)}" if keys else ""
 
     def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
         """Say that nothing can be done, and why; the ledger shows it until it clears."""

@@ -24,6 +24,8 @@ class DocumentState(enum.StrEnum):
     LIVE = "live"
     DELETED = "deleted"
     """Soft-deleted or destroyed by somebody; the version number is known."""
+    UNREADABLE = "unreadable"
+    """Vault does not give it out: what consumers read is unknown."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class CredentialDocument:
 
 
 ABSENT = CredentialDocument(version=0, state=DocumentState.ABSENT)
+UNREADABLE = CredentialDocument(version=0, state=DocumentState.UNREADABLE)
 
 
 DEFAULT_FIELDS: Mapping[str, str] = {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
 from rotator.decision.state import ApplicationState
-from rotator.domain.document import CredentialDocument
+from rotator.domain.document import UNREADABLE, CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import Rejected
+from rotator.errors import ConfigurationError, LedgerUnreadable, PermissionDenied, Rejected, RotatorError
 from rotator.reconciler.context import LocalState, ReconcileContext
 
 T = TypeVar("T")
@@ -28,17 +29,35 @@ def require(value: T | None) -> T:
     return value
 
 
+def containment_place(spec: ApplicationSpec, ledger: Ledger | None) -> ApplicationSpec:
+    """Where a pass looks and acts: where the configuration says, or, while compromised keys are to be contained, where the ledger
+    says that they are."""
+    if ledger is None or not ledger.compromised or ledger.account != spec.account:
+        return spec
+    recorded = (ledger.bearer, ledger.path, ledger.access_field, ledger.secret_field)
+    if recorded == (spec.bearer, spec.path, spec.access_field, spec.secret_field):
+        return spec
+    fields = {ledger.access_field: "{access_key}", ledger.secret_field: "{secret_key}"}
+    return replace(spec, bearer=ledger.bearer, path=ledger.path, fields=fields)
+
+
 class ObservingPass:
-    """A pass as far as it only looks. ``observation`` is what it has seen so far, None before the first look."""
+    """A pass as far as it only looks. ``observation`` is what it has seen so far, None before the first look.
+
+    ``configured`` is what the configuration wants, ``spec`` where this pass looks and acts: another place only while compromised
+    keys are to be contained that the ledger names elsewhere. ``unreadable`` is why the document could not be read.
+    """
 
     def __init__(
         self, spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None
     ) -> None:
+        self.configured = spec
         self.spec = spec
         self.context = context
         self.local_state = local_state
         self.request = request
         self.observation: Observation | None = None
+        self.unreadable: RotatorError | None = None
 
     @property
     def provider(self) -> Provider:
@@ -63,11 +82,11 @@ class ObservingPass:
 
     def look(self) -> Observation:
         """One observation. Raises what the services raise."""
-        spec, vault = self.spec, self.context.vault
-        vault.require_kv2(spec.path)
+        vault = self.context.vault
+        ledger, ledger_version = vault.read_ledger(self.configured.application)
+        spec = self.spec = containment_place(self.configured, ledger)
+        document = self.find_document(ledger)
         installation = vault.installation()
-        ledger, ledger_version = vault.read_ledger(spec.application)
-        document = self.read_document()
         keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(spec.bearer)}
         presence, foreign = self.find_unlisted(document.published, ledger, keys)
         now = self.context.clock.now()
@@ -91,6 +110,18 @@ class ObservingPass:
         )
         self.report_unmanaged(ApplicationState(spec, observation))
         return observation
+
+    def find_document(self, ledger: Ledger | None) -> CredentialDocument:
+        """The credential document. One that Vault does not give out keeps no compromised key from being revoked."""
+        self.unreadable = None
+        try:
+            self.context.vault.require_kv2(self.spec.path)
+            return self.read_document()
+        except (ConfigurationError, LedgerUnreadable, PermissionDenied, Rejected) as error:
+            if ledger is None or not ledger.compromised:
+                raise
+            self.unreadable = error
+            return UNREADABLE
 
     def find_unlisted(
         self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]

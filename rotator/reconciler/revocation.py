@@ -11,7 +11,7 @@ from rotator.decision.steps import DeleteKey, DestroyVersions, VerifyRevocation
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, Rejected, Unavailable
+from rotator.errors import ConfigurationError, Indeterminate, LedgerUnreadable, PermissionDenied, Rejected, Unavailable
 from rotator.reconciler.observer import ObservationStale, ObservingPass, require
 
 Waits = Generator[datetime, None, None]
@@ -23,7 +23,7 @@ class RevokingPass(ObservingPass):
 
     def delete(self, step: DeleteKey, observation: Observation) -> None:
         """Look at the document once more, then send the DELETE. Raises ``ObservationStale`` when the document moved on, or holds the key."""
-        document = self.read_document()
+        document = self.find_document(observation.ledger)
         if (document.version, document.state) != (observation.document.version, observation.document.state):
             raise ObservationStale
         if document.published == step.access_key and not step.even_if_published:
@@ -56,8 +56,10 @@ class RevokingPass(ObservingPass):
     def destroy(self, step: DestroyVersions, observation: Observation) -> None:
         """Destroy what Vault still keeps of a dead secret. That it cannot be done is said, and delays nothing."""
         try:
+            if self.unreadable is not None:
+                raise self.unreadable
             done = DestroyedVersions(self.destroy_secret(step, observation.document))
-        except (PermissionDenied, Rejected, LedgerUnreadable) as error:
+        except (ConfigurationError, PermissionDenied, Rejected, LedgerUnreadable) as error:
             self.emit("versions.destroy_failed", access_key=step.access_key, message=str(error))
             done = DestroyedVersions(remark=str(error))
         else:
@@ -116,7 +118,7 @@ class RevokingPass(ObservingPass):
             return None
         try:
             document = self.read_version(step.version)
-        except LedgerUnreadable:
+        except (LedgerUnreadable, PermissionDenied, Rejected):
             return None
         readable = document.state is DocumentState.LIVE and document.access_key == step.access_key
         return document.secret if readable else None

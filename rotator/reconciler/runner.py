@@ -77,8 +77,10 @@ class _Pass(RevokingPass):
             self.observation, self.found_invalid = self.look(), ""
             for _ in range(MAX_STEPS):
                 self.observation = replace(self.observation, clocks=self.clocks(), in_flight=self.local_state.in_flight)
-                step = decide(self.spec, self.observation)
+                step = decide(self.configured, self.observation)
                 if isinstance(step, Wait):
+                    if self.unreadable is not None:
+                        raise self.unreadable
                     self.report_invalid_published()
                     self.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
                     return step
@@ -376,4 +378,6 @@ def observe(
     while isinstance(step := decide(spec, observation), ProbePublished | CheckPreconditions | ReadVersions):
         yield from current.take(step, observation)
         observation = current.observation
+    if current.unreadable is not None:
+        raise current.unreadable
     return observation

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from rotator.errors import PermissionDenied
+from rotator.operations.commands.contain import CompromiseRequest, contain
+from rotator.operations.result import OperationResult
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, mark, once
-from tests.support.simulated import PATH, Actor, Killed, Sim, no_hook
+from tests.support.scenarios import DAY, HOUR, adopted, failing, mark, marked_key, once, rotate
+from tests.support.simulated import PATH, Actor, Killed, Sim, no_hook, spec
 
 T = TypeVar("T")
 DOCUMENT = "doc:" + PATH
@@ -117,3 +121,117 @@ def test_c17_the_fence_of_a_first_key_leaves_an_empty_document_that_gets_a_first
     maker.run_for(DAY)
     assert (len(sim.kv[DOCUMENT]), works(sim)) == (2, True)
     assert sim.live_keys() == [sim.published_key()]
+
+
+# --- documents that cannot be trusted: containment goes first (rule 9 before rules 11 and 14) --------------------------------
+
+
+def with_a_key_in_grace() -> tuple[Sim, Actor, str, str]:
+    """A world after two rotations, the second a moment ago: the published key, and the one in grace."""
+    sim, daemon, _ = adopted()
+    rotate(daemon)
+    sim.time.advance(2 * DAY)
+    daemon.run()
+    old = sim.published_key() or ""
+    return sim, daemon, rotate(daemon), old
+
+
+def recreate(sim: Sim) -> None:
+    """The document is removed with all its versions, and written anew with what it said."""
+    version = sim.published()
+    assert version is not None
+    sim.remove(DOCUMENT)
+    sim.append(DOCUMENT, dict(version.data))
+
+
+def emergency(actor: Actor, *keys: str, **order: Any) -> OperationResult:
+    """``rotator rotate --compromised``, of the application or of these keys, as the command line runs it."""
+
+    def sleep(until: datetime) -> None:
+        actor.sim.time.now = max(actor.sim.time.now, until)
+
+    request = CompromiseRequest("leaked", "ops", **order)
+    return contain(actor.spec, actor.context, sleep, request, keys=frozenset(keys) if keys else None)
+
+
+def deny_reading(sim: Sim) -> None:
+    """Vault denies every read of the credential document."""
+    denied = PermissionDenied("our token may not read it", service="vault", kind="policy", path=PATH, capability="read")
+    failing(sim, "read_document", denied)
+
+
+def restore(sim: Sim) -> None:
+    """The document comes back from a backup of the time before the key in grace was published."""
+    del sim.kv[DOCUMENT][1:]
+
+
+BREAKAGES: dict[str, Callable[[Sim], None]] = {
+    "recreated": recreate,
+    "restored": restore,
+    "unreadable": deny_reading,
+}
+
+
+@pytest.mark.parametrize("breakage", sorted(BREAKAGES))
+def test_r9_a_compromised_key_in_grace_is_revoked_while_the_document_cannot_be_trusted(breakage: str) -> None:
+    sim, daemon, published, old = with_a_key_in_grace()
+    daemon.restart()
+    BREAKAGES[breakage](sim)
+    mark(daemon, old)
+    daemon.run_for(HOUR)
+    assert not sim.live(old)
+    assert sim.live(published)
+    sim.hook = no_hook
+    assert sim.ledger().compromised == ()
+
+
+@pytest.mark.parametrize("breakage", sorted(BREAKAGES))
+def test_r9_whether_a_compromised_key_is_still_published_is_said_where_it_cannot_be_told(breakage: str) -> None:
+    sim, daemon, published, old = with_a_key_in_grace()
+    daemon.restart()
+    BREAKAGES[breakage](sim)
+    result = emergency(daemon)
+    assert result.exit_code != 0
+    assert not sim.live(old)
+    assert sim.live(published)
+    assert f"{published} not proven dead" in result.message
+
+
+@pytest.mark.parametrize("moved", [{"path": "secret/apps/billing/new"}, {"bearer": "another-bearer"}])
+def test_r9_a_compromised_key_in_grace_is_revoked_where_the_ledger_says_after_the_configuration_moved(
+    moved: dict[str, str],
+) -> None:
+    sim, daemon, published, old = with_a_key_in_grace()
+    sim.bearers |= set(moved.values())
+    renamed = Actor(sim, spec(**moved), owner="new")
+    mark(renamed, old, published)
+    outcome = renamed.run()
+    assert not sim.live(old)
+    assert (sim.live(published), sim.published_key()) == (True, published)
+    assert outcome.wait.reason == "moved"
+    assert published in outcome.wait.message
+    assert sim.ledger().compromised_keys() == {published}
+
+
+def test_r9_nothing_is_contained_at_another_account() -> None:
+    """An account that does not know the key says that it is gone, which proves nothing."""
+    sim, daemon, published, old = with_a_key_in_grace()
+    mark(daemon, old)
+    other = Actor(sim, spec(account="another"), owner="new")
+    for true in sim.keys.values():
+        true.key = replace(true.key, bearer="of-an-account-that-is-not-asked")
+    outcome = other.run()
+    assert outcome.wait.reason == "moved"
+    assert old in sim.ledger().compromised_keys()
+    assert sim.live(old)
+
+
+def test_i1_a_key_that_an_unreadable_document_may_hold_is_not_revoked() -> None:
+    """Nothing but the document tells whether a key that the ledger does not name was published."""
+    sim, daemon, published, _ = with_a_key_in_grace()
+    unnamed = marked_key(sim, len(sim.kv[DOCUMENT]))
+    deny_reading(sim)
+    mark(daemon, unnamed)
+    daemon.run_for(HOUR)
+    assert sim.live(unnamed)
+    assert sim.live(published)

@@ -19,6 +19,7 @@ The life of a key::
 from __future__ import annotations
 
 from rotator.decision.classification import Disposition
+from rotator.decision.rules.document import configuration_moved, document_stale, document_unreadable
 from rotator.decision.rules.revocation import _revoking, _verify, finalize_revocations
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
@@ -31,12 +32,17 @@ from rotator.decision.transitions import start_revocation
 
 
 def contain_compromised(state: ApplicationState) -> Step | None:
-    """Compromised and not published: revoke now, before anything else (rule 9)."""
+    """Compromised and surely not published: revoke now, before anything else (rule 9). It needs no document that can be trusted, or
+    whoever can write the document could switch containment off."""
     ledger = state.ledger
+    if ledger.account != state.spec.account:
+        return None  # another account knows nothing of these keys
     for mark in ledger.compromised:
         key, access_key = state.observation.key(mark.access_key), mark.access_key
         revoke_first = mark.mode == "revoke_first"
-        if (access_key == state.published and not revoke_first) or access_key in state.observation.foreign:
+        if not (state.surely_unpublished(access_key) or (access_key == state.published and revoke_first)):
+            continue
+        if access_key in state.observation.foreign:
             continue
         if state.blocked_by_hold(access_key):
             continue
@@ -53,9 +59,14 @@ def contain_compromised(state: ApplicationState) -> Step | None:
             state.observation.deleted | state.observation.revoked.keys() | state.observation.undeletable.keys()
         ):
             return DeleteKey(access_key, "compromised", even_if_published=revoke_first)
-    if state.urgent_mode or state.observation.in_flight:
-        return None  # consumers and a held secret come first; the proofs come later
+    if (state.urgent_mode or state.observation.in_flight) and acting_forbidden(state) is None:
+        return None  # consumers and a held secret come first; the verifications come later
     return finalize_revocations(state) or _verify(state, state.ledger.compromised_keys())
+
+
+def acting_forbidden(state: ApplicationState) -> Step | None:
+    """What keeps this application from being rotated, whatever its keys are."""
+    return configuration_moved(state) or document_unreadable(state) or document_stale(state)
 
 
 def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:

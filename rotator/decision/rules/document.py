@@ -25,28 +25,35 @@ def configuration_moved(state: ApplicationState) -> Step | None:
             return state.block(
                 "moved",
                 f"the {word} of {spec.application} was {before} and is now {after}: put it back,"
-                " or give the application a new name so that the old one can be wound up",
+                f" or give the application a new name so that the old one can be wound up{state.uncontained()}",
                 record=False,
             )
     if (ledger.access_field, ledger.secret_field) != (spec.access_field, spec.secret_field):
         return state.block(
             "fields_renamed",
             f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and"
-            f" {ledger.secret_field}: put the old names back, or give the application a new name and path",
+            f" {ledger.secret_field}: put the old names back, or give the application a new name and path{state.uncontained()}",
             record=False,
         )
     return None
 
 
+def document_unreadable(state: ApplicationState) -> Step | None:
+    """What Vault does not give out is not empty: take no step (rule 11)."""
+    if state.observation.document.state is not DocumentState.UNREADABLE:
+        return None
+    message = f"the credential document of {state.spec.application} cannot be read{state.uncontained()}"
+    return state.block("document_unreadable", message, record=False)
+
+
 def document_stale(state: ApplicationState) -> Step | None:
     """A document older than what is known is stale, restored or recreated: take no step (rule 14)."""
-    known = max(state.ledger.highest_version(), state.observation.floor)
-    version = state.observation.document.version
+    known, version = state.known_version, state.observation.document.version
     if version < known:
         return state.block(
             "stale",
             f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist:"
-            " the answer is stale, or the document was restored or recreated; nothing is touched",
+            f" the answer is stale, or the document was restored or recreated; nothing is touched{state.uncontained()}",
             record=False,
         )
     for key, marker in state.unaccounted_keys:
@@ -54,7 +61,7 @@ def document_stale(state: ApplicationState) -> Step | None:
             return state.block(
                 "restored",
                 f"key {key.access_key} was made for version {marker.base} of the credential document of {state.spec.application},"
-                f" which is now at version {version}: it was restored or recreated; nothing is touched",
+                f" which is now at version {version}: it was restored or recreated; nothing is touched{state.uncontained()}",
             )
     return None
 
