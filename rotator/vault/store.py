@@ -7,7 +7,6 @@ made with check-and-set or not at all.
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.ledger import Ledger
 from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Indeterminate, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable
+from rotator.util.single_flight import SingleFlight
 from rotator.vault.capabilities import Capabilities
 from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
 from rotator.vault.connection import VaultConnection
@@ -63,7 +63,7 @@ class KvStore:
         self._mounts = Mounts(connection.ask_mount)
         self._rights = Capabilities(connection, self._mounts)
         self._installation = ""
-        self._first_use = threading.Lock()
+        self._first_use = SingleFlight[str]()
 
     # --- ledgers ----------------------------------------------------------------------------------------------------
 
@@ -117,10 +117,11 @@ class KvStore:
 
     def installation(self) -> str:
         """The random id of this installation, made on first use and remembered."""
-        with self._first_use:
-            if not self._installation:
-                self._installation = self._read_installation() or self._make_installation()
-            return self._installation
+        return self._installation or self._first_use.ask(self._find_installation)
+
+    def _find_installation(self) -> str:
+        self._installation = self._read_installation() or self._make_installation()
+        return self._installation
 
     def _read_installation(self) -> str:
         data, _ = self._read_own(f"{self._prefix}/installation", "the installation id")

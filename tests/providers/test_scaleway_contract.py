@@ -114,7 +114,7 @@ def test_b_list_pages_shift_under_a_concurrent_delete(
             sandbox.delete_key(names[0])
         return pages(call, path, name, params)
 
-    provider._page = page  # type: ignore[method-assign]  # the moment between two pages has no other handle
+    provider._page = page  # type: ignore[method-assign, assignment]  # the moment between two pages has no other handle
     listed = {key.access_key for key in provider.list_keys(hand.bearer)}
     assert deleted
     assert listed == set(names[1:])

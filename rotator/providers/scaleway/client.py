@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -16,6 +15,7 @@ from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.providers import AccountSettings
 from rotator.providers.rate_limiter import RateLimiter
 from rotator.providers.scaleway.errors import ApiCall, error_of, unauthenticated
+from rotator.util.single_flight import SingleFlight
 
 ATTEMPTS = 4
 """How often a call is made that may be repeated."""
@@ -61,14 +61,17 @@ class ScalewayClient:
         json: Any = None,
         once: bool = False,
         urgent: bool = False,
+        end: float | None = None,
         accept: Callable[[HttpResponse], bool],
     ) -> HttpResponse:
         """Make a call with the management key until its answer is acceptable; raises what the last attempt amounts to.
 
         Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was surely not executed. With
-        ``once``, nothing is sent a second time for any reason.
+        ``once``, nothing is sent a second time for any reason. ``end`` is a time of the monotonic clock at which the call gives
+        up before its timeout.
         """
-        end = time.monotonic() + self._timeout.total_seconds()
+        timeout = time.monotonic() + self._timeout.total_seconds()
+        end = timeout if end is None else min(timeout, end)
         number = 0
         while True:
             number += 1
@@ -140,30 +143,30 @@ class ScalewayClient:
 
 
 class ManagementKey:
-    """The secret of the key that we manage keys with: read on first use, and once more whenever it is refused."""
+    """The secret of the key that keys are managed with: read on first use, and once more whenever it is refused.
+
+    It may be kept in Vault, so reading it may hang: one thread reads, and the others wait for what it finds.
+    """
 
     def __init__(self, read: Callable[[], Secret]) -> None:
         self._read = read
-        self._lock = threading.Lock()
+        self._reading = SingleFlight[Secret]()
         self._secret: Secret | None = None
 
     def current(self, call: ApiCall) -> Secret:
         """The secret as last read."""
-        with self._lock:
-            if self._secret is None:
-                self._secret = self._fresh(call)
-            return self._secret
+        return self._secret or self._fresh(call)
 
     def instead_of(self, refused: Secret, call: ApiCall) -> Secret | None:
         """Another secret than the refused one, if there is one by now."""
-        with self._lock:
-            if self._secret is None or self._secret == refused:
-                self._secret = self._fresh(call)
-            return None if self._secret == refused else self._secret
+        known, asked = self._secret, time.monotonic()
+        if known is None or known == refused:
+            known = self._fresh(call, since=asked)
+        return None if known == refused else known
 
-    def _fresh(self, call: ApiCall) -> Secret:
+    def _fresh(self, call: ApiCall, *, since: float | None = None) -> Secret:
         try:
-            return self._read()
+            return self._reading.ask(self._read_again, since=since)
         except ServiceError:
             raise
         except RotatorError as error:
@@ -171,3 +174,7 @@ class ManagementKey:
         except (OSError, ValueError):
             why = "it cannot be read"
         raise call.denied(f"the management key is not to be had: {why}; correct the account's secret_key", kind="secret_key")
+
+    def _read_again(self) -> Secret:
+        self._secret = self._read()
+        return self._secret

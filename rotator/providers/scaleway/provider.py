@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,16 @@ from rotator.http import HttpResponse
 from rotator.providers.scaleway.audit_trail import read_audit_trail
 from rotator.providers.scaleway.client import ScalewayClient
 from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, lacks_right, missing, unauthenticated
-from rotator.providers.scaleway.quota import QuotaHeadroom, QuotaReading, limit_on_keys
+from rotator.providers.scaleway.quota import QuotaHeadroom, limit_on_keys
 from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, body_of, created_of, key_of, page_of
 
 READINGS = 3
 """How often a list is read from its first page on when its pages do not add up."""
 MOST_PAGES = 100
+
+QUOTA_PATIENCE = 5.0
+"""Seconds for the whole question about the quota: its answer is a hint, and a create finds out by itself."""
+
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Accept = Callable[[HttpResponse], bool]
@@ -159,11 +164,15 @@ class ScalewayProvider:
     def _call(self, doing: str, *, writing: bool = False) -> ApiCall:
         return ApiCall(self.name, doing, writing)
 
-    def _get(self, call: ApiCall, path: str, *, params: dict[str, str] | None = None, accept: Accept) -> HttpResponse:
-        return self._api.call(call, "GET", path, params=params, urgent=self._urgent, accept=accept)
+    def _get(
+        self, call: ApiCall, path: str, *, params: dict[str, str] | None = None, end: float | None = None, accept: Accept
+    ) -> HttpResponse:
+        return self._api.call(call, "GET", path, params=params, urgent=self._urgent, end=end, accept=accept)
 
-    def _page(self, call: ApiCall, path: str, name: str, params: dict[str, str]) -> tuple[list[object], int]:
-        answer = self._get(call, path, params={"organization_id": self._organization, **params}, accept=_ok)
+    def _page(
+        self, call: ApiCall, path: str, name: str, params: dict[str, str], *, end: float | None = None
+    ) -> tuple[list[object], int]:
+        answer = self._get(call, path, params={"organization_id": self._organization, **params}, end=end, accept=_ok)
         with _shaped(call):
             return page_of(answer, name)
 
@@ -200,23 +209,25 @@ class ScalewayProvider:
         with _shaped(call):
             return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
-    def _read_headroom(self) -> QuotaReading:
+    def _read_headroom(self) -> int | None:
+        """The room for keys; None when the account does not say. Raises ``Unavailable`` within ``QUOTA_PATIENCE``."""
         call = self._call("reading the quota on keys")
+        end = time.monotonic() + QUOTA_PATIENCE
         try:
-            limit = self._limit_on_keys(call)
+            limit = self._limit_on_keys(call, end)
             if limit is None:
-                return QuotaReading(None, keep=True)
-            _, in_use = self._page(call, "api-keys", "api_keys", {"page": "1", "page_size": "1"})
-            return QuotaReading(limit - in_use, keep=True)
+                return None
+            _, in_use = self._page(call, "api-keys", "api_keys", {"page": "1", "page_size": "1"}, end=end)
+            return limit - in_use
         except Unavailable:
-            return QuotaReading(None, keep=False)
+            raise
         except ServiceError:
-            return QuotaReading(None, keep=True)
+            return None
 
-    def _limit_on_keys(self, call: ApiCall) -> int | None:
+    def _limit_on_keys(self, call: ApiCall, end: float) -> int | None:
         seen = 0
         for page in range(1, MOST_PAGES + 1):
-            items, total = self._page(call, "quota", "quota", {"page": str(page), "page_size": "100"})
+            items, total = self._page(call, "quota", "quota", {"page": str(page), "page_size": "100"}, end=end)
             limit = limit_on_keys(items)
             seen += len(items)
             if limit is not None or not items or seen >= total:

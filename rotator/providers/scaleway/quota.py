@@ -1,6 +1,6 @@
 """How many keys an organisation still has room for, from its quota and its count of keys, remembered for a minute.
 
-The API tells the limit and not what is used of it; the quota's name for keys is not documented, so it is looked for.
+The API reports the limit and not what is used of it; the quota's name for keys is not documented, so it is looked for.
 """
 
 from __future__ import annotations
@@ -9,43 +9,51 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from rotator.errors import Unavailable
+from rotator.util.single_flight import SingleFlight
+
 MEMORY = timedelta(seconds=60)
 
-
-@dataclass(frozen=True)
-class QuotaReading:
-    """What the provider said; ``keep`` when it would say the same a moment later."""
-
-    room: int | None
-    keep: bool
+FAILURE_MEMORY = 15.0
+"""Seconds for which an account that does not answer counts as unknown without being asked again."""
 
 
 class QuotaHeadroom:
-    """A remembered number, kept up with our own creates and deletes. ``count`` asks the provider."""
+    """A remembered number, kept up with the creates and deletes of this process. ``count`` asks the provider.
 
-    def __init__(self, count: Callable[[], QuotaReading], *, now: Callable[[], float] = time.monotonic) -> None:
+    One thread asks and the others wait for its answer. The lock guards the numbers and is never held over the question, so a
+    create or a delete that has ended never waits for a quota that hangs.
+    """
+
+    def __init__(self, count: Callable[[], int | None], *, now: Callable[[], float] = time.monotonic) -> None:
         self._count = count
         self._now = now
+        self._question = SingleFlight[None](failure_ttl=FAILURE_MEMORY, now=now)
         self._lock = threading.Lock()
         self._room: int | None = None
         self._until = 0.0
+        self._made_meanwhile = 0
 
     def get(self, *, fresh: bool = False) -> int | None:
-        """The number, at most a minute old. One thread asks, the others wait for what it learns."""
+        """The number, at most a minute old; None when it is unknown. ``fresh``: from a question that begins now."""
+        now = self._now()
         with self._lock:
-            if fresh or self._now() >= self._until:
-                reading = self._count()
-                self._room = reading.room
-                self._until = self._now() + MEMORY.total_seconds() if reading.keep else 0.0
+            known = not fresh and now < self._until
+        if not known:
+            try:
+                self._question.ask(self._measure, since=now if fresh else None)
+            except Unavailable:
+                return None
+        with self._lock:
             return None if self._room is None else max(0, self._room)
 
     def change(self, by: int) -> None:
-        """Note that we made or deleted keys."""
+        """Note that keys were made or deleted."""
         with self._lock:
+            self._made_meanwhile += max(0, -by)
             if self._room is not None:
                 self._room += by
 
@@ -53,6 +61,20 @@ class QuotaHeadroom:
         """Note that the provider has just said so."""
         with self._lock:
             self._room, self._until = 0, self._now() + MEMORY.total_seconds()
+
+    def _measure(self) -> None:
+        with self._lock:
+            self._made_meanwhile = 0
+        try:
+            room = self._count()
+        except Unavailable:
+            with self._lock:
+                self._room, self._until = None, 0.0
+            raise
+        with self._lock:
+            # A key that was made after the question may not be in its answer; one that was deleted then frees its room later.
+            self._room = None if room is None else room - self._made_meanwhile
+            self._until = self._now() + MEMORY.total_seconds()
 
 
 def limit_on_keys(quota: list[Any]) -> int | None:

@@ -1,0 +1,65 @@
+"""One call for all threads that want its answer at the same time. No lock is held over the call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """Lets one thread call; the others wait for its answer, or its exception, and call nothing themselves.
+
+    So a call that hangs costs each of them at most once, however many they are. A failure is raised again for ``failure_ttl``
+    seconds without a new call. The call itself must end by a deadline of its own.
+    """
+
+    def __init__(self, *, failure_ttl: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._failure_ttl = failure_ttl
+        self._now = now
+        self._lock = threading.Lock()
+        self._flight: Future[T] | None = None
+        self._begun = 0.0
+        self._failed: tuple[float, Exception] | None = None
+
+    def ask(self, call: Callable[[], T], *, since: float | None = None) -> T:
+        """The answer of ``call``, or that of another thread's call. With ``since``, only of one that began at that time or later."""
+        while True:
+            with self._lock:
+                if self._failed is not None and self._now() < self._failed[0]:
+                    raise self._failed[1].with_traceback(None)
+                flight, recent = self._flight, since is None or self._begun >= since
+                if flight is None:
+                    flight = self._flight = Future()
+                    self._begun = self._now()
+                    break
+            if recent:
+                return _result(flight)
+            flight.exception()  # too old, and there is never more than one: wait for its end
+        return self._call(call, flight)
+
+    def _call(self, call: Callable[[], T], flight: Future[T]) -> T:
+        try:
+            answer = call()
+        except BaseException as error:
+            with self._lock:
+                self._flight = None
+                if isinstance(error, Exception):
+                    self._failed = (self._now() + self._failure_ttl, error)
+            flight.set_exception(error)
+            raise
+        with self._lock:
+            self._flight = None
+        flight.set_result(answer)
+        return answer
+
+
+def _result(flight: Future[T]) -> T:
+    error = flight.exception()
+    if error is None:
+        return flight.result()
+    raise error.with_traceback(None)
