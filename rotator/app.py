@@ -56,15 +56,14 @@ class SystemClock:
 
 
 class AppRuntime:
-    """Everything that one configuration describes. ``started`` is when it was opened, ``sink`` where its passes report, and
-    ``on_call`` hears of every call to a service: which, its outcome, its seconds."""
+    """Everything that one configuration describes. ``sink`` is where its passes report, and ``on_call`` hears of every
+    call to a service: which, its outcome, its seconds."""
 
     def __init__(self, configuration: Configuration, sink: EventSink) -> None:
         self.configuration = configuration
         self.sink = sink
         self.on_call: RequestObserver = _nobody_listens
         self.clock = SystemClock()
-        self.started = self.clock.now()
         # Vault comes first: the management keys of accounts may be kept in it.
         self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE)))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
@@ -176,7 +175,6 @@ class AppRuntime:
             owner=owner.current(),
             casualties=self._casualties[spec.account],
             is_gone=owner.is_gone,
-            started=self.started,
         )
 
     def maintain(self) -> None:

@@ -320,7 +320,7 @@ class Daemon(Table):
     )
     max_clock_skew: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
     startup_spread: Pause = option(
-        "Over how long rotations that were overdue at the start are spread; at most a tenth of `every`.", timedelta(hours=1)
+        "Over how long late rotations are spread; at most a tenth of the interval.", timedelta(hours=1)
     )
 
 

@@ -11,6 +11,7 @@ from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation, RotationFailure
+from rotator.decision.status import overdue_at
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.spec import ApplicationSpec
@@ -49,8 +50,9 @@ class PassSummary:
     problem: Problem | None = None
     service_away: bool = False
     unreadable: bool = False
-    overdue: bool = False
-    """Something should be done now, and only an operator's hold keeps it back."""
+    overdue_at: datetime | None = None
+    """From when on something is overdue by the policy, whatever is planned or held; None without a duty."""
+    on_hold: bool = False
 
 
 @dataclass
@@ -132,7 +134,7 @@ class ApplicationTask:
             self._give_up()
         if self.passing is None:
             if self._world is None:
-                self._world = replace(self.runtime.context(self.spec), started=self.started)
+                self._world = self.runtime.context(self.spec)
             self.expedited = False
             self.passing = reconcile(self.spec, self._world, self.local_state)
         try:
@@ -149,7 +151,7 @@ class ApplicationTask:
     def conclude(self, outcome: PassOutcome, now: datetime) -> None:
         """Remember what a finished pass found, and when the next one is due."""
         self.crashes = 0
-        self.summary = _summarize(self.spec, outcome, now, self.started)
+        self.summary = _summarize(self.spec, outcome, now)
         self.due = max(outcome.wait.until, now + SHORTEST)
         if outcome.error is None:
             self.last_reconciled_at = now
@@ -183,7 +185,7 @@ class ApplicationTask:
         self.local_state.in_flight = replace(in_flight, failure=failure)
 
 
-def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, started: datetime) -> PassSummary:
+def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime) -> PassSummary:
     ledger, wait = outcome.ledger, outcome.wait
     away = isinstance(outcome.error, Unavailable | Indeterminate)
     unreadable = isinstance(outcome.error, LedgerUnreadable)
@@ -191,7 +193,7 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, start
         return PassSummary(
             _result(outcome, None), wait.until, wait.reason, problem=wait.problem, service_away=away, unreadable=unreadable
         )
-    observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="", started=started)
+    observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="")
     at, what, _ = next_action(spec, ledger, observation)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
     return PassSummary(
@@ -204,14 +206,9 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime, start
         problem=wait.problem,
         service_away=away,
         unreadable=unreadable,
-        overdue=ledger.hold is not None and _owed(spec, ledger, observation, now),
+        overdue_at=overdue_at(spec, ledger),
+        on_hold=ledger.hold is not None,
     )
-
-
-def _owed(spec: ApplicationSpec, ledger: Ledger, observation: Observation, now: datetime) -> bool:
-    """Whether something would be done at once if nothing held it back."""
-    at, _, _ = next_action(spec, replace(ledger, hold=None), observation)
-    return bool(ledger.compromised) or at <= now + 2 * SHORTEST
 
 
 def _result(outcome: PassOutcome, ledger: Ledger | None) -> PassResult:

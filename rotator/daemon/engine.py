@@ -96,7 +96,8 @@ class Engine:
             now = _now()
             self._schedule.start()
             for spec in self.runtime.specs.values():
-                task = ApplicationTask(spec, self.runtime, started=now, due=now, parked=True)
+                wanted = replace(spec, startup_spread=timedelta(0)) if self.once else spec  # in one round no later turn comes
+                task = ApplicationTask(wanted, self.runtime, started=now, due=now, parked=True)
                 self.tasks[task.name] = task
             self._monitor.probe_all()
 

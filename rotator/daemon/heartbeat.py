@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from rotator.daemon.application_task import ApplicationTask, PassResult
+from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
 from rotator.daemon.engine import Engine
 from rotator.daemon.services import ServiceHealth, ServiceState
 from rotator.domain.ports import EventSink
@@ -53,9 +53,16 @@ def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
         return "crashed"
     if task.summary is None:
         return "not_looked_at"
-    if task.summary.overdue or now > task.summary.next_at + patience:
+    if now > task.summary.next_at + patience or _is_overdue(task.summary, now, patience):
         return "overdue"
     return "" if task.summary.result is PassResult.OK else "problem"
+
+
+def _is_overdue(summary: PassSummary, now: datetime, patience: timedelta) -> bool:
+    """The policy judges, not the plan: a plan that is put off again and again would never be late."""
+    at = summary.overdue_at
+    # Under a hold nothing is on its way, so there is nothing to be patient for.
+    return at is not None and now > (at if summary.on_hold else at + patience)
 
 
 class HealthCheck:

@@ -14,7 +14,7 @@ from rotator.daemon import status_line as status
 from rotator.daemon.application_task import PassResult
 from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import HealthCheck
+from rotator.daemon.heartbeat import HealthCheck, unhealthy_reason
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.services import VAULT, ServiceState
@@ -269,9 +269,17 @@ class SingleRun:
             PassResult.OK,
         )
         if worst is PassResult.OK and not unfinished and not self.signals.stop:
-            self.alarm.ping(wait=True)
+            self._ping()
         self.sink.emit("daemon.stopped", unfinished=unfinished)
         return worst.exit_code
+
+    def _ping(self) -> None:
+        """Send the heartbeat, unless something is overdue by the policy, such as a rotation that missed its window."""
+        found = unhealthy_reason(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC))
+        if found is None:
+            self.alarm.ping(wait=True)
+        else:
+            self.sink.emit("heartbeat.unhealthy", reason=found.reason, subject=found.subject)
 
     def _until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self.signals.stop:

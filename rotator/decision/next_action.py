@@ -28,7 +28,6 @@ from rotator.decision.steps import (
     Step,
 )
 from rotator.domain.ledger import Ledger
-from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
 
 MIN_DELAY = timedelta(milliseconds=200)
@@ -103,12 +102,8 @@ def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation)
         candidates.append((until, "takeover", f"rotation {ledger.intent.id} is under way"))
     elif spec.configured and state.urgent_mode:
         candidates.append((patience, "rotate", "consumers need another key"))
-    elif (
-        spec.configured
-        and ledger.current
-        and (calendar := due(spec, ledger.current, started=observation.started, now=clocks.earliest))
-    ):
-        candidates.append((max(clocks.ours_at(calendar.at), patience), "rotate", calendar.reason))
+    elif scheduled := state.scheduled_rotation:
+        candidates.append((max(clocks.ours_at(scheduled.at), patience), "rotate", scheduled.reason))
     elif spec.configured and state.in_backoff:
         candidates.append((patience, "rotate", "after a failure"))
     if fence_at := fence_due_at(state):

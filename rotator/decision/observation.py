@@ -148,7 +148,6 @@ class Observation:
     owner_gone: bool = False
     invalid_elsewhere: int = 0
     request: RotationRequest | None = None
-    started: datetime | None = None
 
     def key(self, access_key: str | None) -> Key | None:
         """The bearer's key of that name, if it was seen."""

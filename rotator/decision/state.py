@@ -14,6 +14,7 @@ from rotator.domain.document import DocumentState
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CurrentKey, Intent, Ledger, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
+from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
 
 RETRY_INTERVAL = timedelta(seconds=30)
@@ -239,6 +240,17 @@ class ApplicationState:
         if intent.claimed_at > self.observation.clocks.latest + patience:
             return self.now
         return intent.claimed_at + patience
+
+    @cached_property
+    def scheduled_rotation(self) -> Due | None:
+        """The next scheduled rotation of the current key and when it begins, by the earliest clock; None when none is wanted."""
+        ledger = self.ledger
+        if ledger.current is None or not self.spec.configured:
+            return None
+        # What failed or was stopped has begun in its turn already, and has a backoff of its own.
+        begun = ledger.failures > 0 or ledger.problem is not None
+        spec = replace(self.spec, startup_spread=timedelta(0)) if begun else self.spec
+        return plan_rotation(spec, ledger.current, self.observation.clocks.earliest)
 
     @property
     def in_backoff(self) -> bool:

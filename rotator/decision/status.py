@@ -122,14 +122,18 @@ class ApplicationStatus:
         )
 
 
+def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
+    """From when on something is overdue by the policy, whatever a pass plans and whatever holds it back; None without a duty."""
+    return min((latest for _, latest, _, _ in _obligations(spec, replace(ledger, hold=None))), default=None)
+
+
 def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> ApplicationStatus:
     """The application as its ledger tells it now; None when it has none yet."""
     if ledger is None:
         next_ = NextAction("observe", now, "no ledger yet")
         return ApplicationStatus(spec, None, now, "new", next_)
     next_ = _next(spec, ledger, now)
-    late = max([now - at for at, _, _ in _obligations(spec, ledger)], default=timedelta(0))
-    late = max(late, timedelta(0))
+    late = max([now - at for at, latest, _, _ in _obligations(spec, ledger) if latest <= now], default=timedelta(0))
     found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.problem)
     return replace(found, phase=_phase(found, ledger))
 
@@ -164,22 +168,24 @@ def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         (since, what, why)
-        for since, what, why in _obligations(spec, ledger)
-        if since <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
+        for since, latest, what, why in _obligations(spec, ledger)
+        if latest <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
     at, action, reason = min([(at, action, reason), *overdue])
     return NextAction(action, at, reason)
 
 
-def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, str, str]]:
-    """What is owed and since or from when, whatever failed meanwhile: a retry that waits does not make a key younger."""
+def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
+    """What is owed: since or from when, from when on it is overdue, what and why. The policy says it, not what a pass plans: a
+    retry that waits, a restart or a turn that was missed does not make a key younger."""
     if ledger.hold is not None and not any(mark.override_hold for mark in ledger.compromised):
         return []
     if ledger.compromised:
-        return [(ledger.compromised[0].at, "contain", f"{ledger.compromised[0].access_key} is compromised")]
-    owed = [(entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
+        mark = ledger.compromised[0]
+        return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]
+    owed = [(entry.revoke_after, entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
     if spec.configured and ledger.current and (calendar := due(spec, ledger.current)):
-        owed.append((calendar.at, "rotate", calendar.reason))
+        owed.append((calendar.at, calendar.latest, "rotate", calendar.reason))
     return owed
 
 

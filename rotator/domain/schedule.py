@@ -6,8 +6,9 @@ from names, so asking twice gives the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def zone(name: str) -> tzinfo:
         raise ValueError('is not a time zone; write a name such as "Europe/Paris" or "UTC"') from None
 
 
+@lru_cache(1024)
 def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
     """The first time strictly after ``after`` that the five fields of the cron expression name, in local time.
 
@@ -88,69 +90,121 @@ def next_open(window: MaintenanceWindow, moment: datetime, timezone: str) -> dat
     raise ValueError("the window never opens; name at least one day")
 
 
-def _closes(window: MaintenanceWindow, moment: datetime, timezone: str) -> datetime:
-    """When the window, which is open at ``moment``, closes."""
-    return max(closes for opens, closes in _openings(window, moment, zone(timezone)) if opens <= moment < closes)
+SPREAD_SHARE = 10
+"""A late rotation begins at most one such part of its interval later than it could."""
+
+MIN_SLACK = timedelta(minutes=1)
+"""How late a rotation may begin and still count as begun at its time; a spread that is not above twice of it is none."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """When the next scheduled rotation of a key begins, and the hard deadline that beats windows, if it has one."""
+    """When the next scheduled rotation of a key begins, and the hard deadline that beats windows, if it has one. By ``latest``
+    it has begun, where nothing is wrong: ``spread`` keeps apart what became due together."""
 
     at: datetime
     deadline: datetime | None
     reason: str
+    spread: timedelta = timedelta(0)
+
+    @property
+    def latest(self) -> datetime:
+        """When the rotation is overdue."""
+        return self.at + self.spread
 
 
-def due(
-    spec: ApplicationSpec, current: CurrentKey, *, started: datetime | None = None, now: datetime | None = None
-) -> Due | None:
-    """When the current key is to be replaced; None when nothing asks for it (no schedule, no maximum age, no expiry).
+def due(spec: ApplicationSpec, current: CurrentKey) -> Due | None:
+    """When the policy wants the current key replaced; None when nothing asks for it (no schedule, no maximum age, no expiry).
 
     ``every`` counts from the provider's own creation date, and jitter only makes it earlier. ``cron`` is the first time
     that it names after the creation (plus the tolerated difference of clocks, or a key made on the stroke would be due
-    again at once), and jitter makes it later. The result waits for the window. A rotation whose time passed is due when
-    the window opens next after ``now``. If it was overdue when the process ``started``, it is spread over ``startup_spread``,
-    but at most a tenth of ``every`` and not past the closing of an open window. The hard deadline beats all of these: what
-    is past its deadline is due at once and is not spread.
+    again at once), and jitter makes it later. The result waits for the window. The hard deadline beats all of these.
     """
-    created = (current.created_at or current.since).astimezone(UTC)
+    created = min(current.created_at or current.since, current.since).astimezone(UTC)
     deadline, limit = _deadline(spec, current, created)
     planned = _scheduled(spec, current, created)
     if planned is None:
-        return Due(deadline, deadline, limit) if deadline else None
-    at, reason = planned
-    at = _in_window(spec, at)
-    if started is not None and at <= started:
-        at = _caught_up(spec, started)
-    if now is not None and at < now and spec.window and not contains(spec.window, now, spec.timezone):
-        at = _in_window(spec, now)
+        return Due(deadline, deadline, limit, _spread(spec, spec.max_age, current, deadline)) if deadline else None
+    moment, interval, reason = planned
+    at, spread = _in_window(spec, moment), _spread(spec, interval, current, deadline)
     if deadline and deadline < at:
-        return Due(deadline, deadline, limit)
-    return Due(at, deadline, reason)
+        return Due(deadline, deadline, limit, spread)
+    return Due(at, deadline, reason, spread)
 
 
-def _scheduled(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, str] | None:
+def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> Due | None:
+    """When the rotation that ``due`` tells of is to begin, seen from ``now``.
+
+    At its time, as long as that is ahead or has just come. What is late, whatever made it late (no daemon, an outage, another
+    configuration, a closed window), begins at the first of its turns that is not past. The turns of an application are
+    counted from when it became due, or from when its window opened. They depend on nothing but the policy, the key and the
+    name, so a restart moves none; there are two in each ``spread``, at places that change from one to the next, so that
+    nothing that comes and goes by the hour misses all of them.
+    """
+    found = due(spec, current)
+    if found is None:
+        return None
+    if found.deadline and (found.at == found.deadline or now >= found.deadline):
+        at = _turn(spec, found.deadline, now, found.spread, exact=True)
+        if current.expires_at is not None:
+            at = min(at, found.deadline + (current.expires_at - found.deadline) / 2)
+    elif spec.window is None:
+        at = _turn(spec, found.at, now, found.spread, exact=True)
+    else:
+        at = _turn_in_window(spec, spec.window, found, now)
+    return replace(found, at=min(at, found.deadline) if found.deadline and now < found.deadline else at)
+
+
+def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelta, *, exact: bool) -> datetime:
+    """The first turn after ``base`` that is not past at ``now``; ``exact``: ``base`` is one itself."""
+    period = spread / 2
+    slack = max(period / 10, MIN_SLACK)
+    if period <= slack or (exact and now <= base + slack):
+        return base
+    offset = fraction(spec.application)
+    number = max(0, (now - slack - base) // period - 1)
+    while True:
+        turn = base + period * (number + offset + fraction(spec.application, str(number)))
+        if now <= turn + slack:
+            return turn
+        number += 1
+
+
+def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due, now: datetime) -> datetime:
+    """The first turn that is not past and lies in the window. What waited for the window is counted from its opening."""
+    soonest = max(found.at, now.astimezone(UTC))
+    for opens, closes in _openings(window, soonest, zone(spec.timezone)):
+        base = max(opens, found.at)
+        if closes <= soonest:
+            continue
+        turn = _turn(spec, base, now, min(found.spread, closes - base), exact=opens < base)
+        if turn < closes:
+            return turn
+    return next_open(window, soonest, spec.timezone)
+
+
+def _spread(spec: ApplicationSpec, interval: timedelta | None, current: CurrentKey, deadline: datetime | None) -> timedelta:
+    """Over how long late rotations are spread: at most a part of what there is time for."""
+    shares = [interval] if interval is not None else []
+    if deadline and current.expires_at is not None:
+        shares.append(max(current.expires_at - deadline, timedelta(0)))
+    return min([spec.startup_spread, *(share / SPREAD_SHARE for share in shares)])
+
+
+def _scheduled(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, timedelta, str] | None:
+    """The time that the schedule names, whatever the window, the interval to the next, and why."""
     shift = spec.jitter * fraction(spec.application, current.access_key)
     if spec.every is not None:
-        return created + spec.every - min(shift, spec.every), f"every {format_duration(spec.every)}"
+        return created + spec.every - min(shift, spec.every), spec.every, f"every {format_duration(spec.every)}"
     if spec.cron is not None:
         moment = next_cron(spec.cron, created + spec.max_clock_skew, spec.timezone)
-        return moment + shift, f"cron {spec.cron} ({spec.timezone})"
+        interval = next_cron(spec.cron, moment, spec.timezone) - moment
+        return moment + shift, interval, f"cron {spec.cron} ({spec.timezone})"
     return None
 
 
 def _in_window(spec: ApplicationSpec, moment: datetime) -> datetime:
     return next_open(spec.window, moment, spec.timezone) if spec.window else moment
-
-
-def _caught_up(spec: ApplicationSpec, started: datetime) -> datetime:
-    """When a rotation that was overdue at the start begins: some time in the catch-up period, always the same for one start."""
-    begin = _in_window(spec, started.astimezone(UTC))
-    spread = min(spec.startup_spread, spec.every / 10) if spec.every else spec.startup_spread
-    if spec.window:
-        spread = min(spread, _closes(spec.window, begin, spec.timezone) - begin)
-    return begin + spread * fraction(spec.application)
 
 
 def _deadline(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime | None, str]:

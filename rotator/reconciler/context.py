@@ -50,7 +50,6 @@ class ReconcileContext:
     owner: str
     casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
-    started: datetime | None = None
 
 
 @dataclass

@@ -106,7 +106,6 @@ class ObservingPass:
             owner_gone=bool(ledger and ledger.intent and self.context.is_gone(ledger.intent.owner)),
             invalid_elsewhere=self.context.casualties.others(spec.application, now),
             request=self.request,
-            started=self.context.started,
         )
         self.report_unmanaged(ApplicationState(spec, observation))
         return observation

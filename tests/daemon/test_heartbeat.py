@@ -26,6 +26,7 @@ from tests.support.listener import Listener
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
 
 
@@ -54,7 +55,8 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
         "its next look is later than a takeover would be": ({"due": NOW - 11 * MINUTE}, "stuck"),
         "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
         "what should be done was not done": ({"summary": replace(WELL, next_at=NOW - 11 * MINUTE)}, "overdue"),
-        "a hold keeps back what is due": ({"summary": replace(WELL, overdue=True)}, "overdue"),
+        "a hold keeps back what is due": ({"summary": replace(WELL, overdue_at=NOW - SECOND, on_hold=True)}, "overdue"),
+        "by the policy it is overdue, whatever is planned": ({"summary": replace(WELL, overdue_at=NOW - 11 * MINUTE)}, "overdue"),
         "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "problem"),
         "it is blocked": ({"summary": replace(WELL, result=PassResult.REFUSED)}, "problem"),
         "its services were away": ({"summary": replace(WELL, result=PassResult.UNREACHABLE)}, "problem"),
@@ -272,14 +274,17 @@ def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
 def test_a_hold_under_which_nothing_is_due_is_well() -> None:
     summary = facts_under_a_hold(lambda ledger: ledger)
     assert summary
-    assert (summary.result, summary.overdue) == (PassResult.OK, False)
+    assert summary.result is PassResult.OK
+    assert summary.overdue_at is None or summary.overdue_at > datetime.now(UTC)
 
 
 def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
     old = RetiringKey("SCWOLD", 0, datetime.now(UTC) - timedelta(hours=1), "rotated")
     summary = facts_under_a_hold(lambda ledger: replace(ledger, retiring=(old,)))
     assert summary
-    assert summary.overdue
+    assert summary.overdue_at
+    assert summary.on_hold
+    assert summary.overdue_at < datetime.now(UTC)
 
 
 # --- one round ---

@@ -1366,11 +1366,19 @@ def test_the_reason_of_an_emergency_is_that_of_the_mark() -> None:
     assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.COMPROMISED, "leaked")
 
 
-def test_the_schedule_is_asked_with_the_start_of_the_process_and_the_earliest_clock() -> None:
-    spread = spec(startup_spread=HOUR)
-    later = waits(observe(**DUE, started=NOW), spread)
+def test_c10_what_is_late_waits_for_its_turn_unless_an_attempt_was_begun_already() -> None:
+    spread = spec(startup_spread=HOUR, resync_interval=HOUR)
+    late = {"current": replace(CURRENT, created_at=NOW - 31 * DAY)}
+    later = waits(observe(ledger=late), spread)
     assert NOW + SECOND < later.until < NOW + HOUR
     assert later.reason == "rotate"
+    assert decided(observe(ledger=late), spec()) == CheckPreconditions(urgent=False)
+    stopped = Problem("quota", "no room", NOW - MINUTE)
+    assert decided(observe(ledger={**late, "problem": stopped}), spread) == CheckPreconditions(urgent=False)
+    assert decided(observe(ledger={**late, "failures": 1}), spread) == CheckPreconditions(urgent=False)
+
+
+def test_the_schedule_is_asked_with_the_earliest_clock() -> None:
     late = {"current": replace(CURRENT, created_at=NOW - 30 * DAY - 22 * HOUR)}
     nights = spec(window=MaintenanceWindow(frozenset(range(7)), 60, 180))
     assert waits(observe(ledger=late), nights) == Wait(NOW + HOUR, "rotate", "every 30d"), "its window has passed"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from rotator.domain.document import DEFAULT_FIELDS
 from rotator.domain.ledger import CurrentKey
-from rotator.domain.schedule import Due, contains, due, next_cron, next_open, zone
+from rotator.domain.schedule import Due, contains, due, next_cron, next_open, plan_rotation, zone
 from rotator.domain.spec import ApplicationSpec, MaintenanceWindow, VerificationPolicy
 from rotator.util.backoff import backoff, fraction
 from rotator.util.durations import format_duration, parse_duration
@@ -52,7 +53,8 @@ def spec(**changes: object) -> ApplicationSpec:
 
 
 def key(created: datetime | None = BORN, *, expires: datetime | None = None, name: str = "SCWKEY") -> CurrentKey:
-    return CurrentKey(access_key=name, version=1, since=BORN + timedelta(seconds=5), created_at=created, expires_at=expires)
+    since = (created or BORN) + timedelta(seconds=5)
+    return CurrentKey(access_key=name, version=1, since=since, created_at=created, expires_at=expires)
 
 
 def must(found: Due | None) -> Due:
@@ -263,6 +265,7 @@ def test_what_is_no_cron_expression_is_refused(expression: str, message: str) ->
 
 # --- windows
 
+DAY = timedelta(days=1)
 NIGHTS = MaintenanceWindow(days=frozenset({0, 1}), start=22 * 60, end=6 * 60)
 
 
@@ -394,8 +397,9 @@ def test_a_rotation_that_missed_its_window_waits_for_the_next() -> None:
     wanted = spec(every=timedelta(days=1), window=NIGHTS, timezone=PARIS)
     planned = must(due(wanted, key())).at
     assert planned == paris("2026-03-03T22:00")
-    assert must(due(wanted, key(), now=paris("2026-03-04T05:00"))).at == planned
-    assert must(due(wanted, key(), now=paris("2026-03-04T08:00"))).at == paris("2026-03-09T22:00")
+    assert must(plan_rotation(wanted, key(), paris("2026-03-04T05:00"))).at == planned
+    assert must(plan_rotation(wanted, key(), paris("2026-03-04T08:00"))).at == paris("2026-03-09T22:00")
+    assert must(due(wanted, key())).at == planned, "it should have been done then"
 
 
 @pytest.mark.parametrize(
@@ -413,24 +417,6 @@ def test_a_key_is_replaced_a_grace_or_a_tenth_of_its_life_but_at_most_half_of_it
     assert must(due(wanted, key(expires=BORN + life))).at == BORN + life - before
 
 
-def test_a10_what_was_overdue_at_the_start_is_spread_over_a_tenth_of_the_interval() -> None:
-    started = BORN + timedelta(days=300)
-    found = []
-    for number in range(100):
-        wanted = spec(application=f"app-{number}", every=timedelta(days=1), startup_spread=timedelta(days=30))
-        found.append(must(due(wanted, key(), started=started)).at - started)
-    assert len(set(found)) == 100
-    assert must(due(spec(every=timedelta(days=1)), key(), started=paris("2026-12-01T00:00"))).at.tzinfo is UTC
-    assert timedelta(0) <= min(found) < timedelta(minutes=10)
-    assert timedelta(minutes=130) < max(found) < timedelta(minutes=144)
-
-
-def test_a10_what_falls_due_at_the_very_start_was_overdue() -> None:
-    wanted = spec(every=timedelta(days=3), startup_spread=timedelta(hours=1))
-    started = BORN + timedelta(days=3)
-    assert must(due(wanted, key(), started=started)).at > started
-
-
 def test_where_schedule_and_deadline_fall_together_it_is_the_schedule() -> None:
     wanted = spec(every=timedelta(days=3), max_age=timedelta(days=3))
     assert must(due(wanted, key())) == Due(BORN + timedelta(days=3), BORN + timedelta(days=3), "every 3d")
@@ -441,37 +427,116 @@ def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -
     assert len(times) == 3
 
 
-def test_a10_what_was_overdue_by_cron_is_spread_over_the_whole_of_its_time_to_catch_up() -> None:
-    started = BORN + timedelta(days=300)
-    found = [
-        must(due(spec(application=f"app-{n}", cron="0 3 * * *", startup_spread=timedelta(hours=1)), key(), started=started)).at
-        - started
-        for n in range(100)
-    ]
-    assert timedelta(0) <= min(found) < timedelta(minutes=5)
-    assert timedelta(minutes=55) < max(found) < timedelta(hours=1)
+# --- what is late is spread from when it became due
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+FLEET = [f"app-{number}" for number in range(200)]
 
 
-def test_a10_what_was_not_overdue_at_the_start_is_not_touched_by_it() -> None:
-    wanted = spec(every=timedelta(days=30), startup_spread=timedelta(hours=1))
-    assert due(wanted, key(), started=BORN + timedelta(days=29)) == due(wanted, key())
+def turns(now: datetime, **changes: object) -> list[timedelta]:
+    """How long after ``now`` each of a fleet begins; not at all before it for what begins at once."""
+    plans = [must(plan_rotation(spec(application=name, startup_spread=HOUR, **changes), key(), now)).at for name in FLEET]
+    return [max(plan - now, timedelta(0)) for plan in plans]
 
 
-def test_a10_catching_up_stays_in_the_window() -> None:
-    started = paris("2026-03-10T05:50")
-    for number in range(50):
-        wanted = spec(
-            application=f"app-{number}", every=timedelta(days=3), window=NIGHTS, timezone=PARIS, startup_spread=timedelta(hours=8)
-        )
-        assert started <= must(due(wanted, key(), started=started)).at < paris("2026-03-10T06:00")
+def assert_spread(found: list[timedelta], over: timedelta) -> None:
+    """Few begin at once, none after the bound, and no fifth of the time between has more than its share twice over."""
+    assert max(found) <= over
+    assert sum(wait == timedelta(0) for wait in found) <= len(found) / 5, "at once"
+    fifths = [sum(over * part / 5 < wait <= over * (part + 1) / 5 for wait in found) for part in range(5)]
+    assert max(fifths) <= len(found) * 2 / 5, fifths
+    assert max(found) > over / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "late", "over"),
+    {
+        "every, by years": ({"every": 30 * DAY}, 300 * DAY, HOUR),
+        "every, by minutes": ({"every": 30 * DAY}, 30 * DAY + 10 * MINUTE, HOUR),
+        "a short every: a tenth of it": ({"every": timedelta(hours=5)}, 2 * DAY, HOUR / 2),
+        "cron": ({"cron": "0 3 * * *"}, 10 * DAY, HOUR),
+        "a cron that comes often: a tenth of its interval": ({"cron": "0 */3 * * *"}, 10 * DAY, timedelta(minutes=18)),
+        "max_age alone": ({"max_age": 30 * DAY}, 31 * DAY, HOUR),
+        "max_age and a window that is closed": ({"every": DAY, "max_age": 2 * DAY, "window": NIGHTS}, 4 * DAY, HOUR),
+    }.values(),
+    ids=lambda value: "",
+)
+def test_c10_what_is_late_is_spread_whatever_made_it_late(changes: dict[str, object], late: timedelta, over: timedelta) -> None:
+    assert_spread(turns(BORN + late, **changes), over)
+
+
+def test_c10_what_waited_for_its_window_is_spread_from_its_opening_and_in_it() -> None:
+    weekly = MaintenanceWindow(days=frozenset({0}), start=22 * 60, end=24 * 60)
     closed = paris("2026-03-11T12:00")
-    wanted = spec(every=timedelta(days=3), window=NIGHTS, timezone=PARIS, startup_spread=timedelta(hours=8))
-    assert paris("2026-03-16T22:00") <= must(due(wanted, key(), started=closed)).at < paris("2026-03-17T06:00")
+    opening = paris("2026-03-16T22:00")
+    wanted = {"every": 5 * DAY, "window": weekly, "timezone": PARIS}
+    assert_spread([wait - (opening - closed) for wait in turns(closed, **wanted)], HOUR)
+    assert_spread(turns(opening, **wanted), HOUR)
+    assert must(due(spec(startup_spread=HOUR, **wanted), key())).at == paris("2026-03-09T22:00"), "what the policy says"
+    short = MaintenanceWindow(days=frozenset({0}), start=22 * 60, end=22 * 60 + 15)
+    wanted["window"] = short
+    assert_spread([wait - (opening - closed) for wait in turns(closed, **wanted)], 15 * MINUTE)
 
 
-def test_what_is_past_its_deadline_is_not_spread() -> None:
-    wanted = spec(every=timedelta(days=3), max_age=timedelta(days=4), startup_spread=timedelta(hours=8))
-    assert must(due(wanted, key(), started=BORN + timedelta(days=10))).at == BORN + timedelta(days=4)
+def test_c10_late_rotations_stay_in_the_open_window_or_wait_for_the_next() -> None:
+    now = paris("2026-03-10T05:50")
+    for name in FLEET:
+        wanted = spec(application=name, every=3 * DAY, window=NIGHTS, timezone=PARIS, startup_spread=8 * HOUR)
+        found = must(plan_rotation(wanted, key(), now)).at
+        assert contains(NIGHTS, found, PARIS), name
+        assert found < paris("2026-03-11T06:00")
+
+
+@pytest.mark.parametrize("schedule", [{"every": 30 * DAY}, {"cron": "0 12 1 4 *"}, {"max_age": 30 * DAY}])
+def test_c10_who_is_there_when_it_becomes_due_begins_at_once(schedule: dict[str, object]) -> None:
+    for name in FLEET:
+        wanted = spec(application=name, startup_spread=HOUR, **schedule)
+        expected = must(due(wanted, key())).at
+        for now in (BORN, expected - MINUTE, expected, expected + MINUTE):
+            assert must(plan_rotation(wanted, key(), now)).at == expected
+        assert must(due(wanted, key())).latest == expected + HOUR
+
+
+@pytest.mark.parametrize("down", [timedelta(seconds=5), timedelta(minutes=2), timedelta(minutes=20)])
+@pytest.mark.parametrize("up", [timedelta(minutes=3), timedelta(minutes=20), timedelta(minutes=40)])
+def test_c10_a_daemon_that_restarts_more_often_than_the_spread_gets_to_every_application(up: timedelta, down: timedelta) -> None:
+    began = BORN + 400 * DAY
+    for name in FLEET:
+        wanted, now = spec(application=name, every=30 * DAY, startup_spread=HOUR), began
+        while (plan := must(plan_rotation(wanted, key(), now)).at) > now + up:
+            now += up + down  # the process ended before, and another one knows nothing of it
+        assert max(plan, now) <= began + (HOUR + 3 * MINUTE if down < 3 * MINUTE else 20 * HOUR), (name, plan)
+
+
+def test_c10_a_turn_stays_where_it_is_until_it_has_passed() -> None:
+    wanted, now = spec(every=30 * DAY, startup_spread=HOUR), BORN + 40 * DAY
+    first = must(plan_rotation(wanted, key(), now)).at
+    while now < first:
+        assert must(plan_rotation(wanted, key(), now)).at == first
+        now += timedelta(seconds=7)
+
+
+def test_c10_nothing_is_spread_over_less_than_two_minutes_or_where_the_spread_is_none() -> None:
+    late = BORN + 40 * DAY
+    for changes in ({"every": timedelta(minutes=20)}, {"every": 30 * DAY, "startup_spread": timedelta(0)}):
+        wanted = spec(**{"startup_spread": HOUR, **changes})
+        assert must(plan_rotation(wanted, key(), late)).at == must(due(wanted, key())).at
+
+
+def test_c10_an_expiring_key_is_not_put_off_beyond_half_of_the_time_that_is_left_to_it() -> None:
+    life = 20 * DAY
+    for name in FLEET:
+        wanted, current = spec(application=name, startup_spread=100 * DAY), key(expires=BORN + life)
+        deadline = must(due(wanted, current)).at
+        assert deadline == BORN + 18 * DAY
+        assert must(plan_rotation(wanted, current, deadline + HOUR)).at <= deadline + timedelta(hours=6)
+        for left in (DAY, MINUTE, -DAY):
+            assert must(plan_rotation(wanted, current, BORN + life - left)).at <= BORN + life - left, "at once"
+
+
+def test_c10_a_creation_date_from_after_the_takeover_does_not_put_a_rotation_off() -> None:
+    odd = replace(key(), created_at=BORN + 1000 * DAY)
+    assert must(due(spec(every=30 * DAY), odd)).at == BORN + timedelta(days=30, seconds=5)
 
 
 SCHEDULES: st.SearchStrategy[dict[str, object]] = st.one_of(
@@ -489,8 +554,7 @@ OPTIONAL = st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=400))
     st.timedeltas(timedelta(0), timedelta(days=500)),
     OPTIONAL,
     OPTIONAL,
-    st.none() | MOMENTS,
-    st.none() | MOMENTS,
+    MOMENTS,
     MOMENTS,
 )
 def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
@@ -500,13 +564,12 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     jitter: timedelta,
     max_age: timedelta | None,
     life: timedelta | None,
-    started: datetime | None,
-    now: datetime | None,
+    now: datetime,
     created: datetime,
 ) -> None:
     wanted = spec(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, startup_spread=timedelta(hours=1))
     current = key(created, expires=created + life if life else None)
-    found = due(wanted, current, started=started, now=now)
+    found = plan_rotation(wanted, current, now)
     if found is None:
         assert not schedule
         assert not max_age
@@ -517,9 +580,13 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     assert found.reason
     if max_age or life:
         assert found.deadline is not None
-        assert found.at <= found.deadline
+        assert found.at <= found.deadline or found.deadline < now, "only what has missed it already is spread beyond it"
         assert not life or found.deadline <= created + life * 0.9 + timedelta(milliseconds=1)
         assert not max_age or found.deadline <= created + max_age
-    if window and found.at != found.deadline:
+    if window and found.deadline is None:
         assert contains(window, found.at, place)
-    assert due(wanted, current, started=started, now=now) == found
+    assert plan_rotation(wanted, current, now) == found
+    policy = must(due(wanted, current))
+    assert policy.at <= found.at, "never before it is due"
+    # Who is there from then on has begun before it is overdue, unless the window closed before.
+    assert must(plan_rotation(wanted, current, policy.at)).at <= policy.latest

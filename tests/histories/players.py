@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import RotationRequest
@@ -77,7 +76,6 @@ class Player(threading.Thread):
             ActorClock(stage.time),
             self.actor.sink,
             name,
-            started=stage.time.now,
         )
         self.ready_at = stage.time.now
         self.go = threading.Lock()
@@ -132,7 +130,6 @@ class Player(threading.Thread):
 
     def die(self) -> None:
         self.actor.restart()
-        self.actor.context = replace(self.actor.context, started=self.stage.time.now)
 
     @property
     def skew(self) -> timedelta:

@@ -12,7 +12,6 @@ from rotator.decision.steps import CheckPreconditions, Event, FenceDocument, Ste
 from rotator.decision.transitions import abandon_rotation
 from rotator.domain.ledger import Intent, RotationMode
 from rotator.domain.marker import incarnation_of
-from rotator.domain.schedule import due
 
 
 def rotate_urgently(state: ApplicationState) -> Step | None:
@@ -90,12 +89,9 @@ def _wanted(state: ApplicationState) -> tuple[RotationMode, str] | None:
         return intent.mode, intent.reason
     if state.published is None:
         return RotationMode.SCHEDULED, "first key"
-    if state.ledger.current is not None and (
-        calendar := due(
-            state.spec, state.ledger.current, started=state.observation.started, now=state.observation.clocks.earliest
-        )
-    ):
-        return (RotationMode.SCHEDULED, calendar.reason) if state.observation.clocks.passed(calendar.at) else None
+    scheduled = state.scheduled_rotation
+    if scheduled is not None and state.observation.clocks.passed(scheduled.at):
+        return RotationMode.SCHEDULED, scheduled.reason
     return None
 
 

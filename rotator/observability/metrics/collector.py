@@ -63,7 +63,7 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     if ledger.current:
         yield "rotator_key_age_seconds", (), _seconds(now - (ledger.current.created_at or ledger.current.since))
         yield "rotator_key_published_timestamp_seconds", (), ledger.current.since.timestamp()
-        if spec.configured and (calendar := due(spec, ledger.current, started=one.since, now=now)):
+        if spec.configured and (calendar := due(spec, ledger.current)):
             yield "rotator_rotation_due_timestamp_seconds", (), calendar.at.timestamp()
 
 
