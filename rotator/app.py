@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,7 @@ from typing import Self
 from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
 from rotator.domain.ledger import Ledger
+from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
 from rotator.domain.spec import ApplicationSpec
@@ -23,6 +25,7 @@ from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.system import process_identity as owner
+from rotator.util.refusals import Refusals
 from rotator.util.suggestions import closest_match
 from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
 
@@ -59,13 +62,14 @@ class AppRuntime:
     """Everything that one configuration describes. ``sink`` is where its passes report, and ``on_call`` hears of every
     call to a service: which, its outcome, its seconds."""
 
-    def __init__(self, configuration: Configuration, sink: EventSink) -> None:
+    def __init__(self, configuration: Configuration, sink: EventSink, refusals: Refusals | None = None) -> None:
         self.configuration = configuration
         self.sink = sink
+        self.refusals = refusals or Refusals()
         self.on_call: RequestObserver = _nobody_listens
         self.clock = SystemClock()
         # Vault comes first: the management keys of accounts may be kept in it.
-        self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE)))
+        self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
@@ -73,13 +77,16 @@ class AppRuntime:
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     @classmethod
-    def open(cls, path: Path, *, sink: EventSink | None = None) -> Self:
-        """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-        return cls(config.load(path), sink or NullEventSink())
+    def open(cls, path: Path, *, sink: EventSink | None = None, refusals: Refusals | None = None) -> Self:
+        """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found.
+
+        ``refusals`` are the credentials that this process has seen refused before.
+        """
+        return cls(config.load(path), sink or NullEventSink(), refusals)
 
     def reopen(self) -> Self:
         """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
-        fresh = type(self).open(self.configuration.path, sink=self.sink)
+        fresh = type(self).open(self.configuration.path, sink=self.sink, refusals=self.refusals)
         fresh.on_call = self.on_call
         return fresh
 
@@ -144,9 +151,9 @@ class AppRuntime:
         """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""
         found = self.configuration.alarm
         ping = (
-            alarm.HeartbeatSettings(_supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
+            alarm.HeartbeatSettings(_Supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
         )
-        targets = {str(reference): _supplier(reference) for reference in found.notify}
+        targets = {str(reference): _Supplier(reference) for reference in found.notify}
         return alarm.NotificationSettings(found.name, ping, targets, found.notify_every, found.deadline_notice)
 
     def provider(self, account: str) -> Provider:
@@ -184,6 +191,10 @@ class AppRuntime:
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
         return self.vault.login_life()
+
+    def login_problem(self) -> LoginProblem | None:
+        """What will stop the work when our token at Vault ends; None when nothing is known to be wrong."""
+        return self.vault.login_problem()
 
     def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
@@ -229,7 +240,7 @@ class AppRuntime:
             name=account.name,
             provider=account.provider,
             organization_id=account.organization_id,
-            secret_key=_supplier(account.secret_key, self.vault.read_field),
+            secret_key=_Supplier(account.secret_key, self.vault.read_field),
             api_url=account.api_url,
             timeout=account.timeout,
             rate_limit=account.rate_limit,
@@ -259,7 +270,7 @@ def _connections(configuration: Configuration) -> int:
     return workers + max(1, workers // 4) + orders + SPARE_CONNECTIONS
 
 
-def _vault_settings(configuration: Configuration, observe: ResponseObserver) -> VaultSettings:
+def _vault_settings(configuration: Configuration, observe: ResponseObserver, refusals: Refusals) -> VaultSettings:
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -274,13 +285,14 @@ def _vault_settings(configuration: Configuration, observe: ResponseObserver) -> 
         proxy=found.proxy,
         connections=_connections(configuration),
         observe=observe,
+        refusals=refusals,
     )
 
 
 def _auth(auth: config.Auth) -> Auth:
     """How to log in, with suppliers in place of references. The schema made sure that each method has what it needs."""
     if auth.method == "approle":
-        return AppRoleAuth(_needed(auth.role_id), _supplier(auth.secret_id) if auth.secret_id else None, auth.mount)
+        return AppRoleAuth(_needed(auth.role_id), _Supplier(auth.secret_id) if auth.secret_id else None, auth.mount)
     if auth.method == "cert":
         return CertAuth(auth.role, auth.mount)
     if auth.method == "jwt":
@@ -288,15 +300,25 @@ def _auth(auth: config.Auth) -> Auth:
     return TokenAuth(_needed(auth.token))
 
 
-def _supplier(reference: Reference, read: Callable[[str, str], Secret] | None = None) -> Callable[[], Secret]:
-    """The reference as something that reads the secret afresh on every call."""
-    return lambda: reference.resolve(read)
+@dataclass(frozen=True)
+class _Supplier:
+    """The reference as something that reads the secret afresh on every call; ``source`` names it in messages."""
+
+    reference: Reference
+    read: Callable[[str, str], Secret] | None = None
+
+    @property
+    def source(self) -> str:
+        return str(self.reference)
+
+    def __call__(self) -> Secret:
+        return self.reference.resolve(self.read)
 
 
 def _needed(reference: Reference | None) -> Callable[[], Secret]:
     if reference is None:
         raise AssertionError("the schema lets no configuration through that lacks this reference")
-    return _supplier(reference)
+    return _Supplier(reference)
 
 
 def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError:

@@ -39,4 +39,5 @@ def build(settings: VaultSettings) -> KvStore:
         proxy=settings.proxy,
         observe=settings.observe,
     )
-    return KvStore(VaultConnection(http, settings.address, settings.auth, settings.namespace), settings.ledger)
+    connection = VaultConnection(http, settings.address, settings.auth, settings.namespace, refusals=settings.refusals)
+    return KvStore(connection, settings.ledger)

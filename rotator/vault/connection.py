@@ -15,9 +15,11 @@ from typing import Any
 import hvac
 import hvac.adapters
 
+from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.errors import Indeterminate, ServiceError, Unavailable
 from rotator.http import HttpClient, HttpFailure, HttpResponse
+from rotator.util.refusals import Refusals
 from rotator.vault.freshness import INDEX, Freshness
 from rotator.vault.login import TokenSession
 from rotator.vault.responses import SERVICE, Reply, mapping
@@ -142,9 +144,11 @@ def _client(send: Callable[..., Reply], address: str) -> hvac.Client:
 class VaultConnection:
     """Vault with our login: what it is asked, beside the verbs of KV version 2 in ``kv``."""
 
-    def __init__(self, http: HttpClient, address: str, auth: Auth, namespace: str = "") -> None:
+    def __init__(
+        self, http: HttpClient, address: str, auth: Auth, namespace: str = "", *, refusals: Refusals | None = None
+    ) -> None:
         self._wire = VaultTransport(http, address, namespace)
-        self._session = TokenSession(auth, self._client_with)
+        self._session = TokenSession(auth, self._client_with, refusals=refusals)
         self._client = _client(self._send, self._wire.address)
         self._bare = self._client_with(None)
         self.kv = self._client.secrets.kv.v2
@@ -162,7 +166,8 @@ class VaultConnection:
         """One request with our login, and once more with a new one if that was refused."""
         token = self._session.token()
         reply = self._wire.send(method, path, token, **request)
-        if reply.status != 403:
+        if reply.status != 403 and not reply.token_unknown:
+            self._session.accepted(token)
             return reply
         other = self._session.instead_of(token)
         return reply if other is None else self._wire.send(method, path, other, **request)
@@ -176,6 +181,11 @@ class VaultConnection:
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
         return self._session.life
+
+    @property
+    def login_problem(self) -> LoginProblem | None:
+        """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        return self._session.problem
 
     def ask_mount(self, path: str) -> Reply:
         """What Vault says of the mount of a path; this is how its own command line finds out."""

@@ -57,6 +57,18 @@ class Reply:
         """Whether check-and-set did not match, as far as the node that answered knows."""
         return self.status == 400 and self.says(_CAS)
 
+    @property
+    def token_unknown(self) -> bool:
+        """Whether Vault does not know the token: it ended, was revoked or is used up.
+
+        A policy that denies a call is reported as ``1 error occurred: * permission denied``, an unknown token as the bare words;
+        the last use of a token that may be used a few times only is reported as ``invalid token``.
+        """
+        if self.status == 403:
+            bare = [error.strip().lower() for error in self.errors] == ["permission denied"]
+            return bare or self.says("invalid token")
+        return self.status == 400 and self.says("invalid token")
+
     def says(self, words: str) -> bool:
         """Whether an error of the answer contains the words (lower case)."""
         return any(words in error.lower() for error in self.errors)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from rotator.domain.secret import Secret
 from rotator.http import ResponseObserver
+from rotator.util.refusals import Refusals
 
 Supplier = Callable[[], Secret]
-"""Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it."""
+"""Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it. An attribute
+``source``, where there is one, is the reference by which messages name it."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,5 @@ class VaultSettings:
     proxy: str | None = None
     connections: int = 8
     observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    refusals: Refusals = field(default_factory=Refusals)
+    """Which credentials were refused; a configuration that is read again is given what the one before it has learnt."""

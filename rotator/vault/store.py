@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from rotator.domain.account import AccountDocument
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.ledger import Ledger
+from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Indeterminate, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable
 from rotator.util.single_flight import SingleFlight
@@ -258,6 +259,10 @@ class KvStore:
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
         return self._connection.login_life
+
+    def login_problem(self) -> LoginProblem | None:
+        """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        return self._connection.login_problem
 
     def calls(self) -> Mapping[str, int]:
         """How many calls were sent so far, by kind."""

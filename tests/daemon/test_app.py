@@ -111,3 +111,11 @@ def test_calls_are_told_by_service_to_whoever_listens_by_then_also_after_a_reloa
     assert told[0] == ("vault", "refused")
     assert {service for service, _ in told} == {"vault"}
     assert len(told) >= 2
+
+
+def test_c4_a_reload_remembers_which_credentials_were_refused(tmp_path: Path) -> None:
+    app = AppRuntime.open(write(tmp_path))
+    fresh = app.reopen()
+    assert fresh.refusals is app.refusals
+    app.close()
+    fresh.close()

@@ -13,7 +13,7 @@ from rotator.errors import ConfigurationError, ConfigurationProblem, PermissionD
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import AppRoleAuth, CertAuth, JwtAuth, KvStore, TokenAuth
-from rotator.vault.login import YOUNG, TokenSession
+from rotator.vault.login import TokenSession
 from tests.vault.conftest import Build, RootHand, file_with
 from tests.vault.contract import FIELDS, PAIR, ledger
 
@@ -199,7 +199,7 @@ Renewing = tuple[TokenSession, HandClock, KvStore]
 def session_for(bao: OpenBao, make: Build) -> Callable[[AppRoleAuth | TokenAuth], Renewing]:
     def start(auth: AppRoleAuth | TokenAuth) -> Renewing:
         store, clock = make(bao, auth), HandClock()
-        session = TokenSession(auth, store._connection._client_with, clock)
+        session = TokenSession(auth, store._connection._client_with, clock=clock)
         return session, clock, store
 
     return start
@@ -280,7 +280,7 @@ def test_a_renewal_that_fails_leaves_the_login_and_is_tried_later(make: Build) -
         role_id, secret_id = leaving.approle("role", ["all"], token_ttl="1h")
         auth, clock = AppRoleAuth(lambda: role_id, lambda: secret_id), HandClock()
         store = make(leaving, auth)
-        session = TokenSession(auth, store._connection._client_with, clock)
+        session = TokenSession(auth, store._connection._client_with, clock=clock)
         first = session.token()
         leaving.seal()
         clock.now += 1900
@@ -295,18 +295,20 @@ def test_a_renewal_that_fails_leaves_the_login_and_is_tried_later(make: Build) -
         assert (session.token(), store.calls()) == (first, {"auth": 3})
 
 
-def test_a_refused_login_that_is_not_young_is_replaced_and_the_old_one_revoked(
+def test_a_refused_login_is_replaced_only_when_vault_does_not_know_it(
     bao: OpenBao, session_for: Callable[[AppRoleAuth | TokenAuth], Renewing], role: AppRoleAuth
 ) -> None:
     session, clock, _ = session_for(role)
     first = session.token()
+    session.accepted(first)
+    clock.now += 60
     assert session.instead_of(first) is None
-    clock.now += YOUNG
+    revoke(bao, first)
+    clock.now += 1
     second = session.instead_of(first)
     assert second is not None
     assert second != first
     assert session.instead_of(first) is second
-    assert not exists(bao, first)
     assert exists(bao, second)
 
 
