@@ -8,8 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-ACCOUNT_SCHEMA = 2
+from rotator.errors import Refused
+
+ACCOUNT_SCHEMA = 3
 """The schema of the account document that this program writes. It reads this one and older ones."""
+
+MAX_WAIVERS = 100
+"""Waivers that an account document has room for."""
 
 KEPT = 20
 """Mass rotations kept that have ended, and as many that have not; older ones are dropped, Vault's own versions remain."""
@@ -61,8 +66,17 @@ class AccountDocument:
         return next((waiver for waiver in self.waivers if waiver.access_key == access_key and waiver.holds(now)), None)
 
     def with_waiver(self, waiver: Waiver) -> AccountDocument:
-        """This document with the waiver in place of any that the key had."""
-        return replace(self, waivers=(*self.without_waiver(waiver.access_key).waivers, waiver))
+        """This document with the waiver in place of any that the key had. Expired waivers make room; raises ``Refused`` when there
+        is none."""
+        others = self.without_waiver(waiver.access_key).waivers
+        if len(others) >= MAX_WAIVERS:
+            others = tuple(other for other in others if other.holds(waiver.at))
+        if len(others) >= MAX_WAIVERS:
+            raise Refused(
+                f"account {self.account} has {len(others)} waivers, as many as its document has room for: {waiver.access_key} is not"
+                " waived; revoke keys that nobody needs, or withdraw a waiver with `rotator waive ACCESS_KEY --withdraw`"
+            )
+        return replace(self, waivers=(*others, waiver))
 
     def without_waiver(self, access_key: str) -> AccountDocument:
         """This document with no waiver for the key."""

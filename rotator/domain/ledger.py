@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from rotator.domain.spec import VerificationPolicy
 
-SCHEMA = 3
+SCHEMA = 4
 """The schema of the ledger that this program writes. It reads this one and older ones."""
 
 

@@ -60,11 +60,15 @@ class OpenBao:
     """One server with ``storage`` in memory (``inmem``) or on disk (``raft``; OpenBao 2.7 has no ``file`` any more).
 
     Entering the context starts it, initialises it, unseals it and mounts KV version 2 at ``secret``; leaving ends it and
-    removes its files. In between ``address``, ``ca_cert``, ``root_token`` and the methods below may be used.
+    removes its files. In between ``address``, ``ca_cert``, ``root_token`` and the methods below may be used. ``limits`` are options
+    of its listener, such as ``max_request_json_strings``.
     """
 
-    def __init__(self, storage: str = "inmem", *, authority: Authority | None = None, name: str = "openbao") -> None:
+    def __init__(
+        self, storage: str = "inmem", *, authority: Authority | None = None, name: str = "openbao", **limits: int
+    ) -> None:
         self.name = name
+        self.limits = limits
         self.storage = storage
         self.root_token: Secret | None = None
         self.directory = Path(tempfile.mkdtemp(prefix=f"rotator-{name}-"))
@@ -271,7 +275,7 @@ class OpenBao:
 
     def _config(self) -> dict[str, Any]:
         address = urlsplit(self.address).netloc
-        listener: dict[str, Any] = {"address": address, "cluster_address": f"127.0.0.1:{self._cluster_port}"}
+        listener: dict[str, Any] = {"address": address, "cluster_address": f"127.0.0.1:{self._cluster_port}", **self.limits}
         if self._tls:
             listener |= {"tls_cert_file": str(self._tls[0]), "tls_key_file": str(self._tls[1])}
         else:

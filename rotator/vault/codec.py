@@ -1,8 +1,11 @@
-"""The stored form of a ledger, and of an account's document: strict JSON with a schema version.
+"""The stored form of a ledger and of an account document: strict JSON with a schema version.
 
 Strict means: what would be written for the ledger that was read is exactly what was read. An unknown field, a number where a
 text belongs, a time without a zone: all of them make the ledger *damaged*, which is not the same as absent. Times are RFC 3339
 in UTC, durations ISO 8601.
+
+Lists that grow hold *rows*: the values of each record in the order of its fields, without their names, because a server counts
+names as well (``rotator.vault.budget``).
 """
 
 from __future__ import annotations
@@ -15,40 +18,44 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rotator.domain.account import ACCOUNT_SCHEMA, AccountDocument
-from rotator.domain.ledger import SCHEMA, Ledger
+from rotator.domain.account import ACCOUNT_SCHEMA, AccountDocument, MassRotation, Waiver
+from rotator.domain.ledger import SCHEMA, HistoryEntry, Incident, Ledger, RevocationRecord
 from rotator.errors import LedgerUnreadable
 
 _ledgers = TypeAdapter(Ledger)
 _accounts = TypeAdapter(AccountDocument)
 
+_LEDGER_ROWS: Mapping[str, type] = {"history": HistoryEntry, "incidents": Incident}
+_ACCOUNT_ROWS: Mapping[str, type] = {"waivers": Waiver, "mass_rotations": MassRotation}
+_INNER_ROWS: Mapping[type, Mapping[str, type]] = {Incident: {"revocations": RevocationRecord}}
+"""Which lists hold rows of what, in a document and inside of a row."""
+
 
 def dump_ledger(ledger: Ledger) -> dict[str, Any]:
     """The ledger as JSON values."""
-    stored: dict[str, Any] = _ledgers.dump_python(ledger, mode="json")
-    return stored
+    return _packed(_ledgers.dump_python(ledger, mode="json"), _LEDGER_ROWS)
 
 
 def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
     """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
     the application that it was looked up for, for messages."""
-    ledger: Ledger = _load(_ledgers, _migrated(data), f"the ledger of {name}", SCHEMA)
+    ledger: Ledger = _load(_ledgers, _migrated(data), f"the ledger of {name}", SCHEMA, _LEDGER_ROWS)
     return ledger
 
 
 def dump_account(document: AccountDocument) -> dict[str, Any]:
     """The document of an account as JSON values."""
-    stored: dict[str, Any] = _accounts.dump_python(document, mode="json")
-    return stored
+    return _packed(_accounts.dump_python(document, mode="json"), _ACCOUNT_ROWS)
 
 
 def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
     """The document of an account that these JSON values hold, read as strictly as a ledger."""
-    document: AccountDocument = _load(_accounts, _account_migrated(data), f"the document of account {name}", ACCOUNT_SCHEMA)
+    what = f"the document of account {name}"
+    document: AccountDocument = _load(_accounts, _account_migrated(data), what, ACCOUNT_SCHEMA, _ACCOUNT_ROWS)
     return document
 
 
-def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int) -> Any:
+def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int, rows: Mapping[str, type]) -> Any:
     stored = dict(data)
     schema = stored.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
@@ -58,11 +65,11 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
             f"{what} was written by a newer rotator (schema {schema}, this one knows {known}); upgrade this rotator"
         )
     try:
-        value = adapter.validate_python(stored)
+        value = adapter.validate_python(_unpacked(stored, rows))
     except ValidationError as error:
         where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
         raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
-    if not _same(adapter.dump_python(value, mode="json"), stored) or not all(
+    if not _same(_packed(adapter.dump_python(value, mode="json"), rows), stored) or not all(
         time.utcoffset() == timedelta(0) for time in _times(value)
     ):
         raise LedgerUnreadable(
@@ -74,7 +81,7 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
 
 def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """A ledger of an older schema as this one would have written it. What is damaged stays damaged: it is refused afterwards."""
-    for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2)):
+    for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2), (3, _from_schema_3)):
         if data.get("schema") == schema and data["schema"] is not True:
             data = {**migrate(data), "schema": schema + 1}
     return data
@@ -114,12 +121,58 @@ def _incident_from_schema_2(incident: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
+def _from_schema_3(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """History and incidents become rows."""
+    return _packed(data, _LEDGER_ROWS)
+
+
 def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document of an account of schema 1 as schema 2 would have written it: a field has another name."""
-    if data.get("schema") != 1 or data["schema"] is True:
-        return data
-    rotations = _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"}))
-    return {**data, "mass_rotations": rotations, "schema": 2}
+    """The document of an account of an older schema as this one would have written it."""
+    for schema, migrate in ((1, _account_from_schema_1), (2, _account_from_schema_2)):
+        if data.get("schema") == schema and data["schema"] is not True:
+            data = {**migrate(data), "schema": schema + 1}
+    return data
+
+
+def _account_from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A field has another name."""
+    return {**data, "mass_rotations": _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"}))}
+
+
+def _account_from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Waivers and mass rotations become rows."""
+    return _packed(data, _ACCOUNT_ROWS)
+
+
+def _packed(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, Any]:
+    """The same with the records of these lists as rows. A record that lacks a field, or has another one, stays as it is."""
+
+    def pack(record: Any, kind: type) -> Any:
+        names = [field.name for field in fields(kind)]
+        if not isinstance(record, dict) or set(record) != set(names):
+            return record
+        whole = _packed(record, _INNER_ROWS.get(kind, {}))
+        return [whole[name] for name in names]
+
+    return {
+        name: [pack(record, rows[name]) for record in value] if name in rows and isinstance(value, list) else value
+        for name, value in data.items()
+    }
+
+
+def _unpacked(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, Any]:
+    """The same with the rows of these lists as records. A row of another length stays as it is, and is refused afterwards."""
+
+    def unpack(row: Any, kind: type) -> Any:
+        names = [field.name for field in fields(kind)]
+        if not isinstance(row, list) or len(row) != len(names):
+            return row
+        return _unpacked(dict(zip(names, row, strict=True)), _INNER_ROWS.get(kind, {}))
+
+    return {
+        name: [unpack(row, rows[name]) for row in value] if name in rows and isinstance(value, list) else value
+        for name, value in data.items()
+    }
 
 
 def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

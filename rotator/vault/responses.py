@@ -25,6 +25,9 @@ _NOT_EXECUTED: Mapping[str, tuple[str, str]] = {
 }
 """Words in an answer that prove that the call was not executed."""
 
+_TOO_LARGE = ("refused json input", "value being too large", "exceeds allowed", "request body too large")
+"""Words in an answer that prove that a write was refused because the document is too large or has too many parts."""
+
 _CAS = "check-and-set parameter did not match"
 
 
@@ -85,6 +88,14 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
     for words, (kind, message) in _NOT_EXECUTED.items():
         if reply.says(words):
             return Unavailable(f"{message} ({path} was not touched)", service=SERVICE, kind=kind)
+    if status == 413 or (writing and any(map(reply.says, _TOO_LARGE))):
+        return Rejected(
+            f"Vault refused the write of {path} as too large: raise max_request_json_strings and max_request_size of its"
+            " listener, or remove what the document does not need",
+            service=SERVICE,
+            kind="too_large",
+            argument=path,
+        )
     if status == 403:
         return _denied(path, capability)
     if status == 404:
@@ -99,7 +110,7 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
         return Unavailable(
             f"Vault did not take the call for {path} now (status {status}): try again later", service=SERVICE, kind=kind
         )
-    if status in (400, 405, 413, 415):
+    if status in (400, 405, 415):
         return Rejected(
             f"Vault refused the call for {path} as wrong (status {status})", service=SERVICE, kind="bad_request", argument=path
         )

@@ -21,8 +21,9 @@ from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.errors import Conflict, Indeterminate, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable
 from rotator.util.single_flight import SingleFlight
+from rotator.vault.budget import reduced_accounts, reduced_ledgers, write_first_accepted
 from rotator.vault.capabilities import Capabilities
-from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.vault.codec import load_account, load_ledger
 from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo, document_of, parse_time, state_of, versions_of
 from rotator.vault.freshness import MinVersions
@@ -82,8 +83,10 @@ class KvStore:
         return ledger, version
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
-        """Write the ledger if its version is still ``cas``; the new version."""
-        return self._write(self._ledger_path(ledger.application), dump_ledger(ledger), cas)[0]
+        """Write the ledger if its version is still ``cas``; the new version. Its past is dropped as far as it takes no more room
+        than there is."""
+        path = self._ledger_path(ledger.application)
+        return write_first_accepted(reduced_ledgers(ledger), lambda data: self._write(path, data, cas)[0])
 
     def list_ledgers(self) -> tuple[str, ...]:
         """The applications that have a ledger."""
@@ -110,8 +113,10 @@ class KvStore:
         return document, version
 
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
-        """Write the document of an account if its version is still ``cas``; the new version."""
-        return self._write(self._account_path(document.account), dump_account(document), cas)[0]
+        """Write the document of an account if its version is still ``cas``; the new version. Old mass rotations are dropped as
+        far as it takes no more room than there is."""
+        path = self._account_path(document.account)
+        return write_first_accepted(reduced_accounts(document), lambda data: self._write(path, data, cas)[0])
 
     def _account_path(self, account: str) -> str:
         return f"{self._prefix}/accounts/{_name(account)}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rotator.domain.account import KEPT, AccountDocument, MassRotation, Waiver
+import pytest
+
+from rotator.domain.account import KEPT, MAX_WAIVERS, AccountDocument, MassRotation, Waiver
+from rotator.errors import Refused
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -61,3 +64,21 @@ def test_of_mass_rotations_that_ended_the_oldest_are_dropped_before_an_open_one(
     assert "i0" in kept
     assert kept[-1] == f"i{KEPT + 4}"
     assert len(kept) == KEPT + 2
+
+
+def waived(number: int, until: datetime | None = None) -> AccountDocument:
+    waivers = tuple(Waiver(f"SCW{one}", "break glass", "ops", NOW, until) for one in range(number))
+    return AccountDocument("acme", waivers)
+
+
+def test_c1_a_waiver_for_which_there_is_no_room_is_refused_by_name_and_its_key_can_still_be_waived_in_place_of_another() -> None:
+    full = waived(MAX_WAIVERS)
+    with pytest.raises(Refused, match=rf"account acme has {MAX_WAIVERS} waivers.*SCWNEW is not waived.*--withdraw"):
+        full.with_waiver(Waiver("SCWNEW", "break glass", "ops", NOW))
+    assert len(full.with_waiver(Waiver("SCW7", "another word", "ops", NOW)).waivers) == MAX_WAIVERS
+    assert full.without_waiver("SCW7").with_waiver(Waiver("SCWNEW", "break glass", "ops", NOW)).waiver("SCWNEW", NOW)
+
+
+def test_c1_expired_waivers_make_room_for_another() -> None:
+    after = waived(MAX_WAIVERS, NOW + HOUR).with_waiver(Waiver("SCWNEW", "break glass", "ops", NOW + HOUR))
+    assert [waiver.access_key for waiver in after.waivers] == ["SCWNEW"]

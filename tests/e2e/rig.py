@@ -23,12 +23,16 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from pydantic import TypeAdapter
+
+from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.secret import Secret
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, active, cluster
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import Event, ScalewaySandbox
+from rotator.vault.codec import load_ledger
 from tests.e2e.truth import Death, Published, Refusal, Truth
 
 POLICY = """
@@ -273,7 +277,10 @@ class Rig:
     def ledger(self, name: str) -> dict[str, Any]:
         prefix = self.prefixes.get(name, "rotator")
         answer = self.vault.call("GET", f"secret/data/{prefix}/applications/{name}", token=self.vault.root_token)
-        return dict(answer.data["data"]) if answer.status == 200 else {}
+        if answer.status != 200:
+            return {}
+        records: dict[str, Any] = TypeAdapter(Ledger).dump_python(load_ledger(answer.data["data"], name), mode="json")
+        return records
 
     def at_rest(self, name: str) -> bool:
         """Nothing is left to do: the ledger has no open end, and no key of ours lives that it has yet to find (a create of a killed

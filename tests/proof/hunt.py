@@ -68,7 +68,15 @@ class Hunt:
 
 def tell_the_stories() -> dict[str, object] | None:
     """Run the tests of single rules and of bugs once found; the name of the first that fails."""
-    stories = ["tests/reconciler/test_protocol.py", "tests/reconciler/test_crashes.py", "tests/histories/test_histories.py"]
+    stories = [
+        f"tests/{name}.py"
+        for name in (
+            "reconciler/test_protocol",
+            "reconciler/test_crashes",
+            "reconciler/test_stored_documents",
+            "histories/test_histories",
+        )
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *stories],
         capture_output=True,

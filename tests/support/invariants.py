@@ -83,7 +83,7 @@ class Monitor:
                     continue  # damaged by hand: it says nothing
                 self.marked |= {mark["access_key"] for mark in data["compromised"]}
                 self.first |= {mark["access_key"] for mark in data["compromised"] if mark["mode"] == "revoke_first"}
-                self.shortened |= {entry["access_key"] for entry in data["history"] if entry["event"] == "grace_ended"}
+                self.shortened |= {access_key for _, event, access_key, *_ in data["history"] if event == "grace_ended"}
                 self.intents |= {data["intent"]["id"]} if data["intent"] else set()
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
                 text = repr(data)

@@ -37,7 +37,8 @@ from rotator.errors import (
 from rotator.observability.events import CATALOGUE
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
-from rotator.vault.codec import dump_account, dump_ledger, load_account, load_ledger
+from rotator.vault.budget import count_strings, reduced_accounts, reduced_ledgers, write_first_accepted
+from rotator.vault.codec import load_account, load_ledger
 from rotator.vault.decoding import VersionInfo as Seen
 from rotator.vault.decoding import credential_document
 
@@ -154,6 +155,8 @@ class Sim:
     keeps_versions: bool = False
     """Whether Vault denies us the right to destroy."""
     lacking: tuple[str, ...] = ()
+    max_strings: int = 997
+    """The strings of JSON that Vault takes in one document: what a default OpenBao has room for."""
     installation: str = "1" * 16
     """The id that an earlier process made; empty in a Vault that is quite new."""
     kept: dict[str, int] = field(default_factory=dict)
@@ -323,6 +326,8 @@ class SimVault:
     def _write(self, where: str, data: dict[str, Any], cas: int) -> int:
         if len(self.sim.kv.get(where, [])) != cas:
             raise Conflict("somebody else was faster", service="vault", kind="conflict")
+        if count_strings(data) > self.sim.max_strings:
+            raise Rejected("the document is too large", service="vault", kind="too_large", argument=where)
         return self.sim.append(where, data)
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
@@ -343,7 +348,10 @@ class SimVault:
         return ledger
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
-        return self._effect("write_ledger", lambda: self._write("ledger:" + ledger.application, dump_ledger(ledger), cas))
+        where, offers = "ledger:" + ledger.application, reduced_ledgers(ledger)
+        return self._effect(
+            "write_ledger", lambda: write_first_accepted(offers, lambda data: self._write(where, dict(data), cas))
+        )
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
         def execute(at: int) -> tuple[AccountDocument, int]:
@@ -360,7 +368,10 @@ class SimVault:
         return self._read("read_account", execute)
 
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
-        return self._effect("write_account", lambda: self._write("account:" + document.account, dump_account(document), cas))
+        where, offers = "account:" + document.account, reduced_accounts(document)
+        return self._effect(
+            "write_account", lambda: write_first_accepted(offers, lambda data: self._write(where, dict(data), cas))
+        )
 
     def list_ledgers(self) -> tuple[str, ...]:
         def execute(at: int) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("schema", True),
         ("schema", None),
         ("schema", ...),
-        ("schema", 4),
+        ("schema", 5),
     ],
 )
 def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
@@ -99,7 +99,7 @@ def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: 
 
 def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
     with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
-        load_ledger(change("schema", 4), "billing")
+        load_ledger(change("schema", 5), "billing")
 
 
 def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
@@ -120,12 +120,12 @@ def test_the_history_is_bounded() -> None:
     ("path", "value", "said"),
     [
         ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
-        ("schema", 4, "written by a newer rotator (schema 4, this one knows 3); upgrade this rotator"),
+        ("schema", 5, "written by a newer rotator (schema 5, this one knows 4); upgrade this rotator"),
         ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
         (
             "surprise",
             1,
-            "damaged: it says more, or says it otherwise, than schema 3 allows; restore an earlier version of it in Vault",
+            "damaged: it says more, or says it otherwise, than schema 4 allows; restore an earlier version of it in Vault",
         ),
     ],
 )
@@ -165,9 +165,31 @@ def of_schema_1() -> dict[str, Any]:
     return {**data, "schema": 1}
 
 
-def test_r11_a_ledger_of_schema_2_is_read_as_it_is_and_written_as_schema_3() -> None:
+def test_r11_a_ledger_of_schema_2_is_read_as_it_is_and_written_as_schema_4() -> None:
     assert load_ledger(of_schema_2()) == full()
-    assert dump_ledger(load_ledger(of_schema_2()))["schema"] == 3
+    assert dump_ledger(load_ledger(of_schema_2()))["schema"] == 4
+
+
+def test_r11_a_ledger_of_schema_3_is_read_as_it_is_and_written_as_schema_4() -> None:
+    stored = json.loads((DATA / "ledger-schema-3.json").read_text())
+    ended = RevocationRecord("SCWA", NOW, "refused", (1,))
+    known = full()
+    assert load_ledger(stored) == replace(known, incidents=(replace(known.incidents[0], revocations=(ended,)),))
+    assert load_ledger(dump_ledger(load_ledger(stored))) == load_ledger(stored)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"history": [["2026-05-04T03:02:01Z", "rotated", "SCWA", 4, "1"]]},
+        {"history": [{"at": "2026-05-04T03:02:01Z", "event": "rotated", "access_key": "SCWA"}]},
+        {"incidents": [["i1"]]},
+        {"history": {}},
+    ],
+)
+def test_r11_a_row_of_another_length_or_with_names_is_damaged(damage: dict[str, Any]) -> None:
+    with pytest.raises(LedgerUnreadable):
+        load_ledger({**dump_ledger(full()), **damage})
 
 
 def test_r11_a_rotation_of_schema_2_that_replaces_an_invalid_key_keeps_its_mode() -> None:
@@ -189,15 +211,16 @@ def test_r11_a_ledger_of_schema_2_with_a_field_under_both_names_is_damaged(name:
         load_ledger({**of_schema_2(), name: dump_ledger(full())[name]})
 
 
-def test_r11_the_document_of_an_account_of_schema_1_is_read_as_it_is_and_written_as_schema_2() -> None:
-    stored = json.loads((DATA / "account-schema-1.json").read_text())
+@pytest.mark.parametrize("schema", [1, 2])
+def test_r11_the_document_of_an_account_of_an_older_schema_is_read_as_it_is_and_written_as_schema_3(schema: int) -> None:
+    stored = json.loads((DATA / f"account-schema-{schema}.json").read_text())
     assert load_account(stored, "acme") == account()
-    assert dump_account(load_account(stored, "acme"))["schema"] == 2
+    assert dump_account(load_account(stored, "acme"))["schema"] == 3
 
 
-def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_3() -> None:
+def test_r11_a_ledger_of_schema_1_is_read_as_it_is_and_written_as_schema_4() -> None:
     assert load_ledger(of_schema_1()) == full()
-    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 3
+    assert dump_ledger(load_ledger(of_schema_1()))["schema"] == 4
 
 
 @pytest.mark.parametrize(
@@ -233,9 +256,10 @@ def test_the_document_of_an_account_survives_json_unchanged() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 3}, "the document of account acme was written by a newer rotator (schema 3, this one knows 2)"),
+        ({"schema": 4}, "the document of account acme was written by a newer rotator (schema 4, this one knows 3)"),
         ({"schema": 0}, "the document of account acme is damaged: it has no schema number"),
         ({"waivers": [{}]}, "the document of account acme is damaged at waivers.0.access_key, waivers.0.at"),
+        ({"waivers": [["SCWA", "why", "ops"]]}, "the document of account acme is damaged at waivers.0"),
         ({"surprise": 1}, "the document of account acme is damaged: it says more, or says it otherwise"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -107,11 +108,28 @@ WRITES_AND_READS: list[tuple[str, int, bytes, type[ServiceError], type[ServiceEr
     ("rate limited", 429, b"", Unavailable, Unavailable, "rate_limited"),
     ("node behind", 412, b'{"errors":["required index state not present"]}', Unavailable, Unavailable, "stale"),
     ("not allowed", 405, b'{"errors":[]}', Rejected, Rejected, "bad_request"),
-    ("too large", 413, b"", Rejected, Rejected, "bad_request"),
+    ("too large", 413, b"", Rejected, Rejected, "too_large"),
     ("a web page that is not Vault", 200, b"<html>hello</html>", Indeterminate, Unavailable, "unreadable"),
     ("a 404 that is not Vault's", 404, b"<html>not found</html>", NotFound, NotFound, "no_route"),
     ("no mount there", 404, b'{"errors":["no handler for route"]}', NotFound, NotFound, "no_route"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "refused JSON input due to high complexity: exceeded maximum number of strings"),
+        (400, "JSON string value exceeds allowed length"),
+        (500, "1 error occurred:\n\t* put failed due to value being too large; got 2000000 bytes, max 1048576 bytes"),
+    ],
+)
+def test_c1_a_write_that_is_refused_as_too_large_is_surely_not_executed(
+    store: KvStore, proxy: LossyProxy, status: int, said: str
+) -> None:
+    proxy.answer = lambda method, path: (status, json.dumps({"errors": [said]}).encode()) if method == "POST" else None
+    with pytest.raises(Rejected, match="as too large") as caught:
+        store.write_ledger(ledger(), cas=0)
+    assert caught.value.kind == "too_large"
 
 
 @pytest.mark.parametrize(

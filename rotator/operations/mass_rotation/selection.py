@@ -6,6 +6,7 @@ consumers read it, or when it has our marker; everything else stays for the cove
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.spec import ApplicationSpec
+
+MAX_SELECTOR = 400
+"""Characters of a selector in the account document; a longer one is cut and ends in its digest."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,10 @@ class Selection:
         parts = [*sorted(self.names), *(f"--account {account}" for account in sorted(self.accounts))]
         parts += [f"--match {glob}" for glob in sorted(self.globs)]
         parts += [f"--created-before {created_before}"] if created_before else []
-        return " ".join([*(parts or ["--all"]), *(["--compromised"] if compromised else [])])
+        said = " ".join([*(parts or ["--all"]), *(["--compromised"] if compromised else [])])
+        if len(said) <= MAX_SELECTOR:
+            return said
+        return f"{said[: MAX_SELECTOR - 30]} ... sha256:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rotator.domain.keys import Key
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.marker import Marker
 from rotator.domain.spec import ApplicationSpec
-from rotator.operations.mass_rotation.selection import Candidate, Selection, SelectionInput, candidates
+from rotator.operations.mass_rotation.selection import MAX_SELECTOR, Candidate, Selection, SelectionInput, candidates
 from tests.support.simulated import spec
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -124,3 +124,11 @@ def test_first_comes_what_makes_room_then_what_is_marked_then_the_oldest_key() -
     keys = [key(f"SCW{name}", name, age) for name, age in ages.items()]
     survey = SelectionInput([*keys, key("SCWFRESH", "grace", -HOUR)], ledgers)
     assert list(chosen(survey, *names)) == ["grace", "marked", "old", "young"]
+
+
+def test_c1_a_command_that_names_very_many_applications_is_known_again_by_a_short_selector() -> None:
+    names = tuple(f"application-{number}" for number in range(2000))
+    said = Selection(names).selector(created_before="", compromised=True)
+    assert len(said) <= MAX_SELECTOR
+    assert said == Selection(tuple(reversed(names))).selector(created_before="", compromised=True)
+    assert said != Selection(names[:-1]).selector(created_before="", compromised=True)
