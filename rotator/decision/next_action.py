@@ -72,7 +72,7 @@ def idle(state: ApplicationState) -> Step:
     if state.urgent_mode and not state.spec.configured:
         return state.block(
             "not_configured",
-            f"the published key of {state.spec.application} must be replaced, but the application left the configuration: put it back",
+            f"the published key of {state.spec.application} must be replaced, but the application left the configuration: put it back{state.uncontained()}",
         )
     return state.wait(until, reason, message)
 

@@ -98,10 +98,12 @@ class RotationRequest:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What was asked before a claim: what our token lacks on the credential path, and how many keys still fit (None: unknown)."""
+    """What was asked before a claim, or before a published key is revoked first: what our token lacks on the credential path, how many
+    keys still fit (None: unknown), and whether the provider said that it does not know the bearer."""
 
     missing_capabilities: tuple[str, ...] = ()
     headroom: int | None = None
+    bearer_missing: bool = False
 
 
 @dataclass(frozen=True)

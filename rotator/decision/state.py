@@ -284,7 +284,12 @@ class ApplicationState:
     def uncontained(self) -> str:
         """What a message that forbids acting says of compromised keys: which ones it keeps from being revoked. Empty if none."""
         keys = sorted(key for key in self.ledger.compromised_keys() if not self.ledger.is_revoking(key))
-        return f"; compromised, and not revoked because consumers may read it: {', '.join(keys)}" if keys else ""
+        if not keys:
+            return ""
+        first = any(mark.access_key in keys and mark.mode == "revoke_first" for mark in self.ledger.compromised)
+        why = "consumers may read it and it cannot be replaced" if first else "consumers may read it"
+        way_out = " (--revoke-first waits for that; to revoke it all the same, delete it at the provider)" if first else ""
+        return f"; compromised, and not revoked because {why}: {', '.join(keys)}{way_out}"
 
     def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
         """Say that nothing can be done, and why; the ledger shows it until it clears."""

@@ -54,9 +54,11 @@ class ReadVersions:
 @dataclass(frozen=True)
 class CheckPreconditions:
     """Ask Vault for our rights on the credential path and the provider for head-room, before a claim. An emergency does not ask
-    for head-room, which takes as long as a create: the provider's refusal says the same."""
+    for head-room, which takes as long as a create: the provider's refusal says the same. ``revoke_first``: a published key is about
+    to be revoked, so whatever would keep another one from being made is asked now."""
 
     urgent: bool = False
+    revoke_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,11 @@ class _Pass(RevokingPass):
                 lacking = tuple(self.context.vault.missing_capabilities(self.spec.path))
                 self.observation = replace(
                     observation,
-                    preconditions=Preconditions(lacking, None if lacking or step.urgent else self.provider.headroom()),
+                    preconditions=Preconditions(
+                        lacking,
+                        None if lacking or step.urgent else self.provider.headroom(),
+                        bearer_missing=step.revoke_first and not self.provider.bearer_exists(self.spec.bearer),
+                    ),
                 )
             case CreateKey():
                 self.create(step, observation)

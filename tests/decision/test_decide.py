@@ -321,7 +321,8 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         observe(ledger={"compromised": (mark(PUBLISHED),)}),
         {"configured": False},
         "not_configured",
-        "the published key of billing must be replaced, but the application left the configuration: put it back",
+        "the published key of billing must be replaced, but the application left the configuration: put it back;"
+        f" compromised, and not revoked because consumers may read it: {PUBLISHED}",
     ),
 }
 
@@ -475,8 +476,10 @@ def test_r9_a_compromised_current_key_that_left_the_document_is_condemned_with_i
     assert records(observation).ledger.revoking == (revoking(PUBLISHED, VERSION, "compromised"),)
 
 
-def test_r9_revoke_first_condemns_the_published_key_with_the_version_of_the_document() -> None:
+def test_r9_revoke_first_revokes_the_published_key_with_the_version_of_the_document_once_the_way_is_clear() -> None:
     observation = observe(ledger={"compromised": (mark(PUBLISHED, "revoke_first"),)}, document=document(version=5))
+    assert decided(observation) == CheckPreconditions(urgent=True, revoke_first=True)
+    observation = replace(observation, preconditions=Preconditions())
     assert records(observation).ledger.revoking == (revoking(PUBLISHED, 5, "compromised"),)
 
 

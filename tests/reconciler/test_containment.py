@@ -235,3 +235,45 @@ def test_i1_a_key_that_an_unreadable_document_may_hold_is_not_revoked() -> None:
     daemon.run_for(HOUR)
     assert sim.live(unnamed)
     assert sim.live(published)
+
+
+# --- revoke first: what could make the replacement impossible is asked before (rule 8) ---------------------------------------
+
+OBSTACLES: dict[str, Callable[[Sim, Actor], None]] = {
+    "vault_denies": lambda sim, daemon: setattr(sim, "lacking", ("update",)),
+    "bearer_gone": lambda sim, daemon: sim.bearers.clear(),
+    "not_configured": lambda sim, daemon: setattr(daemon, "spec", spec(configured=False)),
+    "stale": lambda sim, daemon: recreate(sim),
+    "document_damaged": lambda sim, daemon: damage(sim),
+}
+
+
+def damage(sim: Sim) -> None:
+    """The document names its key and no longer holds a secret."""
+    version = sim.published()
+    assert version is not None
+    sim.append(DOCUMENT, {**version.data, "secret_key": ""})
+
+
+@pytest.mark.parametrize("reason", sorted(OBSTACLES))
+def test_r8_a_published_key_is_not_revoked_first_when_no_other_could_be_published(reason: str) -> None:
+    sim, daemon, published, old = with_a_key_in_grace()
+    daemon.restart()
+    OBSTACLES[reason](sim, daemon)
+    result = emergency(daemon, revoke_first=True)
+    assert (result.exit_code, result.reason) == (1 if reason == "vault_denies" else 4, reason)
+    assert sim.live(published)
+    assert not sim.live(old), "what is not published is revoked all the same"
+    assert f"{published} not proven dead" in result.message
+    assert "--revoke-first" in result.message
+
+
+def test_r8_the_published_key_is_revoked_first_where_it_can_be_replaced() -> None:
+    sim, daemon, published, _ = with_a_key_in_grace()
+    sim.quota = len(sim.live_keys())
+    revoked: list[str | None] = []
+    once(sim, "create_key", "before", lambda: revoked.append(sim.published_key()) if not sim.live(published) else None)
+    result = emergency(daemon, revoke_first=True)
+    assert result.exit_code == 0
+    assert revoked == [published], "it was revoked before another one was made, which also frees its place in the quota"
+    assert works(sim)

@@ -19,10 +19,11 @@ The life of a key::
 from __future__ import annotations
 
 from rotator.decision.classification import Disposition
-from rotator.decision.rules.document import configuration_moved, document_stale, document_unreadable
+from rotator.decision.rules.document import configuration_moved, document_stale, document_unreadable, document_unusable
 from rotator.decision.rules.revocation import _revoking, _verify, finalize_revocations
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
+    CheckPreconditions,
     DeleteKey,
     FenceDocument,
     Step,
@@ -49,6 +50,10 @@ def contain_compromised(state: ApplicationState) -> Step | None:
         if key is not None and not key.revocable:
             continue
         if not ledger.is_revoking(access_key):
+            if access_key == state.published and not replaceable(state):
+                continue
+            if access_key == state.published and state.observation.preconditions is None:
+                return CheckPreconditions(urgent=True, revoke_first=True)
             if _may_still_be_published(state, access_key):
                 return FenceDocument()
             return WriteLedger(
@@ -62,6 +67,14 @@ def contain_compromised(state: ApplicationState) -> Step | None:
     if (state.urgent_mode or state.observation.in_flight) and acting_forbidden(state) is None:
         return None  # consumers and a held secret come first; the verifications come later
     return finalize_revocations(state) or _verify(state, state.ledger.compromised_keys())
+
+
+def replaceable(state: ApplicationState) -> bool:
+    """Whether nothing that is known keeps the published key from being replaced, so that it may be revoked first (rule 8). A full
+    quota does not: the key's own place becomes free."""
+    asked = state.observation.preconditions
+    refused = asked is not None and bool(asked.missing_capabilities or asked.bearer_missing)
+    return not refused and state.spec.configured and (acting_forbidden(state) or document_unusable(state)) is None
 
 
 def acting_forbidden(state: ApplicationState) -> Step | None:

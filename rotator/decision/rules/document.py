@@ -82,7 +82,7 @@ def document_unusable(state: ApplicationState) -> Step | None:
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
         return state.block(
             "document_damaged",
-            f"the credential document of {name} names key {document.access_key} but holds no secret: write a sound version, or roll it back",
+            f"the credential document of {name} names key {document.access_key} but holds no secret: write a sound version, or roll it back{state.uncontained()}",
         )
     if document.state is DocumentState.LIVE and document.access_key is None:
         if document.secret is not None:
@@ -153,13 +153,19 @@ def _note_republished(state: ApplicationState) -> Step | None:
     return WriteLedger(mark_republished(state.ledger, entry.access_key), (event,))
 
 
+def bearer_gone(state: ApplicationState) -> Step:
+    """The provider does not know the bearer, so no key can be made for it."""
+    return state.block(
+        "bearer_gone",
+        f"the provider does not know the bearer {state.spec.bearer} of {state.spec.application}: check its id and the account,"
+        f" nothing is touched{state.uncontained()}",
+    )
+
+
 def _refused(state: ApplicationState) -> Step | None:
     name = state.spec.application
     if not state.observation.bearer_observed:
-        return state.block(
-            "bearer_gone",
-            f"the provider does not know the bearer {state.spec.bearer} of {name}: check its id and the account, nothing is touched",
-        )
+        return bearer_gone(state)
     if not state.published_is_invalid and not state.published_is_compromised:
         return state.block(
             "secret_refused",

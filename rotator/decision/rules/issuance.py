@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.decision.classification import Disposition
+from rotator.decision.rules.document import bearer_gone
 from rotator.decision.state import MAX_SCHEDULED_LIVE_KEYS, ApplicationState
 from rotator.decision.steps import CheckPreconditions, Event, FenceDocument, Step, WriteLedger
 from rotator.decision.transitions import abandon_rotation
@@ -116,7 +117,10 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
         return CheckPreconditions(mode.urgent)
     if observation.preconditions.missing_capabilities:
         lacking = " and ".join(observation.preconditions.missing_capabilities)
-        return state.block("vault_denies", f"our Vault token may not {lacking} {state.spec.path} of {name}: extend its policy")
+        message = f"our Vault token may not {lacking} {state.spec.path} of {name}: extend its policy{state.uncontained()}"
+        return state.block("vault_denies", message)
+    if observation.preconditions.bearer_missing:
+        return bearer_gone(state)
     if observation.preconditions.headroom == 0 or (
         observation.preconditions.headroom is None and _was_full(state) and _can_fence(state)
     ):
