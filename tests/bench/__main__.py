@@ -32,7 +32,7 @@ OLD = 40 * 86_400
 """Seconds by which the first keys are older than now, so that every one of them is due."""
 
 ONE_SUCCESS = 'verification = { successes = 1, interval = "1s", timeout = "30s" }\nemergency_verification = { successes = 1, interval = "500ms", timeout = "30s" }\n'
-BUSY = 'workers = 64\ncatch_up = "0s"'
+BUSY = 'workers = 64\nstartup_spread = "0s"'
 
 
 class Bench(Rig):
@@ -152,7 +152,7 @@ def fleet(count: int = 200) -> None:
                 rotate_by_script(rig, name)
             script = len(some) / (time.monotonic() - began)
             names = rig.fleet(count)
-            rig.set_up(f'every = "30d"\ngrace = "1s"\nobserve_every = "1h"\n{ONE_SUCCESS}', names)
+            rig.set_up(f'every = "30d"\ngrace = "1s"\nresync_interval = "1h"\n{ONE_SUCCESS}', names)
             daemon = rig.daemon()
             wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
             wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is proven dead", patience=600)  # type: ignore[misc]  # bound on purpose
@@ -224,7 +224,7 @@ def leak(count: int = 1000) -> None:
     with bench() as rig:
         rig.scaleway.configure(**REAL_LATENCY)
         leaked, others = rig.fleet(16, "leak"), rig.fleet(count)
-        rig.set_up(f'every = "1000d"\ngrace = "1h"\nobserve_every = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
+        rig.set_up(f'every = "1000d"\ngrace = "1h"\nresync_interval = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
         with rig.configuration.open("a") as file:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()

@@ -64,7 +64,7 @@ class Breach:
         self.old = {name: self.rig.published(name) for name in self.names}
         self.rig.configure(
             SETTINGS.format(resync_interval=resync_interval),
-            daemon='workers = 16\ncatch_up = "0s"',
+            daemon='workers = 16\nstartup_spread = "0s"',
             account=f'access_key = "{self.rig.scaleway.management_access_key}"\n'
             + (f'[control]\ndirectory = "{self.rig.directory}"' if self.ordered else ""),
             applications=self.names,

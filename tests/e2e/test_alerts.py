@@ -79,7 +79,7 @@ class World:
                 return
 
     def configure(self, defaults: str, more: str = "") -> None:
-        daemon = f'workers = 1\ncatch_up = "0s"\n[metrics]\nlisten = "127.0.0.1:{self.port}"'
+        daemon = f'workers = 1\nstartup_spread = "0s"\n[metrics]\nlisten = "127.0.0.1:{self.port}"'
         self.rig.configure(defaults, daemon=daemon, timeout="120s", more=more)
 
     def start(self) -> None:

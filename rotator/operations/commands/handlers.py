@@ -43,7 +43,7 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
     if request.compromised:
         return _contain(call, request)
     if request.revoke_first or request.override_hold or request.confirm:
-        raise OperationError("usage", "revoke_first, through_hold and confirm are for what is compromised")
+        raise OperationError("usage", "revoke_first, override_hold and confirm are for what is compromised")
     if keys := [name for name in request.applications if is_access_key(name)]:
         raise OperationError("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
 

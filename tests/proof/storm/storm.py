@@ -48,7 +48,7 @@ stale_claim_timeout = "{takeover}"
 HASTY = {"proof": "6s", "publish": "5s", "takeover": "12s"}
 PATIENT = {"proof": "60s", "publish": "120s", "takeover": "200s"}
 """For the person who rotates after the storm: however slow the machine is, that must work."""
-DAEMON = 'startup_spread = "0s"\nworkers = 4\nstop_timeout = "5s"'
+DAEMON = 'startup_spread = "0s"\nworkers = 4\nshutdown_timeout = "5s"'
 
 MOST_PASSES = 60
 """Passes that one daemon may make over one application from the calm to the rest. It looks every two seconds, and what it may
