@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
 from rotator.daemon.engine import Engine
-from rotator.daemon.services import ServiceHealth, ServiceState
+from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
+from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink
 from rotator.observability.notifications import Notifier
 
@@ -24,7 +25,7 @@ IDLE = 60.0
 
 @dataclass(frozen=True)
 class UnhealthyReason:
-    """Why a round is not sound: ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``overdue``, ``problem`` or ``idle``;
+    """Why a round is not sound: ``login_failing``, ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``overdue``, ``problem`` or ``idle``;
     and which service or application it is."""
 
     reason: str
@@ -32,9 +33,11 @@ class UnhealthyReason:
 
 
 def unhealthy_reason(
-    tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime
+    tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime, *, login: LoginProblem | None = None
 ) -> UnhealthyReason | None:
     """The first reason not to call it well, or None when every application and every service is."""
+    if login is not None:
+        return UnhealthyReason("login_failing", VAULT)
     for service in services:
         if service.state is not ServiceState.UP:
             return UnhealthyReason("service_away", service.name)
@@ -85,7 +88,8 @@ class HealthCheck:
             return
         self._at = now
         with self._engine.lock:
-            found = unhealthy_reason(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC))
+            login = self._engine.runtime.login_problem()
+            found = unhealthy_reason(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC), login=login)
             progress = self._engine.progress
         if progress != self._moved[0]:
             self._moved = (progress, now)

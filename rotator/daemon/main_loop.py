@@ -15,6 +15,7 @@ from rotator.daemon.application_task import PassResult
 from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
 from rotator.daemon.heartbeat import HealthCheck, unhealthy_reason
+from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.services import VAULT, ServiceState
@@ -62,6 +63,7 @@ class MainLoop:
         self.signals = signals
         self.engine = Engine(runtime, sink, changed=signals.wake)
         self.monitor = Monitoring(self.engine, counters or EventCounters(sink), patience=supervisor.watchdog_interval)
+        self._login = LoginWatch(sink)
         self._rounds = HealthCheck(self.engine, sink, self.alarm)
         self.daemon_handle = LocalDaemonHandle(self.engine, self.monitor, sink, broadcast or FanOutSink(sink), self._wake)
         self.listeners = Listeners(self.daemon_handle)
@@ -126,7 +128,7 @@ class MainLoop:
             self._beaten = (self.engine.progress, now)
 
     def _tell(self) -> None:
-        remark = "; ".join(filter(None, (self.remark, self.listeners.remark)))
+        remark = "; ".join(filter(None, (self.remark, self._login.remark, self.listeners.remark)))
         with self.engine.lock:
             text = status.status_line(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
         self.supervisor.status(text)
@@ -134,6 +136,7 @@ class MainLoop:
     def _maintain(self) -> timedelta:
         if self.engine.services[VAULT].state is ServiceState.UP:
             self.engine.runtime.maintain()
+            self._login.look(self.engine.runtime.login_problem(), datetime.now(UTC))
         return MAINTENANCE_INTERVAL
 
     def _removed_applications(self) -> timedelta:

@@ -169,6 +169,8 @@ class Monitoring:
         problems = f"{self._refused} problem{'' if self._refused == 1 else 's'}"
         refused = f"; the newer one has {problems} and was refused" if self._refused else ""
         causes = [("configuration", True, f"in force for {age}{refused}"), *services]
+        if problem := self._engine.runtime.login_problem():
+            causes.append(("login", False, f"fails, and work stops in {format_duration(problem.left, units=1)}"))
         if self._stopping:
             causes.append(("daemon", False, "stopping"))
         return causes
@@ -206,6 +208,7 @@ class Monitoring:
                 for service in services
             ),
             login=runtime.login_life(),
+            login_failing=runtime.login_problem() is not None,
         )
 
     @contextmanager

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.config import Control, Listener, Webhook
+from rotator.domain.login import LoginProblem
 from rotator.domain.ports import Clock, EventSink, Provider, RequestObserver
 from rotator.domain.spec import ApplicationSpec
 from rotator.observability.notifications import NotificationSettings
@@ -84,6 +85,9 @@ class DaemonRuntime(Protocol):
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
+
+    def login_problem(self) -> LoginProblem | None:
+        """What will stop the work when our token at Vault ends; None when nothing is known to be wrong."""
 
     def reopen(self) -> Self:
         """The same built anew from the file as it is now; raises ``ConfigurationError`` when it is not sound."""

@@ -218,6 +218,12 @@ CATALOGUE: dict[str, EventKind] = {
         "error", "A key is past its hard deadline and cannot be replaced as things are.", ("access_key", "deadline")
     ),
     "service.down": EventKind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
+    "login.failing": EventKind(
+        "error",
+        "The login to Vault can be neither renewed nor made anew; work goes on until the present token ends, which is `until`.",
+        ("service", "message", "until"),
+    ),
+    "login.recovered": EventKind("info", "The login to Vault was renewed or made anew.", ("service",)),
     "service.up": EventKind("info", "Vault or a provider is back.", ("service",)),
     "library.warning": EventKind(
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")

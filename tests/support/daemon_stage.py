@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
 from rotator.domain.keys import Key
+from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import ConfigurationError
@@ -109,6 +110,7 @@ class FakeFleet:
     on_call: Any = None
     casualties: dict[str, InvalidKeyBreaker] = field(default_factory=dict)
     alarm: NotificationSettings = SILENT
+    login_failure: LoginProblem | None = None
 
     @property
     def specs(self) -> Mapping[str, ApplicationSpec]:
@@ -159,6 +161,9 @@ class FakeFleet:
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         return timedelta(minutes=40), timedelta(hours=1)
+
+    def login_problem(self) -> LoginProblem | None:
+        return self.login_failure
 
     def reopen(self) -> FakeFleet:
         if isinstance(self.next_one, Exception):

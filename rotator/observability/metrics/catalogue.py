@@ -106,6 +106,9 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_vault_token_ttl_seconds": Metric("gauge", "How long our login to Vault is still good. Missing without an end."),
     "rotator_vault_token_lease_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
+    "rotator_vault_login_failing": Metric(
+        "gauge", "1 while the login to Vault can be neither renewed nor made anew; work goes on until the token ends."
+    ),
     # the process
     "rotator_build_info": Metric("gauge", "Always 1; what is running.", ("version", "python")),
     "rotator_healthy": Metric("gauge", "1 while the loop turns and work goes through the workers, as `/healthz` says."),

@@ -92,6 +92,7 @@ def _process(now: MetricsSnapshot) -> Iterator[tuple[str, float]]:
     yield "rotator_worker_idle_seconds", _seconds(now.idle)
     yield "rotator_config_applied_timestamp_seconds", now.configured_at.timestamp()
     yield "rotator_config_reload_refused", now.reload_refused
+    yield "rotator_vault_login_failing", now.login_failing
     if now.login:
         left, granted = now.login
         yield "rotator_vault_token_ttl_seconds", _seconds(left)

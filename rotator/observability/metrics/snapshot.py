@@ -39,7 +39,8 @@ class ServiceSample:
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """Everything at one moment. ``login`` is how long ours at Vault is still good and for how long it was granted, ``idle`` how long
+    """Everything at one moment. ``login`` is how long ours at Vault is still good and for how long it was granted, ``login_failing``
+    whether it can be neither renewed nor made anew, ``idle`` how long
     ago the last work went through the workers."""
 
     now: datetime
@@ -50,3 +51,4 @@ class MetricsSnapshot:
     applications: tuple[ApplicationSample, ...] = ()
     services: tuple[ServiceSample, ...] = ()
     login: tuple[timedelta, timedelta] | None = None
+    login_failing: bool = False

@@ -81,6 +81,7 @@ TOPICS: Mapping[str, Topic] = {
     "daemon.crashed": _PROGRAM,
     "daemon.removed_application_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
     "daemon.reload_refused": Topic("failure", "the new configuration is not sound; the old one stays in force"),
+    "login.failing": Topic("failure", "the login fails while its token is still valid; work stops when that ends"),
     "service.down": Topic("failure", "a service cannot be used", "kind"),
     "heartbeat.unhealthy": Topic("failure", "not done in time", "reason"),  # where no other event tells
     "deadline.approaching": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
@@ -105,6 +106,7 @@ RECOVERIES: Mapping[str, Recovery] = {
     "key.revoked": Recovery(frozenset({"key.revocation_unverified"})),
     "pass.decided": Recovery(frozenset({"pass.failed", "pass.crashed"})),
     "daemon.reloaded": Recovery(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
+    "login.recovered": Recovery(frozenset({"login.failing"}), "the login works again"),
     "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
     "heartbeat.healthy": Recovery(frozenset({"heartbeat.unhealthy"}), "everything is done in time again"),
     "compromise.contained": Recovery(

@@ -60,6 +60,7 @@ CASES: dict[str, Case] = {
     "RotatorVaultTokenDying": Case(
         "rotator_vault_token_ttl_seconds", 1800, 600, {}, "10m 0s", {"rotator_vault_token_lease_seconds": 3600}
     ),
+    "RotatorVaultLoginFailing": Case("rotator_vault_login_failing", 0, 1),
     "RotatorClocksDiffer": Case(
         'rotator_clock_skew_seconds{service="vault", job="rotator", instance="host"}', -30, -45,
         {**HERE, "service": "vault"}, "45s", {'rotator_max_clock_skew_seconds{job="rotator", instance="host"}': 30},
