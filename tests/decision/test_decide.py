@@ -321,8 +321,10 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         observe(ledger={"compromised": (mark(PUBLISHED),)}),
         {"configured": False},
         "not_configured",
-        "the published key of billing must be replaced, but the application left the configuration: put it back;"
-        f" compromised, and not revoked because consumers may read it: {PUBLISHED}",
+        (
+            "the published key of billing must be replaced, but the application left the configuration: put it back;"
+            f" compromised, and not revoked because consumers may read it: {PUBLISHED}"
+        ),
     ),
 }
 
