@@ -15,15 +15,17 @@ from typing import Self
 
 from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
+from rotator.decision.ownership import removed_application
 from rotator.domain.ledger import Ledger
 from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import ConfigurationError, ConfigurationProblem, LedgerUnreadable, RotatorError, ServiceError, Unavailable
+from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError
 from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
+from rotator.reconciler.ledger_directory import LedgerDirectory
 from rotator.system import process_identity as owner
 from rotator.util.refusals import Refusals
 from rotator.util.suggestions import closest_match
@@ -71,6 +73,7 @@ class AppRuntime:
         # Vault comes first: the management keys of accounts may be kept in it.
         self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
+        self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now)
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
         }
@@ -182,6 +185,7 @@ class AppRuntime:
             owner=owner.current(),
             casualties=self._casualties[spec.account],
             is_gone=owner.is_gone,
+            related=self._ledgers.related,
         )
 
     def maintain(self) -> None:
@@ -199,38 +203,22 @@ class AppRuntime:
     def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
 
-        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``sink`` hears of it, ours
-        when none is given.
+        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``sink`` hears of it, that of
+        this runtime when none is given. One whose ledger was taken over is left out too.
         """
-        found = {}
-        for name in self.vault.list_ledgers():
-            if name in self.configuration.specs:
-                continue
-            try:
-                ledger, _ = self.vault.read_ledger(name)
-            except (LedgerUnreadable, ServiceError) as error:
-                if isinstance(error, Unavailable):
-                    raise
-                (sink or self.sink).emit("daemon.removed_application_stuck", application=name, message=str(error))
-                continue
-            if ledger is not None:
-                found[name] = self._removed_application(ledger)
-        return found
+
+        def unreadable(name: str, error: Exception) -> None:
+            (sink or self.sink).emit("daemon.removed_application_stuck", application=name, message=str(error))
+
+        return {name: self._removed_application(ledger) for name, ledger in self._ledgers.removed(unreadable).items()}
 
     def _removed_application(self, ledger: Ledger) -> ApplicationSpec:
         account = self.configuration.accounts.get(ledger.account)
-        return ApplicationSpec(
-            application=ledger.application,
-            account=ledger.account,
-            bearer=ledger.bearer,
-            path=ledger.path,
-            fields={ledger.access_field: "{access_key}", ledger.secret_field: "{secret_key}"},
-            grace=ledger.grace,
-            verification=ledger.verification,
-            emergency_verification=ledger.emergency_verification,
+        return removed_application(
+            ledger,
+            self.configuration.specs.values(),
             organization_id=account.organization_id if account else "",
             max_clock_skew=self.configuration.daemon.max_clock_skew,
-            configured=False,
         )
 
     # --- how it is made -----------------------------------------------------------------------------------------------------

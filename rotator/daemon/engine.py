@@ -27,6 +27,7 @@ from rotator.daemon.scheduler import Pool, Scheduler
 from rotator.daemon.service_monitor import ServiceMonitor
 from rotator.daemon.services import ServiceHealth
 from rotator.daemon.snapshot import EngineSnapshot, ServiceSnapshot
+from rotator.decision.ownership import REMOVED_CLAIM_TIMEOUT, owner_of
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
@@ -315,8 +316,9 @@ class Engine:
                 if task.switch_runtime():
                     self._schedule.drop(task.name)
                     task.parked = True
-            for name in removed:
-                self._remove_application(self.tasks[name], runtime)
+            for name, task in self.tasks.items():
+                if name not in runtime.specs:
+                    self._remove_application(task, runtime)
             self._monitor.replace(runtime)
             self._resume()
         for name in removed:
@@ -327,7 +329,8 @@ class Engine:
         return added, removed
 
     def _remove_application(self, task: ApplicationTask, runtime: DaemonRuntime) -> None:
-        spec = replace(task.spec, configured=False)
+        owner = owner_of(task.spec.bearer, task.spec.path, runtime.specs.values())
+        spec = replace(task.spec, configured=False, owner=owner, stale_claim_timeout=REMOVED_CLAIM_TIMEOUT)
         # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
         task.pending_runtime = (spec, runtime if spec.account in runtime.accounts else task.runtime)
         task.switch_runtime()

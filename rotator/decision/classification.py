@@ -8,6 +8,7 @@ The version after its base tells, so that nothing hangs on the ledger being comp
     base+1 holds another key,
       same incarnation            LEFTOVER    it never was published and never can be: revoke at once
     anything else                 ASSUMED     cannot be told: treat as published, full grace
+    made for a former path       ELSEWHERE   that document may still take it: leave it
 
 A rotation claimed before the document existed (base 0) has no incarnation by which the document could be known again, so its
 key is never a certain leftover.
@@ -30,6 +31,7 @@ class Disposition(enum.StrEnum):
     PUBLISHED = "published"
     LEFTOVER = "leftover"
     ASSUMED = "assumed"
+    ELSEWHERE = "elsewhere"
 
 
 def classify(

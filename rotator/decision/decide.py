@@ -32,6 +32,7 @@ from rotator.decision.rules.document import (
 )
 from rotator.decision.rules.in_flight import continue_in_flight
 from rotator.decision.rules.issuance import fence_pending_keys, rotate_urgently, rotate_when_due
+from rotator.decision.rules.ownership import claim_ownership
 from rotator.decision.rules.revocation import (
     classify_unaccounted_keys,
     delete_revoking_keys,
@@ -46,6 +47,7 @@ from rotator.decision.steps import (
 from rotator.domain.spec import ApplicationSpec
 
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
+    claim_ownership,
     contain_compromised,
     configuration_moved,
     document_unreadable,

@@ -57,6 +57,8 @@ def idle(state: ApplicationState) -> Step:
             "untouchable",
             f"key {', '.join(untouchable)} of {state.spec.application} became managed or not deletable: have Scaleway remove it",
         )
+    if kept := _published_elsewhere(state):
+        return state.block("former_document", kept)
     foreign = state.observation.foreign & state.ledger.compromised_keys()
     if foreign:
         return state.block(
@@ -77,6 +79,19 @@ def idle(state: ApplicationState) -> Step:
     return state.wait(until, reason, message)
 
 
+def _published_elsewhere(state: ApplicationState) -> str:
+    """Why a key that is due to be revoked is not: a document at a former path still publishes it."""
+    ledger = state.ledger
+    due = {entry.access_key for entry in ledger.retiring if state.observation.clocks.passed(entry.revoke_after)}
+    due |= ledger.compromised_keys() | {entry.access_key for entry in ledger.revoking}
+    kept = [former for former in ledger.predecessors if former.access_key in due - {state.published}]
+    return "; ".join(
+        f"{former.access_key} is not revoked because {former.path}, the former document of {state.spec.application}, publishes it:"
+        f" let consumers read {state.spec.path} and delete that document"
+        for former in kept
+    )
+
+
 def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation) -> tuple[datetime, str, str]:
     """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
     clocks, state = observation.clocks, ApplicationState(spec, replace(observation, ledger=ledger))
@@ -95,7 +110,9 @@ def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation)
     ]
     if not state.urgent_mode:
         candidates += [
-            (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends") for entry in ledger.retiring
+            (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends")
+            for entry in ledger.retiring
+            if entry.access_key not in ledger.published_elsewhere()
         ]
     if ledger.intent is not None:
         until = max(state.takeover_at(ledger.intent), patience)

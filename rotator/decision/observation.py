@@ -7,7 +7,7 @@ the decision between them is a pure function and every test can write both down.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -115,6 +115,16 @@ class DestroyedVersions:
 
 
 @dataclass(frozen=True)
+class RelatedLedger:
+    """The ledger of another name that names the same bearer or document, and its version. ``document`` is the one at its path,
+    where that is another one and can be read."""
+
+    ledger: Ledger
+    version: int
+    document: CredentialDocument | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
@@ -122,7 +132,8 @@ class Observation:
     the keys proven dead and how, ``still_valid`` those that kept answering, ``undeletable`` those whose DELETE was refused for
     good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
     compromised keys. ``versions`` holds earlier versions of the
-    document that were read because a key asked for them.
+    document that were read because a key asked for them. ``related`` are ledgers of other names for the same bearer or document,
+    ``former_documents`` those at former paths that still publish a key, by path, as far as they can be read.
     """
 
     clocks: Clocks
@@ -150,15 +161,17 @@ class Observation:
     owner_gone: bool = False
     invalid_elsewhere: int = 0
     request: RotationRequest | None = None
+    related: tuple[RelatedLedger, ...] = ()
+    former_documents: Mapping[str, CredentialDocument] = field(default_factory=dict)
 
     def key(self, access_key: str | None) -> Key | None:
         """The bearer's key of that name, if it was seen."""
         return next((key for key in self.keys if key.access_key == access_key), None)
 
-    def marker(self, key: Key, application: str) -> Marker | None:
-        """The key's marker, if it is one of this installation and application and the key may be touched at all."""
+    def marker(self, key: Key, applications: Collection[str]) -> Marker | None:
+        """The key's marker, if it is one of this installation and of one of these names, and the key may be touched at all."""
         marker = parse_marker(key.description)
-        if marker and marker.installation == self.installation and marker.application == application and key.revocable:
+        if marker and marker.installation == self.installation and marker.application in applications and key.revocable:
             return marker
         return None
 

@@ -12,7 +12,7 @@ from rotator.decision.steps import Event, Step, Wait, WriteLedger
 from rotator.decision.transitions import new_ledger
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import Key, ProbeResult
-from rotator.domain.ledger import CurrentKey, Intent, Ledger, Problem, RevokingKey, RotationMode
+from rotator.domain.ledger import CurrentKey, Intent, Ledger, Predecessor, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
 from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
@@ -147,19 +147,27 @@ class ApplicationState:
         return in_flight.key.access_key == self.published and in_flight.secret == self.observation.document.secret
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names that this application has and had."""
+        return frozenset({self.spec.application, *(one.application for one in self.ledger.predecessors)})
+
+    @cached_property
     def tagged_keys(self) -> list[tuple[Key, Marker]]:
-        """The bearer's keys with our marker, oldest first."""
-        found = [(key, self.observation.marker(key, self.spec.application)) for key in self.observation.keys]
+        """The bearer's keys with a marker of this application, under any of its names, oldest first."""
+        found = [(key, self.observation.marker(key, self.names)) for key in self.observation.keys]
         return [(key, marker) for key, marker in found if marker is not None]
 
     @cached_property
     def unaccounted_keys(self) -> list[tuple[Key, Marker]]:
         """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
-        known = self.ledger.names() | {self.published}
+        known = self.ledger.names() | self.ledger.published_elsewhere() | {self.published}
         return [(key, marker) for key, marker in self.tagged_keys if key.access_key not in known]
 
     def disposition(self, key: Key, marker: Marker) -> Disposition:
         """What became of an unnamed key (rule 7)."""
+        former = self.ledger.predecessor(marker.application)
+        if former is not None and former.path != self.spec.path:
+            return self._disposition_elsewhere(former, marker)
         return classify(
             key.access_key,
             marker,
@@ -168,12 +176,20 @@ class ApplicationState:
             versions={**self.observation.versions, self.observation.document.version: self.observation.document},
         )
 
+    def _disposition_elsewhere(self, former: Predecessor, marker: Marker) -> Disposition:
+        """The same for a key that was made for a document at a former path: while that document stands at the base of the key, a
+        process may still publish it there."""
+        document = self.observation.former_documents.get(former.path)
+        if former.access_key and (document is None or document.version <= marker.base):
+            return Disposition.ELSEWHERE
+        return Disposition.ASSUMED
+
     @property
     def unobserved_versions(self) -> frozenset[int]:
         """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
-        return wanted_versions([marker for _, marker in self.unaccounted_keys], self.observation.document) - set(
-            self.observation.versions
-        )
+        former = {one.application for one in self.ledger.predecessors if one.path != self.spec.path}
+        markers = [marker for _, marker in self.unaccounted_keys if marker.application not in former]
+        return wanted_versions(markers, self.observation.document) - set(self.observation.versions)
 
     @cached_property
     def skipped_versions(self) -> frozenset[int]:
@@ -235,7 +251,7 @@ class ApplicationState:
         if self.published_is_compromised and not intent.mode.urgent:
             return self.now
         patience = self.spec.stale_claim_timeout
-        if self.urgent_mode:
+        if self.urgent_mode and self.spec.configured:
             patience = min(patience, self.spec.emergency_verification.timeout + TAKEOVER_MARGIN)
         if intent.claimed_at > self.observation.clocks.latest + patience:
             return self.now
@@ -264,6 +280,8 @@ class ApplicationState:
         """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
         key = self.observation.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.revocable):
+            return False
+        if entry.access_key in self.ledger.published_elsewhere():
             return False
         if not self.ledger_in_sync:
             return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile

@@ -183,7 +183,11 @@ def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, 
     if ledger.compromised:
         mark = ledger.compromised[0]
         return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]
-    owed = [(entry.revoke_after, entry.revoke_after, "revoke", f"grace of {entry.access_key} ended") for entry in ledger.retiring]
+    owed = [
+        (entry.revoke_after, entry.revoke_after, "revoke", f"grace of {entry.access_key} ended")
+        for entry in ledger.retiring
+        if entry.access_key not in ledger.published_elsewhere()
+    ]
     if spec.configured and ledger.current and (calendar := due(spec, ledger.current)):
         owed.append((calendar.at, calendar.latest, "rotate", calendar.reason))
     return owed

@@ -40,6 +40,14 @@ class WriteLedger:
 
 
 @dataclass(frozen=True)
+class SupersedeLedger:
+    """Write the ledger of another name, which this application takes over, by check-and-set on the version that was read."""
+
+    ledger: Ledger
+    version: int
+
+
+@dataclass(frozen=True)
 class ProbePublished:
     """Try the published secret, and ask whether the bearer is known when it is refused."""
 
@@ -119,6 +127,7 @@ class DiscardInFlight:
 
 Act = (
     WriteLedger
+    | SupersedeLedger
     | ProbePublished
     | ReadVersions
     | CheckPreconditions

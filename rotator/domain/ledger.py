@@ -167,10 +167,27 @@ class Incident:
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """What we remember about one application. It names keys and never holds a secret.
+class Predecessor:
+    """An earlier name of the application, whose ledger this one takes over, with the document that it published to.
 
-    It says enough to finish the revocations of an application that has left the configuration.
+    ``taken_over`` is False from the announcement until the content has been copied. ``access_key`` is the key that a document
+    at another path still publishes: it is not revoked until that document is gone.
+    """
+
+    application: str
+    path: str
+    access_field: str
+    secret_field: str
+    taken_over: bool = False
+    access_key: str = ""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What is remembered of one application. It names keys and never holds a secret.
+
+    It says enough to finish the revocations of an application that has left the configuration. ``successor`` is the application
+    that has taken this ledger over: from then on nothing acts by this one.
     """
 
     application: str
@@ -193,6 +210,8 @@ class Ledger:
     not_before: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    predecessors: tuple[Predecessor, ...] = ()
+    successor: str = ""
     schema: int = SCHEMA
 
     def names(self) -> frozenset[str]:
@@ -202,6 +221,19 @@ class Ledger:
         if self.current:
             named.add(self.current.access_key)
         return frozenset(named)
+
+    def published_elsewhere(self) -> frozenset[str]:
+        """The keys that documents at former paths still publish."""
+        return frozenset(one.access_key for one in self.predecessors if one.access_key)
+
+    def predecessor(self, application: str) -> Predecessor | None:
+        """The earlier name, if it is one."""
+        return next((one for one in self.predecessors if one.application == application), None)
+
+    def with_predecessor(self, changed: Predecessor) -> Ledger:
+        """This ledger with an earlier name more, or with a known one as it is now."""
+        others = tuple(one for one in self.predecessors if one.application != changed.application)
+        return replace(self, predecessors=(*others, changed))
 
     def compromised_keys(self) -> frozenset[str]:
         """The access keys that are marked compromised."""

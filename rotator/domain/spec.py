@@ -35,7 +35,8 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """What the configuration wants for one application. ``configured`` is False for one that left the configuration."""
+    """What the configuration wants for one application. ``configured`` is False for one that left the configuration; ``owner`` is
+    then the configured application that has its bearer or its document, which makes it act on neither."""
 
     application: str
     account: str
@@ -61,6 +62,7 @@ class ApplicationSpec:
     max_clock_skew: timedelta = timedelta(seconds=30)
     startup_spread: timedelta = timedelta(0)
     configured: bool = True
+    owner: str = ""
 
     @property
     def access_field(self) -> str:

@@ -98,6 +98,11 @@ CATALOGUE: dict[str, EventKind] = {
     "application.adopted": EventKind(
         "info", "The key that consumers already use was taken over as it is.", ("access_key", "version", "rotation_id", "reason")
     ),
+    "application.renamed": EventKind(
+        "warning",
+        "The application took over the ledger of an earlier name; access_keys are the keys that it held.",
+        ("previous_name", "previous_path", "access_keys"),
+    ),
     "application.blocked": EventKind(
         "error", "Nothing can be done for the application until the reason clears.", ("reason", "message")
     ),

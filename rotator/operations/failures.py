@@ -45,7 +45,9 @@ UNSAFE = frozenset(
         "document_emptied",
         "fields_renamed",
         "foreign_key",
+        "former_document",
         "held",
+        "ledger_conflict",
         "ledger_unreadable",
         "many_dead",
         "moved",
@@ -54,6 +56,7 @@ UNSAFE = frozenset(
         "restored",
         "secret_refused",
         "stale",
+        "superseded",
         "too_many_keys",
         "two_possible_leftovers",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 
 
@@ -41,7 +42,8 @@ class InvalidKeyBreaker:
 @dataclass
 class ReconcileContext:
     """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
-    process has ended, and says nothing (False) of any other."""
+    process has ended, and says nothing (False) of any other. ``related`` gives the names of the ledgers without configuration
+    that name the application's bearer."""
 
     provider: Provider
     vault: VaultStore
@@ -50,6 +52,7 @@ class ReconcileContext:
     owner: str
     casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
+    related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005  # a default that knows no ledgers
 
 
 @dataclass

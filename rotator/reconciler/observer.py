@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
+from rotator.decision.ownership import own_ledger
 from rotator.decision.state import ApplicationState
 from rotator.domain.document import UNREADABLE, CredentialDocument
 from rotator.domain.keys import Key
@@ -14,6 +15,7 @@ from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, LedgerUnreadable, PermissionDenied, Rejected, RotatorError
 from rotator.reconciler.context import LocalState, ReconcileContext
+from rotator.reconciler.ledger_directory import read_former_document, read_related
 
 T = TypeVar("T")
 
@@ -83,8 +85,10 @@ class ObservingPass:
     def look(self) -> Observation:
         """One observation. Raises what the services raise."""
         vault = self.context.vault
-        ledger, ledger_version = vault.read_ledger(self.configured.application)
+        found, ledger_version = vault.read_ledger(self.configured.application)
+        ledger = own_ledger(self.configured, found)
         spec = self.spec = containment_place(self.configured, ledger)
+        related = read_related(spec, vault, tuple(self.context.related(spec)))
         document = self.find_document(ledger)
         installation = vault.installation()
         keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(spec.bearer)}
@@ -106,9 +110,20 @@ class ObservingPass:
             owner_gone=bool(ledger and ledger.intent and self.context.is_gone(ledger.intent.owner)),
             invalid_elsewhere=self.context.casualties.others(spec.application, now),
             request=self.request,
+            related=related,
+            former_documents=self.read_former_documents(ledger),
         )
         self.report_unmanaged(ApplicationState(spec, observation))
         return observation
+
+    def read_former_documents(self, ledger: Ledger | None) -> dict[str, CredentialDocument]:
+        """The documents at former paths that published a key when last seen, as far as they can be read."""
+        found: dict[str, CredentialDocument] = {}
+        for former in ledger.predecessors if ledger and not ledger.successor else ():
+            if former.access_key:
+                document = read_former_document(self.context.vault, former.path, former.access_field, former.secret_field)
+                found |= {former.path: document} if document else {}
+        return found
 
     def find_document(self, ledger: Ledger | None) -> CredentialDocument:
         """The credential document. One that Vault does not give out keeps no compromised key from being revoked."""
@@ -149,9 +164,12 @@ class ObservingPass:
         return (Presence.FOREIGN if published in foreign else Presence.GONE), frozenset(foreign)
 
     def report_unmanaged(self, state: ApplicationState) -> None:
-        """Tell of keys that are neither ours nor published, once each."""
-        known = {key.access_key for key, _ in state.tagged_keys} | state.ledger.names() | {state.published}
-        unmanaged_keys = frozenset(key.access_key for key in state.observation.keys) - known
+        """Report keys that this application neither made nor published, under any of its names, once each."""
+        observation, names = state.observation, state.names | {one.ledger.application for one in state.observation.related}
+        known = {key.access_key for key in observation.keys if observation.marker(key, names)} | {state.published}
+        for ledger in (state.ledger, *(one.ledger for one in observation.related)):
+            known |= ledger.names() | ledger.published_elsewhere()
+        unmanaged_keys = frozenset(key.access_key for key in observation.keys) - known
         for access_key in sorted(unmanaged_keys - self.local_state.unmanaged_keys):
             self.emit("key.unmanaged_found", access_key=access_key)
         self.local_state.unmanaged_keys = unmanaged_keys

@@ -28,6 +28,7 @@ from rotator.decision.steps import (
     ProbePublished,
     PublishKey,
     ReadVersions,
+    SupersedeLedger,
     VerifyKey,
     Wait,
     WriteLedger,
@@ -125,6 +126,9 @@ class _Pass(RevokingPass):
         match step:
             case WriteLedger():
                 self.record(step, observation)
+            case SupersedeLedger():
+                self.context.vault.write_ledger(step.ledger, cas=step.version)
+                raise ObservationStale
             case ProbePublished():
                 yield from self.probe(observation)
             case ReadVersions():

@@ -122,8 +122,8 @@ def _incident_from_schema_2(incident: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_schema_3(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """History and incidents become rows."""
-    return _packed(data, _LEDGER_ROWS)
+    """History and incidents become rows; a ledger names those that it has taken over, and the one that has taken it over."""
+    return {"predecessors": [], "successor": "", **_packed(data, _LEDGER_ROWS)}
 
 
 def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -103,7 +103,7 @@ def ledger_back(stage: Stage) -> None:
 def ledger_gone(stage: Stage) -> None:
     if stage.kv.get(LEDGER):
         stage.remove(LEDGER)
-        stage.monitor._ledgers = 0
+        stage.monitor._ledgers.clear()
         stage.monitor.restored.clear()
         stage.ledger_lost = True
         stage.tell("the ledger is gone")

@@ -233,7 +233,7 @@ def wrong_secret(truth: Truth) -> None:
 def lost(truth: Truth) -> None:
     """The ledger is removed with all its versions."""
     truth.remove(LEDGER)
-    truth.monitor._ledgers = 0
+    truth.monitor._ledgers.clear()
 
 
 def roll_back(truth: Truth, version: int) -> None:

@@ -22,12 +22,13 @@ class Monitor:
     """Watches every effect. ``strangers`` are keys that nobody may touch; ``outage_allowed`` is an operator's revoke-first.
 
     ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions of the
-    document that a person wrote, ``restored`` those of the ledger; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
+    document that a person wrote, ``restored`` those of the ledger; ``earlier`` are names that the application had; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
     """
 
     sim: Sim
     grace: timedelta
     application: str = "billing"
+    earlier: tuple[str, ...] = ()
     strangers: set[str] = field(default_factory=set)
     outage_allowed: bool = False
     steady: bool = False
@@ -43,7 +44,7 @@ class Monitor:
     seen_effects: int = 0
     _deleted: set[str] = field(default_factory=set)
     _versions: int = 0
-    _ledgers: int = 0
+    _ledgers: dict[str, int] = field(default_factory=dict)
     _left: dict[str, datetime] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
     _rotations: set[str] = field(default_factory=set)
@@ -74,9 +75,13 @@ class Monitor:
                     self._check_death(access_key)
 
     def _read_ledgers(self) -> None:
-        versions = self.sim.kv.get("ledger:" + self.application, [])
-        if len(versions) != self._ledgers:
-            begin = min(self._ledgers, max(len(versions) - 1, 0))
+        for application in (self.application, *self.earlier):
+            self._read_ledger(application)
+
+    def _read_ledger(self, application: str) -> None:
+        versions, read = self.sim.kv.get("ledger:" + application, []), self._ledgers.get(application, 0)
+        if len(versions) != read:
+            begin = min(read, max(len(versions) - 1, 0))
             for number, version in enumerate(versions[begin:], start=begin):
                 data = version.data
                 if "schema" not in data:
@@ -88,10 +93,10 @@ class Monitor:
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
                 text = repr(data)
                 assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
-                if number and number + 1 not in self.restored:
+                if number and not (application == self.application and number + 1 in self.restored):
                     self._check_hold(versions[number - 1].data, data)
                     self._check_patience(versions[number - 1].data, data)
-            self._ledgers = len(versions)
+            self._ledgers[application] = len(versions)
 
     @staticmethod
     def _check_hold(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ EVENTS: Mapping[str, str] = {
     "written": "document written",
     "emergency": "marked compromised",
     "contained": "emergency over, all dead",
+    "renamed": "application renamed",
 }
 """The events of a history, in words."""
 

@@ -45,7 +45,7 @@ def contain_compromised(state: ApplicationState) -> Step | None:
             continue
         if access_key in state.observation.foreign:
             continue
-        if state.blocked_by_hold(access_key):
+        if state.blocked_by_hold(access_key) or (access_key in ledger.published_elsewhere() and not revoke_first):
             continue
         if key is not None and not key.revocable:
             continue

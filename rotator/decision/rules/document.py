@@ -188,7 +188,7 @@ def _commit(state: ApplicationState) -> Step:
     observation, document = state.observation, state.observation.document
     in_flight = observation.in_flight
     key = observation.key(state.published) or (in_flight.key if in_flight else None)
-    marker = observation.marker(key, state.spec.application) if key else None
+    marker = observation.marker(key, state.names) if key else None
     ledger, events = commit_published(
         state.ledger, document, key, marker, state.spec, observation.clocks, state.published_meanwhile, more=state.missed_versions
     )

@@ -88,6 +88,8 @@ def expire_grace_periods(state: ApplicationState) -> Step | None:
         key = state.observation.key(entry.access_key)
         if entry.access_key == state.published or (key is not None and not key.revocable):
             continue
+        if entry.access_key in state.ledger.published_elsewhere():
+            continue
         if state.observation.clocks.passed(entry.revoke_after):
             ledger = start_revocation(state.ledger, entry.access_key, entry.version, entry.reason)
             return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))

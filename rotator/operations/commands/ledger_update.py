@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rotator.decision.observation import Clocks
+from rotator.decision.ownership import OwnershipConflict, next_takeover_step, own_ledger, superseded_message
+from rotator.decision.steps import SupersedeLedger, WriteLedger
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import Conflict, Indeterminate, ServiceError, Unavailable
+from rotator.errors import Conflict, Indeterminate, Refused, ServiceError, Unavailable
 from rotator.operations.commands.convergence import AGAIN
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
+from rotator.reconciler.ledger_directory import read_former_document, read_related
 
 MAX_ATTEMPTS = 20
 """How often a change is written again because somebody else was faster each time."""
@@ -52,11 +56,45 @@ def update_ledger(
 
 
 def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, int]:
-    """The ledger as it is now, and its version; a fresh one where Vault has never had one."""
-    ledger, version = context.vault.read_ledger(spec.application)
+    """The ledger as it is now, and its version; a fresh one where Vault has never had one. Ledgers of earlier names are taken over
+    first, so that a change is about all keys of the application."""
+    while True:
+        found, version = context.vault.read_ledger(spec.application)
+        ledger = own_ledger(spec, found)
+        if spec.owner or (ledger is not None and ledger.successor):
+            raise Refused(superseded_message(spec.application, ledger or new_ledger(spec), spec.owner))
+        step = _takeover(spec, context, ledger)
+        if step is None:
+            break
+        if isinstance(step, SupersedeLedger):
+            context.vault.write_ledger(step.ledger, cas=step.version)
+            continue
+        if ledger is None:
+            _require_installation(spec, context)
+        context.vault.write_ledger(step.ledger, cas=version)
+        for event in step.events:
+            context.sink.emit(event.name, application=spec.application, account=spec.account, **event.fields)
     if ledger is None:
-        # The first ledger of an installation comes after its id, or it would look like one whose id was lost.
-        context.vault.require_kv2(spec.path)
-        context.vault.installation()
+        _require_installation(spec, context)
         ledger = new_ledger(spec)
     return ledger, version
+
+
+def _require_installation(spec: ApplicationSpec, context: ReconcileContext) -> None:
+    """The first ledger of an installation comes after its id, or it would look like one whose id was lost."""
+    context.vault.require_kv2(spec.path)
+    context.vault.installation()
+
+
+def _takeover(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger | None) -> WriteLedger | SupersedeLedger | None:
+    """The next write of a takeover. A conflict keeps no change from the application's own ledger: passes report it."""
+    related = read_related(spec, context.vault, tuple(context.related(spec)))
+    if not related:
+        return None
+    document = read_former_document(context.vault, spec.path, spec.access_field, spec.secret_field)
+    now = context.clock.now()
+    clocks = Clocks(now, now + context.vault.clock_offset(), now + context.provider.clock_offset())
+    try:
+        return next_takeover_step(spec, ledger, related, document.published if document else None, clocks)
+    except OwnershipConflict:
+        return None

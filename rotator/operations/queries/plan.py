@@ -14,7 +14,17 @@ from typing import Any, NoReturn, TypeVar
 from rotator.decision.decide import decide
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Observation, Preconditions
-from rotator.decision.steps import CreateKey, DeleteKey, Event, FenceDocument, VerifyKey, VerifyRevocation, Wait, WriteLedger
+from rotator.decision.steps import (
+    CreateKey,
+    DeleteKey,
+    Event,
+    FenceDocument,
+    SupersedeLedger,
+    VerifyKey,
+    VerifyRevocation,
+    Wait,
+    WriteLedger,
+)
 from rotator.domain.ports import Clock, NullEventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, ServiceError
@@ -136,6 +146,9 @@ def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
         step = decide(spec, observation)
         if isinstance(step, Wait):
             return _waiting(spec, observation, step, steps, actions)
+        if isinstance(step, SupersedeLedger):
+            observation = _superseded(observation, step)
+            continue
         if not isinstance(step, WriteLedger):
             action, sentence = _act(step)
             return Plan(actions[0] if actions else action, now, now, _why(steps, sentence), (*steps, sentence)[1:])
@@ -147,6 +160,12 @@ def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
             break
         observation = replace(observation, ledger=step.ledger)
     return Plan(actions[0] if actions else "observe", now, now, steps[0] if steps else "the ledger is written", tuple(steps[1:]))
+
+
+def _superseded(observation: Observation, step: SupersedeLedger) -> Observation:
+    name = step.ledger.application
+    related = (replace(one, ledger=step.ledger) if one.ledger.application == name else one for one in observation.related)
+    return replace(observation, related=tuple(related))
 
 
 def _why(steps: Sequence[str], sentence: str) -> str:
@@ -179,6 +198,8 @@ def _told(event: Event) -> tuple[str, str] | None:
             return "follow", f"abandon rotation {f['rotation_id']}: {f['message']}"
         case "application.adopted":
             return "adopt", f"take over {f['access_key']}, which consumers already use, as it is"
+        case "application.renamed":
+            return "follow", f"take over the ledger of {f['previous_name']}, the name that it had before"
         case "document.changed_externally":
             return "follow", f"take {f['access_key']}, which somebody else published, as the current key"
         case "document.rewritten":

@@ -1,0 +1,45 @@
+"""The rules about who owns a bearer and a document: what owns neither never acts; a renamed application takes its ledger along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rotator.decision.ownership import OwnershipConflict, next_takeover_step, superseded_message
+from rotator.decision.state import ApplicationState
+from rotator.decision.steps import DiscardInFlight, Event, Step, WriteLedger
+from rotator.domain.ledger import Predecessor
+
+
+def claim_ownership(state: ApplicationState) -> Step | None:
+    """One bearer and one document have one owner; the ledgers of other names for them are taken over first (rules 10, 11)."""
+    observation, spec = state.observation, state.spec
+    if spec.owner or state.ledger.successor:
+        if observation.in_flight is not None:
+            return DiscardInFlight()  # the owner finds its key by the marker
+        return state.block("superseded", superseded_message(spec.application, state.ledger, spec.owner), record=False)
+    try:
+        step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
+    except OwnershipConflict as conflict:
+        return state.block("ledger_conflict", str(conflict), record=False)
+    return step or _follow_former_documents(state)
+
+
+def _follow_former_documents(state: ApplicationState) -> Step | None:
+    """A key that a document at a former path published is owed its grace from when it is first seen gone from there."""
+    for former in state.ledger.predecessors:
+        document = state.observation.former_documents.get(former.path)
+        if former.access_key and document is not None and document.published != former.access_key:
+            return _left(state, former, document.published or "")
+    return None
+
+
+def _left(state: ApplicationState, former: Predecessor, published: str) -> Step:
+    deadline, key = state.observation.clocks.latest + state.spec.grace, former.access_key
+    ledger = state.ledger.with_predecessor(replace(former, access_key=published))
+    retiring = tuple(
+        replace(entry, revoke_after=max(entry.revoke_after, deadline)) if entry.access_key == key else entry
+        for entry in ledger.retiring
+    )
+    changed = retiring != ledger.retiring
+    event = Event("key.grace_started", {"access_key": key, "revoke_after": deadline, "reason": f"left {former.path}"})
+    return WriteLedger(replace(ledger, retiring=retiring), (event,) if changed else ())

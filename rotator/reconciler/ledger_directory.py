@@ -1,0 +1,99 @@
+"""Finds the ledgers that the configuration does not name, and those among them that name the bearer of a configured application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from rotator.decision.observation import RelatedLedger
+from rotator.domain.document import CredentialDocument
+from rotator.domain.ledger import Ledger
+from rotator.domain.ports import VaultStore
+from rotator.domain.spec import ApplicationSpec
+from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
+
+REFRESH_INTERVAL = timedelta(minutes=1)
+"""Age from which the list of ledgers is read again before an application is related to them."""
+
+Unreadable = Callable[[str, Exception], None]
+
+
+class LedgerDirectory:
+    """Which ledgers there are beside those of the configuration, and whose bearer each names, which never changes. Thread-safe: an
+    entry is replaced whole. A list that is a minute old only delays a takeover."""
+
+    def __init__(self, vault: VaultStore, specs: Mapping[str, ApplicationSpec], now: Callable[[], datetime]) -> None:
+        self._vault = vault
+        self._specs = specs
+        self._now = now
+        self._known: dict[str, str] = {}
+        self._listed_at: datetime | None = None
+
+    def removed(self, unreadable: Unreadable) -> dict[str, Ledger]:
+        """The ledgers without configuration that nobody has taken over, by name. Asks Vault. One that cannot be read is reported and
+        left out: nothing can be done for it, and it hides no other."""
+        found = self._read(set(), unreadable)
+        return {name: ledger for name, ledger in found.items() if not ledger.successor}
+
+    def related(self, spec: ApplicationSpec) -> tuple[str, ...]:
+        """The names of the ledgers that name the application's bearer, superseded ones included."""
+        now = self._now()
+        if self._listed_at is None or not timedelta(0) <= now - self._listed_at < REFRESH_INTERVAL:
+            try:
+                self._read(set(self._known), _ignore)
+            except Unavailable:
+                raise
+            except ServiceError:
+                pass  # without the right to list nothing is related; the search for removed applications reports it
+            self._listed_at = now
+        known = sorted(self._known.items())
+        return tuple(name for name, bearer in known if bearer == spec.bearer and name != spec.application)
+
+    def _read(self, known: set[str], unreadable: Unreadable) -> dict[str, Ledger]:
+        names = self._vault.list_ledgers()
+        found = {}
+        for name in names:
+            if name in self._specs or name in known:
+                continue
+            try:
+                ledger, _ = self._vault.read_ledger(name)
+            except (LedgerUnreadable, ServiceError) as error:
+                if isinstance(error, Unavailable):
+                    raise
+                unreadable(name, error)
+                continue
+            if ledger is not None:
+                found[name] = ledger
+                self._known[name] = ledger.bearer
+        for gone in set(self._known) - set(names):
+            self._known.pop(gone, None)
+        return found
+
+
+def _ignore(name: str, error: Exception) -> None:
+    """A ledger that cannot be read is reported where removed applications are listed."""
+
+
+def read_related(spec: ApplicationSpec, vault: VaultStore, names: tuple[str, ...]) -> tuple[RelatedLedger, ...]:
+    """The ledgers of these names, as far as they can be read and belong to the application's bearer, with their documents."""
+    found = []
+    for name in names:
+        try:
+            ledger, version = vault.read_ledger(name)
+        except LedgerUnreadable:
+            continue
+        if ledger is not None and spec.bearer == ledger.bearer:
+            pending = ledger.path != spec.path and not (ledger.successor and ledger.current is None)
+            document = read_former_document(vault, ledger.path, ledger.access_field, ledger.secret_field) if pending else None
+            found.append(RelatedLedger(ledger, version, document))
+    return tuple(found)
+
+
+def read_former_document(vault: VaultStore, path: str, access_field: str, secret_field: str) -> CredentialDocument | None:
+    """The document at a former path; None when it cannot be read, which is not the same as absent."""
+    try:
+        return vault.read_document(path, access_field, secret_field)
+    except Unavailable:
+        raise
+    except (LedgerUnreadable, ServiceError):
+        return None
