@@ -1,4 +1,8 @@
-"""The other side of the sockets: the daemon as a command asks it and gives it orders."""
+"""The client of the control API: how a command queries the daemon and gives it commands.
+
+No wait is without a bound. The daemon sends the first byte at once and then a line every few seconds; a daemon that does not is
+left alone. What an untrusted process answers is not believed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import os
 import re
 import socket
+import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,34 +31,56 @@ from rotator.errors import RotatorError
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.operation import Operation
 from rotator.operations.registry import OPERATIONS
+from rotator.system.trust import listener_problem
 from rotator.system.users import user_id
 
-TIMEOUT = 150.0
-"""Seconds that an answer may take; an order that is followed may take as long as it does."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect and to send the request."""
+
+URGENT_TIMEOUT = 10.0
+"""Seconds without a byte after which an emergency leaves the daemon alone."""
+
+ANSWER_TIMEOUT = 30.0
+"""Seconds without a byte after which every other operation gives up."""
+
+PROGRESS_TIMEOUT = 30.0
+"""Seconds within which the daemon has to report the first event of an emergency."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
 class DaemonUnavailable(RotatorError):
-    """No daemon could be asked. ``why`` tells it as a part of a sentence; ``denied``: there is one, and it is not for this user;
-    ``sent``: it may have begun what was asked for; ``off``: none is meant to be asked."""
+    """The daemon did not answer; ``why`` is part of a sentence.
+
+    ``denied``: this user may not use the socket. ``off``: the configuration opens no socket. ``present``: something listens, so
+    there may be a daemon that works. ``sent``: the daemon may have begun the operation.
+    """
 
     exit_code = 3
 
-    def __init__(self, why: str, *, denied: bool = False, sent: bool = False, off: bool = False) -> None:
-        super().__init__(f"{why}; start the daemon, or see docs/control.md" if not denied else why)
+    def __init__(self, why: str, *, denied: bool = False, off: bool = False, present: bool = False, sent: bool = False) -> None:
+        way_out = "; start the daemon, or see docs/control.md"
+        if sent:
+            way_out = "; rotator status shows what it has done; restart it, or give the command again with --direct"
+        elif present:
+            way_out = "; give the command again with --direct"
+        super().__init__(why if denied else f"{why}{way_out}")
         self.why = why
         self.denied = denied
-        self.sent = sent
         self.off = off
+        self.present = present or sent
+        self.sent = sent
 
 
 def directory(config: Path) -> Path | None:
-    """The folder of the sockets of the daemon that works for this configuration, as far as we may know; None when it has none."""
+    """The directory of the sockets of the daemon that works for this configuration; None when it has none.
+
+    A configuration that this user may not read counts as one without the option.
+    """
     if given := os.environ.get("ROTATOR_CONTROL"):
         return Path(given)
     table: Any = {}
-    with suppress(OSError, ValueError):  # TOMLDecodeError is one: whoever needs the file says what is wrong with it
+    with suppress(OSError, ValueError):  # TOMLDecodeError is one; what needs the file reports what is wrong with it
         table = tomllib.loads(config.read_bytes().decode()).get("control", {})
     if not isinstance(table, dict) or table.get("enabled") is False:
         return None
@@ -62,39 +89,40 @@ def directory(config: Path) -> Path | None:
 
 
 class DaemonClient:
-    """The daemon behind one socket. Every method raises ``DaemonUnavailable``, or ``ReportedError`` with what the daemon says is wrong.
+    """The daemon behind one socket. Methods raise ``DaemonUnavailable``, or ``ReportedError`` with what the daemon reports.
 
-    ``remark`` hears sentences for people, such as that the daemon has another version.
+    ``remark`` receives sentences for people, such as that the daemon has another version.
     """
 
-    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005 - nobody wants to hear
-        _knock(path)
+    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005 - no people there
+        _examine(path)
         self._path = path
+        self._config = config
         self._remark = remark
-        self._said = False
+        self._remarked = False
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)),
             base_url="http://rotator",
             headers={
-                "rotator-config": os.path.realpath(config),
+                "accept": LINES,
+                "rotator-config": quote(str(config.absolute())),
                 "rotator-user": quote(user_id(), safe=" "),
                 "user-agent": f"rotator/{__version__}",
             },
-            timeout=TIMEOUT,
+            timeout=CONNECT_TIMEOUT,
             trust_env=False,
         )
 
     @classmethod
-    def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, orders: bool) -> Self:
-        """The daemon whose sockets are in that folder. Questions go to the socket of orders where that of questions is closed
-        to us."""
+    def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, commands: bool) -> Self:
+        """The daemon whose sockets are in that directory. A query goes to the control socket where this user may not read."""
         path = folder / CONTROL
-        if not orders and os.access(folder / READ, os.W_OK):
+        if not commands and os.access(folder / READ, os.W_OK):
             path = folder / READ
         return cls(path, config, remark)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -104,55 +132,73 @@ class DaemonClient:
         self.close()
 
     def call(self, name: str, sink: EventSink | None = None, **arguments: Any) -> Any:
-        """Ask or order; what came of it, as the value that the verb gives. ``sink`` hears what happens meanwhile."""
+        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile."""
         operation = OPERATIONS[name]
-        body = operation.request(arguments).model_dump(mode="json", exclude_defaults=True)
+        wanted = operation.request(arguments)
+        body = wanted.model_dump(mode="json", exclude_defaults=True)
         if operation.method == "GET":
             request = self._client.build_request("GET", operation.path, params=body)
         else:
             request = self._client.build_request("POST", operation.path, json=body)
-        if operation.streams:
-            request.headers["accept"] = LINES
-            request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
-            return self._followed(operation, request, sink or NullEventSink())
-        with self._answer(request) as answer:
-            return self._value(operation, answer.read())
+        urgent = operation.urgent(wanted)
+        request.extensions["timeout"] = {**request.extensions["timeout"], "read": URGENT_TIMEOUT if urgent else ANSWER_TIMEOUT}
+        try:
+            return self._call(operation, request, sink or NullEventSink(), urgent=urgent)
+        except _OtherConfiguration as other:
+            # The daemon compares names only. Links are resolved here, where a path that hangs harms this command alone.
+            if os.path.realpath(other.config) != os.path.realpath(self._config):
+                raise
+            request.headers["rotator-config"] = quote(other.config)
+            return self._call(operation, request, sink or NullEventSink(), urgent=urgent)
 
-    def _followed(self, operation: Operation, request: httpx.Request, sink: EventSink) -> Any:
+    def _call(self, operation: Operation, request: httpx.Request, sink: EventSink, *, urgent: bool) -> Any:
         with self._answer(request) as answer:
-            for text in answer.iter_lines():
-                line = _parsed(text)
+            if operation.immediate:
+                return self._value(operation, answer.read())
+            waiting_since = time.monotonic() if urgent else None
+            for text in _split_lines(answer.iter_bytes()):
+                line = _parsed(text) if text else {}
                 if "event" in line:
+                    waiting_since = None
                     sink.emit(
                         str(line.pop("event")), **{name: _timed(value) for name, value in line.items() if name.isidentifier()}
                     )
                 elif "result" in line:
                     return self._value(operation, json.dumps(line["result"]).encode())
-                else:
+                elif text:
                     raise ReportedError(_failure(line))
-        raise DaemonUnavailable(
-            f"the daemon at {self._path} hung up before it said what came of it; rotator status shows how far it is", sent=True
-        )
+                if waiting_since is not None and time.monotonic() - waiting_since > PROGRESS_TIMEOUT:
+                    raise DaemonUnavailable(
+                        f"the daemon at {self._path} accepted the command and did nothing for {PROGRESS_TIMEOUT:g} seconds",
+                        sent=True,
+                    )
+        raise DaemonUnavailable(f"the daemon at {self._path} hung up before it reported the result", sent=True)
 
     @contextmanager
     def _answer(self, request: httpx.Request) -> Iterator[httpx.Response]:
         try:
             answer = self._client.send(request, stream=True)
             try:
-                self._compare(answer)
+                _believe(answer.extensions["network_stream"].get_extra_info("socket"), self._path)
+                self._compare_versions(answer)
                 if answer.status_code != 200:
-                    failure = _failure(_parsed(answer.read().decode(errors="replace")))
-                    raise DaemonUnavailable("; ".join(failure.sentences)) if answer.status_code == 421 else ReportedError(failure)
+                    raise self._refusal(answer.status_code, _parsed(answer.read().decode(errors="replace")))
                 yield answer
             finally:
                 answer.close()
         except httpx.TransportError as error:
-            raise self._unreached(error) from None
+            raise self._unavailable(error, request) from None
 
-    def _compare(self, answer: httpx.Response) -> None:
+    def _refusal(self, status: int, answer: Mapping[str, Any]) -> Exception:
+        failure = _failure(answer)
+        if status == 421:
+            return _OtherConfiguration("; ".join(failure.sentences), str(failure.details.get("config", "")))
+        return ReportedError(failure)
+
+    def _compare_versions(self, answer: httpx.Response) -> None:
         theirs = answer.headers.get("rotator-version", "?")
-        if theirs != __version__ and not self._said:
-            self._said = True
+        if theirs != __version__ and not self._remarked:
+            self._remarked = True
             self._remark(f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade")
 
     def _value(self, operation: Operation, content: bytes) -> Any:
@@ -163,25 +209,52 @@ class DaemonClient:
                 f"the daemon at {self._path} answers in a way that this command does not understand"
             ) from None
 
-    def _unreached(self, error: httpx.TransportError) -> DaemonUnavailable:
-        sent = not isinstance(error, httpx.ConnectError)
+    def _unavailable(self, error: httpx.TransportError, request: httpx.Request) -> DaemonUnavailable:
+        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        if isinstance(error, httpx.ReadTimeout):
+            seconds = request.extensions["timeout"]["read"]
+            return DaemonUnavailable(f"the daemon at {self._path} did not answer within {seconds:g} seconds", sent=sent)
         if isinstance(error, httpx.TimeoutException):
-            return DaemonUnavailable(f"the daemon at {self._path} did not answer in time", sent=sent)
-        return DaemonUnavailable(f"the daemon at {self._path} hung up: it is stopping, or has too many callers", sent=sent)
+            return DaemonUnavailable(f"the daemon at {self._path} does not read its socket", present=True, sent=sent)
+        return DaemonUnavailable(
+            f"the daemon at {self._path} hung up: it is stopping, or has too many callers", present=True, sent=sent
+        )
 
 
-def _knock(path: Path) -> None:
-    """Raise ``DaemonUnavailable`` unless somebody is there. (httpx would not say why, and leave a socket open.)"""
+class _OtherConfiguration(DaemonUnavailable):
+    def __init__(self, why: str, config: str) -> None:
+        super().__init__(why)
+        self.config = config
+
+
+def _examine(path: Path) -> None:
+    """Raise ``DaemonUnavailable`` unless a trusted process listens. (httpx would not say why, and leave a socket open.)"""
     try:
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(TIMEOUT)
+            probe.settimeout(CONNECT_TIMEOUT)
             probe.connect(str(path))
+            _believe(probe, path)
     except PermissionError:
         raise DaemonUnavailable(f"this user may not use {path}: only members of its group may", denied=True) from None
     except (FileNotFoundError, NotADirectoryError):
         raise DaemonUnavailable(f"no daemon answers: there is no {path}") from None
+    except (BlockingIOError, TimeoutError):
+        raise DaemonUnavailable(f"the daemon at {path} has too many callers, or does not read its socket", present=True) from None
     except OSError:
         raise DaemonUnavailable(f"no daemon answers at {path}: it is not running any more") from None
+
+
+def _believe(connection: socket.socket, path: Path) -> None:
+    if problem := listener_problem(connection, path):
+        raise DaemonUnavailable(f"what listens at {path} is not believed: {problem}", present=True)
+
+
+def _split_lines(parts: Iterator[bytes]) -> Iterator[str]:
+    """The lines of a stream. Only a line feed ends one; ``str.splitlines`` would also split at separators inside a text."""
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -205,5 +278,5 @@ def _failure(answer: Mapping[str, Any]) -> FailureReport:
 
 
 def _timed(value: object) -> object:
-    """Times are times again, as they are where nothing lies between."""
+    """A time as a ``datetime``, as the sinks of a direct command receive it."""
     return datetime.fromisoformat(value) if isinstance(value, str) and _TIME.fullmatch(value) else value

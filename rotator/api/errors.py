@@ -1,4 +1,4 @@
-"""Errors as the API tells them: one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with ``--json``."""
+"""Errors of the API in one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with ``--json``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ STATUSES = {
     "unknown_application": 404,
     "method": 405,
     "too_slow": 408,
+    "abandoned": 408,
     "too_large": 413,
     "not_json": 415,
     "other_configuration": 421,
@@ -22,37 +23,38 @@ STATUSES = {
     "under_way": 429,
     "program": 500,
     "stopping": 503,
+    "hung": 503,
 }
-"""Kinds of errors with a status of their own; the others go by their exit code."""
+"""Kinds of errors with a status of their own; the exit code decides for the others."""
 
 
 MEANINGS = {
-    400: "What was asked makes no sense: `usage`.",
+    400: "The request is not valid: `usage`.",
     404: "There is no such application, or no such page.",
     405: "The page has another method.",
-    408: "The body took too long.",
+    408: "The body took too long, or the caller was gone before the command began.",
     409: "Refused, because it would be unsafe (exit code 4).",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
-    421: "The daemon works for another configuration than `Rotator-Config` names.",
+    421: "The daemon works for another configuration than `Rotator-Config` names; `config` is the daemon's.",
     422: "The new configuration is not sound; the old one stays in force.",
-    429: "As much is under way as may be; try again.",
+    429: "As many operations run as may; try again.",
     500: "It failed (exit code 1).",
-    503: "A service is unreachable, or the daemon is stopping (exit code 3).",
+    503: "A service is unreachable, the daemon is stopping, or its main loop hangs (exit code 3).",
 }
 """Every status of an error, and what it means."""
 
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """An error as it is answered: its status, and its body."""
+    """The status and the body of the answer."""
 
     status: int
     body: dict[str, Any]
 
 
 def error_response(error: BaseException) -> ErrorResponse:
-    """What to answer for this error."""
+    """The answer for this error."""
     failure = explain(error)
     return ErrorResponse(_status(error, failure), {"error": failure.as_json()})
 

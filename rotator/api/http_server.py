@@ -1,17 +1,20 @@
-"""Serving HTTP from one thread with one event loop: conversations that can neither hang the daemon nor pile up.
+"""Serves HTTP from one thread with one event loop. No connection can hang the daemon, and connections cannot pile up.
 
-uvicorn speaks the protocol. Around it stands what it leaves to others: a bounded number of conversations at each door, one
-request for each, a deadline over all of it (the TLS handshake included), and who is at the other end of a Unix socket.
+uvicorn speaks the protocol. This module adds what uvicorn leaves to others: a bounded number of connections for each listener,
+one request for each connection, a deadline over all of it (the TLS handshake included), and the user at the other end of a Unix
+socket. When a listener is full, the connection that has been silent for longest makes room: idle callers shut nobody out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,66 +30,88 @@ from rotator.system.users import NOBODY, user_name
 
 T = TypeVar("T")
 
-DEADLINE = 10.0
-"""Seconds that somebody may take to say what they want, and to take the answer. Who works for them asks for more."""
+REQUEST_TIMEOUT = 10.0
+"""Seconds that a caller has to send the request and to read the answer. An operation extends it while it runs."""
 
-HANDSHAKE = 5.0
+HANDSHAKE_TIMEOUT = 5.0
 """Seconds for the TLS handshake."""
 
-HEAD_LIMIT = 16 * 1024
+MAX_HEAD = 16 * 1024
 """Bytes of a request before its body."""
 
 SHUTDOWN_TIMEOUT = 3.0
-"""Seconds that conversations have to end when their door is shut."""
+"""Seconds that connections have to end when their listener is closed."""
+
+TICK_INTERVAL = 1.0
+"""Seconds between two signs of life of the event loop."""
 
 HEADERS = [
-    (b"connection", b"close"),  # one request, one conversation: then one deadline is over all of it
+    (b"connection", b"close"),  # one request, one connection: then one deadline covers all of it
     (b"cache-control", b"no-store"),
-    (b"rotator-version", __version__.encode()),
 ]
+
+VERSION_HEADER = (b"rotator-version", __version__.encode())
 
 
 @dataclass(frozen=True)
 class Peer:
-    """The process at the other end of a Unix socket, as the kernel vouches for it."""
+    """The process at the other end of a Unix socket, by the kernel's word."""
 
     uid: int
 
     @property
     def user(self) -> str | None:
-        """The user's name; None when the kernel hides it from us, as it does in a user namespace of our own."""
+        """The user's name; None where a user namespace hides it. May ask the network (NSS), so never in the event loop."""
         return None if self.uid == NOBODY else user_name(self.uid)
 
 
 class HttpProtocol(H11Protocol):
-    """One connection: one request, one answer. The application finds it as ``request.state.conversation``."""
+    """One connection: one request, one answer. The application finds it as ``request.state.connection``.
+
+    ``admitted`` is set by the application when the request is complete and the caller known. Until then the connection may be
+    closed in favour of another one.
+    """
 
     peer: Peer | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ended = self.loop.create_future()
+        self.admitted = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
-        """Somebody is there: the time begins."""
+        """Start the deadline."""
         super().connection_made(transport)
         self.peer = _peer(transport.get_extra_info("socket"))
-        self.app_state = {"conversation": self}
-        self.allow(DEADLINE)
+        self.app_state = {"connection": self}
+        self.allow(REQUEST_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Somebody left."""
+        """End the connection."""
         super().connection_lost(exc)
-        self.allow(None)
         if not self.ended.done():
             self.ended.set_result(None)
+        self.allow(None)
 
     def allow(self, seconds: float | None) -> None:
-        """From now on the rest may take so long, or as long as it wants."""
+        """Abort the connection after so many seconds from now, or never."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, self.transport.abort) if seconds is not None else None
+            self._timer = None
+        if seconds is not None and not self.ended.done():
+            self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def caller_is_gone(self) -> bool:
+        """Whether the process at the other end of a Unix socket has closed it, by the kernel's word of this moment.
+
+        The event loop may not have read that yet, for example after the daemon was stopped.
+        """
+        if self.ended.done():
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
+        return bool(poll.poll(0))
 
 
 def _peer(connection: socket.socket) -> Peer | None:
@@ -99,39 +124,54 @@ def _peer(connection: socket.socket) -> Peer | None:
 
 @dataclass(eq=False)
 class HttpListener:
-    """A listening socket and what is behind it. ``places`` is how many may be inside at once; others are hung up on. ``farewell`` is
-    called in the loop when the door is shut: answers that have no end of their own end then."""
+    """A listening socket and its application. ``max_connections`` may be open at once.
+
+    ``tls`` may be replaced; the next connection uses it. ``on_shutdown`` is called in the loop when the listener is closed, to end
+    answers that have no end of their own. ``headers`` are added to each answer.
+    """
 
     listening: socket.socket
     app: ASGIApp
     tls: ssl.SSLContext | None = None
-    places: int = 32
-    farewell: Callable[[], None] = lambda: None
-    conversations: set[asyncio.Task[None]] = field(default_factory=set)
+    max_connections: int = 32
+    on_shutdown: Callable[[], None] = lambda: None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    connections: dict[asyncio.Task[None], HttpProtocol | None] = field(default_factory=dict)
     is_shut: bool = False
+
+    def make_room(self) -> bool:
+        """Close the oldest connection whose request is not admitted yet; False when all are."""
+        for task, protocol in self.connections.items():
+            if protocol is None or not protocol.admitted:
+                del self.connections[task]
+                task.cancel()
+                return True
+        return False
 
 
 class HttpServer:
-    """The thread at the doors. Methods are called from other threads; nothing here waits for a conversation longer than said."""
+    """The thread of the event loop. Its methods are called from other threads and wait for a bounded time only."""
 
     def __init__(self) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what strangers send badly is no news
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of strangers are no news
+        self.ticked_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
+        self._loop.call_soon(self._tick)
         self._thread = threading.Thread(target=self._loop.run_forever, name="control", daemon=True)
         self._thread.start()
 
     def open(self, listener: HttpListener) -> None:
-        """Let people in."""
+        """Accept connections."""
         listener.listening.setblocking(False)
-        self._do(self._open(listener), DEADLINE)
+        self._do(self._open(listener), REQUEST_TIMEOUT)
 
     def shut(self, *listeners: HttpListener) -> None:
-        """Let nobody in any more. Who is inside may finish; returns when they have or when their time is over."""
-        with suppress(TimeoutError):  # a thread of ours that hangs must not keep the daemon from its end
+        """Accept no more connections. Returns when the open ones have ended, or after `SHUTDOWN_TIMEOUT`."""
+        with suppress(TimeoutError):  # a loop that hangs must not delay the shutdown of the daemon
             self._do(self._shut(listeners), SHUTDOWN_TIMEOUT + 2)
 
     def close(self) -> None:
-        """The end of the thread."""
+        """End the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SHUTDOWN_TIMEOUT)
         if not self._thread.is_alive():
@@ -139,13 +179,17 @@ class HttpServer:
 
     @property
     def alive(self) -> bool:
-        """Whether somebody still stands at the doors."""
+        """Whether the thread runs."""
         return self._thread.is_alive()
 
     def _do(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     # --- in the loop --------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self.ticked_at = time.monotonic()
+        self._loop.call_later(TICK_INTERVAL, self._tick)
 
     async def _open(self, listener: HttpListener) -> None:
         config = uvicorn.Config(
@@ -157,11 +201,11 @@ class HttpServer:
             proxy_headers=False,
             access_log=False,
             log_config=None,
-            h11_max_incomplete_event_size=HEAD_LIMIT,
+            h11_max_incomplete_event_size=MAX_HEAD,
         )
         config.load()
         state = ServerState()
-        state.default_headers = HEADERS
+        state.default_headers = [*HEADERS, *listener.headers]
 
         def accept() -> None:
             # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection that it has accepted.
@@ -170,51 +214,57 @@ class HttpServer:
             except BlockingIOError:
                 return
             except OSError:
-                # No file is to be had: whoever waits is still there, and asking at once again would take all time.
+                # No descriptor is free. The caller still waits, and asking again at once would take all time.
                 self._loop.remove_reader(listener.listening)
                 self._loop.call_later(0.1, self._listen, listener, accept)
                 return
-            if len(listener.conversations) >= listener.places:
+            if len(listener.connections) >= listener.max_connections and not listener.make_room():
                 connection.close()
                 return
-            task = self._loop.create_task(self._converse(listener, connection, config, state))
-            listener.conversations.add(task)
-            task.add_done_callback(listener.conversations.discard)
+            task = self._loop.create_task(self._serve(listener, connection, config, state))
+            listener.connections[task] = None
+            task.add_done_callback(lambda task: self._release(listener, task, connection))
 
         self._listen(listener, accept)
+
+    def _release(self, listener: HttpListener, task: asyncio.Task[None], connection: socket.socket) -> None:
+        listener.connections.pop(task, None)
+        if task.cancelled():  # perhaps before it began, so that nothing else closes the socket
+            connection.close()
 
     def _listen(self, listener: HttpListener, accept: Callable[[], None]) -> None:
         if not listener.is_shut:
             self._loop.add_reader(listener.listening, accept)
 
-    async def _converse(
-        self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState
-    ) -> None:
+    async def _serve(self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
         try:
-            transport, conversation = await self._loop.connect_accepted_socket(
+            transport, protocol = await self._loop.connect_accepted_socket(
                 lambda: HttpProtocol(config, state, {}, self._loop),
                 connection,
                 ssl=listener.tls,
-                ssl_handshake_timeout=HANDSHAKE if listener.tls else None,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if listener.tls else None,
             )
         except OSError:  # TLS errors and a handshake that takes too long are among these
             connection.close()
             return
+        if (task := asyncio.current_task()) in listener.connections and task is not None:
+            listener.connections[task] = protocol
         try:
-            await conversation.ended
+            await protocol.ended
         finally:
-            transport.abort()
+            if not protocol.ended.done() or protocol.ended.cancelled():
+                transport.abort()
 
     async def _shut(self, listeners: tuple[HttpListener, ...]) -> None:
-        inside: set[asyncio.Task[None]] = set()
+        open_connections: set[asyncio.Task[None]] = set()
         for listener in listeners:
             listener.is_shut = True
             self._loop.remove_reader(listener.listening)
-            listener.farewell()
-            inside |= listener.conversations
-        if inside:
-            await asyncio.wait(inside, timeout=SHUTDOWN_TIMEOUT)
-        for task in inside:
+            listener.on_shutdown()
+            open_connections |= listener.connections.keys()
+        if open_connections:
+            await asyncio.wait(open_connections, timeout=SHUTDOWN_TIMEOUT)
+        for task in open_connections:
             task.cancel()
-        await asyncio.gather(*inside, return_exceptions=True)
-        await asyncio.sleep(0.01)  # what was aborted closes its socket in the next turns of the loop
+        await asyncio.gather(*open_connections, return_exceptions=True)
+        await asyncio.sleep(0.01)  # an aborted transport closes its socket in the next turns of the loop

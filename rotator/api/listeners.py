@@ -1,9 +1,10 @@
-"""The doors themselves: opened where the configuration in force says, tried again while they cannot be, shut at the end."""
+"""Opens the listeners that the configuration in force names, retries those that fail, and closes them at the end."""
 
 from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,60 +18,65 @@ if TYPE_CHECKING:
     from rotator.api.http_server import HttpListener, HttpServer
 
 READ, CONTROL, HOOK = "read.sock", "control.sock", "webhook"
-"""The names of the doors: of questions, of questions and orders, and of reports from outside."""
+"""The names of the listeners: for queries, for queries and commands, and for reports from outside."""
 
 
 @dataclass(frozen=True)
 class ListenerSettings:
-    """What should be open: the doors by name, with where each is and what is behind it."""
+    """The listeners that should be open."""
 
     control: Control | None = None
     webhook: Webhook | None = None
 
     def where(self) -> dict[str, str]:
-        """The doors that should be open, and where people find them."""
+        """The address of each listener, by name."""
         found = {name: str(self.control.directory / name) for name in (READ, CONTROL)} if self.control else {}
         return found | ({HOOK: str(self.webhook.at)} if self.webhook else {})
 
     def group(self, name: str) -> str:
-        """The group to which a socket is given."""
+        """The group that may use a socket."""
         if self.control is None:
             return ""
         return self.control.control_group if name == CONTROL else self.control.read_group
 
 
 class Listeners:
-    """All doors of one house. ``remark`` is for the status: what could not be opened."""
+    """All listeners of one daemon. ``remark`` is for the status: what could not be opened."""
 
     def __init__(self, daemon_handle: DaemonHandle) -> None:
         self._daemon_handle = daemon_handle
         self.executor = CommandExecutor(daemon_handle.stopping)
         self.remark = ""
-        self._plans = ListenerSettings()
+        self._settings = ListenerSettings()
         self._server: HttpServer | None = None
         self._open: dict[str, tuple[SocketFile | Port, HttpListener]] = {}
-        self._complained: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._closed = False
         self._maintaining = threading.Lock()
 
     def maintain(self, control: Control | None, webhook: Webhook | None = None) -> None:
-        """Have open what should be. That it cannot be is told once, and tried again at the next call."""
+        """Open what should be open. A failure is reported once, and tried again at the next call."""
         with self._maintaining:
             if self._closed:
                 return
-            before, self._plans = self._plans, ListenerSettings(control, webhook)
+            before, self._settings = self._settings, ListenerSettings(control, webhook)
             fallen = self._server is not None and not self._server.alive
             moved = [READ, CONTROL] * (before.control != control) + [HOOK] * (before.webhook != webhook)
             for name in moved:
-                self._complained.pop(name, None)
+                self._reported.pop(name, None)
             self._shut(name for name, (entrance, _) in self._open.items() if fallen or name in moved or not entrance.there)
-            for name, where in self._plans.where().items():
+            for name, where in self._settings.where().items():
                 if name not in self._open:
                     self._try(name, where)
-            self.remark = "; ".join(f"cannot listen at {where}" for where in self._complained.values())
+            self.remark = "; ".join(f"cannot listen at {where}" for where in self._reported.values())
+
+    def idle(self) -> float:
+        """Seconds since the event loop was seen to run; 0 while nothing listens."""
+        server = self._server
+        return time.monotonic() - server.ticked_at if server is not None else 0.0
 
     def close(self) -> None:
-        """Nobody is let in any more, and never again. What is under way may finish within seconds."""
+        """Close all listeners for good. Open connections may end within seconds."""
         with self._maintaining:
             self._closed = True
             self._shut(self._open)
@@ -78,24 +84,24 @@ class Listeners:
                 self._server.close()
                 self._server = None
 
-    # --- one door -----------------------------------------------------------------------------------------------------------
+    # --- one listener -------------------------------------------------------------------------------------------------------
 
     def _try(self, name: str, where: str) -> None:
         try:
             self._open[name] = self._opened(name)
         except OSError as error:  # what is wrong with a certificate is one, too
-            self._complain(name, where, self._reason(error, name))
+            self._report(name, where, self._reason(error, name))
             return
-        self._complained.pop(name, None)
+        self._reported.pop(name, None)
         if name == HOOK:
             self._daemon_handle.sink.emit("webhook.listening", listen=where)
         else:
             self._daemon_handle.sink.emit("control.listening", listen=where, orders=name == CONTROL)
 
-    def _complain(self, name: str, where: str, reason: str) -> None:
-        if self._complained.get(name) == where:
+    def _report(self, name: str, where: str, reason: str) -> None:
+        if self._reported.get(name) == where:
             return
-        self._complained[name] = where
+        self._reported[name] = where
         if name == HOOK:
             self._daemon_handle.sink.emit("webhook.unavailable", listen=where, message=reason)
         else:
@@ -104,32 +110,34 @@ class Listeners:
     def _reason(self, error: OSError, name: str) -> str:
         if isinstance(error, ssl.SSLError):
             return "the certificate and the key are no good, or do not belong together"
-        group = self._plans.group(name)
+        group = self._settings.group(name)
         if isinstance(error, PermissionError) and name != HOOK and group:
             return f"may not be made, or not be given to group {group}: make the service's user a member (SupplementaryGroups=)"
         reason = error.strerror or "input or output error"
         return reason[:1].lower() + reason[1:]
 
     def _opened(self, name: str) -> tuple[SocketFile | Port, HttpListener]:
-        # Here and not above: half a second and some megabytes, which only a daemon with doors pays.
-        from rotator.api.http_server import HttpListener, HttpServer  # noqa: PLC0415
+        # Imported here, because it costs half a second and some megabytes that only a daemon with listeners needs.
+        from rotator.api.http_server import VERSION_HEADER, HttpListener, HttpServer  # noqa: PLC0415
         from rotator.api.routes import ControlApi  # noqa: PLC0415
         from rotator.api.webhook import WebhookApp, tls_context  # noqa: PLC0415
 
         if self._server is None or not self._server.alive:
             self._server = HttpServer()
-        control, webhook = self._plans.control, self._plans.webhook
+        control, webhook = self._settings.control, self._settings.webhook
         entrance: SocketFile | Port
         if name == HOOK and webhook:
             tls = tls_context(webhook)
             entrance = Port(webhook.at.host, webhook.at.port)
-            listener = HttpListener(entrance.socket, WebhookApp(self._daemon_handle, self.executor, webhook).app, tls, places=8)
+            listener = HttpListener(
+                entrance.socket, WebhookApp(self._daemon_handle, self.executor, webhook).app, tls, max_connections=32
+            )
         elif control:
-            entrance = SocketFile(control.directory / name, self._plans.group(name))
-            api = ControlApi(self._daemon_handle, self.executor, orders=name == CONTROL)
-            listener = HttpListener(entrance.socket, api.app, farewell=api.farewell)
+            entrance = SocketFile(control.directory / name, self._settings.group(name))
+            api = ControlApi(self._daemon_handle, self.executor, commands=name == CONTROL)
+            listener = HttpListener(entrance.socket, api.app, on_shutdown=api.close_streams, headers=(VERSION_HEADER,))
         else:
-            raise AssertionError("only what is in the plans is opened")
+            raise AssertionError("only what the settings name is opened")
         self._server.open(listener)
         return entrance, listener
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description of the API, made from the table of verbs; the schemas are pydantic's, of the values themselves."""
+"""The OpenAPI description of the API, made from the table of operations; pydantic makes the schemas from the types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rotator.api.errors import MEANINGS
 from rotator.operations.operation import NoArguments, Operation
 
 LINES = "application/x-ndjson"
-"""The type of a stream: one JSON document a line."""
+"""The media type of a stream: one JSON document a line, and empty lines as keep-alive."""
 
 ERROR = {
     "title": "Error",
@@ -38,22 +38,22 @@ _CONFIG = {
     "name": "Rotator-Config",
     "in": "header",
     "required": False,
-    "description": "The configuration that the caller means; another one than the daemon's is refused with 421.",
+    "description": "The configuration that the caller means, percent-encoded; another one than the daemon's is refused with 421.",
     "schema": {"type": "string", "pattern": "^/[!-~]*$"},
 }
 
 
-def openapi_document(verbs: Iterable[Operation], *, events: bool = True) -> dict[str, Any]:
+def openapi_document(operations: Iterable[Operation], *, events: bool = True) -> dict[str, Any]:
     """The whole description."""
-    verbs = list(verbs)
+    operations = list(operations)
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
-    for operation in verbs:
+    for operation in operations:
         kinds.append((f"{operation.name} request", "validation", TypeAdapter(operation.takes)))
         kinds.append((f"{operation.name} answer", "serialization", TypeAdapter(operation.gives)))
     schemas, definitions = TypeAdapter.json_schemas(kinds, ref_template="#/components/schemas/{model}")
     definitions = _with_fractions(definitions)
     paths: dict[str, Any] = {}
-    for operation in verbs:
+    for operation in operations:
         arguments = schemas[f"{operation.name} request", "validation"]
         answer = schemas[f"{operation.name} answer", "serialization"]
         paths[operation.path] = {operation.method.lower(): _operation(operation, arguments, answer, definitions.get("$defs", {}))}
@@ -64,7 +64,7 @@ def openapi_document(verbs: Iterable[Operation], *, events: bool = True) -> dict
         "info": {
             "title": "rotator",
             "version": __version__,
-            "description": "How the daemon is asked and ordered: docs/control.md.",
+            "description": "The control API of the daemon: docs/control.md.",
         },
         "paths": paths,
         "components": {"schemas": {**definitions.get("$defs", {}), "Error": ERROR}},
@@ -72,7 +72,7 @@ def openapi_document(verbs: Iterable[Operation], *, events: bool = True) -> dict
 
 
 def _with_fractions(schema: Any) -> Any:
-    """Durations as they are: ISO 8601 allows fractions of a second, which JSON Schema's format of that name does not."""
+    """Durations without JSON Schema's format of that name, which forbids the fractions of a second that ISO 8601 allows."""
     if isinstance(schema, dict):
         if schema.get("format") == "duration":
             return {
@@ -87,7 +87,7 @@ def _operation(
     operation: Operation, arguments: dict[str, Any], answer: dict[str, Any], definitions: dict[str, Any]
 ) -> dict[str, Any]:
     content = {"application/json": {"schema": answer}}
-    if operation.streams:
+    if not operation.immediate:
         content[LINES] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {
         "operationId": operation.name,
@@ -131,7 +131,7 @@ def _errors(operation: Operation) -> dict[str, Any]:
 def _events() -> dict[str, Any]:
     return {
         "operationId": "events",
-        "summary": "Every event of the daemon from now on, one a line, until the caller hangs up.",
+        "summary": "Every event of the daemon from now on, one a line, until the caller disconnects.",
         "parameters": [_CONFIG],
         "responses": {
             "200": {"description": "The stream.", "content": {LINES: {"schema": {"type": "string"}}}},

@@ -1,19 +1,20 @@
-"""The API behind a door: every verb of the table that may be used there, the stream of events, and the description.
+"""The routes of the control API: every operation that the listener offers, the stream of events, and the OpenAPI document.
 
-All that comes in is small, whole within a deadline, and checked before anything is done with it. All that goes out passes the
-last net against secrets.
+Requests are small, complete within a deadline, and validated before anything is done. The event loop does nothing of unbounded
+length and takes no lock: it reads requests, hands them to threads, and passes finished bytes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_origin
 from urllib.parse import unquote
 
@@ -34,65 +35,68 @@ from rotator.domain.secret import SECRET_KEY, redact
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
-from rotator.operations.daemon_handle import DaemonHandle
+from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
 from rotator.operations.operation import Operation, OperationContext, OperationRequest
 from rotator.operations.refusal import OperationError
 from rotator.operations.registry import OPERATIONS
-from rotator.system import process_identity as owner
+from rotator.system import process_identity
 from rotator.util.crash import crash_site
 from rotator.util.formatting import format_rfc3339
 
-BODY_LIMIT = 256 * 1024
+MAX_BODY = 256 * 1024
 """Bytes of a body; the names of some thousand applications fit in."""
 
-BODY_DEADLINE = 5.0
+BODY_TIMEOUT = 5.0
 """Seconds within which the body has to be there."""
 
-LISTENERS = 8
-"""Who may listen to the events at one door at once."""
+MAX_SUBSCRIBERS = 8
+"""Callers of each listener that may follow the events at once."""
 
-LISTEN = 30.0
-"""Seconds that a listener has to take one line, and a caller to take the answer."""
+WRITE_TIMEOUT = 30.0
+"""Seconds that a caller has to read one line, or the whole answer."""
+
+RELOAD_TIMEOUT = 120.0
+"""Seconds after which a result that the main loop owes is no longer waited for."""
 
 NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
-"""Names of applications and of keys, and patterns of them; what else stands in their place is not repeated."""
+"""Names of applications and of keys, and patterns of them; other text in their place is not repeated."""
 
 ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
-"""Options that say what an order is about."""
+"""Options that name what a command is about."""
 
 MAX_NAME_LENGTH = 64
-"""Letters of a name that somebody gives themselves."""
+"""Characters of a user name that the caller states."""
 
 MAX_QUERIES = 4
-"""Questions that are answered at once; further ones wait."""
+"""Queries of each listener that are answered at once; further ones wait."""
 
 MAX_QUERIES_WAITING = 16
-"""Questions that are under way or wait, at most."""
+"""Queries of each listener that are answered or wait, at most."""
 
 
 class ControlApi:
-    """What is behind one door. ``orders``: whether it has the verbs that change something, too."""
+    """The application of one listener. ``commands``: whether it offers the operations that change something, too."""
 
     def __init__(
         self,
         daemon_handle: DaemonHandle,
         executor: CommandExecutor,
         *,
-        orders: bool,
-        verbs: Iterable[Operation] = tuple(OPERATIONS.values()),
+        commands: bool,
+        operations: Iterable[Operation] = tuple(OPERATIONS.values()),
     ) -> None:
         self._daemon_handle = daemon_handle
         self._executor = executor
-        self._verbs = [operation for operation in verbs if orders or not operation.changes]
+        self._operations = [operation for operation in operations if commands or not operation.changes]
         self._readers = ThreadPoolExecutor(MAX_QUERIES, thread_name_prefix="reader")
-        self._questions = 0
-        self._listeners: set[EventStream] = set()
-        self._description = json.dumps(openapi_document(self._verbs)).encode()
+        self._queries = 0
+        self._subscribers: set[EventStream] = set()
+        self._openapi = json.dumps(openapi_document(self._operations)).encode()
         self.app = Starlette(
             routes=[
                 *(
-                    Route(operation.path, self._guarded(self._for(operation)), methods=[operation.method])
-                    for operation in self._verbs
+                    Route(operation.path, self._guarded(self._endpoint(operation)), methods=[operation.method])
+                    for operation in self._operations
                 ),
                 Route("/v1/events", self._guarded(self._events), methods=["GET"]),
                 Route("/openapi.json", self._guarded(self._describe), methods=["GET"]),
@@ -100,7 +104,7 @@ class ControlApi:
             exception_handlers={HTTPException: _no_page},
         )
 
-    # --- what every request goes through --------------------------------------------------------------------------------------
+    # --- every request --------------------------------------------------------------------------------------------------------
 
     def _guarded(self, answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -108,124 +112,154 @@ class ControlApi:
                 self._check_configuration(request)
                 response: Response = await answer(request)
             except RotatorError as error:
-                return _refused(error)
-            except Exception as error:  # noqa: BLE001 - its words may hold anything
+                return _error(error)
+            except Exception as error:  # noqa: BLE001 - its text may hold anything
                 kind, where = crash_site(error)
                 self._daemon_handle.sink.emit("daemon.crashed", error=kind, where=where)
-                return _refused(error)
+                return _error(error)
             finally:
-                _conversation(request).allow(LISTEN)
+                _connection(request).allow(WRITE_TIMEOUT)
             return response
 
         return endpoint
 
     def _check_configuration(self, request: Request) -> None:
-        """Whoever says which configuration they mean must not get another installation's answer."""
-        wanted = request.headers.get("rotator-config")
-        with self._daemon_handle.lease_runtime() as runtime:
-            source = runtime.source
-        if wanted is not None and os.path.realpath(wanted) != os.path.realpath(source):
-            raise OperationError("other_configuration", f"the daemon here works for {source}")
+        """Refuse a caller that names another configuration.
 
-    def _for(self, operation: Operation) -> Callable[[Request], Any]:
+        Names are compared and links are not resolved, which could block on the caller's path. The client does that on its side.
+        """
+        wanted = request.headers.get("rotator-config")
+        source = str(Path(self._daemon_handle.runtime.source).absolute())
+        if wanted is not None and unquote(wanted) != source:
+            raise OperationError("other_configuration", f"the daemon here works for {source}", config=source)
+
+    def _endpoint(self, operation: Operation) -> Callable[[Request], Any]:
         adapter = TypeAdapter(operation.gives)
 
         async def answer(request: Request) -> Response:
-            arguments = _parsed(operation, request, await _body(request) if operation.method == "POST" else b"")
-            _conversation(request).allow(None)
-            if not operation.streams:
-                return _json(adapter.dump_json(await self._asked(operation, arguments, request)))
+            connection = _connection(request)
+            arguments = _arguments(operation, request, await _body(request) if operation.method == "POST" else b"")
+            connection.admitted = True
+            connection.allow(None)
+            if operation.immediate:
+                return _json(adapter.dump_json(operation.run(self._context(self._daemon_handle.runtime), arguments)))
             feed = EventStream()
-            by = _who(request)
-            future = self._executor.carry_out(
-                lambda: self._run(operation, arguments, by, feed),
-                urgent=operation.urgent(arguments),
-                alone=operation.alone(arguments),
-            )
+            follow = LINES in request.headers.get("accept", "")
+            future = self._start(operation, adapter, arguments, connection, request.headers.get("rotator-user", ""), feed)
             future.add_done_callback(lambda _: feed.close())
-            if LINES in request.headers.get("accept", ""):
-                return StreamingResponse(_streamed(_conversation(request), feed, future, adapter), media_type=LINES)
-            return _json(adapter.dump_json(await asyncio.wrap_future(future)))
+            if follow:
+                return StreamingResponse(_followed(connection, feed, future, adapter), media_type=LINES)
+            return Response(await _result(future, adapter), media_type="application/json")
 
         return answer
 
-    async def _asked(self, operation: Operation, arguments: OperationRequest, request: Request) -> Any:
-        """The answer to a question: of a reader, unless it is at hand."""
-        by, caller = _who(request), _conversation(request)
-        if operation.at_hand:
-            return self._run(operation, arguments, by, None)
-        if self._questions >= MAX_QUERIES_WAITING:
+    def _start(
+        self,
+        operation: Operation,
+        adapter: TypeAdapter[Any],
+        arguments: OperationRequest,
+        connection: HttpProtocol,
+        stated_user: str,
+        feed: EventStream,
+    ) -> Future[Any]:
+        """Start the operation in a thread: a command in a slot of the executor, a query in a reader."""
+
+        def run() -> bytes | Future[Any]:
+            if operation.changes:
+                return self._run(operation, adapter, arguments, _user(connection, stated_user), feed)
+            if connection.ended.done():
+                raise OperationError("busy", "the caller was gone before the query was begun", 3)
+            return self._run(operation, adapter, arguments, "", None)
+
+        if not operation.changes:
+            return self._start_query(run)
+        if connection.caller_is_gone():
+            # It may have acted in another way since, so a late start could do harm.
+            raise OperationError("abandoned", "the caller was gone before the command was begun", 3)
+        return self._executor.carry_out(run, urgent=operation.urgent(arguments), exclusive_key=operation.exclusive_key(arguments))
+
+    def _start_query(self, run: Callable[[], Any]) -> Future[Any]:
+        if self._queries >= MAX_QUERIES_WAITING:
             raise OperationError(
-                "busy",
-                f"{MAX_QUERIES_WAITING} questions are being answered already, and more may not be; ask again in a moment",
-                3,
+                "busy", f"{MAX_QUERIES_WAITING} queries are running, which is the limit; ask again in a moment", 3
             )
-
-        def answer() -> Any:
-            if caller.ended.done():
-                raise OperationError("busy", "whoever asked hung up before it was their turn", 3)
-            return self._run(operation, arguments, by, None)
-
-        self._questions += 1
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, answer)
-        finally:
-            self._questions -= 1
+            future = self._readers.submit(run)
+        except RuntimeError:
+            raise OperationError("busy", "the machine lets the daemon start no more threads; ask again in a moment", 3) from None
+        self._queries += 1
 
-    def _run(self, operation: Operation, arguments: OperationRequest, by: str, feed: EventStream | None) -> Any:
-        daemon_handle = self._daemon_handle
-        if operation.changes:
-            reason = getattr(arguments, "reason", "")
-            daemon_handle.sink.emit("control.command", operation=operation.name, by=by, about=_about(arguments), reason=reason)
-        with daemon_handle.lease_runtime() as runtime:
-            call = OperationContext(
-                runtime,
-                by,
-                _TeeSink(daemon_handle.sink, feed) if feed else daemon_handle.sink,
-                self._executor.sleep,
-                runtime.clock.now,
-                owner=owner.fresh(),
-                daemon_handle=daemon_handle,
-            )
-            return operation.run(call, arguments)
+        def answered(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._answered)
 
-    def farewell(self) -> None:
-        """The door is shut: nobody hears any more."""
-        for feed in list(self._listeners):
+        future.add_done_callback(answered)
+        return future
+
+    def _answered(self) -> None:
+        self._queries -= 1
+
+    def _run(
+        self,
+        operation: Operation,
+        adapter: TypeAdapter[Any],
+        arguments: OperationRequest,
+        by: str,
+        feed: EventStream | None,
+    ) -> bytes | Future[Any]:
+        """Run the operation; its result as JSON without secrets, or the future of the result."""
+        with self._daemon_handle.lease_runtime() as runtime:
+            context = self._context(runtime, by, feed)
+            if operation.changes:
+                reason = getattr(arguments, "reason", "")
+                context.sink.emit("control.command", operation=operation.name, by=by, about=_about(arguments), reason=reason)
+            result = operation.run(context, arguments)
+        return result if isinstance(result, Future) else _redacted(adapter.dump_json(result))
+
+    def _context(self, runtime: RuntimeWithSource, by: str = "", feed: EventStream | None = None) -> OperationContext:
+        sink = self._daemon_handle.sink
+        return OperationContext(
+            runtime,
+            by,
+            _TeeSink(sink, feed) if feed else sink,
+            self._executor.sleep,
+            runtime.clock.now,
+            owner=process_identity.fresh(),
+            daemon_handle=self._daemon_handle,
+        )
+
+    def close_streams(self) -> None:
+        """End the streams of events, because the listener is closed."""
+        for feed in list(self._subscribers):
             feed.close()
 
-    # --- pages that are no verbs -----------------------------------------------------------------------------------------------
+    # --- pages that are no operations -------------------------------------------------------------------------------------------
 
-    async def _describe(self, _request: Request) -> Response:
-        return _json(self._description)
+    async def _describe(self, request: Request) -> Response:
+        _connection(request).admitted = True
+        return _json(self._openapi)
 
     async def _events(self, request: Request) -> Response:
-        if len(self._listeners) >= LISTENERS:
-            raise OperationError("busy", f"{LISTENERS} listen already, and more may not; let one of them hang up", 3)
-        _parsed_nothing(request)
-        conversation, feed = _conversation(request), EventStream()
+        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+            raise OperationError("busy", f"{MAX_SUBSCRIBERS} callers follow the events, which is the limit; try again later", 3)
+        _no_query(request)
+        connection, feed = _connection(request), EventStream()
+        connection.admitted = True
 
         def leave(_: object) -> None:
-            self._listeners.discard(feed)
+            self._subscribers.discard(feed)
             self._daemon_handle.broadcast.leave(feed)
 
-        # Before the answer begins: whoever sees it begin misses nothing from then on.
-        self._listeners.add(feed)
+        # Before the answer begins, so that a caller who sees it begin misses no event from then on.
+        self._subscribers.add(feed)
         self._daemon_handle.broadcast.listen(feed)
-        conversation.ended.add_done_callback(leave)
-        return StreamingResponse(_listened(conversation, feed), media_type=LINES)
-
-
-async def _listened(conversation: HttpProtocol, feed: EventStream) -> AsyncIterator[bytes]:
-    conversation.allow(None)
-    async for line in feed.lines():
-        conversation.allow(LISTEN)
-        yield _line(line)
-        conversation.allow(None)
+        connection.ended.add_done_callback(leave)
+        return StreamingResponse(_lines(connection, feed), media_type=LINES)
 
 
 class _TeeSink:
-    """A journal for two: the daemon's own, and the one who gave the order."""
+    """Passes events to the daemon's sink and to the caller of the command."""
 
     def __init__(self, sink: EventSink, feed: EventStream) -> None:
         self._sink = sink
@@ -237,42 +271,61 @@ class _TeeSink:
         self._feed.put({"event": event, **fields})
 
 
-async def _streamed(
-    conversation: HttpProtocol, feed: EventStream, future: Future[Any], adapter: TypeAdapter[Any]
-) -> AsyncIterator[bytes]:
-    """The events of an order, then its result."""
-    conversation.allow(None)
+async def _lines(connection: HttpProtocol, feed: EventStream) -> AsyncIterator[bytes]:
+    connection.allow(None)
     async for line in feed.lines():
-        conversation.allow(LISTEN)
+        connection.allow(WRITE_TIMEOUT)
         yield _line(line)
-        conversation.allow(None)
+        connection.allow(None)
+
+
+async def _followed(
+    connection: HttpProtocol, feed: EventStream, future: Future[Any], adapter: TypeAdapter[Any]
+) -> AsyncIterator[bytes]:
+    """The events of an operation, then its result."""
+    yield b"\n"  # the first byte shows the caller that the operation is accepted
+    async for line in _lines(connection, feed):
+        yield line
     try:
-        last = b'{"result": ' + adapter.dump_json(await asyncio.wrap_future(future)) + b"}"
+        last = b'{"result": ' + await _result(future, adapter) + b"}"
     except Exception as error:  # noqa: BLE001 - told by its kind, as everywhere
-        last = json.dumps(error_response(error).body).encode()
-    conversation.allow(LISTEN)
-    yield redact(last.decode()).encode() + b"\n"
+        last = _redacted(json.dumps(error_response(error).body).encode())
+    connection.allow(WRITE_TIMEOUT)
+    yield last + b"\n"
 
 
-# --- in ---------------------------------------------------------------------------------------------------------------------
+async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
+    """The result of an operation as JSON. A result that is a future is waited for without holding a thread."""
+    result = await asyncio.wrap_future(future)
+    if not isinstance(result, Future):
+        return bytes(result)
+    try:
+        # The future may be shared with other callers, so giving up the wait must not cancel it.
+        value = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(result)), RELOAD_TIMEOUT)
+    except TimeoutError:
+        message = f"the main loop of the daemon did not answer within {RELOAD_TIMEOUT:g} seconds; look at /healthz, or restart it"
+        raise OperationError("hung", message, 3) from None
+    return _redacted(adapter.dump_json(value))
 
 
-def _conversation(request: Request) -> HttpProtocol:
-    conversation: HttpProtocol = request.state.conversation
-    return conversation
+# --- requests ---------------------------------------------------------------------------------------------------------------
 
 
-def _who(request: Request) -> str:
-    """Who orders, by the kernel's word. Where it tells us of no users, by their own, and that is said; they are of our group all the same."""
-    peer = _conversation(request).peer
-    told_by_kernel = peer.user if peer else None
-    own_word = "".join(filter(str.isprintable, unquote(request.headers.get("rotator-user", ""))))[:MAX_NAME_LENGTH]
-    name = told_by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
+def _connection(request: Request) -> HttpProtocol:
+    connection: HttpProtocol = request.state.connection
+    return connection
+
+
+def _user(connection: HttpProtocol, stated: str) -> str:
+    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's own word, marked as such."""
+    by_kernel = connection.peer.user if connection.peer else None
+    own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
+    name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
     return f"{name} via control socket@{socket.gethostname()}"
 
 
 def _about(arguments: OperationRequest) -> list[str]:
-    """What the order is about, in the words of whoever gave it."""
+    """What the command is about, in the words of the caller."""
     given = [getattr(arguments, option, []) for option in ABOUT]
     words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
     return [word if NAMES.fullmatch(word) and not SECRET_KEY.fullmatch(word) else "?" for word in words]
@@ -281,47 +334,53 @@ def _about(arguments: OperationRequest) -> list[str]:
 async def _body(request: Request) -> bytes:
     body = b""
     try:
-        async with asyncio.timeout(BODY_DEADLINE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise OperationError("too_large", f"a body of more than {BODY_LIMIT} bytes is not read; ask for less at once")
+                if len(body) > MAX_BODY:
+                    raise OperationError("too_large", f"a body of more than {MAX_BODY} bytes is not read; name fewer at once")
     except (TimeoutError, ClientDisconnect):
-        raise OperationError("too_slow", f"the body was not there within {BODY_DEADLINE:g} seconds") from None
+        raise OperationError("too_slow", f"the body was not there within {BODY_TIMEOUT:g} seconds") from None
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise OperationError("not_json", "a body has to be application/json, and say so in its content-type")
     return body
 
 
-def _parsed(operation: Operation, request: Request, body: bytes) -> OperationRequest:
+def _arguments(operation: Operation, request: Request, body: bytes) -> OperationRequest:
     if operation.method == "POST":
-        _parsed_nothing(request)
+        _no_query(request)
         return operation.request(body or b"{}")
     query = request.query_params
     lists = {name for name, field in operation.takes.model_fields.items() if get_origin(field.annotation) is list}
     return operation.request({name: query.getlist(name) if name in lists else query[name] for name in query})
 
 
-def _parsed_nothing(request: Request) -> None:
+def _no_query(request: Request) -> None:
     if request.query_params:
         raise OperationError("usage", f"{min(request.query_params)}: is not an option here")
 
 
-# --- out --------------------------------------------------------------------------------------------------------------------
+# --- answers ----------------------------------------------------------------------------------------------------------------
 
 
 def _line(line: Line) -> bytes:
-    """An event as the log would have it."""
+    """An event as the log shows it; an empty line where nothing happened."""
+    if not line:
+        return b"\n"
     kind = CATALOGUE.get(str(line.get("event")))
     stamped = {"timestamp": format_rfc3339(datetime.now(UTC)), "level": kind.level if kind else "warning", **line}
-    return redact(json.dumps(to_json_value(stamped))).encode() + b"\n"
+    return _redacted(json.dumps(to_json_value(stamped)).encode()) + b"\n"
+
+
+def _redacted(content: bytes) -> bytes:
+    return redact(content.decode()).encode()
 
 
 def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(redact(content.decode()).encode(), status, headers, "application/json")
+    return Response(_redacted(content), status, headers, "application/json")
 
 
-def _refused(error: Exception) -> Response:
+def _error(error: Exception) -> Response:
     found = error_response(error)
     return _json(json.dumps(found.body).encode(), found.status)
 

@@ -43,10 +43,10 @@ from rotator.util.formatting import strip_control_characters
 
 PATH = "/v1/compromised"
 
-BODY_LIMIT = 2048
+MAX_BODY = 2048
 """Bytes of a report."""
 
-BODY_DEADLINE = 5.0
+BODY_TIMEOUT = 5.0
 """Seconds within which it has to be there."""
 
 QUIET = 60.0
@@ -114,7 +114,9 @@ class WebhookApp:
         if why:
             self._refuse(why, request)
             return Response(status_code=401)
-        _conversation(request).allow(MARKED_WITHIN + 10)
+        connection = _connection(request)
+        connection.admitted = True
+        connection.allow(MARKED_WITHIN + 10)
         try:
             if (request.method, request.url.path) != ("POST", PATH):
                 raise OperationError("not_found", f"there is only POST {PATH}")
@@ -243,9 +245,9 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
     return context
 
 
-def _conversation(request: Request) -> HttpProtocol:
-    conversation: HttpProtocol = request.state.conversation
-    return conversation
+def _connection(request: Request) -> HttpProtocol:
+    connection: HttpProtocol = request.state.connection
+    return connection
 
 
 def _source(request: Request) -> str:
@@ -256,10 +258,10 @@ async def _body(request: Request) -> bytes | None:
     """The body; None when it is too large or too slow, or the caller hung up."""
     body = b""
     try:
-        async with asyncio.timeout(BODY_DEADLINE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BODY_LIMIT:
+                if len(body) > MAX_BODY:
                     return None
     except (TimeoutError, ClientDisconnect):
         return None

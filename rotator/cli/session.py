@@ -34,8 +34,8 @@ __all__ = ["LocalRuntime", "Session", "asking", "common", "pass_session", "selec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TAKES_NO_ORDER = frozenset({"busy", "stopping"})
-"""What a daemon says that lives, and will not do it now."""
+TAKES_NO_COMMAND = frozenset({"busy", "stopping", "hung"})
+"""Kinds of errors by which a daemon that runs refuses a command for now."""
 
 
 class LocalRuntime(Runtime, Protocol):
@@ -94,41 +94,41 @@ class Session:
             app.close()
 
     def ask(self, name: str, sink: EventSink | None = None, *, tell: bool = False, **request: Any) -> Any:
-        """What came of that verb: of the daemon where it can be reached, else of this process, which then needs the credentials.
+        """The result of an operation: from the daemon where it answers, else from this process, which then needs the credentials.
 
-        A daemon that hangs up in the middle of an order may have carried it out: it is given again only where twice is as good as
-        once, which is in an emergency; that also waits for no daemon that is busy or stopping. ``sink`` hears what happens meanwhile; with ``tell``, people hear of it as they do from the
-        daemon.
+        A daemon that is there and does not answer may have begun a command. An emergency continues without it: every write is
+        a check-and-set, so both may act. Other commands are refused with the way out. ``sink`` receives the events meanwhile; with
+        ``tell``, people hear of them as from the daemon.
         """
         from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - pydantic is not for --help
 
-        operation, unreached = OPERATIONS[name], None
+        operation = OPERATIONS[name]
+        unavailable = None
         if not self.direct:
             from rotator.api.client import DaemonUnavailable  # noqa: PLC0415 - httpx is not either
 
             try:
-                with self.daemon(orders=operation.changes) as daemon:
+                with self.daemon(commands=operation.changes) as daemon:
                     self.ordered = True
                     return daemon.call(name, sink, **request)
             except DaemonUnavailable as error:
-                if error.sent and operation.changes:
-                    if not operation.urgent(operation.request(request)):
-                        raise
-                    click.echo(f"rotator: {error.why}; this command goes on by itself", err=True)
-                self.ordered, unreached = False, error
-                self.alone = "" if error.denied or error.off else error.why
-            except ReportedError as error:
-                if error.failure.kind not in TAKES_NO_ORDER or not operation.urgent(operation.request(request)):
+                unavailable = error
+                if error.present and operation.changes and not operation.urgent(operation.request(request)):
                     raise
-                (sentence, *_) = error.failure.sentences
-                click.echo(f"rotator: {sentence}; this command goes on by itself", err=True)
-                self.ordered, unreached = False, DaemonUnavailable(sentence)
+            except ReportedError as error:
+                if error.failure.kind not in TAKES_NO_COMMAND or not operation.urgent(operation.request(request)):
+                    raise
+                unavailable = DaemonUnavailable(error.failure.sentences[0], present=True)
+            self.ordered = False
+            self.alone = "" if unavailable.denied or unavailable.off else unavailable.why
+            if unavailable.present and operation.changes:
+                click.echo(f"rotator: {unavailable.why}; this command goes on by itself", err=True)
         try:
             with self.app(sink, tell=tell) as app:
                 return self._act(operation, app, request)
         except ConfigurationError as error:
-            if unreached is not None and any(problem.private for problem in error.problems):
-                raise _stranded(unreached, error) from None
+            if unavailable is not None and any(problem.private for problem in error.problems):
+                raise _stranded(unavailable, error) from None
             raise
 
     def _act(self, operation: Operation, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
@@ -136,14 +136,16 @@ class Session:
 
         return operation.run(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
 
-    def daemon(self, *, orders: bool) -> DaemonClient:
-        """The daemon that works for this configuration, to be asked or ordered through its socket; raises ``DaemonUnavailable``."""
+    def daemon(self, *, commands: bool) -> DaemonClient:
+        """The client of the daemon that works for this configuration; raises ``DaemonUnavailable``."""
         from rotator.api.client import DaemonClient, DaemonUnavailable, directory  # noqa: PLC0415 - see above
 
         folder = directory(self.path)
         if folder is None:
             raise DaemonUnavailable(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True)
-        return DaemonClient.at(folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), orders=orders)
+        return DaemonClient.at(
+            folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), commands=commands
+        )
 
     def sleep(self, clock: Clock, until: datetime) -> None:
         """Sleep until the clock shows that time."""

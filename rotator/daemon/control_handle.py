@@ -1,4 +1,4 @@
-"""The daemon as its callers know it: what the doors of ``rotator.api`` are opened to."""
+"""The daemon as the control API sees it: runtime, health and reload requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rotator.operations.daemon_handle import ReloadResult
 
 
 class LocalDaemonHandle:
-    """One daemon. ``wake`` has the main loop look for wishes."""
+    """The handle of the daemon in this process. ``wake`` makes the main loop take the reload request."""
 
     def __init__(
         self, engine: Engine, monitor: Monitoring, sink: EventSink, broadcast: FanOutSink, wake: Callable[[], None]
@@ -28,50 +28,61 @@ class LocalDaemonHandle:
         self._engine = engine
         self._monitor = monitor
         self._wake = wake
-        self._reload_requests: list[Future[ReloadResult]] = []
+        self._reload_request: Future[ReloadResult] | None = None
         self._lock = threading.Lock()
 
+    @property
+    def runtime(self) -> DaemonRuntime:
+        """The configuration in force, for reading what is in memory; takes no lock."""
+        return self._engine.runtime
+
     def lease_runtime(self) -> AbstractContextManager[DaemonRuntime]:
-        """The configuration in force, which stays open until it is given back."""
+        """The configuration in force; its connections stay open until the lease ends."""
         return self._engine.lease_runtime()
 
     def reconcile_now(self, applications: Iterable[str]) -> None:
-        """Have these looked at at once."""
+        """Reconcile these applications at once."""
         self._engine.reconcile_now(applications)
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the daemon is alive, cause by cause."""
+        """Whether the daemon runs, cause by cause."""
         return self._monitor.health()
 
     def readiness(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether it is able to do its work, cause by cause."""
+        """Whether the daemon can do its work, cause by cause."""
         return self._monitor.readiness()
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
     def reload(self) -> Future[ReloadResult]:
-        """Have the configuration read again by the main loop."""
-        request: Future[ReloadResult] = Future()
+        """Have the main loop read the configuration again.
+
+        Callers share one future until the main loop takes it. A later caller gets a new one: the file may have changed since.
+        """
         with self._lock:
             if self.stopping.is_set():
-                request.set_exception(_stopping())
-                return request
-            self._reload_requests.append(request)
+                refused: Future[ReloadResult] = Future()
+                refused.set_exception(_stopping())
+                return refused
+            if self._reload_request is None:
+                self._reload_request = Future()
+            request = self._reload_request
         self._wake()
         return request
 
-    def take_reload_requests(self) -> list[Future[ReloadResult]]:
-        """Who waits for a reload that begins now."""
+    def take_reload_request(self) -> Future[ReloadResult]:
+        """The future of the reload that begins now; nobody waits for it when a signal asked for the reload."""
         with self._lock:
-            taken, self._reload_requests = self._reload_requests, []
-        return taken
+            taken, self._reload_request = self._reload_request, None
+        # A future that runs can no longer be cancelled by a caller, so its result can always be set.
+        return taken if taken is not None and taken.set_running_or_notify_cancel() else Future()
 
     def stop(self) -> None:
-        """The end has begun: nothing is taken on any more, and nobody waits in vain."""
+        """Accept no reload from now on, and fail the one that has not begun."""
         with self._lock:
             self.stopping.set()
-        for request in self.take_reload_requests():
-            request.set_exception(_stopping())
+        request = self.take_reload_request()
+        request.set_exception(_stopping())
 
 
 def _stopping() -> Unavailable:

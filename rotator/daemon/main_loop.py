@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rotator import __version__
@@ -67,6 +66,7 @@ class MainLoop:
         self._rounds = HealthCheck(self.engine, sink, self.alarm)
         self.daemon_handle = LocalDaemonHandle(self.engine, self.monitor, sink, broadcast or FanOutSink(sink), self._wake)
         self.listeners = Listeners(self.daemon_handle)
+        self.monitor.watch("control API", self.listeners.idle)
         self.remark = ""
         self._listeners_tried = False
         self._clock = _ClockJumpDetector()
@@ -158,17 +158,17 @@ class MainLoop:
     def _reload(self) -> None:
         """Everything new is built before anything old is let go; whatever is wrong leaves all as it was."""
         self.supervisor.reloading()
-        reload_requests = self.daemon_handle.take_reload_requests()
+        request = self.daemon_handle.take_reload_request()
         try:
             runtime = self.engine.runtime.reopen()
         except RotatorError as error:
             problems = error.problems if isinstance(error, ConfigurationError) else [error]
             self._refuse([str(problem) for problem in problems])
-            _disappoint(reload_requests, error)
+            request.set_exception(error)
         except Exception as error:  # noqa: BLE001  # an error of the program in a reload must not end the daemon either
             kind, where = crash_site(error)
             self._refuse([f"{kind} at {where}"])
-            _disappoint(reload_requests, error)
+            request.set_exception(error)
         else:
             restart = ["daemon.workers"] if runtime.workers != self.engine.runtime.workers else []
             added, removed = self.engine.apply_runtime(runtime)
@@ -179,8 +179,7 @@ class MainLoop:
                 "daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart
             )
             self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
-            for request in reload_requests:
-                request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart)))
+            request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart)))
         self._tell()
         self.supervisor.ready()
 
@@ -223,11 +222,6 @@ class MainLoop:
     def _unfinished(self) -> list[str]:
         orders = self.listeners.executor.busy
         return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
-
-
-def _disappoint(reload_requests: Iterable[Future[ReloadResult]], error: Exception) -> None:
-    for request in reload_requests:
-        request.set_exception(error)
 
 
 class SingleRun:

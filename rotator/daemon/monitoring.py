@@ -1,8 +1,8 @@
-"""How the daemon is, for whoever asks: metrics, ``/healthz`` and ``/readyz``.
+"""Reports how the daemon is: metrics, ``/healthz``, ``/readyz`` and the health of the control API.
 
-All of it is read off the engine at the moment of the question; nobody is contacted and nothing is kept that could go stale. The
-one exception is the head-room of accounts, which only the provider can tell: a chore asks for it while somebody listens.
-``/healthz`` takes no lock, so that it can tell of a daemon in which one is never given back.
+Everything is read from the engine's memory when it is asked for, without a lock and without contacting a service, so that it can
+report on a daemon whose lock is never given back. The exception is the quota headroom of accounts, which only the provider knows:
+a periodic task asks for it while the metrics listener is open.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,17 +30,13 @@ if TYPE_CHECKING:
     from rotator.observability.metrics.exposition import Exposition
 
 WATCHDOG_LIMIT = timedelta(minutes=3)
-"""How long nothing may go through the workers before the daemon counts as dead; less where the supervisor has less."""
+"""How long a loop or the workers may do nothing before the daemon counts as hung; less where the service manager has less."""
 
 LISTEN_EVERY = timedelta(seconds=10)
-"""How often it is seen to that we listen where we should, and that the head-room is known. (The provider is asked once a minute.)"""
-
-LOCK_TIMEOUT = 5.0
-"""Seconds that a scrape waits for the engine."""
-
+"""Interval at which the listener is checked and the headroom requested. (The provider is asked once a minute.)"""
 
 class Monitoring:
-    """Answers questions about one engine. ``patience`` is the supervisor's, None without one."""
+    """Reports on one engine. ``patience`` is the watchdog interval of the service manager, None without one."""
 
     def __init__(
         self,
@@ -59,18 +54,23 @@ class Monitoring:
         self._complained = ""
         self._headroom: dict[str, int | None] = {}
         self._clock = clock
-        self._turned = clock()
+        self._ticked_at = clock()
+        self._loops: dict[str, Callable[[], float]] = {}
         self._configured_at = datetime.now(UTC)
         self._refused = 0
         self._stopping = False
         self._closed = False
         self._listening = threading.Lock()
 
-    # --- what the daemon tells us -----------------------------------------------------------------------------------------
+    # --- what the daemon reports ------------------------------------------------------------------------------------------
 
     def loop_ticked(self) -> None:
-        """The main loop went round."""
-        self._turned = self._clock()
+        """Note that the main loop runs."""
+        self._ticked_at = self._clock()
+
+    def watch(self, name: str, idle: Callable[[], float]) -> None:
+        """Watch another loop too: ``idle`` returns the seconds since it was seen to run."""
+        self._loops[name] = idle
 
     def reloaded(self, problems: int = 0) -> None:
         """A reload is over: the new configuration is in force, or has so many problems."""
@@ -153,19 +153,20 @@ class Monitoring:
         return None
 
     def health(self) -> list[tuple[str, bool, str]]:
-        """Whether the daemon is alive, cause by cause: a name, whether it is well, and how it is."""
-        loop_ticked, idle = self._since_turned(), self._since_work()
+        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. The watchdog is fed only if all are."""
+        loops = {"loop": self._clock() - self._ticked_at} | {name: idle() for name, idle in self._loops.items()}
+        idle = self._since_work()
         return [
-            ("loop", loop_ticked <= self._patience, f"went round {format_duration(loop_ticked, units=1)} ago"),
+            *((name, (since := timedelta(seconds=seconds)) <= self._patience, f"ran {format_duration(since, units=1)} ago")
+              for name, seconds in loops.items()),
             ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
         ]
 
     def readiness(self) -> list[tuple[str, bool, str]]:
-        """Whether the daemon is able to do its work, cause by cause."""
-        with self._locked():
-            now = datetime.now(UTC)
-            services = [(service.name, *_ability(service, now)) for service in self._engine.services.values()]
-            age = format_duration(now - self._configured_at, units=1)
+        """Whether the daemon can do its work, cause by cause."""
+        now = datetime.now(UTC)
+        services = [(service.name, *_ability(service, now)) for service in list(self._engine.services.values())]
+        age = format_duration(now - self._configured_at, units=1)
         problems = f"{self._refused} problem{'' if self._refused == 1 else 's'}"
         refused = f"; the newer one has {problems} and was refused" if self._refused else ""
         causes = [("configuration", True, f"in force for {age}{refused}"), *services]
@@ -174,9 +175,6 @@ class Monitoring:
         if self._stopping:
             causes.append(("daemon", False, "stopping"))
         return causes
-
-    def _since_turned(self) -> timedelta:
-        return timedelta(seconds=self._clock() - self._turned)
 
     def _since_work(self) -> timedelta:
         return timedelta(seconds=self._clock() - self._engine.progressed_at)
@@ -187,11 +185,13 @@ class Monitoring:
         return samples(self.snapshot(), self._counters.counts())
 
     def snapshot(self) -> snapshot.MetricsSnapshot:
-        """What the daemon knows now."""
-        with self._locked():
-            runtime, now = self._engine.runtime, datetime.now(UTC)
-            applications = tuple(_application(task) for task in self._engine.tasks.values())
-            services = list(self._engine.services.values())
+        """What the daemon knows now. Each application is consistent in itself only; a scrape needs no more."""
+        runtime, now = self._engine.runtime, datetime.now(UTC)
+        applications = tuple(map(_application, list(self._engine.tasks.values())))
+        # An account may have left between two reads: what the runtime does not know is left out.
+        services = [
+            service for service in list(self._engine.services.values()) if service.name == VAULT or service.name in runtime.accounts
+        ]
         clocks: dict[str, Callable[[], timedelta]] = {
             service.name: runtime.vault.clock_offset if service.name == VAULT else runtime.provider(service.name).clock_offset
             for service in services
@@ -210,15 +210,6 @@ class Monitoring:
             login=runtime.login_life(),
             login_failing=runtime.login_problem() is not None,
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if not self._engine.lock.acquire(timeout=LOCK_TIMEOUT):
-            raise TimeoutError
-        try:
-            yield
-        finally:
-            self._engine.lock.release()
 
 
 def _application(task: ApplicationTask) -> snapshot.ApplicationSample:
@@ -247,8 +238,9 @@ def _ability(service: ServiceHealth, now: datetime) -> tuple[bool, str]:
         case ServiceState.UNKNOWN:
             return False, "no answer yet"
         case ServiceState.DOWN:
-            since = f" for {format_duration(now - service.since, units=1)}" if service.since else ""
-            return False, f"{service.kind.replace('_', ' ')}{since}"
+            since = service.since  # read once: the engine may change it meanwhile
+            away = f" for {format_duration(now - since, units=1)}" if since else ""
+            return False, f"{service.kind.replace('_', ' ')}{away}"
         case ServiceState.SUSPECT:
             return True, "answered before, is being asked again"
         case ServiceState.UP:

@@ -1,4 +1,4 @@
-"""What is behind the doors: the daemon, as those who serve its callers know it."""
+"""The interface through which the API controls the daemon."""
 
 from __future__ import annotations
 
@@ -37,23 +37,29 @@ class DaemonHandle(Protocol):
     """The daemon. Safe for any thread."""
 
     sink: EventSink
-    """Where everything is told."""
+    """Receives every event."""
     broadcast: FanOutSink
-    """Where everything that is told can be listened to."""
+    """Passes every event on to subscribers."""
     stopping: threading.Event
-    """Set when the end begins: nothing new is taken on."""
+    """Set when the shutdown begins: no command is accepted from then on."""
+
+    @property
+    def runtime(self) -> RuntimeWithSource:
+        """The configuration in force, for reading what is in memory; takes no lock. A reload may close its connections."""
 
     def lease_runtime(self) -> AbstractContextManager[RuntimeWithSource]:
         """The configuration in force, which stays open until it is given back, also when another one comes into force."""
 
     def reconcile_now(self, applications: Iterable[str]) -> None:
-        """Have the daemon's own passes look at these at once: something was changed beside them."""
+        """Reconcile these applications at once, because a command changed something about them."""
 
     def reload(self) -> Future[ReloadResult]:
-        """Have the configuration read again; the future holds what came of it, or the ``ConfigurationError``."""
+        """Read the configuration again; the future holds the result or the ``ConfigurationError``.
+
+        Requests share one future until the main loop begins to read."""
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the daemon is alive, cause by cause: a name, whether it is well, and how it is."""
+        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. Takes no lock."""
 
     def readiness(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether it is able to do its work, cause by cause."""
+        """Whether the daemon can do its work, cause by cause. Takes no lock."""

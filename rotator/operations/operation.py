@@ -76,11 +76,13 @@ class OperationContext:
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked or ordered.
+    """One query or command.
 
-    ``run`` gets the call and the wish, and returns a value of the type ``gives``. It may take its time: it has a thread.
-    ``changes``: only through the socket of orders. ``streams``: what happens meanwhile can be followed, line by line.
-    ``at_hand``: answered at once from what the daemon knows. ``urgent`` tells an emergency from other wishes; of those for which ``alone`` says the same, one at a time is under way. ``refuses`` are statuses of errors beyond those that every verb has.
+    ``run`` gets the context and the request, and returns a value of the type ``gives``, or a future of one.
+    ``changes``: a command; it is offered on the control socket only and takes a slot of the executor. A query takes a reader.
+    ``immediate``: answered in the event loop. ``run`` then reads memory only, takes no lock and calls no service.
+    ``urgent``: may use slots reserved for emergencies; a caller with credentials acts directly when the daemon is silent.
+    ``exclusive_key``: requests with the same key run one at a time. ``refuses``: error statuses beyond those of every operation.
     """
 
     name: str
@@ -90,10 +92,9 @@ class Operation:
     gives: Any
     run: Callable[[OperationContext, Any], Any]
     changes: bool = False
-    streams: bool = False
-    at_hand: bool = False
-    urgent: Callable[[Any], bool] = lambda request: False  # noqa: ARG005 - most verbs know no emergency
-    alone: Callable[[Any], str] = lambda request: ""  # noqa: ARG005 - most orders may be given twice
+    immediate: bool = False
+    urgent: Callable[[Any], bool] = lambda request: False  # noqa: ARG005 - most operations know no emergency
+    exclusive_key: Callable[[Any], str] = lambda request: ""  # noqa: ARG005 - most commands may be given twice
     refuses: tuple[int, ...] = ()
 
     @property

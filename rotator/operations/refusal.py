@@ -1,4 +1,4 @@
-"""Errors as the API tells them: one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with ``--json``."""
+"""The error of an operation that is refused before it begins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rotator.operations.failures import FailureReport, ReportedError
 
 
 class OperationError(ReportedError):
-    """A request that goes no further, told as ``kind`` and one sentence."""
+    """A request that goes no further: its ``kind``, one sentence, and ``details`` for machines."""
 
-    def __init__(self, kind: str, message: str, exit_code: int = 2) -> None:
-        super().__init__(FailureReport(kind, (message,), exit_code))
+    def __init__(self, kind: str, message: str, exit_code: int = 2, **details: object) -> None:
+        super().__init__(FailureReport(kind, (message,), exit_code, details))

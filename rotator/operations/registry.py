@@ -7,6 +7,7 @@ do the same. Each function gets a ``OperationContext`` and a ``OperationRequest`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ from rotator.operations.queries.plan import PlanResult, plan_applications
 from rotator.operations.queries.status import StatusReport, status_report
 from rotator.operations.result import OperationResult
 
-# --- questions ------------------------------------------------------------------------------------------------------------
+# --- queries --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class HealthReport:
 def _health(call: OperationContext, _: NoArguments) -> HealthReport:
     alive = [HealthCause(*cause) for cause in call.daemon.health()]
     ready = [HealthCause(*cause) for cause in call.daemon.readiness()]
-    with call.daemon.lease_runtime() as runtime:
-        source = runtime.source
+    source = call.daemon.runtime.source
     return HealthReport(__version__, source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready))
 
 
@@ -107,14 +107,11 @@ def _history(call: OperationContext, request: One) -> History:
     return read_history(call.runtime, request.application)
 
 
-# --- orders ---------------------------------------------------------------------------------------------------------------
-
-RELOAD_PATIENCE = 120.0
-"""Seconds after which a main loop that does not turn is no longer waited for."""
+# --- commands -------------------------------------------------------------------------------------------------------------
 
 
-def _reload(call: OperationContext, _: NoArguments) -> ReloadResult:
-    return call.daemon.reload().result(RELOAD_PATIENCE)
+def _reload(call: OperationContext, _: NoArguments) -> Future[ReloadResult]:
+    return call.daemon.reload()
 
 
 class Keys(OperationRequest):
@@ -129,12 +126,12 @@ def _who(call: OperationContext, request: Keys) -> tuple[KeyInfo, ...]:
 
 # --- the table ------------------------------------------------------------------------------------------------------------
 
-_ORDER: dict[str, Any] = {"changes": True, "streams": True, "refuses": (404, 409, 429)}
+_COMMAND: dict[str, Any] = {"changes": True, "refuses": (404, 408, 409, 429)}
 
 OPERATIONS: Mapping[str, Operation] = {
     operation.name: operation
     for operation in (
-        Operation("health", "GET", "How the daemon is.", NoArguments, HealthReport, _health, at_hand=True),
+        Operation("health", "GET", "How the daemon is.", NoArguments, HealthReport, _health, immediate=True),
         Operation(
             "status", "GET", "How the applications are, by their ledgers.", Some, StatusReport, _status, refuses=(404, 409)
         ),
@@ -148,7 +145,8 @@ OPERATIONS: Mapping[str, Operation] = {
             ReloadResult,
             _reload,
             changes=True,
-            refuses=(422,),
+            urgent=lambda _: True,
+            refuses=(422, 429),
         ),
         Operation(
             "rotate",
@@ -157,10 +155,8 @@ OPERATIONS: Mapping[str, Operation] = {
             RotateRequest,
             tuple[OperationResult, ...],
             handle_rotate,
-            changes=True,
-            streams=True,
             urgent=lambda request: bool(request.compromised),
-            refuses=(404, 409, 429),
+            **_COMMAND,
         ),
         Operation("lookup", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
         Operation(
@@ -170,13 +166,19 @@ OPERATIONS: Mapping[str, Operation] = {
             HoldRequest,
             tuple[OperationResult, ...],
             handle_hold,
-            **_ORDER,
+            **_COMMAND,
         ),
         Operation(
-            "resume", "POST", "Let held applications go on.", ResumeRequest, tuple[OperationResult, ...], handle_resume, **_ORDER
+            "resume",
+            "POST",
+            "Let held applications go on.",
+            ResumeRequest,
+            tuple[OperationResult, ...],
+            handle_resume,
+            **_COMMAND,
         ),
         Operation(
-            "extend", "POST", "Let keys in grace live on.", ExtendRequest, tuple[OperationResult, ...], handle_extend, **_ORDER
+            "extend", "POST", "Let keys in grace live on.", ExtendRequest, tuple[OperationResult, ...], handle_extend, **_COMMAND
         ),
         Operation(
             "revoke",
@@ -185,7 +187,8 @@ OPERATIONS: Mapping[str, Operation] = {
             RevokeRequest,
             tuple[OperationResult, ...],
             handle_revoke,
-            **_ORDER,
+            urgent=lambda _: True,
+            **_COMMAND,
         ),
         Operation(
             "coverage",
@@ -203,8 +206,7 @@ OPERATIONS: Mapping[str, Operation] = {
             WaiveRequest,
             WaiveResult,
             handle_waive,
-            changes=True,
-            refuses=(404, 409),
+            **_COMMAND,
         ),
         Operation(
             "preview",
@@ -223,8 +225,8 @@ OPERATIONS: Mapping[str, Operation] = {
             MassRotationReport,
             handle_mass_rotation,
             urgent=lambda request: bool(request.compromised),
-            alone=lambda request: str(request.same),
-            **_ORDER,
+            exclusive_key=lambda request: str(request.same),
+            **_COMMAND,
         ),
         Operation(
             "incidents",
@@ -245,7 +247,7 @@ OPERATIONS: Mapping[str, Operation] = {
             DrillRequest,
             DrillResult,
             handle_drill,
-            **_ORDER,
+            **_COMMAND,
         ),
     )
 }

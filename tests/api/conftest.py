@@ -91,8 +91,8 @@ class Front:
         with self.http(listener) as client:
             return client.request(method, path, **options)
 
-    def daemon(self, *, orders: bool = True, remark: Callable[[str], None] = print) -> DaemonClient:
-        return DaemonClient.at(self.folder, self.config, remark, orders=orders)
+    def daemon(self, *, commands: bool = True, remark: Callable[[str], None] = print) -> DaemonClient:
+        return DaemonClient.at(self.folder, self.config, remark, commands=commands)
 
     def raw(self, listener: str = "control") -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -115,4 +115,4 @@ def front(tmp_path: Path) -> Iterator[Front]:
 
 
 def lines(answer: httpx.Response) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in answer.text.splitlines()]
+    return [json.loads(line) for line in answer.text.splitlines() if line]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 
-from rotator.api.http_server import HEAD_LIMIT
+from rotator.api.http_server import MAX_HEAD
 from rotator.api.listeners import Listeners
 from rotator.config import Control
 from rotator.errors import ConfigurationError, ConfigurationProblem
@@ -68,7 +68,7 @@ def send(client: httpx.Client, case: Any) -> tuple[httpx.Response, dict[str, Any
         built = client.build_request(**known)
     except (httpx.InvalidURL, UnicodeEncodeError, ValueError):
         reject()  # the client itself cannot say it
-    assume(len(built.url.raw_path) + sum(len(name) + len(value) for name, value in built.headers.raw) < HEAD_LIMIT / 2)
+    assume(len(built.url.raw_path) + sum(len(name) + len(value) for name, value in built.headers.raw) < MAX_HEAD / 2)
     return client.send(built), known
 
 

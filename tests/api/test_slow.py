@@ -28,14 +28,14 @@ def rest(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/health HTT", b"GET /v1/health HTTP/1.1\r\nHost: x\r\n"])
 def test_who_does_not_say_what_he_wants_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    monkeypatch.setattr(serving, "DEADLINE", 0.2)
+    monkeypatch.setattr(serving, "REQUEST_TIMEOUT", 0.2)
     connection = front.raw()
     connection.sendall(said)
     assert rest(connection) == b""
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "BODY_DEADLINE", 0.2)
+    monkeypatch.setattr(api, "BODY_TIMEOUT", 0.2)
     connection = front.raw()
     connection.sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
     answer = rest(connection)
@@ -62,13 +62,13 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(front: Front, length: s
 
 
 def test_a_body_just_too_large_is_refused_with_a_sentence(front: Front) -> None:
-    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * api.BODY_LIMIT})
+    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * api.MAX_BODY})
     assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
 
 
 def test_a_head_that_never_ends_is_refused(front: Front) -> None:
     connection = front.raw()
-    connection.sendall(b"GET /v1/health HTTP/1.1\r\nX: " + b"x" * 2 * serving.HEAD_LIMIT)
+    connection.sendall(b"GET /v1/health HTTP/1.1\r\nX: " + b"x" * 2 * serving.MAX_HEAD)
     assert rest(connection).startswith(b"HTTP/1.1 400")
 
 
@@ -93,7 +93,7 @@ def test_one_request_is_one_conversation(front: Front) -> None:
 
 
 def test_a_listener_that_does_not_read_stops_nobody_and_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "LISTEN", 0.5)
+    monkeypatch.setattr(api, "WRITE_TIMEOUT", 0.5)
     connection = front.raw("read")
     connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     assert connection.recv(12) == b"HTTP/1.1 200"

@@ -184,9 +184,9 @@ def test_what_was_signed_once_is_good_once(outside: Outside) -> None:
 
 
 def test_a_large_body_is_not_read_and_a_slow_one_not_waited_for(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = json.dumps({"application": "billing", "reason": "x" * webhook.BODY_LIMIT}).encode()
+    large = json.dumps({"application": "billing", "reason": "x" * webhook.MAX_BODY}).encode()
     assert outside.send(large, outside.sign(large)).status_code == 401
-    monkeypatch.setattr(webhook, "BODY_DEADLINE", 0.1)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", 0.1)
     body = b'{"application": "billing"}'
     with socket.create_connection((outside.settings.at.host, outside.settings.at.port), timeout=60) as slow:
         head = "".join(f"{name}: {value}\r\n" for name, value in outside.sign(body).items())

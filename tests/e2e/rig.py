@@ -79,6 +79,7 @@ class Daemon:
     """Whether it runs in a process namespace of its own, so that nobody sees it end who is not in there: as on another machine."""
     arguments: tuple[str, ...] = ()
     """What is run instead of the daemon."""
+    program: tuple[str, ...] = ("-m", "rotator")
     process: Process | None = None
 
     @property
@@ -87,7 +88,7 @@ class Daemon:
 
     def start(self) -> Self:
         arguments = self.arguments or ("run", "--log-format", "json", "--log-level", self.level)
-        command = [sys.executable, "-m", "rotator", *arguments, "--config", str(self.configuration)]
+        command = [sys.executable, *self.program, *arguments, "--config", str(self.configuration)]
         self.process = Process([*NAMESPACE, *command] if self.elsewhere else command, self.log)
         return self
 
@@ -242,20 +243,26 @@ class Rig:
         fresh.replace(path)
 
     def daemon(
-        self, name: str = "daemon", *, configuration: Path | None = None, level: str = "info", elsewhere: bool = False
+        self,
+        name: str = "daemon",
+        *,
+        configuration: Path | None = None,
+        level: str = "info",
+        elsewhere: bool = False,
+        program: tuple[str, ...] = ("-m", "rotator"),
     ) -> Daemon:
-        daemon = Daemon(self, name, configuration or self.configuration, level, elsewhere)
+        daemon = Daemon(self, name, configuration or self.configuration, level, elsewhere, program=program)
         self.daemons.append(daemon)
         return daemon.start()
 
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run one command of rotator to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "rotator", *arguments, "--config", str(self.configuration)],
             capture_output=True,
             text=True,
             env={"PATH": os.environ["PATH"], "HOME": str(self.directory)},
-            timeout=300,
+            timeout=timeout,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr or done.stdout

@@ -29,7 +29,7 @@ def command(session: Session) -> int:
     One that is not sound is refused: the old one stays in force, all problems are told, and the exit code is 2. It is 3 when no
     daemon answers.
     """
-    with session.daemon(orders=True) as daemon:
+    with session.daemon(commands=True) as daemon:
         found: ReloadResult = daemon.call("reload")
     if session.json:
         click.echo(json.dumps(asdict(found), indent=2))

@@ -1,0 +1,70 @@
+"""Judges by owner and mode whether a file, a directory or a listening process may be believed, as sshd does.
+
+Root and the user of this process are trusted. In a user namespace that does not map root, the owner of ``/`` stands for root.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from pathlib import Path
+
+from rotator.system.users import user_name
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+def file_problem(status: os.stat_result) -> str:
+    """Why a file must not be believed, with what to do, as the rest of a sentence; empty when it may be.
+
+    The status has to be that of the opened descriptor. Links are followed: what counts is the file, as with mounts of Kubernetes.
+    """
+    if status.st_uid not in _trusted():
+        return (
+            f"belongs to {user_name(status.st_uid)}; only root and the user who runs this may own it: give it to one of them "
+            "with chown"
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "can be written by other users than its owner; run chmod go-w on it"
+    return ""
+
+
+def directory_problem(status: os.stat_result) -> str:
+    """Why no socket may be put into a directory, as a sentence; empty when one may be."""
+    if status.st_uid not in _trusted():
+        return f"the directory belongs to {user_name(status.st_uid)}; give it to the user of the service"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "other users can write into the directory and could put their own socket there; run chmod go-w on it"
+    return ""
+
+
+def listener_problem(connection: socket.socket, path: Path) -> str:
+    """Why the process that listens at a path must not be believed, as a sentence; empty when it may be.
+
+    It has to run as root, as this user, or as the owner of the directory, which only root (or this user) can have created there.
+    """
+    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    if uid in _trusted():
+        return ""
+    directory = path.absolute().parent
+    try:
+        owner = directory.stat().st_uid
+        writable = next((part for part in (directory, *directory.parents) if _others_write(part)), None)
+    except OSError:
+        return f"{directory} cannot be examined"
+    if writable is not None:
+        return f"{user_name(uid)} listens there, and {writable} can be written by users who are not the daemon's; run chmod go-w on it"
+    if uid != owner:
+        return f"{user_name(uid)} listens there, and the directory belongs to {user_name(owner)}"
+    return ""
+
+
+def _others_write(directory: Path) -> bool:
+    """Whether users can change entries of the directory who are neither trusted nor given the sockets' directory by root."""
+    return bool(directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _trusted() -> frozenset[int]:
+    return frozenset({0, os.geteuid(), Path("/").stat().st_uid})

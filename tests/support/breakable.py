@@ -1,0 +1,61 @@
+"""The program with faults that a test switches on: ``python -m tests.support.breakable DIRECTORY run --config …``.
+
+A file in DIRECTORY named after a fault brings it about: ``busy`` blocks the event loop of the control API for good, ``no-threads``
+has every start of a thread fail as at a limit, ``disk-full`` sends standard output to a full disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rotator.api.http_server import HttpServer
+from rotator.cli.main import root
+
+SERVERS: list[HttpServer] = []
+
+
+def watch(directory: Path) -> None:
+    """Bring each fault about when its file appears."""
+    faults = {"busy": block_the_loop, "no-threads": refuse_threads, "disk-full": fill_the_disk}
+    while faults:
+        for name in [name for name in faults if (directory / name).exists()]:
+            faults.pop(name)()
+            (directory / f"{name}.on").touch()
+        time.sleep(0.05)
+
+
+def block_the_loop() -> None:
+    for server in SERVERS:
+        server._loop.call_soon_threadsafe(time.sleep, 3600)
+
+
+def refuse_threads() -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threading.Thread.start = start  # type: ignore[method-assign]
+
+
+def fill_the_disk() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def main() -> None:
+    directory = Path(sys.argv.pop(1))
+    made = HttpServer.__init__
+
+    def remember(self: HttpServer) -> None:
+        made(self)
+        SERVERS.append(self)
+
+    HttpServer.__init__ = remember  # type: ignore[method-assign]
+    threading.Thread(target=watch, args=(directory,), daemon=True).start()
+    root()
+
+
+if __name__ == "__main__":
+    main()
