@@ -123,7 +123,8 @@ class MainLoop:
             self._rounds.look()
         progress, beaten_at = self._beaten
         # Only real work counts: some pass, or the heartbeat that goes through the same scheduler and the same workers.
-        if now - beaten_at >= self._beat_every.total_seconds() / 2 and self.engine.progress != progress:
+        due = now - beaten_at >= self._beat_every.total_seconds() / 2
+        if due and self.engine.progress != progress and all(well for _, well, _ in self.monitor.health()):
             self.supervisor.watchdog()
             self._beaten = (self.engine.progress, now)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
+from rotator.daemon.services import VAULT, ServiceState
 from rotator.errors import RotatorError
 from rotator.observability.metrics import snapshot
 from rotator.observability.metrics.collector import Sample, samples
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rotator.config import Listener
-    from rotator.daemon.application_task import ApplicationTask
     from rotator.daemon.engine import Engine
+    from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
     from rotator.observability.metrics.counters import EventCounters
     from rotator.observability.metrics.exposition import Exposition
 
@@ -34,6 +34,7 @@ WATCHDOG_LIMIT = timedelta(minutes=3)
 
 LISTEN_EVERY = timedelta(seconds=10)
 """Interval at which the listener is checked and the headroom requested. (The provider is asked once a minute.)"""
+
 
 class Monitoring:
     """Reports on one engine. ``patience`` is the watchdog interval of the service manager, None without one."""
@@ -157,15 +158,17 @@ class Monitoring:
         loops = {"loop": self._clock() - self._ticked_at} | {name: idle() for name, idle in self._loops.items()}
         idle = self._since_work()
         return [
-            *((name, (since := timedelta(seconds=seconds)) <= self._patience, f"ran {format_duration(since, units=1)} ago")
-              for name, seconds in loops.items()),
+            *(
+                (name, (since := timedelta(seconds=seconds)) <= self._patience, f"ran {format_duration(since, units=1)} ago")
+                for name, seconds in loops.items()
+            ),
             ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
         ]
 
     def readiness(self) -> list[tuple[str, bool, str]]:
         """Whether the daemon can do its work, cause by cause."""
         now = datetime.now(UTC)
-        services = [(service.name, *_ability(service, now)) for service in list(self._engine.services.values())]
+        services = [(service.name, *_ability(service, now)) for service in self._engine.snapshot().services]
         age = format_duration(now - self._configured_at, units=1)
         problems = f"{self._refused} problem{'' if self._refused == 1 else 's'}"
         refused = f"; the newer one has {problems} and was refused" if self._refused else ""
@@ -185,13 +188,10 @@ class Monitoring:
         return samples(self.snapshot(), self._counters.counts())
 
     def snapshot(self) -> snapshot.MetricsSnapshot:
-        """What the daemon knows now. Each application is consistent in itself only; a scrape needs no more."""
-        runtime, now = self._engine.runtime, datetime.now(UTC)
-        applications = tuple(map(_application, list(self._engine.tasks.values())))
-        # An account may have left between two reads: what the runtime does not know is left out.
-        services = [
-            service for service in list(self._engine.services.values()) if service.name == VAULT or service.name in runtime.accounts
-        ]
+        """What the daemon knows now."""
+        runtime, engine, now = self._engine.runtime, self._engine.snapshot(), datetime.now(UTC)
+        # A reload may come between the two: an account that the runtime does not know is left out.
+        services = [service for service in engine.services if service.name == VAULT or service.name in runtime.accounts]
         clocks: dict[str, Callable[[], timedelta]] = {
             service.name: runtime.vault.clock_offset if service.name == VAULT else runtime.provider(service.name).clock_offset
             for service in services
@@ -202,7 +202,7 @@ class Monitoring:
             idle=self._since_work(),
             configured_at=self._configured_at,
             reload_refused=bool(self._refused),
-            applications=applications,
+            applications=tuple(map(_application, engine.tasks)),
             services=tuple(
                 snapshot.ServiceSample(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
                 for service in services
@@ -212,34 +212,33 @@ class Monitoring:
         )
 
 
-def _application(task: ApplicationTask) -> snapshot.ApplicationSample:
+def _application(task: TaskSnapshot) -> snapshot.ApplicationSample:
     summary = task.summary
     return snapshot.ApplicationSample(
         spec=task.spec,
         since=task.started,
         ledger=task.ledger,
-        keys=None if task.keys is None else len(task.keys),
-        unmanaged_keys=len(task.local_state.unmanaged_keys),
+        keys=task.key_count,
+        unmanaged_keys=task.unmanaged_key_count,
         last_reconciled_at=task.last_reconciled_at,
         last_success_at=task.last_success_at,
         problem=summary.problem.reason if summary and summary.problem and not summary.service_away else "",
         unreadable=bool(summary and summary.unreadable),
-        rotating=task.local_state.in_flight is not None,
+        rotating=task.rotating,
     )
 
 
-def _up(service: ServiceHealth) -> bool | None:
+def _up(service: ServiceSnapshot) -> bool | None:
     """A service that failed a pass and is being asked again counts as it did before."""
     return None if service.state is ServiceState.UNKNOWN else service.state is not ServiceState.DOWN
 
 
-def _ability(service: ServiceHealth, now: datetime) -> tuple[bool, str]:
+def _ability(service: ServiceSnapshot, now: datetime) -> tuple[bool, str]:
     match service.state:
         case ServiceState.UNKNOWN:
             return False, "no answer yet"
         case ServiceState.DOWN:
-            since = service.since  # read once: the engine may change it meanwhile
-            away = f" for {format_duration(now - since, units=1)}" if since else ""
+            away = f" for {format_duration(now - service.since, units=1)}" if service.since else ""
             return False, f"{service.kind.replace('_', ' ')}{away}"
         case ServiceState.SUSPECT:
             return True, "answered before, is being asked again"

@@ -108,10 +108,7 @@ def test_a_stopping_daemon_is_not_ready(watched: Watched) -> None:
     assert (status, text.splitlines()[-1]) == (503, "FAILED daemon: stopping")
 
 
-def test_an_engine_that_never_gives_its_lock_back_costs_the_scrape_and_nothing_else(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(monitor, "LOCK_TIMEOUT", 0.05)
+def test_an_engine_that_never_gives_its_lock_back_delays_no_answer(watched: Watched) -> None:
     watched.start()
     watched.at_rest()
     taken, release = threading.Event(), threading.Event()
@@ -125,9 +122,7 @@ def test_an_engine_that_never_gives_its_lock_back_costs_the_scrape_and_nothing_e
     holder.start()
     taken.wait()
     try:
-        assert watched.ask("/metrics")[0] == 500
-        assert watched.ask("/readyz")[0] == 500
-        assert watched.ask("/healthz")[0] == 200
+        assert [watched.ask(page)[0] for page in ("/metrics", "/readyz", "/healthz")] == [200, 200, 200]
     finally:
         release.set()
         holder.join()
