@@ -14,6 +14,7 @@ from rotator.decision.observation import Clocks, Observation, RotationFailure
 from rotator.decision.status import overdue_at
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.reasons import Reason
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -181,7 +182,7 @@ class ApplicationTask:
             return
         self.passing.close()
         self.passing = None
-        failure = RotationFailure("stopping", "the daemon was stopped before the new key had proven itself and was published")
+        failure = RotationFailure(Reason.STOPPING, "the daemon was stopped before the new key was verified and published")
         self.local_state.in_flight = replace(in_flight, failure=failure)
 
 

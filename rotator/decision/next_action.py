@@ -28,6 +28,7 @@ from rotator.decision.steps import (
     Step,
 )
 from rotator.domain.ledger import Ledger
+from rotator.domain.reasons import Reason
 from rotator.domain.spec import ApplicationSpec
 
 MIN_DELAY = timedelta(milliseconds=200)
@@ -40,41 +41,46 @@ def idle(state: ApplicationState) -> Step:
     unheard = {key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid}
     if unheard:
         return state.block(
-            "delete_unconfirmed", "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
+            Reason.DELETE_UNCONFIRMED, "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
         )
     if state.observation.still_valid:
         keys = ", ".join(sorted(state.observation.still_valid))
-        return state.block("still_alive", f"the deleted key {keys} of {state.spec.application} still answers; probing goes on")
+        return state.block(
+            Reason.REVOCATION_UNVERIFIED, f"the deleted key {keys} of {state.spec.application} still answers, and probing goes on"
+        )
     if state.observation.undeletable:
-        return state.block("delete_refused", "; ".join(message for _, message in sorted(state.observation.undeletable.items())))
-    untouchable = [
+        refusals = "; ".join(message for _, message in sorted(state.observation.undeletable.items()))
+        return state.block(Reason.DELETE_REFUSED, refusals)
+    not_revocable = [
         key.access_key
         for key in state.observation.keys
         if not key.revocable and key.access_key in state.ledger.names() - {state.published}
     ]
-    if untouchable:
+    if not_revocable:
         return state.block(
-            "untouchable",
-            f"key {', '.join(untouchable)} of {state.spec.application} became managed or not deletable: have Scaleway remove it",
+            Reason.NOT_REVOCABLE,
+            f"key {', '.join(not_revocable)} of {state.spec.application} became managed or not deletable",
         )
     if kept := _published_elsewhere(state):
-        return state.block("former_document", kept)
+        return state.block(Reason.FORMER_DOCUMENT, kept)
     foreign = state.observation.foreign & state.ledger.compromised_keys()
     if foreign:
         return state.block(
-            "foreign_key",
-            f"the compromised key {', '.join(sorted(foreign))} named for {state.spec.application} belongs to another bearer or is no key at all: revoke it there",
+            Reason.FOREIGN_KEY,
+            f"the compromised key {', '.join(sorted(foreign))} named for {state.spec.application} belongs to another bearer"
+            " or is no key at all",
         )
     if not state.trusted_clocks and (state.ledger.retiring or state.ledger.revoking):
         return state.block(
-            "clocks_differ",
-            f"our clock, Vault's and the provider's differ by {state.observation.clocks.spread.total_seconds():.0f} s:"
-            f" revocations of {state.spec.application} wait; correct the clock",
+            Reason.CLOCK_SKEW,
+            "the clocks of this machine, of Vault and of the provider differ by"
+            f" {state.observation.clocks.spread.total_seconds():.0f} s, so revocations of {state.spec.application} wait",
         )
     if state.urgent_mode and not state.spec.configured:
         return state.block(
-            "not_configured",
-            f"the published key of {state.spec.application} must be replaced, but the application left the configuration: put it back{state.uncontained()}",
+            Reason.NOT_CONFIGURED,
+            f"the published key of {state.spec.application} must be replaced, but the application left the configuration",
+            remark=state.uncontained(),
         )
     return state.wait(until, reason, message)
 
@@ -86,8 +92,7 @@ def _published_elsewhere(state: ApplicationState) -> str:
     due |= ledger.compromised_keys() | {entry.access_key for entry in ledger.revoking}
     kept = [former for former in ledger.predecessors if former.access_key in due - {state.published}]
     return "; ".join(
-        f"{former.access_key} is not revoked because {former.path}, the former document of {state.spec.application}, publishes it:"
-        f" let consumers read {state.spec.path} and delete that document"
+        f"{former.access_key} is not revoked because {former.path}, the former document of {state.spec.application}, publishes it"
         for former in kept
     )
 

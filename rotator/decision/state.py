@@ -14,6 +14,7 @@ from rotator.domain.document import DocumentState
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CurrentKey, Intent, Ledger, Predecessor, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
+from rotator.domain.reasons import REASONS, Reason, action_for
 from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
 
@@ -309,9 +310,12 @@ class ApplicationState:
         way_out = " (--revoke-first waits for that; to revoke it all the same, delete it at the provider)" if first else ""
         return f"; compromised, and not revoked because {why}: {', '.join(keys)}{way_out}"
 
-    def block(self, reason: str, message: str, *, until: datetime | None = None, record: bool = True) -> Step:
-        """Say that nothing can be done, and why; the ledger shows it until it clears."""
-        known = self.ledger.problem
+    def block(self, reason: Reason, observed: str, *, until: datetime | None = None, remark: str = "") -> Step:
+        """Stop, and report why and what to do; a reason that every process sees is recorded in the ledger until it clears."""
+        spec, known = self.spec, self.ledger.problem
+        action = action_for(reason, application=spec.application, account=spec.account, path=spec.path, bearer=spec.bearer)
+        message = f"{observed}{remark}" if REASONS[reason].specific else f"{observed}: {action}{remark}"
+        record = REASONS[reason].recorded
         problem = Problem(reason, message, known.since if known and known.reason == reason else self.now)
         if record and self.observation.ledger and (known is None or known.reason != reason):
             return WriteLedger(

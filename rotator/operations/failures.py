@@ -12,64 +12,6 @@ from typing import Any
 
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
-UNREACHABLE = frozenset(
-    {
-        "connection",
-        "deadline",
-        "delete_unconfirmed",
-        "name",
-        "no_answer",
-        "publish_timeout",
-        "rate_limited",
-        "reset",
-        "sealed",
-        "server_error",
-        "standby",
-        "timeout",
-        "tls",
-        "uninitialized",
-        "unproven",
-        "unreachable",
-        "unreadable",
-        "upgrading",
-        "vault_away",
-    }
-)
-"""Troubles that are a service's, and pass when it comes back: exit code 3."""
-
-UNSAFE = frozenset(
-    {
-        "bearer_gone",
-        "document_damaged",
-        "document_deleted",
-        "document_emptied",
-        "fields_renamed",
-        "foreign_key",
-        "former_document",
-        "held",
-        "ledger_conflict",
-        "ledger_unreadable",
-        "many_dead",
-        "moved",
-        "not_configured",
-        "quota",
-        "restored",
-        "secret_refused",
-        "stale",
-        "superseded",
-        "too_many_keys",
-        "two_possible_leftovers",
-    }
-)
-"""Troubles in which going on would be unsafe, so that we do not: exit code 4. All others mean that it failed: exit code 1."""
-
-
-def exit_code_of(reason: str) -> int:
-    """The exit code for the trouble of that name."""
-    if reason in UNREACHABLE:
-        return 3
-    return 4 if reason in UNSAFE else 1
-
 
 @dataclass(frozen=True)
 class FailureReport:

@@ -36,6 +36,7 @@ from rotator.decision.steps import (
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.reasons import Reason
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import Conflict, Indeterminate, NotFound, RotatorError, ServiceError, Unavailable
@@ -94,11 +95,11 @@ class _Pass(RevokingPass):
                     self.emit("pass.interrupted", kind=error.kind, message=str(error))
                     yield self.context.clock.now() + RETRY_DELAY / 4
                     break
-        return Wait(self.context.clock.now() + RETRY_DELAY, "contended", "others were faster each time")
+        return Wait(self.context.clock.now() + RETRY_DELAY, Reason.CONTENDED, "others were faster each time")
 
     def cut_short(self, error: RotatorError) -> PassOutcome:
         now = self.context.clock.now()
-        reason = error.kind if isinstance(error, ServiceError) else "ledger_unreadable"
+        reason = error.kind if isinstance(error, ServiceError) else Reason.LEDGER_UNREADABLE
         self.emit("pass.failed", reason=reason, message=str(error))
         patience = RETRY_INTERVAL if isinstance(error, ServiceError) else 2 * RETRY_INTERVAL
         in_flight = self.local_state.in_flight
@@ -106,7 +107,7 @@ class _Pass(RevokingPass):
             patience = RETRY_DELAY
             if self.too_late(in_flight):
                 failure = in_flight.failure or RotationFailure(
-                    "services_away", "Vault or the provider did not come back in time to publish"
+                    Reason.DEPENDENCIES_UNAVAILABLE, "Vault or the provider did not come back in time to publish"
                 )
                 self.local_state.in_flight = replace(in_flight, secret=None, failure=failure)
         wait = Wait(now + min(patience, self.spec.resync_interval), reason, str(error), Problem(reason, str(error), now))
@@ -241,7 +242,7 @@ class _Pass(RevokingPass):
             )
         except ServiceError as error:
             unclear = isinstance(error, Indeterminate)
-            reason = "bearer_gone" if isinstance(error, NotFound) else error.kind
+            reason = Reason.BEARER_GONE if isinstance(error, NotFound) else error.kind
             self.local_state.in_flight = replace(in_flight, failure=RotationFailure(reason, str(error)))
             self.emit(
                 "rotation.create_failed", rotation_id=in_flight.intent.id, reason=reason, message=str(error), unclear=unclear
@@ -272,8 +273,8 @@ class _Pass(RevokingPass):
                 self.emit("rotation.verified", successes=in_a_row, **about)
                 return
             if now + verification.interval > since + verification.timeout:
-                message = f"the new key {key.access_key} did not come alive within {verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
-                self.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", message))
+                message = f"the new key {key.access_key} did not authenticate within {verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+                self.local_state.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))
                 self.emit("rotation.verification_failed", **about)
                 return
             yield now + verification.interval
@@ -310,7 +311,9 @@ class _Pass(RevokingPass):
         if document is None:
             in_flight = self.holding()
             self.local_state.in_flight = replace(
-                in_flight, secret=None, failure=RotationFailure("vault_away", "Vault did not come back in time to publish")
+                in_flight,
+                secret=None,
+                failure=RotationFailure(Reason.VAULT_UNAVAILABLE, "Vault did not come back in time to publish"),
             )
             return
         if document.published == key.access_key:
@@ -322,7 +325,7 @@ class _Pass(RevokingPass):
                 reason=in_flight.intent.reason,
             )
         elif document.version == base and self.too_late(self.holding()):
-            failure = RotationFailure("publish_timeout", "Vault did not take the publish in time")
+            failure = RotationFailure(Reason.PUBLISH_TIMEOUT, "Vault did not take the publish in time")
             self.local_state.in_flight = replace(self.holding(), secret=None, failure=failure)
             return
         elif document.version == base:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rotator.domain.account import ACCOUNT_SCHEMA, AccountDocument, MassRotation, Waiver
 from rotator.domain.ledger import SCHEMA, HistoryEntry, Incident, Ledger, RevocationRecord
+from rotator.domain.reasons import FORMER_NAMES
 from rotator.errors import LedgerUnreadable
 
 _ledgers = TypeAdapter(Ledger)
@@ -100,7 +101,7 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Names of fields and one mode changed."""
+    """Names of fields, of reasons and of one mode changed."""
     renamed = _renamed(data, {"trouble": "problem", "prove": "verification", "prove_emergency": "emergency_verification"})
     hold = {"through_hold": "override_hold"}
     changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -111,6 +112,9 @@ def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
     intent = renamed.get("intent")
     if isinstance(intent, dict) and intent.get("mode") == "dead":
         renamed["intent"] = {**intent, "mode": "recovery"}
+    problem = renamed.get("problem")
+    if isinstance(problem, dict) and problem.get("reason") in FORMER_NAMES:
+        renamed["problem"] = {**problem, "reason": FORMER_NAMES[problem["reason"]].value}
     return renamed
 
 

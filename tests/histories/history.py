@@ -177,24 +177,23 @@ class History:
         reason = outcome.wait.reason
         if reason == "document_deleted":
             undelete(stage)
-        elif reason in {"document_damaged", "secret_refused", "foreign_key", "document_emptied"}:
+        elif reason in {"document_damaged", "secret_rejected", "foreign_key", "document_emptied"}:
             key, secret = stage.make_key()
             stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal()})
-        elif reason == "two_possible_leftovers":
+        elif reason == "orphan_ambiguous":
             for access_key in stage.usable():
                 if parse_marker(stage.keys[access_key].key.description):
                     stage.hand_delete(access_key)
-        elif reason == "restored":
+        elif reason in {"document_restored", "document_stale"} and stage.recreated:
+            ledger_gone(stage)
+            for other in self.daemons():
+                other.die()
             version = len(stage.kv.get(DOCUMENT, []))
             for access_key in stage.usable():
                 marker = parse_marker(stage.keys[access_key].key.description)
                 if marker and marker.base > version:
                     stage.hand_delete(access_key)
-        elif reason == "stale" and stage.recreated:
-            ledger_gone(stage)
-            for other in self.daemons():
-                other.die()
-        elif reason == "stale":
+        elif reason == "document_stale":
             raise AssertionError("stale, though nobody recreated the document")
         else:
             return False

@@ -133,7 +133,7 @@ BUGS: tuple[Bug, ...] = (
         "a key that never comes alive is published all the same",
         "reconciler/runner.py",
         (
-            'self.local_state.in_flight = replace(in_flight, failure=RotationFailure("never_alive", message))',
+            "self.local_state.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))",
             "self.local_state.in_flight = replace(in_flight, verified=True, publish_by=now + self.spec.publish_timeout)",
         ),
     ),

@@ -187,7 +187,7 @@ def spared(truth: Truth) -> str | None:
     dead = [name for name in truth.spared if not truth.live(name)]
     assert not dead, f"{dead} were revoked though the published secret does not work"
     problem = truth.ledger().problem
-    return None if problem and problem.reason == "secret_refused" else "nobody has noticed"
+    return None if problem and problem.reason == "secret_rejected" else "nobody has noticed"
 
 
 # --- what accidents and people do ---

@@ -208,7 +208,7 @@ def test_r9_a_compromised_key_in_grace_is_revoked_where_the_ledger_says_after_th
     outcome = renamed.run()
     assert not sim.live(old)
     assert (sim.live(published), sim.published_key()) == (True, published)
-    assert outcome.wait.reason == "moved"
+    assert outcome.wait.reason == "configuration_moved"
     assert published in outcome.wait.message
     assert sim.ledger().compromised_keys() == {published}
 
@@ -221,7 +221,7 @@ def test_r9_nothing_is_contained_at_another_account() -> None:
     for true in sim.keys.values():
         true.key = replace(true.key, bearer="of-an-account-that-is-not-asked")
     outcome = other.run()
-    assert outcome.wait.reason == "moved"
+    assert outcome.wait.reason == "configuration_moved"
     assert old in sim.ledger().compromised_keys()
     assert sim.live(old)
 
@@ -240,10 +240,10 @@ def test_i1_a_key_that_an_unreadable_document_may_hold_is_not_revoked() -> None:
 # --- revoke first: what could make the replacement impossible is asked before (rule 8) ---------------------------------------
 
 OBSTACLES: dict[str, Callable[[Sim, Actor], None]] = {
-    "vault_denies": lambda sim, daemon: setattr(sim, "lacking", ("update",)),
+    "vault_permission_missing": lambda sim, daemon: setattr(sim, "lacking", ("update",)),
     "bearer_gone": lambda sim, daemon: sim.bearers.clear(),
     "not_configured": lambda sim, daemon: setattr(daemon, "spec", spec(configured=False)),
-    "stale": lambda sim, daemon: recreate(sim),
+    "document_restored": lambda sim, daemon: recreate(sim),
     "document_damaged": lambda sim, daemon: damage(sim),
 }
 
@@ -261,7 +261,7 @@ def test_r8_a_published_key_is_not_revoked_first_when_no_other_could_be_publishe
     daemon.restart()
     OBSTACLES[reason](sim, daemon)
     result = emergency(daemon, revoke_first=True)
-    assert (result.exit_code, result.reason) == (1 if reason == "vault_denies" else 4, reason)
+    assert (result.exit_code, result.reason) == (1 if reason == "vault_permission_missing" else 4, reason)
     assert sim.live(published)
     assert not sim.live(old), "what is not published is revoked all the same"
     assert f"{published} not proven dead" in result.message

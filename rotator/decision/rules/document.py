@@ -9,6 +9,7 @@ from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, Wr
 from rotator.decision.transitions import commit_published, mark_republished
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import ProbeResult
+from rotator.domain.reasons import Reason
 
 # --- what forbids acting at all ---
 
@@ -23,17 +24,15 @@ def configuration_moved(state: ApplicationState) -> Step | None:
     ):
         if before != after:
             return state.block(
-                "moved",
-                f"the {word} of {spec.application} was {before} and is now {after}: put it back,"
-                f" or give the application a new name so that the old one can be wound up{state.uncontained()}",
-                record=False,
+                Reason.CONFIGURATION_MOVED,
+                f"the {word} of {spec.application} was {before} and is now {after}",
+                remark=state.uncontained(),
             )
     if (ledger.access_field, ledger.secret_field) != (spec.access_field, spec.secret_field):
         return state.block(
-            "fields_renamed",
-            f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and"
-            f" {ledger.secret_field}: put the old names back, or give the application a new name and path{state.uncontained()}",
-            record=False,
+            Reason.FIELDS_RENAMED,
+            f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and {ledger.secret_field}",
+            remark=state.uncontained(),
         )
     return None
 
@@ -42,8 +41,8 @@ def document_unreadable(state: ApplicationState) -> Step | None:
     """What Vault does not give out is not empty: take no step (rule 11)."""
     if state.observation.document.state is not DocumentState.UNREADABLE:
         return None
-    message = f"the credential document of {state.spec.application} cannot be read{state.uncontained()}"
-    return state.block("document_unreadable", message, record=False)
+    observed = f"the credential document of {state.spec.application} cannot be read"
+    return state.block(Reason.DOCUMENT_UNREADABLE, observed, remark=state.uncontained())
 
 
 def document_stale(state: ApplicationState) -> Step | None:
@@ -51,17 +50,19 @@ def document_stale(state: ApplicationState) -> Step | None:
     known, version = state.known_version, state.observation.document.version
     if version < known:
         return state.block(
-            "stale",
-            f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist:"
-            f" the answer is stale, or the document was restored or recreated; nothing is touched{state.uncontained()}",
-            record=False,
+            # The ledger was read first, so every process sees what it says; the floor is what this process alone remembers.
+            Reason.DOCUMENT_RESTORED if version < state.ledger.highest_version() else Reason.DOCUMENT_STALE,
+            f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist,"
+            " so nothing is touched",
+            remark=state.uncontained(),
         )
     for key, marker in state.unaccounted_keys:
         if state.disposition(key, marker) is Disposition.RESTORED:
             return state.block(
-                "restored",
+                Reason.DOCUMENT_RESTORED,
                 f"key {key.access_key} was made for version {marker.base} of the credential document of {state.spec.application},"
-                f" which is now at version {version}: it was restored or recreated; nothing is touched{state.uncontained()}",
+                f" which is now at version {version}, so nothing is touched",
+                remark=state.uncontained(),
             )
     return None
 
@@ -75,28 +76,20 @@ def document_unusable(state: ApplicationState) -> Step | None:
     if state.observation.in_flight is not None:
         return None  # the rotation in memory is ended first: it may hold a key that nobody else knows
     if document.state is DocumentState.DELETED:
-        return state.block(
-            "document_deleted",
-            f"the credential document of {name} was deleted: undelete it in Vault, or remove its metadata and its ledger to begin anew",
-        )
+        return state.block(Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted")
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
         return state.block(
-            "document_damaged",
-            f"the credential document of {name} names key {document.access_key} but holds no secret: write a sound version, or roll it back{state.uncontained()}",
+            Reason.DOCUMENT_DAMAGED,
+            f"the credential document of {name} names key {document.access_key} but holds no secret",
+            remark=state.uncontained(),
         )
     if document.state is DocumentState.LIVE and document.access_key is None:
         if document.secret is not None:
-            return state.block(
-                "document_damaged",
-                f"the credential document of {name} holds a secret but names no key: write a sound version, or roll it back",
-            )
+            return state.block(Reason.DOCUMENT_DAMAGED, f"the credential document of {name} holds a secret but names no key")
         if state.unobserved_versions:
             return ReadVersions(state.unobserved_versions)
         if state.ledger.current is not None or _had_published(state):
-            return state.block(
-                "document_emptied",
-                f"the credential document of {name} no longer holds a key: roll it back in Vault, or remove the ledger to begin anew",
-            )
+            return state.block(Reason.DOCUMENT_EMPTIED, f"the credential document of {name} no longer holds a key")
     return None
 
 
@@ -120,15 +113,15 @@ def sync_ledger(state: ApplicationState) -> Step | None:
         return None
     if observation.presence is Presence.FOREIGN:
         return state.block(
-            "foreign_key",
-            f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no key at all: publish one of its own keys",
+            Reason.FOREIGN_KEY,
+            f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no key at all",
         )
     if not state.published_just_verified_here:
         if observation.published_probe is None:
             return ProbePublished()
         if observation.published_probe is ProbeResult.UNCLEAR and not state.published_is_compromised:
             return state.block(
-                "unproven", f"the published key of {name} could not be tried: no clear answer from the provider", record=False
+                Reason.PROBE_INCONCLUSIVE, f"the published key of {name} could not be probed: no clear answer from the provider"
             )
         if observation.published_probe is ProbeResult.REFUSED:
             return _refused(state)
@@ -156,9 +149,9 @@ def _note_republished(state: ApplicationState) -> Step | None:
 def bearer_gone(state: ApplicationState) -> Step:
     """The provider does not know the bearer, so no key can be made for it."""
     return state.block(
-        "bearer_gone",
-        f"the provider does not know the bearer {state.spec.bearer} of {state.spec.application}: check its id and the account,"
-        f" nothing is touched{state.uncontained()}",
+        Reason.BEARER_GONE,
+        f"the provider does not know the bearer {state.spec.bearer} of {state.spec.application}, so nothing is touched",
+        remark=state.uncontained(),
     )
 
 
@@ -168,8 +161,8 @@ def _refused(state: ApplicationState) -> Step | None:
         return bearer_gone(state)
     if not state.published_is_invalid and not state.published_is_compromised:
         return state.block(
-            "secret_refused",
-            f"the secret in the credential document of {name} does not belong to key {state.published}: publish the right one, or roll back",
+            Reason.SECRET_REJECTED,
+            f"the secret in the credential document of {name} does not belong to key {state.published}",
         )
     if (
         state.observation.invalid_elsewhere >= ACCOUNT_SUSPECT_THRESHOLD
@@ -177,9 +170,8 @@ def _refused(state: ApplicationState) -> Step | None:
         and not state.published_is_compromised
     ):
         return state.block(
-            "many_dead",
-            f"the published key of {name} looks dead, and so do those of other applications: check organization and address of account"
-            f" {state.spec.account}; if they really died, run: rotator rotate {name}",
+            Reason.MANY_KEYS_INVALID,
+            f"the published key of {name} does not authenticate, and neither do those of other applications of its account",
         )
     return None  # consumers are down: see `replace_at_once`
 

@@ -33,6 +33,7 @@ from rotator.decision.transitions import abandon_rotation, start_revocation
 from rotator.domain.document import DocumentState
 from rotator.domain.ledger import Intent, Ledger, Problem
 from rotator.domain.marker import Marker, incarnation_of
+from rotator.domain.reasons import Reason
 
 
 def continue_in_flight(state: ApplicationState) -> Step | None:
@@ -42,11 +43,11 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
         return None
     intent = state.ledger.intent
     if intent is None or intent.id != in_flight.intent.id:
-        return _end_in_flight(state, state.ledger, "overtaken")
+        return _end_in_flight(state, state.ledger, Reason.OVERTAKEN)
     document = state.observation.document
     recreated = document.version == intent.base and incarnation_of(state.spec.path, document.created_time) != intent.incarnation
     if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
-        return _abandon_in_flight(state, intent, "overtaken", "the credential document changed meanwhile", failed=False)
+        return _abandon_in_flight(state, intent, Reason.OVERTAKEN, "the credential document changed meanwhile", failed=False)
     if in_flight.failure:
         return _abandon_in_flight(state, intent, in_flight.failure.reason, in_flight.failure.message, failed=True)
     if not in_flight.posted:
@@ -59,7 +60,7 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
         marker = Marker(state.observation.installation, state.spec.application, intent.id, intent.base, intent.incarnation)
         return CreateKey(marker.render(), project, state.spec.lifetime)
     if in_flight.key is None:
-        return _abandon_in_flight(state, intent, "lost", "the answer to the create was lost", failed=True)
+        return _abandon_in_flight(state, intent, Reason.CREATE_UNCONFIRMED, "the answer to the create was lost", failed=True)
     return PublishKey() if in_flight.verified else VerifyKey()
 
 

@@ -13,6 +13,7 @@ from rotator.decision.steps import CheckPreconditions, Event, FenceDocument, Ste
 from rotator.decision.transitions import abandon_rotation
 from rotator.domain.ledger import Intent, RotationMode
 from rotator.domain.marker import incarnation_of
+from rotator.domain.reasons import Reason
 
 
 def rotate_urgently(state: ApplicationState) -> Step | None:
@@ -101,24 +102,20 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
     observation, name, request = state.observation, state.spec.application, state.observation.request
     if state.published is None and len(state.possibly_pending) >= 2:
         return state.block(
-            "two_possible_leftovers",
-            f"two attempts to make the first key of {name} may have left keys behind ({', '.join(state.possibly_pending)}): delete them by hand",
+            Reason.ORPHAN_AMBIGUOUS,
+            f"two attempts to make the first key of {name} may have left keys behind ({', '.join(state.possibly_pending)})",
         )
     if mode.urgent and state.live_key_count >= state.spec.max_live_keys and _can_fence(state):
         return FenceDocument()  # an emergency waits for nobody, but attempts whose answers get lost must not fill the account
     crowded = state.live_key_count >= (state.spec.max_live_keys if request else MAX_SCHEDULED_LIVE_KEYS)
     if crowded and not mode.urgent:
-        return _make_room(
-            state,
-            "too_many_keys",
-            f"{name} has {state.live_key_count} live keys already: wait for the grace of the old ones to end",
-        )
+        return _make_room(state, Reason.TOO_MANY_KEYS, f"{name} has {state.live_key_count} valid keys already")
     if observation.preconditions is None:
         return CheckPreconditions(mode.urgent)
     if observation.preconditions.missing_capabilities:
         lacking = " and ".join(observation.preconditions.missing_capabilities)
-        message = f"our Vault token may not {lacking} {state.spec.path} of {name}: extend its policy{state.uncontained()}"
-        return state.block("vault_denies", message)
+        observed = f"the Vault token of rotator may not {lacking} {state.spec.path} of {name}"
+        return state.block(Reason.VAULT_PERMISSION_MISSING, observed, remark=state.uncontained())
     if observation.preconditions.bearer_missing:
         return bearer_gone(state)
     if observation.preconditions.headroom == 0 or (
@@ -126,14 +123,13 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
     ):
         return _make_room(
             state,
-            "quota",
-            f"the organisation of account {state.spec.account} has no room for another key, so {name} cannot be rotated:"
-            " delete keys that nobody needs, or have the quota raised",
+            Reason.QUOTA,
+            f"the organisation of account {state.spec.account} has no room for another key, so {name} cannot be rotated",
         )
     return _claimed(state, mode, reason)
 
 
-def _make_room(state: ApplicationState, reason: str, message: str) -> Step:
+def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
     """A possible leftover that must go sooner is made a certain one by moving the document on (rule 7, second shortcut)."""
     if _can_fence(state):
         return FenceDocument()
@@ -150,7 +146,7 @@ def _can_fence(state: ApplicationState) -> bool:
 def _was_full(state: ApplicationState) -> bool:
     """Whether the last attempt found no room; a provider that does not tell head-room tells only so."""
     problem = state.ledger.problem
-    return problem is not None and problem.reason == "quota"
+    return problem is not None and problem.reason == Reason.QUOTA
 
 
 def _claimed(state: ApplicationState, mode: RotationMode, reason: str) -> WriteLedger:

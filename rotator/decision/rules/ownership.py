@@ -8,6 +8,7 @@ from rotator.decision.ownership import OwnershipConflict, next_takeover_step, su
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import DiscardInFlight, Event, Step, WriteLedger
 from rotator.domain.ledger import Predecessor
+from rotator.domain.reasons import Reason
 
 
 def claim_ownership(state: ApplicationState) -> Step | None:
@@ -16,11 +17,11 @@ def claim_ownership(state: ApplicationState) -> Step | None:
     if spec.owner or state.ledger.successor:
         if observation.in_flight is not None:
             return DiscardInFlight()  # the owner finds its key by the marker
-        return state.block("superseded", superseded_message(spec.application, state.ledger, spec.owner), record=False)
+        return state.block(Reason.SUPERSEDED, superseded_message(spec.application, state.ledger, spec.owner))
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
-        return state.block("ledger_conflict", str(conflict), record=False)
+        return state.block(Reason.LEDGER_CONFLICT, str(conflict))
     return step or _follow_former_documents(state)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger
+from rotator.domain.reasons import exit_code_of
 from rotator.domain.spec import ApplicationSpec
-from rotator.operations.failures import exit_code_of
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import PassOutcome, ReconcileContext
