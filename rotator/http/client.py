@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ import httpx
 
 from rotator import __version__
 from rotator.errors import ConfigurationError, ConfigurationProblem
-from rotator.http.connection import ConnectionPool, NetworkBackend, RequestContext, Transport
-from rotator.http.failures import COVERED, HttpFailure, failure_of, reason_of
+from rotator.http.connection import ConnectionPool, Lane, NetworkBackend, RequestContext, Transport
+from rotator.http.failures import COVERED, HttpFailure, failure_of
+from rotator.http.tls import TlsFiles
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
@@ -58,7 +58,7 @@ class HttpClient:
 
     ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are open at once; a request
     waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is
-    the files of a certificate and of its key. ``proxy`` is an http:// or https:// address. ``now`` is the clock that
+    the files of a certificate and of its key; these files are read again when they change. ``proxy`` is an http:// or https:// address. ``now`` is the clock that
     ``clock_offset`` compares with, ``observe`` is told of every call. Raises ``ConfigurationError`` for files and addresses that it
     cannot use.
     """
@@ -83,12 +83,13 @@ class HttpClient:
         self._now = now
         self._offset = timedelta(0)
         self._wire = RequestContext()
-        tls = tls_context(ca_cert, client_cert)
+        self.tls = TlsFiles(ca_cert, client_cert)
+        """The certificates as they are on disk now."""
         relay = _proxy(proxy, ca_cert) if proxy else None
 
-        def lane() -> httpcore.ConnectionPool:
-            return httpcore.ConnectionPool(
-                ssl_context=tls,
+        def lane() -> Lane:
+            return Lane(
+                ssl_context=self.tls,
                 proxy=relay,
                 max_connections=1,
                 keepalive_expiry=keep_alive.total_seconds(),
@@ -97,7 +98,7 @@ class HttpClient:
             )
 
         self._client = httpx.Client(
-            transport=Transport(ConnectionPool(lane, connections), self._wire),
+            transport=Transport(ConnectionPool(lane, connections, self.tls.refresh), self._wire),
             headers={**HEADERS, **(headers or {})},
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
@@ -198,28 +199,6 @@ def clock_difference(date: str | None, before: datetime, after: datetime) -> tim
     return max(lowest, min(highest, timedelta(0)))
 
 
-def tls_context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """TLS that verifies names and certificates, against ``ca_cert``, else the system's authorities, else httpx's."""
-    system = ssl.get_default_verify_paths()
-    if ca_cert is None and not (system.cafile or system.capath):
-        context = httpx.create_ssl_context(trust_env=False)
-    else:
-        try:
-            context = ssl.create_default_context(cafile=ca_cert)
-        except OSError as error:
-            message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
-            raise ConfigurationError([ConfigurationProblem(str(ca_cert), "", message)]) from None
-    if client_cert is not None:
-        certificate, key = client_cert
-        try:
-            # Without a password OpenSSL would ask for one on the terminal and wait.
-            context.load_cert_chain(certificate, key, password="")
-        except OSError as error:
-            message = f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM files"
-            raise ConfigurationError([ConfigurationProblem(str(certificate), "", message)]) from None
-    return context
-
-
 def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
     # The address may hold a password, so no error repeats it.
     try:
@@ -231,4 +210,4 @@ def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
             [ConfigurationProblem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")]
         )
     url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
-    return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=tls_context(ca_cert, None) if url.scheme == b"https" else None)
+    return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=TlsFiles(ca_cert) if url.scheme == b"https" else None)

@@ -162,6 +162,12 @@ def look_up(host: str, port: int, seconds: float) -> list[str]:
     return result
 
 
+class Lane(httpcore.ConnectionPool):
+    """At most one connection. ``generation`` is of the certificates that it was opened with."""
+
+    generation = 0
+
+
 class ConnectionPool:
     """Connections to one service, each lent to one request at a time, the last used first.
 
@@ -170,16 +176,24 @@ class ConnectionPool:
     cost nine tenths of the time.
     """
 
-    def __init__(self, make: Callable[[], httpcore.ConnectionPool], limit: int) -> None:
+    def __init__(self, make: Callable[[], Lane], limit: int, generation: Callable[[], int]) -> None:
         self._make = make
+        self._generation = generation
         self._to_make = limit
         self._lock = threading.Lock()
         self._waiting = 0
-        self._handed: queue.SimpleQueue[httpcore.ConnectionPool] = queue.SimpleQueue()
-        self.idle: deque[httpcore.ConnectionPool] = deque()
+        self._handed: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        self.idle: deque[Lane] = deque()
 
-    def take(self, seconds: float) -> httpcore.ConnectionPool:
-        """A lane of one's own, within so many seconds."""
+    def take(self, seconds: float) -> Lane:
+        """A lane of one's own, within so many seconds. A connection that was opened with earlier certificates is closed first."""
+        lane, generation = self._take(seconds), self._generation()
+        if lane.generation != generation:
+            lane.close()
+            lane.generation = generation
+        return lane
+
+    def _take(self, seconds: float) -> Lane:
         with self._lock:
             if self.idle:
                 return self.idle.pop()
@@ -198,7 +212,7 @@ class ConnectionPool:
                 self._waiting -= 1
         raise httpcore.PoolTimeout("every connection is in use")
 
-    def give_back(self, lane: httpcore.ConnectionPool) -> None:
+    def give_back(self, lane: Lane) -> None:
         """The request on it is over: the next who waits gets it."""
         with self._lock:
             if self._waiting:

@@ -69,7 +69,7 @@ def _connect_failure(error: Exception, words: str) -> tuple[str, str]:
     if isinstance(cause, socket.gaierror):
         return "dns", "the host name could not be resolved"
     if isinstance(cause, ssl.SSLError):
-        return "tls", f"TLS failed ({reason_of(cause)})"
+        return "tls", f"TLS failed ({reason_of(cause)}){''.join(getattr(cause, '__notes__', ()))}"
     if isinstance(cause, ConnectionRefusedError):
         return "refused", "the connection was refused"
     if isinstance(cause, OSError) and cause.strerror:

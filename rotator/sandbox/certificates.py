@@ -29,15 +29,17 @@ class Authority:
         self._own = self._sign("rotator sandbox", self._key, authority=True)
         _write(self.certificate, _pem(self._own))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
+    def issue(self, name: str, lifetime: timedelta = LIFETIME) -> tuple[Path, Path]:
         """The files of a new certificate and its key, good for servers on 127.0.0.1 and for clients called ``name``."""
         key = _new_key()
         certificate, private = self._directory / f"{name}.pem", self._directory / f"{name}.key"
-        _write(certificate, _pem(self._sign(name, key, authority=False)))
+        _write(certificate, _pem(self._sign(name, key, authority=False, lifetime=lifetime)))
         _write(private, _private_pem(key))
         return certificate, private
 
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, authority: bool) -> x509.Certificate:
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePrivateKey, *, authority: bool, lifetime: timedelta = LIFETIME
+    ) -> x509.Certificate:
         from cryptography import x509  # noqa: PLC0415 - an optional package, met only when TLS is wanted
         from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - same
         from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415 - same
@@ -50,7 +52,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + LIFETIME)
+            .not_valid_after(now + lifetime)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)

@@ -148,7 +148,7 @@ class VaultConnection:
         self, http: HttpClient, address: str, auth: Auth, namespace: str = "", *, refusals: Refusals | None = None
     ) -> None:
         self._wire = VaultTransport(http, address, namespace)
-        self._session = TokenSession(auth, self._client_with, refusals=refusals)
+        self._session = TokenSession(auth, self._client_with, refusals=refusals, certificate=http.tls)
         self._client = _client(self._send, self._wire.address)
         self._bare = self._client_with(None)
         self.kv = self._client.secrets.kv.v2
@@ -185,6 +185,9 @@ class VaultConnection:
     @property
     def login_problem(self) -> LoginProblem | None:
         """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        if unusable := self._wire.http.tls.problem:
+            left, _ = self._session.life or (timedelta(0), timedelta(0))
+            return LoginProblem(unusable, left)
         return self._session.problem
 
     def ask_mount(self, path: str) -> Reply:

@@ -23,6 +23,8 @@ from rotator.errors import PermissionDenied, ServiceError
 from rotator.util.refusals import PAUSES, Refusals
 from rotator.vault.login_methods import (
     LOCKED_PAUSE,
+    NO_CERTIFICATE,
+    Certificate,
     Credentials,
     fresh_token_failure,
     login_failure,
@@ -72,7 +74,7 @@ class Login:
 
 class TokenSession:
     """The one login that all threads share. ``client`` makes an hvac client that sends the given token, or none;
-    ``certificate`` tells versions of the client certificate apart."""
+    ``certificate`` is the client certificate of the connection."""
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class TokenSession:
         *,
         clock: Callable[[], float] = time.monotonic,
         refusals: Refusals | None = None,
-        certificate: Callable[[], str] = str,
+        certificate: Certificate = NO_CERTIFICATE,
     ) -> None:
         self._auth = auth
         self._client = client
@@ -222,7 +224,7 @@ class TokenSession:
 
     def _log_in(self, refused: Login | None = None) -> Login:
         """A new login. ``refused`` is one whose token Vault does not know."""
-        credentials = read_credentials(self._auth, self._certificate())
+        credentials = read_credentials(self._auth, self._certificate)
         if standing := self._refusals.standing(login_key(self._auth), credentials.fingerprint):
             raise standing.with_traceback(None)
         if isinstance(self._auth, TokenAuth):
@@ -262,7 +264,7 @@ class TokenSession:
     def _prolong(self, login: Login, now: float) -> None:
         renewed = self._renewed(login, now)
         if renewed is None and isinstance(self._auth, TokenAuth):
-            credentials = read_credentials(self._auth, "")
+            credentials = read_credentials(self._auth, self._certificate)
             if credentials.parts[0] == login.token:
                 self._not_before = now + min(RETRY, login.lifetime / 8)
                 if login.end - now <= LAST_SHARE * login.granted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import hvac
 
@@ -18,6 +19,28 @@ LOCKED_PAUSE = 60.0
 _METHODS = {AppRoleAuth: "AppRole", CertAuth: "certificate", JwtAuth: "JWT", TokenAuth: "token"}
 
 
+class Certificate(Protocol):
+    """The client certificate of the connection."""
+
+    @property
+    def source(self) -> str:
+        """Where it is kept."""
+
+    def stamp(self) -> str:
+        """What tells its versions apart."""
+
+
+class _NoCertificate:
+    source = ""
+
+    def stamp(self) -> str:
+        """Always the same."""
+        return ""
+
+
+NO_CERTIFICATE = _NoCertificate()
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What one login sends, as read just now; ``named`` says where it was read, and never what it is."""
@@ -27,8 +50,8 @@ class Credentials:
     parts: tuple[Secret, ...] = field(repr=False)
 
 
-def read_credentials(auth: Auth, certificate: str) -> Credentials:
-    """The credentials from where they are kept. ``certificate`` tells versions of the client certificate apart."""
+def read_credentials(auth: Auth, certificate: Certificate) -> Credentials:
+    """The credentials from where they are kept."""
     match auth:
         case TokenAuth():
             sources = {"token": auth.token}
@@ -37,7 +60,7 @@ def read_credentials(auth: Auth, certificate: str) -> Credentials:
         case JwtAuth():
             sources = {"JWT": auth.jwt}
         case CertAuth():
-            return Credentials("the client certificate", fingerprint(certificate), ())
+            return Credentials(f"the client certificate {certificate.source}", fingerprint(certificate.stamp()), ())
     parts = tuple(_read(supplier, f"the {what}") for what, supplier in sources.items())
     named = " and ".join(_named(supplier, f"the {what}") for what, supplier in sources.items())
     return Credentials(named, fingerprint(*(part.reveal() for part in parts)), parts)
@@ -68,7 +91,8 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
     """The error for a login that gave no token."""
     path = f"auth/{auth.mount}/login"
     error = failure(reply, path=path, capability="update", writing=False)
-    if reply.status not in (200, 400, 403) or isinstance(error, Unavailable):
+    expired = isinstance(auth, CertAuth) and reply.says("verify client's certificate")  # with the status of a failing server
+    if not expired and (reply.status not in (200, 400, 403) or isinstance(error, Unavailable)):
         return error
     method = _METHODS[type(auth)]
     if reply.status == 403 and isinstance(auth, AppRoleAuth):

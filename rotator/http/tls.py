@@ -1,0 +1,125 @@
+"""TLS from files that change: a certificate is renewed on disk, an authority is replaced, and no restart is needed."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.http.failures import reason_of
+
+
+class TlsFiles(ssl.SSLContext):
+    """A context for clients that verifies names and certificates, and is built anew whenever one of its files has changed.
+
+    ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is the files of a certificate and of its key. The
+    files are compared by name before each connection and after each refused handshake. Files that cannot be used (half written,
+    or not readable) leave the context that there is in use, and ``problem`` says so. Raises ``ConfigurationError`` where there
+    is none yet. Thread-safe.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """The base class is told its protocol here; its own settings are never used."""
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, ca_cert: Path | None = None, client_cert: tuple[Path, Path] | None = None) -> None:
+        self._ca_cert = ca_cert
+        self._client_cert = client_cert
+        self._files = tuple(file for file in (ca_cert, *(client_cert or ())) if file is not None)
+        self._changing = threading.Lock()
+        self._seen = self._stamps()
+        self._context = _context(ca_cert, client_cert)
+        self.problem = ""
+        """Why the files as they are now are not in use; empty when they are."""
+        self.generation = 1
+        """A number that changes with the context: connections of an earlier one show an earlier certificate."""
+
+    def refresh(self, *, again: bool = False) -> int:
+        """Read the files if they have changed, or ``again`` in any case; the generation of the context in use."""
+        if not self._files:
+            return self.generation
+        stamps = self._stamps()
+        with self._changing:
+            if stamps != self._seen or again:
+                self._seen = stamps
+                try:
+                    self._context = _context(self._ca_cert, self._client_cert)
+                except ConfigurationError as error:
+                    self.problem = f"{error}; the files read before are in use"
+                else:
+                    self.problem = ""
+                    self.generation += 1
+            return self.generation
+
+    def explain(self, error: ssl.SSLError) -> str:
+        """Which file a refused handshake is about, as the end of a sentence; empty when it is about none."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"; the authorities that are trusted are in {self._ca_cert}" if self._ca_cert else ""
+        if self._client_cert and "alert" in (error.reason or "").lower():
+            return f"; the client certificate is {self._client_cert[0]}"
+        return ""
+
+    def stamp(self) -> str:
+        """What tells whether the files have changed."""
+        return repr(self._stamps())
+
+    @property
+    def source(self) -> str:
+        """The file of the client certificate."""
+        return str(self._client_cert[0]) if self._client_cert else ""
+
+    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> Any:
+        """As of the context for the present files."""
+        return self._wrapped("wrap_socket", sock, *args, **options)
+
+    def wrap_bio(self, incoming: Any, outgoing: Any, *args: Any, **options: Any) -> Any:
+        """The same for TLS within TLS."""
+        return self._wrapped("wrap_bio", incoming, outgoing, *args, **options)
+
+    def _wrapped(self, how: str, *args: Any, **options: Any) -> Any:
+        self.refresh()
+        context = self._context
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            return getattr(context, how)(*args, **options)
+        except ssl.SSLError as error:
+            error.add_note(self.explain(error))
+            self.refresh(again=True)
+            raise
+
+    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(_stamp(file) for file in self._files)
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
+    """Against ``ca_cert``, else the system's authorities, else httpx's."""
+    system = ssl.get_default_verify_paths()
+    if ca_cert is None and not (system.cafile or system.capath):
+        context = httpx.create_ssl_context(trust_env=False)
+    else:
+        try:
+            context = ssl.create_default_context(cafile=ca_cert)
+        except OSError as error:
+            message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
+            raise ConfigurationError([ConfigurationProblem(str(ca_cert), "", message)]) from None
+    if client_cert is not None:
+        certificate, key = client_cert
+        try:
+            # Without a password OpenSSL would ask for one on the terminal and wait.
+            context.load_cert_chain(certificate, key, password="")
+        except OSError as error:
+            message = f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM files"
+            raise ConfigurationError([ConfigurationProblem(str(certificate), "", message)]) from None
+    return context
