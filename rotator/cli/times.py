@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import click
 
 from rotator.util.durations import parse_duration
+from rotator.util.instants import clamp
 
 
 def parse_time_argument(text: str, now: datetime, *, ahead: bool = False) -> datetime:
@@ -23,4 +24,4 @@ def parse_time_argument(text: str, now: datetime, *, ahead: bool = False) -> dat
         found = None
     if found is None or found.tzinfo is None:
         raise click.UsageError(f"{text!r} is no time: write 2026-05-04T12:00:00Z, or a duration such as 36h or 7d")
-    return found.astimezone(UTC)
+    return clamp(found)

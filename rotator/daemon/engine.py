@@ -249,12 +249,16 @@ class Engine:
                     self._monitor.suspect(outcome.error)
                 self._deadlines.look(task.spec, outcome, self.runtime.alarm.deadline_notice, _now())
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
-            kind, where = crash_site(error)
-            task.crashes += 1
-            shortest, longest = CRASH_BACKOFF
-            task.due = _now() + backoff(task.crashes, name, base=shortest, cap=longest)
-            self.sink.emit("pass.crashed", application=name, account=task.spec.account, error=kind, where=where)
+            self._crashed(task, error)
         return True
+
+    def _crashed(self, task: ApplicationTask, error: Exception) -> None:
+        """An error of the program about one application: its next pass comes later, and no other application hears of it."""
+        kind, where = crash_site(error)
+        task.crashes += 1
+        shortest, longest = CRASH_BACKOFF
+        task.due = _now() + backoff(task.crashes, task.name, base=shortest, cap=longest)
+        self.sink.emit("pass.crashed", application=task.name, account=task.spec.account, error=kind, where=where)
 
     def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
@@ -277,9 +281,20 @@ class Engine:
             if task is None or (done and not began):
                 return
             task.running = False
-            self._next(task)
+            failure = self._continue(task)
+        if failure is not None:
+            self._crashed(task, failure)
+            with self.lock:
+                self._schedule_task(task, task.due)
         self._leases.close_unused()
         self._changed()
+
+    def _continue(self, task: ApplicationTask) -> Exception | None:
+        try:
+            self._next(task)
+        except Exception as error:  # noqa: BLE001  # the task must get a date whatever its data does to the program
+            return error
+        return None
 
     def _next(self, task: ApplicationTask) -> None:
         if self._stopping and not task.holding:

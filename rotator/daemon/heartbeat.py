@@ -50,13 +50,13 @@ def unhealthy_reason(
 def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
     patience = task.spec.stale_claim_timeout
-    if now > task.due + patience:
+    if now - patience > task.due:
         return "stuck"  # it waits for a worker, or a worker has had it since
     if task.crashes:
         return "crashed"
     if task.summary is None:
         return "not_looked_at"
-    if now > task.summary.next_at + patience or _is_overdue(task.summary, now, patience):
+    if now - patience > task.summary.next_at or _is_overdue(task.summary, now, patience):
         return "overdue"
     return "" if task.summary.result is PassResult.OK else "problem"
 
@@ -65,7 +65,7 @@ def _is_overdue(summary: PassSummary, now: datetime, patience: timedelta) -> boo
     """The policy judges, not the plan: a plan that is put off again and again would never be late."""
     at = summary.overdue_at
     # Under a hold nothing is on its way, so there is nothing to be patient for.
-    return at is not None and now > (at if summary.on_hold else at + patience)
+    return at is not None and at < (now if summary.on_hold else now - patience)
 
 
 class HealthCheck:

@@ -74,6 +74,7 @@ class MainLoop:
         self._tick = min(TICK_INTERVAL, self._beat_every.total_seconds() / 2)
         self._beaten = (0, 0.0)
         self._told_at = 0.0
+        self._crashes: set[tuple[str, str]] = set()
 
     def run(self) -> int:
         """Until the end; the exit code."""
@@ -118,15 +119,24 @@ class MainLoop:
             self.engine.clock_stepped(step)
         if now - self._told_at >= TICK_INTERVAL:
             self._told_at = now
-            self.engine.reschedule_lost()
-            self._tell()
-            self._rounds.look()
+            for task in (self.engine.reschedule_lost, self._tell, self._rounds.look):
+                self._survive(task)
         progress, beaten_at = self._beaten
         # Only real work counts: some pass, or the heartbeat that goes through the same scheduler and the same workers.
         due = now - beaten_at >= self._beat_every.total_seconds() / 2
         if due and self.engine.progress != progress and all(well for _, well, _ in self.monitor.health()):
             self.supervisor.watchdog()
             self._beaten = (self.engine.progress, now)
+
+    def _survive(self, task: Callable[[], None]) -> None:
+        """Do this. An error of the program in it is reported and ends neither the loop nor what comes after it."""
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001  # what reports about applications must not end the work for them
+            site = crash_site(error)
+            if site not in self._crashes:  # the loop comes by here every second
+                self._crashes.add(site)
+                self.sink.emit("daemon.crashed", error=site[0], where=site[1])
 
     def _tell(self) -> None:
         remark = "; ".join(filter(None, (self.remark, self._login.remark, self.listeners.remark)))

@@ -31,6 +31,7 @@ from rotator.domain.ledger import (
 from rotator.domain.marker import Marker
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
+from rotator.util.instants import clamp
 
 BACKOFF = (timedelta(seconds=30), timedelta(hours=1))
 """Shortest and longest pause after failed attempts of an ordinary rotation."""
@@ -302,11 +303,13 @@ def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Le
     return replace(
         ledger,
         retiring=tuple(
-            replace(entry, revoke_after=entry.revoke_after + longer) if entry.access_key in keys else entry
+            replace(entry, revoke_after=clamp(entry.revoke_after + longer)) if entry.access_key in keys else entry
             for entry in ledger.retiring
         ),
         revoking=tuple(
-            replace(entry, not_before=entry.not_before + longer) if entry.not_before and entry.access_key in keys else entry
+            replace(entry, not_before=clamp(entry.not_before + longer))
+            if entry.not_before and entry.access_key in keys
+            else entry
             for entry in ledger.revoking
         ),
     ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))

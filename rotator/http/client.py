@@ -24,6 +24,9 @@ from rotator.http.tls import TlsFiles
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
 
+PLAUSIBLE_YEARS = range(1970, 9000)
+"""A Date header outside of these says nothing; computing with it could leave the range of dates."""
+
 KEEP_ALIVE = timedelta(seconds=20)
 """How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
 create above all) hardly ever meets a connection that the other side has just given up."""
@@ -190,7 +193,7 @@ def clock_difference(date: str | None, before: datetime, after: datetime) -> tim
     """
     try:
         theirs = parsedate_to_datetime(date) if date else None
-        if theirs is None or theirs.tzinfo is None:
+        if theirs is None or theirs.tzinfo is None or theirs.year not in PLAUSIBLE_YEARS:
             return None
         lowest = theirs - max(before, after)
         highest = theirs + timedelta(seconds=1) - min(before, after)

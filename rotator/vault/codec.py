@@ -22,6 +22,8 @@ from rotator.domain.account import ACCOUNT_SCHEMA, AccountDocument, MassRotation
 from rotator.domain.ledger import SCHEMA, HistoryEntry, Incident, Ledger, RevocationRecord
 from rotator.domain.reasons import FORMER_NAMES
 from rotator.errors import LedgerUnreadable
+from rotator.util.durations import MAX_DURATION
+from rotator.util.instants import is_in_range
 
 _ledgers = TypeAdapter(Ledger)
 _accounts = TypeAdapter(AccountDocument)
@@ -70,8 +72,14 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
     except ValidationError as error:
         where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
         raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
+    found = list(_times(value))
+    if where := ", ".join(name for name, time in found if not _is_bounded(time)):
+        raise LedgerUnreadable(
+            f"{what} is damaged at {where}: a time outside of the years 1970 to 9000, or a duration that is negative or above"
+            " a hundred years; restore an earlier version of it in Vault"
+        )
     if not _same(_packed(adapter.dump_python(value, mode="json"), rows), stored) or not all(
-        time.utcoffset() == timedelta(0) for time in _times(value)
+        time.utcoffset() == timedelta(0) for _, time in found if isinstance(time, datetime)
     ):
         raise LedgerUnreadable(
             f"{what} is damaged: it says more, or says it otherwise, than schema {known} allows; "
@@ -197,12 +205,19 @@ def _same(ours: dict[str, Any], stored: dict[str, Any]) -> bool:
     return json.dumps(ours, sort_keys=True) == json.dumps(stored, sort_keys=True)
 
 
-def _times(value: object) -> Iterator[datetime]:
-    if isinstance(value, datetime):
-        yield value
+def _times(value: object, where: str = "") -> Iterator[tuple[str, datetime | timedelta]]:
+    """Every time and duration in the value, with its place."""
+    if isinstance(value, datetime | timedelta):
+        yield where, value
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _times(getattr(value, field.name))
+            yield from _times(getattr(value, field.name), f"{where}.{field.name}".removeprefix("."))
     elif isinstance(value, tuple):
-        for item in value:
-            yield from _times(item)
+        for number, item in enumerate(value):
+            yield from _times(item, f"{where}.{number}")
+
+
+def _is_bounded(time: datetime | timedelta) -> bool:
+    if isinstance(time, timedelta):
+        return timedelta(0) <= time <= MAX_DURATION
+    return time.tzinfo is None or is_in_range(time)  # one without a zone is refused for that

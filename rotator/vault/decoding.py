@@ -10,6 +10,7 @@ from typing import Any
 from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
 from rotator.domain.secret import Secret
 from rotator.errors import Rejected
+from rotator.util.instants import clamp
 from rotator.vault.responses import SERVICE, Reply, mapping
 
 
@@ -24,12 +25,12 @@ class VersionInfo:
 
 
 def parse_time(text: Any) -> datetime | None:
-    """A time of Vault's, which has nanoseconds, in UTC; None for anything else."""
+    """A time of Vault's, which has nanoseconds, in UTC and within bounds; None for anything else."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return time.astimezone(UTC) if time.tzinfo else None
+    return clamp(time) if time.tzinfo else None
 
 
 def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:

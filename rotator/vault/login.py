@@ -20,6 +20,7 @@ import hvac
 from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.errors import PermissionDenied, ServiceError
+from rotator.util.durations import MAX_DURATION
 from rotator.util.refusals import PAUSES, Refusals
 from rotator.vault.login_methods import (
     LOCKED_PAUSE,
@@ -256,7 +257,7 @@ class TokenSession:
         return self._new(token, reply.data.get("ttl"), reply.data.get("renewable"), ours=False)
 
     def _new(self, token: Secret, lifetime: Any, renewable: Any, *, ours: bool) -> Login:
-        granted = float(lifetime or 0)
+        granted = _seconds(lifetime)
         return Login(token, self.generation + 1, granted, granted, self._clock(), bool(renewable), ours)
 
     # --- while the token is good ------------------------------------------------------------------------------------
@@ -286,7 +287,7 @@ class TokenSession:
             return None
         if not reply.ok:
             raise failure(reply, path="auth/token/renew-self", capability="update", writing=False)
-        lifetime = float(mapping(reply.body.get("auth")).get("lease_duration") or 0)
+        lifetime = _seconds(mapping(reply.body.get("auth")).get("lease_duration"))
         if lifetime < CAPPED * login.granted:
             return None
         return replace(login, lifetime=lifetime, renewed=now)
@@ -294,3 +295,8 @@ class TokenSession:
     def _call(self, token: Secret, ask: Callable[[hvac.Client], Any]) -> Reply:
         reply: Reply = ask(self._client(token))
         return reply
+
+
+def _seconds(value: object) -> float:
+    """A number of seconds from an answer, at most a hundred years; 0 for anything else."""
+    return min(max(float(value), 0.0), MAX_DURATION.total_seconds()) if isinstance(value, int | float) else 0.0

@@ -475,6 +475,13 @@ def test_a_create_says_exactly_what_it_was_given() -> None:
     assert key.created_at == datetime(2026, 6, 10, 16, 12, 40, 585516, tzinfo=UTC)
 
 
+def test_c18_dates_of_a_key_beyond_all_bounds_are_taken_for_the_nearest_that_can_be_computed_with() -> None:
+    odd = {**KEY, "created_at": "0001-01-01T00:00:00+14:00", "expires_at": "9999-12-31T23:59:59.999999-14:00"}
+    with RawServer(listed(odd)) as server, provider_at(server.url + "/") as provider:
+        (key,) = provider.list_keys(BEARER)
+    assert (key.created_at, key.expires_at) == (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+
+
 def test_a_list_asks_for_the_bearers_keys_in_the_organisation() -> None:
     with RawServer(listed()) as server, provider_at(server.url + "/") as provider:
         provider.list_keys(BEARER)

@@ -74,6 +74,13 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("retiring.0.revoke_after", "2026-05-04T05:02:01+02:00"),
         ("retiring.0.revoke_after", "tomorrow"),
         ("retiring.0.revoke_after", 17),
+        ("retiring.0.revoke_after", "9999-12-31T23:59:59Z"),
+        ("current.created_at", "0001-01-01T00:00:00Z"),
+        ("not_before", "9000-01-01T00:00:00.000001Z"),
+        ("not_before", "1969-12-31T23:59:59Z"),
+        ("grace", "P36501D"),
+        ("grace", "-P1D"),
+        ("verification.timeout", "P999999999D"),
         ("retiring.0.access_key", None),
         ("retiring.0.access_key", ...),
         ("retiring", {}),
@@ -267,3 +274,11 @@ def test_r11_the_document_of_an_account_is_read_as_strictly_as_a_ledger(change: 
     with pytest.raises(LedgerUnreadable) as caught:
         load_account({**dump_account(account()), **change}, "acme")
     assert str(caught.value).startswith(said)
+
+
+def test_c18_a_date_that_nothing_can_be_computed_with_is_damage_and_is_told_by_its_place() -> None:
+    said = r"^the ledger of billing is damaged at retiring\.0\.revoke_after: a time outside of the years 1970 to 9000"
+    with pytest.raises(LedgerUnreadable, match=said):
+        load_ledger(change("retiring.0.revoke_after", "9999-12-31T23:59:59Z"), "billing")
+    for bound in ("1970-01-01T00:00:00Z", "9000-01-01T00:00:00Z"):
+        assert load_ledger(change("not_before", bound)).not_before == datetime.fromisoformat(bound)

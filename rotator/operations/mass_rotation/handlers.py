@@ -33,19 +33,15 @@ from rotator.operations.runtime import Sleep
 from rotator.util.concurrency import run_concurrently
 from rotator.util.durations import parse_duration
 from rotator.util.formatting import format_timestamp
+from rotator.util.instants import clamp
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Before any key."""
 
-END = datetime(9000, 1, 1, tzinfo=UTC)
-"""After any."""
-
 
 def _usual(moment: datetime) -> datetime:
     """The same time in UTC; one that no key is older than, or every key is, is as good as any such time."""
-    with suppress(OverflowError):
-        return min(max(moment.astimezone(UTC), EPOCH), END)
-    return EPOCH if moment.year < EPOCH.year else END
+    return max(clamp(moment), EPOCH)
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_usual)]

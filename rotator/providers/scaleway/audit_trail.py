@@ -11,6 +11,7 @@ from rotator.errors import ServiceError
 from rotator.http import HttpResponse
 from rotator.providers.scaleway.responses import Unexpected, body_of
 from rotator.util.formatting import strip_control_characters
+from rotator.util.instants import clamp
 
 REGIONS = ("fr-par", "nl-ams")
 """Where Scaleway keeps a trail. Changes to IAM itself are told in the first."""
@@ -100,7 +101,7 @@ def _moment(value: object) -> datetime:
         raise Unexpected("recorded_at") from None
     if moment.tzinfo is None:
         raise Unexpected("recorded_at")
-    return moment.astimezone(UTC)
+    return clamp(moment)
 
 
 def _stamp(moment: datetime) -> str:

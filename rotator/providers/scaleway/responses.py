@@ -10,6 +10,7 @@ from typing import Any
 from rotator.domain.keys import Key
 from rotator.domain.secret import Secret
 from rotator.http import HttpResponse
+from rotator.util.instants import clamp
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 _SECRET = re.compile(r"[!-~]{8,256}")
@@ -91,7 +92,7 @@ def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Unexpected(name)
-    return moment
+    return clamp(moment)
 
 
 def _flag(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
