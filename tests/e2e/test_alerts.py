@@ -159,7 +159,7 @@ def test_a5_no_room_is_an_alarm_before_and_while_it_hurts_and_so_is_what_became_
     assert world.value('rotator_overdue_seconds{application="old"}') > 9 * 86400
     assert world.rig.command("status", check=False).returncode == 5
     checked = world.rig.command("status", "--check", check=False)
-    assert (checked.returncode, checked.stdout[:29]) == (2, "ROTATOR CRITICAL - overdue: ")
+    assert (checked.returncode, checked.stdout[:28]) == (2, "ROTATOR CRITICAL - overdue: ")
     world.room(100)
     world.clears("RotatorQuotaLow")
     world.clears("RotatorPastDue")
