@@ -169,7 +169,9 @@ class ApplicationTask:
         changed = spec != self.spec
         if (spec.account, spec.bearer, spec.path) != (self.spec.account, self.spec.bearer, self.spec.path):
             self.ledger = self.keys = None
-            self.local_state = LocalState()  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
+            self.local_state = LocalState(
+                reported=self.local_state.reported
+            )  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway
         self.spec, self.runtime, self.pending_runtime, self._world = spec, runtime, None, None
         return changed
 

@@ -315,7 +315,8 @@ class ApplicationState:
         spec, known = self.spec, self.ledger.problem
         action = action_for(reason, application=spec.application, account=spec.account, path=spec.path, bearer=spec.bearer)
         message = f"{observed}{remark}" if REASONS[reason].specific else f"{observed}: {action}{remark}"
-        record = REASONS[reason].recorded
+        # What stops only a request is the answer to who asked; the ledger would be told otherwise by the next pass without it.
+        record = REASONS[reason].recorded and self.observation.request is None
         problem = Problem(reason, message, known.since if known and known.reason == reason else self.now)
         if record and self.observation.ledger and (known is None or known.reason != reason):
             return WriteLedger(

@@ -29,6 +29,7 @@ from rotator.domain.ledger import (
     RevokingKey,
 )
 from rotator.domain.marker import Marker
+from rotator.domain.reasons import phase_of
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
 from rotator.util.instants import clamp
@@ -105,6 +106,8 @@ def commit_published(
     done = ledger.intent is not None and marker is not None and ledger.intent.id == marker.rotation
     reason = ledger.intent.reason if done and ledger.intent else ("document changed" if old else "taken over")
     name = "rotated" if marker and (done or old) else ("followed" if old else "adopted")
+    if ledger.problem is not None and phase_of(ledger.problem.reason) == "blocked":
+        events.append(Event("application.recovered", {"reason": ledger.problem.reason}))
     after = replace(after, failures=0, not_before=None, problem=None).with_history(
         HistoryEntry(clocks.ours, name, access_key, document.version, rotation_id, reason)
     )

@@ -10,7 +10,7 @@ from rotator.decision.observation import InFlightRotation
 from rotator.decision.steps import Wait
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
-from rotator.domain.ledger import Ledger
+from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
@@ -62,6 +62,8 @@ class LocalState:
 
     in_flight: InFlightRotation | None = None
     floor: int = 0
+    reported: Problem | None = None
+    """What this process has reported to stop the application and the ledger does not record."""
     unmanaged_keys: frozenset[str] = frozenset()
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
 from rotator.decision.ownership import own_ledger
 from rotator.decision.state import ApplicationState
+from rotator.decision.steps import Wait
 from rotator.domain.document import UNREADABLE, CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
@@ -173,6 +174,25 @@ class ObservingPass:
         for access_key in sorted(unmanaged_keys - self.local_state.unmanaged_keys):
             self.emit("key.unmanaged_found", access_key=access_key)
         self.local_state.unmanaged_keys = unmanaged_keys
+
+    def report_problem(self, wait: Wait, observation: Observation) -> Wait:
+        """Report what stops the application and is not recorded, once when it appears and once when it clears.
+
+        Who records a problem reports it with the write, and who asked for a rotation gets the answer."""
+        if self.request is not None:
+            return wait
+        recorded = observation.ledger.problem if observation.ledger else None
+        problem, known = wait.problem, self.local_state.reported
+        if problem is not None and recorded is not None and problem.reason == recorded.reason:
+            problem = None
+        if known is not None and problem is not None and problem.reason == known.reason:
+            return replace(wait, problem=replace(problem, since=known.since))
+        if known is not None:
+            self.emit("application.recovered", reason=known.reason)
+        if problem is not None:
+            self.emit("application.blocked", reason=problem.reason, message=problem.message)
+        self.local_state.reported = problem
+        return wait
 
     def read_document(self) -> CredentialDocument:
         """The credential document as it is now."""

@@ -83,6 +83,7 @@ class _Pass(RevokingPass):
                 if isinstance(step, Wait):
                     if self.unreadable is not None:
                         raise self.unreadable
+                    step = self.report_problem(step, self.observation)
                     self.report_invalid_published()
                     self.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
                     return step

@@ -73,6 +73,7 @@ def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_fai
         history=(HistoryEntry(NOW, "rotated", OTHER, 4, "d" * 16, "asked"),),
     )
     assert events == (
+        Event("application.recovered", {"reason": "quota"}),
         Event("rotation.committed", {"access_key": OTHER, "version": 4, "rotation_id": "d" * 16, "reason": "asked"}),
         Event("key.grace_started", {"access_key": PUBLISHED, "revoke_after": NOW + DAY, "reason": "replaced"}),
     )

@@ -33,7 +33,7 @@ from rotator.decision.transitions import abandon_rotation, start_revocation
 from rotator.domain.document import DocumentState
 from rotator.domain.ledger import Intent, Ledger, Problem
 from rotator.domain.marker import Marker, incarnation_of
-from rotator.domain.reasons import Reason
+from rotator.domain.reasons import Reason, phase_of
 
 
 def continue_in_flight(state: ApplicationState) -> Step | None:
@@ -67,7 +67,10 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
 def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
     ledger = abandon_rotation(state.ledger, state.spec, state.now, failed=failed, problem=Problem(reason, message, state.now))
-    return _end_in_flight(state, ledger, reason, event)
+    events, known = [event], state.ledger.problem
+    if failed and phase_of(reason) == "blocked" and (known is None or known.reason != reason):
+        events.append(Event("application.blocked", {"reason": reason, "message": message}))
+    return _end_in_flight(state, ledger, reason, *events)
 
 
 def _end_in_flight(state: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
