@@ -17,7 +17,7 @@ PERIODIC_RETRY_DELAY = timedelta(seconds=30)
 """Until a task that failed runs again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PeriodicTask:
     """``run`` returns how long until it runs again, None for never. ``ended`` is called in the worker after each run."""
 
@@ -57,20 +57,25 @@ class PeriodicTasks:
             return
 
         def ended(done: bool, returned: Any) -> None:
-            self._tasks[name].ended()
-            pause = returned if done else PERIODIC_RETRY_DELAY
-            if pause is not None:
-                self._schedule(name, pause)
+            ran, pause = returned if done else (self._tasks[name], PERIODIC_RETRY_DELAY)
+            ran.ended()
+            if ran is self._tasks[name]:
+                if pause is not None:
+                    self._schedule(name, pause)
+            elif not self._scheduler.has(job):
+                # Added anew while this one ran: its date may have come meanwhile, which the scheduler then skips and forgets.
+                self._schedule(name, timedelta(0))
 
-        when = datetime.now(UTC) + delay
-        self._scheduler.schedule_at(f"periodic {name}", lambda: self._run(name), when, self._tasks[name].pool, ended)
+        job, pool = f"periodic {name}", self._tasks[name].pool
+        self._scheduler.schedule_at(job, lambda: self._run(name), datetime.now(UTC) + delay, pool, ended)
 
-    def _run(self, name: str) -> timedelta | None:
+    def _run(self, name: str) -> tuple[PeriodicTask, timedelta | None]:
+        task = self._tasks[name]
         try:
-            return self._tasks[name].run()
+            return task, task.run()
         except RotatorError as error:
             self._sink.emit("daemon.task_failed", chore=name, message=str(error))
         except Exception as error:  # noqa: BLE001  # whatever it is, the task is needed again
             kind, where = crash_site(error)
             self._sink.emit("daemon.crashed", error=kind, where=where)
-        return PERIODIC_RETRY_DELAY
+        return task, PERIODIC_RETRY_DELAY

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-import pytest
-
 from rotator.daemon.engine import Engine
+from rotator.daemon.periodic import PeriodicTasks
+from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.transitions import mark_compromised
 from rotator.errors import Unavailable
@@ -220,20 +220,40 @@ def test_c11_a_reload_gives_a_new_account_workers_and_heartbeats_of_its_own() ->
         eventually(lambda: engine.progress > progress + 10)
 
 
-@pytest.mark.parametrize("pending", [False, True], ids=["in use", "next in line"])
-def test_c11_a_runtime_that_a_pass_will_use_next_is_not_closed_by_the_reload_after_it(*, pending: bool) -> None:
+def test_c11_a_runtime_that_a_pass_will_use_next_is_not_closed_by_the_reload_after_it() -> None:
     first, second, third = runtime("billing", "leaving"), runtime("billing"), runtime("billing")
     for later in (second, third):
         later.stages = first.stages
     for name in ("billing", "leaving"):
         settled(name, first)
     with started(first) as engine:
-        eventually(lambda: at_rest(engine))
-        task = engine.tasks["leaving"]
-        if pending:
-            task.running = True  # as in the middle of a pass
+        eventually(lambda: at_rest(engine) and engine._schedule.has("leaving"))
+        engine.tasks["leaving"].running = True  # as in the middle of a pass
         engine.apply_runtime(second)
         engine.apply_runtime(third)
-        eventually(lambda: first.closed or pending)
         time.sleep(0.05)
+        assert not first.closed
         assert not second.closed
+
+
+def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again() -> None:
+    """A probe that is asked for while the one before ends: a service would stay suspect, and its passes parked, for ever."""
+    scheduler = Scheduler()
+    periodic = PeriodicTasks(scheduler, Recorder())
+    scheduler.start()
+    inside, let_go, again = threading.Event(), threading.Event(), threading.Event()
+
+    def run() -> None:
+        inside.set()
+        let_go.wait(60)
+
+    try:
+        periodic.add("probe", run, delay=timedelta(0))
+        eventually(inside.is_set)
+        periodic.add("probe", again.set, delay=timedelta(0))
+        eventually(lambda: not scheduler.has("periodic probe"), "the scheduler has skipped it, because the one before still runs")
+        let_go.set()
+        eventually(again.is_set)
+    finally:
+        let_go.set()
+        scheduler.close()
