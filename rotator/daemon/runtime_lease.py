@@ -52,7 +52,7 @@ class RuntimeLeases:
         used = {id(runtime) for runtime in self._used()}
         with self._lock:
             unused = [one for one in self._old if id(one) not in used and not self._leases[id(one)]]
-            self._old = [one for one in self._old if one not in unused]
+            self._old = [one for one in self._old if all(one is not other for other in unused)]
         for runtime in unused:
             _log_out(runtime)
 
