@@ -11,8 +11,23 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.context import ReconcileContext
 
 
+class Right(Protocol):
+    """Capabilities on one path of Vault's API."""
+
+    @property
+    def line(self) -> str:
+        """The line of a policy that gives them."""
+
+    @property
+    def purpose(self) -> str:
+        """What they are for."""
+
+
 class Store(VaultStore, Protocol):
-    """The Vault of the protocol, and a question more that only people ask."""
+    """The Vault of the protocol, and questions that only people ask."""
+
+    def missing_rights(self, application: str, path: str) -> Sequence[Right]:
+        """What the login at Vault lacks of all that the life of an application needs."""
 
     def document_limits(self, path: str) -> int:
         """How many versions of the document Vault keeps."""

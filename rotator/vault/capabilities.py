@@ -1,16 +1,18 @@
-"""What our token may do on the credential paths, asked for many at a time and remembered for a few minutes."""
+"""What the login may do, asked for many paths at a time and remembered for a few minutes."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rotator.vault.connection import VaultConnection
 from rotator.vault.mounts import Mounts
-from rotator.vault.responses import failure
+from rotator.vault.policy import Right, needed
+from rotator.vault.responses import Reply, failure
 
-NEEDED = ("read", "create", "update")
+NEEDED = needed("document", "data")
 
 REMEMBERED = 300.0
 """Seconds for which an answer is good, within one login."""
@@ -29,6 +31,7 @@ class Capabilities:
         self._lock = threading.Lock()
         self._asking_for_many = threading.Lock()
         self._watched: tuple[str, ...] = ()
+        self._granted: dict[str, tuple[int, float, frozenset[str]]] = {}
         self._missing: dict[str, tuple[int, float, tuple[str, ...]]] = {}
 
     def watch(self, paths: Sequence[str]) -> None:
@@ -40,6 +43,35 @@ class Capabilities:
         """What is missing of read, create and update on the path."""
         known = self._known(path)
         return self._ask(path) if known is None else known
+
+    def lacking(self, rights: Sequence[Right]) -> tuple[Right, ...]:
+        """Those of the rights that are not complete, each with what it lacks. What is not known is asked for in one call."""
+        granted = self._granted_on([right.path for right in rights])
+        found = ((right, tuple(one for one in right.capabilities if one not in granted[right.path])) for right in rights)
+        return tuple(replace(right, capabilities=lacking) for right, lacking in found if lacking)
+
+    def _granted_on(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
+        now = self._clock()
+        with self._lock:
+            known = {
+                path: granted
+                for path in paths
+                if (entry := self._granted.get(path)) and entry[0] == self._connection.generation and now < entry[1]
+                for granted in (entry[2],)
+            }
+        if unknown := [path for path in dict.fromkeys(paths) if path not in known]:
+            fresh = self._asked(unknown)
+            with self._lock:
+                entry_of = (self._connection.generation, now + REMEMBERED)
+                self._granted |= {path: (*entry_of, granted) for path, granted in fresh.items()}
+            known |= fresh
+        return known
+
+    def _asked(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:
+        reply = self._connection.capabilities(list(paths))
+        if not reply.ok:
+            raise failure(reply, path="sys/capabilities-self", capability="update", writing=False)
+        return {path: _granted(reply, path) for path in paths}
 
     def _known(self, path: str) -> tuple[str, ...] | None:
         with self._lock:
@@ -61,17 +93,23 @@ class Capabilities:
         for other in others:
             if len(asked) < AT_ONCE and self._mounts.known(other) and self._known(other) is None:
                 asked[self._data_path(other)] = other
-        reply = self._connection.capabilities(list(asked))
-        if not reply.ok:
-            raise failure(reply, path="sys/capabilities-self", capability="update", writing=False)
+        fresh = self._asked(list(asked))
         entry = (self._connection.generation, self._clock() + REMEMBERED)
         with self._lock:
             for data_path, document in asked.items():
-                granted = reply.data.get(data_path, reply.body.get(data_path)) or ()
-                lacking = () if "root" in granted else tuple(need for need in NEEDED if need not in granted)
+                lacking = tuple(need for need in NEEDED if need not in fresh[data_path])
                 self._missing[document] = (*entry, lacking)
             return self._missing[path][2]
 
     def _data_path(self, path: str) -> str:
         mount, inside = self._mounts.split(path)
         return f"{mount}/data/{inside}"
+
+
+EVERYTHING = frozenset({"create", "read", "update", "patch", "delete", "list"})
+"""What a root token may do."""
+
+
+def _granted(reply: Reply, path: str) -> frozenset[str]:
+    granted = reply.data.get(path, reply.body.get(path)) or ()
+    return EVERYTHING if "root" in granted else frozenset(map(str, granted))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from rotator.errors import PermissionDenied, Rejected, Unavailable
+from rotator.vault.policy import first_segment, policy_line
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 PROOF_LASTS = 300.0
@@ -73,12 +74,14 @@ def _unproven(reply: Reply, path: str) -> Exception:
     error = failure(reply, path=path, capability="read", writing=False)
     if not isinstance(error, PermissionDenied):
         return error
+    mount, inside = first_segment(path)
+    needed = f"{mount}/data/{inside}"
     return PermissionDenied(
-        f"Vault has no mount for {path}, or our policy gives no capability on it: "
-        f"check the name of the mount and the namespace, or allow read on {path}",
+        f"Vault has no mount for {path}, or the policy of the login gives nothing on it: check the name of the mount and the "
+        f"namespace, or add {policy_line(needed, ('read',))}",
         service=SERVICE,
         kind="policy",
-        path=path,
+        path=needed,
         capability="read",
     )
 

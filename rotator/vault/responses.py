@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rotator.errors import Indeterminate, NotFound, PermissionDenied, Rejected, ServiceError, Unavailable
+from rotator.vault.policy import policy_line
 
 SERVICE = "vault"
 
@@ -120,7 +121,7 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
 
 def _denied(path: str, capability: str) -> PermissionDenied:
     return PermissionDenied(
-        f"Vault does not let us {capability} {path}: give our policy the capability {capability} on that path",
+        f"the policy of the login at Vault does not allow {capability} on {path}: add {policy_line(path, (capability,))}",
         service=SERVICE,
         kind="policy",
         path=path,

@@ -28,6 +28,7 @@ from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo, document_of, parse_time, state_of, versions_of
 from rotator.vault.freshness import MinVersions
 from rotator.vault.mounts import Mounts
+from rotator.vault.policy import Right, checked_rights
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 STALE_READ_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -239,6 +240,10 @@ class KvStore:
     def missing_capabilities(self, path: str) -> Sequence[str]:
         """What our token lacks of read, create and update on the credential path, at most five minutes ago."""
         return self._rights.missing(path)
+
+    def missing_rights(self, application: str, path: str) -> tuple[Right, ...]:
+        """What the login lacks of all that the life of an application needs, at most five minutes ago."""
+        return self._rights.lacking(checked_rights(self._prefix, _name(application), path, split=self._mounts.split))
 
     def require_kv2(self, path: str) -> None:
         """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""

@@ -33,15 +33,11 @@ from rotator.sandbox.openbao import OpenBao, active, cluster
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway import Event, ScalewaySandbox
 from rotator.vault.codec import load_ledger
+from rotator.vault.policy import policy_text, required_rights
 from tests.e2e.truth import Death, Published, Refusal, Truth
 
-POLICY = """
-path "secret/data/rotator/*"     { capabilities = ["create", "read", "update"] }
-path "secret/metadata/rotator/*" { capabilities = ["read", "list"] }
-path "secret/data/apps/*"        { capabilities = ["create", "read", "update"] }
-path "secret/metadata/apps/*"    { capabilities = ["read", "patch"] }
-path "secret/destroy/apps/*"     { capabilities = ["update"] }
-"""
+POLICY = policy_text(required_rights("secret/rotator", ["secret/apps/*"]))
+"""All that the program may do at Vault: the role of the rig has no default policy beside it."""
 
 NAMESPACE = ("/usr/bin/unshare", "--pid", "--fork", "--kill-child=SIGKILL")
 """Begins a command that runs in a process namespace of its own."""
@@ -164,7 +160,7 @@ class Rig:
         self.scaleway = self._stack.enter_context(ScalewaySandbox(events_kept=1_000_000))
         self.configuration = self.directory / "rotator.toml"
         self.vault.policy("rotator", POLICY)
-        role_id, secret_id = self.vault.approle("rotator", ["rotator"])
+        role_id, secret_id = self.vault.approle("rotator", ["rotator"], token_no_default_policy=True)
         self.secrets += [secret_id]
         for name, secret in (
             ("role-id", role_id),

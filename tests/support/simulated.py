@@ -41,6 +41,7 @@ from rotator.vault.budget import count_strings, reduced_accounts, reduced_ledger
 from rotator.vault.codec import load_account, load_ledger
 from rotator.vault.decoding import VersionInfo as Seen
 from rotator.vault.decoding import credential_document
+from rotator.vault.policy import Right
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -436,6 +437,10 @@ class SimVault:
         if not self.sim.kv.get("doc:" + path):
             raise NotFound("there is no such document", service="vault", kind="no_route", argument=path)
         self.sim.annotations.setdefault(path, {}).update(values)
+
+    def missing_rights(self, application: str, path: str) -> tuple[Right, ...]:
+        missing = self.missing_capabilities(path)
+        return (Right(path.replace("/", "/data/", 1), tuple(missing), "publish new keys"),) if missing else ()
 
     def missing_capabilities(self, path: str) -> Sequence[str]:
         return self._effect("missing_capabilities", lambda: self.sim.lacking)

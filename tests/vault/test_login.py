@@ -76,7 +76,7 @@ def test_b_denied_by_policy_names_the_path_and_the_capability(bao: OpenBao, make
     assert list(store.missing_capabilities(path)) == ["create", "update"]
     inside = path.removeprefix("secret/")
     for cas, capability in ((0, "create"), (1, "update")):
-        with pytest.raises(PermissionDenied, match=f"{capability} on that path") as caught:
+        with pytest.raises(PermissionDenied, match=f"does not allow {capability} on") as caught:
             store.write_document(path, PAIR, cas=cas)
         assert (caught.value.path, caught.value.capability) == (f"secret/data/{inside}", capability)
     with pytest.raises(PermissionDenied) as caught:

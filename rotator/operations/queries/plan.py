@@ -238,9 +238,8 @@ def _act(step: object) -> tuple[str, str]:
 def _warnings(spec: ApplicationSpec, observation: Observation, local_state: LocalState, vault: Store) -> list[str]:
     found = _strangers(sorted(local_state.unmanaged_keys))
     preconditions = observation.preconditions
-    if preconditions and preconditions.missing_capabilities:
-        lacking = " and ".join(preconditions.missing_capabilities)
-        found.append(f"our Vault token may not {lacking} {spec.path}: extend its policy before the next rotation")
+    for right in vault.missing_rights(spec.application, spec.path):
+        found.append(f"the policy of the login at Vault lacks what it takes to {right.purpose}: add {right.line}")
     if preconditions and preconditions.headroom is not None and preconditions.headroom < 2:
         left = "room for one more key only" if preconditions.headroom else "no room for another key"
         found.append(f"account {spec.account} has {left}: delete keys that nobody needs, or have the quota raised")

@@ -1,0 +1,128 @@
+"""Which rights the login at Vault needs: one table, from which policies, checks and the hints of errors are made. Pure.
+
+A policy names paths of the API (``secret/data/apps/billing``), not those of documents (``secret/apps/billing``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Callable[[str], tuple[str, str]]
+"""The mount of a path and the path inside it. A mount may have slashes in its name, so only Vault can tell for sure."""
+
+Scope = Literal["login", "ledger", "document", "mount", "secret"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """One line of the table: what is done in that area of the API, with which capabilities, and why.
+
+    Below the ledger's prefix ``inside`` is the pattern that a policy needs, and ``checked`` what stands for it where rights are
+    asked for: Vault is asked about paths and not about patterns.
+    """
+
+    scope: Scope
+    area: str
+    capabilities: tuple[str, ...]
+    purpose: str
+    inside: str = ""
+    checked: str = ""
+
+
+@dataclass(frozen=True)
+class Right:
+    """Capabilities on one path of the API, or on all that a pattern covers."""
+
+    path: str
+    capabilities: tuple[str, ...]
+    purpose: str
+
+    @property
+    def line(self) -> str:
+        """The line of a policy that gives it."""
+        return policy_line(self.path, self.capabilities)
+
+
+NEEDS: tuple[Need, ...] = (
+    Need("login", "auth/token/lookup-self", ("read",), "tell a token that has ended from a path that is denied"),
+    Need("login", "auth/token/renew-self", ("update",), "renew the token"),
+    Need("login", "auth/token/revoke-self", ("update",), "give the token back when the program ends"),
+    Need("login", "sys/capabilities-self", ("update",), "ask for the rights before they are needed"),
+    Need("ledger", "data", ("create", "read", "update"), "remember what was done and is to be done", "/*", "/applications/NAME"),
+    Need("ledger", "metadata", ("list",), "find applications that left the configuration", "/*", "/applications"),
+    Need("document", "data", ("create", "read", "update"), "publish new keys"),
+    Need("document", "metadata", ("read", "patch"), "see which versions there are, and annotate them for people"),
+    Need("document", "destroy", ("update",), "destroy the secrets of compromised keys"),
+    Need("mount", "config", ("read",), "see how many versions the mount keeps"),
+    Need("secret", "data", ("read",), "read a secret that the configuration refers to as vault:"),
+)
+"""The table."""
+
+
+def first_segment(path: str) -> tuple[str, str]:
+    """The mount by its usual form, one segment, where Vault cannot be asked."""
+    mount, _, inside = path.partition("/")
+    return mount, inside
+
+
+def needed(scope: Scope, area: str) -> tuple[str, ...]:
+    """The capabilities that are needed in that area."""
+    return tuple(capability for need in NEEDS if (need.scope, need.area) == (scope, area) for capability in need.capabilities)
+
+
+def required_rights(
+    ledger: str, documents: Iterable[str], secrets: Iterable[str] = (), *, split: Split = first_segment
+) -> tuple[Right, ...]:
+    """What a policy has to give: for the ledgers below that prefix, for these documents, and for secrets that are only read.
+
+    A document may be a pattern, such as ``secret/apps/*``.
+    """
+    return _rights(ledger, list(documents), list(secrets), split, lambda need: need.inside)
+
+
+def checked_rights(ledger: str, application: str, path: str, *, split: Split = first_segment) -> tuple[Right, ...]:
+    """The same, in the same order, for one application and as they are asked of ``sys/capabilities-self``."""
+    return _rights(ledger, [path], [], split, lambda need: need.checked.replace("NAME", application))
+
+
+def _rights(
+    ledger: str, documents: list[str], secrets: list[str], split: Split, inside: Callable[[Need], str]
+) -> tuple[Right, ...]:
+    ledger = ledger.strip("/")
+    mounts = list(dict.fromkeys(split(path)[0] for path in (*documents, ledger)))
+    places: dict[Scope, list[str]] = {
+        "login": [""],
+        "ledger": [ledger],
+        "document": documents,
+        "mount": mounts,
+        "secret": secrets,
+    }
+    found = []
+    for need in NEEDS:
+        for place in places[need.scope]:
+            mount, rest = (place, "") if need.scope in ("login", "mount") else split(place)
+            path = "/".join(part for part in (mount, need.area, rest) if part) + inside(need)
+            found.append(Right(path, need.capabilities, need.purpose))
+    return tuple(dict.fromkeys(found))
+
+
+def policy_line(path: str, capabilities: Sequence[str]) -> str:
+    """One line of a policy."""
+    listed = ", ".join(f'"{capability}"' for capability in capabilities)
+    return f'path "{path}" {{ capabilities = [{listed}] }}'
+
+
+def policy_text(rights: Iterable[Right]) -> str:
+    """The rights as a policy, one line for each path, in columns."""
+    merged: dict[str, dict[str, None]] = {}
+    for right in rights:
+        merged.setdefault(right.path, {}).update(dict.fromkeys(right.capabilities))
+    width = max((len(path) for path in merged), default=0) + 2
+    lines = []
+    for path, capabilities in merged.items():
+        listed = ", ".join(f'"{capability}"' for capability in capabilities)
+        quoted = f'"{path}"'
+        lines.append(f"path {quoted:<{width}} {{ capabilities = [{listed}] }}\n")
+    return "".join(lines)
