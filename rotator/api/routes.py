@@ -214,7 +214,7 @@ class ControlApi:
             if operation.changes:
                 reason = getattr(arguments, "reason", "")
                 context.sink.emit("control.command", operation=operation.name, by=by, about=_about(arguments), reason=reason)
-            result = operation.run(context, arguments)
+            result = operation.execute(context, arguments)
         return result if isinstance(result, Future) else _redacted(adapter.dump_json(result))
 
     def _context(self, runtime: RuntimeWithSource, by: str = "", feed: EventStream | None = None) -> OperationContext:

@@ -134,7 +134,7 @@ class Session:
     def _act(self, operation: Operation, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
         from rotator.operations.operation import OperationContext  # noqa: PLC0415 - see above
 
-        return operation.run(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
+        return operation.execute(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
 
     def daemon(self, *, commands: bool) -> DaemonClient:
         """The client of the daemon that works for this configuration; raises ``DaemonUnavailable``."""

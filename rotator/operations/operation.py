@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.daemon_handle import DaemonHandle
+from rotator.operations.patience import patient_runtime
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep
@@ -101,6 +102,10 @@ class Operation:
     def path(self) -> str:
         """Where it is."""
         return f"/v1/{self.name}"
+
+    def execute(self, call: OperationContext, request: Any) -> Any:
+        """What comes of it. What it reads by itself, outside of passes, rides out a service that is away, from the first call on."""
+        return self.run(replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes)), request)
 
     def request(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
         """What was given, if it makes sense; raises ``OperationError`` without repeating any of it: it may be a secret in the wrong place."""

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ports import Clock, VaultStore
 from rotator.errors import Conflict, Indeterminate, Unavailable
+from rotator.operations.patience import COMMAND_PATIENCE, Patience
 
 MAX_ATTEMPTS = 20
-"""How often a change is written again because somebody else was faster each time, or because an answer was lost."""
+"""How often a change is written again because another process was faster each time."""
 
 RETRY_DELAY = timedelta(milliseconds=50)
 
@@ -23,19 +24,23 @@ def update_account(
     vault: VaultStore, account: str, wanted: Change, *, clock: Clock, sleep: Callable[[datetime], None]
 ) -> AccountDocument:
     """Make the change and return the document as it then is. An answer that was lost is looked for and not guessed."""
-    for _ in range(MAX_ATTEMPTS):
-        document, version = vault.read_account(account)
-        after = wanted(document)
-        if after == document:
-            return document
+    overtaken, patience = 0, Patience(clock, sleep, COMMAND_PATIENCE)
+    while overtaken < MAX_ATTEMPTS:
         try:
+            document, version = vault.read_account(account)
+            after = wanted(document)
+            if after == document:
+                return document
             if version == 0:
                 vault.installation()  # nothing of ours comes before the installation's id
             vault.write_account(after, cas=version)
-        except (Conflict, Indeterminate):
+        except Conflict:
+            overtaken += 1
             sleep(clock.now() + RETRY_DELAY)
-            continue
-        return after
+        except (Unavailable, Indeterminate) as error:
+            patience.wait_after(error)
+        else:
+            return after
     raise Unavailable(
         f"the document of account {account} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
         service="vault",

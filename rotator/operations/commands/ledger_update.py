@@ -12,6 +12,7 @@ from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Conflict, Indeterminate, Refused, ServiceError, Unavailable
 from rotator.operations.commands.convergence import AGAIN
+from rotator.operations.patience import Patience
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
 from rotator.reconciler.ledger_directory import read_former_document, read_related
@@ -28,24 +29,33 @@ def update_ledger(
     ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate`` when it is not known whether the
     change was written.
     """
-    unclear = False
-    for _ in range(MAX_ATTEMPTS):
+    unclear, overtaken, patience = False, 0, Patience(context.clock, sleep, spec.publish_timeout)
+    while overtaken < MAX_ATTEMPTS:
+        writing = False
         try:
             ledger, version = _ledger(spec, context)
             after = change(ledger)
             if after == ledger:
                 return ledger, unclear
+            writing = True
             context.vault.write_ledger(after, cas=version)
-        except (Conflict, Indeterminate) as error:
-            unclear = unclear or isinstance(error, Indeterminate)
+        except ServiceError as error:
+            unclear = unclear or (writing and isinstance(error, Indeterminate))
+            try:
+                if isinstance(error, Conflict):
+                    overtaken += 1
+                    sleep(context.clock.now() + AGAIN[0] / 10)
+                elif isinstance(error, Unavailable | Indeterminate):
+                    patience.wait_after(error)
+                else:
+                    raise
+            except ServiceError as final:
+                if unclear:
+                    raise Indeterminate(str(final), service=final.service, kind=final.kind) from None
+                raise
             context.sink.emit(
                 "pass.interrupted", application=spec.application, account=spec.account, kind=error.kind, message=str(error)
             )
-            sleep(context.clock.now() + AGAIN[0] / 10)
-        except ServiceError as error:
-            if unclear:
-                raise Indeterminate(str(error), service=error.service, kind=error.kind) from None
-            raise
         else:
             return after, True
     raise Unavailable(

@@ -11,6 +11,7 @@ from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain, revocation_evidence
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
+from rotator.operations.patience import patient_context
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, ReconcileContext
@@ -36,8 +37,9 @@ def revoke(
     """
     name = spec.application
     try:
-        ledger, _ = context.vault.read_ledger(name)
-        document = context.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+        patient = patient_context(spec, context, sleep)
+        ledger, _ = patient.vault.read_ledger(name)
+        document = patient.vault.read_document(spec.path, spec.access_field, spec.secret_field)
         if access_key == document.published or (ledger and ledger.current and ledger.current.access_key == access_key):
             raise Refused(
                 f"{access_key} is what the consumers of {name} read: replace it with: rotator rotate {name}"
@@ -45,7 +47,7 @@ def revoke(
             )
         known = ledger is not None and access_key in ledger.names()
         if not known:
-            require_unmanaged(spec, context, access_key)
+            require_unmanaged(spec, patient, access_key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
             return unconfirmed(access_key, name, unmanaged=not known)
         if known:

@@ -13,6 +13,7 @@ from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
+from rotator.operations.patience import patient_context
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -48,9 +49,10 @@ def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reaso
 def _rotate(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, recorder: RotationRecorder
 ) -> OperationResult:
-    replaces = context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+    vault = patient_context(spec, context, sleep).vault
+    replaces = vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     request, local_state, patience = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
-    ledger, _ = context.vault.read_ledger(spec.application)
+    ledger, _ = vault.read_ledger(spec.application)
     failures = ledger.failures if ledger else 0
     while True:
         outcome = drive(reconcile(spec, context, local_state, request), sleep)

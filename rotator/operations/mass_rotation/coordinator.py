@@ -28,6 +28,7 @@ from rotator.operations.mass_rotation.account_snapshot import AccountScope, Acco
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
 from rotator.operations.mass_rotation.capacity import max_parallel
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
+from rotator.operations.patience import patient_context
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState
@@ -306,7 +307,8 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
         return contain(one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys)
     spec = one.spec
     try:
-        published = context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+        vault = patient_context(spec, context, sleep).vault
+        published = vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     except RotatorError as error:
         return failed(one.name, error)
     if published not in one.keys:

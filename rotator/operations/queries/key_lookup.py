@@ -61,7 +61,7 @@ def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = T
     accounts: dict[str, Provider] = {}
     for spec in runtime.specs.values():
         if spec.account not in accounts:
-            provider = runtime.context(spec).provider
+            provider = runtime.provider(spec.account)
             accounts[spec.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
     answers = run_concurrently(lambda name: _ask(accounts[name], access_keys), accounts)

@@ -74,7 +74,7 @@ def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
             ledger, _ = runtime.vault.read_ledger(spec.application)
             if ledger is not None and ledger.current is not None:
                 # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
-                names[spec.account] = (runtime.context(spec).provider, ledger.current.access_key)
+                names[spec.account] = (runtime.provider(spec.account), ledger.current.access_key)
     verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
     if ProbeResult.ALIVE in verdicts:
         return "alive"
