@@ -74,8 +74,9 @@ class HttpProtocol(H11Protocol):
 
     peer: Peer | None = None
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, answers_malformed: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.answers_malformed = answers_malformed
         self.ended = self.loop.create_future()
         self.admitted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -102,6 +103,13 @@ class HttpProtocol(H11Protocol):
         if seconds is not None and not self.ended.done():
             self._timer = self.loop.call_later(seconds, self.transport.abort)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or close the connection without a word."""
+        if self.answers_malformed:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def caller_is_gone(self) -> bool:
         """Whether the process at the other end of a Unix socket has closed it, by the kernel's word of this moment.
 
@@ -127,7 +135,8 @@ class HttpListener:
     """A listening socket and its application. ``max_connections`` may be open at once.
 
     ``tls`` may be replaced; the next connection uses it. ``on_shutdown`` is called in the loop when the listener is closed, to end
-    answers that have no end of their own. ``headers`` are added to each answer.
+    answers that have no end of their own. ``headers`` are added to each answer. ``answers_malformed``: whether what is no HTTP gets an
+    answer; that of the library names itself.
     """
 
     listening: socket.socket
@@ -136,6 +145,7 @@ class HttpListener:
     max_connections: int = 32
     on_shutdown: Callable[[], None] = lambda: None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    answers_malformed: bool = True
     connections: dict[asyncio.Task[None], HttpProtocol | None] = field(default_factory=dict)
     is_shut: bool = False
 
@@ -239,7 +249,7 @@ class HttpServer:
     async def _serve(self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
         try:
             transport, protocol = await self._loop.connect_accepted_socket(
-                lambda: HttpProtocol(config, state, {}, self._loop),
+                lambda: HttpProtocol(config, state, {}, self._loop, answers_malformed=listener.answers_malformed),
                 connection,
                 ssl=listener.tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT if listener.tls else None,

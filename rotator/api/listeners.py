@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rotator.api.executor import CommandExecutor
+from rotator.api.webhook_auth import ReplayGuard
+from rotator.api.webhook_slots import ReportSlots
+from rotator.api.webhook_tls import FileStates, file_states, tls_context
 from rotator.config import Control, Webhook
 from rotator.operations.daemon_handle import DaemonHandle
 from rotator.system.sockets import Port, SocketFile
@@ -47,6 +50,9 @@ class Listeners:
         self._daemon_handle = daemon_handle
         self.executor = CommandExecutor(daemon_handle.stopping)
         self.remark = ""
+        self.replay_guard = ReplayGuard(time.time())
+        self._report_slots = ReportSlots()
+        self._tls_files: FileStates = ()
         self._settings = ListenerSettings()
         self._server: HttpServer | None = None
         self._open: dict[str, tuple[SocketFile | Port, HttpListener]] = {}
@@ -68,6 +74,8 @@ class Listeners:
             for name, where in self._settings.where().items():
                 if name not in self._open:
                     self._try(name, where)
+                elif name == HOOK:
+                    self._renew_tls(where)
             self.remark = "; ".join(f"cannot listen at {where}" for where in self._reported.values())
 
     def idle(self) -> float:
@@ -98,6 +106,20 @@ class Listeners:
         else:
             self._daemon_handle.sink.emit("control.listening", listen=where, orders=name == CONTROL)
 
+    def _renew_tls(self, where: str) -> None:
+        """Serve a certificate that was renewed on disk; the old one is served until the new one can be."""
+        webhook = self._settings.webhook
+        if webhook is None or (states := file_states(webhook)) == self._tls_files:
+            return
+        try:
+            self._open[HOOK][1].tls = tls_context(webhook)
+        except OSError as error:
+            self._report(HOOK, where, f"{self._reason(error, HOOK)}; the certificate from before is served until then")
+            return
+        self._tls_files = states
+        self._reported.pop(HOOK, None)
+        self._daemon_handle.sink.emit("webhook.listening", listen=where)
+
     def _report(self, name: str, where: str, reason: str) -> None:
         if self._reported.get(name) == where:
             return
@@ -120,25 +142,28 @@ class Listeners:
         # Imported here, because it costs half a second and some megabytes that only a daemon with listeners needs.
         from rotator.api.http_server import VERSION_HEADER, HttpListener, HttpServer  # noqa: PLC0415
         from rotator.api.routes import ControlApi  # noqa: PLC0415
-        from rotator.api.webhook import WebhookApp, tls_context  # noqa: PLC0415
+        from rotator.api.webhook import WebhookApp  # noqa: PLC0415
 
         if self._server is None or not self._server.alive:
             self._server = HttpServer()
         control, webhook = self._settings.control, self._settings.webhook
         entrance: SocketFile | Port
         if name == HOOK and webhook:
-            tls = tls_context(webhook)
+            self._tls_files, tls = file_states(webhook), tls_context(webhook)
+            app = WebhookApp(self._daemon_handle, self.executor, webhook, self.replay_guard, self._report_slots)
             entrance = Port(webhook.at.host, webhook.at.port)
-            listener = HttpListener(
-                entrance.socket, WebhookApp(self._daemon_handle, self.executor, webhook).app, tls, max_connections=32
-            )
+            listener = HttpListener(entrance.socket, app.app, tls, answers_malformed=False)
         elif control:
-            entrance = SocketFile(control.directory / name, self._settings.group(name))
             api = ControlApi(self._daemon_handle, self.executor, commands=name == CONTROL)
+            entrance = SocketFile(control.directory / name, self._settings.group(name))
             listener = HttpListener(entrance.socket, api.app, on_shutdown=api.close_streams, headers=(VERSION_HEADER,))
         else:
             raise AssertionError("only what the settings name is opened")
-        self._server.open(listener)
+        try:
+            self._server.open(listener)
+        except BaseException:
+            entrance.close()
+            raise
         return entrance, listener
 
     def _shut(self, names: Iterable[str]) -> None:

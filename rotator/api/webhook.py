@@ -1,21 +1,21 @@
-"""The webhook: where machines outside (leak scanners, a SIEM) report a key of ours that they found, and nothing else.
+"""The webhook: machines outside (leak scanners, a SIEM) report a leaked key, and can do nothing else.
 
-Who is not known learns nothing: every request that lacks a good token, signature or time gets the same empty 401, whatever it asked
-for. Who is known may have the keys of one configured application replaced and killed, a few times a minute.
+A caller that is not authenticated learns nothing: every request without a good token, signature or time gets the same empty 401,
+whatever it asks for. An authenticated caller can have the keys of one configured application replaced and revoked, a few times
+a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
-import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from rotator.api.errors import error_response
 from rotator.api.executor import CommandExecutor
 from rotator.api.http_server import HttpProtocol
 from rotator.api.webhook_auth import ReplayGuard, is_authentic
+from rotator.api.webhook_slots import MarkedKeys, ReportSlots
 from rotator.config import Webhook
 from rotator.decision.transitions import is_verified_revoked
 from rotator.domain.secret import redact
@@ -37,7 +38,7 @@ from rotator.operations.commands.contain import CompromiseRequest, contain, mark
 from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
 from rotator.operations.queries.key_lookup import locate_key
 from rotator.operations.refusal import OperationError
-from rotator.system import process_identity as owner
+from rotator.system import process_identity
 from rotator.util.crash import crash_site
 from rotator.util.formatting import strip_control_characters
 
@@ -49,15 +50,15 @@ MAX_BODY = 2048
 BODY_TIMEOUT = 5.0
 """Seconds within which it has to be there."""
 
-QUIET = 60.0
-"""Seconds between two events about refused requests: whoever knocks all day must not fill the log."""
+REJECTED_INTERVAL = 60.0
+"""Seconds between two events about rejected requests, so that a flood does not fill the log."""
 
-MARKED_WITHIN = 60.0
-"""Seconds that the caller is kept waiting for the mark to be durable."""
+MARK_TIMEOUT = 60.0
+"""Seconds that the caller waits for the mark to be durable."""
 
 
 class LeakReport(BaseModel):
-    """What machines report: an application or an access key, and where it was seen."""
+    """A report: an application or an access key, and where it was seen."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -72,37 +73,34 @@ class LeakReport(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
-class MarkedKeys:
-    """What was marked, or that the key is dead already (then nothing was)."""
-
-    application: str
-    access_keys: tuple[str, ...]
-    state: str
-
-
 class WebhookApp:
-    """What is behind the listener. ``clock`` tells the time in seconds since 1970."""
+    """The application of the listener. ``clock`` returns seconds since 1970."""
 
     def __init__(
-        self, daemon_handle: DaemonHandle, executor: CommandExecutor, settings: Webhook, clock: Callable[[], float] = time.time
+        self,
+        daemon_handle: DaemonHandle,
+        executor: CommandExecutor,
+        settings: Webhook,
+        guard: ReplayGuard,
+        slots: ReportSlots,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._daemon_handle = daemon_handle
         self._executor = executor
         self._settings = settings
+        self._guard = guard
+        self._slots = slots
         self._clock = clock
-        self._signatures = ReplayGuard(float(int(clock())))  # callers count in whole seconds
-        self._orders: deque[float] = deque()
-        self._refused = 0
-        self._told_at = float("-inf")
+        self._rejected = 0
+        self._rejected_event_at = float("-inf")
         self._lock = threading.Lock()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer one request."""
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
-        except Exception as error:  # noqa: BLE001 - its words may hold anything, and nobody outside needs them
+        except Exception as error:  # noqa: BLE001 - its text may hold anything, and the caller needs none of it
             kind, where = crash_site(error)
             self._daemon_handle.sink.emit("daemon.crashed", error=kind, where=where)
             response = Response(status_code=500)
@@ -110,20 +108,20 @@ class WebhookApp:
 
     async def _answer(self, request: Request) -> Response:
         body = await _body(request)
-        why = await asyncio.to_thread(self._stranger, request, body)
-        if why:
-            self._refuse(why, request)
-            return Response(status_code=401)
         connection = _connection(request)
-        connection.admitted = True
-        connection.allow(MARKED_WITHIN + 10)
+        connection.admitted = body is not None
+        why = await asyncio.to_thread(self._reject, request, body)
+        if why == "starting":
+            return self._come_again()
+        if why:
+            return Response(status_code=401)
+        connection.allow(MARK_TIMEOUT + 10)
         try:
             if (request.method, request.url.path) != ("POST", PATH):
                 raise OperationError("not_found", f"there is only POST {PATH}")
             report = _report(body or b"")
-            self._admit()
-            marked = asyncio.wrap_future(self._order(report, _source(request)))
-            found = await asyncio.wait_for(asyncio.shield(marked), MARKED_WITHIN)  # who waits no longer cuts nothing short
+            marked = asyncio.wrap_future(self._start(report, _source(request)))
+            found = await asyncio.wait_for(asyncio.shield(marked), MARK_TIMEOUT)  # the report continues without the caller
         except TimeoutError:
             return _json({"error": {"kind": "too_slow", "message": "whether it is marked is not known: report it again"}}, 503)
         except RotatorError as error:
@@ -131,11 +129,23 @@ class WebhookApp:
             return _json(refusal.body, refusal.status)
         return _json({"application": found.application, "access_keys": found.access_keys, "state": found.state}, 202)
 
-    # --- who is there -------------------------------------------------------------------------------------------------------
+    # --- authentication -----------------------------------------------------------------------------------------------------
 
-    def _stranger(self, request: Request, body: bytes | None) -> str:
-        """Why the caller is not known, or nothing. Reads the secrets afresh, so that they can be replaced."""
-        try:
+    def _reject(self, request: Request, body: bytes | None) -> str:
+        """Why the caller is not authenticated, or nothing; reports it. Reads files and may wait for the log."""
+        why = self._authenticate(request, body)
+        if why and why != "starting":
+            with self._lock:
+                self._rejected += 1
+                now = time.monotonic()
+                if now - self._rejected_event_at < REJECTED_INTERVAL:
+                    return why
+                self._rejected_event_at, count, self._rejected = now, self._rejected, 0
+            self._daemon_handle.sink.emit("webhook.rejected", reason=why, source=_source(request), requests=count)
+        return why
+
+    def _authenticate(self, request: Request, body: bytes | None) -> str:
+        try:  # read for each request, so that the secrets can be replaced
             token = self._settings.token.resolve() if self._settings.token else None
             key = self._settings.signing_key.resolve()
         except ConfigurationError:
@@ -146,80 +156,78 @@ class WebhookApp:
             return "body"
         timestamp, given = request.headers.get("rotator-timestamp", ""), request.headers.get("rotator-signature", "")
         with self._lock:
-            return self._signatures.refuse(key, timestamp, given, body, self._clock())
+            return self._guard.refuse(key, timestamp, given, body, self._clock())
 
-    def _refuse(self, why: str, request: Request) -> None:
-        with self._lock:
-            self._refused += 1
-            now = time.monotonic()
-            if now - self._told_at < QUIET:
-                return
-            self._told_at, count, self._refused = now, self._refused, 0
-        self._daemon_handle.sink.emit("webhook.rejected", reason=why, source=_source(request), requests=count)
+    def _come_again(self) -> Response:
+        seconds = max(1, math.ceil(self._guard.floor - self._clock()) + 1)
+        message = (
+            f"the daemon has just started and cannot tell a repeated report yet: sign and report it again in {seconds} seconds"
+        )
+        response = _json({"error": {"kind": "starting", "message": message}}, 503)
+        response.headers["retry-after"] = str(seconds)
+        return response
 
-    def _admit(self) -> None:
-        """Let one more order through, unless there were too many within the last minute."""
-        with self._lock:
-            now = time.monotonic()
-            while self._orders and self._orders[0] <= now - 60:
-                self._orders.popleft()
-            if len(self._orders) >= self._settings.rate_limit:
-                raise OperationError(
-                    "busy", f"{self._settings.rate_limit} reports a minute are taken, and no more; report it again", 3
-                )
-            self._orders.append(now)
+    # --- containment --------------------------------------------------------------------------------------------------------
 
-    # --- what is done -------------------------------------------------------------------------------------------------------
-
-    def _order(self, report: LeakReport, source: str) -> Future[MarkedKeys]:
-        """Begin; the future is there when the mark is durable, and the rest goes on."""
-        marked: Future[MarkedKeys] = Future()
+    def _start(self, report: LeakReport, source: str) -> Future[MarkedKeys]:
+        """Start the report in a slot; the future completes when the mark is durable, and the containment continues."""
+        name = report.application or ""
+        marked, is_new = self._slots.admit(name, self._settings.rate_limit)
+        if not is_new:
+            return marked
 
         def work() -> None:
             try:
                 with self._daemon_handle.lease_runtime() as runtime:
                     self._carry_out(runtime, report, source, marked)
-            except Exception as error:  # noqa: BLE001 - whoever waits for the mark gets it
+            except Exception as error:  # noqa: BLE001 - the future carries it to the caller
                 if not marked.done():
                     marked.set_exception(error)
+            finally:
+                self._slots.release(name)
 
-        self._executor.carry_out(work, urgent=True)
+        try:
+            self._executor.carry_out(work, urgent=True)
+        except OperationError as error:
+            self._slots.release(name)
+            marked.set_exception(error)
         return marked
 
     def _carry_out(self, runtime: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]) -> None:
-        spec = runtime.spec(report.application) if report.application else _bearer(runtime, report.access_key or "")
+        spec = runtime.spec(report.application) if report.application else _application_of(runtime, report.access_key or "")
         only = frozenset({report.access_key}) if report.access_key else None
-        if only and not _ours(runtime, spec, report.access_key or ""):
+        if only and not _is_valid(runtime, spec, report.access_key or ""):
             marked.set_result(MarkedKeys(spec.application, (), "revoked"))
             return
         by, reason = f"webhook from {source}@{socket.gethostname()}", report.reason or "reported by a machine"
-        order = CompromiseRequest(reason, by)
-        context = replace(runtime.context(spec), sink=self._daemon_handle.sink, owner=owner.fresh())
+        request = CompromiseRequest(reason, by)
+        context = replace(runtime.context(spec), sink=self._daemon_handle.sink, owner=process_identity.fresh())
 
         def sleep(until: datetime) -> None:
             self._executor.sleep(context.clock, until)
 
         self._daemon_handle.sink.emit("control.command", operation="compromised", by=by, about=[spec.application], reason=reason)
         try:
-            keys, _ = mark(spec, context, sleep, order, keys=only)
-            marked.set_result(MarkedKeys(spec.application, tuple(sorted(keys)), "marked"))
-            # These and no others: somebody may have published a new key since.
-            contain(spec, context, sleep, order, keys=keys)
+            keys, _ = mark(spec, context, sleep, request, keys=only)
+            with self._slots.containing(spec.application) as alone:
+                marked.set_result(MarkedKeys(spec.application, tuple(sorted(keys)), "marked"))
+                if alone:
+                    # These keys and no others: a new one may have been published since.
+                    contain(spec, context, sleep, request, keys=keys)
         finally:
             self._daemon_handle.reconcile_now([spec.application])
 
 
-def _bearer(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
-    """The application whose key that is."""
+def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
     by_bearer = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
     account, key = locate_key(runtime, [access_key]).get(access_key, ("", None))
     if key is None or (account, key.bearer) not in by_bearer:
-        raise OperationError("not_found", "no application of the configuration has a living key of that name")
+        raise OperationError("not_found", "no application of the configuration has a valid key of that name")
     return by_bearer[account, key.bearer]
 
 
-def _ours(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
-    """Whether the key lives and we answer for it; False when we know it to be dead. A stranger's is for a person to revoke."""
+def _is_valid(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
+    """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for a person to revoke."""
     ledger, _ = runtime.vault.read_ledger(spec.application)
     published = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
@@ -229,20 +237,7 @@ def _ours(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) ->
     raise Refused(f"{access_key} of {spec.application} is an unmanaged key: a person has to look, and to revoke it by name")
 
 
-# --- in and out -------------------------------------------------------------------------------------------------------------
-
-
-def tls_context(settings: Webhook) -> ssl.SSLContext | None:
-    """How to speak TLS, if at all; with an authority for callers, whoever has no certificate of it gets no further."""
-    if settings.certificate is None or settings.key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate.file(), settings.key.file())
-    if settings.client_ca is not None:
-        context.load_verify_locations(settings.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+# --- requests and answers ---------------------------------------------------------------------------------------------------
 
 
 def _connection(request: Request) -> HttpProtocol:

@@ -1,5 +1,4 @@
-"""Who may ring at the webhook: a bearer token, and a signature over time and body that is good for minutes and only once. Pure but for
-what it remembers.
+"""Authenticates callers of the webhook: a bearer token, and a signature over time and body that is good once.
 
 ::
 
@@ -11,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import OrderedDict
 
 from rotator.domain.secret import Secret
 
 TOLERANCE = 300
-"""Seconds by which the clock of a caller may differ, and for which a signature is remembered."""
+"""Seconds by which a timestamp may lie in the past."""
 
-MOST_REMEMBERED = 10_000
-"""Signatures that are remembered at once. Only those that were good are, so strangers cannot push any out."""
+MAX_AHEAD = 30
+"""Seconds by which a timestamp may lie in the future. For as long after a start no report is accepted, see ``ReplayGuard``."""
+
+MAX_REMEMBERED = 10_000
+"""Signatures that are remembered at once. Only accepted ones are, so strangers cannot push any out."""
 
 
 def signature(key: Secret, timestamp: str, body: bytes) -> str:
@@ -33,24 +34,38 @@ def is_authentic(authorization: str, token: Secret) -> bool:
 
 
 class ReplayGuard:
-    """Those that were taken. What was signed before ``since`` is never taken: an earlier process may have taken it already."""
+    """Accepts each signature once. One guard serves the whole process, whatever a reload changes.
 
-    def __init__(self, since: float) -> None:
-        self._since = since
-        self._taken: OrderedDict[str, float] = OrderedDict()
+    ``floor`` is the time up to which no timestamp is accepted any more. It begins `MAX_AHEAD` after the start, because an
+    earlier process accepted none later than that. It rises when a signature is forgotten, so that a clock that goes back makes
+    no forgotten signature good again.
+    """
+
+    def __init__(self, started: float) -> None:
+        self.floor = started + MAX_AHEAD
+        self._accepted: dict[str, float] = {}
 
     def refuse(self, key: Secret, timestamp: str, given: str, body: bytes, now: float) -> str:
-        """Why this one is not good, or nothing, and then it is taken: ``signature``, ``timestamp``, ``replayed`` or ``too_many``."""
+        """Why the signature is not accepted, or nothing, and then it is remembered.
+
+        The reasons are ``signature``, ``timestamp``, ``starting`` (sign again after ``floor``), ``replayed`` and ``too_many``.
+        """
         if not hmac.compare_digest(given.encode(), signature(key, timestamp, body).encode()):
             return "signature"
         at = float(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else 0.0
-        if abs(now - at) > TOLERANCE or at < self._since:
+        if not now - TOLERANCE <= at <= now + MAX_AHEAD:
             return "timestamp"
-        while self._taken and next(iter(self._taken.values())) < now - 2 * TOLERANCE:
-            self._taken.popitem(last=False)
-        if given in self._taken:
+        self._forget(now - TOLERANCE)
+        if given in self._accepted:
             return "replayed"
-        if len(self._taken) >= MOST_REMEMBERED:
+        if at <= self.floor:
+            return "starting" if now <= self.floor else "timestamp"
+        if len(self._accepted) >= MAX_REMEMBERED:
             return "too_many"
-        self._taken[given] = now
+        self._accepted[given] = at
         return ""
+
+    def _forget(self, before: float) -> None:
+        old = [given for given, at in self._accepted.items() if at < before]
+        for given in old:
+            self.floor = max(self.floor, self._accepted.pop(given))

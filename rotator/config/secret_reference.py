@@ -84,6 +84,10 @@ class Reference:
             content = self._content()
             if not lines:
                 self._line(content)
+            elif b"ENCRYPTED" in content:
+                raise self._error(
+                    "has a pass phrase, which nobody can type here; store it without one: openssl pkey -in KEY -out NEW"
+                )
 
     def resolve(self, vault: Callable[[str, str], Secret] | None = None) -> Secret:
         """The secret, without the newline that ends its file; read afresh on every call.

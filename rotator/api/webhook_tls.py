@@ -1,0 +1,49 @@
+"""TLS of the webhook: the context, and the state of the files that it was made from."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from rotator.config import Webhook
+
+FileStates = tuple[tuple[int, int, int], ...]
+
+
+class UnusableKey(OSError):
+    """The private key cannot be used; ``strerror`` says why and what to do."""
+
+
+def tls_context(settings: Webhook) -> ssl.SSLContext | None:
+    """The context, or None without a certificate. With ``client_ca``, callers need a certificate of that authority."""
+    if settings.certificate is None or settings.key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate.file(), settings.key.file(), password=_no_pass_phrase)
+    if settings.client_ca is not None:
+        context.load_verify_locations(settings.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def file_states(settings: Webhook) -> FileStates:
+    """What changes when a file is renewed. A file that is missing has no state."""
+    references = (settings.certificate, settings.key)
+    paths = [*(reference.file() for reference in references if reference), *([settings.client_ca] if settings.client_ca else [])]
+    return tuple(map(_state, paths))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _no_pass_phrase() -> str:
+    # Without this, OpenSSL would ask for the phrase on the terminal and wait.
+    raise UnusableKey(
+        0, "the key has a pass phrase, which nobody can type here; store it without one: openssl pkey -in KEY -out NEW"
+    )
