@@ -21,7 +21,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from rotator.config.secret_reference import Reference, parse_reference
 from rotator.config.settings import Listener
 from rotator.domain import document as model
+from rotator.domain.marker import MAX_PURPOSE
 from rotator.domain.schedule import next_cron, zone
+from rotator.domain.secret import to_displayable
 from rotator.util.durations import parse_duration
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -74,6 +76,14 @@ def _token(value: object) -> str:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise ValueError("is not an identifier; write it in quotes, without spaces")
     return value
+
+
+def _purpose(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable() or to_displayable(value) != value:
+        raise ValueError("is not a line of text that may be shown; write what the key is for, in one line and without a secret")
+    if len(value.encode()) > MAX_PURPOSE:
+        raise ValueError(f"is too long; write at most {MAX_PURPOSE} letters (one that is not ASCII counts as two to four)")
+    return " ".join(value.split())
 
 
 def _file(value: object) -> Path:
@@ -160,6 +170,7 @@ Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, time
 VaultPath = Annotated[str, BeforeValidator(_path)]
 Url = Annotated[str, BeforeValidator(_url)]
 Token = Annotated[str, BeforeValidator(_token)]
+Purpose = Annotated[str, BeforeValidator(_purpose)]
 File = Annotated[Path, BeforeValidator(_file)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 Zone = Annotated[str, BeforeValidator(_zone)]
@@ -263,6 +274,11 @@ class Defaults(Table):
     account: Token | None = option("The account that the keys belong to.", None, computed="the only account")
     default_project_id: Token | None = option(
         "The project that new keys prefer.", None, computed="carried over from the current key"
+    )
+    purpose: Purpose | None = option(
+        f"What new keys are for, in their descriptions at the provider: at most {MAX_PURPOSE} letters.",
+        None,
+        computed="carried over from the key that is taken over or replaced",
     )
     every: Duration | None = option("How long a key lives until the next replaces it, counted from its creation.", None)
     cron: Cron | None = option("When to rotate, as five cron fields, instead of `every`.", None)

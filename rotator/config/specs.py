@@ -211,7 +211,7 @@ class _Application:
 
     def spec(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
         """The policy that all of this comes to."""
-        same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "fields")
+        same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "purpose", "fields")
         more = ("resync_interval", "publish_timeout", "stale_claim_timeout", "max_live_keys")
         return model.ApplicationSpec(
             application=self.name,

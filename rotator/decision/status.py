@@ -118,6 +118,7 @@ class ApplicationStatus:
             version=current.version,
             created_at=current.created_at,
             expires_at=current.expires_at,
+            purpose=current.purpose or None,
             age_seconds=int((self.as_of - (current.created_at or current.since)).total_seconds()),
         )
 

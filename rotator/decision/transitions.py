@@ -28,7 +28,7 @@ from rotator.domain.ledger import (
     RevocationRecord,
     RevokingKey,
 )
-from rotator.domain.marker import Marker
+from rotator.domain.marker import Marker, purpose_of
 from rotator.domain.reasons import phase_of
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
@@ -84,6 +84,7 @@ def commit_published(
             created_at=key.created_at if key else (old.created_at if old and old.access_key == access_key else None),
             expires_at=key.expires_at if key else (old.expires_at if old and old.access_key == access_key else None),
             written=document.created_time,
+            purpose=purpose_of(key.description) if key else (old.purpose if old and old.access_key == access_key else ""),
         ),
         retiring=tuple(
             replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile, more) else entry

@@ -43,7 +43,8 @@ class RotationMode(enum.StrEnum):
 class CurrentKey:
     """The key that consumers should be using, and the document version that made it so (or last confirmed it).
 
-    ``written`` is when that version was written, by Vault's clock: by it the document is known again.
+    ``written`` is when that version was written, by Vault's clock: by it the document is known again. ``purpose`` is what the
+    description of the key says beside the marker.
     """
 
     access_key: str
@@ -52,6 +53,7 @@ class CurrentKey:
     created_at: datetime | None = None
     expires_at: datetime | None = None
     written: datetime | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True)

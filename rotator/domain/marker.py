@@ -1,8 +1,15 @@
-"""The marker: our tag in the description of a key at the provider, by which a key is known to be ours.
+"""The marker: the tag in the description of a key at the provider, by which rotator knows its own keys.
 
-It names the installation, the application, the rotation, the *base* (the version of the credential document that the rotation
-was claimed on) and the *incarnation* (a digest that tells this document from another one that once stood at the same path).
-A person may read it; whoever edits it makes the key a stranger, unless the ledger or the document names it.
+A description is the *purpose* of the key, in the words of its owner, and then the marker::
+
+    checkout of the web shop rotator:v2:6f1c…:shop:09ab…:17:c0de…
+
+The marker names the installation, the application, the rotation, the *base* (the version of the credential document that the
+rotation was claimed on) and the *incarnation* (a digest that tells this document from another one that once stood at the same
+path). It is the end of the description, so no purpose can hide it or take its place, and a person may edit the purpose. A
+description with anything else in the place of the marker is that of an unmanaged key, unless the ledger or the document names it.
+
+Version 1 was the whole description, up to 187 characters of it. It is still read.
 """
 
 from __future__ import annotations
@@ -12,13 +19,23 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-LIMIT = 200
-"""Characters that a description may have at Scaleway (SCALEWAY.md, 1.1)."""
+from rotator.domain.secret import to_displayable
 
-_PATTERN = re.compile(
-    r"rotator v1 installation=(?P<installation>[0-9a-f]{16}) application=(?P<application>[a-z0-9][a-z0-9._-]{0,63})"
-    r" rotation=(?P<rotation>[0-9a-f]{16}) base=(?P<base>0|[1-9][0-9]{0,8}) incarnation=(?P<incarnation>[0-9a-f]{16}|-)"
+LIMIT = 200
+"""Bytes that a description may have. Scaleway says 200 characters; in bytes it fits however they are counted."""
+
+MAX_PURPOSE = 60
+"""Bytes that a purpose may have for any application: what is left of a description by the longest marker, and a little less."""
+
+_NAMES = (
+    "(?P<installation>[0-9a-f]{16})",
+    "(?P<application>[a-z0-9][a-z0-9._-]{0,63})",
+    "(?P<rotation>[0-9a-f]{16})",
+    "(?P<base>0|[1-9][0-9]{0,8})",
+    "(?P<incarnation>[0-9a-f]{16}|-)",
 )
+_VERSION_1 = re.compile("rotator v1 installation={} application={} rotation={} base={} incarnation={}".format(*_NAMES))
+_VERSION_2 = re.compile("(?:(?P<purpose>.*) )?rotator:v2:{}:{}:{}:{}:{}".format(*_NAMES), re.DOTALL)
 
 NO_INCARNATION = "-"
 """Of a rotation that was claimed before the document existed: there is nothing by which to know the document again."""
@@ -34,17 +51,17 @@ class Marker:
     base: int
     incarnation: str
 
-    def render(self) -> str:
-        """The description, at most 200 characters."""
-        return (
-            f"rotator v1 installation={self.installation} application={self.application} rotation={self.rotation}"
-            f" base={self.base} incarnation={self.incarnation}"
-        )
+    def render(self, purpose: str = "") -> str:
+        """The description of a key: as much of the purpose as there is room for, and the marker."""
+        parts = (self.installation, self.application, self.rotation, str(self.base), self.incarnation)
+        marker = f"rotator:v2:{':'.join(parts)}"
+        room = LIMIT - len(marker) - 1
+        return f"{_shortened(_plain(purpose), room)} {marker}".lstrip()
 
 
 def parse_marker(description: str) -> Marker | None:
-    """The marker in a description, or None: anything but our exact form belongs to somebody else."""
-    found = _PATTERN.fullmatch(description)
+    """The marker in a description, of either version, or None."""
+    found = _VERSION_2.fullmatch(description) or _VERSION_1.fullmatch(description)
     if found is None:
         return None
     return Marker(
@@ -54,6 +71,24 @@ def parse_marker(description: str) -> Marker | None:
         base=int(found["base"]),
         incarnation=found["incarnation"],
     )
+
+
+def purpose_of(description: str) -> str:
+    """What a description says beside its marker, in one printable line: all of it where there is none."""
+    if _VERSION_1.fullmatch(description):
+        return ""
+    found = _VERSION_2.fullmatch(description)
+    return _plain((found["purpose"] or "") if found else description)
+
+
+def _plain(text: str) -> str:
+    """One printable line without what may be a secret key."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return to_displayable(line)
+
+
+def _shortened(text: str, room: int) -> str:
+    return text.encode()[:room].decode(errors="ignore").rstrip()
 
 
 def incarnation_of(path: str, created_time: datetime | None) -> str:

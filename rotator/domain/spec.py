@@ -54,6 +54,7 @@ class ApplicationSpec:
     max_age: timedelta | None = None
     lifetime: timedelta | None = None
     default_project_id: str | None = None
+    purpose: str | None = None
     organization_id: str = ""
     resync_interval: timedelta = timedelta(minutes=15)
     publish_timeout: timedelta = timedelta(minutes=2)

@@ -134,8 +134,11 @@ def _incident_from_schema_2(incident: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_schema_3(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """History and incidents become rows; a ledger names those that it has taken over, and the one that has taken it over."""
-    return {"predecessors": [], "successor": "", **_packed(data, _LEDGER_ROWS)}
+    """History and incidents become rows; a ledger names those that it has taken over, and the one that has taken it over; the current
+    key has a purpose."""
+    current = data.get("current")
+    known = {**data, "current": {**current, "purpose": ""}} if isinstance(current, dict) else data
+    return {"predecessors": [], "successor": "", **_packed(known, _LEDGER_ROWS)}
 
 
 def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -52,11 +52,21 @@ def given(desk: Desk, text: str, *words: str) -> Result:
 # --- the names of keys ----------------------------------------------------------------------------------------------------
 
 
+def test_the_purpose_of_a_key_is_shown_by_lookup_by_status_and_by_the_incident(office: Desk) -> None:
+    assert [one["purpose"] for one in office.json("lookup", NEW, OLD)["keys"]] == ["made by hand", "made by hand"]
+    assert office.json("status", "billing")["applications"][0]["current"]["purpose"] == "made by hand"
+    assert "made by hand" in office.type("status", "billing").stdout
+    office.type("rotate", "billing", "--compromised", "--reason", "leaked")
+    name = office.json("incident", "list")["incidents"][0]["id"]
+    assert office.json("incident", name)["applications"][0]["purpose"] == "made by hand"
+    assert "billing is for: made by hand" in office.type("incident", name).stdout
+
+
 def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(office: Desk) -> None:
     office.sim.time.advance(timedelta(hours=2))
     told = office.type("lookup", NEW, OLD).stdout.splitlines()
     assert told[0].startswith(f"{NEW}: the current key (application billing, account acme), 2h")
-    assert told[0].endswith("published in version 2 of secret/apps/billing/scaleway")
+    assert told[0].endswith("published in version 2 of secret/apps/billing/scaleway, made for: made by hand")
     assert "the consumers of billing would be refused until they read another key" in told[1]
     assert told[2].startswith(f"{OLD}: in grace")
     assert ", lives until 2026-01-02" in told[2]

@@ -576,17 +576,21 @@ def holding(**changes: Any) -> Observation:
     return observe(**{"ledger": {"intent": intent("daemon-1")}, "in_flight": in_flight(), **changes})
 
 
+DESCRIPTION = marker(rotation="d" * 16).render("made by hand")
+"""Of a new key: what it is for is carried over from the key that it replaces."""
+
+
 def test_r3_a_claimed_rotation_creates_with_its_marker_the_current_project_and_the_configured_lifetime() -> None:
     wanted = spec(lifetime=90 * DAY)
-    assert decided(holding(), wanted) == CreateKey(marker(rotation="d" * 16).render(), "the-project", 90 * DAY)
-    assert decided(holding(), spec(default_project_id="p2")) == CreateKey(marker(rotation="d" * 16).render(), "p2", None)
+    assert decided(holding(), wanted) == CreateKey(DESCRIPTION, "the-project", 90 * DAY)
+    assert decided(holding(), spec(default_project_id="p2")) == CreateKey(DESCRIPTION, "p2", None)
 
 
 def test_r3_the_project_is_that_of_the_ledgers_current_key_or_of_the_published_one() -> None:
     observation = holding(keys=(key(default_project_id="p1"), key(OTHER, default_project_id="p2")))
-    assert decided(observation) == CreateKey(marker(rotation="d" * 16).render(), "p1", None)
+    assert decided(observation) == CreateKey(DESCRIPTION, "p1", None)
     lost = {"intent": intent("daemon-1"), "current": None, "revoking": (revoking(PUBLISHED, republished=True),)}
-    assert decided(holding(ledger=lost, keys=observation.keys)) == CreateKey(marker(rotation="d" * 16).render(), "p1", None)
+    assert decided(holding(ledger=lost, keys=observation.keys)) == CreateKey(DESCRIPTION, "p1", None)
 
 
 def test_r3_a_key_that_the_provider_does_not_list_tells_no_project() -> None:
@@ -850,7 +854,7 @@ def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_led
 def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_not() -> None:
     assert decided(observe(ledger=None)) == ProbePublished()
     step = records(observe(ledger=None, published_probe=ProbeResult.ALIVE))
-    assert step.ledger == replace(ledger(), history=step.ledger.history)
+    assert step.ledger == ledger(current=replace(CURRENT, purpose="made by hand"), history=step.ledger.history)
     assert [event.name for event in step.events] == ["application.adopted"]
 
 

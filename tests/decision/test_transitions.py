@@ -68,7 +68,7 @@ def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_fai
     made = key(OTHER, created_at=NOW - 2 * MINUTE, expires_at=NOW + 90 * DAY)
     after, events = commit_published(before, NEW, made, marker(rotation="d" * 16), spec(), clocks())
     assert after == ledger(
-        current=CurrentKey(OTHER, 4, NOW - MINUTE, NOW - 2 * MINUTE, NOW + 90 * DAY, NOW - MINUTE),
+        current=CurrentKey(OTHER, 4, NOW - MINUTE, NOW - 2 * MINUTE, NOW + 90 * DAY, NOW - MINUTE, "made by hand"),
         retiring=(replace(retiring(PUBLISHED, DAY), version=3),),
         history=(HistoryEntry(NOW, "rotated", OTHER, 4, "d" * 16, "asked"),),
     )

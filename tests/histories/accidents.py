@@ -74,7 +74,7 @@ def edit_marker(stage: Stage) -> None:
     marked = [true for true in stage.keys.values() if true.deleted_at is None and parse_marker(true.key.description)]
     if marked:
         true = stage.dice.choice(marked)
-        true.key = replace(true.key, description="edited by hand")
+        true.key, true.ours = replace(true.key, description="edited by hand"), False
         stage.tell(f"a person edits the marker of {true.key.access_key}")
 
 

@@ -20,6 +20,9 @@ MOST_CALM_PASSES = 400
 MOST_CREATES_ASKED = 24
 """Keys that may be made within an hour in which a person asks for one every few seconds."""
 
+PURPOSES = ("made by hand", "", "rotator:v2:", "rotator v1 installation=", "l'été des \N{KEY}s\n" * 15, "p" * 200)
+"""What the description of the first key says: the keys that replace it carry that over."""
+
 
 class History:
     """One history, from its number to its rest. A ``focused`` one begins without a document and has more emergencies."""
@@ -46,8 +49,10 @@ class History:
         start = self.dice.choice(["nothing", "nothing", "other fields"] if self.focused else usual)
         for _ in range(self.dice.randint(0, 2)):
             stranger(self.stage)
+        words = random.Random(f"words {self.seed}")
+        self.stage.old_markers = words.random() < 0.4
         if start == "adopted":
-            key, secret = self.stage.make_key()
+            key, secret = self.stage.make_key(words.choice(PURPOSES))
             self.stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal(), "database": "kept"})
         elif start == "other fields":
             self.stage.hand_write({"database": "kept"})
@@ -107,6 +112,7 @@ class History:
         stage.sealed, stage.quota, stage.storm_until = False, None, None
         stage.activation, stage.lingering = timedelta(0), timedelta(0)
         stage.time.skew_provider = stage.time.skew_vault = timedelta(0)
+        stage.old_markers = False  # by now every program is of this version
         ledger_repaired(stage)
         for player in self.players:
             clock = player.actor.context.clock

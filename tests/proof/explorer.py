@@ -552,8 +552,8 @@ def judge_end(truth: Truth, result: object) -> None:
         before = {
             name for name in truth.monitor._ever_published if name in truth.keys and truth.keys[name].key.created_at < marked_at
         }
-        for access_key in before | set(result.dead):  # type: ignore[attr-defined]  # the same
-            _assert_dead(truth, access_key, "I3", probed=result.dead.get(access_key) == "refused")  # type: ignore[attr-defined]  # the same
+        for access_key in before | set(result.revoked):  # type: ignore[attr-defined]  # the same
+            _assert_dead(truth, access_key, "I3", probed=result.revoked.get(access_key) == "refused")  # type: ignore[attr-defined]  # the same
             assert truth.published_key() != access_key, f"I3: {access_key} was said to be contained, and is published"
 
 

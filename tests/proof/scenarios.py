@@ -95,11 +95,13 @@ def yesterday() -> Truth:
     return adopted(age=DAY)
 
 
-def in_grace(*, age: timedelta = timedelta(0)) -> Truth:
-    """The same after one rotation: one key is published, the one before it in grace."""
+def in_grace(*, age: timedelta = timedelta(0), old_markers: bool = False) -> Truth:
+    """The same after one rotation: one key is published, the one before it in grace. Its marker may be of the older form."""
     truth = adopted()
     before = Daemon(truth, POLICY, owner="earlier")
+    truth.old_markers = old_markers
     before.run()
+    truth.old_markers = False
     _canonical(truth)
     truth.time.advance(age)
     assert truth.ledger().retiring, "the first key is in grace"
@@ -108,8 +110,8 @@ def in_grace(*, age: timedelta = timedelta(0)) -> Truth:
 
 
 def seasoned() -> Truth:
-    """The same after that grace: the only key is one that we made, and it is due again."""
-    truth = in_grace()
+    """The same after that grace: the only key is one that an older version of the program made, and it is due again."""
+    truth = in_grace(old_markers=True)
     before = Daemon(truth, POLICY, owner="earlier")
     before.run_for(GRACE + HOUR)
     _canonical(truth)

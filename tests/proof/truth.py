@@ -81,7 +81,7 @@ class Truth(Sim):
             index=self.index,
             kv={name: list(versions) for name, versions in self.kv.items()},
             keys={
-                name: TrueKey(true.key, true.secret, true.alive_from, true.deleted_at, true.refused_after)
+                name: TrueKey(true.key, true.secret, true.alive_from, true.deleted_at, true.refused_after, true.ours)
                 for name, true in self.keys.items()
             },
             bearers=self.bearers,

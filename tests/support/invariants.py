@@ -184,7 +184,7 @@ class Monitor:
         if ledger.current:
             accounted.add(ledger.current.access_key)
         for access_key, true in self.sim.keys.items():
-            if true.deleted_at is None and parse_marker(true.key.description) is not None:
+            if true.deleted_at is None and (true.ours or parse_marker(true.key.description) is not None):
                 assert access_key in accounted, f"I4: {access_key} is alive and neither current nor in grace"
         version = self.sim.published()
         assert version is not None, "there is no credential document"

@@ -137,6 +137,8 @@ class TrueKey:
     alive_from: datetime
     deleted_at: datetime | None = None
     refused_after: datetime | None = None
+    ours: bool = False
+    """Whether the program made it, and nobody edited its marker since."""
 
 
 @dataclass
@@ -158,6 +160,8 @@ class Sim:
     lacking: tuple[str, ...] = ()
     max_strings: int = 997
     """The strings of JSON that Vault takes in one document: what a default OpenBao has room for."""
+    old_markers: bool = False
+    """Whether those who create keys are of an older version, whose markers are the whole description."""
     installation: str = "1" * 16
     """The id that an earlier process made; empty in a Vault that is quite new."""
     kept: dict[str, int] = field(default_factory=dict)
@@ -270,6 +274,13 @@ def _known(versions: list[Version], at: int) -> list[Version]:
     while count and versions[count - 1].index > at:
         count -= 1
     return versions[:count]
+
+
+def as_version_1(description: str) -> str:
+    """The description as an older version of the program would have written it."""
+    names = ("installation", "application", "rotation", "base", "incarnation")
+    values = description.rpartition("rotator:v2:")[2].split(":")
+    return "rotator v1 " + " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
 def sealed() -> Unavailable:
@@ -517,13 +528,15 @@ class SimProvider:
                 raise self._rejected("default_project_id")
             if sim.quota is not None and len(sim.live_keys()) >= sim.quota:
                 raise QuotaExceeded("no room", service=self.name, resource="keys", current=len(sim.live_keys()), quota=sim.quota)
-            key, secret = sim.make_key(description, bearer=bearer, expires=expires_at)
+            key, secret = sim.make_key(
+                as_version_1(description) if sim.old_markers else description, bearer=bearer, expires=expires_at
+            )
             key = replace(
                 key,
                 default_project_id=default_project_id or key.default_project_id,
                 created_at=key.created_at + sim.time.skew_provider,
             )
-            sim.keys[key.access_key].key = key
+            sim.keys[key.access_key].key, sim.keys[key.access_key].ours = key, True
             return key, secret
 
         return self._effect("create_key", execute)

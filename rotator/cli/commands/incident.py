@@ -104,6 +104,9 @@ def _say(report: IncidentReport) -> None:
     state = f"contained after {format_span(report.closed_at - report.opened_at)}" if report.closed_at else "NOT CONTAINED"
     click.echo(f"incident {report.id}: {state}; {pluralize(len(report.affected), 'application')}; {report.reason} ({report.by})")
     click.echo(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
+    for impact in report.affected[:MOST_DRAWN]:
+        if impact.purpose:
+            click.echo(f"{impact.application} is for: {impact.purpose}")
     _draw(report)
     if len(report.affected) <= MOST_DRAWN:
         click.echo("")

@@ -102,6 +102,8 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
             ]
             if ledger.hold:
                 lines.append(f"  held: since {format_timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
+        if current and current.purpose:
+            lines.append(f"  purpose: {current.purpose}")
         if not found.spec.configured:
             lines.append("  orphan: not in the configuration any more")
         if found.problem:

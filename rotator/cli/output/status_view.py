@@ -134,7 +134,9 @@ def _timelines(views: Sequence[ApplicationStatus], console: Console, *, fine: bo
     indent = 2 + key_width + 1
     console.print(Text(" " * indent + axis.labels(), "dim"), no_wrap=True)
     for view, found in groups:
-        console.print(Text(view.name, "bold" if view.spec.configured else "dim italic"))
+        purpose = view.ledger.current.purpose if view.ledger and view.ledger.current else ""
+        name = (view.name, "bold" if view.spec.configured else "dim italic")
+        console.print(Text.assemble(name, (f"  {purpose}" if purpose else "", "dim")), no_wrap=True, overflow="crop")
         for bar in found:
             line = Text("  ")
             line.append(f"{bar.access_key:<{key_width}} ", STYLES[bar.style] if bar.style == "compromised" else "")

@@ -31,8 +31,9 @@ from rotator.decision.steps import (
 )
 from rotator.decision.transitions import abandon_rotation, start_revocation
 from rotator.domain.document import DocumentState
+from rotator.domain.keys import Key
 from rotator.domain.ledger import Intent, Ledger, Problem
-from rotator.domain.marker import Marker, incarnation_of
+from rotator.domain.marker import Marker, incarnation_of, purpose_of
 from rotator.domain.reasons import Reason, phase_of
 
 
@@ -58,10 +59,19 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
         )
         project = state.spec.default_project_id or (current.default_project_id if current else None)
         marker = Marker(state.observation.installation, state.spec.application, intent.id, intent.base, intent.incarnation)
-        return CreateKey(marker.render(), project, state.spec.lifetime)
+        return CreateKey(marker.render(_purpose(state, current)), project, state.spec.lifetime)
     if in_flight.key is None:
         return _abandon_in_flight(state, intent, Reason.CREATE_UNCONFIRMED, "the answer to the create was lost", failed=True)
     return PublishKey() if in_flight.verified else VerifyKey()
+
+
+def _purpose(state: ApplicationState, current: Key | None) -> str:
+    """What the new key is for: as configured, else as the key says that it replaces, else as that key said last."""
+    if state.spec.purpose is not None:
+        return state.spec.purpose
+    if current is not None:
+        return purpose_of(current.description)
+    return state.ledger.current.purpose if state.ledger.current else ""
 
 
 def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:

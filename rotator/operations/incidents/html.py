@@ -184,7 +184,9 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
             if one.replacement
             else "<span class='faint'>none needed</span>"
         )
-        rows.append([f"<b>{_(one.application)}</b><br><span class='faint'>{_(one.path)}</span>", keys, new, _(_lived(one))])
+        purpose = f"<br>{_(one.purpose)}" if one.purpose else ""
+        name = f"<b>{_(one.application)}</b>{purpose}<br><span class='faint'>{_(one.path)}</span>"
+        rows.append([name, keys, new, _(_lived(one))])
     return _table(("application", "compromised", "replaced by", "outcome"), rows)
 
 

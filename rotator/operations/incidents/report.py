@@ -52,7 +52,8 @@ class KeyRevocation:
 
 @dataclass(frozen=True)
 class ApplicationImpact:
-    """What the incident did to one application. ``replacement`` is the key that consumers read instead, if any was needed."""
+    """What the incident did to one application. ``replacement`` is the key that consumers read instead, if any was needed;
+    ``purpose`` what the key that they read now is for."""
 
     application: str
     account: str
@@ -67,6 +68,7 @@ class ApplicationImpact:
     replacement: str = ""
     version: int = 0
     replaced_at: datetime | None = None
+    purpose: str = ""
 
     @property
     def lived_on(self) -> timedelta | None:
@@ -218,6 +220,7 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
     return {
         "name": one.application,
         "account": one.account,
+        "purpose": one.purpose or None,
         "path": one.path,
         "opened_at": format_timestamp(one.opened_at),
         "closed_at": format_timestamp(one.closed_at) if one.closed_at else None,
@@ -289,6 +292,7 @@ def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
         replacement=replaced.access_key if replaced else "",
         version=replaced.version if replaced else 0,
         replaced_at=replaced.at if replaced else None,
+        purpose=ledger.current.purpose if ledger.current else "",
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rotator.domain.ledger import Ledger
-from rotator.domain.marker import parse_marker
+from rotator.domain.marker import parse_marker, purpose_of
 from rotator.operations.queries.key_lookup import KeyLookup, look_up_keys
 from rotator.operations.runtime import Runtime
 from rotator.util.formatting import format_span, format_time, format_timestamp
@@ -43,6 +43,7 @@ class KeyInfo:
     revoke_at: datetime | None = None
     published_at: str = ""
     version: int = 0
+    purpose: str = ""
     as_of: datetime | None = None
 
     @property
@@ -59,6 +60,8 @@ class KeyInfo:
             parts.append(f"published in version {self.version} of {self.published_at}")
         if self.revoke_at:
             parts.append(f"lives until {format_time(self.revoke_at)}")
+        if self.purpose:
+            parts.append(f"made for: {self.purpose}")
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class KeyInfo:
             "application": self.application or None,
             "account": self.account or None,
             "bearer": self.bearer or None,
+            "purpose": self.purpose or None,
             "created_at": format_timestamp(self.created_at) if self.created_at else None,
             "age_seconds": int((self.as_of - self.created_at).total_seconds()) if self.created_at and self.as_of else None,
             "expires_at": format_timestamp(self.expires_at) if self.expires_at else None,
@@ -102,6 +106,7 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
         revoke_at=_revoked_at(ledger, found.access_key),
         published_at=spec.path if spec and found.version else "",
         version=found.version,
+        purpose=purpose_of(key.description) if key else "",
         as_of=now,
     )
 
