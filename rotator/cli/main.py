@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Run the daemon, in the foreground.",
     "reload": "Have the daemon read its configuration again.",
     "check": "Validate the configuration; contact nothing.",
+    "policy": "Print the policy that the login at Vault needs.",
     "plan": "Say what would be done next and why; change nothing.",
     "status": "Show every application from its ledger.",
     "rotate": "Rotate now, and wait until it is done.",

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from rotator.config import schema
 from rotator.config.problems import Problems, dotted
-from rotator.config.runtime_directory import configured_directory, default_directory
+from rotator.config.runtime_directory import configured_directory, default_directory, socket_path_fault
 from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
@@ -225,6 +225,8 @@ def _daemon(data: dict[str, Any], problems: Problems) -> Daemon | None:
 def _listen(data: dict[str, Any], problems: Problems) -> Listener | None:
     options = read(schema.Metrics, data.get("metrics", {}), ("metrics",), problems)
     listen: Listener | None = options.get("listen")
+    if listen and listen.path and (fault := socket_path_fault(listen.path)):
+        problems.add("metrics.listen", fault)
     if listen and not listen.path and not _local(listen.host) and not options.get("allow_remote"):
         problems.add(
             "metrics.listen",
@@ -238,6 +240,8 @@ def _control(data: dict[str, Any], problems: Problems) -> Control | None:
     directory: Path = options.get("directory") or default_directory()
     if not directory.is_absolute():
         problems.add("control.directory", 'is not an absolute path; write one such as "/run/rotator"')
+    if fault := socket_path_fault(directory / "control.sock"):
+        problems.add("control.directory", fault)
     enabled = options.get("enabled")
     if not (enabled if enabled is not None else "control" in data or configured_directory()):
         return None

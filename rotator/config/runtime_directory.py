@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+SOCKET_PATH_LIMIT = 107
+"""Bytes that Linux takes as the path of a socket."""
+
 RUNTIME_DIRECTORY = Path("/run/rotator")
 """What ``RuntimeDirectory=rotator`` makes, and where a person in a shell looks."""
 
@@ -18,3 +21,10 @@ def configured_directory() -> Path | None:
 def default_directory() -> Path:
     """The directory when the configuration names none."""
     return configured_directory() or RUNTIME_DIRECTORY
+
+
+def socket_path_fault(path: Path) -> str:
+    """What is wrong with the length of a socket's path; empty when nothing is."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return ""
+    return f"is too long: {path} has more than the {SOCKET_PATH_LIMIT} bytes that Linux takes as the path of a socket; write a shorter one"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rotator.domain.secret import Secret
+from rotator.domain.secret_form import form_fault
 from rotator.errors import ConfigurationError, ConfigurationProblem
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class Reference:
         if self.kind == "vault":
             if vault is None:
                 raise self._error("cannot be read before Vault is; use file: or credential: here")
-            return vault(self.target, self.field)
+            secret = vault(self.target, self.field)
+            if fault := form_fault(secret.reveal()):
+                raise self._error(fault)
+            return secret
         return Secret(self._line(self._content()))
 
     def _line(self, content: bytes) -> str:
@@ -105,9 +109,9 @@ class Reference:
             text = content.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             # Raised below instead of from here: this error holds the bytes themselves.
-            text = "\n"
-        if not text.isprintable():
-            raise self._error("holds more than one line of text; leave only the secret in it")
+            text = "\ufffd"
+        if fault := form_fault(text):
+            raise self._error(fault)
         return text
 
     def _content(self) -> bytes:

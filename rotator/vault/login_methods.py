@@ -62,6 +62,8 @@ def read_credentials(auth: Auth, certificate: Certificate) -> Credentials:
         case CertAuth():
             return Credentials(f"the client certificate {certificate.source}", fingerprint(certificate.stamp()), ())
     parts = tuple(_read(supplier, f"the {what}") for what, supplier in sources.items())
+    if isinstance(auth, JwtAuth) and parts[0].reveal().count(".") != 2:
+        raise _unreadable(auth.jwt, "the JWT", "it is no JWT, which has three parts joined by dots")
     named = " and ".join(_named(supplier, f"the {what}") for what, supplier in sources.items())
     return Credentials(named, fingerprint(*(part.reveal() for part in parts)), parts)
 
@@ -149,6 +151,10 @@ def _read(supplier: Supplier, what: str) -> Secret:
         reason = str(error)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is empty or not text"
-    raise Unavailable(
+    raise _unreadable(supplier, what, reason)
+
+
+def _unreadable(supplier: Supplier, what: str, reason: str) -> Unavailable:
+    return Unavailable(
         f"{_named(supplier, what)} for the login at Vault cannot be read: {reason}", service=SERVICE, kind="credentials"
     )

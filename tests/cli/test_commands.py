@@ -446,3 +446,34 @@ def test_without_any_history_the_command_says_so(empty: Desk) -> None:
 def test_a_damaged_ledger_ends_history_with_exit_code_4(desk: Desk) -> None:
     desk.sim.kv["ledger:billing"].append(Version({"schema": 99}, EPOCH))
     assert desk.type("history", "billing").exit_code == LedgerUnreadable.exit_code
+
+
+def test_row_40_policy_prints_what_the_login_needs_for_this_configuration_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "secret").write_text("made-up")
+    file = tmp_path / "rotator.toml"
+    file.write_text(
+        '[vault]\naddress = "https://vault.example.com:8200"\nledger = "kv/ours"\nauth = { method = "token", token = "file:secret" }\n'
+        '[accounts.acme]\norganization_id = "11111111-1111-4111-8111-111111111111"\nsecret_key = "vault:other/management#key"\n'
+        '[applications.billing]\napplication_id = "22222222-2222-4222-8222-222222222222"\npath = "kv/apps/billing"\nevery = "30d"\n'
+    )
+    done = CliRunner().invoke(root, ["policy", "--config", str(file)], obj=Session())
+    assert done.exit_code == 0, done.output
+    paths = [line.split('"')[1] for line in done.output.splitlines()]
+    assert paths == [
+        "auth/token/lookup-self",
+        "auth/token/renew-self",
+        "auth/token/revoke-self",
+        "sys/capabilities-self",
+        "kv/data/ours/*",
+        "kv/metadata/ours/*",
+        "kv/data/apps/billing",
+        "kv/metadata/apps/billing",
+        "kv/destroy/apps/billing",
+        "kv/config",
+        "other/data/management",
+    ]
+    told = CliRunner().invoke(root, ["policy", "--json", "--config", str(file)], obj=Session())
+    assert json.loads(told.output)["policy"] == done.output

@@ -42,6 +42,15 @@ def test_a_relative_directory_is_a_mistake(tmp_path: Path) -> None:
     assert told == {"control.directory": 'is not an absolute path; write one such as "/run/rotator"'}
 
 
+def test_c8_a_directory_that_is_too_long_for_a_socket_is_told_as_such(tmp_path: Path) -> None:
+    directory = "/" + "d" * (107 - len("//control.sock"))
+    assert sound(tmp_path, control={"directory": directory}).control == Control(Path(directory))
+    told = problems(write(tmp_path / "rotator.toml", {"control": {"directory": f"{directory}d"}}))
+    assert "is too long" in told["control.directory"]
+    told = problems(write(tmp_path / "rotator.toml", {"metrics": {"listen": f"unix:{directory}/metrics-socket"}}))
+    assert "is too long" in told["metrics.listen"]
+
+
 def test_a_webhook_is_off_unless_it_is_said_where_to_listen(tmp_path: Path) -> None:
     assert sound(tmp_path).webhook is None
     assert sound(tmp_path, webhook={"token": "credential:secret"}).webhook is None

@@ -1,0 +1,19 @@
+"""Whether a text can be a secret as it is sent: what an editor or a clipboard leaves in a file is told where it is read."""
+
+from __future__ import annotations
+
+
+def form_fault(text: str) -> str:
+    """What is wrong with the form of a secret, as the end of a sentence that never repeats it; empty when nothing is."""
+    if not text.isascii():
+        return (
+            "holds a character that is not ASCII, such as a curly quote, a no-break space or a byte order mark; write the secret"
+            " into it again"
+        )
+    if not text.isprintable():
+        return "holds more than one line of text; leave only the secret in it"
+    if text != text.strip():
+        return "begins or ends with a blank; leave only the secret in it"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return "stands in quotation marks; leave only the secret in it"
+    return ""
