@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.domain.marker import parse_marker
+from rotator.domain.schedule import due
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_gone, ledger_repaired, stranger, undelete
@@ -134,6 +135,7 @@ class History:
         wakes = {player.name: stage.time.now for player in self.daemons()}
         idle, repairs = Counter[str](), 0
         outcomes: dict[str, PassOutcome] = {}
+        restarts, troubled = random.Random(f"restarts {self.seed}"), stage.time.now
         for _ in range(MOST_CALM_PASSES):
             player = min(self.daemons(), key=lambda player: wakes[player.name])
             wake = wakes[player.name]
@@ -142,6 +144,8 @@ class History:
             stage.time.now = max(stage.time.now, wake)
             stage.land(stage.time.now)
             stage.calls.clear()
+            if restarts.random() < 0.5:
+                player.actor.restart()
             outcome = outcomes[player.name] = self.calm_pass(player)
             wrote = not WRITES.isdisjoint(stage.calls)
             spins = outcome.wait.until - stage.time.now < SECOND and not wrote
@@ -149,6 +153,10 @@ class History:
             assert idle[player.name] < 5, f"I7: {player.name} spins: {outcome.wait}"
             assert outcome.wait.until <= stage.time.now + POLICY.resync_interval, f"I7: nobody looks: {outcome.wait}"
             wakes[player.name] = outcome.wait.until
+            if outcome.wait.problem or outcome.error or (outcome.ledger and outcome.ledger.failures):
+                troubled = stage.time.now
+            else:
+                self.check_in_time(outcome, troubled)
             if outcome.wait.problem or outcome.error:
                 wakes[player.name] += HOUR
                 if repairs < 12 and self.repair(outcome, player):
@@ -158,6 +166,15 @@ class History:
             raise AssertionError(f"I7: no rest within {MOST_CALM_PASSES} passes: {outcomes}")
         stage.land(stage.time.now + 10 * DAY)
         self.check_rest(outcomes)
+
+    def check_in_time(self, outcome: PassOutcome, troubled: datetime) -> None:
+        """Whoever was restarted how often, no key is older than the policy allows; what was ``troubled`` until then has the
+        spread from then on."""
+        current = outcome.ledger.current if outcome.ledger else None
+        policy = due(POLICY, current) if current else None
+        if policy:
+            latest = max(policy.latest, troubled + policy.spread) + HOUR / 2
+            assert self.stage.time.now <= latest, f"I7: due since {policy.at}, and the daemon waits: {outcome.wait}"
 
     def calm_pass(self, player: Player) -> PassOutcome:
         """A pass, whose naps move the time on."""

@@ -30,6 +30,8 @@ POLICY = spec(
     verification=VerificationPolicy(2, 10 * SECOND, 3 * MINUTE),
     emergency_verification=VerificationPolicy(2, SECOND / 2, 30 * SECOND),
     resync_interval=12 * HOUR,
+    jitter=4 * DAY / 10,
+    startup_spread=HOUR,
 )
 
 

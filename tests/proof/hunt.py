@@ -13,6 +13,7 @@ from pathlib import Path
 
 import rotator
 from tests.histories import History
+from tests.histories.year import HOUR, MINUTE, SPREAD, Year
 from tests.proof.explorer import Explorer, Violation
 from tests.proof.scenarios import ALL, Scenario
 
@@ -41,6 +42,7 @@ class Hunt:
             self._explore(small)
             or self._live(range(1, HISTORIES[0] + 1))
             or tell_the_stories()
+            or play_some_weeks()
             or self._explore(large)
             or self._live(range(HISTORIES[0] + 1, HISTORIES[1] + 1))
             or {"check": None, "message": ""}
@@ -75,6 +77,8 @@ def tell_the_stories() -> dict[str, object] | None:
             "reconciler/test_crashes",
             "reconciler/test_stored_documents",
             "histories/test_histories",
+            "domain/test_schedule",
+            "daemon/test_spread",
         )
     ]
     done = subprocess.run(
@@ -88,6 +92,21 @@ def tell_the_stories() -> dict[str, object] | None:
         return None
     name, _, message = failed[0].removeprefix("FAILED ").partition(" - ")
     return {"check": name, "message": message}
+
+
+def play_some_weeks() -> dict[str, object] | None:
+    """Forty applications with every default under a daemon that is restarted all the time, and under ``run --once``."""
+    for name, daemon in (("a daemon restarted every 20 minutes", True), ("run --once every hour", False)):
+        year = Year(days=15)
+        try:
+            if daemon:
+                year.daemon(20 * MINUTE)
+            else:
+                year.rounds(HOUR)
+            year.check(SPREAD if daemon else HOUR)
+        except AssertionError as error:
+            return {"check": name, "message": first_line(error)}
+    return None
 
 
 def first_line(error: BaseException) -> str:

@@ -380,6 +380,61 @@ BUGS: tuple[Bug, ...] = (
             "            case DiscardInFlight():\n                pass\n",
         ),
     ),
+    # --- the schedule ---
+    bug(
+        "what is late is put off from the time at which it is looked at",
+        "domain/schedule.py",
+        ("        turn = base + period * (number", "        turn = max(base, now) + period * (number"),
+        deep=True,
+    ),
+    bug(
+        "a turn is over the moment that it begins",
+        "domain/schedule.py",
+        ("        if now <= turn + slack:\n", "        if now < turn:\n"),
+        deep=True,
+    ),
+    bug(
+        "late rotations begin at once, all of them",
+        "domain/schedule.py",
+        ("    if period <= slack or (exact and now <= base + slack):\n", "    if period <= slack or exact:\n"),
+        deep=True,
+    ),
+    bug(
+        "what waited for its window begins at its opening, all of it",
+        "domain/schedule.py",
+        ("min(found.spread, closes - base), exact=opens < base)", "min(found.spread, closes - base), exact=True)"),
+        deep=True,
+    ),
+    bug(
+        "a late rotation takes its turn whether its window is open or not",
+        "domain/schedule.py",
+        (
+            "    elif spec.window is None:\n        at = _turn",
+            "    elif spec.window is None or now > found.at:\n        at = _turn",
+        ),
+        deep=True,
+    ),
+    bug(
+        "an expiring key waits for its turn until it has expired",
+        "domain/schedule.py",
+        (
+            "        if current.expires_at is not None:\n            at = min(",
+            "        if current.expires_at is None:\n            at = min(",
+        ),
+        deep=True,
+    ),
+    bug(
+        "one round spreads like a daemon that goes on",
+        "daemon/engine.py",
+        ("if self.once else spec  #", "if not self.once else spec  #"),
+        deep=True,
+    ),
+    bug(
+        "health judges what is planned, and not what the policy wants",
+        "daemon/heartbeat.py",
+        (" or _is_overdue(task.summary, now, patience):", ":"),
+        deep=True,
+    ),
 )
 
 
