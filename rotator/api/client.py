@@ -31,7 +31,7 @@ from rotator.errors import RotatorError
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.operation import Operation
 from rotator.operations.registry import OPERATIONS
-from rotator.system.trust import listener_problem
+from rotator.system.trust import listener_problem, read_file
 from rotator.system.users import user_id
 
 CONNECT_TIMEOUT = 5.0
@@ -45,6 +45,9 @@ ANSWER_TIMEOUT = 30.0
 
 PROGRESS_TIMEOUT = 30.0
 """Seconds within which the daemon has to report the first event of an emergency."""
+
+MAX_CONFIGURATION = 64 * 1024 * 1024
+"""Bytes of the configuration that are read."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
@@ -81,7 +84,7 @@ def directory(config: Path) -> Path | None:
         return Path(given)
     table: Any = {}
     with suppress(OSError, ValueError):  # TOMLDecodeError is one; what needs the file reports what is wrong with it
-        table = tomllib.loads(config.read_bytes().decode()).get("control", {})
+        table = tomllib.loads(read_file(config, MAX_CONFIGURATION).decode()).get("control", {})
     if not isinstance(table, dict) or table.get("enabled") is False:
         return None
     named = table.get("directory")

@@ -12,7 +12,6 @@ import logging
 import select
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -26,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rotator import __version__
+from rotator.system.trust import peer_uid
 from rotator.system.users import NOBODY, user_name
 
 T = TypeVar("T")
@@ -123,11 +123,7 @@ class HttpProtocol(H11Protocol):
 
 
 def _peer(connection: socket.socket) -> Peer | None:
-    if connection.family != socket.AF_UNIX:
-        return None
-    credentials = struct.Struct("3i")
-    _, uid, _ = credentials.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))
-    return Peer(uid)
+    return Peer(peer_uid(connection)) if connection.family == socket.AF_UNIX else None
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from rotator.config.runtime_directory import configured_directory, default_direc
 from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
 from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
+from rotator.system.trust import UntrustedFile, file_problem, read_file
 from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from rotator.config.secret_reference import Reference
 
 _TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "control", "webhook", "metrics", "alarm")
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of a configuration that are read; one with ten thousand applications needs a part of it."""
 
 _METHODS = {
     "approle": (("role_id",), ("secret_id", "mount")),
@@ -102,7 +106,7 @@ def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problem
 
 def _parse(path: Path, problems: Problems) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode()
+        text = read_file(path, _LARGEST).decode()
     except FileNotFoundError:
         problems.add(
             "",
@@ -113,6 +117,8 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
         problems.add("", "this user may not read it; run as the user of the service, or as root", private=True)
     except UnicodeDecodeError:
         problems.add("", "is not text in UTF-8; save it again as UTF-8")
+    except UntrustedFile as error:
+        problems.add("", str(error.strerror))
     except OSError:
         problems.add("", "cannot be read; name a plain file")
     else:
@@ -357,6 +363,8 @@ def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) 
     file = folder / file
     if not file.is_file():
         problems.add(path, f"does not exist: {file}; correct the path or create the file")
+    elif problem := file_problem(file.stat()):
+        problems.add(path, f"{file} {problem}")
     return file
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import form_fault
 from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.system.trust import file_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,8 @@ class Reference:
                 raise self._error("is not a plain file; name the file that holds the secret")
             if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
                 raise self._error(f"can be read or written by every user of this machine; run: chmod o-rw {path}")
+            if problem := file_problem(status):
+                raise self._error(f"{problem}: {path}")
             content = os.read(descriptor, _LARGEST + 1)
         finally:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Unix sockets in the file system: opened so that only those may connect who should, and removed only when nobody listens."""
+"""Unix sockets in the file system: opened so that only owner and group may connect, and removed only when no process listens."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from rotator.system.trust import directory_problem
+
 WAITING = 64
 """Connections that may wait to be accepted."""
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on any more. What is no socket, or is in use, stays: a bind then fails."""
+    """Remove a socket without a listener. What is no socket, or is in use, stays: a bind then fails."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
@@ -31,21 +33,21 @@ def remove_stale(path: Path) -> None:
 class SocketFile:
     """A listening socket at a path, for its owner and one group (the process's own when none is named).
 
-    Nobody can connect before owner and mode are right, because only then it listens. Raises ``OSError`` when it cannot be.
+    Owner and mode are set before it listens, on the socket itself and never on what a link in its place leads to. Raises
+    ``OSError`` when it cannot be opened, also when other users can write into the directory.
     """
 
     def __init__(self, path: Path, group: str = "") -> None:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX)
         try:
-            wanted = _gid(group) if group else None
+            gid = _gid(group) if group else -1
+            require_safe_directory(path.parent)
             remove_stale(path)
             self.socket.bind(str(path))
             self._identity = _identity(path)
             try:
-                if wanted is not None:
-                    os.chown(path, -1, wanted)
-                path.chmod(0o660)
+                restrict(path, gid)
                 self.socket.listen(WAITING)
             except OSError:
                 self.unlink()
@@ -56,19 +58,39 @@ class SocketFile:
 
     @property
     def there(self) -> bool:
-        """Whether the path still leads to us: somebody may have cleaned up, or another process may have taken it."""
+        """Whether the path still leads to this socket: it may have been removed, or another process may have taken the path."""
         return _identity(self.path) == self._identity
 
     def close(self) -> None:
-        """Stop to listen, and remove the path unless somebody else took it."""
+        """Stop listening, and remove the path unless another process took it."""
         self.unlink()
         self.socket.close()
 
     def unlink(self) -> None:
-        """Let nobody find it any more; it still listens."""
+        """Remove the path; the socket still listens."""
         if self.there:
             with suppress(OSError):
                 self.path.unlink()
+
+
+def require_safe_directory(directory: Path) -> None:
+    """Raise ``OSError`` when other users could put their own socket into the directory."""
+    if problem := directory_problem(directory.stat()):
+        raise OSError(errno.EINVAL, problem)
+
+
+def restrict(path: Path, gid: int = -1) -> None:
+    """Give the socket to the group, with mode 0660. A link in its place is an error and is not followed."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
+            raise OSError(errno.EINVAL, "another user put something else in the place of the socket")
+        itself = f"/proc/self/fd/{descriptor}"
+        os.chown(itself, -1, gid)
+        os.chmod(itself, 0o660)  # noqa: PTH101 - not the path, which another user could change meanwhile
+    finally:
+        os.close(descriptor)
 
 
 def _gid(group: str) -> int:

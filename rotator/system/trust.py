@@ -5,6 +5,7 @@ Root and the user of this process are trusted. In a user namespace that does not
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -14,6 +15,22 @@ from pathlib import Path
 from rotator.system.users import user_name
 
 _CREDENTIALS = struct.Struct("3i")
+
+
+class UntrustedFile(OSError):
+    """A file that must not be believed; ``strerror`` is the rest of the sentence."""
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The first bytes of a plain file that may be believed, judged by the descriptor that is read. Never waits for a named pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UntrustedFile(errno.EINVAL, "is not a plain file; name one")
+        if problem := file_problem(status):
+            raise UntrustedFile(errno.EPERM, problem)
+        return file.read(limit)
 
 
 def file_problem(status: os.stat_result) -> str:
@@ -45,7 +62,7 @@ def listener_problem(connection: socket.socket, path: Path) -> str:
 
     It has to run as root, as this user, or as the owner of the directory, which only root (or this user) can have created there.
     """
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    uid = peer_uid(connection)
     if uid in _trusted():
         return ""
     directory = path.absolute().parent
@@ -61,8 +78,13 @@ def listener_problem(connection: socket.socket, path: Path) -> str:
     return ""
 
 
+def peer_uid(connection: socket.socket) -> int:
+    """The user of the process at the other end of a Unix socket, by the kernel's word."""
+    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(uid)
+
+
 def _others_write(directory: Path) -> bool:
-    """Whether users can change entries of the directory who are neither trusted nor given the sockets' directory by root."""
     return bool(directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rotator.system.sockets import remove_stale
+from rotator.system.sockets import remove_stale, require_safe_directory, restrict
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -181,9 +181,14 @@ class _Unix(_Tcp):
     def __init__(self, path: Path, pages: Pages) -> None:
         self._path = path
         self._bound = False
+        require_safe_directory(path.parent)
         remove_stale(path)
         super().__init__(socket.AF_UNIX, str(path), pages)
-        path.chmod(0o660)
+        try:
+            restrict(path)
+        except OSError:
+            self.server_close()
+            raise
 
     def server_bind(self) -> None:
         super().server_bind()
