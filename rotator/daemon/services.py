@@ -22,7 +22,10 @@ AGAIN = timedelta(seconds=2)
 """How long until a service that is down is asked again."""
 
 AGAIN_DENIED = timedelta(seconds=15)
-"""The same when it refuses our credentials: a person has to act, and a locked login must not be hammered."""
+"""The same for an account that refuses the management key. (A refused login at Vault is remembered where it is made.)"""
+
+DENIED = frozenset({"unauthenticated", "permissions_denied", "secret_key"})
+"""What that is called."""
 
 ABOUT_ONE = frozenset({"stale", "upgrading"})
 """Kinds of trouble that are one document's or one mount's, and not the service's."""
@@ -73,7 +76,7 @@ class ServiceHealth:
     @property
     def pause(self) -> timedelta:
         """How long until it should be asked again, while it is down."""
-        return AGAIN_DENIED if self.kind in ("login", "denied", "unauthenticated", "permission") else AGAIN
+        return AGAIN_DENIED if self.kind in DENIED else AGAIN
 
 
 def tracked_services(runtime: DaemonRuntime) -> dict[str, ServiceHealth]:
