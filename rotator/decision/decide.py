@@ -31,7 +31,7 @@ from rotator.decision.rules.document import (
     sync_ledger,
 )
 from rotator.decision.rules.in_flight import continue_in_flight
-from rotator.decision.rules.issuance import fence_pending_keys, rotate_urgently, rotate_when_due
+from rotator.decision.rules.issuance import fence_pending_keys, renew_expiring_document, rotate_urgently, rotate_when_due
 from rotator.decision.rules.ownership import claim_ownership
 from rotator.decision.rules.revocation import (
     classify_unaccounted_keys,
@@ -61,6 +61,7 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
     verify_revocations,
     expire_grace_periods,
     classify_unaccounted_keys,
+    renew_expiring_document,
     rotate_when_due,
     fence_pending_keys,
 )

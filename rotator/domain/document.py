@@ -42,6 +42,10 @@ class CredentialDocument:
     access_key: str | None = None
     secret: Secret | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    expires_at: datetime | None = None
+    """When Vault deletes this version by itself, because ``delete_version_after`` is set; None where it never does."""
+    expired: bool = False
+    """Whether a deleted version ended so, and not by the decision of a person."""
 
     @property
     def published(self) -> str | None:

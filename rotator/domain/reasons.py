@@ -39,6 +39,7 @@ class Reason(enum.StrEnum):
     DOCUMENT_UNREADABLE = "document_unreadable"
     DOCUMENT_RESTORED = "document_restored"
     DOCUMENT_DELETED = "document_deleted"
+    DOCUMENT_EXPIRES = "document_expires"
     DOCUMENT_DAMAGED = "document_damaged"
     DOCUMENT_EMPTIED = "document_emptied"
     FOREIGN_KEY = "foreign_key"
@@ -77,6 +78,8 @@ class Reason(enum.StrEnum):
     LOGIN = "login"
     POLICY = "policy"
     NOT_KV2 = "not_kv2"
+    VERSIONS_EXPIRE = "versions_expire"
+    TOO_LARGE = "too_large"
     NOT_FOUND = "not_found"
     INVALID_REQUEST = "invalid_request"
 
@@ -203,6 +206,16 @@ REASONS: Mapping[Reason, ReasonInfo] = {
         "The credential document was deleted, so consumers find no key.",
         _KEY_STAYS,
         "undelete it in Vault, or remove its metadata and its ledger to begin anew",
+        _CLEARS,
+        consumers_at_risk=True,
+    ),
+    _R.DOCUMENT_EXPIRES: ReasonInfo(
+        _S.SHARED,
+        4,
+        "Vault deletes versions of the credential document by itself, because delete_version_after is set on its mount or on it.",
+        "rotator writes the document again, unchanged, when half of the time of a version has passed. It claims no rotation, except in"
+        " an emergency. A version that has expired is not taken for a document that a person deleted; nothing is revoked.",
+        "set delete_version_after of the mount and of {path} to 0s; undelete a version that has expired",
         _CLEARS,
         consumers_at_risk=True,
     ),
@@ -514,6 +527,22 @@ REASONS: Mapping[Reason, ReasonInfo] = {
         "The mount of the ledger or of the credential document is not KV version 2.",
         _REPEATS,
         "upgrade the mount with: vault kv enable-versioning MOUNT, or name another one",
+        _ANSWERS,
+    ),
+    _R.VERSIONS_EXPIRE: ReasonInfo(
+        _S.SERVICE,
+        1,
+        "The mount of the ledgers deletes every version after a time, so that ledgers and the installation id would expire.",
+        _REPEATS,
+        "set delete_version_after of the mount to 0s, or name another mount in ledger_path",
+        _ANSWERS,
+    ),
+    _R.TOO_LARGE: ReasonInfo(
+        _S.SERVICE,
+        1,
+        "Vault refused a write because the document is too large or has too many strings; a ledger was tried without its past as well.",
+        _REPEATS,
+        "raise max_request_json_strings and max_request_size of the listener of Vault",
         _ANSWERS,
     ),
     _R.NOT_FOUND: ReasonInfo(

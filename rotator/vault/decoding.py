@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,7 +60,8 @@ def document_of(reply: Reply, access_field: str, secret_field: str) -> Credentia
         return ABSENT
     if state is DocumentState.DELETED:
         return CredentialDocument(version=version, state=state, created_time=created)
-    return credential_document(version, created, mapping(reply.data.get("data")), access_field, secret_field)
+    document = credential_document(version, created, mapping(reply.data.get("data")), access_field, secret_field)
+    return replace(document, expires_at=parse_time(mapping(reply.data.get("metadata")).get("deletion_time")))
 
 
 def credential_document(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
@@ -19,13 +20,23 @@ from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.ledger import Ledger
 from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
-from rotator.errors import Conflict, Indeterminate, LedgerUnreadable, NotFound, Rejected, ServiceError, Unavailable
+from rotator.errors import (
+    Conflict,
+    Indeterminate,
+    LedgerUnreadable,
+    NotFound,
+    PermissionDenied,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
 from rotator.util.single_flight import SingleFlight
 from rotator.vault.budget import reduced_accounts, reduced_ledgers, write_first_accepted
 from rotator.vault.capabilities import Capabilities
 from rotator.vault.codec import load_account, load_ledger
 from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo, document_of, parse_time, state_of, versions_of
+from rotator.vault.expiry import Lifetime, delete_version_after, lifetime_of
 from rotator.vault.freshness import MinVersions
 from rotator.vault.mounts import Mounts
 from rotator.vault.policy import Right, checked_rights
@@ -66,6 +77,7 @@ class KvStore:
         self._mounts = Mounts(connection.ask_mount)
         self._rights = Capabilities(connection, self._mounts)
         self._installation = ""
+        self._lifetimes: dict[str, Lifetime | None] = {}
         self._first_use = SingleFlight[str]()
 
     # --- ledgers ----------------------------------------------------------------------------------------------------
@@ -124,7 +136,10 @@ class KvStore:
 
     def installation(self) -> str:
         """The random id of this installation, made on first use and remembered."""
-        return self._installation or self._first_use.ask(self._find_installation)
+        lifetime = self._lifetimes.get(f"{self._prefix}/installation")
+        if self._installation and not (lifetime and lifetime.due(self.clock_offset())):
+            return self._installation
+        return self._first_use.ask(self._find_installation)
 
     def _find_installation(self) -> str:
         self._installation = self._read_installation() or self._make_installation()
@@ -149,6 +164,13 @@ class KvStore:
             raise LedgerUnreadable(
                 f"the installation id at {self._prefix}/installation is missing while ledgers exist: restore it from a backup"
             )
+        if self.delete_version_after(self._prefix + "/installation"):
+            raise Rejected(
+                f"Vault deletes every version below {self._prefix} after some time, ledgers included: set delete_version_after of the"
+                " mount to 0s, or name another mount in ledger_path",
+                service=SERVICE,
+                kind="versions_expire",
+            )
         fresh = secrets.token_hex(8)
         try:
             self._write(f"{self._prefix}/installation", {"id": fresh}, 0)
@@ -165,17 +187,25 @@ class KvStore:
         if state is DocumentState.ABSENT:
             return None, 0
         if state is DocumentState.DELETED:
-            raise LedgerUnreadable(
-                f"{what} was deleted (version {version} at {path}): undelete it, or restore an earlier version"
-            )
-        return mapping(reply.data.get("data")), version
+            how = "expired, because of delete_version_after" if self._expired(path, reply) else "was deleted"
+            raise LedgerUnreadable(f"{what} {how} (version {version} at {path}): undelete it, or restore an earlier version")
+        data, lifetime = mapping(reply.data.get("data")), lifetime_of(reply)
+        self._lifetimes[path] = lifetime
+        if lifetime and lifetime.due(self.clock_offset()):
+            with suppress(ServiceError):  # whoever was faster has renewed it; another failure is seen by the next write
+                version, created = self._write(path, data, version)
+                self._lifetimes[path] = lifetime.renewed(created)
+        return data, version
 
     # --- credential documents ---------------------------------------------------------------------------------------
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
         """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
-        reply, _, _ = self._current(path)
-        return document_of(reply, access_field, secret_field)
+        reply, state, _ = self._current(path)
+        document = document_of(reply, access_field, secret_field)
+        if state is DocumentState.DELETED:
+            return replace(document, expired=self._expired(path, reply))
+        return document
 
     def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
         """One version; ABSENT with the version asked for when it was pruned or never was."""
@@ -223,6 +253,22 @@ class KvStore:
         if not reply.ok:
             raise failure(reply, path=f"{mount}/config", capability="read", writing=False)
         return int(reply.data.get("max_versions") or USUAL_MAX_VERSIONS)
+
+    def delete_version_after(self, path: str) -> tuple[timedelta, ...]:
+        """After how long Vault deletes versions of the document, as its metadata and its mount say; empty where it never does, and
+        where our policy does not let us look."""
+        mount, _ = self._mounts.split(path)
+        found: list[timedelta | None] = []
+        with suppress(PermissionDenied):
+            found.append(delete_version_after(self._metadata(path)))
+        reply: Reply = self._connection.kv.read_configuration(mount_point=mount)
+        if reply.ok:
+            found.append(delete_version_after(reply.data))
+        return tuple(limit for limit in found if limit)
+
+    def _expired(self, path: str, reply: Reply) -> bool:
+        lifetime = lifetime_of(reply)
+        return lifetime is not None and lifetime.expired(self.delete_version_after(path))
 
     def _metadata(self, path: str) -> Mapping[str, Any]:
         mount, inside = self._mounts.split(path)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.ledger import HISTORY_LIMIT, INCIDENT_LIMIT, HistoryEntry, Incident, RevocationRecord
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.vault.budget import count_strings
 from rotator.vault.codec import dump_ledger
-from tests.support.scenarios import HOUR, adopted, change, mark, rotate
-from tests.support.simulated import Actor, Sim
+from tests.support.scenarios import DAY, HOUR, adopted, change, mark, problem, rotate
+from tests.support.simulated import PATH, Actor, Sim, SimVault
 
 
 def with_a_full_past(actor: Actor, keys: int = 6) -> None:
@@ -99,3 +100,54 @@ def test_c1_a_ledger_that_is_over_the_budget_is_read_and_the_next_write_brings_i
     assert count_strings(stored(sim)) <= sim.max_strings
     assert sim.ledger().history[-1].event == "rotated"
     assert [entry.access_key for entry in sim.ledger().retiring] == [first]
+
+
+# --- versions that expire
+
+
+class ExpiringVault(SimVault):
+    """A Vault whose mount deletes versions of the credential document after two days."""
+
+    def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
+        document = super().read_document(path, access_field, secret_field)
+        if document.created_time is None:
+            return document
+        ends = document.created_time + 2 * DAY
+        if self.sim.time.now >= ends:
+            return CredentialDocument(document.version, DocumentState.DELETED, document.created_time, expired=True)
+        return replace(document, expires_at=ends)
+
+
+def expiring() -> tuple[Sim, Actor, str]:
+    sim, daemon, first = adopted()
+    daemon.context = replace(daemon.context, vault=ExpiringVault(sim))
+    return sim, daemon, first
+
+
+def test_c3_a_document_whose_versions_expire_is_written_again_in_time_and_the_problem_is_named() -> None:
+    sim, daemon, first = expiring()
+    daemon.run_for(40 * DAY)
+    assert sim.published_key() == first, "no rotation is claimed on it"
+    assert problem(daemon) == "document_expires"
+    assert len(sim.kv["doc:" + PATH]) > 20
+    assert "set delete_version_after" in sim.ledger().problem.message  # type: ignore[union-attr]  # there is one
+    daemon.context = replace(daemon.context, vault=SimVault(sim))
+    daemon.run_for(DAY)
+    assert problem(daemon) is None
+    assert sim.published_key() != first, "the rotation that is due happens once the setting is gone"
+
+
+def test_c3_an_emergency_does_not_wait_for_the_setting_of_a_mount() -> None:
+    sim, daemon, first = expiring()
+    mark(daemon)
+    daemon.run()
+    assert not sim.live(first)
+    assert sim.published_key() != first
+
+
+def test_c3_an_expired_document_is_a_named_problem_and_nothing_is_revoked() -> None:
+    sim, daemon, first = expiring()
+    sim.time.advance(3 * DAY)
+    daemon.run()
+    assert problem(daemon) == "document_expires"
+    assert sim.live(first)

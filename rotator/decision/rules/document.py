@@ -75,6 +75,8 @@ def document_unusable(state: ApplicationState) -> Step | None:
     document, name = state.observation.document, state.spec.application
     if state.observation.in_flight is not None:
         return None  # the rotation in memory is ended first: it may hold a key that nobody else knows
+    if document.state is DocumentState.DELETED and document.expired:
+        return state.block(Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired")
     if document.state is DocumentState.DELETED:
         return state.block(Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted")
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:

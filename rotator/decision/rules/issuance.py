@@ -8,12 +8,13 @@ from datetime import datetime
 
 from rotator.decision.classification import Disposition
 from rotator.decision.rules.document import bearer_gone
-from rotator.decision.state import MAX_SCHEDULED_LIVE_KEYS, ApplicationState
+from rotator.decision.state import MAX_SCHEDULED_LIVE_KEYS, RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import CheckPreconditions, Event, FenceDocument, Step, WriteLedger
 from rotator.decision.transitions import abandon_rotation
 from rotator.domain.ledger import Intent, RotationMode
 from rotator.domain.marker import incarnation_of
 from rotator.domain.reasons import Reason
+from rotator.util.formatting import format_time
 
 
 def rotate_urgently(state: ApplicationState) -> Step | None:
@@ -62,6 +63,24 @@ def _drop_stale_intent(state: ApplicationState) -> Step | None:
         return None
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
     return WriteLedger(abandon_rotation(state.ledger, state.spec, state.now, failed=False, problem=None), (event,))
+
+
+def renew_expiring_document(state: ApplicationState) -> Step | None:
+    """A document whose versions expire is written again in time, unchanged, and no rotation is claimed on it: the next version would
+    expire as well (rule 11)."""
+    document = state.observation.document
+    if document.expires_at is None or document.created_time is None or not state.spec.configured:
+        return None
+    half = document.created_time + (document.expires_at - document.created_time) / 2
+    renew = state.observation.clocks.vault >= half and document.secret is not None
+    if renew and not state.on_hold and not _claimed_by_another(state) and state.ledger_in_sync:
+        return FenceDocument()
+    return state.block(
+        Reason.DOCUMENT_EXPIRES,
+        f"version {document.version} of the credential document of {state.spec.application} expires at"
+        f" {format_time(document.expires_at)}",
+        until=max(half, state.now + RETRY_INTERVAL) if renew else state.observation.clocks.ours_at(half),
+    )
 
 
 def fence_pending_keys(state: ApplicationState) -> Step | None:

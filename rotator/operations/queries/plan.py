@@ -247,6 +247,11 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
         found.append(
             f"our clock, Vault's and the provider's differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
         )
+    if observation.document.expires_at is not None:
+        found.append(
+            f"Vault deletes version {observation.document.version} of {spec.path} at {format_time(observation.document.expires_at)}:"
+            " set delete_version_after of its mount and of its metadata to 0s"
+        )
     return found + _few_versions(spec, vault)
 
 
