@@ -24,6 +24,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError
 from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
+from rotator.providers.management_key import ManagementKeyGuard
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
 from rotator.system import process_identity as owner
@@ -238,7 +239,8 @@ class AppRuntime:
             observe=self._observer(account.name),
         )
         try:
-            return providers.load(account.provider)(settings, clock=self.clock)
+            provider = providers.load(account.provider)(settings, clock=self.clock)
+            return ManagementKeyGuard(provider, account.access_key) if account.access_key else provider
         except ConfigurationError as error:
             raise _at(error, self.source, f"accounts.{account.name}") from None
 

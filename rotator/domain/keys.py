@@ -14,7 +14,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Key:
-    """A key as the provider describes it; never its secret."""
+    """A key as the provider describes it; never its secret. ``manages_account``: its account logs in with it."""
 
     access_key: str
     bearer: str
@@ -24,6 +24,7 @@ class Key:
     default_project_id: str | None = None
     deletable: bool = True
     provider_managed: bool = False
+    manages_account: bool = False
 
     def expired(self, now: datetime) -> bool:
         """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas."""
@@ -31,8 +32,17 @@ class Key:
 
     @property
     def revocable(self) -> bool:
-        """A managed or not deletable key is never ours, whatever its description says."""
-        return self.deletable and not self.provider_managed
+        """Whether the key may be revoked at all: not one that is managed or not deletable at the provider, nor the one that its
+        account logs in with, whatever their descriptions say."""
+        return self.deletable and not self.provider_managed and not self.manages_account
+
+
+def management_key_message(access_key: str, account: str) -> str:
+    """Why the key that an account logs in with is not revoked, and what a person can do."""
+    return (
+        f"{access_key} is the key that account {account} logs in with, so it is not revoked: put another key into secret_key and"
+        f" access_key of [accounts.{account}] and reload; the old one can be revoked then"
+    )
 
 
 class ProbeResult(enum.StrEnum):

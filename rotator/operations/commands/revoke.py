@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rotator.decision.observation import Clocks
 from rotator.decision.transitions import end_grace
+from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.spec import ApplicationSpec
@@ -11,6 +12,7 @@ from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain, revocation_evidence
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
+from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.patience import patient_context
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
@@ -38,16 +40,19 @@ def revoke(
     name = spec.application
     try:
         patient = patient_context(spec, context, sleep)
-        ledger, _ = patient.vault.read_ledger(name)
+        ledger = read_whole_ledger(spec, patient)
         document = patient.vault.read_document(spec.path, spec.access_field, spec.secret_field)
         if access_key == document.published or (ledger and ledger.current and ledger.current.access_key == access_key):
             raise Refused(
                 f"{access_key} is what the consumers of {name} read: replace it with: rotator rotate {name}"
                 f" (if it leaked: rotator rotate {name} --compromised --reason TEXT)"
             )
+        key = patient.provider.get_key(access_key)
+        if key is not None and key.manages_account:
+            raise Refused(management_key_message(access_key, spec.account))
         known = ledger is not None and access_key in ledger.names()
         if not known:
-            require_unmanaged(spec, patient, access_key)
+            require_unmanaged(spec, patient, access_key, key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
             return unconfirmed(access_key, name, unmanaged=not known)
         if known:
@@ -58,9 +63,9 @@ def revoke(
     return contain(spec, context, sleep, CompromiseRequest(reason, by, override_hold=override_hold), keys=frozenset({access_key}))
 
 
-def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str) -> None:
+def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str, key: Key | None) -> None:
     """Return when the key is one of the application's bearer that we did not make; raise ``Refused`` with the reason when not."""
-    name, key = spec.application, context.provider.get_key(access_key)
+    name = spec.application
     if key is None:
         raise Refused(f"there is no key {access_key}: it is dead already, or of another organisation")
     if key.bearer != spec.bearer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rotator.domain.keys import management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker, purpose_of
 from rotator.operations.queries.key_lookup import KeyLookup, look_up_keys
@@ -20,6 +21,7 @@ STATES: Mapping[str, str] = {
     "compromised": "marked compromised, about to die",
     "untracked": "made by us, not in the ledger yet",
     "unmanaged": "unmanaged: neither created nor published by rotator",
+    "management": "the key that its account logs in with: never revoked by rotator",
     "protected": "managed or not deletable at the provider",
     "revoked": "revoked",
     "foreign": "of a bearer that is no application of this configuration",
@@ -117,6 +119,8 @@ def _state(found: KeyLookup, installation: str, now: datetime) -> str:
         return "revoked" if found.spec else "unknown"
     if key.expired(now):
         return "revoked"
+    if key.manages_account:
+        return "management"
     if found.spec is None:
         return "foreign"
     if ledger is not None:
@@ -152,6 +156,7 @@ def _impact(state: str, found: KeyLookup, now: datetime) -> str:
         "compromised": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
         "untracked": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
         "unmanaged": f"whoever made it beside us would be refused, and we do not know who that is; if it leaked: {confirmed}",
+        "management": management_key_message(key, found.account),
         "protected": "it cannot be revoked here: have it removed at the provider",
         "revoked": "nothing: it is not accepted any more",
         "foreign": "not by this program: it touches no bearer that is not in its configuration; revoke it at the provider",
