@@ -36,6 +36,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain, mark
 from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
+from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.queries.key_lookup import locate_key
 from rotator.operations.refusal import OperationError
 from rotator.system import process_identity
@@ -228,7 +229,7 @@ def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationS
 
 def _is_valid(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
     """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for a person to revoke."""
-    ledger, _ = runtime.vault.read_ledger(spec.application)
+    ledger = read_whole_ledger(spec, runtime.context(spec))
     published = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
         return True

@@ -200,7 +200,7 @@ class Engine:
                     continue
                 if spec.account in self.runtime.accounts:
                     self.tasks[name] = ApplicationTask(spec, self.runtime, started=now, due=now, parked=True)
-                elif name not in self._stuck:
+                elif name not in self._stuck and not spec.owner:
                     self._stuck.add(name)
                     stuck.append(spec)
             self._resume()

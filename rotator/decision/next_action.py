@@ -22,11 +22,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import Observation
+from rotator.decision.rules.document import bearer_gone
 from rotator.decision.rules.issuance import fence_due_at
 from rotator.decision.state import RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import (
     Step,
 )
+from rotator.domain.keys import management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.reasons import Reason
 from rotator.domain.spec import ApplicationSpec
@@ -43,7 +45,7 @@ def idle(state: ApplicationState) -> Step:
         return state.block(
             Reason.DELETE_UNCONFIRMED, "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
         )
-    if state.observation.still_valid:
+    if state.observation.still_valid and state.observation.bearer_observed:
         keys = ", ".join(sorted(state.observation.still_valid))
         return state.block(
             Reason.REVOCATION_UNVERIFIED, f"the deleted key {keys} of {state.spec.application} still answers, and probing goes on"
@@ -51,12 +53,14 @@ def idle(state: ApplicationState) -> Step:
     if state.observation.undeletable:
         refusals = "; ".join(message for _, message in sorted(state.observation.undeletable.items()))
         return state.block(Reason.DELETE_REFUSED, refusals)
-    not_revocable = [
-        key.access_key
-        for key in state.observation.keys
-        if not key.revocable and key.access_key in state.ledger.names() - {state.published}
+    if not state.observation.bearer_observed:
+        return bearer_gone(state)
+    irrevocable = [
+        key for key in state.observation.keys if not key.revocable and key.access_key in state.ledger.names() - {state.published}
     ]
-    if not_revocable:
+    if management := next((key.access_key for key in irrevocable if key.manages_account), None):
+        return state.block(Reason.MANAGEMENT_KEY, management_key_message(management, state.spec.account))
+    if not_revocable := [key.access_key for key in irrevocable]:
         return state.block(
             Reason.NOT_REVOCABLE,
             f"key {', '.join(not_revocable)} of {state.spec.application} became managed or not deletable",

@@ -24,6 +24,7 @@ from typing import Any
 
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation
+from rotator.decision.ownership import superseded_message
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
@@ -135,6 +136,11 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> Ap
         return ApplicationStatus(spec, None, now, "new", next_)
     next_ = _next(spec, ledger, now)
     late = max([now - at for at, latest, _, _ in _obligations(spec, ledger) if latest <= now], default=timedelta(0))
+    if spec.owner or ledger.successor:
+        problem = Problem(Reason.SUPERSEDED, superseded_message(spec.application, ledger, spec.owner), now)
+        return ApplicationStatus(
+            spec, ledger, now, "blocked", NextAction("observe", now, "another application owns it"), problem=problem
+        )
     found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.problem)
     return replace(found, phase=_phase(found, ledger))
 

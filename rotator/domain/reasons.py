@@ -46,6 +46,7 @@ class Reason(enum.StrEnum):
     SECRET_REJECTED = "secret_rejected"  # noqa: S105  # an identifier, no secret
     PROBE_INCONCLUSIVE = "probe_inconclusive"
     BEARER_GONE = "bearer_gone"
+    WRONG_ACCOUNT = "wrong_account"
     MANY_KEYS_INVALID = "many_keys_invalid"
     ORPHAN_AMBIGUOUS = "orphan_ambiguous"
     TOO_MANY_KEYS = "too_many_keys"
@@ -54,6 +55,7 @@ class Reason(enum.StrEnum):
     DELETE_UNCONFIRMED = "delete_unconfirmed"
     DELETE_REFUSED = "delete_refused"
     REVOCATION_UNVERIFIED = "revocation_unverified"
+    MANAGEMENT_KEY = "management_key"
     NOT_REVOCABLE = "not_revocable"
     CLOCK_SKEW = "clock_skew"
     LEDGER_UNREADABLE = "ledger_unreadable"
@@ -150,7 +152,7 @@ REASONS: Mapping[Reason, ReasonInfo] = {
     _R.LEDGER_CONFLICT: ReasonInfo(
         _S.OBSERVER,
         4,
-        "Two ledgers name one bearer, and nothing tells which of them is right: two configurations use two names, or a ledger was lost.",
+        "Two ledgers name one bearer, and nothing tells which of them owns it: two configurations use two names, or a ledger was lost.",
         "rotator does nothing for either name, apart from keys that are marked compromised.",
         "use one name in every configuration, then remove the ledger of the other name in Vault",
         _CLEARS,
@@ -272,6 +274,14 @@ REASONS: Mapping[Reason, ReasonInfo] = {
         _CLEARS,
         consumers_at_risk=True,
     ),
+    _R.WRONG_ACCOUNT: ReasonInfo(
+        _S.OBSERVER,
+        4,
+        "The published key authenticates, and the account has no key of that name: the account is another organisation.",
+        "rotator revokes nothing: a key that this account does not list is not taken for gone.",
+        "correct organization_id and secret_key of account {account}",
+        _CLEARS,
+    ),
     _R.MANY_KEYS_INVALID: ReasonInfo(
         _S.SHARED,
         4,
@@ -336,6 +346,15 @@ REASONS: Mapping[Reason, ReasonInfo] = {
         "rotator deletes and probes again with every pass; the key stays in the ledger until it is rejected.",
         "report it to the provider when the key still authenticates after some minutes",
         "`key.revoked` is logged.",
+    ),
+    _R.MANAGEMENT_KEY: ReasonInfo(
+        _S.OBSERVER,
+        4,
+        "A key that is due to be revoked is the one that its account logs in with.",
+        "rotator never revokes that key; it revokes it once the account logs in with another one.",
+        "put another key into secret_key and access_key of [accounts.{account}] and reload",
+        _CLEARS,
+        specific=True,
     ),
     _R.NOT_REVOCABLE: ReasonInfo(
         _S.SHARED,

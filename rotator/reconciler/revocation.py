@@ -85,6 +85,11 @@ class RevokingPass(ObservingPass):
         verification = self.spec.emergency_verification if step.emergency else self.spec.verification
         secret = self.old_secret(step)
         how = "refused" if secret else "gone, not probed"
+        if secret is None and not self.provider.bearer_exists(self.spec.bearer):
+            # An account that does not know the bearer knows none of its keys: that it has no such key says nothing.
+            still_valid = observation.still_valid | {step.access_key}
+            self.observation = replace(observation, bearer_observed=False, still_valid=still_valid)
+            return
         give_up, in_a_row = self.context.clock.now() + verification.timeout, 0
         while True:
             verdict = self.probe_revoked(step.access_key, secret)

@@ -20,7 +20,9 @@ from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec
 from rotator.observability.notifications import SILENT, NotificationSettings
+from rotator.providers.management_key import ManagementKeyGuard
 from rotator.reconciler.context import ReconcileContext
+from rotator.reconciler.ledger_directory import LedgerDirectory
 from tests.support.daemon_stage import SimAccount
 from tests.support.simulated import EPOCH, Actor, ActorClock, Killed, Sim, SimProvider, spec
 from tests.support.store import SimStore
@@ -59,6 +61,7 @@ class SimApp:
 
     def __post_init__(self) -> None:
         self.vault = SimStore(self.sim, self.kept)
+        self.ledgers = LedgerDirectory(self.vault, self.specs, lambda: self.sim.time.now)
 
     @property
     def clock(self) -> ActorClock:
@@ -74,11 +77,15 @@ class SimApp:
         raise UnknownApplication(f"there is no account {name}; did you mean {min(self.accounts)}?")
 
     def provider(self, account: str) -> Provider:
-        return SimProvider(self.sim, account)
+        return self.guarded(SimProvider(self.sim, account))
+
+    def guarded(self, provider: Provider) -> Provider:
+        return ManagementKeyGuard(provider, self.management_key) if self.management_key else provider
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
-        provider = CountingProvider(self.sim, most=self.creates)
-        return self.world_of(ReconcileContext(provider, self.vault, self.clock, self.sink, "command-line"))
+        provider = self.guarded(CountingProvider(self.sim, most=self.creates))
+        world = ReconcileContext(provider, self.vault, self.clock, self.sink, "command-line", related=self.ledgers.related)
+        return self.world_of(world)
 
     def spec(self, name: str) -> ApplicationSpec:
         if name in self.specs:

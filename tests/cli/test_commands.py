@@ -238,7 +238,7 @@ def test_status_answers_in_the_documented_form(desk: Desk) -> None:
 def test_status_reads_ledgers_and_no_credentials(desk: Desk) -> None:
     desk.sim.calls.clear()
     desk.type("status")
-    assert set(desk.sim.calls) == {"read_ledger"}
+    assert set(desk.sim.calls) == {"list_ledgers", "read_ledger"}
 
 
 def test_in_a_pipe_status_is_plain_text(desk: Desk) -> None:

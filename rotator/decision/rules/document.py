@@ -127,6 +127,15 @@ def sync_ledger(state: ApplicationState) -> Step | None:
             )
         if observation.published_probe is ProbeResult.REFUSED:
             return _refused(state)
+        if (
+            observation.published_probe is ProbeResult.ALIVE
+            and observation.presence is Presence.GONE
+            and not state.published_is_compromised
+        ):
+            return state.block(
+                Reason.WRONG_ACCOUNT,
+                f"the published key {state.published} of {name} works, and account {state.spec.account} has no such key",
+            )
     if state.ledger_in_sync or observation.published_probe is ProbeResult.UNCLEAR:
         return None
     if _may_live_longer(state) and not state.skipped_versions <= set(observation.versions):

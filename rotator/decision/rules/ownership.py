@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rotator.decision.ownership import OwnershipConflict, next_takeover_step, superseded_message
+from rotator.decision.rules.containment import contain_compromised
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import DiscardInFlight, Event, Step, WriteLedger
 from rotator.domain.ledger import Predecessor
@@ -21,7 +22,7 @@ def claim_ownership(state: ApplicationState) -> Step | None:
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
-        return state.block(Reason.LEDGER_CONFLICT, str(conflict))
+        return contain_compromised(state) or state.block(Reason.LEDGER_CONFLICT, str(conflict))
     return step or _follow_former_documents(state)
 
 

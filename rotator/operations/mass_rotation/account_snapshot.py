@@ -12,6 +12,7 @@ from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.coverage import CoverageReport, Inventory, coverage_report
+from rotator.operations.ledgers import is_renamed, read_whole_ledger
 from rotator.operations.mass_rotation.selection import SelectionInput
 from rotator.operations.runtime import Runtime
 from rotator.reconciler.context import ReconcileContext
@@ -47,7 +48,8 @@ def account_scopes(
     """The accounts that were named, once each; all of the configuration when none was."""
     named = list(dict.fromkeys(accounts)) or sorted(runtime.accounts)
     summary = {name: runtime.account(name) for name in named}
-    everything = {**runtime.removed_applications(sink), **runtime.specs}
+    removed = {name: spec for name, spec in runtime.removed_applications(sink).items() if not is_renamed(spec, runtime.specs)}
+    everything = {**removed, **runtime.specs}
     return [
         AccountScope(
             account=name,
@@ -110,7 +112,7 @@ def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
 
 def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | None, str | None]:
     """The application's ledger, and where that names no current key yet, the one that its consumers read."""
-    ledger, _ = scope.vault.read_ledger(spec.application)
+    ledger = read_whole_ledger(spec, scope.context(spec))
     if ledger is not None and ledger.current is not None:
         return ledger, None
     return ledger, scope.vault.read_document(spec.path, spec.access_field, spec.secret_field).published

@@ -117,9 +117,9 @@ def _candidate(spec: ApplicationSpec, survey: SelectionInput, created_before: da
 
 
 def _made_for(spec: ApplicationSpec, key: Key, installation: str) -> bool:
+    """Whether the key was made for the application: a bearer has one application, whatever it was called when the key was made."""
     marker = parse_marker(key.description)
-    ours = marker is not None and (marker.installation, marker.application) == (installation, spec.application)
-    return ours and key.bearer == spec.bearer
+    return marker is not None and marker.installation == installation and key.bearer == spec.bearer
 
 
 def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:

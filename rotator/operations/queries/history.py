@@ -9,6 +9,7 @@ from datetime import datetime
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import DocumentVersion
 from rotator.errors import Refused, ServiceError, Unavailable
+from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime, select_applications
 
 
@@ -38,7 +39,7 @@ def read_history(runtime: Runtime, application: str) -> History:
     """What happened to the keys of that application."""
     problem = ""
     [spec] = select_applications(runtime, [application])
-    ledger, _ = runtime.vault.read_ledger(application)
+    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(application)[0]
     versions: Sequence[DocumentVersion] = ()
     try:
         versions = runtime.vault.list_versions(spec.path)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rotator.domain.keys import Key
+from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
+from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import run_concurrently
 
@@ -48,7 +49,8 @@ def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool =
     bearers = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
     known = locate_key(runtime, access_keys, urgent=urgent)
     if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
-        bearers |= {(spec.account, spec.bearer): spec for spec in runtime.removed_applications().values()}
+        removed = runtime.removed_applications().values()
+        bearers = {(spec.account, spec.bearer): spec for spec in removed} | bearers  # a configured one owns its bearer
     found = []
     for name in access_keys:
         account, key = known.get(name, ("", None))
@@ -129,7 +131,7 @@ def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None
 
 def _ledger(runtime: Runtime, spec: ApplicationSpec) -> Ledger | None:
     try:
-        return runtime.vault.read_ledger(spec.application)[0]
+        return read_whole_ledger(spec, runtime.context(spec))
     except Unavailable:
         raise
     except (LedgerUnreadable, ServiceError):
@@ -145,6 +147,8 @@ def _names(ledger: Ledger | None, access_key: str) -> bool:
 def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
     """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing is left to do."""
     (found,) = look_up_keys(runtime, [access_key])
+    if found.key is not None and found.key.manages_account:
+        raise Refused(management_key_message(access_key, found.account))
     if found.spec is None and found.key is None:
         raise Refused(
             f"no account of this configuration has a key {access_key}, and no ledger names it: nothing was done; if it is of"

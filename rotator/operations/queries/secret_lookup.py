@@ -12,6 +12,7 @@ from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
+from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import run_concurrently
 
@@ -47,7 +48,7 @@ def held_in_vault(runtime: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[Se
 def _documents(runtime: Runtime, spec: ApplicationSpec) -> list[CredentialDocument]:
     vault = runtime.vault
     newest = vault.read_document(spec.path, spec.access_field, spec.secret_field)
-    ledger, _ = vault.read_ledger(spec.application)
+    ledger = read_whole_ledger(spec, runtime.context(spec))
     named = [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
     older = set(named) - {0, newest.version}
     read = [vault.read_version(spec.path, version, spec.access_field, spec.secret_field) for version in sorted(older)]

@@ -10,6 +10,7 @@ from rotator.decision.status import ApplicationStatus, status_of, unreadable_sta
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.operations.failures import explain
+from rotator.operations.ledgers import is_renamed, read_whole_ledger
 from rotator.operations.runtime import Runtime, select_applications
 from rotator.util.concurrency import run_concurrently
 
@@ -62,7 +63,8 @@ def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int,
     """Applications that left the configuration, an exit code, and remarks; that they cannot be listed hides nothing else."""
     remarks = _Remarks()
     try:
-        return list(runtime.removed_applications(remarks).values()), 0, remarks.sentences
+        removed = runtime.removed_applications(remarks).values()
+        return [spec for spec in removed if not is_renamed(spec, runtime.specs)], 0, remarks.sentences
     except Unavailable:
         raise
     except ServiceError as error:
@@ -71,5 +73,5 @@ def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int,
 
 
 def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime) -> ApplicationStatus:
-    ledger, _ = runtime.vault.read_ledger(spec.application)
+    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
     return status_of(spec, ledger, now)
