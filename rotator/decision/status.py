@@ -26,6 +26,7 @@ from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.ownership import superseded_message
 from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.reasons import Reason
 from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.formatting import format_timestamp
