@@ -712,10 +712,10 @@ def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
     assert waits(observe(published_probe=None)).reason == "rotate"
 
 
-def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_left_alone_when_it_works() -> None:
+def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_means_a_wrong_account_when_it_works() -> None:
     observation = observe(presence=Presence.GONE, keys=())
     assert decided(observation) == ProbePublished()
-    assert waits(replace(observation, published_probe=ProbeResult.ALIVE)).reason == "rotate"
+    assert waits(replace(observation, published_probe=ProbeResult.ALIVE)).reason == "wrong_account"
 
 
 def test_r6_an_expired_key_is_tried_although_it_is_listed() -> None:
