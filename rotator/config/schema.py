@@ -228,7 +228,9 @@ class Account(Table):
     provider: Token = option("The kind of provider.", "scaleway")
     organization_id: Token = option("The id of the organisation.")
     secret_key: SecretReference = option("A reference to the secret key that manages the organisation's keys.")
-    access_key: Token | None = option("The public name of that key, so that a coverage proof can tell it from strangers.", None)
+    access_key: Token | None = option(
+        "The public name of that key. It is never revoked, and a coverage proof can tell it from unmanaged keys.", None
+    )
     api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))

@@ -87,6 +87,12 @@ def next_takeover_step(
                 f"the ledger of {theirs.application} names the same bearer as {spec.application} and was given to"
                 f" {theirs.successor}, which has none: restore the ledger of {theirs.successor} in Vault, or remove both"
             )
+        mine = theirs.predecessor(spec.application)
+        if not theirs.successor and mine is not None and not mine.taken_over:
+            raise OwnershipConflict(
+                f"two configurations name one bearer: as {spec.application} here and as {theirs.application} elsewhere; use one"
+                f" name in both, then remove the ledger of the other name in Vault"
+            )
         if known is None or (known.taken_over and not theirs.successor):
             if not (spec.configured or theirs.successor):
                 raise OwnershipConflict(
@@ -95,12 +101,6 @@ def next_takeover_step(
                 )
             return WriteLedger(ledger.with_predecessor(replace(known or _predecessor(theirs), taken_over=False)))
         if not theirs.successor:
-            mine = theirs.predecessor(spec.application)
-            if mine is not None and not mine.taken_over:
-                raise OwnershipConflict(
-                    f"two configurations name one bearer: as {spec.application} here and as {theirs.application} elsewhere; use one"
-                    f" name in both, then remove the ledger of the other name in Vault"
-                )
             return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)
         if not known.taken_over:
             return _copied(spec, ledger, other, published, clocks)

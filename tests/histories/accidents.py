@@ -9,7 +9,7 @@ from rotator.decision.observation import Clocks
 from rotator.decision.transitions import clear_hold, end_grace, extend_grace, mark_compromised, set_hold
 from rotator.domain.ledger import Hold, Ledger
 from rotator.domain.marker import parse_marker
-from tests.histories.stage import DOCUMENT, LEDGER, Stage, StageVault
+from tests.histories.stage import DOCUMENT, EARLIER, LEDGER, Stage, StageVault
 from tests.histories.weather import HOUR, SECOND
 
 
@@ -90,19 +90,19 @@ def stranger(stage: Stage) -> None:
 
 
 def ledger_back(stage: Stage) -> None:
-    versions = stage.kv.get(LEDGER, [])
+    versions = stage.kv.get(stage.where, [])
     if versions and stage.ledger_is_sound():
         index = stage.dice.randrange(len(versions))
         if "damaged" in versions[index].data:
             return
-        stage.monitor.restored.add(stage.append(LEDGER, versions[index].data))
+        stage.monitor.restored.add(stage.append(stage.where, versions[index].data))
         stage.ledger_lost = True
         stage.tell(f"the ledger is rolled back to version {index + 1}:{stage.detail('write_ledger', None)}")
 
 
 def ledger_gone(stage: Stage) -> None:
-    if stage.kv.get(LEDGER):
-        stage.remove(LEDGER)
+    if stage.kv.get(stage.where):
+        stage.remove(stage.where)
         stage.monitor._ledgers.clear()
         stage.monitor.restored.clear()
         stage.ledger_lost = True
@@ -140,7 +140,7 @@ def quota(stage: Stage) -> None:
 
 
 def hold(stage: Stage) -> None:
-    versions = stage.kv.get(LEDGER, [])
+    versions = stage.kv.get(stage.where, [])
     if versions and not stage.sealed and stage.ledger_is_sound():
         ledger = stage.ledger()
         held = None if ledger.hold else Hold("stop", "ops", stage.time.now)
@@ -198,26 +198,26 @@ ACCIDENTS: list[tuple[str, Callable[[Stage], None]]] = [
 
 def ledger_damaged(stage: Stage) -> None:
     """The ledger cannot be read: somebody edited or deleted it."""
-    versions = stage.kv.get(LEDGER)
+    versions = stage.kv.get(stage.where)
     if versions and stage.ledger_is_sound():
         if stage.fog.random() < 0.5:
-            stage.append(LEDGER, {**versions[-1].data, "damaged": True})
+            stage.append(stage.where, {**versions[-1].data, "damaged": True})
         else:
             versions[-1].deleted = True
         stage.tell("the ledger is damaged")
 
 
 def ledger_repaired(stage: Stage) -> None:
-    """A person restores the last version that was sound."""
-    versions = stage.kv.get(LEDGER, [])
-    if versions and versions[-1].deleted:
-        versions[-1].deleted = False
-        stage.tell("a person undeletes the ledger")
-    if not stage.ledger_is_sound():
-        stage.monitor.restored.add(
-            stage.append(LEDGER, next(version.data for version in reversed(versions) if "damaged" not in version.data))
-        )
-        stage.tell("a person repairs the ledger")
+    """A person restores the last version that was sound, under either name."""
+    for where in (LEDGER, EARLIER):
+        versions = stage.kv.get(where, [])
+        if versions and versions[-1].deleted:
+            versions[-1].deleted = False
+            stage.tell("a person undeletes the ledger")
+        if versions and "damaged" in versions[-1].data:
+            sound = next(version.data for version in reversed(versions) if "damaged" not in version.data)
+            stage.monitor.restored.add(stage.append(where, sound))
+            stage.tell("a person repairs the ledger")
 
 
 def pruned(stage: Stage) -> None:
@@ -235,7 +235,7 @@ def vault_clock(stage: Stage) -> None:
 
 def _ordered(stage: Stage, what: str, change: Callable[[Ledger], Ledger]) -> None:
     """What a person at the command line does to the ledger."""
-    versions = stage.kv.get(LEDGER, [])
+    versions = stage.kv.get(stage.where, [])
     if versions and not stage.sealed and stage.ledger_is_sound():
         before = stage.ledger()
         after = change(before)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.domain.marker import parse_marker
 from rotator.domain.schedule import due
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
-from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, hold, ledger_gone, ledger_repaired, stranger, undelete
+from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, ledger_gone, ledger_repaired, stranger, undelete
 from tests.histories.players import Command, Player
-from tests.histories.stage import DOCUMENT, LEDGER, POLICY, WRITES, Stage
+from tests.histories.stage import DOCUMENT, EARLIER, EARLIER_NAME, LEDGER, POLICY, WRITES, Stage, StageVault
 from tests.histories.weather import DAY, HOUR, SECOND, Weather
 from tests.support.simulated import ActorClock
 
@@ -40,10 +41,13 @@ class History:
         if focused:
             self.stage.monitor.most_creates = MOST_CREATES_ASKED
         self.begin()
+        self.names = random.Random(f"names {seed}")
+        self.renaming = self.names.random() < 0.3
+        spec = replace(POLICY, application=EARLIER_NAME) if self.renaming else POLICY
         names = ["daemon-1"] + ["daemon-2"] * (self.dice.random() < 0.6)
-        self.players: list[Player] = [Player(self.stage, name, POLICY) for name in names]
+        self.players: list[Player] = [Player(self.stage, name, spec) for name in names]
         if self.dice.random() < 0.6:
-            self.players.append(Command(self.stage, "command", POLICY, focused=focused))
+            self.players.append(Command(self.stage, "command", spec, focused=focused))
 
     def begin(self) -> None:
         usual = ["adopted", "adopted", "adopted", "nothing", "other fields"]
@@ -84,6 +88,8 @@ class History:
             player.turn()
             if player.error:
                 raise player.error
+            if self.renaming and self.names.random() < 0.03:
+                self.rename(self.names.choice(self.players))
             if actions and dice.random() < stage.weather.meddle:
                 name, action = dice.choice(actions)
                 if name not in RARE or dice.random() < 0.3:
@@ -95,6 +101,12 @@ class History:
                 assert isinstance(clock, ActorClock)
                 clock.skew = dice.choice([0, 1, -1, 20, -20, 3000, -3000, 200_000, -(200_000)]) * SECOND
                 stage.tell(f"the clock of {player.name} is off by {clock.skew}")
+
+    def rename(self, player: Player) -> None:
+        """A person gives the application another name in the configuration of this process, which reads it again."""
+        if player.actor.spec.application == EARLIER_NAME:
+            player.rename(POLICY)
+            self.stage.tell(f"{player.name} has the application under its new name")
 
     def stop(self) -> None:
         self.stage.calm = True
@@ -116,15 +128,25 @@ class History:
         stage.old_markers = False  # by now every program is of this version
         ledger_repaired(stage)
         for player in self.players:
+            self.rename(player)
+        for player in self.players:
             clock = player.actor.context.clock
             assert isinstance(clock, ActorClock)
             clock.skew = timedelta(0)
             if self.dice.random() < 0.5 or isinstance(player, Command):
                 player.actor.restart()
-        if stage.kv.get(LEDGER) and stage.ledger().hold:
-            hold(stage)
+        for where in (EARLIER, LEDGER):
+            self.release(where)
         latest = max((entry[0] for entry in stage.late), default=stage.time.now)
         stage.land(self.dice.choice([stage.time.now, latest]))
+
+    def release(self, where: str) -> None:
+        """A person resumes what is held, under whichever name."""
+        versions = self.stage.kv.get(where, [])
+        if versions and not (versions[-1].deleted or "damaged" in versions[-1].data):
+            ledger = self.stage.ledger(where.removeprefix("ledger:"))
+            if ledger.hold:
+                StageVault(self.stage).write_ledger(replace(ledger, hold=None), cas=len(versions))
 
     def daemons(self) -> list[Player]:
         return [player for player in self.players if not isinstance(player, Command)]
@@ -203,6 +225,14 @@ class History:
         elif reason in {"document_damaged", "secret_rejected", "foreign_key", "document_emptied"}:
             key, secret = stage.make_key()
             stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal()})
+        elif reason == "superseded":
+            stage.remove(LEDGER)
+            stage.monitor._ledgers.pop(POLICY.application, None)
+            stage.ledger_lost = True
+        elif reason == "ledger_conflict":
+            stage.remove(EARLIER)
+            stage.monitor._ledgers.pop(EARLIER_NAME, None)
+            stage.ledger_lost = True
         elif reason == "orphan_ambiguous":
             for access_key in stage.usable():
                 if parse_marker(stage.keys[access_key].key.description):
@@ -228,6 +258,8 @@ class History:
         assert not troubles, f"not at rest: {troubles}"
         stage.monitor.check()
         ledger = stage.ledger()
+        if stage.ledger_lost and ledger.predecessor(EARLIER_NAME) is None:
+            stage.monitor.forgotten |= {name for name in stage.usable() if made_under(EARLIER_NAME, stage, name)}
         stage.monitor.check_rest(ledger)
         for player in self.daemons():
             in_flight = player.actor.local_state.in_flight
@@ -235,3 +267,9 @@ class History:
         if not stage.ledger_lost:
             for access_key in stage.monitor.marked:
                 assert not stage.live(access_key), f"I3: the compromised key {access_key} lives"
+
+
+def made_under(application: str, stage: Stage, access_key: str) -> bool:
+    """Whether the key bears the marker of that name."""
+    marker = parse_marker(stage.keys[access_key].key.description)
+    return marker is not None and marker.application == application

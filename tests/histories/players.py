@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import RotationRequest
+from rotator.decision.ownership import removed_application
 from rotator.decision.transitions import mark_compromised
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import RotatorError
-from rotator.reconciler.context import PassOutcome, ReconcileContext
+from rotator.errors import LedgerUnreadable, RotatorError
+from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
-from tests.histories.stage import DOCUMENT, Stage, StageProvider, StageVault, short
+from tests.histories.stage import DOCUMENT, EARLIER, EARLIER_NAME, POLICY, Stage, StageProvider, StageVault, short
 from tests.histories.weather import DAY, SECOND
 from tests.support.simulated import BEARER, PATH, Actor, ActorClock, Killed, Recorder
 
@@ -76,7 +78,9 @@ class Player(threading.Thread):
             ActorClock(stage.time),
             self.actor.sink,
             name,
+            related=self.related,
         )
+        self.renamed = False
         self.ready_at = stage.time.now
         self.go = threading.Lock()
         self.back = threading.Lock()
@@ -85,6 +89,18 @@ class Player(threading.Thread):
         self.error: BaseException | None = None
         self.over = False
         self.victim = ""
+
+    def related(self, spec: ApplicationSpec) -> tuple[str, ...]:
+        """The ledgers of the other name, as the configuration of this process has only one."""
+        return tuple(
+            name
+            for name in (EARLIER_NAME, POLICY.application)
+            if name != spec.application and self.stage.kv.get("ledger:" + name)
+        )
+
+    def rename(self, spec: ApplicationSpec) -> None:
+        """From the next pass on. A pass in the middle ends under the old name; what was held under it is not carried over."""
+        self.actor.spec, self.actor.local_state, self.renamed = spec, LocalState(), True
 
     # --- the baton ---
 
@@ -119,6 +135,8 @@ class Player(threading.Thread):
     def play(self) -> None:
         while True:
             try:
+                if self.renamed and self.stage.kv.get(EARLIER) and self.stage.fog.random() < 0.3:
+                    self.removed_pass()
                 outcome = self.one_pass()
                 wake = outcome.wait.until - self.skew
                 if outcome.wait.problem or outcome.error:
@@ -127,6 +145,18 @@ class Player(threading.Thread):
                 self.die()
                 wake = self.stage.time.now + self.stage.a_while()
             self.hand_over(wake)
+
+    def removed_pass(self) -> None:
+        """What a daemon does for the name that left its configuration."""
+        try:
+            ledger = self.stage.ledger(EARLIER_NAME)
+        except LedgerUnreadable:
+            return
+        spec = removed_application(ledger, [self.actor.spec], organization_id="", max_clock_skew=30 * SECOND)
+        passing = reconcile(spec, self.actor.context, LocalState())
+        with contextlib.suppress(StopIteration):
+            while True:
+                self.hand_over(next(passing) - self.skew)
 
     def die(self) -> None:
         self.actor.restart()
@@ -180,8 +210,8 @@ class Command(Player):
         dice, vault = self.stage.dice, self.actor.context.vault
         for _ in range(5):
             try:
-                ledger, version = vault.read_ledger("billing")
-                if ledger is None or not self.stage.keys:
+                ledger, version = vault.read_ledger(self.actor.spec.application)
+                if ledger is None or ledger.successor or not self.stage.keys:
                     return
                 document = vault.read_document(PATH, "access_key", "secret_key")
                 everything = {document.published, *ledger.names()} - {None}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DOCUMENT = "doc:" + PATH
 LEDGER = "ledger:billing"
+EARLIER_NAME = "invoicing"
+EARLIER = "ledger:" + EARLIER_NAME
+"""The ledger of the name that the application has in some histories until it is renamed."""
 WRITES = {"write_ledger", "write_document", "create_key", "delete_key"}
 
 POLICY = spec(
@@ -57,10 +60,18 @@ class Stage(Sim):
     monitor: Monitor = field(init=False)
     ledger_lost: bool = False
     recreated: bool = False
-    read: tuple[Version, Ledger] | None = None
+    read: dict[str, tuple[Version, Ledger]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.monitor = Monitor(self, POLICY.grace)
+        self.monitor = Monitor(self, POLICY.grace, earlier=(EARLIER_NAME,))
+
+    @property
+    def where(self) -> str:
+        """Where the ledger in force is: under the earlier name until a process works under the present one."""
+        return EARLIER if self.kv.get(EARLIER) and not self.kv.get(LEDGER) else LEDGER
+
+    def ledger(self, application: str = "") -> Ledger:
+        return super().ledger(application or self.where.removeprefix("ledger:"))
 
     def tell(self, text: str) -> None:
         who = self.playing.name if self.playing else "world"
@@ -228,8 +239,10 @@ class Stage(Sim):
         since the key was condemned may be unknown: from then on it counts as such a moment."""
         if self.doomed[access_key] > 0:
             return True
-        versions = self.kv.get(LEDGER, []) if self.weather.stale and not self.calm else []
-        return bool(versions) and any(entry["access_key"] == access_key for entry in versions[-1].data["revoking"])
+        ledgers = [self.kv.get(where, []) for where in (LEDGER, EARLIER)] if self.weather.stale and not self.calm else []
+        return any(
+            entry["access_key"] == access_key for versions in ledgers if versions for entry in versions[-1].data["revoking"]
+        )
 
     def hand_write(self, data: dict[str, Any]) -> bool:
         """A person writes the document, unless that is what no protocol can survive."""
@@ -255,7 +268,7 @@ class Stage(Sim):
         )
 
     def ledger_is_sound(self) -> bool:
-        versions = self.kv.get(LEDGER)
+        versions = self.kv.get(self.where)
         return not versions or not (versions[-1].deleted or "damaged" in versions[-1].data)
 
     def usable(self) -> list[str]:
@@ -279,9 +292,10 @@ class StageVault(SimVault):
     sim: Stage
 
     def _load(self, application: str, version: Version) -> Ledger:
-        if self.sim.read is None or self.sim.read[0] is not version:
-            self.sim.read = (version, super()._load(application, version))
-        return self.sim.read[1]
+        known = self.sim.read.get(application)
+        if known is None or known[0] is not version:
+            known = self.sim.read[application] = (version, super()._load(application, version))
+        return known[1]
 
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
         self.sim.destroying += 1

@@ -435,6 +435,86 @@ BUGS: tuple[Bug, ...] = (
         (" or _is_overdue(task.summary, now, patience):", ":"),
         deep=True,
     ),
+    # --- who owns a bearer and a document ---
+    bug(
+        "a removed application acts although a configured one has its bearer",
+        "decision/rules/ownership.py",
+        ("    if spec.owner or state.ledger.successor:\n", "    if state.ledger.successor:\n"),
+    ),
+    bug(
+        "a superseded ledger is still acted by",
+        "decision/rules/ownership.py",
+        ("    if spec.owner or state.ledger.successor:\n", "    if spec.owner:\n"),
+    ),
+    bug(
+        "the old ledger is emptied before its content is copied",
+        "decision/ownership.py",
+        (
+            "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
+            "return SupersedeLedger(emptied(replace(theirs, successor=spec.application)), other.version)",
+        ),
+    ),
+    bug(
+        "a takeover leaves the keys in grace behind",
+        "decision/ownership.py",
+        ("    promised = list(theirs.retiring)\n", "    promised = list[RetiringKey]()\n"),
+    ),
+    bug(
+        "a takeover leaves the marks of an emergency behind",
+        "decision/ownership.py",
+        ('compromised=_united(ledger.compromised, theirs.compromised, "access_key"),', "compromised=ledger.compromised,"),
+    ),
+    bug(
+        "a takeover leaves the keys that are about to be revoked behind",
+        "decision/ownership.py",
+        ("    for condemned in theirs.revoking:\n", "    for condemned in ():\n"),
+    ),
+    bug(
+        "the old ledger is superseded without having been announced",
+        "decision/ownership.py",
+        (
+            "return WriteLedger(ledger.with_predecessor(replace(known or _predecessor(theirs), taken_over=False)))",
+            "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
+        ),
+    ),
+    bug(
+        "a key that was made under an earlier name is a stranger's",
+        "decision/state.py",
+        (
+            "return frozenset({self.spec.application, *(one.application for one in self.ledger.predecessors)})",
+            "return frozenset({self.spec.application})",
+        ),
+    ),
+    bug(
+        "a key of a former document is revoked when its grace ends",
+        "decision/rules/revocation.py",
+        ("        if entry.access_key in state.ledger.published_elsewhere():\n            continue\n", ""),
+    ),
+    bug(
+        "the grace of a key that leaves a former document does not begin anew",
+        "decision/rules/ownership.py",
+        ("replace(entry, revoke_after=max(entry.revoke_after, deadline)) if entry.access_key == key else entry", "entry"),
+    ),
+    bug(
+        "the key that an account logs in with may be revoked",
+        "domain/keys.py",
+        (" and not self.manages_account", ""),
+    ),
+    bug(
+        "a published key that its account does not have is left to the calendar",
+        "decision/rules/document.py",
+        ("and observation.presence is Presence.GONE\n            and not state.published_is_compromised", "and False"),
+    ),
+    bug(
+        "a key is gone although its account does not know the bearer",
+        "reconciler/revocation.py",
+        ("        if secret is None and not self.provider.bearer_exists(self.spec.bearer):\n", "        if False:\n"),
+    ),
+    bug(
+        "a removed application drops a claim as soon as a configured one would",
+        "decision/ownership.py",
+        ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+    ),
 )
 
 

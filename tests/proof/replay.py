@@ -190,7 +190,7 @@ class _Run:
         self.at = 0
         self.time: datetime | None = None
         self.events: list[Event] = []
-        self.versions = {"read_ledger": 0, "read_document": 0}
+        self.versions = {"ledger billing": 0, "read_document": 0}
         self.local_state = replace(start.local_state)
         self.variables: Hashable | None = None
         self.looks_anew = False
@@ -213,7 +213,7 @@ class _Run:
     def _variables(self, question: _Question) -> Hashable | None:
         """The variables of every function of the program that is under way, and how far each has come; None where they do not tell all."""
         dead = DEAD if self.looks_anew else COUNTERS
-        found: list[Hashable] = [question.asks.until if isinstance(question.asks, Nap) else None, *self.versions.values()]
+        found: list[Hashable] = [question.asks.until if isinstance(question.asks, Nap) else None, *sorted(self.versions.items())]
         trace = question.__traceback__
         while trace is not None:
             if trace.tb_frame.f_globals["__name__"].startswith("rotator."):
@@ -283,17 +283,17 @@ class _Run:
         self.at += 1
         self.events.clear()
         if isinstance(asks, Call):
-            self._note_version(asks.name, answer)
+            self._note_version(asks, answer)
         if isinstance(answer, Exception):
             raise answer.with_traceback(None)
         return answer
 
-    def _note_version(self, name: str, answer: object) -> None:
-        match name, answer:
+    def _note_version(self, asks: Call, answer: object) -> None:
+        match asks.name, answer:
             case "read_ledger", (_, int(version)):
-                self.versions["read_ledger"] = version
+                self.versions[f"ledger {asks.args[0]}"] = version
             case "write_ledger", int(version):
-                self.versions["read_ledger"] = version
+                self.versions[f"ledger {asks.args[0].application}"] = version
             case "read_document", CredentialDocument(version=version):
                 self.versions["read_document"] = version
 

@@ -121,6 +121,56 @@ def seasoned() -> Truth:
     return truth
 
 
+EARLIER = "invoicing"
+
+
+def renamed() -> Truth:
+    """A world in which the application had another name until now: one key is published, the one before it in grace."""
+    truth = Truth()
+    key, secret = truth.make_key()
+    truth.watch(GRACE, set())
+    truth.monitor.earlier = (EARLIER,)
+    by_hand(truth, {"access_key": key.access_key, "secret_key": secret.reveal()})
+    before = Daemon(truth, replace(POLICY, application=EARLIER), owner="earlier")
+    before.run()
+    truth.time.advance(30 * DAY)
+    before.run()
+    _canonical(truth)
+    truth.creates = 0
+    return truth
+
+
+def passes_after_a_rename(wanted: ApplicationSpec) -> Program:
+    """One pass of a daemon whose configuration has the new name, or another one's that still has the old name."""
+    (other,) = {EARLIER, POLICY.application} - {wanted.application}
+
+    def run(context: ReconcileContext, local_state: LocalState, sleep: Sleep) -> object:
+        return drive(reconcile(wanted, replace(context, related=lambda spec: (other,)), local_state), sleep)
+
+    return run
+
+
+def the_new_name(truth: Truth) -> tuple[Actor, ...]:
+    """A daemon whose configuration has the new name."""
+    return (Actor(Role("daemon-1", passes_after_a_rename(POLICY)), truth.time.now),)
+
+
+def both_names(truth: Truth) -> tuple[Actor, ...]:
+    """The same beside a daemon that still has the old name."""
+    old = Actor(Role("daemon-2", passes_after_a_rename(replace(POLICY, application=EARLIER))), truth.time.now)
+    return (*the_new_name(truth), old)
+
+
+def taken_over(truth: Truth) -> str | None:
+    """One of the names owns everything, and the grace ended when it was promised; or two names are a reported conflict."""
+    ledgers = [truth.ledger(name) for name in (EARLIER, POLICY.application) if truth.kv.get("ledger:" + name)]
+    owners = [ledger for ledger in ledgers if not ledger.successor]
+    if len(owners) != 1:
+        return None if len(owners) == 2 and truth.ours() else f"{len(owners)} ledgers own the bearer"
+    truth.monitor.check_rest(owners[0])
+    return "a key is still in grace" if owners[0].retiring else None
+
+
 def slow() -> Truth:
     """A provider whose keys come alive a second after they were made, and are refused a second after they were deleted."""
     truth = adopted()
@@ -130,8 +180,9 @@ def slow() -> Truth:
 
 def _canonical(truth: Truth) -> None:
     """Ledgers that were written before the exploration began are shared like the later ones."""
-    ledgers = truth.kv[LEDGER]
-    ledgers[:] = [replace(version, data=stored(truth.read(version))) for version in ledgers]
+    for name, ledgers in truth.kv.items():
+        if name.startswith("ledger:"):
+            ledgers[:] = [replace(version, data=stored(truth.read(version))) for version in ledgers]
     truth.monitor.check()
 
 
@@ -318,6 +369,16 @@ ALL: tuple[Scenario, ...] = (
     ),
     scenario(
         "one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=184
+    ),
+    scenario("one daemon, a renamed application and a revocation", renamed, the_new_name, taken_over, budget=2, least=5_616),
+    scenario(
+        "two daemons, one of which still has the old name of an application",
+        renamed,
+        both_names,
+        taken_over,
+        befalls=FIRST,
+        horizon=SHORT,
+        least=4_700,
     ),
     scenario("two daemons, a rotation and a revocation", adopted, daemons(2), befalls=FIRST, least=3_308_384),
     scenario("two daemons, a rotation", adopted, daemons(2), horizon=SHORT, befalls=FIRST, least=297_024),

@@ -104,12 +104,14 @@ class Truth(Sim):
         """What tells this world from others, as far as anything that can still happen depends on it. ``past``: also the earlier
         versions of the ledger, which a standby may still answer from, and which somebody may restore."""
         monitor = self.monitor
-        ledgers = self.kv.get(LEDGER, [])
+        ledgers = [(name, versions) for name, versions in self.kv.items() if name.startswith("ledger:")]
         return (
             self.time.now,
             tuple((id(one.data), one.created, one.deleted, one.index * past) for one in self.kv.get(DOCUMENT, ())),
-            len(ledgers),
-            tuple((id(version.data), version.index * past) for version in (ledgers if past else ledgers[-1:])),
+            tuple(
+                (name, len(all_), tuple((id(version.data), version.index * past) for version in (all_ if past else all_[-1:])))
+                for name, all_ in sorted(ledgers)
+            ),
             tuple((true.key.description, true.alive_from, true.deleted_at) for true in self.keys.values()),
             tuple(sorted(monitor._left.items())),
             frozenset(monitor.marked),

@@ -22,13 +22,15 @@ class Monitor:
     """Watches every effect. ``strangers`` are keys that nobody may touch; ``outage_allowed`` is an operator's revoke-first.
 
     ``by_people`` are keys that a person deleted, of which nothing can be asked; ``hand_written`` are the versions of the
-    document that a person wrote, ``restored`` those of the ledger; ``earlier`` are names that the application had; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
+    document that a person wrote, ``restored`` those of the ledger; ``earlier`` are names that the application had, ``forgotten`` keys of
+    such a name whose ledger was lost before it was taken over; ``steady`` says that no clock leaps. All times here are true ones, whatever Vault's clock said.
     """
 
     sim: Sim
     grace: timedelta
     application: str = "billing"
     earlier: tuple[str, ...] = ()
+    forgotten: set[str] = field(default_factory=set)
     strangers: set[str] = field(default_factory=set)
     outage_allowed: bool = False
     steady: bool = False
@@ -184,7 +186,8 @@ class Monitor:
         if ledger.current:
             accounted.add(ledger.current.access_key)
         for access_key, true in self.sim.keys.items():
-            if true.deleted_at is None and (true.ours or parse_marker(true.key.description) is not None):
+            ours = true.ours or parse_marker(true.key.description) is not None
+            if true.deleted_at is None and ours and access_key not in self.forgotten:
                 assert access_key in accounted, f"I4: {access_key} is alive and neither current nor in grace"
         version = self.sim.published()
         assert version is not None, "there is no credential document"

@@ -18,7 +18,8 @@ def claim_ownership(state: ApplicationState) -> Step | None:
     if spec.owner or state.ledger.successor:
         if observation.in_flight is not None:
             return DiscardInFlight()  # the owner finds its key by the marker
-        return state.block(Reason.SUPERSEDED, superseded_message(spec.application, state.ledger, spec.owner))
+        message = superseded_message(spec.application, state.ledger, spec.owner)
+        return state.block(Reason.SUPERSEDED, message, until=state.now + spec.resync_interval)
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
