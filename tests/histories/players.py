@@ -34,7 +34,9 @@ class Witness(Recorder):
         stage = self.stage
         if event not in {"pass.decided", "pass.interrupted"}:
             about = {
-                name: value for name, value in fields.items() if name in {"access_key", "reason", "verification", "access_keys"}
+                name: str(value) if isinstance(value, str) else value
+                for name, value in fields.items()
+                if name in {"access_key", "reason", "verification", "access_keys"}
             }
             stage.tell(f"    {event} {about}")
         if event == "rotation.published":
