@@ -7,7 +7,7 @@ beside the first when it is asked to reload; nothing in an ``AppRuntime`` change
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,6 +109,11 @@ class AppRuntime:
         return str(self.configuration.path)
 
     @property
+    def warnings(self) -> Sequence[ConfigurationProblem]:
+        """Options of the configuration that are set by their former names."""
+        return self.configuration.warnings
+
+    @property
     def workers(self) -> int:
         """How many applications are worked on at once."""
         return self.configuration.daemon.workers
@@ -153,12 +158,14 @@ class AppRuntime:
     @property
     def alarm(self) -> alarm.NotificationSettings:
         """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""
-        found = self.configuration.alarm
+        heartbeat, found = self.configuration.heartbeat, self.configuration.notifications
         ping = (
-            alarm.HeartbeatSettings(_Supplier(found.ping), found.ping_every, found.ca_cert, found.proxy) if found.ping else None
+            alarm.HeartbeatSettings(_Supplier(heartbeat.url), heartbeat.interval, heartbeat.ca_cert, heartbeat.proxy)
+            if heartbeat.url
+            else None
         )
-        targets = {str(reference): _Supplier(reference) for reference in found.notify}
-        return alarm.NotificationSettings(found.name, ping, targets, found.notify_every, found.deadline_notice)
+        targets = {str(reference): _Supplier(reference) for reference in found.targets}
+        return alarm.NotificationSettings(found.name, ping, targets, found.min_interval, found.deadline_warning)
 
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""
@@ -266,7 +273,7 @@ def _vault_settings(configuration: Configuration, observe: ResponseObserver, ref
     return VaultSettings(
         address=found.address,
         auth=_auth(found.auth),
-        ledger=found.ledger,
+        ledger=found.ledger_path,
         namespace=found.namespace,
         ca_cert=found.ca_cert,
         client_cert=certificate.file() if certificate else None,

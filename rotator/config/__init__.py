@@ -10,17 +10,29 @@ import os
 from pathlib import Path
 
 from rotator.config.secret_reference import Reference
-from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
+from rotator.config.settings import (
+    Account,
+    Auth,
+    Configuration,
+    Control,
+    Daemon,
+    Heartbeat,
+    Listener,
+    Notifications,
+    Vault,
+    Webhook,
+)
 
 __all__ = [
     "DEFAULT_PATH",
     "Account",
-    "Alarm",
     "Auth",
     "Configuration",
     "Control",
     "Daemon",
+    "Heartbeat",
     "Listener",
+    "Notifications",
     "Reference",
     "Vault",
     "Webhook",

@@ -16,8 +16,20 @@ from pydantic import ValidationError
 
 from rotator.config import schema
 from rotator.config.problems import Problems, dotted
+from rotator.config.renamed import translate
 from rotator.config.runtime_directory import configured_directory, default_directory, socket_path_fault
-from rotator.config.settings import Account, Alarm, Auth, Configuration, Control, Daemon, Listener, Vault, Webhook
+from rotator.config.settings import (
+    Account,
+    Auth,
+    Configuration,
+    Control,
+    Daemon,
+    Heartbeat,
+    Listener,
+    Notifications,
+    Vault,
+    Webhook,
+)
 from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
 from rotator.system.trust import UntrustedFile, file_problem, read_file
@@ -28,7 +40,18 @@ if TYPE_CHECKING:
 
     from rotator.config.secret_reference import Reference
 
-_TABLES = ("vault", "accounts", "defaults", "applications", "daemon", "control", "webhook", "metrics", "alarm")
+_TABLES = (
+    "vault",
+    "accounts",
+    "defaults",
+    "applications",
+    "daemon",
+    "control",
+    "webhook",
+    "metrics",
+    "heartbeat",
+    "notifications",
+)
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a configuration that are read; one with ten thousand applications needs a part of it."""
@@ -47,6 +70,7 @@ def load(path: Path) -> Configuration:
     problems = Problems(str(path))
     data = _parse(path, problems)
     problems.stop()
+    warnings = translate(data, problems)
     for name in data:
         if name not in _TABLES:
             problems.add(dotted(name), f"is not an option here; {closest_match(name, _TABLES)}")
@@ -56,16 +80,17 @@ def load(path: Path) -> Configuration:
     listen = _listen(data, problems)
     control = _control(data, problems)
     webhook = _webhook(data, folder, problems)
-    alarm = _alarm(data, folder, problems)
+    heartbeat = _heartbeat(data, folder, problems)
+    notifications = _notifications(data, folder, problems)
     accounts = _accounts(data, folder, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
     applications = {
         name: read(schema.Application, raw, ("applications", name), problems)
         for name, raw in _named(data, "applications", problems).items()
     }
-    specs = build(applications, defaults, accounts, _table(data, "vault").get("ledger"), daemon, problems)
+    specs = build(applications, defaults, accounts, _table(data, "vault").get("ledger_path"), daemon, problems)
     problems.stop()
-    if vault is None or daemon is None or alarm is None:
+    if vault is None or daemon is None or heartbeat is None or notifications is None:
         raise AssertionError("a table without problems was not converted")
     sound = {name: account for name, account in accounts.items() if account}
     return Configuration(
@@ -74,10 +99,12 @@ def load(path: Path) -> Configuration:
         accounts=sound,
         specs=specs,
         daemon=daemon,
-        alarm=alarm,
+        heartbeat=heartbeat,
+        notifications=notifications,
         listen=listen,
         control=control,
         webhook=webhook,
+        warnings=warnings,
     )
 
 
@@ -158,7 +185,7 @@ def _named(data: dict[str, Any], name: str, problems: Problems) -> dict[str, Any
 
 def _vault(data: dict[str, Any], folder: Path, problems: Problems) -> Vault | None:
     if "vault" not in data:
-        problems.add("vault", "is missing: write [vault] with address, auth and ledger")
+        problems.add("vault", "is missing: write [vault] with address, auth and ledger_path")
         return None
     options = read(schema.Vault, data["vault"], ("vault",), problems)
     _check_address(options, "address", ("vault",), problems)
@@ -289,34 +316,40 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
     return Webhook(at=at, client_ca=client_ca, rate_limit=complete["rate_limit"], **references)
 
 
-def _alarm(data: dict[str, Any], folder: Path, problems: Problems) -> Alarm | None:
-    options = read(schema.Alarm, data.get("alarm", {}), ("alarm",), problems)
-    ca_cert = _check_file(options.get("ca_cert"), "alarm.ca_cert", folder, problems)
-    if ping := options.get("ping"):
-        options["ping"] = ping = ping.within(folder)
-        _check_destination(ping, "alarm.ping", problems)
-        if ping.kind != "vault":
-            _check_ping(ping, problems, allow_http=options.get("allow_http", False))
-    options["notify"] = tuple(reference.within(folder) for reference in options.get("notify") or ())
-    for reference in options["notify"]:
-        _check_destination(reference, "alarm.notify", problems)
-    if options["notify"] and find_spec("apprise") is None:
-        problems.add("alarm.notify", "needs the library apprise, which is not installed here: install rotator[notify]")
-    complete = _complete(schema.Alarm, options)
+def _heartbeat(data: dict[str, Any], folder: Path, problems: Problems) -> Heartbeat | None:
+    options = read(schema.Heartbeat, data.get("heartbeat", {}), ("heartbeat",), problems)
+    ca_cert = _check_file(options.get("ca_cert"), "heartbeat.ca_cert", folder, problems)
+    if url := options.get("url"):
+        options["url"] = url = url.within(folder)
+        _check_destination(url, "heartbeat.url", problems)
+        if url.kind != "vault":
+            _check_url(url, problems, allow_http=options.get("allow_http", False))
+    complete = _complete(schema.Heartbeat, options)
     if complete is None:
         return None
     del complete["allow_http"]
-    return Alarm(**complete | {"ca_cert": ca_cert})
+    return Heartbeat(**complete | {"ca_cert": ca_cert})
+
+
+def _notifications(data: dict[str, Any], folder: Path, problems: Problems) -> Notifications | None:
+    options = read(schema.Notifications, data.get("notifications", {}), ("notifications",), problems)
+    options["targets"] = tuple(reference.within(folder) for reference in options.get("targets") or ())
+    for reference in options["targets"]:
+        _check_destination(reference, "notifications.targets", problems)
+    if options["targets"] and find_spec("apprise") is None:
+        problems.add("notifications.targets", "needs the library apprise, which is not installed here: install rotator[notify]")
+    complete = _complete(schema.Notifications, options)
+    return Notifications(**complete) if complete else None
 
 
 def _check_destination(reference: Reference, path: str, problems: Problems) -> None:
     if reference.kind == "vault":
-        problems.add(path, "is in Vault, and an alarm must get out when Vault is away; use file: or credential:")
+        problems.add(path, "is in Vault, which may be the service that fails; use file: or credential:")
     else:
         _check_reference(reference, path, problems)
 
 
-def _check_ping(reference: Reference, problems: Problems, *, allow_http: bool) -> None:
+def _check_url(reference: Reference, problems: Problems, *, allow_http: bool) -> None:
     """The address itself is a secret, so it is looked at here and not shown."""
     try:
         parts = urlsplit(reference.resolve().reveal())
@@ -326,10 +359,10 @@ def _check_ping(reference: Reference, problems: Problems, *, allow_http: bool) -
     except ValueError:
         sound = None
     if not sound:
-        problems.add("alarm.ping", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it")
+        problems.add("heartbeat.url", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it")
     elif parts.scheme == "http" and not _local(parts.hostname or "") and not allow_http:
         problems.add(
-            "alarm.ping",
+            "heartbeat.url",
             f"{reference} holds an address without TLS, so everybody on the way can read it; use https://, or set allow_http",
         )
 

@@ -212,7 +212,7 @@ class Vault(Table):
 
     address: Url = option("The address of Vault or OpenBao, such as `https://vault.example.com:8200`.")
     auth: Auth = option("How to log in: the table below.")
-    ledger: VaultPath = option("Where we keep our ledgers: the mount of a KV version 2 engine, then a prefix of our own.")
+    ledger_path: VaultPath = option("Where we keep our ledgers: the mount of a KV version 2 engine, then a prefix of our own.")
     namespace: Token | None = option("The namespace of everything, where Vault has namespaces.", None)
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
@@ -391,25 +391,28 @@ class Webhook(Table):
     rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
 
 
-class Alarm(Table):
-    """`[alarm]`: who is told how it goes, and how."""
+class Heartbeat(Table):
+    """`[heartbeat]`: a request to a monitoring service while every application is healthy; its absence is the alert."""
 
-    name: Token = option("What this installation is called in messages; they hold no address that would tell.", "rotator")
-    ping: SecretReference | None = option(
-        "A reference to the address that is asked for as long as all is well (a dead-man's switch, such as healthchecks).", None
+    url: SecretReference | None = option(
+        "A reference to the address that is requested while every application is healthy, such as one of healthchecks.", None
     )
-    ping_every: Duration = option("How often the applications are gone over for it.", timedelta(minutes=1))
-    ca_cert: File | None = option("For the ping: a file of certificates, in PEM, to trust instead of the system's.", None)
-    proxy: Url | None = option("For the ping: the HTTP proxy to go through. The environment's is never used.", None)
-    allow_http: bool = option(
-        "Allow an address of the ping without TLS that is not of this machine: everybody on the way reads it.", default=False
+    interval: Duration = option(
+        "Interval between health checks; the heartbeat is sent after each that passes.", timedelta(minutes=1)
     )
-    notify: SecretReferences | None = option(
-        "References to the addresses of services, as Apprise writes them, that get messages about what goes wrong.", None
+    ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
+    proxy: Url | None = option("The HTTP proxy to use. The environment's is never used.", None)
+    allow_http: bool = option("Allow plain HTTP to a remote address.", default=False)
+
+
+class Notifications(Table):
+    """`[notifications]`: messages about what needs a person."""
+
+    name: Token = option("The name of this installation in messages.", "rotator")
+    targets: SecretReferences | None = option("References to addresses of services, as Apprise writes them.", None)
+    min_interval: Duration = option(
+        "Minimum time between two messages; what happens meanwhile is in the next.", timedelta(minutes=5)
     )
-    notify_every: Duration = option(
-        "At most one message in so long; what happens meanwhile is in the next.", timedelta(minutes=5)
-    )
-    deadline_notice: Duration = option(
-        "How long before its hard deadline a key is worth a message, if it cannot be replaced as things are.", timedelta(days=3)
+    deadline_warning: Duration = option(
+        "How long before its hard deadline a key that cannot be replaced is worth a message.", timedelta(days=3)
     )

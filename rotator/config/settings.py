@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rotator.config.secret_reference import Reference
     from rotator.domain.spec import ApplicationSpec
+    from rotator.errors import ConfigurationProblem
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Vault:
 
     address: str
     auth: Auth
-    ledger: str
+    ledger_path: str
     namespace: str
     ca_cert: Path | None
     timeout: timedelta
@@ -109,17 +110,23 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """Who is told how it goes. ``ping`` and ``notify`` lead to addresses that are secrets: whoever knows them can speak for us."""
+class Heartbeat:
+    """`[heartbeat]`. ``url`` refers to an address that is a secret: who knows it can report this installation as healthy."""
 
-    name: str
-    ping: Reference | None
-    ping_every: timedelta
+    url: Reference | None
+    interval: timedelta
     ca_cert: Path | None
     proxy: str | None
-    notify: tuple[Reference, ...]
-    notify_every: timedelta
-    deadline_notice: timedelta
+
+
+@dataclass(frozen=True)
+class Notifications:
+    """`[notifications]`. ``targets`` refer to addresses that are secrets: who knows one can send messages to it."""
+
+    name: str
+    targets: tuple[Reference, ...]
+    min_interval: timedelta
+    deadline_warning: timedelta
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,10 @@ class Configuration:
     accounts: Mapping[str, Account]
     specs: Mapping[str, ApplicationSpec]
     daemon: Daemon
-    alarm: Alarm
+    heartbeat: Heartbeat
+    notifications: Notifications
     listen: Listener | None = None
     control: Control | None = None
     webhook: Webhook | None = None
+    warnings: tuple[ConfigurationProblem, ...] = ()
+    """Options that are set by their former names."""

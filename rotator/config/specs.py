@@ -128,7 +128,7 @@ class _Application:
             self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
         taken.setdefault(path, self.name)
         if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
-            self.complain("is inside of vault.ledger, which is ours alone; write another path", "path")
+            self.complain("is inside of vault.ledger_path, which is ours alone; write another path", "path")
 
     def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], str]) -> None:
         """The bearer is this application's alone: two could not tell whose keys are whose."""

@@ -16,7 +16,7 @@ from rotator.daemon.engine import Engine
 from rotator.daemon.heartbeat import HealthCheck, unhealthy_reason
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
-from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.domain.ports import EventSink
 from rotator.errors import ConfigurationError, RotatorError
@@ -80,6 +80,7 @@ class MainLoop:
         """Until the end; the exit code."""
         runtime, engine = self.engine.runtime, self.engine
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
+        report_deprecated(runtime, self.sink)
         engine.start()
         engine.beat(self._beat_every)
         engine.add_periodic("maintain", self._maintain, delay=MAINTENANCE_INTERVAL)
@@ -189,6 +190,7 @@ class MainLoop:
             self.sink.emit(
                 "daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart
             )
+            report_deprecated(runtime, self.sink)
             self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
             request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart)))
         self._tell()
@@ -248,6 +250,7 @@ class SingleRun:
         """The exit code of the worst outcome: it failed, it was refused, a service was unreachable, or all is well."""
         runtime, engine = self.engine.runtime, self.engine
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
+        report_deprecated(runtime, self.sink)
         engine.start()
         self._until(engine.contacted)
         if engine.services[VAULT].state is ServiceState.UP and not self.signals.stop:

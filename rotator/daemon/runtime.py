@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol, Self
 
@@ -10,6 +10,7 @@ from rotator.config import Control, Listener, Webhook
 from rotator.domain.login import LoginProblem
 from rotator.domain.ports import Clock, EventSink, Provider, RequestObserver
 from rotator.domain.spec import ApplicationSpec
+from rotator.errors import ConfigurationProblem
 from rotator.observability.notifications import NotificationSettings
 from rotator.operations.runtime import AccountFacts, Store
 from rotator.reconciler.context import ReconcileContext
@@ -24,6 +25,10 @@ class DaemonRuntime(Protocol):
     @property
     def source(self) -> str:
         """The file that the configuration came from."""
+
+    @property
+    def warnings(self) -> Sequence[ConfigurationProblem]:
+        """Options of the configuration that are set by their former names."""
 
     @property
     def clock(self) -> Clock:
@@ -94,3 +99,9 @@ class DaemonRuntime(Protocol):
 
     def close(self) -> None:
         """Give the login back and close all connections."""
+
+
+def report_deprecated(runtime: DaemonRuntime, sink: EventSink) -> None:
+    """One event for each option that the configuration sets by its former name."""
+    for warning in runtime.warnings:
+        sink.emit("daemon.deprecated_option", path=warning.path, message=warning.message)

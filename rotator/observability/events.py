@@ -154,6 +154,9 @@ CATALOGUE: dict[str, EventKind] = {
     "pass.crashed": EventKind("critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")),
     # the daemon
     "daemon.started": EventKind("info", "The daemon began.", ("version", "applications", "config")),
+    "daemon.deprecated_option": EventKind(
+        "warning", "An option is set by its former name, which the next version does not understand.", ("path", "message")
+    ),
     "daemon.ready": EventKind("info", "The first look was made.", ("applications", "down")),
     "daemon.reloaded": EventKind(
         "info",

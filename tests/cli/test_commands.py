@@ -150,7 +150,7 @@ CONFIGURATION = """
 [vault]
 address = "http://127.0.0.1:1"
 auth    = { method = "token", token = "file:token" }
-ledger  = "secret/rotator"
+ledger_path = "secret/rotator"
 [accounts.acme]
 organization_id = "105bdce1-64c0-48ab-899d-868455867ecf"
 secret_key      = "file:token"
@@ -179,7 +179,13 @@ def test_check_says_what_is_sound(file: Path) -> None:
     assert check(file) == (0, f"{file} is sound: 1 application, 1 account\n", "")
     code, stdout, _ = check(file, "--json")
     assert code == 0
-    assert json.loads(stdout) == {"file": str(file), "sound": True, "applications": ["billing"], "accounts": ["acme"]}
+    assert json.loads(stdout) == {
+        "file": str(file),
+        "sound": True,
+        "applications": ["billing"],
+        "accounts": ["acme"],
+        "warnings": [],
+    }
 
 
 def test_the_configuration_is_found_by_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +197,7 @@ def test_the_configuration_is_found_by_the_environment(file: Path, monkeypatch: 
     ("before", "after", "said"),
     [
         ("[vault]", "[vault", "is not TOML"),
-        ("ledger ", "legder ", "did you mean ledger?"),
+        ("ledger_path", "legder_path", "did you mean ledger_path?"),
         (
             'application_id = "0766588d-4a0e-4938-a140-544964da7870"',
             "application_id = 7",

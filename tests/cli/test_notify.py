@@ -64,7 +64,7 @@ def test_as_json_there_is_one_entry_for_each_target(desk: Desk, listener: Listen
 def test_where_nobody_is_configured_it_says_how(desk: Desk) -> None:
     result = desk.type("notify", "--test")
     assert result.exit_code == 2
-    assert "alarm.notify: names nobody; write notify = " in result.stderr
+    assert "notifications.targets: names nobody; write targets = " in result.stderr
 
 
 def test_a_containment_at_the_command_line_is_told_to_people(desk: Desk, listener: Listener) -> None:
@@ -98,7 +98,7 @@ def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(t
         """
         [vault]
         address = "http://127.0.0.1:1"
-        ledger = "secret/rotator"
+        ledger_path = "secret/rotator"
         auth = { method = "token", token = "file:token" }
         [accounts.acme]
         organization_id = "11111111-1111-4111-8111-111111111111"
@@ -106,8 +106,8 @@ def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(t
         [applications.billing]
         application_id = "22222222-2222-4222-8222-222222222222"
         path = "secret/apps/billing"
-        [alarm]
-        notify = ["file:chat"]
+        [notifications]
+        targets = ["file:chat"]
         """
     )
     done = subprocess.run(

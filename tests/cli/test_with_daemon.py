@@ -80,7 +80,9 @@ def test_the_whole_life_of_a_key_by_hand(shell: Shell) -> None:
 
 def test_a_plan_writes_nothing_to_vault_not_even_the_id_of_the_installation(shell: Shell) -> None:
     file = shell.rig.directory / "fresh.toml"
-    file.write_text(shell.rig.configuration.read_text().replace('ledger = "secret/rotator"', 'ledger = "secret/rotator/fresh"'))
+    file.write_text(
+        shell.rig.configuration.read_text().replace('ledger_path = "secret/rotator"', 'ledger = "secret/rotator/fresh"')
+    )
     done = run("plan", "--config", str(file))
     assert done.returncode == 0, done.stderr
     assert "adopt now" in done.stdout

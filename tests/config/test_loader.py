@@ -42,7 +42,7 @@ BASE: dict[str, Any] = {
     "vault": {
         "address": "https://vault.example.com:8200",
         "auth": {"method": "approle", "role_id": "credential:role-id", "secret_id": "credential:secret"},
-        "ledger": "secret/rotator",
+        "ledger_path": "secret/rotator",
     },
     "accounts": {"acme": {"organization_id": ORGANIZATION, "secret_key": "credential:secret"}},
     "defaults": {},
@@ -123,7 +123,7 @@ def test_the_smallest_configuration_has_sensible_defaults(tmp_path: Path) -> Non
     assert (spec.window, spec.timezone, spec.lifetime, spec.max_age) == (None, "UTC", None, None)
     account = configuration.accounts["acme"]
     assert (account.provider, account.api_url, account.proxy) == ("scaleway", "https://api.scaleway.com", None)
-    assert configuration.vault.ledger == "secret/rotator"
+    assert configuration.vault.ledger_path == "secret/rotator"
     assert configuration.vault.auth.mount == "approle"
     assert configuration.vault.namespace == ""
 
@@ -308,8 +308,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a path that climbs": ({f"{BILLING}.path": "secret/../billing"}, f"{BILLING}.path", "is not MOUNT/PATH"),
     "a path with a question mark": ({f"{BILLING}.path": "secret/a?version=1"}, f"{BILLING}.path", "is not MOUNT/PATH"),
     "a path of the HTTP API": ({f"{BILLING}.path": "secret/data/billing"}, f"{BILLING}.path", 'has "data" after the mount'),
-    "a path among the ledgers": ({f"{BILLING}.path": "secret/rotator/billing"}, f"{BILLING}.path", "is inside of vault.ledger"),
-    "a path that is the ledgers'": ({f"{BILLING}.path": "secret/rotator"}, f"{BILLING}.path", "is inside of vault.ledger"),
+    "a path among the ledgers": ({f"{BILLING}.path": "secret/rotator/billing"}, f"{BILLING}.path", "is inside of vault.ledger_path"),
+    "a path that is the ledgers'": ({f"{BILLING}.path": "secret/rotator"}, f"{BILLING}.path", "is inside of vault.ledger_path"),
     "fields without the secret": ({f"{BILLING}.fields": {"a": "{access_key}"}}, f"{BILLING}.fields", 'exactly one field that is "{secret_key}"'),
     "fields without the access key": ({f"{BILLING}.fields": {"a": "{secret_key}"}}, f"{BILLING}.fields", 'exactly one field that is "{access_key}"'),
     "fields with the secret twice": (

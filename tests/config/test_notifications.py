@@ -1,4 +1,4 @@
-"""`[alarm]`: addresses are secrets, so they are references; what is wrong with them is told without them."""
+"""`[heartbeat]` and `[notifications]`: addresses are secrets, so they are references; what is wrong with them is told without them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def kept(folder: Path, name: str, text: str) -> str:
     return f"credential:{name}"
 
 
-def test_without_it_nobody_is_told(tmp_path: Path) -> None:
-    alarm = sound(tmp_path).alarm
-    assert (alarm.ping, alarm.notify, alarm.name) == (None, (), "rotator")
-    assert (alarm.ping_every, alarm.notify_every, alarm.deadline_notice) == (
+def test_by_default_nothing_is_sent(tmp_path: Path) -> None:
+    heartbeat, notifications = sound(tmp_path).heartbeat, sound(tmp_path).notifications
+    assert (heartbeat.url, notifications.targets, notifications.name) == (None, (), "rotator")
+    assert (heartbeat.interval, notifications.min_interval, notifications.deadline_warning) == (
         timedelta(minutes=1),
         timedelta(minutes=5),
         timedelta(days=3),
@@ -32,47 +32,66 @@ def test_without_it_nobody_is_told(tmp_path: Path) -> None:
 
 def test_references_are_kept_and_files_begin_at_the_folder_of_the_configuration(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
     keep(tmp_path / "chat", "json://127.0.0.1/")
-    ping = kept(credentials, "ping", f"https://ping.example.com/{TOKEN}?x=1\n")
-    alarm = sound(tmp_path, alarm={"ping": ping, "notify": ["file:chat", "credential:secret"], "name": "production"}).alarm
-    assert alarm.ping == Reference("credential", "ping")
-    assert alarm.notify == (Reference("file", str(tmp_path / "chat")), Reference("credential", "secret"))
-    assert alarm.name == "production"
+    url = kept(credentials, "ping", f"https://ping.example.com/{TOKEN}?x=1\n")
+    wanted = {"targets": ["file:chat", "credential:secret"], "name": "production"}
+    configuration = sound(tmp_path, heartbeat={"url": url}, notifications=wanted)
+    assert configuration.heartbeat.url == Reference("credential", "ping")
+    assert configuration.notifications.targets == (Reference("file", str(tmp_path / "chat")), Reference("credential", "secret"))
+    assert configuration.notifications.name == "production"
 
 
 def test_an_address_without_tls_is_good_on_this_machine_and_where_it_is_allowed(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
-    assert sound(tmp_path, alarm={"ping": kept(credentials, "local", "http://127.0.0.1:8080/x")}).alarm.ping
-    assert sound(tmp_path, alarm={"ping": kept(credentials, "far", "http://ping.example.com/x"), "allow_http": True}).alarm.ping
+    assert sound(tmp_path, heartbeat={"url": kept(credentials, "local", "http://127.0.0.1:8080/x")}).heartbeat.url
+    far = kept(credentials, "far", "http://ping.example.com/x")
+    assert sound(tmp_path, heartbeat={"url": far, "allow_http": True}).heartbeat.url
 
 
 @pytest.mark.parametrize(
-    ("alarm", "path", "words"),
+    ("table", "options", "option", "words"),
     {
-        "a ping in the open": ({"ping": f"https://ping.example.com/{TOKEN}"}, "alarm.ping", "is written in the open"),
-        "a service in the open": ({"notify": [f"json://{TOKEN}"]}, "alarm.notify", "is written in the open"),
-        "no list": ({"notify": "credential:secret"}, "alarm.notify", "is not a list of references"),
-        "one twice": ({"notify": ["credential:secret", "credential:secret"]}, "alarm.notify", "names one reference twice"),
-        "a ping in Vault": ({"ping": "vault:secret/x#y"}, "alarm.ping", "an alarm must get out when Vault is away"),
-        "a service in Vault": ({"notify": ["vault:secret/x#y"]}, "alarm.notify", "an alarm must get out when Vault is away"),
-        "a file that is not there": ({"notify": ["credential:nowhere"]}, "alarm.notify", "is not in $CREDENTIALS_DIRECTORY"),
-        "a ping that is not there": ({"ping": "credential:nowhere"}, "alarm.ping", "is not in $CREDENTIALS_DIRECTORY"),
-        "no address": ({"ping": "credential:secret"}, "alarm.ping", "holds no web address"),
-        "a broken address": ({"ping": "credential:broken"}, "alarm.ping", "holds no web address"),
-        "an address without TLS": ({"ping": "credential:far"}, "alarm.ping", "holds an address without TLS"),
-        "a name with spaces": ({"name": "my rotator"}, "alarm.name", "is not an identifier"),
-        "a mistyped option": ({"pings": "x"}, "alarm.pings", "did you mean ping"),
+        "a ping in the open": ("heartbeat", {"url": f"https://ping.example.com/{TOKEN}"}, "url", "is written in the open"),
+        "a service in the open": ("notifications", {"targets": [f"json://{TOKEN}"]}, "targets", "is written in the open"),
+        "no list": ("notifications", {"targets": "credential:secret"}, "targets", "is not a list of references"),
+        "one twice": (
+            "notifications",
+            {"targets": ["credential:secret", "credential:secret"]},
+            "targets",
+            "names one reference twice",
+        ),
+        "a ping in Vault": ("heartbeat", {"url": "vault:secret/x#y"}, "url", "is in Vault, which may be the service that fails"),
+        "a service in Vault": (
+            "notifications",
+            {"targets": ["vault:secret/x#y"]},
+            "targets",
+            "is in Vault, which may be the service that fails",
+        ),
+        "a file that is not there": (
+            "notifications",
+            {"targets": ["credential:nowhere"]},
+            "targets",
+            "is not in $CREDENTIALS_DIRECTORY",
+        ),
+        "a ping that is not there": ("heartbeat", {"url": "credential:nowhere"}, "url", "is not in $CREDENTIALS_DIRECTORY"),
+        "no address": ("heartbeat", {"url": "credential:secret"}, "url", "holds no web address"),
+        "a broken address": ("heartbeat", {"url": "credential:broken"}, "url", "holds no web address"),
+        "an address without TLS": ("heartbeat", {"url": "credential:far"}, "url", "holds an address without TLS"),
+        "a name with spaces": ("notifications", {"name": "my rotator"}, "name", "is not an identifier"),
+        "a mistyped option": ("heartbeat", {"urls": "x"}, "urls", "did you mean url"),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_wrong_is_told_with_its_place_and_without_the_address(
     tmp_path: Path,
     credentials: Path,  # noqa: F811 - a fixture
-    alarm: dict[str, Any],
-    path: str,
+    table: str,
+    options: dict[str, Any],
+    option: str,
     words: str,
 ) -> None:
     kept(credentials, "far", f"http://ping.example.com/{TOKEN}")
     kept(credentials, "broken", f"https://[::1/{TOKEN}")
-    told = problems(write(tmp_path / "rotator.toml", {"alarm": alarm}))
+    told = problems(write(tmp_path / "rotator.toml", {table: options}))
+    path = f"{table}.{option}"
     assert list(told) == [path]
     assert words in told[path]
     assert TOKEN not in told[path]
@@ -81,5 +100,5 @@ def test_what_is_wrong_is_told_with_its_place_and_without_the_address(
 
 def test_services_need_the_extra_and_it_is_said_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "find_spec", lambda name: None)
-    told = problems(write(tmp_path / "rotator.toml", {"alarm": {"notify": ["credential:secret"]}}))
-    assert "install rotator[notify]" in told["alarm.notify"]
+    told = problems(write(tmp_path / "rotator.toml", {"notifications": {"targets": ["credential:secret"]}}))
+    assert "install rotator[notify]" in told["notifications.targets"]

@@ -14,7 +14,7 @@ from rotator.errors import ConfigurationError, Unavailable
 CONFIG = """
 [vault]
 address = "http://127.0.0.1:{port}"
-ledger = "secret/rotator"
+ledger_path = "secret/rotator"
 auth = {{ method = "token", token = "file:token" }}
 [accounts.acme]
 provider = "{provider}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from rotator.daemon.main_loop import SingleRun
 from rotator.domain.spec import VerificationPolicy
-from rotator.errors import Unavailable
+from rotator.errors import ConfigurationProblem, Unavailable
 from rotator.system.process import Signals
 from tests.support.daemon_stage import FakeFleet, published, runtime, settled
 
@@ -65,3 +65,11 @@ def test_a_round_in_which_a_pass_crashes_ends_with_1() -> None:
     made.stages["odd"].hook = crash
     assert play(made) == 1
     assert published(made, "billing")
+
+
+def test_an_option_by_its_former_name_is_an_event() -> None:
+    made = runtime("one", workers=1)
+    made.warnings = (ConfigurationProblem("rotator.toml", "daemon.catch_up", "is now called daemon.startup_spread"),)
+    assert play(made) == 0
+    told = [fields for event, fields in made.sink.events if event == "daemon.deprecated_option"]
+    assert told == [{"path": "daemon.catch_up", "message": "is now called daemon.startup_spread"}]

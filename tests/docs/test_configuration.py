@@ -32,7 +32,8 @@ TABLES: dict[str, type[schema.Table]] = {
     "[control]": schema.Control,
     "[webhook]": schema.Webhook,
     "[metrics]": schema.Metrics,
-    "[alarm]": schema.Alarm,
+    "[heartbeat]": schema.Heartbeat,
+    "[notifications]": schema.Notifications,
 }
 
 
@@ -128,7 +129,8 @@ SECTIONS: dict[str, type[schema.Table]] = {
     "control": schema.Control,
     "webhook": schema.Webhook,
     "metrics": schema.Metrics,
-    "alarm": schema.Alarm,
+    "heartbeat": schema.Heartbeat,
+    "notifications": schema.Notifications,
     "defaults": schema.Defaults,
     "applications.billing": schema.Application,
 }

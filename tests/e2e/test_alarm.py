@@ -16,12 +16,13 @@ from tests.support.listener import Listener
 pytest.importorskip("apprise", reason="messages are sent with it")
 
 ALARM = """startup_spread = "0s"
-[alarm]
+[heartbeat]
+url = "file:ping"
+interval = "1s"
+[notifications]
 name = "production"
-ping = "file:ping"
-ping_every = "1s"
-notify = ["file:chat"]
-notify_every = "1s"
+targets = ["file:chat"]
+min_interval = "1s"
 """
 
 

@@ -13,7 +13,16 @@ from tests.e2e.rig import FAST, Rig
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text()
-TABLES = (schema.Auth, schema.Vault, schema.Account, schema.Defaults, schema.Application, schema.Daemon, schema.Alarm)
+TABLES = (
+    schema.Auth,
+    schema.Vault,
+    schema.Account,
+    schema.Defaults,
+    schema.Application,
+    schema.Daemon,
+    schema.Heartbeat,
+    schema.Notifications,
+)
 CREDENTIALS = sorted(
     name for table in TABLES for name, field in table.model_fields.items() if Reference.__name__ in str(field.annotation)
 )
@@ -29,7 +38,7 @@ def test_it_says_of_every_option_that_leads_to_a_secret_what_that_opens(option: 
 
 
 def test_there_are_as_many_such_options_as_we_think() -> None:
-    assert {"secret_key", "role_id", "ping", "notify"} <= set(CREDENTIALS)
+    assert {"secret_key", "role_id", "url", "targets"} <= set(CREDENTIALS)
 
 
 def test_the_tests_and_files_that_it_names_exist() -> None:

@@ -16,7 +16,7 @@ from rotator.domain.keys import Key
 from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
-from rotator.errors import ConfigurationError
+from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from tests.support.simulated import Recorder, Sim, SimProvider, spec
@@ -101,6 +101,7 @@ class FakeFleet:
     shutdown_timeout: timedelta = timedelta(seconds=30)
     sink: Any = field(default_factory=Recorder)
     source: str = "test.toml"
+    warnings: tuple[ConfigurationProblem, ...] = ()
     next_one: FakeFleet | Exception | None = None
     closed: bool = False
     tended: int = 0

@@ -24,9 +24,17 @@ def command(session: Session) -> int:
     configuration = load(session.path)
     applications, accounts = configuration.specs, configuration.accounts
     if session.json:
-        answer = {"file": str(session.path), "sound": True, "applications": sorted(applications), "accounts": sorted(accounts)}
+        answer = {
+            "file": str(session.path),
+            "sound": True,
+            "applications": sorted(applications),
+            "accounts": sorted(accounts),
+            "warnings": [{"path": warning.path, "message": warning.message} for warning in configuration.warnings],
+        }
         click.echo(json.dumps(answer, indent=2))
     else:
+        for warning in configuration.warnings:
+            click.echo(f"rotator: warning: {warning}", err=True)
         click.echo(
             f"{session.path} is sound: {pluralize(len(applications), 'application')}, {pluralize(len(accounts), 'account')}"
         )

@@ -13,9 +13,7 @@ from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import send_test
 from rotator.util.concurrency import run_concurrently
 
-_NOBODY = (
-    'names nobody; write notify = ["credential:NAME"] into [alarm], where the file NAME holds one address as Apprise writes it'
-)
+_NOBODY = 'names nobody; write targets = ["credential:NAME"] into [notifications], where the file NAME holds one address as Apprise writes it'
 
 
 @click.command(
@@ -33,7 +31,7 @@ def command(session: Session, test: bool) -> int:
     with session.app() as app:
         settings = app.alarm
         if not settings.targets:
-            raise ConfigurationError([ConfigurationProblem(str(session.path), "alarm.notify", _NOBODY)])
+            raise ConfigurationError([ConfigurationProblem(str(session.path), "notifications.targets", _NOBODY)])
         names = list(settings.targets)
         answers = run_concurrently(lambda name: send_test(settings, name), names) if test else [None] * len(names)
         found = dict(zip(names, answers, strict=True))

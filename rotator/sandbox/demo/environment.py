@@ -45,7 +45,7 @@ CONFIGURATION = """
 [vault]
 address = "{vault}"
 auth = {{ method = "approle", role_id = "file:role-id", secret_id = "file:secret-id" }}
-ledger = "secret/rotator"
+ledger_path = "secret/rotator"
 
 [accounts.acme]
 organization_id = "{organization}"
