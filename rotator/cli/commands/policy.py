@@ -27,7 +27,7 @@ def command(session: Session) -> int:
 
     configuration = load(session.path)
     secrets = [account.secret_key.target for account in configuration.accounts.values() if account.secret_key.kind == "vault"]
-    rights = required_rights(configuration.vault.ledger, [spec.path for spec in configuration.specs.values()], secrets)
+    rights = required_rights(configuration.vault.ledger_path, [spec.path for spec in configuration.specs.values()], secrets)
     if session.json:
         lines = [{"path": right.path, "capabilities": right.capabilities, "purpose": right.purpose} for right in rights]
         click.echo(json.dumps({"policy": policy_text(rights), "rights": lines}, indent=2))
