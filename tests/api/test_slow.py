@@ -7,9 +7,12 @@ import socket
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from rotator.api import http_server as serving
 from rotator.api import routes as api
+from rotator.system.sockets import SocketFile
 from tests.api.conftest import Front
 from tests.support.daemon_stage import eventually
 
@@ -130,3 +133,25 @@ def test_the_end_waits_for_nobody_who_is_inside(front: Front, monkeypatch: pytes
     for connection in inside:
         rest(connection)
     front.listeners.close()
+
+
+def test_a_large_answer_to_a_slow_reader_leaves_no_exception_behind(tmp_path: Path) -> None:
+    large = b"x" * 5_000_000
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(large)(scope, receive, send)
+
+    server, entrance = serving.HttpServer(), SocketFile(tmp_path / "large.sock")
+    listener = serving.HttpListener(entrance.socket, app)
+    server.open(listener)
+    try:
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(entrance.path))
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert rest(connection).endswith(large)
+        eventually(lambda: not listener.connections)
+    finally:
+        server.shut(listener)
+        server.close()
+        entrance.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.complaints import complaints
 from tests.support.daemon_stage import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,7 @@ class Play:
 
     def close(self) -> None:
         self.close_process()
+        assert complaints(list(self.output)) == []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
             ending.sendto(b"end of the test", str(self.directory / "notify"))
         self.socket.close()

@@ -35,6 +35,7 @@ from rotator.sandbox.scaleway import Event, ScalewaySandbox
 from rotator.vault.codec import load_ledger
 from rotator.vault.policy import policy_text, required_rights
 from tests.e2e.truth import Death, Published, Refusal, Truth
+from tests.support.complaints import complaints
 
 POLICY = policy_text(required_rights("secret/rotator", ["secret/apps/*"]))
 """All that the program may do at Vault: the role of the rig has no default policy beside it."""
@@ -182,6 +183,10 @@ class Rig:
         for daemon in self.daemons:
             daemon.end(signal.SIGKILL)
         self._stack.close()
+        if kind is None:
+            for daemon in self.daemons:
+                said = daemon.log.read_text(errors="replace").splitlines() if daemon.log.exists() else []
+                assert complaints(said) == [], daemon.name
         if kind is None:  # else somebody will want to read the logs
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -262,7 +267,7 @@ class Rig:
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr or done.stdout
-        assert "Traceback" not in done.stderr
+        assert complaints([*done.stdout.splitlines(), *done.stderr.splitlines()]) == []
         return done
 
     # --- the truth ---
