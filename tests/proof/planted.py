@@ -417,10 +417,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "an expiring key waits for its turn until it has expired",
         "domain/schedule.py",
-        (
-            "        if current.expires_at is not None:\n            at = min(",
-            "        if current.expires_at is None:\n            at = min(",
-        ),
+        ("(current.expires_at - found.deadline) / 2)", "(current.expires_at - found.deadline) * 2)"),
         deep=True,
     ),
     bug(

@@ -9,7 +9,6 @@ import pytest
 from rotator.observability.events import CATALOGUE
 from rotator.observability.notifications.digest import (
     RECOVERIES,
-    REMIND,
     SETTLE,
     STUBBORN,
     TOPICS,
@@ -80,13 +79,14 @@ def test_the_next_message_waits_until_it_may_come_and_has_all_that_happened_mean
 
 
 def test_the_same_thing_is_told_again_after_a_day_and_not_before() -> None:
+    day = 24 * 60 * 60.0
     news = Digest(every=EVERY)
     news.note(*blocked("billing"), now=0)
     told(news, SETTLE)
-    news.note(*blocked("billing"), now=REMIND - 1)
+    news.note(*blocked("billing"), now=day - 1)
     assert news.ready_at() is None
-    news.note(*blocked("billing"), now=REMIND)
-    assert told(news, REMIND).title == "rotator: failure"
+    news.note(*blocked("billing"), now=day)
+    assert told(news, day).title == "rotator: failure"
 
 
 def test_what_recovered_is_told_and_may_fail_anew() -> None:
