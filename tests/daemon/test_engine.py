@@ -307,6 +307,24 @@ def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applica
     assert not other.closed
 
 
+def test_c5_a_reload_that_renames_an_application_takes_its_ledger_over_and_lets_the_old_name_go(start: Engines) -> None:
+    made = runtime("billing", "leaving")
+    engine = start(made)
+    eventually(lambda: all(at_rest(engine, name) for name in made.applications))
+    key = published(made, "leaving")
+    other = runtime("billing")
+    other.stages = made.stages
+    other.applications["arriving"] = replace(application("leaving"), application="arriving")
+    engine.apply_runtime(other)
+    eventually(lambda: len(events(made, "application.renamed") + events(other, "application.renamed")) == 1)
+    eventually(lambda: made.stages["acme"].ledger("leaving").names() == frozenset())
+    current = made.stages["acme"].ledger("arriving").current
+    assert current is not None
+    assert current.access_key == key == published(made, "leaving")
+    engine.reconcile_now(["leaving"])
+    eventually(lambda: "leaving" not in engine.tasks, "nothing is left to do under the old name")
+
+
 def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
     made = runtime("billing")
     made.applications["billing"] = replace(

@@ -378,7 +378,7 @@ ALL: tuple[Scenario, ...] = (
         taken_over,
         befalls=FIRST,
         horizon=SHORT,
-        least=4_700,
+        least=4_725,
     ),
     scenario("two daemons, a rotation and a revocation", adopted, daemons(2), befalls=FIRST, least=3_308_384),
     scenario("two daemons, a rotation", adopted, daemons(2), horizon=SHORT, befalls=FIRST, least=297_024),

@@ -19,6 +19,7 @@ from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
+from rotator.reconciler.ledger_directory import LedgerDirectory
 from tests.support.simulated import Recorder, Sim, SimProvider, spec
 from tests.support.store import SimStore
 
@@ -151,6 +152,7 @@ class FakeFleet:
             self.sink,
             "0123456789abcdef.-.1.1",
             self.casualties.setdefault(spec.account, InvalidKeyBreaker()),
+            related=LedgerDirectory(self.vault, self.applications, self.clock.now).related,
         )
 
     def removed_applications(self, sink: Any = None) -> Mapping[str, ApplicationSpec]:

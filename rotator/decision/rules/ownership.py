@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rotator.decision.ownership import OwnershipConflict, next_takeover_step, superseded_message
+from rotator.decision.ownership import OwnershipConflict, is_emptied, next_takeover_step, superseded_message
 from rotator.decision.rules.containment import contain_compromised
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import DiscardInFlight, Event, Step, WriteLedger
@@ -19,7 +19,9 @@ def claim_ownership(state: ApplicationState) -> Step | None:
         if observation.in_flight is not None:
             return DiscardInFlight()  # the owner finds its key by the marker
         message = superseded_message(spec.application, state.ledger, spec.owner)
-        return state.block(Reason.SUPERSEDED, message, until=state.now + spec.resync_interval)
+        # Once its ledger is empty, a removed application is let go; until then it is looked at soon, and later only seldom.
+        until = state.now + spec.resync_interval if is_emptied(state.ledger) else None
+        return state.block(Reason.SUPERSEDED, message, until=until)
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
