@@ -14,6 +14,9 @@ EXIT_CODES = """\
 130  interrupted (Ctrl-C)"""
 """What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
 
+REFUSED = 4
+"""The exit code of what is not done because it would be unsafe."""
+
 PROBLEM = 5
 """The exit code of ``status`` when it could look, and something is past due or in trouble."""
 

@@ -14,7 +14,7 @@ from rotator.decision.observation import Clocks, Observation, RotationFailure
 from rotator.decision.status import overdue_at
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
-from rotator.domain.reasons import Reason
+from rotator.domain.reasons import Reason, exit_code_of
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -54,6 +54,11 @@ class PassSummary:
     overdue_at: datetime | None = None
     """From when on something is overdue by the policy, whatever is planned or held; None without a duty."""
     on_hold: bool = False
+
+    @property
+    def observed(self) -> Problem | None:
+        """The problem of the application itself; that a service is away is told as one of the service."""
+        return None if self.service_away else self.problem
 
 
 @dataclass
@@ -194,13 +199,13 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime) -> Pa
     unreadable = isinstance(outcome.error, LedgerUnreadable)
     if ledger is None:
         return PassSummary(
-            _result(outcome, None), wait.until, wait.reason, problem=wait.problem, service_away=away, unreadable=unreadable
+            _result(outcome), wait.until, wait.reason, problem=wait.problem, service_away=away, unreadable=unreadable
         )
     observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="")
     at, what, _ = next_action(spec, ledger, observation)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
     return PassSummary(
-        result=_result(outcome, ledger),
+        result=_result(outcome),
         next_at=at,
         next_what=what,
         in_grace=len(ledger.retiring),
@@ -214,12 +219,13 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime) -> Pa
     )
 
 
-def _result(outcome: PassOutcome, ledger: Ledger | None) -> PassResult:
+def _result(outcome: PassOutcome) -> PassResult:
     if outcome.error is not None:
         return result_of(outcome.error)
     if outcome.wait.problem is None:
         return PassResult.OK
-    return PassResult.FAILED if ledger and ledger.failures else PassResult.REFUSED
+    codes = {result.exit_code: result for result in PassResult}
+    return codes[exit_code_of(outcome.wait.problem.reason)]
 
 
 def result_of(error: RotatorError) -> PassResult:

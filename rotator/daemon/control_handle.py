@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from rotator.daemon.engine import Engine
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.runtime import DaemonRuntime
+from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.errors import Unavailable
 from rotator.observability.fan_out import FanOutSink
@@ -43,6 +44,11 @@ class LocalDaemonHandle:
     def reconcile_now(self, applications: Iterable[str]) -> None:
         """Reconcile these applications at once."""
         self._engine.reconcile_now(applications)
+
+    def observed_problems(self) -> Mapping[str, Problem]:
+        """What the last pass of each application saw to stop it."""
+        tasks = self._engine.snapshot().tasks
+        return {task.name: task.summary.observed for task in tasks if task.summary and task.summary.observed}
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
         """Whether the daemon runs, cause by cause."""

@@ -18,12 +18,13 @@ from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.services import VAULT, ServiceState
+from rotator.decision.status import mismatch_problem
 from rotator.domain.ports import EventSink
 from rotator.errors import ConfigurationError, RotatorError
 from rotator.observability.fan_out import FanOutSink
 from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.notifications import Notifier
-from rotator.operations.daemon_handle import ReloadResult
+from rotator.operations.daemon_handle import BlockedApplication, ReloadResult
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 from rotator.util.crash import crash_site
@@ -183,6 +184,7 @@ class MainLoop:
             request.set_exception(error)
         else:
             restart = ["daemon.workers"] if runtime.workers != self.engine.runtime.workers else []
+            blocked = self._blocked_by(runtime)
             added, removed = self.engine.apply_runtime(runtime)
             self.alarm.apply_runtime(runtime.alarm)
             self.remark = ""
@@ -192,9 +194,19 @@ class MainLoop:
             )
             report_deprecated(runtime, self.sink)
             self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
-            request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart)))
+            request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart), blocked))
         self._tell()
         self.supervisor.ready()
+
+    def _blocked_by(self, runtime: DaemonRuntime) -> tuple[BlockedApplication, ...]:
+        """Applications that the new configuration stops, by their ledgers as last read. Asks nothing."""
+        ledgers = {task.name: task.ledger for task in self.engine.snapshot().tasks}
+        found = []
+        for name, spec in runtime.specs.items():
+            ledger = ledgers.get(name)
+            if ledger is not None and (problem := mismatch_problem(spec, ledger, datetime.now(UTC))):
+                found.append(BlockedApplication(name, problem.reason, problem.message))
+        return tuple(found)
 
     def _wake(self) -> None:
         self.signals.reload = True

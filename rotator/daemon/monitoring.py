@@ -222,7 +222,8 @@ def _application(task: TaskSnapshot) -> snapshot.ApplicationSample:
         unmanaged_keys=task.unmanaged_key_count,
         last_reconciled_at=task.last_reconciled_at,
         last_success_at=task.last_success_at,
-        problem=summary.problem.reason if summary and summary.problem and not summary.service_away else "",
+        problem=summary.observed.reason if summary and summary.observed else "",
+        observed=summary.observed if summary else None,
         unreadable=bool(summary and summary.unreadable),
         rotating=task.rotating,
     )

@@ -25,8 +25,11 @@ from typing import Any
 from rotator.decision.next_action import next_action
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.ownership import superseded_message
+from rotator.decision.rules.document import configuration_moved
+from rotator.decision.state import ApplicationState
+from rotator.decision.steps import Wait
 from rotator.domain.ledger import Ledger, Problem
-from rotator.domain.reasons import Reason
+from rotator.domain.reasons import Reason, phase_of
 from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.formatting import format_timestamp
@@ -130,11 +133,12 @@ def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
     return min((latest for _, latest, _, _ in _obligations(spec, replace(ledger, hold=None))), default=None)
 
 
-def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> ApplicationStatus:
-    """The application as its ledger tells it now; None when it has none yet."""
+def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None) -> ApplicationStatus:
+    """The application as its ledger tells it now; None when it has none yet. ``observed``: the problem that the daemon's last
+    pass saw, which the ledger need not record."""
     if ledger is None:
         next_ = NextAction("observe", now, "no ledger yet")
-        return ApplicationStatus(spec, None, now, "new", next_)
+        return ApplicationStatus(spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed)
     next_ = _next(spec, ledger, now)
     late = max([now - at for at, latest, _, _ in _obligations(spec, ledger) if latest <= now], default=timedelta(0))
     if spec.owner or ledger.successor:
@@ -142,8 +146,17 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime) -> Ap
         return ApplicationStatus(
             spec, ledger, now, "blocked", NextAction("observe", now, "another application owns it"), problem=problem
         )
-    found = ApplicationStatus(spec, ledger, now, "", next_, late, ledger.problem)
+    found = ApplicationStatus(
+        spec, ledger, now, "", next_, late, mismatch_problem(spec, ledger, now) or ledger.problem or observed
+    )
     return replace(found, phase=_phase(found, ledger))
+
+
+def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
+    """The problem that follows from the configuration and the ledger alone, as a pass reports it."""
+    observation = Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
+    step = configuration_moved(ApplicationState(spec, observation))
+    return step.problem if isinstance(step, Wait) else None
 
 
 def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
@@ -153,12 +166,14 @@ def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: dat
 
 
 def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
+    stopped = phase_of(view.problem.reason) if view.problem else "failing" if ledger.failures else ""
     truths: Mapping[str, bool] = {
         "compromised": bool(ledger.compromised),
         "held": ledger.hold is not None,
         "rotating": ledger.intent is not None,
-        "failing": ledger.failures > 0,
-        "blocked": ledger.problem is not None,
+        "unreadable": stopped == "unreadable",
+        "failing": stopped == "failing",
+        "blocked": stopped == "blocked",
         "overdue": view.overdue,
         "revoking": bool(ledger.revoking),
         "grace": bool(ledger.retiring),

@@ -106,6 +106,11 @@ class ReasonInfo:
     specific: bool = False
 
     @property
+    def general_action(self) -> str:
+        """The action without names, for messages to services of others and for documents."""
+        return self.action.format(application="APPLICATION", account="ACCOUNT", path="PATH", bearer="BEARER")
+
+    @property
     def recorded(self) -> bool:
         """Whether a pass that is blocked by it writes it into the ledger."""
         return self.source is Source.SHARED

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
 from rotator.operations.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class BlockedApplication:
+    """An application that the new configuration stops, and why."""
+
+    application: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,7 @@ class ReloadResult:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     restart_needed: tuple[str, ...] = ()
+    blocked: tuple[BlockedApplication, ...] = ()
 
 
 class RuntimeWithSource(Runtime, Protocol):
@@ -52,6 +63,9 @@ class DaemonHandle(Protocol):
 
     def reconcile_now(self, applications: Iterable[str]) -> None:
         """Reconcile these applications at once, because a command changed something about them."""
+
+    def observed_problems(self) -> Mapping[str, Problem]:
+        """What the last pass of each application saw to stop it, by name: not all of it is in a ledger."""
 
     def reload(self) -> Future[ReloadResult]:
         """Read the configuration again; the future holds the result or the ``ConfigurationError``.

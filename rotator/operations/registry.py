@@ -90,7 +90,8 @@ class Some(OperationRequest):
 
 
 def _status(call: OperationContext, request: Some) -> StatusReport:
-    return status_report(call.runtime, request.applications, call.now())
+    observed = call.daemon_handle.observed_problems() if call.daemon_handle else {}
+    return status_report(call.runtime, request.applications, call.now(), observed)
 
 
 def _plan(call: OperationContext, request: Some) -> tuple[PlanResult, ...]:

@@ -18,6 +18,7 @@ import pytest
 from rotator.api.client import DaemonClient
 from rotator.api.listeners import Listeners
 from rotator.config import Control
+from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
 from rotator.operations.daemon_handle import ReloadResult
@@ -53,6 +54,9 @@ class FakeHouse:
 
     def reconcile_now(self, applications: Any) -> None:
         self.looked_at += applications
+
+    def observed_problems(self) -> dict[str, Problem]:
+        return {}
 
     def reload(self) -> Future[ReloadResult]:
         request: Future[ReloadResult] = Future()

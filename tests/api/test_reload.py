@@ -31,6 +31,11 @@ def reload(play: Play, *options: str) -> Result:
     return CliRunner().invoke(root, ["reload", *options], obj=session)
 
 
+def status(play: Play, *options: str) -> Result:
+    session = Session(config=play.directory / "config.json")
+    return CliRunner().invoke(root, ["status", *options], obj=session)
+
+
 def listening(play: Play) -> bool:
     return len(play.events("control.listening")) == 2
 
@@ -53,7 +58,13 @@ def test_with_json_it_says_what_came_and_what_left(play: Play) -> None:
     eventually(lambda: listening(play))
     play.configure("reports", workers=3, control={})
     answer: Any = json.loads(reload(play, "--json").stdout)
-    assert answer == {"applications": 1, "added": ["reports"], "removed": ["billing"], "restart_needed": ["daemon.workers"]}
+    assert answer == {
+        "applications": 1,
+        "added": ["reports"],
+        "removed": ["billing"],
+        "restart_needed": ["daemon.workers"],
+        "blocked": [],
+    }
 
 
 def test_a_configuration_that_is_not_sound_is_refused_with_all_problems_and_the_old_one_stays(play: Play) -> None:
@@ -136,3 +147,26 @@ def test_a_group_that_does_not_exist_is_said(play: Play) -> None:
     eventually(lambda: play.events("control.unavailable"))
     assert play.events("control.unavailable")[0]["message"] == "there is no group no-such-group on this machine"
     eventually((play.directory / "read.sock").exists)
+
+
+def test_c2_a_reload_that_contradicts_a_ledger_says_what_it_stops_and_so_does_status(play: Play) -> None:
+    play.start()
+    eventually(lambda: listening(play) and play.events("rotation.committed"))
+    eventually(lambda: status(play).exit_code == 0)
+    play.configure("billing", control={}, paths={"billing": "secret/elsewhere"})
+    found = reload(play)
+    assert found.exit_code == 4
+    assert "the new configuration is in force" in found.stdout
+    assert "billing is stopped: the path of billing was secret/apps/billing and is now secret/elsewhere" in found.stderr
+    assert "put the old value back" in found.stderr
+    eventually(lambda: play.events("application.blocked"))
+    check = status(play, "--check")
+    assert check.exit_code == 2
+    assert "blocked: billing [configuration_moved]" in check.stdout
+    (blocked,) = json.loads(status(play, "--json").stdout)["applications"]
+    assert (blocked["phase"], blocked["problem"]["reason"]) == ("blocked", "configuration_moved")
+    play.configure("billing", control={})
+    assert reload(play).exit_code == 0
+    eventually(lambda: play.events("application.recovered"))
+    assert [event["reason"] for event in play.events("application.blocked")] == ["configuration_moved"]
+    assert status(play, "--check").exit_code == 0

@@ -293,7 +293,7 @@ SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
     "compromised": ({"compromised": (MARK,), "intent": INTENT, "problem": TROUBLE}, timedelta(0)),
     "held": ({"hold": Hold("x", "bob", EPOCH), "retiring": (GRACE,)}, timedelta(0)),
     "rotating": ({"intent": INTENT, "retiring": (GRACE,)}, timedelta(0)),
-    "failing": ({"failures": 2, "problem": TROUBLE}, timedelta(0)),
+    "failing": ({"failures": 2, "problem": Problem("verification_failed", "it did not authenticate", EPOCH)}, timedelta(0)),
     "blocked": ({"problem": TROUBLE}, timedelta(0)),
     "overdue": ({}, 31 * DAY),
     "revoking": ({"revoking": (RevokingKey("SCW0", 1, "x"),), "retiring": (GRACE,)}, timedelta(0)),

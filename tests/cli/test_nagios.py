@@ -29,6 +29,7 @@ def of(**changes: object) -> Ledger:
 
 
 TROUBLE = Problem("quota", "no | room\nat all", EPOCH)
+FAILURE = Problem("verification_failed", "no | answer\nat all", EPOCH)
 MARK = CompromisedKey("SCW1", "leak", "ann", EPOCH)
 GRACE = RetiringKey("SCW0", 1, EPOCH + DAY, "replaced")
 
@@ -38,7 +39,7 @@ CASES: dict[str, tuple[ApplicationStatus, str, State, bool]] = {
     "a proof's time late": (status_of(spec(), of(), EPOCH + 30 * DAY + timedelta(minutes=5)), "", State.OK, False),
     "past due": (status_of(spec(), of(), EPOCH + 31 * DAY), "overdue", State.CRITICAL, True),
     "a grace that ended": (status_of(spec(), of(retiring=(GRACE,)), EPOCH + 2 * DAY), "overdue", State.CRITICAL, True),
-    "failing in time": (status_of(spec(), of(failures=2, problem=TROUBLE), EPOCH), "failing", State.WARNING, True),
+    "failing in time": (status_of(spec(), of(failures=2, problem=FAILURE), EPOCH), "failing", State.WARNING, True),
     "failing and late, while the next attempt waits": (
         status_of(spec(), of(failures=2, not_before=EPOCH + 32 * DAY), EPOCH + 31 * DAY), "overdue", State.CRITICAL, True,
     ),
@@ -76,7 +77,10 @@ def test_the_worst_of_many_decides_and_the_latest_are_named_first() -> None:
     views = [replace(CASES["past due"][0], spec=spec(application=f"app{n}"), late=n * DAY) for n in range(1, 8)]
     state, text = line([*views, CASES["failing in time"][0]], [], EPOCH + 31 * DAY)
     assert state is State.CRITICAL
-    assert "overdue: app7 (by 7d), app6 (by 6d), app5 (by 5d), app4 (by 4d), app3 (by 3d) and 2 more; failing: billing;" in text
+    assert (
+        "overdue: app7 (by 7d), app6 (by 6d), app5 (by 5d), app4 (by 4d), app3 (by 3d) and 2 more; failing: billing [verification_failed] (verification_failed: look at"
+        in text
+    )
     assert "overdue=604800s;;0;0" in text
 
 

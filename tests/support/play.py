@@ -1,6 +1,6 @@
 """A daemon as a process of its own, on a simulated stage: ``python -m tests.support.play DIRECTORY [--once]``.
 
-The test directs it by files in the directory: ``config.json`` names the applications (reload reads it again; anything but sound
+The test directs it by files in the directory: ``config.json`` names the applications, and in ``paths`` other documents for them (reload reads it again; anything but sound
 JSON is a configuration error), ``sealed`` seals Vault while it exists, ``never-alive`` keeps new keys from working, ``hang``
 makes every call wait. What is published is written to ``published-NAME``, and all secrets to ``secrets`` at the end.
 """
@@ -49,7 +49,9 @@ class DirectedFleet(FakeFleet):
     """The fleet that is built from ``config.json``."""
 
     def reopen(self) -> FakeFleet:
-        return build(self.stages["acme"].directory, self.stages["acme"])  # type: ignore[attr-defined]  # it is a directed one
+        fresh = build(self.stages["acme"].directory, self.stages["acme"])  # type: ignore[attr-defined]  # it is a directed one
+        fresh.sink = self.sink
+        return fresh
 
 
 def build(directory: Path, stage: Stage) -> FakeFleet:
@@ -63,7 +65,8 @@ def build(directory: Path, stage: Stage) -> FakeFleet:
         ]
         raise ConfigurationError(problems) from None
     proof = VerificationPolicy(2, timedelta(seconds=config.get("interval", 0.02)), timedelta(minutes=10))
-    applications = {name: application(name, verification=proof) for name in names}
+    paths = config.get("paths", {})
+    applications = {name: application(name, verification=proof, path=paths.get(name, f"secret/apps/{name}")) for name in names}
     stage.bearers |= {bearer_of(name) for name in names}
     return DirectedFleet(
         applications,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotator.cli.exit_codes import REFUSED
 from rotator.cli.session import Session, common, pass_session
 from rotator.util.formatting import pluralize
 
@@ -27,7 +28,7 @@ def command(session: Session) -> int:
     """Have the daemon read its configuration again, and wait until the new one is in force.
 
     One that is not sound is refused: the old one stays in force, all problems are told, and the exit code is 2. It is 3 when no
-    daemon answers.
+    daemon answers, and 4 when the new configuration is in force and contradicts the ledger of an application, which it stops.
     """
     with session.daemon(commands=True) as daemon:
         found: ReloadResult = daemon.call("reload")
@@ -35,7 +36,9 @@ def command(session: Session) -> int:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
         click.echo(_sentence(found))
-    return 0
+    for one in found.blocked:
+        click.echo(f"rotator: {one.application} is stopped: {one.message}", err=True)
+    return REFUSED if found.blocked else 0
 
 
 def _sentence(found: ReloadResult) -> str:

@@ -25,7 +25,7 @@ Examples:
   rotator status
   rotator status billing mailer
   rotator status --check    # one line for Nagios, Icinga and the like
-  rotator status --json | jq '.applications[] | select(.trouble != null)'""",
+  rotator status --json | jq '.applications[] | select(.problem != null)'""",
 )
 @click.argument("applications", nargs=-1, metavar="[APP]...")
 @click.option(

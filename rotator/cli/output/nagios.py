@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rotator.decision.status import ApplicationStatus
+from rotator.domain.reasons import REASONS, phase_of, reason_of
 from rotator.util.formatting import format_relative, format_span, pluralize
 
 PROGRAM = "ROTATOR"
@@ -37,7 +38,7 @@ def problem_line(view: ApplicationStatus) -> str:
     if view.phase in (*PRESSING, "failing", "held"):
         return view.phase
     if view.problem is not None:
-        return "blocked"
+        return phase_of(view.problem.reason)
     return "new" if view.ledger is None else ""
 
 
@@ -65,11 +66,23 @@ def unknown(message: str) -> tuple[State, str]:
 
 def _named(what: str, views: Sequence[ApplicationStatus]) -> str:
     names = [
-        f"{view.name} (by {format_span(view.late)})" if what == "overdue" else view.name
+        f"{view.name} (by {format_span(view.late)})" if what == "overdue" else f"{view.name}{_reason(view)}"
         for view in sorted(views, key=lambda view: (-view.late, view.name))
     ]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}"
+    ways_out = dict.fromkeys(_way_out(view) for view in views)
+    told = "".join(f" ({way_out})" for way_out in list(ways_out)[:MOST_NAMED] if way_out)
+    return f"{what.replace('_', ' ')}: {', '.join(names[:MOST_NAMED])}{more}{told}"
+
+
+def _reason(view: ApplicationStatus) -> str:
+    return f" [{_plain(view.problem.reason)}]" if view.problem else ""
+
+
+def _way_out(view: ApplicationStatus) -> str:
+    """What to do, in words of this program: a message may name paths, and a pager shows little."""
+    reason = reason_of(view.problem.reason) if view.problem else None
+    return f"{reason}: {REASONS[reason].general_action}" if reason else ""
 
 
 def _calm(views: Sequence[ApplicationStatus], now: datetime) -> str:

@@ -9,32 +9,34 @@ from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, Wr
 from rotator.decision.transitions import commit_published, mark_republished
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import ProbeResult
+from rotator.domain.ledger import Ledger
 from rotator.domain.reasons import Reason
+from rotator.domain.spec import ApplicationSpec
 
 # --- what forbids acting at all ---
 
 
-def configuration_moved(state: ApplicationState) -> Step | None:
-    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
-    ledger, spec = state.ledger, state.spec
+def configuration_mismatch(spec: ApplicationSpec, ledger: Ledger) -> tuple[Reason, str] | None:
+    """What in the configuration contradicts the ledger, in words; None when nothing does."""
     for word, before, after in (
         ("account", ledger.account, spec.account),
         ("bearer", ledger.bearer, spec.bearer),
         ("path", ledger.path, spec.path),
     ):
         if before != after:
-            return state.block(
-                Reason.CONFIGURATION_MOVED,
-                f"the {word} of {spec.application} was {before} and is now {after}",
-                remark=state.uncontained(),
-            )
+            return Reason.CONFIGURATION_MOVED, f"the {word} of {spec.application} was {before} and is now {after}"
     if (ledger.access_field, ledger.secret_field) != (spec.access_field, spec.secret_field):
-        return state.block(
+        return (
             Reason.FIELDS_RENAMED,
             f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and {ledger.secret_field}",
-            remark=state.uncontained(),
         )
     return None
+
+
+def configuration_moved(state: ApplicationState) -> Step | None:
+    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
+    found = configuration_mismatch(state.spec, state.ledger)
+    return state.block(*found, remark=state.uncontained()) if found else None
 
 
 def document_unreadable(state: ApplicationState) -> Step | None:

@@ -38,7 +38,7 @@ def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
 
 def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[Sample]:
     spec, ledger, now = one.spec, one.ledger, snapshot.now
-    found = unreadable_status(spec, "", "", now) if one.unreadable else status_of(spec, ledger, now)
+    found = unreadable_status(spec, "", "", now) if one.unreadable else status_of(spec, ledger, now, one.observed)
     rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
     yield "rotator_application_configured", (), spec.configured
     yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.domain.ledger import Ledger
+from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.spec import ApplicationSpec
 
 
@@ -23,6 +23,8 @@ class ApplicationSample:
     last_reconciled_at: datetime | None = None
     last_success_at: datetime | None = None
     problem: str = ""
+    observed: Problem | None = None
+    """The problem that the last pass saw."""
     unreadable: bool = False
     rotating: bool = False
 

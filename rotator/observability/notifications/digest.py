@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
+from rotator.domain.reasons import REASONS, reason_of
+
 Weight = Literal["failure", "warning", "success"]
 
 SETTLE = 20.0
@@ -145,7 +147,7 @@ class Digest:
             same = ("compromise.marked" if topic is _COMPROMISE else event, subject, detail)
             if same not in self._told or now - self._told[same] >= REMIND:
                 self._told[same] = now
-                self._add(topic.kind, topic.sentence, detail, subject, now)
+                self._add(topic.kind, _sentence(topic, detail), detail, subject, now)
 
     def ready_at(self) -> float | None:
         """When the next message should go out; None while there is nothing to tell."""
@@ -192,6 +194,12 @@ class Digest:
         self._first = now if self._first is None else self._first
         if kind == "compromise" and self._urgent is None:
             self._urgent = now
+
+
+def _sentence(topic: Topic, detail: str) -> str:
+    """The sentence of the topic; for a reason that stops work, with what to do, from the catalogue and not from the event."""
+    reason = reason_of(detail) if topic is TOPICS["application.blocked"] else None
+    return f"{topic.sentence}; {REASONS[reason].general_action}" if reason else topic.sentence
 
 
 def sample_message(name: str) -> Message:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.domain.ledger import Problem
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.operations.failures import explain
@@ -25,14 +26,20 @@ class StatusReport:
     as_of: datetime
 
 
-def status_report(runtime: Runtime, names: Sequence[str], now: datetime) -> StatusReport:
-    """These applications, or all of them with those that left the configuration. Raises what keeps it from looking at any."""
+def status_report(
+    runtime: Runtime, names: Sequence[str], now: datetime, observed: Mapping[str, Problem] | None = None
+) -> StatusReport:
+    """These applications, or all of them with those that left the configuration. ``observed``: what the daemon's last passes saw
+    to stop them. Raises what keeps it from looking at any."""
+    seen = observed or {}
     specs, remarks, worst = select_applications(runtime, names), list[str](), 0
     if not names:
         removed_applications, worst, remarks = _removed_applications(runtime)
         specs += removed_applications
     views: list[ApplicationStatus] = []
-    for spec, found in zip(specs, run_concurrently(lambda spec: _look(runtime, spec, now), specs), strict=True):
+    for spec, found in zip(
+        specs, run_concurrently(lambda spec: _look(runtime, spec, now, seen.get(spec.application)), specs), strict=True
+    ):
         if isinstance(found, ApplicationStatus):
             views.append(found)
             continue
@@ -72,6 +79,7 @@ def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int,
         return [], error.exit_code, remarks.sentences
 
 
-def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime) -> ApplicationStatus:
-    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
-    return status_of(spec, ledger, now)
+def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime, observed: Problem | None) -> ApplicationStatus:
+    context = replace(runtime.context(spec), vault=runtime.vault)  # which rides out a blip
+    ledger = read_whole_ledger(spec, context) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
+    return status_of(spec, ledger, now, observed)

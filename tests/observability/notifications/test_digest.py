@@ -59,7 +59,9 @@ def test_a_burst_over_a_hundred_applications_is_one_message_of_one_line() -> Non
     message = told(news, SETTLE)
     assert message.title == "rotator: 100 failures"
     first, *rest = message.body.splitlines()
-    assert first.startswith("failure: nothing can be done until the reason clears (quota): app-000, app-001, ")
+    assert first.startswith(
+        "failure: nothing can be done until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): app-000, app-001, "
+    )
     assert first.endswith("app-009 and 90 more")
     assert rest == ["More: rotator status, and the log."]
     assert news.ready_at() is None
@@ -73,7 +75,7 @@ def test_the_next_message_waits_until_it_may_come_and_has_all_that_happened_mean
     news.note("service.down", {"service": "vault", "kind": "sealed", "message": "…"}, SETTLE + 2)
     assert news.ready_at() == SETTLE + EVERY
     assert told(news, SETTLE + EVERY).body.splitlines()[:2] == [
-        "failure: nothing can be done until the reason clears (quota): two",
+        "failure: nothing can be done until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): two",
         "failure: a service cannot be used (sealed): vault",
     ]
 
