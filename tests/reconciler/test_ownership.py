@@ -15,7 +15,7 @@ from rotator.domain.marker import Marker, parse_marker
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from tests.support.fleet import Fleet
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, MINUTE, failing
+from tests.support.scenarios import DAY, HOUR, MINUTE, away, failing
 from tests.support.simulated import PATH, Actor, Hook, Killed, Sim, SimVault, no_hook, spec
 
 MOVED = "secret/apps/payments/scaleway"
@@ -90,6 +90,18 @@ def test_c5_a_renamed_application_keeps_its_grace_its_hold_its_marks_and_its_his
     assert sim.live(first)
     assert sim.published_key() == second
     assert len(sim.kv["doc:" + PATH]) == 2, "the document has a version for each rotation and no other"
+
+
+def test_c5_a_key_that_is_about_to_be_revoked_when_its_application_is_renamed_is_revoked_under_the_new_name() -> None:
+    sim, fleet, first, _ = in_grace()
+    failing(sim, "delete_key", away("rate_limited"), times=1)
+    sim.time.advance(2 * HOUR)
+    fleet.round()
+    sim.hook = no_hook
+    assert sim.ledger().is_revoking(first)
+    fleet.configure(NEW)
+    fleet.rounds_for(HOUR)
+    assert not sim.live(first), "it is owed no second grace"
 
 
 def test_c5_i2_a_key_in_grace_when_its_application_is_renamed_gets_what_it_was_promised() -> None:
