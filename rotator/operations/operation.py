@@ -56,10 +56,12 @@ class OperationContext:
     now: Callable[[], datetime]
     owner: str = ""
     daemon_handle: DaemonHandle | None = None
+    passes: Runtime | None = None
+    """What passes act through, where ``runtime`` rides out what passes must see."""
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
         """What a pass for this application acts through."""
-        found = replace(self.runtime.context(spec), sink=self.sink)
+        found = replace((self.passes or self.runtime).context(spec), sink=self.sink)
         return replace(found, owner=self.owner) if self.owner else found
 
     def execution(self, spec: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
@@ -105,7 +107,9 @@ class Operation:
 
     def execute(self, call: OperationContext, request: Any) -> Any:
         """What comes of it. What it reads by itself, outside of passes, rides out a service that is away, from the first call on."""
-        return self.run(replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes)), request)
+        return self.run(
+            replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes), passes=call.runtime), request
+        )
 
     def request(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
         """What was given, if it makes sense; raises ``OperationError`` without repeating any of it: it may be a secret in the wrong place."""

@@ -98,17 +98,23 @@ class _Patient:
             return _Patient(found, self._patience)
         if name in {"provider", "urgent"}:
             return lambda *arguments: _Patient(found(*arguments), self._patience)
+        if name == "context":
+            return lambda spec: _patient(found(spec), self._patience)
         return found
 
 
-def patient_context(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
-    """The same for what a command reads before, between and after its passes."""
-    patience = Patience(context.clock, sleep, spec.publish_timeout)
+def _patient(context: ReconcileContext, patience: Patience) -> ReconcileContext:
     return replace(
         context,
         vault=cast("VaultStore", _Patient(context.vault, patience)),
         provider=cast("Provider", _Patient(context.provider, patience)),
+        related=lambda spec: patience.ask(lambda: context.related(spec)),
     )
+
+
+def patient_context(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
+    """The same for what a command reads before, between and after its passes."""
+    return _patient(context, Patience(context.clock, sleep, spec.publish_timeout))
 
 
 def patient_runtime(runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool) -> Runtime:

@@ -95,7 +95,7 @@ def _status(call: OperationContext, request: Some) -> StatusReport:
 
 
 def _plan(call: OperationContext, request: Some) -> tuple[PlanResult, ...]:
-    return plan_applications(call.runtime, request.applications, call.context, call.sleep)
+    return plan_applications(call.runtime, request.applications, call.runtime.context, call.sleep)
 
 
 class One(OperationRequest):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
@@ -80,6 +80,5 @@ def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int,
 
 
 def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime, observed: Problem | None) -> ApplicationStatus:
-    context = replace(runtime.context(spec), vault=runtime.vault)  # which rides out a blip
-    ledger = read_whole_ledger(spec, context) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
+    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
     return status_of(spec, ledger, now, observed)
