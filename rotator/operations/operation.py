@@ -135,7 +135,7 @@ def each(
 ) -> tuple[OperationResult, ...]:
     """What became of each application; afterwards the daemon, if there is one, looks at them too."""
     try:
-        found = run_concurrently(work, specs)
+        found = run_concurrently(work, specs, lane=lambda spec: spec.account)
     finally:
         reconcile_now(call, specs)
     return tuple(

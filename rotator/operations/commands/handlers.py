@@ -63,7 +63,7 @@ def _contain(call: OperationContext, request: RotateRequest) -> tuple[OperationR
         return contain_target(job, *call.execution(job.spec), order) if job.spec else job.refused
 
     try:
-        results = run_concurrently(work, found)
+        results = run_concurrently(work, found, lane=lambda job: job.spec.account if job.spec else "")
     finally:
         reconcile_now(call, [job.spec for job in found if job.spec])
     told: list[OperationResult] = []

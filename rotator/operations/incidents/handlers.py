@@ -51,7 +51,7 @@ class IncidentRequest(OperationRequest):
 def handle_incident(call: OperationContext, request: IncidentRequest) -> IncidentReport:
     """Everything about one incident."""
     scopes = of(call)
-    looked = run_concurrently(take_snapshot, scopes)
+    looked = run_concurrently(take_snapshot, scopes, lane=lambda scope: scope.account)
     sights = [sight for sight in looked if isinstance(sight, AccountSnapshot)]
     unavailable = {scope.account: error for scope, error in zip(scopes, looked, strict=True) if isinstance(error, Exception)}
     for error in unavailable.values():
@@ -102,7 +102,9 @@ def _report(
 def _trails(report: IncidentReport, sights: Sequence[AccountSnapshot]) -> Mapping[str, AuditTrail]:
     providers = {sight.scope.account: sight.scope.provider for sight in sights}
     asked = [one for one in report.affected if one.account in providers]
-    found = run_concurrently(lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked)
+    found = run_concurrently(
+        lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked, lane=lambda one: one.account
+    )
     return {
         one.application: trail if isinstance(trail, AuditTrail) else AuditTrail(unavailable=(str(trail),))
         for one, trail in zip(asked, found, strict=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from rotator.domain.account import Waiver
+from rotator.domain.account import MassRotation, Waiver
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.account_update import update_account, with_waiver, without_waiver
 from rotator.operations.coverage import CoverageReport
@@ -189,7 +189,12 @@ def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -
         return run_mass_rotation(scope, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=request.wait)
 
     # Before anything happens in one account, every other one knows of it: a report that lacks one must not look complete.
-    orders = {scope.account: begin_mass_rotation(scope, wanted, sleep, token) for scope in found}
+    begun = run_concurrently(lambda scope: begin_mass_rotation(scope, wanted, sleep, token), found, at_once=len(found))
+    orders: dict[str, MassRotation] = {}
+    for scope, order in zip(found, begun, strict=True):
+        if isinstance(order, Exception):
+            raise order
+        orders[scope.account] = order
     results = run_concurrently(one, found, at_once=len(found))
     done = [result for result in results if isinstance(result, MassRotationResult)]
     reconcile_now(

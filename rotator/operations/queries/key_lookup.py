@@ -13,7 +13,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
 from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime
-from rotator.util.concurrency import run_concurrently
+from rotator.util.concurrency import as_completed, run_concurrently
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 """What the name of a key looks like; names of applications are in small letters, so nothing is both."""
@@ -66,13 +66,17 @@ def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = T
             provider = runtime.provider(spec.account)
             accounts[spec.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
-    answers = run_concurrently(lambda name: _ask(accounts[name], access_keys), accounts)
-    for account, answer in zip(accounts, answers, strict=True):
-        if not isinstance(answer, Exception):
-            known |= {name: (account, key) for name, key in answer.items()}
-    for answer in answers:
-        if isinstance(answer, Exception) and (not isinstance(answer, ServiceError) or not known.keys() >= set(access_keys)):
-            raise answer
+    failures: list[Exception] = []
+    for _, answer in as_completed(lambda name: (name, _ask(accounts[name], access_keys)), accounts, lane=lambda name: name):
+        if isinstance(answer, Exception):
+            failures.append(answer)
+            continue
+        account, keys = answer
+        known |= {name: (account, key) for name, key in keys.items()}
+        if known.keys() >= set(access_keys):
+            return known  # an account that does not answer is not waited for: each key belongs to one
+    for failure in failures:
+        raise failure
     return known
 
 

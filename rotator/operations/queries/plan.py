@@ -111,7 +111,7 @@ def plan_applications(
         PlanResult(spec.application, plan=found)
         if isinstance(found, Plan)
         else PlanResult(spec.application, failure=explain(found))
-        for spec, found in zip(specs, run_concurrently(look, specs), strict=True)
+        for spec, found in zip(specs, run_concurrently(look, specs, lane=lambda spec: spec.account), strict=True)
     )
 
 

@@ -14,7 +14,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
 from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime
-from rotator.util.concurrency import run_concurrently
+from rotator.util.concurrency import as_completed, run_concurrently
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
             if ledger is not None and ledger.current is not None:
                 # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
                 names[spec.account] = (runtime.provider(spec.account), ledger.current.access_key)
-    verdicts = [provider.authenticate(access_key, secret) for provider, access_key in names.values()]
-    if ProbeResult.ALIVE in verdicts:
-        return "alive"
+    verdicts = []
+    for _, verdict in as_completed(lambda one: one[0].authenticate(one[1], secret), names.values(), lane=id):
+        if verdict is ProbeResult.ALIVE:
+            return "alive"  # an account that does not answer is not waited for
+        verdicts.append(verdict)
     return "revoked" if verdicts and all(verdict is ProbeResult.REFUSED for verdict in verdicts) else "unclear"
