@@ -118,6 +118,12 @@ class NotFound(Rejected):
     """The thing that the call names does not exist at the service."""
 
 
+class TooManyKeys(Rejected):
+    """A list has more keys than are read at once, so it would not be complete."""
+
+    exit_code = 4
+
+
 class QuotaExceeded(Rejected):
     """There is no room for another key: ``current`` of ``quota`` are in use."""
 

@@ -59,6 +59,8 @@ class CoverageReport:
     rows: tuple[StaleKey, ...] = ()
     expired: tuple[Key, ...] = ()
     unread: tuple[str, ...] = ()
+    unlisted: str = ""
+    """Why keys of bearers that no application has were not listed; the report is not complete then."""
     manager_named: bool = True
     """Whether it was told which key manages the account, so that no row can be it without saying so."""
 
@@ -69,8 +71,8 @@ class CoverageReport:
 
     @property
     def complete(self) -> bool:
-        """Whether no old key is alive but those that a person has waived."""
-        return not self.open
+        """Whether every key was listed and no old one is valid but those that a person has waived."""
+        return not self.open and not self.unlisted
 
     def as_json(self) -> dict[str, Any]:
         """The proof for machines."""
@@ -83,6 +85,7 @@ class CoverageReport:
             "keys": [_row_as_json(row) for row in self.rows],
             "expired": [key.access_key for key in self.expired],
             "ledgers_not_read": list(self.unread),
+            "not_listed": self.unlisted or None,
         }
 
 
@@ -117,10 +120,11 @@ class Inventory:
     installation: str = ""
     management_key: str = ""
     unread: Sequence[str] = ()
+    unlisted: str = ""
 
 
 def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime) -> CoverageReport:
-    """The proof, from one complete list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
+    """The proof, from one list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
     too soon."""
     old = sorted((key for key in keys if key.created_at < created_before), key=lambda key: (key.created_at, key.access_key))
     return CoverageReport(
@@ -131,6 +135,7 @@ def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: da
         rows=tuple(_row(key, known, now) for key in old if not key.expired(now)),
         expired=tuple(key for key in old if key.expired(now)),
         unread=tuple(sorted(set(known.unread) & {known.bearers.get(key.bearer, "") for key in old})),
+        unlisted=known.unlisted,
         manager_named=bool(known.management_key),
     )
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from rotator.cli.main import root
 from rotator.cli.session import Session
-from rotator.errors import PermissionDenied, Unavailable
+from rotator.errors import PermissionDenied, TooManyKeys, Unavailable
 from tests.cli.conftest import Desk
 from tests.cli.test_rotate import fail
 from tests.support.simulated import EPOCH, spec
@@ -81,6 +81,22 @@ def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(off
     office.type("lookup", *keys)
     provider = [call for call in office.sim.calls if call in {"get_key", "list_all_keys", "list_keys"}]
     assert provider == ["get_key"] * 2 if asked == "get_key" else ["list_all_keys"]
+
+
+def test_c13_beyond_the_limit_of_one_list_many_keys_are_asked_for_by_name(office: Desk) -> None:
+    keys = []
+    for number in range(9):
+        office.specs[f"app-{number}"] = spec(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
+        keys.append(office.sim.make_key(bearer=f"b-{number}")[0].access_key)
+
+    def hook(name: str, phase: str) -> None:
+        if name == "list_all_keys":
+            raise TooManyKeys("too many", service="acme", kind="too_many_keys")
+
+    office.sim.hook = hook
+    found = {entry["access_key"]: entry["state"] for entry in office.json("lookup", *keys)["keys"]}
+    assert set(found) == set(keys)
+    assert "unknown" not in found.values()
 
 
 def test_every_state_is_told(office: Desk) -> None:

@@ -16,7 +16,7 @@ from rotator.domain.keys import Key
 from rotator.domain.ledger import Hold
 from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
-from rotator.errors import QuotaExceeded, Unavailable
+from rotator.errors import QuotaExceeded, TooManyKeys, Unavailable
 from tests.cli.conftest import CountingProvider, Desk, SimApp
 from tests.support.simulated import EPOCH, Actor, Killed, Sim, SimVault, spec
 
@@ -244,6 +244,35 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
     fleet.sim.hook = hook
     result = fleet.type("coverage", "--created-before", "1d")
     assert (result.exit_code, result.stdout) == (3, "")
+
+
+def too_many(name: str, phase: str) -> None:
+    """An organisation with more keys than are read at once."""
+    if name == "list_all_keys":
+        message = "acme: listing all keys of the organisation: the list has 12000 keys on 120 pages, more than the 100 pages that are read at once"
+        raise TooManyKeys(message, service="acme", kind="too_many_keys")
+
+
+def test_c13_beyond_the_limit_of_one_list_coverage_lists_by_application_says_the_limit_and_is_not_complete(fleet: Fleet) -> None:
+    fleet.sim.hook = too_many
+    result = fleet.type("coverage", "--created-before", "2020-01-01T00:00:00Z")
+    assert (result.exit_code, result.stdout.startswith("coverage not proven")) == (1, True)
+    assert "more than the 100 pages that are read at once: only the keys of the" in result.stdout
+    told = fleet.json("coverage", "--created-before", "2020-01-01T00:00:00Z")
+    assert (told["complete"], "12000 keys" in told["not_listed"], told["keys_listed"] > 0) == (False, True, True)
+
+
+def test_c13_beyond_the_limit_of_one_list_a_mass_rotation_rotates_every_application_and_does_not_say_complete(
+    fleet: Fleet,
+) -> None:
+    fleet.sim.hook = too_many
+    before = {name: fleet.sim.published_key(one.path) for name, one in fleet.specs.items()}
+    result = fleet.type("rotate", "--all", *LEAK)
+    after = {name: fleet.sim.published_key(one.path) for name, one in fleet.specs.items()}
+    assert all(after[name] != before[name] for name in before)
+    assert not any(fleet.sim.live(key) for key in before.values() if key)
+    assert result.exit_code == 1
+    assert "coverage not proven" in result.stdout
 
 
 def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:

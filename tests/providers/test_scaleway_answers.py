@@ -23,6 +23,7 @@ from rotator.errors import (
     QuotaExceeded,
     Rejected,
     ServiceError,
+    TooManyKeys,
     Unavailable,
 )
 from rotator.providers.scaleway import ScalewayProvider
@@ -628,6 +629,13 @@ def test_b_list_pages_that_never_add_up_are_unavailable(script: bytes) -> None:
     pages = [script, listed(total=26)] if b'"total_count": 26' in script else [script]
     error, _ = error_from(listing, *(pages * 3))
     assert (type(error), error.kind) == (Unavailable, "inconsistent_pages")
+
+
+def test_c13_a_list_of_more_than_ten_thousand_keys_says_the_limit_and_is_never_taken_for_whole() -> None:
+    error, requests = error_from(listing, listed(*KEYS[:20], total=2001))
+    assert (type(error), error.kind) == (TooManyKeys, "too_many_keys")
+    assert "the list has 2001 keys on 101 pages, more than the 100 pages that are read at once" in str(error)
+    assert requests == 1
 
 
 def test_b_list_keys_of_other_bearers_are_left_out_even_if_the_server_does_not_filter() -> None:

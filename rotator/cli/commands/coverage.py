@@ -51,6 +51,8 @@ def say(proof: CoverageReport) -> None:
         click.echo(f"coverage not proven: {pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
     for line in lines(proof):
         click.echo(f"  {line}")
+    if proof.unlisted:
+        click.echo(f"  {proof.unlisted}")
     if not proof.manager_named and any(not row.application for row in proof.open):
         click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
     if proof.expired:

@@ -94,7 +94,7 @@ def _report(
             proofs.append(
                 verification
                 if bearers is None
-                else replace(verification, rows=tuple(row for row in verification.rows if row.key.bearer in bearers))
+                else replace(verification, unlisted="", rows=tuple(row for row in verification.rows if row.key.bearer in bearers))
             )
     return IncidentReport(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
 

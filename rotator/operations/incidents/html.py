@@ -81,7 +81,8 @@ def _figures(report: IncidentReport) -> str:
         figures.append((format_seconds(max(lives)), "the longest"))
     if report.coverage:
         missing = sum(len(verification.open) for verification in report.coverage)
-        figures.append(("complete" if not missing else f"{missing} alive", "coverage"))
+        complete = all(verification.complete for verification in report.coverage)
+        figures.append(("complete" if complete else f"{missing} alive" if missing else "not complete", "coverage"))
     return "<div class='figures'>" + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures) + "</div>"
 
 
@@ -194,7 +195,7 @@ def _coverage(verification: CoverageReport) -> str:
     verdict = (
         "<b class='good'>proven</b>"
         if verification.complete
-        else f"<b class='bad'>not proven: {len(verification.open)} alive</b>"
+        else f"<b class='bad'>not proven: {_(verification.unlisted) or f'{len(verification.open)} alive'}</b>"
     )
     said = f"<p>{verdict}: {_(verification.account)}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
     rows = [

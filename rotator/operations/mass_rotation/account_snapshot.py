@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rotator.domain.account import AccountDocument
+from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, TooManyKeys
 from rotator.operations.coverage import CoverageReport, Inventory, coverage_report
 from rotator.operations.ledgers import is_renamed, read_whole_ledger
 from rotator.operations.mass_rotation.selection import SelectionInput
 from rotator.operations.runtime import Runtime
 from rotator.reconciler.context import ReconcileContext
 from rotator.util.concurrency import run_concurrently
+from rotator.util.formatting import pluralize
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class AccountSnapshot:
             installation=self.survey.installation,
             management_key=self.scope.management_key,
             unread=tuple(self.survey.unread),
+            unlisted=self.survey.unlisted,
         )
         return coverage_report(self.survey.keys, known, created_before=created_before, now=self.scope.earliest())
 
@@ -106,8 +109,24 @@ def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
         if ledger is not None:
             ledgers[spec.application] = ledger
     installation = scope.vault.installation() if ledgers else ""
-    listed = scope.provider.list_all_keys() if keys else ()
-    return AccountSnapshot(scope, SelectionInput(listed, ledgers, published, unread, installation), document)
+    listed, unlisted = _listed(scope) if keys else ((), "")
+    return AccountSnapshot(scope, SelectionInput(listed, ledgers, published, unread, installation, unlisted), document)
+
+
+def _listed(scope: AccountScope) -> tuple[Sequence[Key], str]:
+    """Every key of the organisation. Where there are too many for one list: those of every application, and why the rest is missing."""
+    try:
+        return scope.provider.list_all_keys(), ""
+    except TooManyKeys as error:
+        bearers = sorted({spec.bearer for spec in scope.specs.values()})
+        found = run_concurrently(scope.provider.list_keys, bearers)
+        keys: dict[str, Key] = {}
+        for one in found:
+            if isinstance(one, Exception):
+                raise one from None
+            keys |= {key.access_key: key for key in one}
+        why = f"{error}: only the keys of the {pluralize(len(bearers), 'application')} of this configuration were listed"
+        return sorted(keys.values(), key=lambda key: (key.created_at, key.access_key)), why
 
 
 def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | None, str | None]:

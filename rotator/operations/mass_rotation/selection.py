@@ -58,6 +58,8 @@ class SelectionInput:
     published: Mapping[str, str | None] = field(default_factory=dict)
     unread: Mapping[str, Exception] = field(default_factory=dict)
     installation: str = ""
+    unlisted: str = ""
+    """Why ``keys`` lacks those of bearers that no application has; empty when it lacks none."""
 
 
 @dataclass(frozen=True)

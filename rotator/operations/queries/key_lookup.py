@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, Unavailable
+from rotator.errors import LedgerUnreadable, Refused, Rejected, ServiceError, TooManyKeys, Unavailable
 from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import as_completed, run_concurrently
@@ -81,11 +82,10 @@ def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = T
 
 
 def _ask(provider: Provider, access_keys: Sequence[str]) -> Mapping[str, Key]:
-    if len(access_keys) <= FEW:
-        keys = [_one(provider, name) for name in access_keys]
-    else:
-        keys = [key for key in provider.list_all_keys() if key.access_key in access_keys]
-    return {key.access_key: key for key in keys if key is not None}
+    if len(access_keys) > FEW:
+        with suppress(TooManyKeys):  # each is asked for by name then
+            return {key.access_key: key for key in provider.list_all_keys() if key.access_key in access_keys}
+    return {key.access_key: key for name in access_keys if (key := _one(provider, name)) is not None}
 
 
 def _one(provider: Provider, access_key: str) -> Key | None:

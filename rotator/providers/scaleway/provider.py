@@ -13,7 +13,7 @@ from urllib.parse import quote
 from rotator.domain.audit import AuditTrail
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import Indeterminate, QuotaExceeded, ServiceError, Unavailable
+from rotator.errors import Indeterminate, QuotaExceeded, ServiceError, TooManyKeys, Unavailable
 from rotator.http import HttpResponse
 from rotator.providers.scaleway.audit_trail import read_audit_trail
 from rotator.providers.scaleway.client import ScalewayClient
@@ -23,7 +23,11 @@ from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, body_of
 
 READINGS = 3
 """How often a list is read from its first page on when its pages do not add up."""
+PAGE_SIZE = 100
+"""The most that the API puts on a page."""
+
 MOST_PAGES = 100
+"""Of one list: 10,000 keys, which are read in about four seconds, in which no key of the list may be made or deleted."""
 
 QUOTA_PATIENCE = 5.0
 """Seconds for the whole question about the quota: its answer is a hint, and a create finds out by itself."""
@@ -195,7 +199,8 @@ class ScalewayProvider:
             return list(found.values()) if len(found) == total else None
         pages = -(-total // first)
         if pages > MOST_PAGES:
-            return None
+            why = f"the list has {total} keys on {pages} pages, more than the {MOST_PAGES} pages that are read at once"
+            raise TooManyKeys(f"{self.name}: {call.doing}: {why}", service=self.name, kind="too_many_keys")
         totals = {total}
         for page in range(pages, 0, -1):
             keys, _, total = self._keys_on(call, page, params)
@@ -205,7 +210,7 @@ class ScalewayProvider:
 
     def _keys_on(self, call: ApiCall, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
         """The keys on one page, how many items it has, and how many there are on all pages."""
-        items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": "100"})
+        items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": str(PAGE_SIZE)})
         with _shaped(call):
             return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
