@@ -36,6 +36,9 @@ SPARE_CONNECTIONS = 4
 """Connections to a service beyond one for each worker: for probes and for the login."""
 
 
+VAULT_ACCOUNTS = 4
+"""For so many accounts Vault has connections for all workers; with more accounts a call waits until one of them is free."""
+
 ORDER_CONNECTIONS = 16
 """As many more where the daemon takes orders: each has a thread of its own."""
 
@@ -260,11 +263,11 @@ def _nobody_listens(service: str, outcome: str, seconds: float) -> None:
     """What ``on_call`` is until somebody wants to know."""
 
 
-def _connections(configuration: Configuration) -> int:
-    """As many as there may be threads that ask: workers, their emergency share, orders, and who looks after the rest."""
+def _connections(configuration: Configuration, accounts: int = 1) -> int:
+    """As many as there may be threads that ask: the workers of the accounts, those for emergencies, commands, and the rest."""
     workers = configuration.daemon.workers
-    orders = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
-    return workers + max(1, workers // 4) + orders + SPARE_CONNECTIONS
+    commands = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
+    return accounts * (workers + max(1, workers // 4)) + commands + SPARE_CONNECTIONS
 
 
 def _vault_settings(configuration: Configuration, observe: ResponseObserver, refusals: Refusals) -> VaultSettings:
@@ -280,7 +283,7 @@ def _vault_settings(configuration: Configuration, observe: ResponseObserver, ref
         client_key=key.file() if key else None,
         timeout=found.timeout,
         proxy=found.proxy,
-        connections=_connections(configuration),
+        connections=_connections(configuration, min(len(configuration.accounts) or 1, VAULT_ACCOUNTS)),
         observe=observe,
         refusals=refusals,
     )

@@ -332,7 +332,7 @@ class Application(Defaults):
 class Daemon(Table):
     """`[daemon]`: what concerns the process."""
 
-    workers: int = option("How many applications are worked on at once.", 16, ge=1, le=512)
+    workers: int = option("How many applications of one account are worked on at once.", 16, ge=1, le=512)
     shutdown_timeout: Duration = option(
         "How long a stopping daemon may take to finish the step that it is in.", timedelta(seconds=30)
     )

@@ -1,6 +1,8 @@
 """Hunt for a bug in the program as it stands: the small explored scenarios first, then random histories, then the stories of
 single rules and of bugs once found, then the larger scenarios and more histories, until one check fails.
 
+``python -m tests.proof.hunt TESTS`` runs these tests (files or single ones) and nothing else: for what no scenario and no history runs.
+
 Prints one line of JSON: the ``check`` that failed (null when none did), the ``states`` and ``histories`` tried, and the ``message``.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import rotator
@@ -84,16 +87,22 @@ def tell_the_stories() -> dict[str, object] | None:
             "daemon/test_spread",
         )
     ]
+    return run_tests(stories)
+
+
+def run_tests(tests: Sequence[str]) -> dict[str, object] | None:
+    """Run these tests until one fails; its name, or None."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *stories],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests],
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if not failed:
+        assert done.returncode == 0, f"the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
         return None
-    name, _, message = failed[0].removeprefix("FAILED ").partition(" - ")
+    name, _, message = failed[0].partition(" ")[2].partition(" - ")
     return {"check": name, "message": message}
 
 
@@ -119,5 +128,7 @@ def first_line(error: BaseException) -> str:
 
 if __name__ == "__main__":
     assert Path(rotator.__file__).is_relative_to(Path.cwd()), "hunt in the copy, not in what is installed"
-    json.dump(Hunt().run(), sys.stdout)
+    named = sys.argv[1:]
+    answer = {**(run_tests(named) or {"check": None, "message": ""}), "states": 0, "histories": 0} if named else Hunt().run()
+    json.dump(answer, sys.stdout)
     print()  # noqa: T201  # the answer is the last line

@@ -31,6 +31,8 @@ class Bug:
     changes: tuple[tuple[str, str], ...]
     deep: bool = False
     """Whether it takes the larger scenarios or many histories to catch it, so that the suite leaves it to ``make prove``."""
+    tests: tuple[str, ...] = ()
+    """Tests that hunt it instead, where it lies in what no scenario and no history runs: files of tests, or single ones."""
 
     def plant(self, root: Path) -> None:
         """Change the source below ``root``. Raises ``AssertionError`` when the words are not there exactly once: update the bug."""
@@ -53,9 +55,12 @@ class Found:
     message: str
 
 
-def bug(name: str, file: str, *changes: tuple[str, str], deep: bool = False) -> Bug:
+def bug(name: str, file: str, *changes: tuple[str, str], deep: bool = False, tests: tuple[str, ...] = ()) -> Bug:
     """A bug from its parts."""
-    return Bug(name, file, changes, deep)
+    return Bug(name, file, changes, deep, tests)
+
+
+BULKHEADS = ("tests/daemon/test_bulkheads.py",)
 
 
 BUGS: tuple[Bug, ...] = (
@@ -511,6 +516,88 @@ BUGS: tuple[Bug, ...] = (
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+    # --- bulkheads: no account delays another ---
+    bug(
+        "all accounts share one pool of workers",
+        "daemon/pools.py",
+        ('    return Pool(f"passes of {account}", workers)\n', '    return Pool("passes", workers)\n'),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "all accounts share the workers for emergencies",
+        "daemon/pools.py",
+        ('Pool(f"emergencies of {account}", max(1, workers // 4))', 'Pool("emergencies", max(1, workers // 4))'),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "all services share one worker for probes",
+        "daemon/pools.py",
+        ('    return Pool(f"probe of {service}", 1)\n', '    return Pool("probes", 1)\n'),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "an event is emitted under the lock of the engine",
+        "daemon/service_monitor.py",
+        (
+            (
+                "            self._answered(problem is None)\n        if news and problem is not None:\n"
+                '            self._sink.emit("service.down", service=name, kind=problem.kind, message=str(problem))\n'
+            ),
+            (
+                "            self._answered(problem is None)\n            if news and problem is not None:\n"
+                '                self._sink.emit("service.down", service=name, kind=problem.kind, message=str(problem))\n'
+                "        if news and problem is not None:\n            pass\n"
+            ),
+        ),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "a snapshot waits for the lock of the engine",
+        "daemon/engine.py",
+        ("        return EngineSnapshot(\n", "        with self.lock:\n            pass\n        return EngineSnapshot(\n"),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "a periodic task that is added anew while it runs is forgotten",
+        "daemon/periodic.py",
+        ("            elif not self._scheduler.has(job):\n", "            elif False:\n"),
+        tests=BULKHEADS,
+    ),
+    bug(
+        "the quota is asked under the lock that creates and deletes take",
+        "providers/scaleway/quota.py",
+        (
+            "        try:\n            room = self._count()\n        except Unavailable:\n            with self._lock:\n",
+            (
+                "        try:\n            with self._lock:\n                room = self._count()\n"
+                "        except Unavailable:\n            with self._lock:\n"
+            ),
+        ),
+        tests=("tests/providers/test_quota.py",),
+    ),
+    bug(
+        "the failure of a question is not remembered",
+        "util/single_flight.py",
+        ("self._failed = (self._now() + self._failure_ttl, error)", "self._failed = (self._now(), error)"),
+        tests=("tests/providers/test_quota.py", "tests/util/test_single_flight.py"),
+    ),
+    bug(
+        "who waits for a call makes one more for itself",
+        "util/single_flight.py",
+        ("                if flight is None:\n", "                if True:\n"),
+        tests=("tests/providers/test_quota.py", "tests/util/test_single_flight.py"),
+    ),
+    bug(
+        "a command gives all accounts the same threads",
+        "util/concurrency.py",
+        ("        lanes.setdefault(lane(item), SimpleQueue())", "        lanes.setdefault(None, SimpleQueue())"),
+        tests=("tests/util/test_concurrency.py",),
+    ),
+    bug(
+        "coverage is complete although only some of the keys were listed",
+        "operations/coverage.py",
+        ("        return not self.open and not self.unlisted\n", "        return not self.open\n"),
+        tests=("tests/cli/test_mass_rotation.py",),
     ),
 )
 
@@ -521,7 +608,7 @@ def hunt(planted: Bug, directory: Path) -> Found:
         shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     planted.plant(directory)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.proof.hunt"],
+        [sys.executable, "-m", "tests.proof.hunt", *planted.tests],
         cwd=directory,
         capture_output=True,
         text=True,
