@@ -516,6 +516,7 @@ BUGS: tuple[Bug, ...] = (
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+    ),
     # --- bulkheads: no account delays another ---
     bug(
         "all accounts share one pool of workers",
