@@ -516,6 +516,57 @@ BUGS: tuple[Bug, ...] = (
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+    # --- what the store allows ---
+    bug(
+        "the history is not trimmed, and the server refuses the ledger",
+        "vault/budget.py",
+        ("        while dropped < len(past) and (", "        while False and ("),
+    ),
+    bug(
+        "an open incident is dropped like a closed one",
+        "vault/budget.py",
+        (
+            "for number, incident in enumerate(ledger.incidents) if incident.closed_at]",
+            "for number, _ in enumerate(ledger.incidents)]",
+        ),
+    ),
+    bug(
+        "the newest history goes first",
+        "vault/budget.py",
+        (
+            "return _reductions(dump_ledger(ledger), [*history[:-LATEST_HISTORY], *closed, *history[-LATEST_HISTORY:]])",
+            "return _reductions(dump_ledger(ledger), [*reversed(history), *closed])",
+        ),
+    ),
+    bug(
+        "a marker of version 1 is not understood any more",
+        "domain/marker.py",
+        (
+            "    found = _VERSION_2.fullmatch(description) or _VERSION_1.fullmatch(description)\n",
+            "    found = _VERSION_2.fullmatch(description)\n",
+        ),
+    ),
+    bug(
+        "a long purpose cuts off the marker",
+        "domain/marker.py",
+        (
+            '        return f"{_shortened(_plain(purpose), room)} {marker}".lstrip()\n',
+            '        return f"{_plain(purpose)} {marker}".lstrip()[:LIMIT]\n',
+        ),
+    ),
+    bug(
+        "a document that expires is not written again in time",
+        "decision/rules/issuance.py",
+        ("    renew = state.observation.clocks.vault >= half and", "    renew = False and"),
+    ),
+    bug(
+        "an emergency waits for the setting of a mount",
+        "decision/decide.py",
+        (
+            "    rotate_urgently,\n    delete_revoking_keys,\n",
+            "    renew_expiring_document,\n    rotate_urgently,\n    delete_revoking_keys,\n",
+        ),
+        ("    classify_unaccounted_keys,\n    renew_expiring_document,\n", "    classify_unaccounted_keys,\n"),
     ),
     # --- bulkheads: no account delays another ---
     bug(
