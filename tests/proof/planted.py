@@ -516,6 +516,7 @@ BUGS: tuple[Bug, ...] = (
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+    ),
     # --- what the store allows ---
     bug(
         "the history is not trimmed, and the server refuses the ledger",
