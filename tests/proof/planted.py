@@ -99,7 +99,7 @@ BUGS: tuple[Bug, ...] = (
             "            unclear = isinstance(error, Indeterminate)\n",
             (
                 "            unclear = isinstance(error, Indeterminate)\n            if unclear:\n"
-                "                self.memory.held = replace(in_flight, posted=False)\n                return\n"
+                "                self.local_state.in_flight = replace(in_flight, posted=False)\n                return\n"
             ),
         ),
     ),
@@ -173,7 +173,7 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/runner.py",
         (
             '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
-            "                self.memory.held = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
+            "                self.local_state.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
         ),
         deep=True,
     ),
@@ -279,7 +279,7 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/revocation.py",
         (
             (
-                "        document = self.read_document()\n        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
+                "        document = self.find_document(observation.ledger)\n        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
                 "            raise ObservationStale\n"
             ),
             "        document = observation.document\n",
