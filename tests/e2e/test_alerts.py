@@ -24,7 +24,7 @@ import yaml
 from rotator.observability.metrics.catalogue import CATALOGUE
 from rotator.sandbox.process import Process, free_port, wait_until
 from tests.e2e.prometheus import RULES, Prometheus, binary
-from tests.e2e.rig import FAST, Rig
+from tests.e2e.rig import FAST, POLICY, Rig
 
 pytestmark = pytest.mark.skipif(binary() is None, reason="a real Prometheus is needed: apt-get install prometheus")
 
@@ -229,6 +229,19 @@ def test_b_vault_sealed_is_an_alarm_then_the_login_dies_then_nothing_is_looked_a
     world.rig.vault.unseal()
     for alert in ("RotatorServiceDown", "RotatorVaultTokenDying", "RotatorOverlooked"):
         world.clears(alert)
+    world.shows("/readyz", 200, "ok vault: answers")
+
+
+def test_c4_a_login_that_fails_while_its_token_is_valid_is_an_alarm(world: World) -> None:
+    secret_id = world.rig.directory / "secret-id"
+    right = secret_id.read_text()
+    secret_id.write_text("22222222-wrong-secret-id")
+    world.rig.vault.policy("rotator", POLICY.replace("auth/token/renew-self", "auth/token/something-else"))
+    world.fires("RotatorVaultLoginFailing")
+    world.shows("/readyz", 503, "FAILED login: fails, and work stops in ")
+    world.rig.vault.policy("rotator", POLICY)
+    secret_id.write_text(right)
+    world.clears("RotatorVaultLoginFailing")
     world.shows("/readyz", 200, "ok vault: answers")
 
 
