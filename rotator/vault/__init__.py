@@ -7,14 +7,13 @@ from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo
 from rotator.vault.responses import SERVICE
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
-from rotator.vault.store import Health, KvStore
+from rotator.vault.store import KvStore
 
 __all__ = [
     "SERVICE",
     "AppRoleAuth",
     "Auth",
     "CertAuth",
-    "Health",
     "JwtAuth",
     "KvStore",
     "Supplier",

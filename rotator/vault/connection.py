@@ -150,7 +150,6 @@ class VaultConnection:
         self._wire = VaultTransport(http, address, namespace)
         self._session = TokenSession(auth, self._client_with, refusals=refusals, certificate=http.tls)
         self._client = _client(self._send, self._wire.address)
-        self._bare = self._client_with(None)
         self.kv = self._client.secrets.kv.v2
         self.address = self._wire.address
 
@@ -203,11 +202,6 @@ class VaultConnection:
     def capabilities(self, paths: list[str]) -> Reply:
         """What our token may do on each path."""
         reply: Reply = self._client.sys.get_capabilities(paths)
-        return reply
-
-    def health(self) -> Reply:
-        """How the node that answers is; needs no login."""
-        reply: Reply = self._bare.sys.read_health_status(method="GET")
         return reply
 
     def clock_offset(self) -> timedelta:

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
@@ -49,21 +49,6 @@ USUAL_MAX_VERSIONS = 10
 """What KV version 2 keeps when neither the document nor the mount says a number."""
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
-
-
-@dataclass(frozen=True)
-class Health:
-    """How Vault is, as far as one call can tell. ``detail`` is a sentence for a person."""
-
-    reachable: bool
-    sealed: bool
-    standby: bool
-    detail: str
-
-    @property
-    def usable(self) -> bool:
-        """Whether calls can be expected to succeed."""
-        return self.reachable and not self.sealed
 
 
 class KvStore:
@@ -294,19 +279,6 @@ class KvStore:
     def require_kv2(self, path: str) -> None:
         """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""
         self._mounts.split(path)
-
-    def health(self) -> Health:
-        """How Vault is now. Never raises, needs no login."""
-        try:
-            reply = self._connection.health()
-        except ServiceError as error:
-            return Health(reachable=False, sealed=False, standby=False, detail=str(error))
-        if "sealed" not in reply.body:
-            detail = f"what answers at {self._connection.address} is not Vault (status {reply.status})"
-            return Health(reachable=False, sealed=False, standby=False, detail=detail)
-        sealed, standby = bool(reply.body["sealed"]), bool(reply.body.get("standby"))
-        detail = "Vault is sealed" if sealed else "Vault answers as a standby" if standby else "Vault is well"
-        return Health(reachable=True, sealed=sealed, standby=standby, detail=detail)
 
     def clock_offset(self) -> timedelta:
         """Vault's clock minus ours, from the latest answer; zero before the first."""

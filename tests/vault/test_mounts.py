@@ -8,7 +8,6 @@ from rotator.domain.account import AccountDocument
 from rotator.domain.secret import Secret
 from rotator.errors import NotFound, PermissionDenied, Rejected
 from rotator.sandbox.openbao import OpenBao
-from rotator.vault import TokenAuth
 from tests.vault.conftest import Build, RootHand
 from tests.vault.contract import FIELDS, PAIR, ledger
 
@@ -112,9 +111,3 @@ def test_what_belongs_to_an_account_has_a_document_of_its_own(bao: OpenBao, make
     store = make(bao, ledger=hand.prefix)
     assert store.write_account(AccountDocument("acme"), cas=0) == 1
     assert store.list_ledgers() == ()
-
-
-def test_a_store_needs_no_token_to_tell_how_vault_is(bao: OpenBao, make: Build) -> None:
-    store = make(bao, TokenAuth(lambda: Secret("wrong")))
-    assert store.health().usable
-    assert store.calls() == {"sys": 1}
