@@ -213,14 +213,15 @@ class Engine:
             )
 
     def reconcile_now(self, names: Iterable[str]) -> None:
-        """Run a pass of these now, because something about them was changed. A pass that is under way goes on first."""
+        """Run a pass of these now, because something about them was changed. A pass that only waits observes anew at once; one
+        that is in the middle of a call does at its next wait."""
         with self.lock:
             for name in names:
                 task = self.tasks.get(name)
                 if task is None or self._stopping:
                     continue
-                task.expedited = True
-                if not (task.running or task.parked or task.passing is not None):
+                task.expedited = task.local_state.look_again = True
+                if not (task.running or task.parked):
                     self._schedule_task(task, _now())
 
     def _schedule_task(self, task: ApplicationTask, when: datetime) -> None:

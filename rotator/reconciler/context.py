@@ -58,13 +58,14 @@ class ReconcileContext:
 @dataclass
 class LocalState:
     """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
-    the document seen, and which strangers were reported."""
+    the document seen, and which unmanaged keys were reported. ``look_again`` asks a pass that waits for a new observation."""
 
     in_flight: InFlightRotation | None = None
     floor: int = 0
     reported: Problem | None = None
     """What this process has reported to stop the application and the ledger does not record."""
     unmanaged_keys: frozenset[str] = frozenset()
+    look_again: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
 from rotator.decision.ownership import own_ledger
-from rotator.decision.state import ApplicationState
+from rotator.decision.state import RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import Wait
 from rotator.domain.document import UNREADABLE, CredentialDocument
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import ConfigurationError, LedgerUnreadable, PermissionDenied, Rejected, RotatorError
+from rotator.errors import ConfigurationError, LedgerUnreadable, PermissionDenied, Rejected, RotatorError, ServiceError
 from rotator.reconciler.context import LocalState, ReconcileContext
 from rotator.reconciler.ledger_directory import read_former_document, read_related
 
 T = TypeVar("T")
+
+Waits = Generator[datetime, None, None]
+"""The times until which there is nothing to do but wait."""
 
 
 class ObservationStale(Exception):
@@ -61,6 +66,7 @@ class ObservingPass:
         self.request = request
         self.observation: Observation | None = None
         self.unreadable: RotatorError | None = None
+        self.ledger_read_at: datetime | None = None
 
     @property
     def provider(self) -> Provider:
@@ -81,12 +87,38 @@ class ObservingPass:
         now = self.context.clock.now()
         return Clocks(now, now + self.context.vault.clock_offset(), now + self.context.provider.clock_offset())
 
+    # --- wait, and see an emergency meanwhile ---
+
+    def wait_until(self, until: datetime) -> Waits:
+        """Wait until then. Raises ``ObservationStale`` when another observation was asked for, or when the ledger has changed: it is
+        read again every ``RETRY_INTERVAL``, so that no wait is blind to an emergency."""
+        nap = self.context.clock.now()
+        while nap < until:
+            nap = min(until, nap + RETRY_INTERVAL)
+            yield nap
+            if self.local_state.look_again or self.ledger_changed():
+                raise ObservationStale
+
+    def ledger_changed(self) -> bool:
+        """Whether the ledger is another one than was observed. A Vault that is away says nothing."""
+        now, read_at = self.context.clock.now(), self.ledger_read_at
+        if read_at is not None and read_at <= now < read_at + RETRY_INTERVAL:
+            return False
+        self.ledger_read_at = now
+        try:
+            _, version = self.context.vault.read_ledger(self.configured.application)
+        except ServiceError:
+            return False
+        return version != require(self.observation).ledger_version
+
     # --- observe: the ledger, then the document, then the provider; the order matters ---
 
     def look(self) -> Observation:
         """One observation. Raises what the services raise."""
         vault = self.context.vault
+        self.local_state.look_again = False
         found, ledger_version = vault.read_ledger(self.configured.application)
+        self.ledger_read_at = self.context.clock.now()
         ledger = own_ledger(self.configured, found)
         spec = self.spec = containment_place(self.configured, ledger)
         related = read_related(spec, vault, tuple(self.context.related(spec)))

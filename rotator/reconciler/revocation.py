@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
-from datetime import datetime
 
 from rotator.decision.observation import DestroyedVersions, Observation
 from rotator.decision.steps import DeleteKey, DestroyVersions, VerifyRevocation
@@ -12,10 +10,7 @@ from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, Indeterminate, LedgerUnreadable, PermissionDenied, Rejected, Unavailable
-from rotator.reconciler.observer import ObservationStale, ObservingPass, require
-
-Waits = Generator[datetime, None, None]
-"""The times until which there is nothing to do but wait."""
+from rotator.reconciler.observer import ObservationStale, ObservingPass, Waits, require
 
 
 class RevokingPass(ObservingPass):
@@ -106,7 +101,7 @@ class RevokingPass(ObservingPass):
                 self.emit("key.revocation_unverified", access_key=step.access_key)
                 self.observation = replace(observation, still_valid=observation.still_valid | {step.access_key})
                 return
-            yield again
+            yield from self.wait_until(again)
 
     def probe_revoked(self, access_key: str, secret: Secret | None) -> ProbeResult:
         """What the key answers to its secret; without one, whether the provider still has it by name."""

@@ -41,9 +41,9 @@ from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import Conflict, Indeterminate, NotFound, RotatorError, ServiceError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
-from rotator.reconciler.observer import ObservationStale, require
+from rotator.reconciler.observer import ObservationStale, Waits, require
 from rotator.reconciler.rendering import document_fields, notes
-from rotator.reconciler.revocation import RevokingPass, Waits
+from rotator.reconciler.revocation import RevokingPass
 
 MAX_STEPS = 100
 """Steps that one pass may take before it stops and looks at the calendar again; a sound one needs about a dozen."""
@@ -226,7 +226,7 @@ class _Pass(RevokingPass):
             again = self.context.clock.now() + verification.interval
             if again > give_up:
                 return ProbeResult.UNCLEAR
-            yield again
+            yield from self.wait_until(again)
 
     def create(self, step: CreateKey, observation: Observation) -> None:
         in_flight = self.holding()
@@ -260,8 +260,7 @@ class _Pass(RevokingPass):
         in_flight = self.holding()
         key, secret = self.unpublished(in_flight)
         verification = self.spec.emergency_verification if in_flight.intent.mode.urgent else self.spec.verification
-        visit = self.context.clock.now()
-        since = in_flight.verifying_since or visit
+        since = in_flight.verifying_since or self.context.clock.now()
         in_a_row = in_flight.successes
         while True:
             verdict = self.provider.authenticate(key.access_key, secret)
@@ -278,9 +277,7 @@ class _Pass(RevokingPass):
                 self.local_state.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))
                 self.emit("rotation.verification_failed", **about)
                 return
-            yield now + verification.interval
-            if now + verification.interval - visit > RETRY_INTERVAL:
-                raise ObservationStale  # a long proof must not be blind to an emergency that was marked meanwhile
+            yield from self.wait_until(now + verification.interval)
 
     def publish(self, observation: Observation) -> Waits:
         in_flight = self.holding()
@@ -306,7 +303,7 @@ class _Pass(RevokingPass):
                 if not isinstance(error, Unavailable) or self.too_late(in_flight):
                     self.local_state.in_flight = replace(in_flight, failure=RotationFailure(error.kind, str(error)))
                     return
-                yield self.context.clock.now() + RETRY_DELAY
+                yield from self.wait_until(self.context.clock.now() + RETRY_DELAY)
                 return
             document = yield from self.patiently(self.holding(), self.read_document)
         if document is None:
@@ -330,7 +327,7 @@ class _Pass(RevokingPass):
             self.local_state.in_flight = replace(self.holding(), secret=None, failure=failure)
             return
         elif document.version == base:
-            yield self.context.clock.now() + RETRY_DELAY / 4
+            yield from self.wait_until(self.context.clock.now() + RETRY_DELAY / 4)
         if document.published not in {observation.document.published, key.access_key}:
             raise ObservationStale  # somebody else's key: it has to be found at the provider first
         presence = Presence.LISTED if document.published == key.access_key else observation.presence
@@ -347,7 +344,7 @@ class _Pass(RevokingPass):
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             if self.too_late(in_flight):
                 return None
-            yield self.context.clock.now() + RETRY_DELAY
+            yield from self.wait_until(self.context.clock.now() + RETRY_DELAY)
 
     def too_late(self, in_flight: InFlightRotation) -> bool:
         return in_flight.publish_by is not None and self.context.clock.now() >= in_flight.publish_by
@@ -388,7 +385,10 @@ def observe(
     current = _Pass(spec, context, local_state, request)
     current.observation = observation = current.look()
     while isinstance(step := decide(spec, observation), ProbePublished | CheckPreconditions | ReadVersions):
-        yield from current.take(step, observation)
+        try:
+            yield from current.take(step, observation)
+        except ObservationStale:
+            current.observation = current.look()
         observation = current.observation
     if current.unreadable is not None:
         raise current.unreadable

@@ -430,6 +430,19 @@ def test_what_somebody_changed_is_looked_at_at_once(start: Engines) -> None:
     assert not engine.tasks["billing"].expedited
 
 
+def test_r9_reconcile_now_cuts_short_a_pass_that_only_waits(start: Engines) -> None:
+    made = runtime("billing")
+    patient = VerificationPolicy(2, timedelta(minutes=10), timedelta(hours=1))
+    made.applications["billing"] = replace(made.applications["billing"], verification=patient)
+    stage = made.stages["acme"]
+    stage.activation = timedelta(days=1)
+    engine = start(made)
+    eventually(lambda: "authenticate" in stage.calls and not engine.tasks["billing"].running)
+    seen = stage.calls.count("list_keys")
+    engine.reconcile_now(["billing"])
+    eventually(lambda: stage.calls.count("list_keys") > seen)
+
+
 def test_a_configuration_that_somebody_still_works_with_is_not_closed_by_a_reload(start: Engines) -> None:
     before, after = runtime("billing"), runtime("billing")
     after.stages = before.stages

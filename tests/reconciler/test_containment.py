@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 
 import pytest
 
+from rotator.decision.state import RETRY_INTERVAL
+from rotator.domain.ledger import RotationMode
+from rotator.domain.spec import VerificationPolicy
 from rotator.errors import PermissionDenied
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, adopted, failing, mark, marked_key, once, rotate
+from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, failing, mark, marked_key, once, rotate
 from tests.support.simulated import PATH, Actor, Killed, Sim, no_hook, spec
 
 T = TypeVar("T")
@@ -126,14 +129,16 @@ def test_c17_the_fence_of_a_first_key_leaves_an_empty_document_that_gets_a_first
 # --- documents that cannot be trusted: containment goes first (rule 9 before rules 11 and 14) --------------------------------
 
 
-def with_a_key_in_grace() -> tuple[Sim, Actor, str, str]:
+def with_a_key_in_grace(**changes: Any) -> tuple[Sim, Actor, str, str]:
     """A world after two rotations, the second a moment ago: the published key, and the one in grace."""
-    sim, daemon, _ = adopted()
+    sim, daemon, _ = adopted(**changes)
     rotate(daemon)
     sim.time.advance(2 * DAY)
     daemon.run()
     old = sim.published_key() or ""
-    return sim, daemon, rotate(daemon), old
+    published = rotate(daemon)
+    sim.calls.clear()
+    return sim, daemon, published, old
 
 
 def recreate(sim: Sim) -> None:
@@ -277,3 +282,74 @@ def test_r8_the_published_key_is_revoked_first_where_it_can_be_replaced() -> Non
     assert result.exit_code == 0
     assert revoked == [published], "it was revoked before another one was made, which also frees its place in the quota"
     assert works(sim)
+
+
+# --- waits: none is blind to an emergency (rule 9) ---------------------------------------------------------------------------
+
+
+def revocation_is_slow(sim: Sim, daemon: Actor) -> None:
+    """The key in grace goes on answering long after it was deleted."""
+    sim.lingering = 2 * HOUR
+    sim.time.advance(25 * HOUR)
+
+
+def activation_is_slow(sim: Sim, daemon: Actor) -> None:
+    """A new key does not authenticate for a long time."""
+    sim.activation = 2 * HOUR
+    sim.time.advance(31 * DAY)
+
+
+def vault_takes_no_document(sim: Sim, daemon: Actor) -> None:
+    """A verified key waits for Vault to take it."""
+    failing(sim, "write_document", away())
+    sim.time.advance(31 * DAY)
+
+
+def provider_is_unclear(sim: Sim, daemon: Actor) -> None:
+    """A person published another key, and the provider does not tell whether it works."""
+    key, _ = sim.make_key()
+    sim.publish_by_hand(key.access_key)
+    failing(sim, "authenticate", away())
+
+
+@pytest.mark.parametrize("situation", [revocation_is_slow, activation_is_slow, vault_takes_no_document, provider_is_unclear])
+def test_r9_a_pass_that_waits_sees_a_mark_within_a_retry_interval(situation: Callable[[Sim, Actor], None]) -> None:
+    patient = VerificationPolicy(3, 10 * SECOND, HOUR)
+    sim, daemon, published, _ = with_a_key_in_grace(
+        verification=patient, emergency_verification=replace(patient, interval=SECOND), publish_timeout=2 * HOUR
+    )
+    daemon.restart()
+    situation(sim, daemon)
+    passing = reconcile(daemon.spec, daemon.context, daemon.local_state)
+    waits_from = sim.time.now + MINUTE
+    while sim.time.now < waits_from:
+        sim.time.now = max(sim.time.now, next(passing))
+    marked_at, seen_at = sim.time.now, None
+    mark(Actor(sim, daemon.spec, owner="command"))
+    while seen_at is None:
+        sim.time.now = max(sim.time.now, next(passing))
+        intent = sim.ledger().intent
+        if not sim.live(published) or (intent and intent.mode is RotationMode.COMPROMISED):
+            seen_at = sim.time.now
+    assert seen_at - marked_at <= RETRY_INTERVAL + 10 * SECOND
+
+
+def test_r9_a_pass_that_waits_observes_at_once_when_asked_to() -> None:
+    sim, daemon, _, _ = with_a_key_in_grace()
+    activation_is_slow(sim, daemon)
+    passing = reconcile(daemon.spec, daemon.context, daemon.local_state)
+    next(passing)
+    sim.calls.clear()
+    daemon.local_state.look_again = True
+    next(passing)
+    assert sim.calls[:3] == ["read_ledger", "read_document", "list_keys"]
+    assert not daemon.local_state.look_again
+
+
+def test_a_wait_that_nothing_interrupts_keeps_what_it_has_found() -> None:
+    """Neither the DELETE is sent again nor is the verification begun anew while nothing changes."""
+    sim, daemon, _, old = with_a_key_in_grace()
+    revocation_is_slow(sim, daemon)
+    daemon.run()
+    assert sim.calls.count("delete_key") == 1
+    assert "key.revocation_unverified" in daemon.sink.names()
