@@ -260,13 +260,20 @@ def mark_compromised(
             *(_sharper(mark, mode, override_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
             *(CompromisedKey(key, reason, by, at, mode, incident, override_hold) for key in keys if key not in known),
         ),
-        incidents=(
-            *ledger.incidents,
-            Incident(incident, at, reason, by, keys, mode=mode, override_hold=override_hold),
-        )[-INCIDENT_LIMIT:],
+        incidents=_within_limit(
+            (*ledger.incidents, Incident(incident, at, reason, by, keys, mode=mode, override_hold=override_hold))
+        ),
         intent=None,
         not_before=None,
     )
+
+
+def _within_limit(incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
+    """The incidents without the oldest closed ones beyond the limit. An open one stays, however many there are: what it is about is
+    still to be contained."""
+    surplus = len(incidents) - INCIDENT_LIMIT
+    leaving = [incident.id for incident in incidents if incident.closed_at is not None][: max(0, surplus)]
+    return tuple(incident for incident in incidents if incident.id not in leaving)
 
 
 def _sharper(mark: CompromisedKey, mode: str, override_hold: bool) -> CompromisedKey:
@@ -301,8 +308,9 @@ def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
     return (*spared, *again)
 
 
-def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Ledger:
-    """The ledger in which every key that lives on until a time does so that much longer."""
+def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime, order: str = "") -> Ledger:
+    """The ledger in which every key that stays valid until a time does so that much longer. The history names the ``order``, so that
+    whoever gave it finds out whether it was written."""
     keys = {entry.access_key for entry in extendable_keys(ledger)}
     return replace(
         ledger,
@@ -316,7 +324,7 @@ def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime) -> Le
             else entry
             for entry in ledger.revoking
         ),
-    ).with_history(*(HistoryEntry(at, "extended", key, reason=f"by {by}") for key in sorted(keys)))
+    ).with_history(*(HistoryEntry(at, "extended", key, rotation_id=order, reason=f"by {by}") for key in sorted(keys)))
 
 
 def end_grace(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import InFlightRotation
+from rotator.decision.observation import Clocks, InFlightRotation
 from rotator.decision.steps import Wait
 from rotator.domain.document import CredentialDocument
 from rotator.domain.keys import Key
@@ -53,6 +53,11 @@ class ReconcileContext:
     casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
     related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005  # a default that knows no ledgers
+
+    def clocks(self) -> Clocks:
+        """The time by the three clocks, now."""
+        now = self.clock.now()
+        return Clocks(now, now + self.vault.clock_offset(), now + self.provider.clock_offset())
 
 
 @dataclass

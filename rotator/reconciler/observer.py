@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from rotator.decision.observation import Clocks, Observation, Presence, RotationRequest
+from rotator.decision.observation import Observation, Presence, RotationRequest
 from rotator.decision.ownership import own_ledger
 from rotator.decision.state import RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import Wait
@@ -82,11 +82,6 @@ class ObservingPass:
         """Tell the journal, in the name of the application."""
         self.context.sink.emit(event, application=self.spec.application, account=self.spec.account, **fields)
 
-    def clocks(self) -> Clocks:
-        """The time by the three clocks, now."""
-        now = self.context.clock.now()
-        return Clocks(now, now + self.context.vault.clock_offset(), now + self.context.provider.clock_offset())
-
     # --- wait, and see an emergency meanwhile ---
 
     def wait_until(self, until: datetime) -> Waits:
@@ -128,7 +123,7 @@ class ObservingPass:
         presence, foreign = self.find_unlisted(document.published, ledger, keys)
         now = self.context.clock.now()
         observation = Observation(
-            clocks=self.clocks(),
+            clocks=self.context.clocks(),
             installation=installation,
             owner=self.context.owner,
             next_rotation_id=self.context.clock.token(),

@@ -78,7 +78,7 @@ class _Pass(RevokingPass):
         for _ in range(MAX_OBSERVATIONS):
             self.observation, self.found_invalid = self.look(), ""
             for _ in range(MAX_STEPS):
-                self.observation = replace(self.observation, clocks=self.clocks(), in_flight=self.local_state.in_flight)
+                self.observation = replace(self.observation, clocks=self.context.clocks(), in_flight=self.local_state.in_flight)
                 step = decide(self.configured, self.observation)
                 if isinstance(step, Wait):
                     if self.unreadable is not None:

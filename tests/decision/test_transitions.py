@@ -30,6 +30,7 @@ from rotator.domain.ledger import (
     HistoryEntry,
     Hold,
     Incident,
+    Ledger,
     Problem,
     RevocationRecord,
     RotationMode,
@@ -347,11 +348,33 @@ def test_r9_a_later_order_makes_a_mark_sharper_and_never_milder(
     assert (again.incidents[-1].mode, again.incidents[-1].override_hold) == order
 
 
-def test_the_list_of_incidents_is_bounded_and_the_oldest_leave_first() -> None:
+def marked_again(before: Ledger, number: int) -> Ledger:
+    """One more incident."""
+    return mark_compromised(before, {OTHER}, reason="leaked", by="ops", at=NOW, incident=f"i{number}", mode="replace_first")
+
+
+def test_the_list_of_incidents_is_bounded_and_the_oldest_closed_ones_leave_first() -> None:
     after = ledger()
     for number in range(INCIDENT_LIMIT + 5):
-        after = mark_compromised(after, {OTHER}, reason="leaked", by="ops", at=NOW, incident=f"i{number}", mode="replace_first")
-    assert [incident.id for incident in after.incidents] == [f"i{number}" for number in range(5, INCIDENT_LIMIT + 5)]
+        after = marked_again(after, number)
+        after = replace(after, incidents=tuple(replace(incident, closed_at=NOW) for incident in after.incidents))
+    assert INCIDENT_LIMIT == 20
+    assert [incident.id for incident in after.incidents] == [f"i{number}" for number in range(5, 25)]
+
+
+def test_i3_an_open_incident_is_never_dropped() -> None:
+    """One that is dropped while it is open never says that its keys were contained."""
+    after = marked_again(ledger(), 0)
+    for number in range(1, INCIDENT_LIMIT + 5):
+        after = marked_again(after, number)
+        closed = replace(after.incidents[-1], closed_at=NOW)
+        after = replace(after, incidents=(*after.incidents[:-1], closed))
+    assert len(after.incidents) == INCIDENT_LIMIT
+    assert (after.incidents[0].id, after.incidents[0].closed_at) == ("i0", None)
+    for number in range(INCIDENT_LIMIT + 5, 2 * INCIDENT_LIMIT + 10):
+        after = marked_again(after, number)
+    still_open = [incident for incident in after.incidents if incident.closed_at is None]
+    assert len(still_open) == 1 + INCIDENT_LIMIT + 5, "more open ones than the list is long stay as well"
 
 
 def test_r14_the_highest_version_that_a_ledger_knows_is_that_of_any_key_or_claim() -> None:

@@ -12,23 +12,27 @@ from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
-from rotator.util.formatting import format_time
+from rotator.util.formatting import format_span, format_time
 
 
 def extend(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longer: timedelta, by: str) -> OperationResult:
-    """Every key of the application that lives on until a time does so that much longer. What is compromised does not."""
-    name = spec.application
-    meant: dict[str, datetime] = {}
+    """Every key of the application that stays valid until a time does so that much longer. What is compromised does not. An
+    extension that would end in the past is refused: the key would be revoked all the same."""
+    name, order = spec.application, context.clock.token()
 
     def change(ledger: Ledger) -> Ledger:
-        nonlocal meant
+        if any(entry.event == "extended" and entry.rotation_id == order for entry in ledger.history):
+            return ledger  # an answer that was lost has written it, and once is what was asked for
         if not extendable_keys(ledger):
             raise Refused(_nothing_to_extend(name, ledger))
-        if meant and _deadlines(ledger) == meant:
-            return ledger  # an answer that was lost has written it, and once is what was asked for
-        after = extend_grace(ledger, longer, by, context.clock.now())
-        meant = _deadlines(after)
-        return after
+        clocks = context.clocks()
+        for access_key, deadline in _deadlines(ledger).items():
+            if clocks.passed(deadline + longer):
+                raise Refused(
+                    f"nothing was extended: the grace of {access_key} of {name} ended at {format_time(deadline)}, so {format_span(longer)}"
+                    f" more would be over already; extend by more than {format_span(clocks.earliest - deadline)}"
+                )
+        return extend_grace(ledger, longer, by, clocks.ours, order)
 
     try:
         ledger, _ = update_ledger(spec, context, sleep, change)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rotator.decision.observation import Clocks
 from rotator.decision.transitions import end_grace
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
@@ -95,9 +94,7 @@ def _end_grace(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, a
     def change(ledger: Ledger) -> Ledger:
         if not any(entry.access_key == access_key for entry in ledger.retiring):
             return ledger  # condemned or compromised already: it only has to be seen dead
-        now = context.clock.now()
-        clocks = Clocks(now, now + context.vault.clock_offset(), now + context.provider.clock_offset())
-        return end_grace(ledger, access_key, reason, by, clocks)
+        return end_grace(ledger, access_key, reason, by, context.clocks())
 
     _, written = update_ledger(spec, context, sleep, change)
     if written:
