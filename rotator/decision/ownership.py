@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from rotator.decision.observation import Clocks, RelatedLedger
 from rotator.decision.steps import Event, SupersedeLedger, WriteLedger
-from rotator.decision.transitions import new_ledger
-from rotator.domain.ledger import HISTORY_LIMIT, INCIDENT_LIMIT, HistoryEntry, Ledger, Predecessor, RetiringKey
+from rotator.decision.transitions import incidents_within_limit, new_ledger
+from rotator.domain.ledger import HISTORY_LIMIT, HistoryEntry, Ledger, Predecessor, RetiringKey
 from rotator.domain.spec import ApplicationSpec
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, publish
         failures=max(ledger.failures, theirs.failures),
         not_before=max(filter(None, (ledger.not_before, theirs.not_before)), default=None),
         compromised=_united(ledger.compromised, theirs.compromised, "access_key"),
-        incidents=_united(ledger.incidents, theirs.incidents, "id")[-INCIDENT_LIMIT:],
+        incidents=incidents_within_limit(_united(ledger.incidents, theirs.incidents, "id")),
         predecessors=_predecessors(spec, ledger, replace(_predecessor(theirs), taken_over=True, access_key=elsewhere), theirs),
         history=tuple(sorted((*ledger.history, *theirs.history), key=lambda entry: entry.at))[-HISTORY_LIMIT:],
     )

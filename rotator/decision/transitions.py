@@ -260,7 +260,7 @@ def mark_compromised(
             *(_sharper(mark, mode, override_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
             *(CompromisedKey(key, reason, by, at, mode, incident, override_hold) for key in keys if key not in known),
         ),
-        incidents=_within_limit(
+        incidents=incidents_within_limit(
             (*ledger.incidents, Incident(incident, at, reason, by, keys, mode=mode, override_hold=override_hold))
         ),
         intent=None,
@@ -268,7 +268,7 @@ def mark_compromised(
     )
 
 
-def _within_limit(incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
+def incidents_within_limit(incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
     """The incidents without the oldest closed ones beyond the limit. An open one stays, however many there are: what it is about is
     still to be contained."""
     surplus = len(incidents) - INCIDENT_LIMIT

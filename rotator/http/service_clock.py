@@ -1,0 +1,56 @@
+"""The clock of a service, as its answers tell it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+SHORTEST_STEP = timedelta(seconds=1)
+"""What our clock gains or loses by itself in less than this is no step: a Date is cut to whole seconds anyway."""
+
+
+class ServiceClock:
+    """How far a service's clock is from ours. ``now`` is our clock, ``monotonic`` counts seconds whatever becomes of that clock.
+
+    A difference is as old as the answer that told it. Our clock may be set since: then the difference changes by that step, which
+    the monotonic clock shows, and no deadline passes because of it.
+    """
+
+    def __init__(self, now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._monotonic = monotonic
+        self._told: tuple[timedelta, datetime, float] | None = None
+
+    def answered(self, date: str | None, sent: float) -> None:
+        """An answer has arrived to a request that was ``sent`` then, by the monotonic clock; ``date`` is its header."""
+        after, now = self._monotonic(), self._now()
+        difference = clock_difference(date, now - timedelta(seconds=max(0.0, after - sent)), now)
+        if difference is not None:
+            self._told = (difference, now, after)
+
+    def offset(self) -> timedelta:
+        """The service's clock minus ours, from the latest answer that had a Date; zero before the first."""
+        if self._told is None:
+            return timedelta(0)
+        difference, then, at = self._told
+        step = self._now() - then - timedelta(seconds=self._monotonic() - at)
+        return difference - step if abs(step) >= SHORTEST_STEP else difference
+
+
+def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:
+    """The smallest difference (theirs minus ours) that explains a Date header; None when there is no usable one.
+
+    A Date is cut to whole seconds and was written at some moment between ``before`` and ``after`` on our clock. So zero is
+    reported whenever it is possible.
+    """
+    try:
+        theirs = parsedate_to_datetime(date) if date else None
+        if theirs is None or theirs.tzinfo is None:
+            return None
+        lowest = theirs - max(before, after)
+        highest = theirs + timedelta(seconds=1) - min(before, after)
+    except (ValueError, OverflowError):
+        return None
+    return max(lowest, min(highest, timedelta(0)))
