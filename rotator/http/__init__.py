@@ -21,7 +21,8 @@ differences, each because a daemon with somebody's keys in hand needs it:
 An answer of any status is an answer; what it means is for the caller to say.
 """
 
-from rotator.http.client import HttpClient, HttpResponse, ResponseObserver, clock_difference
+from rotator.http.client import HttpClient, HttpResponse, ResponseObserver
 from rotator.http.failures import HttpFailure
+from rotator.http.service_clock import ServiceClock
 
-__all__ = ["HttpClient", "HttpFailure", "HttpResponse", "ResponseObserver", "clock_difference"]
+__all__ = ["HttpClient", "HttpFailure", "HttpResponse", "ResponseObserver", "ServiceClock"]

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,11 @@ from rotator import __version__
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.http.connection import ConnectionPool, Lane, NetworkBackend, RequestContext, Transport
 from rotator.http.failures import COVERED, HttpFailure, failure_of
+from rotator.http.service_clock import ServiceClock
 from rotator.http.tls import TlsFiles
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
-
-PLAUSIBLE_YEARS = range(1970, 9000)
-"""A Date header outside of these says nothing; computing with it could leave the range of dates."""
 
 KEEP_ALIVE = timedelta(seconds=20)
 """How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
@@ -83,8 +80,7 @@ class HttpClient:
         self._timeout = timeout
         self._observe = observe
         self._body_limit = body_limit
-        self._now = now
-        self._offset = timedelta(0)
+        self._service_clock = ServiceClock(now)
         self._wire = RequestContext()
         self.tls = TlsFiles(ca_cert, client_cert)
         """The certificates as they are on disk now."""
@@ -152,20 +148,19 @@ class HttpClient:
         raise failure
 
     def clock_offset(self) -> timedelta:
-        """The service's clock minus ours, from the latest answer that had a Date; zero before the first."""
-        return self._offset
+        """The service's clock minus ours, from the latest answer that had a Date, whatever became of our clock since; zero before the
+        first."""
+        return self._service_clock.offset()
 
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
 
     def _send(self, request: httpx.Request) -> HttpResponse:
-        before = self._now()
+        sent = time.monotonic()
         response = self._client.send(request, stream=True)
         try:
-            offset = clock_difference(response.headers.get("date"), before, self._now())
-            if offset is not None:
-                self._offset = offset
+            self._service_clock.answered(response.headers.get("date"), sent)
             return HttpResponse(response.status_code, response.headers, self._body(response))
         finally:
             response.close()
@@ -183,23 +178,6 @@ class HttpClient:
 
 def _outcome(status: int) -> str:
     return "429" if status == 429 else f"{status // 100}xx"
-
-
-def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:
-    """The smallest difference (theirs minus ours) that explains a Date header; None when there is no usable one.
-
-    A Date is cut to whole seconds and was written at some moment between ``before`` and ``after`` on our clock. So zero is
-    reported whenever it is possible.
-    """
-    try:
-        theirs = parsedate_to_datetime(date) if date else None
-        if theirs is None or theirs.tzinfo is None or theirs.year not in PLAUSIBLE_YEARS:
-            return None
-        lowest = theirs - max(before, after)
-        highest = theirs + timedelta(seconds=1) - min(before, after)
-    except (ValueError, OverflowError):
-        return None
-    return max(lowest, min(highest, timedelta(0)))
 
 
 def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:

@@ -10,6 +10,9 @@ from email.utils import parsedate_to_datetime
 SHORTEST_STEP = timedelta(seconds=1)
 """What our clock gains or loses by itself in less than this is no step: a Date is cut to whole seconds anyway."""
 
+PLAUSIBLE_YEARS = range(1970, 9000)
+"""A Date header outside of these says nothing; computing with it could leave the range of dates."""
+
 
 class ServiceClock:
     """How far a service's clock is from ours. ``now`` is our clock, ``monotonic`` counts seconds whatever becomes of that clock.
@@ -47,7 +50,7 @@ def clock_difference(date: str | None, before: datetime, after: datetime) -> tim
     """
     try:
         theirs = parsedate_to_datetime(date) if date else None
-        if theirs is None or theirs.tzinfo is None:
+        if theirs is None or theirs.tzinfo is None or theirs.year not in PLAUSIBLE_YEARS:
             return None
         lowest = theirs - max(before, after)
         highest = theirs + timedelta(seconds=1) - min(before, after)

@@ -55,9 +55,12 @@ class ReconcileContext:
     related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005  # a default that knows no ledgers
 
     def clocks(self) -> Clocks:
-        """The time by the three clocks, now."""
-        now = self.clock.now()
-        return Clocks(now, now + self.vault.clock_offset(), now + self.provider.clock_offset())
+        """The time by the three clocks, now: one reading of each, taken again should our clock be set in between."""
+        while True:
+            now = self.clock.now()
+            clocks = Clocks(now, now + self.vault.clock_offset(), now + self.provider.clock_offset())
+            if timedelta(0) <= self.clock.now() - now < timedelta(seconds=1):
+                return clocks
 
 
 @dataclass

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rotator.errors import ConfigurationError
-from rotator.http import HttpClient, HttpFailure, clock_difference
+from rotator.http import HttpClient, HttpFailure, ServiceClock
 from rotator.http.failures import FAILURES
+from rotator.http.service_clock import clock_difference
 from tests.support.raw_server import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
 
 SHORT = timedelta(seconds=0.3)
@@ -502,6 +503,7 @@ def test_files_and_proxies_that_cannot_be_used_are_configuration_errors(tmp_path
 # --- clocks ---------------------------------------------------------------------------------------------------------------
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+A_DAY_AND_AN_HOUR = timedelta(hours=25)
 HTTP_NOON = "Thu, 01 Jan 2026 12:00:00 GMT"
 
 
@@ -553,7 +555,35 @@ def test_the_offset_follows_the_latest_answer_and_is_zero_before_the_first() -> 
             client.request("GET", server.url)
             seen.append(client.clock_offset())
     client.close()
-    assert [offset.total_seconds() for offset in seen] == [0, 600, 600, -9]
+    assert [round(offset.total_seconds()) for offset in seen] == [0, 600, 600, -9]
+
+
+def test_r13_a_difference_follows_our_clock_when_it_is_set_after_the_answer() -> None:
+    ours, counted = NOON, 100.0
+    clock = ServiceClock(lambda: ours, lambda: counted)
+    clock.answered("Thu, 01 Jan 2026 12:10:00 GMT", counted)
+    ours, counted = ours + A_DAY_AND_AN_HOUR + timedelta(seconds=5), counted + 5
+    assert clock.offset() == timedelta(minutes=10) - A_DAY_AND_AN_HOUR
+    ours, counted = ours + timedelta(seconds=5.5), counted + 5
+    clock.answered("Thu, 01 Jan 2026 12:10:10 GMT", counted)
+    ours = ours - A_DAY_AND_AN_HOUR
+    assert abs(clock.offset() - timedelta(minutes=10)) <= timedelta(seconds=1)
+
+
+def test_r13_our_clock_that_is_set_between_a_request_and_its_answer_says_nothing_wrong_of_the_service() -> None:
+    ours, counted = NOON, 100.0
+    clock = ServiceClock(lambda: ours, lambda: counted)
+    sent, ours, counted = counted, ours + A_DAY_AND_AN_HOUR, counted + 0.2
+    clock.answered(HTTP_NOON, sent)
+    assert abs(clock.offset() + A_DAY_AND_AN_HOUR) <= timedelta(seconds=2)
+
+
+def test_r13_what_our_clock_gains_by_itself_is_no_step() -> None:
+    ours, counted = NOON, 100.0
+    clock = ServiceClock(lambda: ours, lambda: counted)
+    clock.answered(HTTP_NOON, counted)
+    ours, counted = ours + timedelta(seconds=60.4), counted + 60
+    assert clock.offset() == timedelta(0)
 
 
 # --- who listens ----------------------------------------------------------------------------------------------------------

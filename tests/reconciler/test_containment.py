@@ -6,8 +6,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -15,13 +16,14 @@ from rotator.decision.state import RETRY_INTERVAL
 from rotator.domain.ledger import RotationMode
 from rotator.domain.spec import VerificationPolicy
 from rotator.errors import PermissionDenied
+from rotator.http import ServiceClock
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.support.invariants import Monitor
 from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, failing, mark, marked_key, once, rotate
-from tests.support.simulated import PATH, Actor, Killed, Sim, no_hook, spec
+from tests.support.simulated import EPOCH, PATH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, no_hook, spec
 
 T = TypeVar("T")
 DOCUMENT = "doc:" + PATH
@@ -353,3 +355,62 @@ def test_a_wait_that_nothing_interrupts_keeps_what_it_has_found() -> None:
     daemon.run()
     assert sim.calls.count("delete_key") == 1
     assert "key.revocation_unverified" in daemon.sink.names()
+
+
+# --- clocks: one look, one reading of each (rule 13) --------------------------------------------------------------------------
+
+
+def with_offsets_from_answers(actor: Actor) -> Actor:
+    """The actor learns of the services' clocks as the HTTP client does: from the Date of each answer."""
+    sim, clock = actor.sim, actor.context.clock
+
+    def elapsed() -> float:
+        return (sim.time.now - EPOCH).total_seconds()
+
+    class Offsets:
+        """A port that notes when each of its calls is answered."""
+
+        def __init__(self, port: Any) -> None:
+            self.port = port
+            self.service_clock = ServiceClock(clock.now, elapsed)
+
+        def __getattr__(self, name: str) -> Any:
+            member = getattr(self.port, name)
+            return member if not callable(member) else self.noting(member)
+
+        def noting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*args: Any, **kwargs: Any) -> Any:
+                sent = elapsed()
+                answer = call(*args, **kwargs)
+                self.service_clock.answered(format_datetime(sim.time.now, usegmt=True), sent)
+                return answer
+
+            return noted
+
+        def urgent(self) -> Offsets:
+            return self
+
+        def clock_offset(self) -> timedelta:
+            return self.service_clock.offset()
+
+    actor.context = replace(
+        actor.context, vault=cast("Any", Offsets(SimVault(sim))), provider=cast("Any", Offsets(SimProvider(sim)))
+    )
+    return actor
+
+
+@pytest.mark.parametrize("step", [25 * HOUR, -25 * HOUR])
+@pytest.mark.parametrize("phase", ["before", "after"])
+@pytest.mark.parametrize("call", ["read_ledger", "read_document", "list_keys"])
+def test_i2_no_grace_ends_because_our_clock_is_set_in_the_middle_of_a_look(call: str, phase: str, step: timedelta) -> None:
+    sim, daemon, _, old = with_a_key_in_grace()
+    with_offsets_from_answers(daemon)
+    clock = daemon.context.clock
+    assert isinstance(clock, ActorClock)
+    clock.skew = max(-step, timedelta(0))  # a right clock is put ahead, or one that was ahead is put right
+    daemon.run()
+    sim.time.advance(HOUR)
+    once(sim, call, phase, lambda: setattr(clock, "skew", clock.skew + step))
+    daemon.run()
+    assert sim.live(old)
+    assert not sim.ledger().revoking
