@@ -300,6 +300,12 @@ class ApplicationState:
         latest = self.now + self.spec.resync_interval
         return Wait(max(min(until, latest), self.now), reason, message, self.ledger.problem)
 
+    def other_keys(self) -> str:
+        """What a message that says how to begin anew adds: the keys with a marker of this application that are not published. While
+        one of them is there, a document that knows nothing of it looks restored."""
+        keys = [key.access_key for key, _ in self.tagged_keys if key.access_key != self.published]
+        return f" ({', '.join(keys)})" if keys else ""
+
     def uncontained(self) -> str:
         """What a message that forbids acting says of compromised keys: which ones it keeps from being revoked. Empty if none."""
         keys = sorted(key for key in self.ledger.compromised_keys() if not self.ledger.is_revoking(key))

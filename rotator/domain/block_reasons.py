@@ -86,7 +86,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         "The credential document is older than the ledger, or than a key that was made for it: it was restored from a"
         " backup, or deleted and written anew. Consumers may read a key that is revoked.",
         _NOTHING_TOUCHED,
-        "restore the ledger of the same time as well, or write the newest key into {path} again",
+        "restore the ledger of the same time as well, or write the newest key into {path} again; or, to begin anew from what the"
+        " document holds, remove the ledger and delete at the provider the other keys that were made for it",
         _CLEARS,
         consumers_at_risk=True,
     ),
@@ -95,7 +96,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document was deleted, so consumers find no key.",
         _KEY_STAYS,
-        "undelete it in Vault, or remove its metadata and its ledger to begin anew",
+        "undelete it in Vault; or, to begin anew, remove its metadata and the ledger, and delete at the provider the keys that were"
+        " made for it",
         _CLEARS,
         consumers_at_risk=True,
     ),
@@ -123,7 +125,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document held a key before and holds none now.",
         _KEY_STAYS,
-        "roll {path} back in Vault, or remove the ledger to begin anew",
+        "roll {path} back in Vault; or, to begin anew, remove the ledger and delete at the provider the keys that were made for it",
         _CLEARS,
         consumers_at_risk=True,
     ),

@@ -118,6 +118,10 @@ class ObservingPass:
         spec = self.spec = containment_place(self.configured, ledger)
         related = read_related(spec, vault, tuple(self.context.related(spec)))
         document = self.find_document(ledger)
+        if found is None:
+            self.local_state.floor = (
+                document.version
+            )  # a ledger that is gone, or never was, is the word to begin from what there is
         installation = vault.installation()
         keys = {key.access_key: key for key in self.provider_for(ledger).list_keys(spec.bearer)}
         presence, foreign = self.find_unlisted(document.published, ledger, keys)

@@ -306,6 +306,8 @@ def test_whatever_stops_an_application_is_said_with_the_remedy_and_written_down_
     )
     if reason == "not_configured":
         message += f"; compromised, and not revoked because consumers may read it: {PUBLISHED}"
+    if name == "a key made for a later version":
+        message += f" ({OTHER})"
     step = decided(observation, wanted)
     problem = Problem(reason, message, NOW)
     if REASONS[Reason(reason)].recorded:

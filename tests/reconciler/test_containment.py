@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from rotator.decision.observation import RotationRequest
 from rotator.decision.state import RETRY_INTERVAL
 from rotator.domain.ledger import RotationMode
 from rotator.domain.spec import VerificationPolicy
@@ -22,7 +23,7 @@ from rotator.operations.result import OperationResult
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, failing, mark, marked_key, once, rotate
+from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, mark, marked_key, once, rotate
 from tests.support.simulated import EPOCH, PATH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, no_hook, spec
 
 T = TypeVar("T")
@@ -414,3 +415,83 @@ def test_i2_no_grace_ends_because_our_clock_is_set_in_the_middle_of_a_look(call:
     daemon.run()
     assert sim.live(old)
     assert not sim.ledger().revoking
+
+
+# --- to begin anew: the way out that a message names leads out (rule 11) -------------------------------------------------------
+
+
+def follow_advice(sim: Sim, message: str) -> None:
+    """A person does what the message says, and nothing else."""
+    _, _, advice = message.partition("to begin anew")
+    assert advice, message
+    for access_key in sim.live_keys():
+        if access_key in advice:
+            sim.keys[access_key].deleted_at = sim.time.now
+    if "its metadata" in advice:
+        sim.remove(DOCUMENT)
+    if "ledger" in advice:
+        sim.remove("ledger:billing")
+
+
+def soft_delete(sim: Sim) -> None:
+    sim.kv[DOCUMENT][-1].deleted = True
+
+
+def empty(sim: Sim) -> None:
+    sim.append(DOCUMENT, {"database": "kept"})
+
+
+def remove(sim: Sim) -> None:
+    sim.remove(DOCUMENT)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("deed", [soft_delete, empty, remove, recreate])
+def test_r11_the_advice_to_begin_anew_leads_to_a_key_that_works(deed: Callable[[Sim], None], restarted: bool) -> None:
+    sim, daemon, _, _ = with_a_key_in_grace()
+    deed(sim)
+    for _ in range(3):  # as often as there is advice
+        if restarted:
+            daemon.restart()
+        problem = daemon.run().wait.problem
+        if problem is None:
+            break
+        follow_advice(sim, problem.message)
+    daemon.run_for(2 * DAY)
+    assert daemon.run().wait.problem is None
+    assert works(sim)
+    assert sim.live_keys() == [sim.published_key()]
+
+
+# --- what a wrong version of the program did, and no test saw ----------------------------------------------------------------
+
+
+def test_r3_a_process_that_is_killed_while_it_creates_never_creates_again_for_the_same_claim() -> None:
+    """That the one POST was sent is remembered before it is sent: what the process may not do twice is not told by an answer."""
+    sim, daemon, first = adopted()
+    remembered: list[bool] = []
+    once(
+        sim,
+        "create_key",
+        "before",
+        lambda: remembered.append(bool(daemon.local_state.in_flight and daemon.local_state.in_flight.posted)),
+    )
+    daemon.run(RotationRequest("asked", first))
+    assert remembered == [True]
+
+
+def test_i3_contained_is_not_said_while_a_marked_key_is_what_consumers_read() -> None:
+    """The ledger forgot the mark, as one does that is rolled back, and the document holds the key."""
+    sim, daemon, published, _ = with_a_key_in_grace()
+    command = Actor(sim, daemon.spec, owner="command")
+    forgotten: list[int] = []
+
+    def forget() -> None:
+        change(daemon, compromised=(), retiring=(), revoking=())
+        forgotten.append(1)
+
+    once(sim, "write_ledger", "after", forget)
+    result = emergency(command)
+    assert forgotten
+    assert result.outcome != "contained" or sim.published_key() != published
+    assert sim.published_key() != published or sim.live(published)

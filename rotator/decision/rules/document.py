@@ -56,7 +56,7 @@ def document_stale(state: ApplicationState) -> Step | None:
             Reason.DOCUMENT_RESTORED if version < state.ledger.highest_version() else Reason.DOCUMENT_STALE,
             f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist,"
             " so nothing is touched",
-            remark=state.uncontained(),
+            remark=state.other_keys() + state.uncontained(),
         )
     for key, marker in state.unaccounted_keys:
         if state.disposition(key, marker) is Disposition.RESTORED:
@@ -64,7 +64,7 @@ def document_stale(state: ApplicationState) -> Step | None:
                 Reason.DOCUMENT_RESTORED,
                 f"key {key.access_key} was made for version {marker.base} of the credential document of {state.spec.application},"
                 f" which is now at version {version}, so nothing is touched",
-                remark=state.uncontained(),
+                remark=state.other_keys() + state.uncontained(),
             )
     return None
 
@@ -80,7 +80,7 @@ def document_unusable(state: ApplicationState) -> Step | None:
     if document.state is DocumentState.DELETED and document.expired:
         return state.block(Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired")
     if document.state is DocumentState.DELETED:
-        return state.block(Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted")
+        return state.block(Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted", remark=state.other_keys())
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
         return state.block(
             Reason.DOCUMENT_DAMAGED,
@@ -93,7 +93,8 @@ def document_unusable(state: ApplicationState) -> Step | None:
         if state.unobserved_versions:
             return ReadVersions(state.unobserved_versions)
         if state.ledger.current is not None or _had_published(state):
-            return state.block(Reason.DOCUMENT_EMPTIED, f"the credential document of {name} no longer holds a key")
+            observed = f"the credential document of {name} no longer holds a key"
+            return state.block(Reason.DOCUMENT_EMPTIED, observed, remark=state.other_keys())
     return None
 
 
