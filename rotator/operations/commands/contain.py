@@ -15,7 +15,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
-from rotator.operations.result import OperationResult, failed
+from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import drive, reconcile
@@ -175,6 +175,8 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
         outcome = drive(reconcile(spec, context, local_state), sleep)
         if done := _contained(spec, context, outcome, keys):
             return done
+        if lost := _mark_lost(spec, outcome, keys):
+            return lost
         hurdle = blocking_reason(spec, outcome, failures)
         failures = outcome.ledger.failures if outcome.ledger else failures
         over = patience.over(hurdle, outcome.ledger)
@@ -212,6 +214,18 @@ def _contained(
         revoked=revoked,
         contained_at=context.clock.now(),
     )
+
+
+def _mark_lost(spec: ApplicationSpec, outcome: PassOutcome, keys: frozenset[str]) -> OperationResult | None:
+    """The failure when consumers read one of the keys and no mark is left that would have it replaced."""
+    published = outcome.document.published if outcome.document and outcome.error is None else None
+    if published not in keys or outcome.ledger is None or _still_marked(outcome, keys):
+        return None
+    message = (
+        f"{published} is published and no longer marked in the ledger of {spec.application}: somebody rolled the ledger or the"
+        " document back; run the same command again"
+    )
+    return short_of(spec.application, 1, message, "mark_lost")
 
 
 def _still_marked(outcome: PassOutcome, keys: frozenset[str]) -> list[str]:
