@@ -76,6 +76,7 @@ def tell_the_stories() -> dict[str, object] | None:
     stories = [
         f"tests/{name}.py"
         for name in (
+            "reconciler/test_containment",
             "reconciler/test_protocol",
             "reconciler/test_crashes",
             "reconciler/test_stored_documents",

@@ -279,7 +279,8 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/revocation.py",
         (
             (
-                "        document = self.find_document(observation.ledger)\n        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
+                "        document = self.find_document(observation.ledger)\n"
+                "        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
                 "            raise ObservationStale\n"
             ),
             "        document = observation.document\n",
@@ -348,6 +349,66 @@ BUGS: tuple[Bug, ...] = (
         "a compromised key is deleted while another process may still publish it",
         "decision/rules/containment.py",
         ("            if _may_still_be_published(state, access_key):\n", "            if False:\n"),
+    ),
+    # --- containment, fences and waits ---
+    bug(
+        "a first key has nothing to be fenced off with",
+        "domain/document.py",
+        ("            return self.version == 0\n", "            return False\n"),
+    ),
+    bug(
+        "what is wrong with the document goes before containment",
+        "decision/decide.py",
+        (
+            "    contain_compromised,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n",
+            "    configuration_moved,\n    document_unreadable,\n    document_stale,\n    contain_compromised,\n",
+        ),
+    ),
+    bug(
+        "where the document is in doubt, the ledger's current key counts as not published",
+        "decision/state.py",
+        (
+            "        if self.ledger.current is not None and access_key == self.ledger.current.access_key:\n            return False\n",
+            "",
+        ),
+    ),
+    bug(
+        "a published key is revoked first, whatever keeps another one from being made",
+        "decision/rules/containment.py",
+        ("if access_key == state.published and not replaceable(state):", "if False:"),
+    ),
+    bug(
+        "an account that does not know the keys contains them",
+        "decision/rules/containment.py",
+        ("    if ledger.account != state.spec.account:\n", "    if False:\n"),
+    ),
+    bug(
+        "a wait does not see that the ledger has changed",
+        "reconciler/observer.py",
+        ("if self.local_state.look_again or self.ledger_changed():", "if self.local_state.look_again:"),
+    ),
+    bug(
+        "a wait does not end when another observation is asked for",
+        "reconciler/observer.py",
+        ("if self.local_state.look_again or self.ledger_changed():", "if self.ledger_changed():"),
+    ),
+    bug(
+        "a difference of clocks stays as it was when our clock is set",
+        "http/service_clock.py",
+        ("return difference - step if abs(step) >= SHORTEST_STEP else difference", "return difference"),
+    ),
+    bug(
+        "contained is said although a marked key is published",
+        "operations/commands/contain.py",
+        ("or _still_marked(outcome, keys) or document.published in keys:", "or _still_marked(outcome, keys):"),
+    ),
+    bug(
+        "that the POST was sent is remembered only after its answer",
+        "reconciler/runner.py",
+        (
+            "        self.local_state.in_flight = in_flight = replace(\n            in_flight, posted=True\n        )",
+            "        in_flight = replace(\n            in_flight, posted=True\n        )",
+        ),
     ),
     # --- failures, time, hands ---
     bug(

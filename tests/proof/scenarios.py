@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
+from rotator.errors import RotatorError
 from rotator.operations.commands import contain as containment
 from rotator.operations.commands import rotate as rotation
 from rotator.reconciler.context import LocalState, ReconcileContext
@@ -73,7 +74,30 @@ def contain(wanted: ApplicationSpec) -> Program:
     )
 
 
+def contain_first(wanted: ApplicationSpec) -> Program:
+    """``rotator rotate KEY --compromised`` for the first key that the provider lists, which may be published yet or not."""
+
+    def run(context: ReconcileContext, local_state: LocalState, sleep: Sleep) -> object:
+        try:
+            listed = context.provider.list_keys(wanted.bearer)
+        except RotatorError:
+            listed = ()
+        if not listed:
+            return None
+        order = containment.CompromiseRequest("leaked", "somebody")
+        return containment.contain(wanted, context, sleep, order, keys=frozenset({listed[0].access_key}))
+
+    return run
+
+
 # --- how worlds begin ---
+
+
+def nothing() -> Truth:
+    """A world without a document, a ledger or a key."""
+    truth = Truth()
+    truth.watch(GRACE, set())
+    return truth
 
 
 def adopted(*, age: timedelta = 30 * DAY) -> Truth:
@@ -421,6 +445,17 @@ ALL: tuple[Scenario, ...] = (
         horizon=MOMENT,
         most_live=5,
         least=1_000_000,
+        whole=False,
+    ),
+    scenario(
+        "a daemon that makes a first key, and rotate --compromised of that key",
+        nothing,
+        beside(contain_first(POLICY)),
+        at_peace,
+        horizon=SHORT,
+        most_live=4,
+        most_creates=4,
+        least=20_000,
         whole=False,
     ),
     scenario(
