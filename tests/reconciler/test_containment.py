@@ -226,12 +226,27 @@ def test_r9_nothing_is_contained_at_another_account() -> None:
     sim, daemon, published, old = with_a_key_in_grace()
     mark(daemon, old)
     other = Actor(sim, spec(account="another"), owner="new")
-    for true in sim.keys.values():
-        true.key = replace(true.key, bearer="of-an-account-that-is-not-asked")
+    other.context = replace(other.context, provider=SimProvider(Sim(time=sim.time)))
     outcome = other.run()
     assert outcome.wait.reason == "configuration_moved"
     assert old in sim.ledger().compromised_keys()
     assert sim.live(old)
+
+
+def test_i1_the_ledgers_current_key_is_not_revoked_while_the_document_is_older_whoever_made_it() -> None:
+    sim = Sim()
+    daemon = Actor(sim)
+    sim.append(DOCUMENT, {"database": "kept"})
+    key, _ = sim.make_key()
+    sim.publish_by_hand(key.access_key)
+    daemon.run()
+    daemon.restart()
+    restore(sim)
+    mark(daemon, key.access_key)
+    wait = daemon.run().wait
+    assert sim.live(key.access_key)
+    assert wait.problem is not None
+    assert key.access_key in wait.problem.message
 
 
 def test_i1_a_key_that_an_unreadable_document_may_hold_is_not_revoked() -> None:
@@ -398,6 +413,18 @@ def with_offsets_from_answers(actor: Actor) -> Actor:
         actor.context, vault=cast("Any", Offsets(SimVault(sim))), provider=cast("Any", Offsets(SimProvider(sim)))
     )
     return actor
+
+
+def test_r13_our_clock_takes_the_clocks_of_the_services_nowhere_when_it_is_set_after_their_answers() -> None:
+    sim, daemon, _, _ = with_a_key_in_grace()
+    with_offsets_from_answers(daemon)
+    daemon.run()
+    clock = daemon.context.clock
+    assert isinstance(clock, ActorClock)
+    clock.skew = 25 * HOUR
+    clocks = daemon.context.clocks()
+    assert clocks.spread >= 24 * HOUR
+    assert not clocks.passed(sim.ledger().retiring[0].revoke_after)
 
 
 @pytest.mark.parametrize("step", [25 * HOUR, -25 * HOUR])
