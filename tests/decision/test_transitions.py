@@ -348,6 +348,13 @@ def test_r9_a_later_order_makes_a_mark_sharper_and_never_milder(
     assert (again.incidents[-1].mode, again.incidents[-1].override_hold) == order
 
 
+def test_the_history_keeps_its_last_fifty_entries() -> None:
+    after = ledger()
+    for number in range(55):
+        after = after.with_history(HistoryEntry(NOW, "rotated", f"SCW{number}"))
+    assert [entry.access_key for entry in after.history] == [f"SCW{number}" for number in range(5, 55)]
+
+
 def marked_again(before: Ledger, number: int) -> Ledger:
     """One more incident."""
     return mark_compromised(before, {OTHER}, reason="leaked", by="ops", at=NOW, incident=f"i{number}", mode="replace_first")
