@@ -2,4 +2,15 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from pathlib import Path
+
+
+def _version() -> str:
+    release = "0.1.0"
+    try:
+        return f"{release}+{Path(__file__).with_name('build').read_text(encoding='ascii').strip()}"
+    except OSError:
+        return release  # a checkout, or sources without a repository
+
+
+__version__ = _version()

@@ -30,12 +30,12 @@ FILES = {
     "packaging/sysusers.conf": "usr/lib/sysusers.d/rotator.conf",
     "systemd/rotator.service": "usr/lib/systemd/system/rotator.service",
     "config/rotator.small.toml": "etc/rotator/rotator.toml",
-    "config/rotator.example.toml": "usr/share/doc/rotator/rotator.example.toml",
     "LICENSE": "usr/share/doc/rotator/copyright",
-    "README.md": "usr/share/doc/rotator/README.md",
-    "CHANGELOG.md": "usr/share/doc/rotator/CHANGELOG.md",
 }
-"""Where each file of the project goes. Drop-ins of ``systemd/`` go to ``usr/share/doc/rotator/systemd``: each is a person's choice."""
+"""Where each file of the project goes, documents apart."""
+
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs", "config", "systemd")
+"""What goes to ``usr/share/doc/rotator``, laid out as in the repository so that links between documents hold."""
 
 CONFFILES = "/etc/rotator/rotator.toml\n"
 SCRIPTS = ("prerm", "postinst", "postrm")
@@ -90,14 +90,20 @@ def build(source: Path, directory: Path, name: str) -> Path:
         return package
 
 
+def contents(source: Path) -> dict[str, str]:
+    """Every file of the project that the package holds outside of its libraries, and where it goes."""
+    paths = [path for name in DOCUMENTS for path in ((source / name).rglob("*") if (source / name).is_dir() else [source / name])]
+    shipped = sorted(str(path.relative_to(source)) for path in paths if path.is_file() and "__pycache__" not in path.parts)
+    installed = ("systemd/rotator.service",)
+    return FILES | {name: f"usr/share/doc/rotator/{name}" for name in shipped if name not in installed}
+
+
 def lay_out(source: Path, tree: Path, pip: Path) -> None:
     """The files as they will be on the machine, under ``tree``; pip gets an environment of its own for the time of the work."""
-    for file, place in FILES.items():
-        put(source / file, tree / place, 0o755 if place.startswith("usr/bin") else 0o644)
+    for file, place in contents(source).items():
+        put(source / file, tree / place, 0o755 if place.startswith("usr/bin") or file.endswith(".sh") else 0o644)
     for naming in (tree / "usr/bin/rotator", tree / "usr/lib/systemd/system/rotator.service"):
         naming.write_text(re.sub(r"/usr/bin/python3\b", f"/usr/bin/python{PYTHON}", naming.read_text()))
-    for document in (*(source / "docs").rglob("*.md"), *(source / "systemd").glob("*.conf")):
-        put(document, tree / "usr/share/doc/rotator" / document.relative_to(source), 0o644)
     (tree / "etc/rotator/credentials").mkdir(mode=0o700)
     (tree / "var/lib/rotator").mkdir(parents=True)
     site = tree / "usr/lib/rotator/site"
@@ -116,7 +122,8 @@ def lay_out(source: Path, tree: Path, pip: Path) -> None:
     ]
     run(*install, "--require-hashes", "-r", str(source / LOCK))
     run(*install, str(source))
-    shutil.rmtree(site / "bin", ignore_errors=True)
+    for unused in ("bin", "share"):
+        shutil.rmtree(site / unused, ignore_errors=True)
     # The service cannot write, so it finds its bytecode ready; and as nobody changes these files, nothing is compared.
     run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/", str(site))
 

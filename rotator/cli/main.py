@@ -15,6 +15,7 @@ from rotator.cli.exit_codes import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
 from rotator.domain.secret import to_displayable
 from rotator.operations.failures import FailureReport, explain
+from rotator.system.installation import documents
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
@@ -76,6 +77,13 @@ class Root(click.Group):
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Exit codes and examples, and where the documents of this installation are."""
+        super().format_epilog(ctx, formatter)
+        if place := documents():
+            formatter.write_paragraph()
+            formatter.write_text(f"Documents and examples: {place}")
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # it only ever ends the process
         """Run one command and end the process. No exception passes this point."""

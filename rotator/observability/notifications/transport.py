@@ -12,6 +12,7 @@ from collections.abc import Callable
 from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.observability.notifications.digest import Message
+from rotator.system.installation import advice
 
 TIMEOUT = 20.0
 """Seconds that one message to one service may take."""
@@ -26,7 +27,7 @@ def send(address: Callable[[], Secret], message: Message) -> None:
     try:
         problem = _send(address().reveal(), message)
     except ImportError:
-        problem = "the library apprise is not installed: install rotator[notify]"
+        problem = f"the library apprise is not installed; run: {advice('notify', 'notify --test')}"
     except RotatorError:
         raise
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and its text may hold the address

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+from rotator.sandbox import require_sandbox
+
 LIMIT = 55.0
 """Seconds that the story may take. It usually takes about half of that."""
 
@@ -28,10 +30,10 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
     Raises ``RotatorError`` when the packages of the extra ``sandbox`` are missing.
     """
     from rotator.sandbox.demo import presentation as show  # noqa: PLC0415 - rich and the sandbox are loaded by nobody else
-    from rotator.sandbox.demo.environment import APPLICATIONS, World, require_sandbox  # noqa: PLC0415 - same
+    from rotator.sandbox.demo.environment import APPLICATIONS, World  # noqa: PLC0415 - same
     from rotator.sandbox.demo.recording import Chronicle  # noqa: PLC0415 - same
 
-    require_sandbox()
+    require_sandbox("demo")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot write an ellipsis is no reason to fail
     stage = show.stage(as_json=as_json)

@@ -73,15 +73,6 @@ every = "{every}"
 """
 
 
-def require_sandbox() -> None:
-    """Raise one sentence when the optional packages that the demo needs are missing."""
-    try:
-        import httptools  # type: ignore[import-untyped,unused-ignore]  # noqa: F401, PLC0415 - optional; has no stubs
-        import uvicorn  # noqa: F401, PLC0415 - optional
-    except ImportError:
-        raise RotatorError("The demo needs a few more packages: install them with `pip install 'rotator[sandbox]'`.") from None
-
-
 class World:
     """The parts and their secrets. Entering the context starts the two services; leaving ends whatever runs."""
 
