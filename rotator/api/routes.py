@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -30,8 +28,9 @@ from rotator.api.event_stream import EventStream, Line
 from rotator.api.executor import CommandExecutor
 from rotator.api.http_server import HttpProtocol
 from rotator.api.openapi import LINES, openapi_document
+from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of, user_name
 from rotator.domain.ports import EventSink
-from rotator.domain.secret import SECRET_KEY, redact
+from rotator.domain.secret import redact
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
@@ -43,12 +42,6 @@ from rotator.system import process_identity
 from rotator.util.crash import crash_site
 from rotator.util.formatting import format_rfc3339
 
-MAX_BODY = 256 * 1024
-"""Bytes of a body; the names of some thousand applications fit in."""
-
-BODY_TIMEOUT = 5.0
-"""Seconds within which the body has to be there."""
-
 MAX_SUBSCRIBERS = 8
 """Callers of each listener that may follow the events at once."""
 
@@ -57,15 +50,6 @@ WRITE_TIMEOUT = 30.0
 
 RELOAD_TIMEOUT = 120.0
 """Seconds after which a result that the main loop owes is no longer waited for."""
-
-NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
-"""Names of applications and of keys, and patterns of them; other text in their place is not repeated."""
-
-ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
-"""Options that name what a command is about."""
-
-MAX_NAME_LENGTH = 64
-"""Characters of a user name that the caller states."""
 
 MAX_QUERIES = 4
 """Queries of each listener that are answered at once; further ones wait."""
@@ -118,7 +102,7 @@ class ControlApi:
                 self._daemon_handle.sink.emit("daemon.crashed", error=kind, where=where)
                 return _error(error)
             finally:
-                _connection(request).allow(WRITE_TIMEOUT)
+                connection_of(request).allow(WRITE_TIMEOUT)
             return response
 
         return endpoint
@@ -137,8 +121,8 @@ class ControlApi:
         adapter = TypeAdapter(operation.gives)
 
         async def answer(request: Request) -> Response:
-            connection = _connection(request)
-            arguments = _arguments(operation, request, await _body(request) if operation.method == "POST" else b"")
+            connection = connection_of(request)
+            arguments = arguments_of(operation, request, await read_body(request) if operation.method == "POST" else b"")
             connection.admitted = True
             connection.allow(None)
             if operation.immediate:
@@ -166,7 +150,7 @@ class ControlApi:
 
         def run() -> bytes | Future[Any]:
             if operation.changes:
-                return self._run(operation, adapter, arguments, _user(connection, stated_user), feed)
+                return self._run(operation, adapter, arguments, user_name(connection, stated_user), feed)
             if connection.ended.done():
                 raise OperationError("busy", "the caller was gone before the query was begun", 3)
             return self._run(operation, adapter, arguments, "", None)
@@ -213,7 +197,7 @@ class ControlApi:
             context = self._context(runtime, by, feed)
             if operation.changes:
                 reason = getattr(arguments, "reason", "")
-                context.sink.emit("control.command", operation=operation.name, by=by, about=_about(arguments), reason=reason)
+                context.sink.emit("control.command", operation=operation.name, by=by, about=subjects_of(arguments), reason=reason)
             result = operation.execute(context, arguments)
         return result if isinstance(result, Future) else _redacted(adapter.dump_json(result))
 
@@ -237,14 +221,14 @@ class ControlApi:
     # --- pages that are no operations -------------------------------------------------------------------------------------------
 
     async def _describe(self, request: Request) -> Response:
-        _connection(request).admitted = True
+        connection_of(request).admitted = True
         return _json(self._openapi)
 
     async def _events(self, request: Request) -> Response:
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
             raise OperationError("busy", f"{MAX_SUBSCRIBERS} callers follow the events, which is the limit; try again later", 3)
-        _no_query(request)
-        connection, feed = _connection(request), EventStream()
+        refuse_query(request)
+        connection, feed = connection_of(request), EventStream()
         connection.admitted = True
 
         def leave(_: object) -> None:
@@ -306,58 +290,6 @@ async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
         message = f"the main loop of the daemon did not answer within {RELOAD_TIMEOUT:g} seconds; look at /healthz, or restart it"
         raise OperationError("hung", message, 3) from None
     return _redacted(adapter.dump_json(value))
-
-
-# --- requests ---------------------------------------------------------------------------------------------------------------
-
-
-def _connection(request: Request) -> HttpProtocol:
-    connection: HttpProtocol = request.state.connection
-    return connection
-
-
-def _user(connection: HttpProtocol, stated: str) -> str:
-    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's own word, marked as such."""
-    by_kernel = connection.peer.user if connection.peer else None
-    own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
-    name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
-    return f"{name} via control socket@{socket.gethostname()}"
-
-
-def _about(arguments: OperationRequest) -> list[str]:
-    """What the command is about, in the words of the caller."""
-    given = [getattr(arguments, option, []) for option in ABOUT]
-    words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
-    return [word if NAMES.fullmatch(word) and not SECRET_KEY.fullmatch(word) else "?" for word in words]
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise OperationError("too_large", f"a body of more than {MAX_BODY} bytes is not read; name fewer at once")
-    except (TimeoutError, ClientDisconnect):
-        raise OperationError("too_slow", f"the body was not there within {BODY_TIMEOUT:g} seconds") from None
-    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise OperationError("not_json", "a body has to be application/json, and say so in its content-type")
-    return body
-
-
-def _arguments(operation: Operation, request: Request, body: bytes) -> OperationRequest:
-    if operation.method == "POST":
-        _no_query(request)
-        return operation.request(body or b"{}")
-    query = request.query_params
-    lists = {name for name, field in operation.takes.model_fields.items() if get_origin(field.annotation) is list}
-    return operation.request({name: query.getlist(name) if name in lists else query[name] for name in query})
-
-
-def _no_query(request: Request) -> None:
-    if request.query_params:
-        raise OperationError("usage", f"{min(request.query_params)}: is not an option here")
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------------

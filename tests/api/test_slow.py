@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rotator.api import http_server as serving
+from rotator.api import request_parsing
 from rotator.api import routes as api
 from rotator.system.sockets import SocketFile
 from tests.api.conftest import Front
@@ -38,7 +39,7 @@ def test_who_does_not_say_what_he_wants_is_hung_up_on(front: Front, monkeypatch:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr(request_parsing, "BODY_TIMEOUT", 0.2)
     connection = front.raw()
     connection.sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
     answer = rest(connection)
@@ -65,7 +66,7 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(front: Front, length: s
 
 
 def test_a_body_just_too_large_is_refused_with_a_sentence(front: Front) -> None:
-    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * api.MAX_BODY})
+    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * request_parsing.MAX_BODY})
     assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
 
 
