@@ -209,7 +209,7 @@ class WebhookApp:
 
         self._daemon_handle.sink.emit("control.command", operation="compromised", by=by, about=[spec.application], reason=reason)
         try:
-            keys, _ = mark(spec, context, sleep, request, keys=only)
+            keys = mark(spec, context, sleep, request, keys=only).keys
             with self._slots.containing(spec.application) as alone:
                 marked.set_result(MarkedKeys(spec.application, tuple(sorted(keys)), "marked"))
                 if alone:

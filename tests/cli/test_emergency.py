@@ -30,10 +30,19 @@ def test_a_leaked_key_is_contained_by_its_name_alone(desk: Desk) -> None:
     assert desk.sim.live_keys() == [NEW]
 
 
-def test_each_account_is_asked_once_for_a_leaked_key(desk: Desk) -> None:
+def test_no_account_is_asked_before_the_mark_of_a_key_that_a_ledger_names(desk: Desk) -> None:
     desk.specs["mailer"] = spec(application="mailer", bearer="another", path="secret/apps/mailer")
     desk.sim.calls.clear()
     desk.type("rotate", OLD, *LEAK)
+    before_the_mark = desk.sim.calls[: desk.sim.calls.index("write_ledger")]
+    assert [call for call in before_the_mark if call in {"get_key", "list_keys", "list_all_keys"}] == []
+
+
+def test_each_account_is_asked_once_for_a_leaked_key_that_no_ledger_names(desk: Desk) -> None:
+    desk.specs["mailer"] = spec(application="mailer", bearer="another", path="secret/apps/mailer")
+    unnamed, _ = desk.sim.make_key("by hand")
+    desk.sim.calls.clear()
+    desk.type("rotate", unnamed.access_key, *LEAK, "--confirm", unnamed.access_key)
     before_the_mark = desk.sim.calls[: desk.sim.calls.index("write_ledger")]
     assert [call for call in before_the_mark if call in {"get_key", "list_keys", "list_all_keys"}] == ["get_key"]
 
@@ -71,6 +80,81 @@ def test_a_key_of_ours_that_no_ledger_names_yet_dies_with_its_application(desk: 
     desk.sim.hook = lambda *_: None
     assert desk.type("rotate", NEW, *LEAK).exit_code == 0
     assert desk.sim.live_keys() == [THIRD]
+
+
+# --- the same order again -------------------------------------------------------------------------------------------------
+
+
+def interrupted_after(desk: Desk, effect: str) -> None:
+    """An emergency whose command ends right after this effect."""
+
+    def kill(name: str, phase: str) -> None:
+        if (name, phase) == (effect, "after"):
+            raise Killed
+
+    desk.sim.hook = kill
+    assert desk.begin("rotate", "billing", *LEAK)
+    desk.sim.hook = lambda *_: None
+
+
+@pytest.mark.parametrize("effect", ["write_document", "delete_key"])
+@pytest.mark.parametrize("name", ["billing", OLD])
+def test_the_same_emergency_again_causes_no_second_outage(desk: Desk, effect: str, name: str) -> None:
+    interrupted_after(desk, effect)
+    assert desk.sim.published_key() == NEW
+    result = desk.type("rotate", name, *LEAK)
+    assert result.exit_code == 0, result.stderr
+    assert desk.sim.live_keys() == [NEW]
+    [incident] = desk.sim.ledger().incidents
+    assert incident.access_keys == (OLD,)
+    if name == "billing":
+        assert f"if it leaked too, name it: rotator rotate {NEW} --compromised" in result.stdout
+
+
+def test_a_key_of_an_incident_that_is_over_is_named_again_and_nothing_newer_is_marked(desk: Desk) -> None:
+    assert desk.type("rotate", "billing", *LEAK).exit_code == 0
+    result = desk.type("rotate", OLD, *LEAK)
+    assert (result.exit_code, desk.sim.live_keys()) == (0, [NEW]), result.stderr
+    assert len(desk.sim.ledger().incidents) == 1
+
+
+def test_a_replacement_that_leaked_too_is_marked_by_its_name_while_the_incident_is_open(desk: Desk) -> None:
+    interrupted_after(desk, "delete_key")
+    assert desk.type("rotate", NEW, *LEAK).exit_code == 0
+    assert desk.sim.live_keys() == [THIRD]
+
+
+def test_an_open_incident_about_an_unmanaged_key_keeps_no_emergency_of_the_application_back(desk: Desk) -> None:
+    stranger, _ = desk.sim.make_key("by hand")
+    desk.type("hold", "billing", "--reason", "migration")
+    assert desk.type("rotate", stranger.access_key, *LEAK, "--confirm", stranger.access_key).exit_code == 4
+    desk.type("resume", "billing")
+    assert desk.type("rotate", "billing", *LEAK).exit_code == 0
+    assert not desk.sim.live(OLD)
+    assert not desk.sim.live(stranger.access_key)
+
+
+def test_a_replacement_that_a_person_published_is_marked_with_the_application(desk: Desk) -> None:
+    fail(desk, "delete_key", Unavailable("acme is away", service="acme", kind="unreachable"))
+    assert desk.type("rotate", "billing", *LEAK).exit_code == 3
+    by_hand, _ = desk.sim.make_key("by hand")
+    desk.sim.publish_by_hand(by_hand.access_key)
+    desk.sim.hook = lambda *_: None
+    desk.daemon().run()
+    assert desk.type("rotate", "billing", *LEAK).exit_code == 0
+    assert not desk.sim.live(by_hand.access_key)
+
+
+def test_the_advice_after_an_interrupt_names_the_leaked_key(desk: Desk) -> None:
+    def interrupt(name: str, phase: str) -> None:
+        if (name, phase) == ("delete_key", "after"):
+            raise KeyboardInterrupt
+
+    desk.sim.hook = interrupt
+    result = desk.type("rotate", "billing", *LEAK)
+    assert result.exit_code == 130, result.stderr
+    assert f"rotator rotate {OLD} --compromised" in result.stderr
+    assert "same command again" not in result.stderr
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------
@@ -131,8 +215,9 @@ def test_i5_a_compromised_stranger_dies_only_when_named_in_full_and_confirmed(de
 
 
 def test_an_account_that_does_not_answer_is_not_taken_for_one_without_the_key(desk: Desk) -> None:
+    unnamed, _ = desk.sim.make_key("by hand")
     fail(desk, "get_key", Unavailable("acme cannot be reached", service="acme", kind="unreachable"))
-    result = desk.type("rotate", OLD, *LEAK)
+    result = desk.type("rotate", unnamed.access_key, *LEAK)
     assert (result.exit_code, "acme cannot be reached" in result.stderr) == (3, True)
 
 

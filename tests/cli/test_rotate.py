@@ -197,7 +197,8 @@ def test_an_application_named_twice_is_rotated_once(desk: Desk) -> None:
 def test_rule_9_the_mark_is_written_before_anything_else(desk: Desk) -> None:
     desk.sim.calls.clear()
     desk.type("rotate", "billing", "--compromised", "--reason", "leak")
-    assert desk.sim.calls[:3] == ["read_ledger", "read_document", "write_ledger"]
+    before = desk.sim.calls[: desk.sim.calls.index("write_ledger")]
+    assert set(before) <= {"read_ledger", "list_ledgers", "read_document"}, "nothing but reads of Vault comes before the mark"
 
 
 def test_i3_contained_means_replaced_and_proven_dead(desk: Desk) -> None:

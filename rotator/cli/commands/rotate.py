@@ -114,12 +114,15 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
             raise Interrupted(
-                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: run the same command again"
+                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: rotator incident tells whether it was written;"
+                " if it was not, run the same command again"
             ) from None
         if compromised:
+            keys = " ".join(sorted(filter(is_access_key, progress.marked)))
             raise Interrupted(
-                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. But not every key is "
-                "proven dead yet: the daemon acts on the mark, or run the same command again; rotator status shows how far it is"
+                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. Not every key is"
+                " verified as revoked yet: the daemon acts on the mark, and rotator status shows how far it is; to wait for it without"
+                f" marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
             ) from None
         raise
     finally:

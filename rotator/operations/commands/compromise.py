@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rotator.decision.transitions import is_verified_revoked
+from rotator.domain.keys import management_key_message
+from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import RotatorError
+from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.revoke import unconfirmed
 from rotator.operations.queries.key_info import describe_key
-from rotator.operations.queries.key_lookup import application_of, is_access_key
+from rotator.operations.queries.key_lookup import application_of, find_in_ledgers, is_access_key
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep, select_applications
 from rotator.reconciler.context import ReconcileContext
@@ -43,11 +46,27 @@ def resolve_targets(
     names = [target for target in targets if not is_access_key(target)]
     for spec in select_applications(runtime, names) if names else ():
         found[spec.application] = ContainmentTarget(spec, whole=True)
-    for access_key in dict.fromkeys(target for target in targets if is_access_key(target)):
-        job = _job(runtime, access_key, confirmed, now)
+    keys = list(dict.fromkeys(target for target in targets if is_access_key(target)))
+    in_ledgers = find_in_ledgers(runtime, keys) if keys else {}
+    for access_key in keys:
+        job = _job_of_ledger(runtime, access_key, *in_ledgers[access_key]) if access_key in in_ledgers else None
+        job = job or _job(runtime, access_key, confirmed, now)
         name = job.spec.application if job.spec else access_key
         found[name] = _both(found[name], job) if name in found else job
     return tuple(found.values())
+
+
+def _job_of_ledger(runtime: Runtime, access_key: str, spec: ApplicationSpec, ledger: Ledger) -> ContainmentTarget | None:
+    """What an emergency means for a key that a ledger names, without the provider; None when the ledger does not tell.
+
+    A key that is marked, or was in an incident, stands for that incident alone: the order waits for it and marks nothing newer."""
+    if access_key == runtime.account(spec.account).access_key:
+        return ContainmentTarget(None, refused=(failed(access_key, Refused(management_key_message(access_key, spec.account))),))
+    named = access_key in ledger.names()
+    marked_before = any(access_key in incident.access_keys for incident in ledger.incidents)
+    if access_key in ledger.compromised_keys() or (marked_before and not named and is_verified_revoked(ledger, access_key)):
+        return ContainmentTarget(spec, only=frozenset({access_key}))
+    return ContainmentTarget(spec, whole=True, besides=frozenset({access_key})) if named else None
 
 
 def _job(runtime: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rotator.decision.transitions import is_verified_revoked, mark_compromised
-from rotator.domain.ledger import Ledger
+from rotator.domain.ledger import Ledger, RotationMode
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
@@ -22,8 +22,22 @@ from rotator.reconciler.runner import drive, reconcile
 from rotator.util.formatting import format_seconds
 
 DURABLE = (
-    "the mark is in the ledger and stays until the keys are proven dead: the daemon acts on it, or run the same command again"
+    "the mark is in the ledger and stays until the keys are verified as revoked: the daemon acts on it, and this order waits for it"
+    " without marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
 )
+
+UNKNOWN = (
+    "whether the mark was written is not known: rotator incident tells; if it was not, run the same command again, and if it was,"
+    " name the leaked key, not the application"
+)
+
+RESUMED = (
+    "; this order resumes the open incident, in which {spared} was published as the replacement, so {spared} is not marked; if it"
+    " leaked too, name it: rotator rotate {spared} --compromised --reason TEXT"
+)
+
+MAX_CLOCK_SKEW = timedelta(minutes=2)
+"""How much earlier than the mark a replacement may seem to be published, by the clock of another machine."""
 
 HELD = (
     "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator resume {name},"
@@ -86,17 +100,28 @@ def contain(
     recorder = ContainmentRecorder(context.sink, context.clock)
     context = replace(context, sink=recorder)
     try:
-        keys, marked_at = mark(spec, context, sleep, order, keys=keys, besides=besides)
+        marked = mark(spec, context, sleep, order, keys=keys, besides=besides)
     except Indeterminate as error:
-        return failed(spec.application, error, "whether the mark was written is not known: run the same command again")
+        return failed(spec.application, error, UNKNOWN)
     except RotatorError as error:
         return failed(spec.application, error, "nothing was marked")
-    result = _contain(spec, context, sleep, keys)
+    result = _contain(spec, context, sleep, marked.keys)
+    if marked.spared:
+        result = replace(result, message=result.message + RESUMED.format(spared=" ".join(sorted(marked.spared))))
     outage = recorder.outage(before) if result.exit_code == 0 else None
     if outage is not None:
         told = f"; no key that works was in Vault for {format_seconds(outage.total_seconds())}"
         result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
-    return replace(result, marked_at=marked_at)
+    return replace(result, marked_at=marked.at)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The keys that an order is about, and when each had its mark. ``spared``: keys that replace others of an open incident."""
+
+    keys: frozenset[str]
+    at: datetime
+    spared: frozenset[str] = frozenset()
 
 
 def mark(
@@ -107,14 +132,18 @@ def mark(
     *,
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
-) -> tuple[frozenset[str], datetime]:
-    """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, confirmed; the keys, and when.
-    Of these, one that is known to be dead is not marked any more. A key that is marked already gets what this order adds."""
-    incident, only, keys = order.incident or context.clock.token(), keys, frozenset()
+) -> Marked:
+    """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, and confirm it.
+
+    A key that is revoked already is not marked. A key that is marked already receives what this order adds. The replacement that
+    was published in an open incident is marked only by its name, so that repeating an order causes no second outage."""
+    incident, only, keys, spared = order.incident or context.clock.token(), keys, frozenset[str](), frozenset[str]()
 
     def change(ledger: Ledger) -> Ledger:
-        nonlocal keys
-        keys = _about(spec, context, ledger, only) | besides
+        nonlocal keys, spared
+        keys, published = _about(spec, context, ledger, only)
+        spared = frozenset() if only is not None or besides else keys & replacements(ledger, published)
+        keys = (keys | besides) - spared
         if not keys and only is None:
             raise Refused(f"{spec.application} has no key yet, neither published nor in its ledger, so none can be compromised")
         after = mark_compromised(
@@ -139,11 +168,30 @@ def mark(
             access_keys=sorted(keys),
             reason=order.reason,
         )
-    return keys, context.clock.now()
+    return Marked(keys, context.clock.now(), spared)
 
 
-def _about(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None) -> frozenset[str]:
-    """The keys that an emergency is about."""
+def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
+    """The keys that were published as the answer to a mark which is still in the ledger. Pure.
+
+    The ledger may not know the published key yet: then an open claim that answers the mark says what it is."""
+    marks = [one for one in ledger.compromised if one.access_key != published]
+    found = {
+        entry.access_key
+        for entry in ledger.history
+        for one in marks
+        if entry.event == "rotated" and entry.reason == one.reason and entry.at >= one.at - MAX_CLOCK_SKEW
+    }
+    intent = ledger.intent
+    if published and published not in ledger.names() and intent and intent.mode is RotationMode.COMPROMISED and marks:
+        found.add(published)
+    return frozenset(found) - ledger.compromised_keys()
+
+
+def _about(
+    spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None
+) -> tuple[frozenset[str], str | None]:
+    """The keys that an emergency is about, and the published one as far as it can be read."""
     named = ledger.names()
     try:
         published = _published(spec, context)
@@ -153,8 +201,8 @@ def _about(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, onl
         published = None  # what the ledger names is marked all the same; the passes say what is wrong with the document
     keys = named | ({published} if published else set())
     if only is None:
-        return keys
-    return frozenset(key for key in only if key in keys or not is_verified_revoked(ledger, key))
+        return keys, published
+    return frozenset(key for key in only if key in keys or not is_verified_revoked(ledger, key)), published
 
 
 def _published(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
@@ -185,7 +233,7 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
         if over:
             alive, stays = (
                 _still_marked(outcome, keys),
-                HELD.format(name=spec.application) if over.reason == "held" else DURABLE,
+                HELD.format(name=spec.application) if over.reason == "held" else DURABLE.format(keys=" ".join(sorted(keys))),
             )
             return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
         wait_for_next_pass(context, sleep, outcome)

@@ -59,6 +59,21 @@ def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool =
     return _with_ledgers(runtime, found, bearers)
 
 
+def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, tuple[ApplicationSpec, Ledger]]:
+    """The application whose ledger names each of these keys, without a call to any provider. Ledgers of removed applications are
+    read only for keys that no configured application names. A ledger that cannot be read names nothing."""
+    found: dict[str, tuple[ApplicationSpec, Ledger]] = {}
+    for removed in (False, True):
+        if missing := [name for name in access_keys if name not in found]:
+            specs = list((runtime.removed_applications() if removed else runtime.specs).values())
+            for spec, ledger in zip(specs, run_concurrently(lambda spec: _ledger(runtime, spec), specs), strict=True):
+                if isinstance(ledger, Exception):
+                    raise ledger
+                if ledger is not None:
+                    found |= {name: (spec, ledger) for name in missing if _names(ledger, name)}
+    return found
+
+
 def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
     """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``look_up_keys`` does."""
     accounts: dict[str, Provider] = {}
