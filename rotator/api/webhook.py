@@ -37,7 +37,7 @@ from rotator.errors import ConfigurationError, Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain, mark
 from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
 from rotator.operations.ledgers import read_whole_ledger
-from rotator.operations.queries.key_lookup import locate_key
+from rotator.operations.queries.key_lookup import find_in_ledgers, locate_key
 from rotator.operations.refusal import OperationError
 from rotator.system import process_identity
 from rotator.util.crash import crash_site
@@ -220,6 +220,10 @@ class WebhookApp:
 
 
 def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
+    """The configured application of a key: by the ledgers, and by its account where no ledger names the key."""
+    named = find_in_ledgers(runtime, [access_key]).get(access_key)
+    if named is not None and named[0].application in runtime.specs:
+        return named[0]
     by_bearer = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
     account, key = locate_key(runtime, [access_key]).get(access_key, ("", None))
     if key is None or (account, key.bearer) not in by_bearer:

@@ -82,6 +82,33 @@ def test_a_key_of_ours_that_no_ledger_names_yet_dies_with_its_application(desk: 
     assert desk.sim.live_keys() == [THIRD]
 
 
+def without_provider(desk: Desk, kind: str) -> None:
+    """No call to the provider is answered."""
+    calls = {"get_key", "list_keys", "list_all_keys", "create_key", "delete_key", "authenticate", "headroom"}
+
+    def away(name: str, phase: str) -> None:
+        if name in calls and phase == "before":
+            raise Unavailable("acme is away", service="acme", kind=kind)
+
+    desk.sim.hook = away
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "timeout", "500"])
+def test_the_mark_of_a_key_that_a_ledger_names_needs_no_provider(desk: Desk, kind: str) -> None:
+    without_provider(desk, kind)
+    result = desk.type("rotate", OLD, *LEAK)
+    assert result.exit_code == 3, result.stderr
+    assert desk.sim.ledger().compromised_keys() == {OLD}
+    assert f"rotator rotate {OLD} --compromised" in result.stderr
+
+
+def test_a_grace_ends_early_although_no_provider_answers(desk: Desk) -> None:
+    desk.type("rotate", "billing")
+    without_provider(desk, "500")
+    desk.type("revoke", OLD, "--confirm", OLD)
+    assert any(entry.event == "grace_ended" for entry in desk.sim.ledger().history)
+
+
 # --- the same order again -------------------------------------------------------------------------------------------------
 
 

@@ -130,6 +130,17 @@ def test_a_compromised_key_is_said_to_be_on_its_way(office: Desk) -> None:
     assert entry["state"] == "compromised"
 
 
+def test_the_ledgers_tell_about_keys_while_no_account_answers(office: Desk) -> None:
+    fail(office, "get_key", Unavailable("acme is away", service="acme", kind="500"))
+    result = office.type("lookup", OLD, NEW)
+    assert result.exit_code == 0, result.stderr
+    assert f"{OLD}: in grace" in result.stdout
+    assert f"{NEW}: the current key (application billing" in result.stdout
+    assert result.stdout.count("the account could not be asked: acme is away") == 2
+    unnamed = office.type("lookup", OLD, "SCWUNKNOWNUNKNOWNUNK")
+    assert (unnamed.exit_code, "acme is away" in unnamed.stderr) == (3, True), "absence is not concluded"
+
+
 def test_a_key_that_nobody_knows_ends_with_1(office: Desk) -> None:
     assert office.type("lookup", OLD).exit_code == 0
     assert office.type("lookup", OLD, "SCWUNKNOWNUNKNOWNUNK").exit_code == 1

@@ -7,7 +7,7 @@ from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import Refused, RotatorError
+from rotator.errors import Refused, RotatorError, ServiceError
 from rotator.operations.commands.contain import CompromiseRequest, contain, revocation_evidence
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
@@ -46,10 +46,10 @@ def revoke(
                 f"{access_key} is what the consumers of {name} read: replace it with: rotator rotate {name}"
                 f" (if it leaked: rotator rotate {name} --compromised --reason TEXT)"
             )
-        key = patient.provider.get_key(access_key)
+        known = ledger is not None and access_key in ledger.names()
+        key = _known_key(context, access_key) if known else patient.provider.get_key(access_key)
         if key is not None and key.manages_account:
             raise Refused(management_key_message(access_key, spec.account))
-        known = ledger is not None and access_key in ledger.names()
         if not known:
             require_unmanaged(spec, patient, access_key, key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
@@ -60,6 +60,14 @@ def revoke(
     except RotatorError as error:
         return failed(name, error)
     return contain(spec, context, sleep, CompromiseRequest(reason, by, override_hold=override_hold), keys=frozenset({access_key}))
+
+
+def _known_key(context: ReconcileContext, access_key: str) -> Key | None:
+    """A key that the ledger names, as the provider tells it. Without an answer the ledger is enough to end a grace."""
+    try:
+        return context.provider.get_key(access_key)
+    except ServiceError:
+        return None
 
 
 def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str, key: Key | None) -> None:

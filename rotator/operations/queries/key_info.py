@@ -47,6 +47,8 @@ class KeyInfo:
     version: int = 0
     purpose: str = ""
     as_of: datetime | None = None
+    account_error: str = ""
+    """Why the account could not be asked, where only the ledger tells about the key."""
 
     @property
     def sentence(self) -> str:
@@ -64,6 +66,8 @@ class KeyInfo:
             parts.append(f"lives until {format_time(self.revoke_at)}")
         if self.purpose:
             parts.append(f"made for: {self.purpose}")
+        if self.account_error:
+            parts.append(f"by its ledger alone, because the account could not be asked: {self.account_error}")
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class KeyInfo:
             "dies_at": format_timestamp(self.revoke_at) if self.revoke_at else None,
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
             "if_revoked": self.impact,
+            "account_error": self.account_error or None,
         }
 
 
@@ -110,16 +115,17 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
         version=found.version,
         purpose=purpose_of(key.description) if key else "",
         as_of=now,
+        account_error=found.account_error,
     )
 
 
 def _state(found: KeyLookup, installation: str, now: datetime) -> str:
     key, ledger, name = found.key, found.ledger, found.access_key
-    if key is None:
+    if key is None and not (found.account_error and ledger is not None and name in ledger.names()):
         return "revoked" if found.spec else "unknown"
-    if key.expired(now):
+    if key is not None and key.expired(now):
         return "revoked"
-    if key.manages_account:
+    if key is not None and key.manages_account:
         return "management"
     if found.spec is None:
         return "foreign"
@@ -130,7 +136,7 @@ def _state(found: KeyLookup, installation: str, now: datetime) -> str:
             return "revoking"
         if any(entry.access_key == name for entry in ledger.retiring):
             return "grace"
-    if found.version:
+    if found.version or key is None:
         return "current"
     if not key.revocable:
         return "protected"

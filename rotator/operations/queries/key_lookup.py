@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from rotator.decision.transitions import is_verified_revoked
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
@@ -37,6 +38,8 @@ class KeyLookup:
     spec: ApplicationSpec | None = None
     ledger: Ledger | None = None
     version: int = 0
+    account_error: str = ""
+    """Why the account could not be asked, where only the ledger tells about the key."""
 
 
 def is_access_key(text: str) -> bool:
@@ -45,10 +48,13 @@ def is_access_key(text: str) -> bool:
 
 
 def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
-    """Where each of these keys belongs, in their order. Raises when an account does not answer that may be the one of a key.
-    ``urgent``: with the share of requests that is kept for emergencies, for whoever is about to act."""
+    """Where each of these keys belongs, in their order. Where an account does not answer, the ledgers tell; raises when a key may be
+    of such an account and no ledger tells how it stands. ``urgent``: with the share of requests that is kept for emergencies."""
     bearers = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
-    known = locate_key(runtime, access_keys, urgent=urgent)
+    try:
+        known = locate_key(runtime, access_keys, urgent=urgent)
+    except ServiceError as error:
+        return _by_ledgers(runtime, access_keys, error)
     if any(name not in known or (known[name][0], known[name][1].bearer) not in bearers for name in access_keys):
         removed = runtime.removed_applications().values()
         bearers = {(spec.account, spec.bearer): spec for spec in removed} | bearers  # a configured one owns its bearer
@@ -57,6 +63,19 @@ def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool =
         account, key = known.get(name, ("", None))
         found.append(KeyLookup(name, account, key, bearers.get((account, key.bearer)) if key else None))
     return _with_ledgers(runtime, found, bearers)
+
+
+def _by_ledgers(runtime: Runtime, access_keys: Sequence[str], error: ServiceError) -> tuple[KeyLookup, ...]:
+    """The same from the ledgers alone."""
+    found = find_in_ledgers(runtime, access_keys)
+    told = []
+    for name in access_keys:
+        spec, ledger = found.get(name, (None, None))
+        if spec is None or ledger is None or not (name in ledger.names() or is_verified_revoked(ledger, name)):
+            raise error
+        version = ledger.current.version if ledger.current and ledger.current.access_key == name else 0
+        told.append(KeyLookup(name, spec.account, None, spec, ledger, version, str(error)))
+    return tuple(told)
 
 
 def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, tuple[ApplicationSpec, Ledger]]:
