@@ -357,8 +357,11 @@ class _Pass(RevokingPass):
 
     def fence(self, observation: Observation) -> None:
         """Move the document on by one version, which no publish based on this one survives. Where there is no document, check-and-set
-        0 writes an empty one: a first key may be about to be published as well."""
-        document = observation.document
+        0 writes an empty one: a first key may be about to be published as well. A last look narrows the time in which a document
+        that is recreated at the same version would be overwritten. Raises ``ObservationStale``."""
+        document, latest = observation.document, self.read_document()
+        if (latest.version, latest.state, latest.created_time) != (document.version, document.state, document.created_time):
+            raise ObservationStale
         fields = {**document.fields, self.spec.secret_field: document.secret} if document.secret else document.fields
         version, _ = self.context.vault.write_document(self.spec.path, fields, cas=document.version)
         self.emit("document.fenced", access_key=document.published or "", version=version)

@@ -718,6 +718,23 @@ def test_r7_a_fence_rewrites_the_document_as_it_stands_and_is_told() -> None:
     assert not sim.live(possible)
 
 
+def test_i1_a_paused_fence_does_not_overwrite_a_document_that_was_recreated_at_the_same_version() -> None:
+    """Found by history 31100: the version number fits, but it is another document, whose key the fence would replace."""
+    sim, daemon, first = adopted()
+    marked_by(daemon)
+    sim.quota = 2
+    theirs, _ = sim.make_key()
+
+    def recreate() -> None:
+        sim.time.advance(SECOND)
+        sim.kv["doc:" + PATH] = []
+        sim.publish_by_hand(theirs.access_key)
+
+    once(sim, "missing_capabilities", "after", recreate)
+    daemon.run(RotationRequest("asked", first))
+    assert first not in [version.data["access_key"] for version in sim.kv["doc:" + PATH]]
+
+
 def test_r7_a_document_that_only_others_have_written_is_rewritten_as_it_stands() -> None:
     sim = Sim()
     sim.append("doc:" + PATH, {"database": "kept"})
