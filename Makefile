@@ -33,6 +33,14 @@ demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
 test: $(VENV)/.ready $(SUPPLY)/.ready  ## the whole suite, one summary
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# What decides and what carries it out, the configuration and the documents: no server, no other process.
+FAST := tests/decision tests/domain tests/util tests/config tests/docs tests/operations tests/reconciler/test_runner.py \
+	tests/reconciler/test_protocol.py tests/reconciler/test_containment.py tests/reconciler/test_ownership.py \
+	tests/vault/test_codec.py tests/vault/test_responses.py tests/observability/test_events.py
+
+test-fast: $(VENV)/.ready  ## the tests that answer within a minute and a half
+	$(BIN)/python -m pytest -q -n auto --dist loadfile $(FAST)
+
 lint: $(VENV)/.ready  ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,11 +1,13 @@
 """How the suite is spread over processes: the tests of a file stay together, since they share servers; a few long ones go alone.
 
-Every test fails on what asyncio complains of, such as an exception that nobody retrieved.
+Every test fails on what asyncio complains of, such as an exception that nobody retrieved. The end of the suite names what was
+skipped for want of a program, and what to install for it.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +24,29 @@ class Spread(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no annota
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return str(nodeid if file in ALONE else file)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in the processes that tests start, also where the suite itself is started with SIGINT ignored, as by nohup."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+NEEDED = {
+    "promtool": "prometheus",
+    "prometheus": "prometheus",
+    "systemd": "systemd-container systemd dbus sudo",
+    "nspawn": "systemd-container",
+}
+"""What a reason for skipping names, and the Debian packages that bring it."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the packages without which tests were skipped."""
+    reasons = [str(report.longrepr).lower() for report in terminalreporter.stats.get("skipped", [])]
+    missing = sorted({package for word, package in NEEDED.items() if any(word in reason for reason in reasons)})
+    if missing:
+        terminalreporter.write_line(f"skipped for want of programs; to run these tests: apt-get install {' '.join(missing)}")
 
 
 @pytest.hookimpl(optionalhook=True)  # the suite runs without xdist's plugin, too
