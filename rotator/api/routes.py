@@ -30,7 +30,6 @@ from rotator.api.http_server import HttpProtocol
 from rotator.api.openapi import LINES, openapi_document
 from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of, user_name
 from rotator.domain.ports import EventSink
-from rotator.domain.secret import redact
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
@@ -126,7 +125,8 @@ class ControlApi:
             connection.admitted = True
             connection.allow(None)
             if operation.immediate:
-                return _json(adapter.dump_json(operation.run(self._context(self._daemon_handle.runtime), arguments)))
+                result = operation.run(self._context(self._daemon_handle.runtime), arguments)
+                return _json(_content(adapter.dump_python(result, mode="json")))
             feed = EventStream()
             follow = LINES in request.headers.get("accept", "")
             future = self._start(operation, adapter, arguments, connection, request.headers.get("rotator-user", ""), feed)
@@ -199,7 +199,7 @@ class ControlApi:
                 reason = getattr(arguments, "reason", "")
                 context.sink.emit("control.command", operation=operation.name, by=by, about=subjects_of(arguments), reason=reason)
             result = operation.execute(context, arguments)
-        return result if isinstance(result, Future) else _redacted(adapter.dump_json(result))
+        return result if isinstance(result, Future) else _content(adapter.dump_python(result, mode="json"))
 
     def _context(self, runtime: RuntimeWithSource, by: str = "", feed: EventStream | None = None) -> OperationContext:
         sink = self._daemon_handle.sink
@@ -273,7 +273,7 @@ async def _followed(
     try:
         last = b'{"result": ' + await _result(future, adapter) + b"}"
     except Exception as error:  # noqa: BLE001 - told by its kind, as everywhere
-        last = _redacted(json.dumps(error_response(error).body).encode())
+        last = _content(error_response(error).body)
     connection.allow(WRITE_TIMEOUT)
     yield last + b"\n"
 
@@ -289,7 +289,7 @@ async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
     except TimeoutError:
         message = f"the main loop of the daemon did not answer within {RELOAD_TIMEOUT:g} seconds; look at /healthz, or restart it"
         raise OperationError("hung", message, 3) from None
-    return _redacted(adapter.dump_json(value))
+    return _content(adapter.dump_python(value, mode="json"))
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------------
@@ -301,20 +301,21 @@ def _line(line: Line) -> bytes:
         return b"\n"
     kind = CATALOGUE.get(str(line.get("event")))
     stamped = {"timestamp": format_rfc3339(datetime.now(UTC)), "level": kind.level if kind else "warning", **line}
-    return _redacted(json.dumps(to_json_value(stamped)).encode()) + b"\n"
+    return _content(stamped) + b"\n"
 
 
-def _redacted(content: bytes) -> bytes:
-    return redact(content.decode()).encode()
+def _content(value: object) -> bytes:
+    """The value as JSON, with secrets masked in its values."""
+    return json.dumps(to_json_value(value)).encode()
 
 
 def _json(content: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_redacted(content), status, headers, "application/json")
+    return Response(content, status, headers, "application/json")
 
 
 def _error(error: Exception) -> Response:
     found = error_response(error)
-    return _json(json.dumps(found.body).encode(), found.status)
+    return _json(_content(found.body), found.status)
 
 
 async def _no_page(_request: Request, error: Exception) -> Response:
@@ -323,4 +324,4 @@ async def _no_page(_request: Request, error: Exception) -> Response:
         found = error_response(OperationError("method", "the page has another method; see /openapi.json"))
     else:
         found = error_response(OperationError("not_found", "there is no such page; see /openapi.json"))
-    return _json(json.dumps(found.body).encode(), found.status, headers)
+    return _json(_content(found.body), found.status, headers)

@@ -31,9 +31,9 @@ from rotator.api.webhook_auth import ReplayGuard, is_authentic
 from rotator.api.webhook_slots import MarkedKeys, ReportSlots
 from rotator.config import Webhook
 from rotator.decision.transitions import is_verified_revoked
-from rotator.domain.secret import redact
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, Refused, RotatorError
+from rotator.observability.serialization import to_json_value
 from rotator.operations.commands.contain import CompromiseRequest, contain, mark
 from rotator.operations.daemon_handle import DaemonHandle, RuntimeWithSource
 from rotator.operations.ledgers import read_whole_ledger
@@ -278,4 +278,4 @@ def _report(body: bytes) -> LeakReport:
 
 
 def _json(value: dict[str, Any], status: int) -> Response:
-    return Response(redact(json.dumps(value)), status, media_type="application/json")
+    return Response(json.dumps(to_json_value(value)), status, media_type="application/json")

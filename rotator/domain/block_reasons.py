@@ -114,7 +114,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.DOCUMENT_DAMAGED: ReasonInfo(
         _S.SHARED,
         4,
-        "The credential document holds a key without a secret, or a secret without a key.",
+        "The credential document holds a key without a text that can be its secret, or a secret without a key.",
         _KEY_STAYS,
         "write a sound version of {path}, or roll it back",
         _CLEARS,

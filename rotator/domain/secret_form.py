@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+SECRET_OF_A_KEY = re.compile(r"[!-~]{12,256}")
+"""A UUID at Scaleway so far; whatever it becomes, it must go into a header, and a shorter one could be guessed."""
+
 
 def form_fault(text: str) -> str:
     """What is wrong with the form of a secret, as the end of a sentence that never repeats it; empty when nothing is."""

@@ -1,8 +1,8 @@
 """The logs: one event per line on standard output, and a promise that no trouble with them troubles the work.
 
 JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made from the same lines. Names
-and levels are those of ``rotator.observability.events``. A secret is a type that shows as ``[secret]``; whatever still slips through is looked
-for in the finished line. A line that cannot be written is lost and counted, and the count is told as soon as lines can be
+and levels are those of ``rotator.observability.events``. A secret is a type that shows as ``[secret]``, and
+the values of secrets are masked in all other values before the line is made. A line that cannot be written is lost and counted, and the count is told as soon as lines can be
 written again.
 """
 
@@ -20,7 +20,6 @@ from typing import Literal
 import structlog
 
 from rotator.domain.ports import EventSink
-from rotator.domain.secret import redact
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
 from rotator.system.journald import Journald
@@ -139,7 +138,7 @@ class LogSink:
 
     def _line(self, level: str, event: str, fields: Mapping[str, object]) -> str:
         line: str = getattr(self._logger, level)(event, **fields)
-        return redact(line)
+        return line
 
 
 def capture_libraries(journal: EventSink) -> None:

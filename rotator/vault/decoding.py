@@ -9,6 +9,7 @@ from typing import Any
 
 from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
 from rotator.domain.secret import Secret
+from rotator.domain.secret_form import SECRET_OF_A_KEY
 from rotator.errors import Rejected
 from rotator.util.instants import clamp
 from rotator.vault.responses import SERVICE, Reply, mapping
@@ -69,15 +70,16 @@ def credential_document(
 ) -> CredentialDocument:
     """A live credential document that holds these fields, with its secret apart.
 
-    A document that has one of our two fields and not the other, or holds something else than text in them, is damaged: it
-    keeps an access key (perhaps an empty one) and has no secret, and is never taken for one that is not ours.
+    A document that has one of our two fields and not the other, or holds something else than text in them, or a text
+    that cannot be a key's secret, is damaged: it keeps an access key (perhaps an empty one) and has no secret. It is never taken
+    for one without a key of ours, and what it holds as a secret is never masked in the texts of others.
     """
     fields = dict(data)
     secret = fields.pop(secret_field, None)
     access_key = fields.get(access_field)
     if access_key in (None, "") and secret in (None, ""):
         return CredentialDocument(version, DocumentState.LIVE, created, None, None, fields)
-    readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and secret
+    readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and SECRET_OF_A_KEY.fullmatch(secret)
     name = access_key if isinstance(access_key, str) else ""
     return CredentialDocument(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
 

@@ -149,7 +149,7 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         observe(document=document(secret=None)),
         {},
         "document_damaged",
-        "the credential document of billing names key SCWPUBLISHED but holds no secret",
+        "the credential document of billing names key SCWPUBLISHED but holds no text that can be its secret",
     ),
     "a document without a name": (
         observe(document=document(None)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 import traceback
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from rotator.decision.observation import InFlightRotation
-from rotator.domain.secret import MASK, Secret, redact
+from rotator.domain.secret import LONGEST_MASKED, MASK, Secret, redact
 from tests.vault.test_codec import full
 
 VALUE = "8e3a0b7c-1111-4222-8333-944445555666"
@@ -39,6 +40,39 @@ def test_redact_finds_every_living_secret_in_any_text() -> None:
     secret = Secret(VALUE)
     assert redact(f"before {VALUE} after") == f"before {MASK} after"
     assert secret.reveal() == VALUE
+
+
+def test_c14_a_word_that_is_too_short_for_a_secret_is_masked_nowhere() -> None:
+    held = [Secret(text) for text in ('"', "e", "billing", "[secret]", "eleven-char")]
+    text = 'the application "billing" says [secret] and eleven-char'
+    assert redact(text) == text
+    assert len(held) == 5
+
+
+def test_c14_a_mask_is_never_masked_again_and_the_longest_secret_wins() -> None:
+    held = [Secret(VALUE), Secret(VALUE + "-and-more"), Secret("aaaaaaaaaaaa")]
+    assert redact(f"{VALUE}-and-more {VALUE}") == f"{MASK} {MASK}"
+    assert redact("a" * 30) == MASK * 2 + "a" * 6
+    assert len(redact("a" * 1_200_000)) <= 1_200_000
+    assert len(held) == 3
+
+
+def test_c14_a_secret_is_forgotten_with_its_last_copy() -> None:
+    first, second = Secret(VALUE), Secret(VALUE)
+    del first
+    assert redact(VALUE) == MASK
+    del second
+    gc.collect()
+    assert redact(VALUE) == VALUE
+
+
+def test_c14_the_masked_secrets_are_bounded_in_size_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = Secret("x" * (LONGEST_MASKED + 1))
+    assert redact("x" * 50) == "x" * 50
+    monkeypatch.setattr("rotator.domain.secret.MOST_MASKED", 0)
+    beyond = Secret("beyond-the-bound-of-masks")
+    assert redact(beyond.reveal()) == beyond.reveal()
+    assert long.reveal()
 
 
 def test_secrets_compare_by_value_and_only_with_secrets() -> None:

@@ -104,6 +104,16 @@ def test_a16_no_way_of_passing_a_secret_shows_it(pipe: tuple[int, int]) -> None:
     assert "nusual" not in text
 
 
+def test_c14_a_secret_is_masked_in_values_and_the_line_stays_json(pipe: tuple[int, int]) -> None:
+    held = [Secret(text) for text in ('"', "e", ": ", "application", 'timestamp": "20')]
+    LogSink(descriptor=pipe[1]).emit("service.up", service='the application "e"')
+    (line,) = lines(pipe[0])
+    found = json.loads(line)
+    assert (found["event"], found["service"]) == ("service.up", 'the application "e"')
+    assert len(line) < 200
+    assert len(held) == 5
+
+
 def test_times_durations_and_words_of_our_own_are_plain() -> None:
     east = timezone(timedelta(hours=2))
     assert to_json_value(datetime(2025, 7, 1, 12, 0, tzinfo=east)) == "2025-07-01T10:00:00Z"

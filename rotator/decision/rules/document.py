@@ -84,7 +84,7 @@ def document_unusable(state: ApplicationState) -> Step | None:
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
         return state.block(
             Reason.DOCUMENT_DAMAGED,
-            f"the credential document of {name} names key {document.access_key} but holds no secret",
+            f"the credential document of {name} names key {document.access_key} but holds no text that can be its secret",
             remark=state.uncontained(),
         )
     if document.state is DocumentState.LIVE and document.access_key is None:

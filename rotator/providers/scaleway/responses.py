@@ -9,12 +9,11 @@ from typing import Any
 
 from rotator.domain.keys import Key
 from rotator.domain.secret import Secret
+from rotator.domain.secret_form import SECRET_OF_A_KEY
 from rotator.http import HttpResponse
 from rotator.util.instants import clamp
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
-_SECRET = re.compile(r"[!-~]{8,256}")
-"""A UUID so far; whatever it becomes, it must go into a header."""
 
 
 class Unexpected(Exception):
@@ -53,7 +52,7 @@ def created_of(answer: HttpResponse) -> tuple[Key, Secret]:
     """The key that a create made, and its secret."""
     body = body_of(answer)
     key, secret = key_of(body), _text(body, "secret_key")
-    if not _SECRET.fullmatch(secret):
+    if not SECRET_OF_A_KEY.fullmatch(secret):
         raise Unexpected("secret_key")
     return key, Secret(secret)
 
