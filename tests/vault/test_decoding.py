@@ -9,7 +9,18 @@ from rotator.domain.secret import MASK, redact
 from rotator.vault.decoding import credential_document
 
 UUID = "8e3a0b7c-1111-4222-8333-944445555666"
-UNSOUND = ['"', "e", "billing", "0123456789a", f"{UUID} ", f"{UUID}\n", f"\x1b[2J{UUID}", "пароль-из-букв", "x" * 257, "\ud800" * 20]
+UNSOUND = [
+    '"',
+    "e",
+    "billing",
+    "0123456789a",
+    f"{UUID} ",
+    f"{UUID}\n",
+    f"\x1b[2J{UUID}",
+    "пароль-из-букв",
+    "x" * 257,
+    "\ud800" * 20,
+]
 
 
 @pytest.mark.parametrize("secret", UNSOUND, ids=ascii)
