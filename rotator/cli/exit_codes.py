@@ -11,6 +11,7 @@ EXIT_CODES = """\
 3  a service was unreachable
 4  refused, because it would be unsafe
 5  status: something is past due or in trouble
+6  coverage: the list lacks keys that are known to be there, so nothing is proven
 130  interrupted (Ctrl-C)"""
 """What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
 

@@ -27,8 +27,9 @@ class Key:
     manages_account: bool = False
 
     def expired(self, now: datetime) -> bool:
-        """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas."""
-        return self.expires_at is not None and self.expires_at <= now
+        """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas. A date before
+        the creation of the key, such as zero, expires nothing: the key is valid until its secret is refused."""
+        return self.expires_at is not None and self.created_at < self.expires_at <= now
 
     @property
     def revocable(self) -> bool:

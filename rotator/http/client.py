@@ -34,6 +34,14 @@ ResponseObserver = Callable[[str, float], None]
 HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
 
 
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of an answer; ``ValueError`` when a field stands in it twice, because readers then differ in what it says."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field stands twice in one object")
+    return found
+
+
 @dataclass(frozen=True)
 class HttpResponse:
     """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a secret."""
@@ -44,9 +52,9 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; ``ValueError``, without any of its text, when it is none."""
+        """The body as JSON; ``ValueError``, without any of its text, when it is none or names a field of one object twice."""
         try:
-            return jsonlib.loads(self.body)
+            return jsonlib.loads(self.body, object_pairs_hook=_unambiguous)
         except (ValueError, RecursionError):
             pass
         # Raised here and not above: the exception of the parser holds the body.

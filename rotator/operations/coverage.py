@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.domain.account import AccountDocument, Waiver
@@ -17,6 +17,12 @@ from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.util.formatting import format_timestamp
+
+UNPROVABLE = 6
+"""The exit code when a list lacks keys that are known to be there, so that nothing is proven."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far in the future a key may seem to be made before its date counts as wrong."""
 
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
@@ -61,6 +67,8 @@ class CoverageReport:
     unread: tuple[str, ...] = ()
     unlisted: str = ""
     """Why keys of bearers that no application has were not listed; the report is not complete then."""
+    missing: tuple[str, ...] = ()
+    """Keys that are known to be there and that the list lacks: it proves nothing then."""
     manager_named: bool = True
     """Whether it was told which key manages the account, so that no row can be it without saying so."""
 
@@ -72,7 +80,12 @@ class CoverageReport:
     @property
     def complete(self) -> bool:
         """Whether every key was listed and no old one is valid but those that a person has waived."""
-        return not self.open and not self.unlisted
+        return not self.open and not self.unlisted and not self.missing
+
+    @property
+    def exit_code(self) -> int:
+        """0 with the proof, 1 without it, 6 when the list cannot be believed."""
+        return UNPROVABLE if self.missing else int(not self.complete)
 
     def as_json(self) -> dict[str, Any]:
         """The proof for machines."""
@@ -86,6 +99,7 @@ class CoverageReport:
             "expired": [key.access_key for key in self.expired],
             "ledgers_not_read": list(self.unread),
             "not_listed": self.unlisted or None,
+            "missing": list(self.missing),
         }
 
 
@@ -125,8 +139,12 @@ class Inventory:
 
 def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime) -> CoverageReport:
     """The proof, from one list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
-    too soon."""
-    old = sorted((key for key in keys if key.created_at < created_before), key=lambda key: (key.created_at, key.access_key))
+    too soon. A key that seems to be made in the future counts as old, because its date is wrong."""
+    listed = {key.access_key for key in keys}
+    old = sorted(
+        (key for key in keys if key.created_at < created_before or key.created_at > now + CLOCK_TOLERANCE),
+        key=lambda key: (key.created_at, key.access_key),
+    )
     return CoverageReport(
         account=known.document.account,
         created_before=created_before,
@@ -136,8 +154,19 @@ def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: da
         expired=tuple(key for key in old if key.expired(now)),
         unread=tuple(sorted(set(known.unread) & {known.bearers.get(key.bearer, "") for key in old})),
         unlisted=known.unlisted,
+        missing=tuple(sorted(_known_keys(known) - listed)),
         manager_named=bool(known.management_key),
     )
+
+
+def _known_keys(known: Inventory) -> frozenset[str]:
+    """The keys that a whole list holds: those that ledgers call valid or not yet verified as revoked, and the one that the account
+    logs in with, which a list by application lacks."""
+    found = {known.management_key} if known.management_key and not known.unlisted else set()
+    for ledger in known.ledgers.values():
+        found |= {entry.access_key for entry in ledger.retiring} | {entry.access_key for entry in ledger.revoking}
+        found |= {ledger.current.access_key} if ledger.current else set()
+    return frozenset(found)
 
 
 def _row(key: Key, known: Inventory, now: datetime) -> StaleKey:

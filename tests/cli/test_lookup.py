@@ -104,7 +104,7 @@ def test_every_state_is_told(office: Desk) -> None:
     protected, _ = office.sim.make_key("by hand")
     office.sim.keys[protected.access_key].key = replace(protected, provider_managed=True)
     foreign, _ = office.sim.make_key(bearer="not-ours")
-    expired, _ = office.sim.make_key(expires=EPOCH - DAY)
+    expired, _ = office.sim.make_key(created=EPOCH - 2 * DAY, expires=EPOCH - DAY)
     office.type("revoke", OLD, "--confirm", OLD)
     names = [stranger.access_key, protected.access_key, foreign.access_key, expired.access_key, OLD, "SCWUNKNOWNUNKNOWNUNK"]
     found = {entry["access_key"]: entry for entry in office.json("lookup", *names)["keys"]}

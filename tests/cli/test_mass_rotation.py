@@ -18,7 +18,7 @@ from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
 from rotator.errors import QuotaExceeded, TooManyKeys, Unavailable
 from tests.cli.conftest import CountingProvider, Desk, SimApp
-from tests.support.simulated import EPOCH, Actor, Killed, Sim, SimVault, spec
+from tests.support.simulated import EPOCH, Actor, Killed, Sim, SimProvider, SimVault, spec
 
 DAY = timedelta(days=1)
 LEAK = ("--compromised", "--reason", "breach")
@@ -244,6 +244,14 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
     fleet.sim.hook = hook
     result = fleet.type("coverage", "--created-before", "1d")
     assert (result.exit_code, result.stdout) == (3, "")
+
+
+def test_c13_an_empty_list_is_no_proof_and_says_which_keys_it_lacks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimProvider, "list_all_keys", lambda self: ())
+    result = fleet.type("coverage", "--created-before", "1d")
+    assert result.exit_code == 6
+    assert result.stdout.startswith("no proof: the list of account acme lacks SCW00000000000000001, ")
+    assert fleet.type("rotate", "--all", *LEAK).exit_code == 6
 
 
 def too_many(name: str, phase: str) -> None:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from rotator.errors import ConfigurationError
 from rotator.http import HttpClient, HttpFailure, ServiceClock
+from rotator.http.client import HttpResponse
 from rotator.http.failures import FAILURES
 from rotator.http.service_clock import clock_difference
 from tests.support.raw_server import RawServer, Script, answer, close, drip, refusing, reset, silence, then_close
@@ -608,3 +609,9 @@ def test_every_call_is_told_with_its_outcome_and_how_long_it_took() -> None:
     client.close()
     assert [outcome for outcome, _ in told] == [*(outcome for _, outcome in scripts), "refused"]
     assert all(seconds >= 0 for _, seconds in told)
+
+
+@pytest.mark.parametrize("body", [b'{"api_keys": [{}], "api_keys": []}', b'[{"data": {"a": 1, "a": 2}}]'])
+def test_c13_an_answer_that_names_a_field_twice_is_not_json(body: bytes) -> None:
+    with pytest.raises(ValueError, match="the answer is not JSON"):
+        HttpResponse(200, {}, body).json()

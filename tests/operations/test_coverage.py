@@ -101,6 +101,39 @@ def test_a_waived_key_is_shown_and_does_not_fail_the_proof_for_as_long_as_the_wa
     assert (found.as_json()["keys"][0]["waiver"] or {}).get("reason") == ("break glass" if complete else None)
 
 
+def known_ledger() -> Ledger:
+    """A ledger with a current key, one in grace and one whose revocation is not verified."""
+    ledger = replace(
+        new_ledger(spec()),
+        current=CurrentKey("SCWCURRENT", 4, BREACH),
+        retiring=(RetiringKey("SCWGRACE", 3, NOW + HOUR, "replaced"), RetiringKey("SCWGONE", 2, NOW, "replaced")),
+    )
+    return start_revocation(ledger, "SCWGONE", 2, "replaced")
+
+
+KNOWN = ("SCWCURRENT", "SCWGRACE", "SCWGONE", "SCWOWN")
+
+
+@pytest.mark.parametrize("lacks", [{name} for name in KNOWN] + [set(KNOWN)], ids=lambda lacks: "+".join(sorted(lacks)))
+def test_c13_a_list_that_lacks_what_is_known_to_be_there_proves_nothing(lacks: set[str]) -> None:
+    listed = [key(name, -HOUR) for name in KNOWN if name not in lacks]
+    found = proof(*listed, ledger=known_ledger(), management_key="SCWOWN")
+    assert (found.missing, found.complete, found.exit_code) == (tuple(sorted(lacks)), False, 6)
+    assert found.as_json()["missing"] == sorted(lacks)
+    assert proof(*(key(name, -HOUR) for name in KNOWN), ledger=known_ledger(), management_key="SCWOWN").exit_code == 0
+
+
+def test_c13_a_key_with_a_date_in_the_future_is_never_taken_for_a_new_one() -> None:
+    found = proof(key("SCWFUTURE", -HOUR * 24 * 365), key("SCWNEW", -HOUR))
+    assert [row.key.access_key for row in found.open] == ["SCWFUTURE"]
+
+
+@pytest.mark.parametrize("expiry", [datetime(1, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), BREACH - 2 * HOUR])
+def test_c13_a_key_is_not_expired_by_a_date_before_its_creation(expiry: datetime) -> None:
+    found = proof(key("SCWZERO", HOUR, expires_at=expiry))
+    assert (found.expired, [row.key.access_key for row in found.open]) == ((), ["SCWZERO"])
+
+
 def test_a_ledger_that_could_not_be_read_is_told_where_it_concerns_an_old_key() -> None:
     assert proof(key("SCWOLD"), unread=["billing", "mailer"]).unread == ("billing",)
     assert proof(key("SCWNEW", -HOUR), unread=["billing"]).unread == ()

@@ -37,7 +37,7 @@ def command(session: Session, account: str | None, created_before: str) -> int:
         click.echo(json.dumps(proof.as_json(), indent=2))
     else:
         say(proof)
-    return 0 if proof.complete else 1
+    return proof.exit_code
 
 
 def say(proof: CoverageReport) -> None:
@@ -47,6 +47,12 @@ def say(proof: CoverageReport) -> None:
     if proof.complete:
         but = f" but {pluralize(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
         click.echo(f"coverage proven: no key from before {since} is alive{but}; {looked}")
+    elif proof.missing:
+        click.echo(
+            f"no proof: the list of account {proof.account} lacks {', '.join(proof.missing)}, which the ledgers or access_key in"
+            f" [accounts.{proof.account}] name, so the absence of other keys proves nothing; rotator plan says what becomes of these"
+            f" keys, and rotator lookup whether the account has them; {looked}"
+        )
     else:
         click.echo(f"coverage not proven: {pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
     for line in lines(proof):

@@ -93,6 +93,13 @@ class AccountSnapshot:
 def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
     """Look at the account: its document, the ledger of each application, and every key that the provider has (unless only what is
     remembered is wanted). A ledger that cannot be read hides no other; a list that may lack a key raises."""
+    snapshot = _look(scope, keys=keys)
+    if keys and snapshot.coverage(scope.earliest()).missing:
+        snapshot = _look(scope, keys=keys)  # a key that was revoked between the ledgers and the list is in neither now
+    return snapshot
+
+
+def _look(scope: AccountScope, *, keys: bool) -> AccountSnapshot:
     document, _ = scope.vault.read_account(scope.account)
     specs = list(scope.specs.values())
     found = run_concurrently(lambda spec: _remembered(scope, spec), specs)

@@ -74,9 +74,8 @@ class MassRotationResult:
 
     @property
     def exit_code(self) -> int:
-        """0 only when every application is done and no old key is alive but those that a person has waived."""
-        incomplete = bool(self.rest) or not self.coverage.complete
-        return max([1 if incomplete else 0, *(result.exit_code for result in self.results)])
+        """0 only when every application is done and no old key is valid but those that a person has waived."""
+        return max(int(bool(self.rest)), self.coverage.exit_code, *(result.exit_code for result in self.results), 0)
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
