@@ -34,7 +34,7 @@ FILES = {
 }
 """Where each file of the project goes, documents apart."""
 
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs", "config", "systemd")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "config", "systemd")
 """What goes to ``usr/share/doc/rotator``, laid out as in the repository so that links between documents hold."""
 
 CONFFILES = "/etc/rotator/rotator.toml\n"

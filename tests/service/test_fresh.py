@@ -1,4 +1,4 @@
-"""From a fresh machine to a running, watched service, by exactly the commands of the README, as a new user types them."""
+"""From a fresh machine to a running, watched service, by exactly the commands of docs/installation.md, as a new user types them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from tests.service.conftest import ROOT
 from tests.service.installed import CREDENTIALS, QUICK, Installed
 from tests.service.machine import machine
 
-README = (ROOT / "README.md").read_text()
-SECTION = README.partition("## Install as a service")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "installation.md").read_text()
 
 
 def commands() -> list[str]:
-    """What the section tells to type, a command each, with the lines that go on with it."""
+    """What the page shows to type, a command each, with the lines that go on with it."""
     found: list[str] = []
-    for block in re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append(line[2:])
@@ -36,7 +35,7 @@ def commands() -> list[str]:
     return found
 
 
-def test_the_section_has_the_commands_that_a_service_needs() -> None:
+def test_the_installation_has_the_commands_that_a_service_needs() -> None:
     text = "\n".join(commands())
     for part in ("make deb", "apt-get install", "systemd-creds encrypt", "rotator check", "systemctl enable --now rotator"):
         assert part in text
@@ -91,7 +90,7 @@ def checkout(place: Path) -> None:
             shutil.copy2(ROOT / name, place / name)
 
 
-def test_a_fresh_machine_becomes_a_running_service_by_the_commands_of_the_readme() -> None:
+def test_a_fresh_machine_becomes_a_running_service_by_the_commands_of_the_installation() -> None:
     with machine() as booted, Rig() as rig:
         here = Installed(booted, rig)
         rig.application("billing")
