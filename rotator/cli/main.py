@@ -16,6 +16,7 @@ from rotator.cli.session import Session, common
 from rotator.domain.secret import to_displayable
 from rotator.operations.failures import FailureReport, explain
 from rotator.system.installation import documents
+from rotator.util.terminal import plain_streams
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
@@ -90,7 +91,10 @@ class Root(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
-        arguments = list(sys.argv[1:] if args is None else args)
+        with plain_streams():
+            self._run_and_exit(list(sys.argv[1:] if args is None else args), prog_name, **extra)
+
+    def _run_and_exit(self, arguments: list[str], prog_name: str | None, **extra: Any) -> NoReturn:
         session = extra.pop("obj", None) or Session()
         extra["standalone_mode"] = False
         try:

@@ -24,6 +24,7 @@ from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
 from rotator.system.journald import Journald
 from rotator.util.crash import crash_site
+from rotator.util.terminal import visible_line
 
 Format = Literal["json", "console", "journal"]
 
@@ -118,6 +119,7 @@ class LogSink:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _plain,
                 _ordered,
+                *([_visible] if form == "console" else []),
                 structlog.dev.ConsoleRenderer(colors=terminal, sort_keys=False, pad_event_to=24) if form == "console" else _json,
             ],
         )
@@ -171,6 +173,10 @@ class _Sink:
 
 def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
     return {name: to_json_value(value) for name, value in fields.items()}
+
+
+def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+    return {name: visible_line(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature

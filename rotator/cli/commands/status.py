@@ -68,11 +68,10 @@ def _show(session: Session, overview: StatusReport) -> None:
     if session.json:
         click.echo(json.dumps({"applications": [found.as_json() for found in views]}, indent=2))
     elif sys.stdout.isatty():
-        from rich.console import Console  # noqa: PLC0415 - a pipe needs no colours
-
         from rotator.cli.output.status_view import draw  # noqa: PLC0415 - same
+        from rotator.cli.output.styled_console import StyledConsole  # noqa: PLC0415 - a pipe needs no colours
 
-        draw(views, Console(), fine="utf" in (sys.stdout.encoding or "").lower())
+        draw(views, StyledConsole(), fine="utf" in (sys.stdout.encoding or "").lower())
     else:
         click.echo(plain(views, overview.as_of))
 

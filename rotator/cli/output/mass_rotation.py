@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from rotator.cli.commands.coverage import lines, say
 from rotator.cli.exit_codes import Interrupted
+from rotator.cli.output.styled_console import StyledConsole
 from rotator.cli.session import Session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
@@ -176,7 +176,7 @@ class ProgressSink:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(elapsed_when_finished=True),
-                console=Console(stderr=True),
+                console=StyledConsole(stderr=True),
             )
             self._bar.start()
         account = fields.get("account")

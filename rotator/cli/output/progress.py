@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from rotator.util.formatting import format_time
+from rotator.util.terminal import styled, visible_line
 
 _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rotation.claimed": ("", lambda f: f"claimed in the ledger, because: {f['reason']}"),
@@ -96,7 +98,8 @@ class Progress:
                 return
             self._last[name] = line
             clock = click.style(f"{self._elapsed():7.2f} s", dim=True)
-            click.echo(f"{clock}  {click.style(name, bold=True)}  {click.style(line, fg=colour or None)}", err=True)
+            shown = f"{click.style(visible_line(name), bold=True)}  {click.style(visible_line(line), fg=colour or None)}"
+            click.echo(f"{clock}  {shown}", file=styled(sys.stderr))
 
     def mute(self) -> None:
         """Print nothing any more: the command is about to end."""

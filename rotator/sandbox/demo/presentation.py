@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from rotator.sandbox.demo.observer import Observer
 from rotator.sandbox.demo.recording import Chronicle, Line
 from rotator.sandbox.demo.scenario import Story, Stuck
 from rotator.sandbox.demo.verdict import Verdict, judge, summary
+from rotator.util.terminal import styled
 
 WORD = 14
 """Columns of the words in front of the sentences of the summary."""
@@ -26,7 +28,7 @@ class Stage:
     """Where the demo is shown; this one shows nothing but the summary."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(file=styled(sys.stdout), highlight=False, soft_wrap=True)
 
     def hear(self, line: Line) -> None:
         """Take notice of one line."""
@@ -88,7 +90,7 @@ def stage(*, as_json: bool) -> Stage:
     """Where to show it: for machines, on this terminal if it can draw, or as lines."""
     if as_json:
         return Stage()
-    console = Console()
+    console = Console(file=styled(sys.stdout))
     return Screen() if console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf") else Lines()
 
 
