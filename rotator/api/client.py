@@ -83,7 +83,9 @@ def directory(config: Path) -> Path | None:
     if given := os.environ.get("ROTATOR_CONTROL"):
         return Path(given)
     table: Any = {}
-    with suppress(OSError, ValueError):  # TOMLDecodeError is one; what needs the file reports what is wrong with it
+    with suppress(
+        OSError, ValueError, RecursionError
+    ):  # TOMLDecodeError is a ValueError; what needs the file reports what is wrong with it
         table = tomllib.loads(read_file(config, MAX_CONFIGURATION).decode()).get("control", {})
     if not isinstance(table, dict) or table.get("enabled") is False:
         return None

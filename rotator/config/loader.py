@@ -156,6 +156,8 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
             # The message of the parser names the place and at most one character of what stands there.
             message = str(error)
             problems.add("", f"is not TOML: {message[:1].lower()}{message[1:]}; correct it there or just before")
+        except ValueError:
+            problems.add("", "is not TOML: it holds a number of thousands of digits; write the number that is meant")
         except RecursionError:
             problems.add("", "is nested far too deeply; write plain tables")
     return {}

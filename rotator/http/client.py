@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,13 +53,30 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; ``ValueError``, without any of its text, when it is none or names a field of one object twice."""
+        """The body as JSON; ``ValueError``, without any of its text, when it is none, names a field of one object twice, or
+        holds a number that is not finite or half of a character."""
         try:
-            return jsonlib.loads(self.body, object_pairs_hook=_unambiguous)
+            return _parsed(self.body)
         except (ValueError, RecursionError):
             pass
         # Raised here and not above: the exception of the parser holds the body.
         raise ValueError("the answer is not JSON")
+
+
+def _parsed(body: bytes) -> Any:
+    text = body.decode("utf-8-sig")
+    value = jsonlib.loads(text, object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
+    if "\\ud" in text.lower():
+        jsonlib.dumps(value, ensure_ascii=False).encode()  # raises where one half of a surrogate pair stands alone
+    return value
+
+
+def _finite(text: str) -> float:
+    """The number; ``ValueError`` where it is none that JSON can hold."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("the number is not finite")
+    return number
 
 
 class HttpClient:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from rotator.domain.document import ABSENT, CredentialDocument, DocumentState
 from rotator.domain.secret import Secret
@@ -13,6 +14,9 @@ from rotator.domain.secret_form import SECRET_OF_A_KEY
 from rotator.errors import Rejected
 from rotator.util.instants import clamp
 from rotator.vault.responses import SERVICE, Reply, mapping
+
+LAST_VERSION = 2**53 - 1
+"""The largest number that every reader of JSON holds exactly."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ def parse_time(text: Any) -> datetime | None:
     return clamp(time) if time.tzinfo else None
 
 
+def _is_version(value: Any) -> TypeGuard[int]:
+    """Whether the value is the number of a version that Vault can have counted to."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LAST_VERSION
+
+
 def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
     """Whether a read found something, with the version and its time.
 
@@ -42,7 +51,7 @@ def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
     """
     metadata = mapping(reply.data.get("metadata"))
     version = metadata.get("version")
-    if not isinstance(version, int):
+    if not _is_version(version):
         if reply.nothing_there:
             return DocumentState.ABSENT, 0, None
         raise Rejected(
@@ -93,6 +102,7 @@ def versions_of(metadata: Mapping[str, Any]) -> tuple[VersionInfo, ...]:
         deletion = parse_time(summary.get("deletion_time"))
         destroyed = bool(summary.get("destroyed"))
         deleted = destroyed or (deletion is not None and deletion <= datetime.now(UTC))
-        if created is not None:
-            found.append(VersionInfo(int(number), created, deleted, destroyed))
+        counted = int(number) if re.fullmatch("[1-9][0-9]{0,14}", number) else 0
+        if created is not None and counted:
+            found.append(VersionInfo(counted, created, deleted, destroyed))
     return tuple(sorted(found, key=lambda version: version.version))

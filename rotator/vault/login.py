@@ -299,4 +299,4 @@ class TokenSession:
 
 def _seconds(value: object) -> float:
     """A number of seconds from an answer, at most a hundred years; 0 for anything else."""
-    return min(max(float(value), 0.0), MAX_DURATION.total_seconds()) if isinstance(value, int | float) else 0.0
+    return float(min(max(value, 0), MAX_DURATION.total_seconds())) if isinstance(value, int | float) else 0.0
