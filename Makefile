@@ -72,7 +72,7 @@ exposure:  ## how exposed the service is, as systemd sees it; more than 0.9 fail
 	systemd-analyze security --offline=true --no-pager --threshold=9 systemd/rotator.service
 
 audit: $(SUPPLY)/.ready  ## known vulnerabilities of what we install (AUDIT=--soft: unanswered is no failure)
-	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/supply.txt
+	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/build.txt requirements/supply.txt
 
 sbom: dist/run.cdx.json dist/notify.cdx.json  ## what an installation consists of, as CycloneDX, from the locks
 
@@ -90,6 +90,7 @@ lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
 	$(LOCK) --extra sandbox --extra notify --group test --group prove --group lint -o requirements/dev.txt
 	$(LOCK) -o requirements/run.txt
 	$(LOCK) -c requirements/dev.txt --extra notify -o requirements/notify.txt
+	uv pip compile -q --upgrade -c requirements/dev.txt --group build --universal --python-version 3.11 --generate-hashes --no-header -o requirements/build.txt
 	uv pip compile -q --upgrade --group supply --universal --python-version 3.11 --generate-hashes --no-header -o requirements/supply.txt
 
 clean:  ## forget the environment and every cache

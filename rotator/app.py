@@ -168,7 +168,7 @@ class AppRuntime:
             else None
         )
         targets = {str(reference): _Supplier(reference) for reference in found.targets}
-        return alarm.NotificationSettings(found.name, ping, targets, found.min_interval, found.deadline_warning)
+        return alarm.NotificationSettings(found.name, ping, targets, found.min_interval, found.deadline_warning, found.allow_http)
 
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""

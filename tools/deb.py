@@ -25,6 +25,9 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOCK = "requirements/notify.txt"
 """What is installed: the program with the library for messages to people, so that switching them on needs nothing more."""
 
+BUILD_LOCK = "requirements/build.txt"
+"""What builds them. pip builds with exactly that and fetches no backend by itself."""
+
 FILES = {
     "packaging/rotator": "usr/bin/rotator",
     "packaging/sysusers.conf": "usr/lib/sysusers.d/rotator.conf",
@@ -91,16 +94,17 @@ def build(source: Path, directory: Path, name: str) -> Path:
 
 
 def contents(source: Path) -> dict[str, str]:
-    """Every file of the project that the package holds outside of its libraries, and where it goes."""
+    """Every place of the package outside of its libraries, and the file of the project that goes there."""
     paths = [path for name in DOCUMENTS for path in ((source / name).rglob("*") if (source / name).is_dir() else [source / name])]
     shipped = sorted(str(path.relative_to(source)) for path in paths if path.is_file() and "__pycache__" not in path.parts)
     installed = ("systemd/rotator.service",)
-    return FILES | {name: f"usr/share/doc/rotator/{name}" for name in shipped if name not in installed}
+    documents = {f"usr/share/doc/rotator/{name}": name for name in shipped if name not in installed}
+    return {place: file for file, place in FILES.items()} | documents
 
 
 def lay_out(source: Path, tree: Path, pip: Path) -> None:
     """The files as they will be on the machine, under ``tree``; pip gets an environment of its own for the time of the work."""
-    for file, place in contents(source).items():
+    for place, file in contents(source).items():
         put(source / file, tree / place, 0o755 if place.startswith("usr/bin") or file.endswith(".sh") else 0o644)
     for naming in (tree / "usr/bin/rotator", tree / "usr/lib/systemd/system/rotator.service"):
         naming.write_text(re.sub(r"/usr/bin/python3\b", f"/usr/bin/python{PYTHON}", naming.read_text()))
@@ -115,11 +119,13 @@ def lay_out(source: Path, tree: Path, pip: Path) -> None:
         "install",
         "--quiet",
         "--use-pep517",
+        "--no-build-isolation",
         "--no-compile",
         "--no-deps",
         "--target",
         str(site),
     ]
+    run(*install[:4], "--require-hashes", "--only-binary=:all:", "-r", str(source / BUILD_LOCK))
     run(*install, "--require-hashes", "-r", str(source / LOCK))
     run(*install, str(source))
     for unused in ("bin", "share"):

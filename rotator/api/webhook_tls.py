@@ -18,7 +18,7 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
     """The context, or None without a certificate. With ``client_ca``, callers need a certificate of that authority."""
     if settings.certificate is None or settings.key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # the default context writes keys to the file that the environment names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.certificate.file(), settings.key.file(), password=_no_pass_phrase)
     if settings.client_ca is not None:

@@ -14,6 +14,11 @@ STARTED = time.monotonic()
 
 def main() -> None:
     """The console script ``rotator``: runs one command and ends the process with its exit code."""
+    from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - so that this module alone costs nothing
+    from rotator.system.process import keep_memory_private  # noqa: PLC0415 - same
+
+    ignore_connection_settings()
+    keep_memory_private()
     # httpx imports its own command line where it finds what that needs: a tenth of our start, for nothing.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # so Python is told that a module is absent
     from rotator.cli.main import root  # noqa: PLC0415 - so that this module alone costs nothing

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 
@@ -34,6 +33,7 @@ from rotator.config.specs import NAME, build
 from rotator.errors import ConfigurationError
 from rotator.system.installation import advice
 from rotator.system.trust import UntrustedFile, file_problem, read_file
+from rotator.util.addresses import is_loopback
 from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _listen(data: dict[str, Any], problems: Problems) -> Listener | None:
     listen: Listener | None = options.get("listen")
     if listen and listen.path and (fault := socket_path_fault(listen.path)):
         problems.add("metrics.listen", fault)
-    if listen and not listen.path and not _local(listen.host) and not options.get("allow_remote"):
+    if listen and not listen.path and not is_loopback(listen.host) and not options.get("allow_remote"):
         problems.add(
             "metrics.listen",
             "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set allow_remote",
@@ -309,7 +309,7 @@ def _webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook 
         problems.add("webhook.token", "is missing: write a reference to a random token, or client_ca, or both")
     if ("certificate" in said) != ("key" in said):
         problems.add("webhook.certificate", "and key belong together; write both")
-    elif "certificate" not in said and (client_ca is not None or not _local(at.host)):
+    elif "certificate" not in said and (client_ca is not None or not is_loopback(at.host)):
         problems.add(
             "webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key"
         )
@@ -326,7 +326,7 @@ def _heartbeat(data: dict[str, Any], folder: Path, problems: Problems) -> Heartb
         options["url"] = url = url.within(folder)
         _check_destination(url, "heartbeat.url", problems)
         if url.kind != "vault":
-            _check_url(url, problems, allow_http=options.get("allow_http", False))
+            _check_url(url, options, problems)
     complete = _complete(schema.Heartbeat, options)
     if complete is None:
         return None
@@ -354,7 +354,7 @@ def _check_destination(reference: Reference, path: str, problems: Problems) -> N
         _check_reference(reference, path, problems)
 
 
-def _check_url(reference: Reference, problems: Problems, *, allow_http: bool) -> None:
+def _check_url(reference: Reference, options: dict[str, Any], problems: Problems) -> None:
     """The address itself is a secret, so it is looked at here and not shown."""
     try:
         parts = urlsplit(reference.resolve().reveal())
@@ -365,11 +365,13 @@ def _check_url(reference: Reference, problems: Problems, *, allow_http: bool) ->
         sound = None
     if not sound:
         problems.add("heartbeat.url", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it")
-    elif parts.scheme == "http" and not _local(parts.hostname or "") and not allow_http:
+        return
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
             "heartbeat.url",
             f"{reference} holds an address without TLS, so everybody on the way can read it; use https://, or set allow_http",
         )
+    _check_proxy(parts, options, ("heartbeat",), problems)
 
 
 def _complete(table: type[schema.Table], options: dict[str, Any]) -> dict[str, Any] | None:
@@ -381,18 +383,24 @@ def _complete(table: type[schema.Table], options: dict[str, Any]) -> dict[str, A
 
 def _check_address(options: dict[str, Any], name: str, where: tuple[str, ...], problems: Problems) -> None:
     parts = urlsplit(options.get(name, ""))
-    if parts.scheme == "http" and not _local(parts.hostname or "") and not options.get("allow_http"):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
             dotted(*where, name), "is without TLS, so everybody on the way can read secrets; write https://, or set allow_http"
         )
+    _check_proxy(parts, options, where, problems)
 
 
-def _local(host: str) -> bool:
-    """Whether the name or address is this machine itself."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check_proxy(parts: SplitResult, options: dict[str, Any], where: tuple[str, ...], problems: Problems) -> None:
+    """A request without TLS that goes through another machine can be read there, also when its address is this machine."""
+    proxy = urlsplit(options.get("proxy") or "").hostname or ""
+    if parts.scheme != "http" or not proxy or is_loopback(proxy):
+        return
+    if is_loopback(parts.hostname or ""):
+        problems.add(dotted(*where, "proxy"), "is another machine, and the address without TLS is of this one; leave out proxy")
+    elif not options.get("allow_http"):
+        problems.add(
+            dotted(*where, "proxy"), "is another machine, and can read what goes to an address without TLS; write https://"
+        )
 
 
 def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) -> Path | None:

@@ -410,6 +410,7 @@ class Notifications(Table):
 
     name: Token = option("The name of this installation in messages.", "rotator")
     targets: SecretReferences | None = option("References to addresses of services, as Apprise writes them.", None)
+    allow_http: bool = option("Allow targets without TLS that are not of this machine.", default=False)
     min_interval: Duration = option(
         "Minimum time between two messages; what happens meanwhile is in the next.", timedelta(minutes=5)
     )

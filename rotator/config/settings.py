@@ -125,6 +125,7 @@ class Notifications:
 
     name: str
     targets: tuple[Reference, ...]
+    allow_http: bool
     min_interval: timedelta
     deadline_warning: timedelta
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
+import certifi  # comes with httpx
 
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.http.failures import reason_of
@@ -103,14 +103,23 @@ def _stamp(file: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def _system_authorities() -> list[dict[str, str]]:
+    """Where OpenSSL was built to look, whatever the environment says; where that is empty, the authorities of the library."""
+    built_in = ssl.get_default_verify_paths()
+    places = {"cafile": built_in.openssl_cafile, "capath": built_in.openssl_capath}
+    return [{kind: place} for kind, place in places.items() if Path(place).exists()] or [{"cafile": certifi.where()}]
+
+
 def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """Against ``ca_cert``, else the system's authorities, else httpx's."""
-    system = ssl.get_default_verify_paths()
-    if ca_cert is None and not (system.cafile or system.capath):
-        context = httpx.create_ssl_context(trust_env=False)
+    """Against ``ca_cert``, else the system's authorities, else httpx's. The environment has no say: it may name other
+    authorities, and a file that the keys of TLS are written to (which ``ssl.create_default_context`` obeys)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
+    if ca_cert is None:
+        for location in _system_authorities():
+            context.load_verify_locations(**location)
     else:
         try:
-            context = ssl.create_default_context(cafile=ca_cert)
+            context.load_verify_locations(cafile=ca_cert)
         except OSError as error:
             message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
             raise ConfigurationError([ConfigurationProblem(str(ca_cert), "", message)]) from None

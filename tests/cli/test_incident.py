@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +60,23 @@ def test_the_file_is_for_its_owner_alone(desk: Desk, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     refused = desk.type("incident", desk.sim.ledger().incidents[-1].id, "--html", str(tmp_path / "nowhere" / "x.html"))
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (4, True)
+
+
+def test_a_link_in_place_of_the_file_is_replaced_and_not_followed(desk: Desk, tmp_path: Path) -> None:
+    other, file = tmp_path / "other", tmp_path / "incident.html"
+    other.write_text("of another")
+    file.symlink_to(other)
+    assert desk.type("incident", leak(desk), "--html", str(file)).exit_code == 0
+    assert other.read_text() == "of another"
+    assert not file.is_symlink()
+    assert file.read_text().startswith("<!DOCTYPE html>")
+    assert sorted(tmp_path.iterdir()) == [file, other]
+
+
+def test_what_is_not_a_plain_file_is_not_replaced(desk: Desk, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused = desk.type("incident", leak(desk), "--html", str(tmp_path / "pipe"))
+    assert (refused.exit_code, "is not a plain file" in refused.stderr) == (4, True)
 
 
 def test_i6_no_secret_is_in_a_report(desk: Desk, tmp_path: Path) -> None:

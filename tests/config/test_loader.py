@@ -276,6 +276,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a folder for a secret file": ({"accounts.acme.secret_key": "file:/"}, "accounts.acme.secret_key", "is not a plain file"),
     "a certificate that is missing": ({"vault.ca_cert": "nowhere.pem"}, "vault.ca_cert", "does not exist"),
     "an address without TLS": ({"vault.address": "http://vault:8200"}, "vault.address", "write https://, or set allow_http"),
+    "a proxy elsewhere for an address of this machine": (
+        {"vault.address": "http://127.0.0.1:8200", "vault.proxy": "http://proxy.example.com:3128"}, "vault.proxy", "leave out proxy",
+    ),
     "an API without TLS": ({"accounts.acme.api_url": "http://api.example.com"}, "accounts.acme.api_url", "is without TLS"),
     "a name that only begins like this machine": ({"vault.address": "HTTP://127.0.0.1.example.com"}, "vault.address", "is without TLS"),
     "another that does": ({"vault.address": "http://localhost.example.com"}, "vault.address", "is without TLS"),

@@ -46,6 +46,14 @@ def test_an_address_without_tls_is_good_on_this_machine_and_where_it_is_allowed(
     assert sound(tmp_path, heartbeat={"url": far, "allow_http": True}).heartbeat.url
 
 
+def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
+    heartbeat = {"url": kept(credentials, "local", f"http://127.0.0.1:8080/{TOKEN}"), "proxy": "http://proxy.example.com:3128"}
+    told = problems(write(tmp_path / "rotator.toml", {"heartbeat": heartbeat}))
+    assert list(told) == ["heartbeat.proxy"]
+    assert "leave out proxy" in told["heartbeat.proxy"]
+    assert sound(tmp_path, heartbeat=heartbeat | {"proxy": "http://127.0.0.1:3128"}).heartbeat.proxy
+
+
 @pytest.mark.parametrize(
     ("table", "options", "option", "words"),
     {

@@ -53,6 +53,13 @@ def version() -> int:
     return int(re.findall(r"systemd (\d+)", analyze("--version").stdout)[0])
 
 
+def test_nothing_in_the_directory_of_sockets_is_executable_and_no_link_in_it_is_followed() -> None:
+    assert "+/run/rotator" in setting("NoExecPaths").split()
+    handing = [line for line in UNIT.read_text().splitlines() if "/usr/bin/chgrp" in line]
+    assert len(handing) == 4
+    assert all("--no-dereference" in line for line in handing)
+
+
 def test_its_exposure_is_at_most_0_9() -> None:
     found = analyze("security", "--offline=true", "--no-pager", "--threshold=9", str(UNIT))
     assert found.returncode == 0, found.stdout

@@ -615,3 +615,20 @@ def test_every_call_is_told_with_its_outcome_and_how_long_it_took() -> None:
 def test_c13_an_answer_that_names_a_field_twice_is_not_json(body: bytes) -> None:
     with pytest.raises(ValueError, match="the answer is not JSON"):
         HttpResponse(200, {}, body).json()
+
+
+def test_no_file_that_the_environment_names_gets_the_keys_of_tls_or_adds_an_authority(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    with RawServer(answer(200, {}), tls=_serving(certificate)) as server:
+        own = HttpClient(timeout=LONG, ca_cert=certificate[0])
+        assert own.request("GET", server.url).status == 200
+        own.close()
+        system = HttpClient(timeout=LONG)
+        failure = failure_of(system, server.url)
+        system.close()
+    assert failure.kind == "tls"
+    assert not keys.exists()

@@ -19,7 +19,7 @@ from rotator.errors import RotatorError
 from rotator.sandbox import require_sandbox
 from rotator.system import installation
 from tools.build_hook import commit
-from tools.deb import contents
+from tools.deb import FILES, contents
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -70,7 +70,8 @@ def broken_links(shipped: dict[str, str]) -> list[str]:
 
 
 def test_every_link_of_a_document_in_the_debian_package_leads_to_a_file_of_the_package() -> None:
-    shipped = {place: (ROOT / file).read_text() for file, place in contents(ROOT).items()}
+    shipped = {place: (ROOT / file).read_text() for place, file in contents(ROOT).items()}
+    assert set(FILES.values()) <= set(shipped)
     assert broken_links(shipped) == []
     assert {f"usr/share/doc/rotator/{example}" for example in EXAMPLES} <= set(shipped)
 

@@ -13,6 +13,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tools.deb import BUILD_LOCK
+
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -25,6 +27,7 @@ WANTED: dict[str, list[str]] = {
         *PROJECT["dependency-groups"]["test"],
         *PROJECT["dependency-groups"]["lint"],
     ],
+    "build.txt": PROJECT["dependency-groups"]["build"],
     "supply.txt": PROJECT["dependency-groups"]["supply"],
 }
 
@@ -78,7 +81,7 @@ def test_there_is_a_lock_for_every_way_to_install() -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_requirement_is_pinned_and_has_hashes(lock: Path) -> None:
     found = pins(lock)
-    assert len(found) > 20
+    assert len(found) >= len(WANTED[lock.name])
     for pin in found.values():
         assert pin.hashes, f"{lock.name}: {pin.name} has no hash"
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in pin.hashes), pin
@@ -115,3 +118,12 @@ def test_pip_is_told_to_require_the_hashes_wherever_it_installs_from_a_lock() ->
     assert commands
     for command in commands:
         assert "--require-hashes" in command
+
+
+def test_the_package_is_built_by_pinned_backends_alone() -> None:
+    recipe = (ROOT / "tools" / "deb.py").read_text()
+    assert "--no-build-isolation" in recipe
+    assert BUILD_LOCK == "requirements/build.txt"
+    assert BUILD_LOCK in (ROOT / "Makefile").read_text()
+    for command in re.findall(r"pip install --no-deps [^`]*", (ROOT / "docs" / "service.md").read_text()):
+        assert "--no-build-isolation" in command

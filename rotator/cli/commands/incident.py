@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -63,14 +66,28 @@ def command(session: Session, incident: str, since: str | None, trail: bool | No
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file for its owner alone: it tells who was breached, and from where."""
+    """Write the file for its owner alone: it tells who was breached, and from where. A link is replaced, never followed."""
+    if not path.is_symlink() and path.exists() and not path.is_file():
+        raise Refused(f"{path} is not a plain file; name one")
     try:
-        path.touch(mode=0o600)
-        if path.is_file():
-            path.chmod(0o600)  # it may have been there before
-        path.write_text(text, encoding="utf-8")
+        with (
+            tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
+            _removed_unless_moved(Path(file.name)),
+        ):
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _removed_unless_moved(file: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 # --- told -----------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
@@ -26,9 +27,9 @@ Send = Callable[[Callable[[], Secret], Message], None]
 class Notifier:
     """Passes every event on to ``sink``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
 
-    def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send = services.send) -> None:
+    def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send | None = None) -> None:
         self._sink = sink
-        self._send = send
+        self._send = send or partial(services.send, allow_http=settings.allow_http)
         self._settings = settings
         self._news = Digest(settings.name, settings.notify_every.total_seconds())
         self._changed = threading.Condition()
@@ -122,4 +123,4 @@ class Notifier:
 
 def send_test(settings: NotificationSettings, target: str) -> None:
     """Send a test to one target, now and once; raises ``RotatorError`` when it was not taken."""
-    services.send(settings.targets[target], sample_message(settings.name))
+    services.send(settings.targets[target], sample_message(settings.name), allow_http=settings.allow_http)

@@ -30,6 +30,7 @@ class NotificationSettings:
     targets: Mapping[str, Callable[[], Secret]] = field(default_factory=dict)
     notify_every: timedelta = timedelta(minutes=5)
     deadline_notice: timedelta = timedelta(days=3)
+    allow_http: bool = False
 
 
 SILENT = NotificationSettings()

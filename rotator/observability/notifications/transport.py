@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.observability.notifications.digest import Message
 from rotator.system.installation import advice
+from rotator.util.addresses import is_loopback
 
 TIMEOUT = 20.0
 """Seconds that one message to one service may take."""
@@ -22,10 +24,10 @@ class DeliveryFailed(RotatorError):
     """A service did not take a message. Says what is known of it, and nothing of the address."""
 
 
-def send(address: Callable[[], Secret], message: Message) -> None:
+def send(address: Callable[[], Secret], message: Message, *, allow_http: bool = False) -> None:
     """Send one message to one service, now and once; raises ``RotatorError``."""
     try:
-        problem = _send(address().reveal(), message)
+        problem = _send(address().reveal(), message, allow_http=allow_http)
     except ImportError:
         problem = f"the library apprise is not installed; run: {advice('notify', 'notify --test')}"
     except RotatorError:
@@ -37,7 +39,7 @@ def send(address: Callable[[], Secret], message: Message) -> None:
         raise DeliveryFailed(problem)
 
 
-def _send(address: str, message: Message) -> str:
+def _send(address: str, message: Message, *, allow_http: bool) -> str:
     """What went wrong, in our words; empty when the service took the message."""
     import apprise  # noqa: PLC0415 - a quarter of a second and many megabytes, for those alone who are told something
     from apprise.common import PersistentStoreMode  # noqa: PLC0415 - same
@@ -51,10 +53,19 @@ def _send(address: str, message: Message) -> str:
         storage_mode=PersistentStoreMode.MEMORY,
         http_redirects=False,
     )
-    service = apprise.Apprise(asset=asset)
+    service = apprise.Apprise(asset=asset)  # requests go to the service directly: no proxy of the environment is left to use
     if not service.add(address):
         return "the file holds no address that Apprise understands: write one line such as mailtos://user:password@example.com"
+    if not allow_http and any(_without_tls(one) for one in service):
+        return "its address is without TLS, so everybody on the way can read it; write the form with TLS, such as jsons://, or set allow_http"
     kind = getattr(apprise.NotifyType, message.weight.upper())
     if service.notify(message.body, title=message.title, notify_type=kind, timeout=TIMEOUT):
         return ""
     return "the service did not take the message, or could not be reached"
+
+
+def _without_tls(service: Any) -> bool:
+    """Whether messages go to another machine in the open, although the service has a form with TLS."""
+    scheme = service.url().partition(":")[0]
+    plain = {service.protocol} if isinstance(service.protocol, str) else set(service.protocol or ())
+    return bool(service.secure_protocol) and scheme in plain and not is_loopback(getattr(service, "host", None) or "")
