@@ -192,6 +192,9 @@ def _vault(data: dict[str, Any], folder: Path, problems: Problems) -> Vault | No
         return None
     options = read(schema.Vault, data["vault"], ("vault",), problems)
     _check_address(options, "address", ("vault",), problems)
+    address, api, rest = options.get("address", "").rstrip("/").rpartition("/v1")
+    if api and not rest:
+        problems.add("vault.address", f'ends with the path of the API, which rotator adds itself; write "{address}"')
     auth = _auth(options.get("auth"), folder, problems)
     ca_cert = _check_file(options.get("ca_cert"), "vault.ca_cert", folder, problems)
     complete = _complete(schema.Vault, options)

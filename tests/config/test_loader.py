@@ -279,6 +279,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a proxy elsewhere for an address of this machine": (
         {"vault.address": "http://127.0.0.1:8200", "vault.proxy": "http://proxy.example.com:3128"}, "vault.proxy", "leave out proxy",
     ),
+    "the path of the API": ({"vault.address": "https://vault:8200/v1/"}, "vault.address", 'write "https://vault:8200"'),
     "an API without TLS": ({"accounts.acme.api_url": "http://api.example.com"}, "accounts.acme.api_url", "is without TLS"),
     "a name that only begins like this machine": ({"vault.address": "HTTP://127.0.0.1.example.com"}, "vault.address", "is without TLS"),
     "another that does": ({"vault.address": "http://localhost.example.com"}, "vault.address", "is without TLS"),
