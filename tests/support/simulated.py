@@ -200,7 +200,8 @@ class Sim:
         expires: datetime | None = None,
     ) -> tuple[Key, Secret]:
         n = next(self._serial)
-        at = created or self.time.now
+        expired = expires is not None and expires <= self.time.now
+        at = created or (expires - timedelta(days=1) if expires and expired else self.time.now)
         key = Key(f"SCW{n:017d}", bearer, description, at, expires, "project-" + bearer[:4])
         secret = f"secret-{n:08d}-0000-4000-8000-{n:012d}"
         self.keys[key.access_key] = TrueKey(key, secret, at + self.activation)

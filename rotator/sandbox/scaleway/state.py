@@ -20,7 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rotator.sandbox.scaleway.audit_trail import Deed
@@ -210,7 +210,7 @@ class State:
             secret=self._uuid(),
             bearer=bearer,
             description=description,
-            created_at=now,
+            created_at=expires_at - timedelta(days=1) if expires_at is not None and expires_at <= now else now,
             updated_at=now,
             expires_at=expires_at,
             default_project_id=default_project_id or bearer.organization.id,
