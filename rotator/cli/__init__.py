@@ -14,9 +14,11 @@ STARTED = time.monotonic()
 
 def main() -> None:
     """The console script ``rotator``: runs one command and ends the process with its exit code."""
-    from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - so that this module alone costs nothing
+    from rotator.cli.streams import protect  # noqa: PLC0415 - so that this module alone costs nothing
+    from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - same
     from rotator.system.process import keep_memory_private  # noqa: PLC0415 - same
 
+    protect()
     ignore_connection_settings()
     keep_memory_private()
     # httpx imports its own command line where it finds what that needs: a tenth of our start, for nothing.

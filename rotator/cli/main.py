@@ -13,6 +13,7 @@ import click
 from rotator import __version__
 from rotator.cli.exit_codes import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
+from rotator.cli.streams import LOST
 from rotator.domain.secret import to_displayable
 from rotator.operations.failures import FailureReport, explain
 from rotator.system.installation import documents
@@ -43,6 +44,9 @@ COMMANDS = {
 
 ALIASES = {"who": "lookup"}
 """Former names of commands, still understood."""
+
+ORDERS = frozenset({"run", "reload", "rotate", "revoke", "extend", "hold", "resume", "waive", "drill", "notify"})
+"""The commands that change something: their exit code tells what became of the order and not of its report."""
 
 INTERRUPTED = (
     "interrupted; nothing is lost: every step is written to the ledger before it is taken, so the daemon goes on with it,"
@@ -108,7 +112,14 @@ class Root(click.Group):
             sys.exit(tell(explain(Interrupted(INTERRUPTED)), as_json=session.json))
         except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and never a traceback
             sys.exit(tell(explain(error), as_json=session.json))
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(_answered(code if isinstance(code, int) else 0, arguments))
+
+
+def _answered(code: int, arguments: Sequence[str]) -> int:
+    """The exit code of the order, whatever became of its report. A question whose answer could not be written has failed."""
+    if code or "output" not in LOST or ORDERS & set(arguments):
+        return code
+    return tell(FailureReport("output", ("the answer could not be written to standard output",), 1), as_json=False)
 
 
 def _usage(error: click.ClickException) -> FailureReport:
