@@ -825,8 +825,8 @@ def test_r11_a_damaged_document_blocks() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"access_key": "<redacted>", "secret_key": "x"}, "foreign_key"),
-        ({"access_key": "nobody", "secret_key": "x"}, "foreign_key"),
+        ({"access_key": "<redacted>", "secret_key": "x" * 36}, "foreign_key"),
+        ({"access_key": "nobody", "secret_key": "x" * 36}, "foreign_key"),
         ({"access_key": 5, "secret_key": "x"}, "document_damaged"),
         ({"secret_key": "alone"}, "document_damaged"),
     ],

@@ -451,7 +451,7 @@ def test_r6_a_key_of_an_unknown_bearer_is_not_counted_as_dead() -> None:
 
 def test_r6_a_secret_that_does_not_fit_a_key_that_is_there_is_not_counted_as_dead() -> None:
     sim, daemon, first = adopted()
-    sim.publish_by_hand(first, secret="nonsense")
+    sim.publish_by_hand(first, secret="nonsense-nonsense")
     daemon.run()
     assert problem(daemon) == "secret_rejected"
     assert told(daemon, "key.published_key_invalid") == []
