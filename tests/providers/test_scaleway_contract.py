@@ -12,6 +12,7 @@ from rotator.domain.secret import Secret
 from rotator.errors import Indeterminate, Rejected
 from rotator.providers.scaleway import ScalewayProvider
 from rotator.providers.scaleway.errors import ApiCall
+from rotator.sandbox.process import wait_until
 from rotator.sandbox.scaleway import ScalewaySandbox
 from tests.providers.contract import ProviderContract, Verb
 from tests.support.provider_building import provider_at
@@ -29,7 +30,12 @@ class SandboxHand:
         self.unknown_key = "SCW00000000000000000"
 
     def make(self, bearer: str, description: str = "", expires_at: datetime | None = None) -> tuple[str, Secret]:
+        expired = expires_at is not None and expires_at <= datetime.now(UTC)
+        if expired:
+            expires_at = datetime.now(UTC) + timedelta(milliseconds=50)  # a date before the creation is not believed
         access_key, secret = self.sandbox.create_key(bearer, description=description, expires_at=expires_at)
+        if expired and expires_at:
+            wait_until(lambda: datetime.now(UTC) > expires_at, "the key expires")
         return access_key, Secret(secret)
 
     def delete(self, access_key: str) -> None:

@@ -28,7 +28,8 @@ class SimHand:
     unknown_key: str = "SCW00000000000000000"
 
     def make(self, bearer: str, description: str = "", expires_at: datetime | None = None) -> tuple[str, Secret]:
-        key, secret = self.sim.make_key(description, bearer=bearer, expires=expires_at)
+        created = min(self.sim.time.now, expires_at - timedelta(days=1)) if expires_at else None
+        key, secret = self.sim.make_key(description, bearer=bearer, created=created, expires=expires_at)
         return key.access_key, secret
 
     def delete(self, access_key: str) -> None:

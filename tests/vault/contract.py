@@ -290,9 +290,9 @@ class VaultStoreContract:
         assert (seen.version, seen.state, seen.access_key, seen.secret) == (1, DocumentState.LIVE, None, None)
 
     def test_other_names_of_the_fields_are_taken(self, store: VaultStore, hand: Hand) -> None:
-        hand.put(f"{hand.root}/doc", {"SCW_ACCESS_KEY": "SCWX", "SCW_SECRET_KEY": "s" * 36, "secret_key": "theirs"})
+        hand.put(f"{hand.root}/doc", {"SCW_ACCESS_KEY": "SCWX", "SCW_SECRET_KEY": PAIR["secret_key"], "secret_key": "theirs"})
         seen = store.read_document(f"{hand.root}/doc", "SCW_ACCESS_KEY", "SCW_SECRET_KEY")
-        assert (seen.access_key, seen.secret) == ("SCWX", Secret("s"))
+        assert (seen.access_key, seen.secret) == ("SCWX", Secret(PAIR["secret_key"]))
         assert seen.fields == {"SCW_ACCESS_KEY": "SCWX", "secret_key": "theirs"}
 
     def test_b_metadata_written_by_others_is_merged_never_replaced(self, store: VaultStore, hand: Hand) -> None:

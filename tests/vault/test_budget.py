@@ -144,12 +144,12 @@ def test_c1_an_ordinary_full_ledger_keeps_its_whole_past(store: KvStore) -> None
 
 
 def test_c1_the_past_goes_oldest_first_then_closed_incidents_and_never_an_open_one() -> None:
-    open_first = marked(largest(), range(500, 560), "0" * 16)
+    open_first = marked(largest(), range(500, 560), "a" * 16)
     open_first = replace(open_first, incidents=(open_first.incidents[-1], *open_first.incidents[:-1]))
     stored = next(iter(reduced_ledgers(open_first)))
     kept = [row[0] for row in stored["incidents"]]
     assert stored["history"] == []
-    assert kept[0] == "0" * 16
+    assert kept[0] == "a" * 16
     assert kept == [incident.id for incident in open_first.incidents if incident.id in kept]
     assert len(stored["compromised"]) == 68
 
