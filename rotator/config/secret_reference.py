@@ -130,7 +130,7 @@ class Reference:
                 raise self._error("is not a plain file; name the file that holds the secret")
             if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
                 raise self._error(f"can be read or written by every user of this machine; run: chmod o-rw {path}")
-            if problem := file_problem(status):
+            if problem := file_problem(status, path.parent.stat() if self.kind == "credential" else None):
                 raise self._error(f"{problem}: {path}")
             content = os.read(descriptor, _LARGEST + 1)
         finally:

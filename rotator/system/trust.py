@@ -33,12 +33,17 @@ def read_file(path: Path, limit: int) -> bytes:
         return file.read(limit)
 
 
-def file_problem(status: os.stat_result) -> str:
+def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -> str:
     """Why a file must not be believed, with what to do, as the rest of a sentence; empty when it may be.
 
     The status has to be that of the opened descriptor. Links are followed: what counts is the file, as with mounts of Kubernetes.
+    ``folder`` is given for a folder of credentials, which systemd makes for the user of the service: its owner is believed too, so
+    that root can run commands with the credentials of the service.
     """
-    if status.st_uid not in _trusted():
+    owners = _trusted()
+    if folder is not None and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        owners |= {folder.st_uid}
+    if status.st_uid not in owners:
         return (
             f"belongs to {user_name(status.st_uid)}; only root and the user who runs this may own it: give it to one of them "
             "with chown"
