@@ -260,7 +260,7 @@ BUGS: tuple[Bug, ...] = (
         "decision/observation.py",
         (
             "        marker = parse_marker(key.description)\n",
-            '        marker = parse_marker(key.description) or Marker(self.installation, application, "0" * 16, 0, "-")\n',
+            '        marker = parse_marker(key.description) or Marker(self.installation, min(applications), "0" * 16, 0, "-")\n',
         ),
     ),
     bug(
