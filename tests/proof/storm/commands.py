@@ -66,9 +66,9 @@ class Command:
         if version in published and published[version] != key:
             lies.append(f"I8: it says that version {version} of {name} holds {key}, which is {published[version]}")
         exist = {key.access_key for key in self.rig.scaleway.keys(self.rig.bearers[name])}
-        for dead in answer.get("dead", ()):
+        for dead in answer.get("revoked", ()):
             # Where no readable version holds the secret, "gone" is all that is claimed.
-            tried = dead["proof"] == "refused" and self.rig.scaleway.accepts(dead["access_key"])
+            tried = dead["verification"] == "refused" and self.rig.scaleway.accepts(dead["access_key"])
             if tried or dead["access_key"] in exist:
                 lies.append(f"I3: it says that {dead['access_key']} of {name} is dead, and it is not")
             if any(number >= version and holds == dead["access_key"] for number, holds in published.items()):

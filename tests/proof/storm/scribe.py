@@ -100,7 +100,7 @@ class Scribe:
                 if truth.deleted_at is None:
                     return f"I3, I8: {key} was called dead, and it lives"
                 # "Gone" is what its name tells; "refused" was seen of its secret, by every gateway.
-                delay = truth.revocation_delay if line["proof"] == "refused" else 0
+                delay = truth.revocation_delay if line["verification"] == "refused" else 0
                 too_early = datetime.fromisoformat(line["timestamp"]) < truth.deleted_at + timedelta(seconds=delay)
                 return f"I3, I8: {key} was called dead ({line['proof']}) before it was" if too_early else ""
             case "key.published_key_invalid" | "pass.crashed" | "daemon.crashed":

@@ -507,7 +507,7 @@ class Storm:
             except AssertionError as wrong:
                 self.fail(str(wrong), name)
             ledger = self.rig.ledger(name)
-            if ledger["trouble"] or ledger["failures"]:
+            if ledger["problem"] or ledger["failures"]:
                 self.fail(f"I7: {name} is at rest and in trouble: {ledger['trouble']}, {ledger['failures']} failures", name)
             markers = [parse_marker(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)]
             attempts = Counter(marker.rotation for marker in markers if marker)
