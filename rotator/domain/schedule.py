@@ -173,14 +173,13 @@ def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelt
 def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due, now: datetime) -> datetime:
     """The first turn that is not past and lies in the window. What waited for the window is counted from its opening."""
     soonest = max(found.at, now.astimezone(UTC))
-    for opens, closes in _openings(window, soonest, zone(spec.timezone)):
-        base = max(opens, found.at)
-        if closes <= soonest:
-            continue
-        turn = _turn(spec, base, now, min(found.spread, closes - base), exact=opens < base)
-        if turn < closes:
-            return turn
-    return next_open(window, soonest, spec.timezone)
+    openings = ((max(opens, found.at), opens, closes) for opens, closes in _openings(window, soonest, zone(spec.timezone)))
+    turns = (
+        (_turn(spec, base, now, min(found.spread, closes - base), exact=opens < base), closes)
+        for base, opens, closes in openings
+        if closes > soonest
+    )
+    return next(turn for turn, closes in turns if turn < closes)  # a window that opens has room for a turn
 
 
 def _spread(spec: ApplicationSpec, interval: timedelta | None, current: CurrentKey, deadline: datetime | None) -> timedelta:

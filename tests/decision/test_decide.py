@@ -1465,3 +1465,8 @@ def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_a
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_b_a_bearer_that_is_gone_stops_the_application_when_nothing_else_is_to_be_done() -> None:
+    (event,) = records(observe(bearer_observed=False)).events
+    assert (event.name, event.fields["reason"]) == ("application.blocked", "bearer_gone")

@@ -590,3 +590,12 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     assert policy.at <= found.at, "never before it is due"
     # Who is there from then on has begun before it is overdue, unless the window closed before.
     assert must(plan_rotation(wanted, current, policy.at)).at <= policy.latest
+
+
+@pytest.mark.parametrize("hour", ["00:30", "12:00", "23:30"])
+def test_a_late_rotation_never_begins_in_a_window_that_has_closed(hour: str) -> None:
+    evening = MaintenanceWindow(days=frozenset(range(7)), start=22 * 60, end=23 * 60)
+    now = at(f"2027-03-04T{hour}:00Z")
+    found = must(plan_rotation(spec(every=timedelta(days=30), window=evening, startup_spread=timedelta(hours=1)), key(), now))
+    assert found.at > now
+    assert contains(evening, found.at, "UTC")

@@ -213,8 +213,9 @@ def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_prove
     once(
         sim, "write_document", "after", lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
     )
-    daemon.run(RotationRequest("asked", sim.published_key()))
-    assert problem(daemon) == "secret_rejected"
+    outcome = daemon.run(RotationRequest("asked", sim.published_key()))
+    assert outcome.wait is not None
+    assert outcome.wait.reason == "secret_rejected"
     assert "rotation.committed" not in daemon.sink.names()
 
 

@@ -710,7 +710,10 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "coverage is complete although only some of the keys were listed",
         "operations/coverage.py",
-        ("        return not self.open and not self.unlisted\n", "        return not self.open\n"),
+        (
+            "        return not self.open and not self.unlisted and not self.missing\n",
+            "        return not self.open and not self.missing\n",
+        ),
         tests=("tests/cli/test_mass_rotation.py",),
     ),
 )

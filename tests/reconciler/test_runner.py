@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,12 +87,50 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
 
 
 def drive_observation(actor: Actor, request: RotationRequest | None = None) -> Any:
-    passing = observe(actor.spec, actor.context, actor.local_state, request)
+    return result_of(observe(actor.spec, actor.context, actor.local_state, request))
+
+
+def result_of(passing: Generator[Any, None, Any]) -> Any:
     while True:
         try:
             next(passing)
         except StopIteration as end:
             return end.value
+
+
+def test_an_observation_begins_anew_when_another_one_is_asked_for_meanwhile() -> None:
+    sim, daemon, _ = adopted()
+    theirs, _ = sim.make_key()
+    sim.publish_by_hand(theirs.access_key)
+    failing(sim, "authenticate", lost(), times=1)
+    passing = observe(daemon.spec, daemon.context, daemon.local_state, None)
+    next(passing)
+    daemon.local_state.look_again = True
+    sim.calls.clear()
+    found = result_of(passing)
+    assert sim.calls.count("read_ledger") == 1
+    assert found.published_probe is ProbeResult.ALIVE
+
+
+def test_an_observation_of_a_document_that_cannot_be_read_raises_why() -> None:
+    _, daemon, first = adopted()
+    mark(daemon, first)
+    failing(daemon.sim, "read_document", PermissionDenied("no", service="vault", kind="policy"))
+    with pytest.raises(PermissionDenied):
+        drive_observation(daemon)
+
+
+def test_i2_clocks_are_read_anew_when_the_own_clock_is_set_between_two_readings() -> None:
+    _, daemon, _ = adopted()
+
+    class Jumping:
+        times = [EPOCH, EPOCH + HOUR, EPOCH + HOUR, EPOCH + HOUR]  # noqa: RUF012  # a list that is used up
+
+        def now(self) -> datetime:
+            return self.times.pop(0)
+
+    context = replace(daemon.context, clock=Jumping())  # type: ignore[arg-type]  # only its time is asked for
+    assert context.clocks().ours == EPOCH + HOUR
 
 
 def test_r1_who_is_always_too_late_leaves_the_field_after_ten_looks_a_quarter_of_a_second_apart() -> None:

@@ -205,6 +205,21 @@ def test_r11_a_rotation_of_schema_2_that_replaces_an_invalid_key_keeps_its_mode(
     assert load_ledger(data).intent == replace(full().intent or pytest.fail("no intent"), mode=RotationMode.RECOVERY)
 
 
+def test_r11_a_problem_of_schema_2_has_its_present_reason() -> None:
+    data = of_schema_2()
+    data["trouble"]["reason"] = "clocks_differ"
+    found = load_ledger(data).problem
+    assert found is not None
+    assert found.reason == "clock_skew"
+
+
+def test_r11_an_incident_of_schema_2_that_lacks_a_field_is_damaged() -> None:
+    data = of_schema_2()
+    del data["incidents"][0]["deaths"]
+    with pytest.raises(LedgerUnreadable):
+        load_ledger(data)
+
+
 def test_r11_how_a_compromised_key_of_schema_2_ended_is_kept() -> None:
     data = of_schema_2()
     ended = {"access_key": "SCWA", "at": data["incidents"][0]["opened_at"], "destroyed": [1], "remark": ""}
