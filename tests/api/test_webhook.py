@@ -112,9 +112,10 @@ def test_a_reported_access_key_is_found_by_its_bearer(outside: Outside) -> None:
     answer = outside.report(access_key=before)
     assert (answer.status_code, answer.json()["access_keys"]) == (202, [before])
     eventually(contained(outside))
+    replacement = published(outside.front.daemon_handle.runtime, "billing")
     again = outside.report(access_key=before, reason="once more")
-    assert again.status_code == 404
-    assert "valid key" in again.json()["error"]["message"]
+    assert (again.status_code, again.json()["state"], again.json()["access_keys"]) == (202, "revoked", [])
+    assert published(outside.front.daemon_handle.runtime, "billing") == replacement
 
 
 def test_who_waits_no_longer_for_the_mark_cuts_nothing_short(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
