@@ -125,6 +125,7 @@ BUGS: tuple[Bug, ...] = (
         "a new key is published without a published_probe",
         "decision/rules/in_flight.py",
         ("return PublishKey() if in_flight.verified else VerifyKey()", "return PublishKey()"),
+        deep=True,
     ),
     bug(
         "an answer that says nothing counts as a published_probe of life",
@@ -133,6 +134,7 @@ BUGS: tuple[Bug, ...] = (
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
         ),
+        deep=True,
     ),
     bug(
         "a key that never comes alive is published all the same",
@@ -309,6 +311,7 @@ BUGS: tuple[Bug, ...] = (
             "{entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}",
             '{entry.access_key: "not listed" for entry in revoked}',
         ),
+        deep=True,
     ),
     bug(
         "an answer that says nothing counts as a published_probe of revocation",
@@ -317,6 +320,7 @@ BUGS: tuple[Bug, ...] = (
             "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]",
             "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]",
         ),
+        deep=True,
     ),
     bug(
         "a condemned key is deleted before the ledger has followed the document",
@@ -335,6 +339,7 @@ BUGS: tuple[Bug, ...] = (
                 "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n"
             ),
         ),
+        deep=True,
     ),
     bug(
         "an emergency marks the published key only, not those in grace",
@@ -355,6 +360,7 @@ BUGS: tuple[Bug, ...] = (
         "a first key has nothing to be fenced off with",
         "domain/document.py",
         ("            return self.version == 0\n", "            return False\n"),
+        deep=True,
     ),
     bug(
         "what is wrong with the document goes before containment",
@@ -363,6 +369,7 @@ BUGS: tuple[Bug, ...] = (
             "    contain_compromised,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n",
             "    configuration_moved,\n    document_unreadable,\n    document_stale,\n    contain_compromised,\n",
         ),
+        deep=True,
     ),
     bug(
         "where the document is in doubt, the ledger's current key counts as not published",
@@ -371,36 +378,43 @@ BUGS: tuple[Bug, ...] = (
             "        if self.ledger.current is not None and access_key == self.ledger.current.access_key:\n            return False\n",
             "",
         ),
+        deep=True,
     ),
     bug(
         "a published key is revoked first, whatever keeps another one from being made",
         "decision/rules/containment.py",
         ("if access_key == state.published and not replaceable(state):", "if False:"),
+        deep=True,
     ),
     bug(
         "an account that does not know the keys contains them",
         "decision/rules/containment.py",
         ("    if ledger.account != state.spec.account:\n", "    if False:\n"),
+        deep=True,
     ),
     bug(
         "a wait does not see that the ledger has changed",
         "reconciler/observer.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.local_state.look_again:"),
+        deep=True,
     ),
     bug(
         "a wait does not end when another observation is asked for",
         "reconciler/observer.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.ledger_changed():"),
+        deep=True,
     ),
     bug(
         "a difference of clocks stays as it was when our clock is set",
         "http/service_clock.py",
         ("return difference - step if abs(step) >= SHORTEST_STEP else difference", "return difference"),
+        deep=True,
     ),
     bug(
         "contained is said although a marked key is published",
         "operations/commands/contain.py",
         ("or _still_marked(outcome, keys) or document.published in keys:", "or _still_marked(outcome, keys):"),
+        deep=True,
     ),
     bug(
         "that the POST was sent is remembered only after its answer",
@@ -409,6 +423,7 @@ BUGS: tuple[Bug, ...] = (
             "        self.local_state.in_flight = in_flight = replace(\n            in_flight, posted=True\n        )",
             "        in_flight = replace(\n            in_flight, posted=True\n        )",
         ),
+        deep=True,
     ),
     # --- failures, time, hands ---
     bug(
@@ -503,11 +518,13 @@ BUGS: tuple[Bug, ...] = (
         "a removed application acts although a configured one has its bearer",
         "decision/rules/ownership.py",
         ("    if spec.owner or state.ledger.successor:\n", "    if state.ledger.successor:\n"),
+        deep=True,
     ),
     bug(
         "a superseded ledger is still acted by",
         "decision/rules/ownership.py",
         ("    if spec.owner or state.ledger.successor:\n", "    if spec.owner:\n"),
+        deep=True,
     ),
     bug(
         "the old ledger is emptied before its content is copied",
@@ -516,21 +533,25 @@ BUGS: tuple[Bug, ...] = (
             "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
             "return SupersedeLedger(emptied(replace(theirs, successor=spec.application)), other.version)",
         ),
+        deep=True,
     ),
     bug(
         "a takeover leaves the keys in grace behind",
         "decision/ownership.py",
         ("    promised = list(theirs.retiring)\n", "    promised = list[RetiringKey]()\n"),
+        deep=True,
     ),
     bug(
         "a takeover leaves the marks of an emergency behind",
         "decision/ownership.py",
         ('compromised=_united(ledger.compromised, theirs.compromised, "access_key"),', "compromised=ledger.compromised,"),
+        deep=True,
     ),
     bug(
         "a takeover leaves the keys that are about to be revoked behind",
         "decision/ownership.py",
         ("    for condemned in theirs.revoking:\n", "    for condemned in ():\n"),
+        deep=True,
     ),
     bug(
         "the old ledger is superseded without having been announced",
@@ -539,6 +560,7 @@ BUGS: tuple[Bug, ...] = (
             "return WriteLedger(ledger.with_predecessor(replace(known or _predecessor(theirs), taken_over=False)))",
             "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
         ),
+        deep=True,
     ),
     bug(
         "a key that was made under an earlier name is a stranger's",
@@ -547,42 +569,50 @@ BUGS: tuple[Bug, ...] = (
             "return frozenset({self.spec.application, *(one.application for one in self.ledger.predecessors)})",
             "return frozenset({self.spec.application})",
         ),
+        deep=True,
     ),
     bug(
         "a key of a former document is revoked when its grace ends",
         "decision/rules/revocation.py",
         ("        if entry.access_key in state.ledger.published_elsewhere():\n            continue\n", ""),
+        deep=True,
     ),
     bug(
         "the grace of a key that leaves a former document does not begin anew",
         "decision/rules/ownership.py",
         ("replace(entry, revoke_after=max(entry.revoke_after, deadline)) if entry.access_key == key else entry", "entry"),
+        deep=True,
     ),
     bug(
         "the key that an account logs in with may be revoked",
         "domain/keys.py",
         (" and not self.manages_account", ""),
+        deep=True,
     ),
     bug(
         "a published key that its account does not have is left to the calendar",
         "decision/rules/document.py",
         ("and observation.presence is Presence.GONE\n            and not state.published_is_compromised", "and False"),
+        deep=True,
     ),
     bug(
         "a key is gone although its account does not know the bearer",
         "reconciler/revocation.py",
         ("        if secret is None and not self.provider.bearer_exists(self.spec.bearer):\n", "        if False:\n"),
+        deep=True,
     ),
     bug(
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
+        deep=True,
     ),
     # --- what the store allows ---
     bug(
         "the history is not trimmed, and the server refuses the ledger",
         "vault/budget.py",
         ("        while dropped < len(past) and (", "        while False and ("),
+        deep=True,
     ),
     bug(
         "an open incident is dropped like a closed one",
@@ -591,6 +621,7 @@ BUGS: tuple[Bug, ...] = (
             "for number, incident in enumerate(ledger.incidents) if incident.closed_at]",
             "for number, _ in enumerate(ledger.incidents)]",
         ),
+        deep=True,
     ),
     bug(
         "the newest history goes first",
@@ -599,6 +630,7 @@ BUGS: tuple[Bug, ...] = (
             "return _reductions(dump_ledger(ledger), [*history[:-LATEST_HISTORY], *closed, *history[-LATEST_HISTORY:]])",
             "return _reductions(dump_ledger(ledger), [*reversed(history), *closed])",
         ),
+        deep=True,
     ),
     bug(
         "a marker of version 1 is not understood any more",
@@ -607,6 +639,7 @@ BUGS: tuple[Bug, ...] = (
             "    found = _VERSION_2.fullmatch(description) or _VERSION_1.fullmatch(description)\n",
             "    found = _VERSION_2.fullmatch(description)\n",
         ),
+        deep=True,
     ),
     bug(
         "a long purpose cuts off the marker",
@@ -615,11 +648,13 @@ BUGS: tuple[Bug, ...] = (
             '        return f"{_shortened(_plain(purpose), room)} {marker}".lstrip()\n',
             '        return f"{_plain(purpose)} {marker}".lstrip()[:LIMIT]\n',
         ),
+        deep=True,
     ),
     bug(
         "a document that expires is not written again in time",
         "decision/rules/issuance.py",
         ("    renew = state.observation.clocks.vault >= half and", "    renew = False and"),
+        deep=True,
     ),
     bug(
         "an emergency waits for the setting of a mount",
@@ -629,6 +664,7 @@ BUGS: tuple[Bug, ...] = (
             "    renew_expiring_document,\n    rotate_urgently,\n    delete_revoking_keys,\n",
         ),
         ("    classify_unaccounted_keys,\n    renew_expiring_document,\n", "    classify_unaccounted_keys,\n"),
+        deep=True,
     ),
     # --- bulkheads: no account delays another ---
     bug(
