@@ -1,8 +1,4 @@
-"""What a pass has seen, and the steps that can follow from it.
-
-``Observation`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
-the decision between them is a pure function and every test can write both down.
-"""
+"""What one observation of an application holds. Plain values, so that every test can write one down."""
 
 from __future__ import annotations
 

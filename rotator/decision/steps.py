@@ -1,8 +1,4 @@
-"""What a pass has seen, and the steps that can follow from it.
-
-``Seen`` is everything that the decision may look at; a ``Step`` is the one thing to do next. Both are plain values, so that
-the decision between them is a pure function and every test can write both down.
-"""
+"""The steps that a pass can take. Plain values; each is one thing to do next."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
-
-All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
-output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
-grace, revoke, leftover, stranger.
-"""
+"""Keys as a provider lists them, and what a provider says of a secret."""
 
 from __future__ import annotations
 

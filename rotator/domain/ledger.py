@@ -1,9 +1,4 @@
-"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
-
-All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
-output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
-grace, revoke, leftover, stranger.
-"""
+"""The ledger of an application and its entries. It names keys and holds no secret. Times are UTC."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Durations, windows, schedules and deterministic chance: pure functions of their arguments.
-
-Time is always an argument. Every datetime that comes in is aware, every one that goes out is in UTC. Chance is computed
-from names, so asking twice gives the same answer.
-"""
+"""When a rotation is due, and when it begins: interval, cron, window, jitter and spread. Pure."""
 
 from __future__ import annotations
 

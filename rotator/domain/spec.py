@@ -1,9 +1,4 @@
-"""The values that everything else speaks about: what was seen, what is remembered, what is wanted.
-
-All of them are immutable, all times are aware and in UTC, all durations are ``timedelta``. Nothing here performs input or
-output. The words are those of the documentation: application, account, key, credential document, ledger, claim, publish,
-grace, revoke, leftover, stranger.
-"""
+"""What the configuration wants for one application: its key, path, schedule and verification."""
 
 from __future__ import annotations
 

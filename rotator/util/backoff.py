@@ -1,8 +1,4 @@
-"""Durations, windows, schedules and deterministic chance: pure functions of their arguments.
-
-Time is always an argument. Every datetime that comes in is aware, every one that goes out is in UTC. Chance is computed
-from names, so asking twice gives the same answer.
-"""
+"""Deterministic fractions and backoff: the same arguments always give the same delay."""
 
 from __future__ import annotations
 

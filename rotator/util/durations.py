@@ -1,8 +1,4 @@
-"""Durations, windows, schedules and deterministic chance: pure functions of their arguments.
-
-Time is always an argument. Every datetime that comes in is aware, every one that goes out is in UTC. Chance is computed
-from names, so asking twice gives the same answer.
-"""
+"""Durations as people write them, such as 90s, 24h or 1d12h."""
 
 from __future__ import annotations
 

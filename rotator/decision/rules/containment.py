@@ -1,20 +1,4 @@
-"""The decision: from what was seen of one application, the one step to take next.
-
-The problem: a key must be replaced while others read it, by actors that may be killed at any instant, whose answers get lost
-and whose writes arrive late. The invariant: what consumers read works, and nothing is revoked that somebody may still need.
-The end state: the published key is the ledger's current one, nothing is unaccounted for, and there is a time to look again.
-
-``RULES`` reads as the specification. Each rule looks at the case and either returns a step or passes. They are ordered by what
-must not wait: first what forbids acting at all, then what is compromised, then what holds a secret, then what consumers lack,
-then the tidying, then the calendar. Every step leads to a new observation and a new decision, so a rule never plans ahead.
-
-The life of a key::
-
-      claim        create      prove, publish        follow               deadline          DELETE, proof
-    ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ dead, forgotten
-                    │                │                                                  ▲
-                    └─ abandoned ────┴── never published ──▶ leftover ──────────────────┘
-"""
+"""Revokes compromised keys: the first of the rules (rule 9 of the protocol)."""
 
 from __future__ import annotations
 
