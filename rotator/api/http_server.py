@@ -159,7 +159,7 @@ class HttpServer:
     """The thread of the event loop. Its methods are called from other threads and wait for a bounded time only."""
 
     def __init__(self) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of strangers are no news
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of unknown clients are no news
         self.ticked_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._loop.call_soon(self._tick)

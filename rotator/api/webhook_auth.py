@@ -20,7 +20,7 @@ MAX_AHEAD = 30
 """Seconds by which a timestamp may lie in the future. For as long after a start no report is accepted, see ``ReplayGuard``."""
 
 MAX_REMEMBERED = 10_000
-"""Signatures that are remembered at once. Only accepted ones are, so strangers cannot push any out."""
+"""Signatures that are remembered at once. Only accepted ones are, so unauthenticated requests cannot push any out."""
 
 
 def signature(key: Secret, timestamp: str, body: bytes) -> str:

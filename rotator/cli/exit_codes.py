@@ -10,7 +10,7 @@ EXIT_CODES = """\
 2  usage or configuration
 3  a service was unreachable
 4  refused, because it would be unsafe
-5  status: something is past due or in trouble
+5  status: an application is overdue or has a problem
 6  coverage: the list lacks keys that are known to be there, so nothing is proven
 130  interrupted (Ctrl-C)"""
 """What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
@@ -19,7 +19,7 @@ REFUSED = 4
 """The exit code of what is not done because it would be unsafe."""
 
 PROBLEM = 5
-"""The exit code of ``status`` when it could look, and something is past due or in trouble."""
+"""The exit code of ``status`` when it could look, and an application is overdue or has a problem."""
 
 
 class Interrupted(RotatorError):

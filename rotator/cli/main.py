@@ -28,7 +28,7 @@ COMMANDS = {
     "status": "Show every application from its ledger.",
     "rotate": "Rotate now, and wait until it is done.",
     "lookup": "Show which application owns a key, and its state.",
-    "revoke": "End a grace early, or revoke a stranger's key.",
+    "revoke": "End a grace early, or revoke an unmanaged key.",
     "extend": "Let keys in grace live on.",
     "hold": "Leave applications alone.",
     "resume": "Let held applications go on.",

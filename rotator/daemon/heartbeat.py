@@ -1,6 +1,6 @@
-"""Whether all is well, as the dead-man's switch wants to know it: a pure judgement, and the rounds in which it is asked for.
+"""Whether all is well, as the heartbeat reports it: a pure judgement, and the rounds in which it is asked for.
 
-A ping says: every application was looked at in its time, and none is late or in trouble. So it stops when Vault or a provider is
+A ping says: every application was looked at in its time, and none is overdue or has a problem. So it stops when Vault or a provider is
 away, when one application hangs in a call, when nothing goes through the workers, and, because it is the main loop that asks, when
 that one hangs.
 """

@@ -1,7 +1,7 @@
 """Which services are up: Vault, and the provider behind each account.
 
 Everything begins unknown and is asked once. A service that fails a pass is asked again; while it is down it is asked every few
-seconds by one cheap call, and the passes that need it are not even begun. So a thousand applications do not knock at a door
+seconds by one cheap call, and the passes that need it are not even begun. So a thousand applications do not call a service
 that one has found closed, and work begins within seconds when it opens.
 """
 
@@ -28,7 +28,7 @@ DENIED = frozenset({"unauthenticated", "permissions_denied", "secret_key"})
 """What that is called."""
 
 ABOUT_ONE = frozenset({"stale", "upgrading"})
-"""Kinds of trouble that are one document's or one mount's, and not the service's."""
+"""Kinds of problems that are one document's or one mount's, and not the service's."""
 
 
 class ServiceState(enum.Enum):

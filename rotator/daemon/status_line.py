@@ -26,7 +26,7 @@ def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHeal
         (sum(task.holding for task in tasks), "rotating"),
         (sum(fact.urgent for _, fact in summary), "in an emergency"),
         (sum(fact.next_what == "held" for _, fact in summary), "held"),
-        (sum(fact.problem is not None for _, fact in summary), "in trouble"),
+        (sum(fact.problem is not None for _, fact in summary), "with a problem"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)
     head = f"{len(tasks)} application{'' if len(tasks) == 1 else 's'}" + (f": {told}" if told else "")

@@ -6,12 +6,12 @@ The version after its base tells, so that nothing hangs on the ledger being comp
     document version  =  base     POSSIBLE    it may still be published by somebody: leave it
     base+1 holds this key         PUBLISHED   it was published, it is owed its grace
     base+1 holds another key,
-      same incarnation            LEFTOVER    it never was published and never can be: revoke at once
+      same incarnation            ORPHANED    it never was published and never can be: revoke at once
     anything else                 ASSUMED     cannot be told: treat as published, full grace
     made for a former path       ELSEWHERE   that document may still take it: leave it
 
 A rotation claimed before the document existed (base 0) has no incarnation by which the document could be known again, so its
-key is never a certain leftover.
+key is never certainly orphaned.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Disposition(enum.StrEnum):
     RESTORED = "restored"
     POSSIBLE = "possible"
     PUBLISHED = "published"
-    LEFTOVER = "leftover"
+    ORPHANED = "leftover"
     ASSUMED = "assumed"
     ELSEWHERE = "elsewhere"
 
@@ -47,7 +47,7 @@ def classify(
         return Disposition.ASSUMED
     if successor.access_key == access_key:
         return Disposition.PUBLISHED
-    return Disposition.LEFTOVER if _same_document(marker, path, versions) else Disposition.ASSUMED
+    return Disposition.ORPHANED if _same_document(marker, path, versions) else Disposition.ASSUMED
 
 
 def _same_document(marker: Marker, path: str, versions: Mapping[int, CredentialDocument]) -> bool:

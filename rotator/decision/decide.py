@@ -13,7 +13,7 @@ The life of a key::
       claim        create      prove, publish        follow               deadline          DELETE, proof
     ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ dead, forgotten
                     │                │                                                  ▲
-                    └─ abandoned ────┴── never published ──▶ leftover ──────────────────┘
+                    └─ abandoned ────┴── never published ──▶ orphaned ──────────────────┘
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class InFlightRotation:
 
 @dataclass(frozen=True)
 class RotationRequest:
-    """A person's wish to rotate now; fulfilled when the published key is another one than ``replaces``."""
+    """A person's request to rotate now; fulfilled when the published key is another one than ``replaces``."""
 
     reason: str
     replaces: str | None

@@ -115,7 +115,7 @@ class ApplicationState:
 
     @property
     def published_is_revoking(self) -> bool:
-        """Whether consumers read a key that has been condemned."""
+        """Whether consumers read a key that has been scheduled for revocation."""
         return self.published is not None and self.ledger.is_revoking(self.published)
 
     @property
@@ -278,7 +278,7 @@ class ApplicationState:
         return self.now < not_before <= self.now + MAX_BACKOFF
 
     def may_delete(self, entry: RevokingKey) -> bool:
-        """Whether a condemned key may be deleted now; `contain` has seen to those that are compromised."""
+        """Whether a key that is scheduled for revocation may be deleted now; `contain` has seen to those that are compromised."""
         key = self.observation.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.revocable):
             return False
@@ -293,7 +293,7 @@ class ApplicationState:
     # --- endings ---
 
     def wait(self, until: datetime, reason: str, message: str) -> Step:
-        """Wait in peace; a trouble that the ledger still shows has cleared."""
+        """Wait in peace; a problem that the ledger still shows has cleared."""
         if self.observation.ledger and self.ledger.problem and self.ledger.failures == 0:
             cleared = Event("application.recovered", {"reason": self.ledger.problem.reason})
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))

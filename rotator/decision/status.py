@@ -7,9 +7,9 @@ The phase is the first of these that is true::
     held         an operator's hand is on the brake
     rotating     a rotation is claimed and under way
     failing      the last attempt failed; it is tried again at the time shown
-    blocked      nothing can be done until a person, or time, removes the trouble
+    blocked      nothing can be done until a person, or time, removes the problem
     overdue      something should have been done long ago (no daemon, or it cannot)
-    revoking     a key is condemned and about to die
+    revoking     a key is scheduled for revocation
     grace        an old key lives on until its deadline
     new          there is no key yet, as far as the ledger knows
     idle         nothing to do until the next rotation

@@ -86,7 +86,7 @@ class PublishKey:
 
 @dataclass(frozen=True)
 class FenceDocument:
-    """Rewrite the unchanged credential document, which moves its version on, so that possible leftovers become certain ones."""
+    """Rewrite the unchanged credential document, which moves its version on, so that possibly orphaned keys are certainly orphaned."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def start_revocation(ledger: Ledger, access_key: str, version: int, reason: str)
 
 
 def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
-    """The ledger with a note that a person published a condemned key again."""
+    """The ledger with a note that a person published a key again that is scheduled for revocation."""
     return replace(
         ledger,
         revoking=tuple(

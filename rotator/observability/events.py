@@ -61,9 +61,11 @@ CATALOGUE: dict[str, EventKind] = {
     "grace.extended": EventKind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
     "grace.ended": EventKind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
     "key.revocation_scheduled": EventKind(
-        "info", "A key was condemned in the ledger; it never comes back.", ("access_key", "reason")
+        "info", "The ledger schedules a key for revocation; this is final.", ("access_key", "reason")
     ),
-    "key.republished": EventKind("warning", "A person published a condemned key again; it is replaced at once.", ("access_key",)),
+    "key.republished": EventKind(
+        "warning", "A person published a key again that is scheduled for revocation; it is replaced at once.", ("access_key",)
+    ),
     "key.deleted": EventKind(
         "info", "The provider deleted the key, or had none of that name (already_gone).", ("access_key", "reason", "already_gone")
     ),
@@ -89,7 +91,7 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "document.rewritten": EventKind("info", "Somebody wrote a new version with the same key.", ("access_key", "version")),
     "document.fenced": EventKind(
-        "info", "The unchanged document was rewritten so that leftovers become certain.", ("access_key", "version")
+        "info", "The unchanged document was rewritten so that unpublished keys are certainly orphaned.", ("access_key", "version")
     ),
     "document.annotate_failed": EventKind(
         "warning", "The document's custom metadata could not be merged; nothing depends on it.", ("message",)
@@ -112,7 +114,7 @@ CATALOGUE: dict[str, EventKind] = {
         ("reason", "by"),
     ),
     "application.resumed": EventKind("info", "An operator released the hold.", ("by",)),
-    "application.recovered": EventKind("info", "The trouble cleared.", ("reason",)),
+    "application.recovered": EventKind("info", "The problem is over.", ("reason",)),
     # emergencies
     "mass_rotation.started": EventKind(
         "warning",
@@ -194,7 +196,7 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "webhook.rejected": EventKind(
         "warning",
-        "Somebody knocked at the webhook who is not known; once a minute, with how many requests that were.",
+        "Unauthenticated requests reached the webhook; emitted at most once a minute, with their number.",
         ("reason", "source", "requests"),
     ),
     "run.completed": EventKind(
@@ -204,15 +206,15 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "heartbeat.unhealthy": EventKind(
         "warning",
-        "Not all is well, so the dead-man's switch is not pinged: what is first in the way.",
+        "The daemon is not healthy, so no heartbeat is sent; `reason` is the first cause.",
         ("reason", "subject"),
     ),
     "heartbeat.healthy": EventKind(
-        "info", "All is well: every application was looked at in its time, none is late or in trouble.", ()
+        "info", "The daemon is healthy: every application was reconciled in time, none is overdue or has a problem.", ()
     ),
-    "heartbeat.sent": EventKind("info", "The dead-man's switch heard us (again).", ()),
+    "heartbeat.sent": EventKind("info", "A heartbeat was received (again).", ()),
     "heartbeat.failed": EventKind(
-        "warning", "The dead-man's switch did not hear us; it is tried again after the next round.", ("message",)
+        "warning", "A heartbeat was not received; it is sent again after the next health check.", ("message",)
     ),
     "notification.failed": EventKind(
         "error", "A service did not take a message, however often it was tried; it is dropped.", ("target", "message")

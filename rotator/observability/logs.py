@@ -1,4 +1,4 @@
-"""The logs: one event per line on standard output, and a promise that no trouble with them troubles the work.
+"""The logs: one event per line on standard output, and a promise that no fault of theirs disturbs the work.
 
 JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made from the same lines. Names
 and levels are those of ``rotator.observability.events``. A secret is a type that shows as ``[secret]``, and

@@ -1,4 +1,4 @@
-"""The coverage proof: every live key of an account that is older than a time, ours or a stranger's, by name. Pure.
+"""The coverage proof: every live key of an account that is older than a time, managed or unmanaged, by name. Pure.
 
 A rotation of many keys is over when nothing older is alive, not when every command succeeded: the keys that were missed are those
 that nobody thought of. So the proof begins with what the provider has and not with what we know, and it fails until the list is
@@ -27,7 +27,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
     "compromised": "marked compromised, about to die",
-    "revoking": "condemned, about to die",
+    "revoking": "scheduled for revocation",
     "current": "the current key of its application",
     "grace": "in grace",
     "untracked": "made by us, not in its ledger yet",
@@ -56,7 +56,7 @@ class StaleKey:
 @dataclass(frozen=True)
 class CoverageReport:
     """What is left of the keys of one account that were made before a time. ``expired`` are old as well, no longer accepted, and
-    still count in the quota; ``unread`` are applications whose ledger could not be read, so that their keys look like strangers."""
+    still count in the quota; ``unread`` are applications whose ledger could not be read, so that their keys look unmanaged."""
 
     account: str
     created_before: datetime

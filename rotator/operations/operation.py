@@ -46,7 +46,7 @@ class NoArguments(OperationRequest):
 class OperationContext:
     """One question or order on its way: what it is carried out with, who gives it, where it is told what happens, and time.
 
-    ``owner`` signs what is claimed; the household's own name does when it is empty. ``daemon_handle`` is the daemon, in which one is.
+    ``owner`` signs what is claimed; the process signs when it is empty. ``daemon_handle`` is the daemon, in which one is.
     """
 
     runtime: Runtime

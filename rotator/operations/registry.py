@@ -184,7 +184,7 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation(
             "revoke",
             "POST",
-            "End a grace, or a stranger's key; answers when it is proven dead.",
+            "End a grace, or revoke an unmanaged key; answers when the revocation is verified.",
             RevokeRequest,
             tuple[OperationResult, ...],
             handle_revoke,

@@ -42,7 +42,7 @@ class RevokingPass(ObservingPass):
         key = self.provider.get_key(access_key)
         if key is not None and key.bearer != self.spec.bearer:
             raise Rejected(
-                f"key {access_key} is condemned in the ledger of {self.spec.application} and belongs to another bearer: it is not"
+                f"key {access_key} is scheduled for revocation in the ledger of {self.spec.application} and belongs to another bearer: it is not"
                 " deleted; somebody wrote that ledger by hand, so look at its earlier versions in Vault",
                 service=self.provider.name,
                 kind="foreign_key",

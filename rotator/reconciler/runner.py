@@ -178,7 +178,7 @@ class _Pass(RevokingPass):
         for event in step.events:
             self.emit(event.name, **event.fields)
         if step.ledger.failures > (before.failures if before else 0):
-            self.request = None  # a wish is one attempt; that it failed is for the person to hear, not to be repeated at once
+            self.request = None  # a request is one attempt; that it failed is for the person to hear, not to be repeated at once
         self.observation = replace(
             observation,
             ledger=step.ledger,

@@ -390,7 +390,7 @@ def test_a_plan_warns_of_what_will_go_wrong(desk: Desk) -> None:
     desk.kept = 2
     [found] = desk.json("plan")["applications"]
     strangers, rights, quota, versions = found["warnings"]
-    assert "SCW00000000000000002 is a stranger" in strangers
+    assert "SCW00000000000000002 is unmanaged" in strangers
     assert 'add path "secret/data/apps/billing/scaleway" { capabilities = ["create", "update"] }' in rights
     assert "no room for another key" in quota
     assert "keeps only 2 versions" in versions

@@ -222,7 +222,7 @@ def test_i5_a_stranger_dies_only_when_its_full_name_is_repeated(desk: Desk) -> N
     stranger, _ = desk.sim.make_key("somebody else's")
     result = desk.type("revoke", stranger.access_key)
     assert result.exit_code == 4
-    assert "is a stranger's key" in result.stderr
+    assert "is an unmanaged key" in result.stderr
     assert desk.sim.live(stranger.access_key)
     assert desk.type("revoke", stranger.access_key, "--confirm", stranger.access_key).exit_code == 0
     assert not desk.sim.live(stranger.access_key)

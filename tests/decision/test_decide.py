@@ -366,7 +366,7 @@ def test_what_is_due_next_is_told_also_when_the_next_look_comes_sooner() -> None
         ({"retiring": (retiring(OTHER, HOUR), retiring(THIRD, 2 * HOUR))}, (HOUR, "revoke", "grace of SCWOTHER ends")),
         (
             {"revoking": (revoking(republished=True, not_before=NOW + HOUR),)},
-            (HOUR, "revoke", "SCWOTHER is condemned"),
+            (HOUR, "revoke", "SCWOTHER is scheduled for revocation"),
         ),
         ({"revoking": (revoking(),), "hold": Hold("migration", "ops", NOW)}, (LATER, "held", "held by ops: migration")),
         ({"intent": intent()}, (9 * MINUTE, "takeover", "rotation dddddddddddddddd is under way")),
@@ -385,7 +385,7 @@ def test_a_condemned_key_that_waits_for_something_else_is_looked_at_soon() -> No
     observation = replace(
         observation, still_valid=frozenset(), ledger=ledger(revoking=(revoking(republished=True),)), deleted=frozenset()
     )
-    assert waits(observation) == Wait(NOW + 30 * SECOND, "revoke", "SCWOTHER is condemned")
+    assert waits(observation) == Wait(NOW + 30 * SECOND, "revoke", "SCWOTHER is scheduled for revocation")
 
 
 def test_a_deadline_waits_for_the_slowest_clock() -> None:

@@ -219,7 +219,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "no fence: a key that may still be published counts as a leftover",
         "decision/classification.py",
-        ("        return Disposition.POSSIBLE\n", "        return Disposition.LEFTOVER\n"),
+        ("        return Disposition.POSSIBLE\n", "        return Disposition.ORPHANED\n"),
     ),
     bug(
         "what a lost attempt left behind lives until the calendar's next rotation",
@@ -240,14 +240,14 @@ BUGS: tuple[Bug, ...] = (
         "decision/classification.py",
         (
             "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.ASSUMED\n",
-            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.LEFTOVER\n",
+            "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.ORPHANED\n",
         ),
         deep=True,
     ),
     bug(
         "a key that was published, and that the ledger does not name, counts as a leftover",
         "decision/classification.py",
-        ("        return Disposition.PUBLISHED\n", "        return Disposition.LEFTOVER\n"),
+        ("        return Disposition.PUBLISHED\n", "        return Disposition.ORPHANED\n"),
     ),
     bug(
         "a found key that was published gets no grace",

@@ -25,7 +25,7 @@ Examples:
 @common
 @pass_session
 def command(session: Session, account: str | None, created_before: str) -> int:
-    """Name every live key of an account that was made before a time: ours or a stranger's, whoever bears it.
+    """Name every live key of an account that was made before a time: managed or unmanaged, whoever bears it.
 
     It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
     each is waived by name (see: rotator waive).
@@ -64,7 +64,7 @@ def say(proof: CoverageReport) -> None:
     if proof.expired:
         click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
     for name in proof.unread:
-        click.echo(f"rotator: the ledger of {name} could not be read: its keys are told as strangers", err=True)
+        click.echo(f"rotator: the ledger of {name} could not be read: its keys are reported as unmanaged", err=True)
 
 
 def lines(proof: CoverageReport) -> list[str]:

@@ -25,7 +25,7 @@ Examples:
 def command(session: Session, applications: Sequence[str], longer: str) -> int:
     """Let the keys in grace of an application live on: a consumer has not moved yet, and it is 3 a.m.
 
-    The new deadline is in the ledger before the command returns. Keys that are compromised or condemned are not kept alive.
+    The new deadline is in the ledger before the command returns. Keys that are compromised or scheduled for revocation are not extended.
     """
     try:
         duration = parse_duration(longer)

@@ -39,7 +39,7 @@ Examples:
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
 @click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
 @click.option("--override-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
-@click.option("--confirm", multiple=True, metavar="SCW...", help="A stranger's key that is to die, by its full name again.")
+@click.option("--confirm", multiple=True, metavar="SCW...", help="An unmanaged key to revoke, by its full name again.")
 @asking
 @common
 @pass_session

@@ -37,7 +37,7 @@ Examples:
 def command(session: Session, applications: Sequence[str], check: bool) -> int:
     """Show every application from its ledger: its keys, their deadlines, what comes next, and what is wrong.
 
-    On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when anything is past due or in trouble.
+    On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when an application is overdue or has a problem.
     """
     if check:
         if session.json:

@@ -43,7 +43,7 @@ def problem_line(view: ApplicationStatus) -> str:
 
 
 def has_problem(view: ApplicationStatus) -> bool:
-    """Whether plain ``status`` ends with the exit code that says so: a brake that a person put on is no trouble, nor is a start."""
+    """Whether plain ``status`` ends with the exit code that says so: a brake that a person put on is not a problem, nor is a start."""
     return problem_line(view) not in ("", "held", "new")
 
 

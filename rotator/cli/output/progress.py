@@ -28,7 +28,10 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rotation.abandoned": ("yellow", lambda f: f"gave up rotation {f['rotation_id']}: {f['message']}"),
     "key.grace_started": ("", lambda f: f"{f['access_key']} is in grace until {_time(f['revoke_after'])}"),
     "key.revocation_scheduled": ("", lambda f: f"revoking {f['access_key']} ({f['reason']})"),
-    "key.republished": ("yellow", lambda f: f"{f['access_key']} was condemned and is published again; it is replaced at once"),
+    "key.republished": (
+        "yellow",
+        lambda f: f"{f['access_key']} was scheduled for revocation and is published again; it is replaced at once",
+    ),
     "key.deleted": ("", lambda f: f"deleted {f['access_key']}; proving that it is dead"),
     "key.delete_unconfirmed": ("yellow", lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells"),
     "key.revoked": ("green", lambda f: f"{f['access_key']} is dead ({f['proof']})"),
@@ -40,7 +43,7 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "key.orphan_found": ("yellow", lambda f: f"{f['access_key']} was never published; it is revoked"),
     "key.unmanaged_found": ("yellow", lambda f: f"{f['access_key']} is an unmanaged key; it is not touched"),
     "document.changed_externally": ("yellow", lambda f: f"somebody else published {f['access_key']}; the ledger followed"),
-    "document.fenced": ("", lambda _: "rewrote the unchanged document, so that leftovers become certain"),
+    "document.fenced": ("", lambda _: "rewrote the unchanged document, so that unpublished keys are certainly orphaned"),
     "application.adopted": ("green", lambda f: f"took over {f['access_key']}, which consumers already use"),
     "application.blocked": ("red", lambda f: f"blocked: {f['message']}"),
     "compromise.marked": (

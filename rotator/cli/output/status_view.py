@@ -1,4 +1,4 @@
-"""``status`` as a person at a terminal sees it: a table, the troubles in full, and the keys drawn along the time."""
+"""``status`` as a person at a terminal sees it: a table, the problems in full, and the keys drawn along the time."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def _must_free_quota_first(state: ApplicationState) -> bool:
         for entry in state.ledger.revoking
         if entry.access_key not in state.observation.undeletable and state.may_delete(entry)
     ]
-    leftovers = [key for key, marker in state.unaccounted_keys if state.disposition(key, marker) is Disposition.LEFTOVER]
+    leftovers = [key for key, marker in state.unaccounted_keys if state.disposition(key, marker) is Disposition.ORPHANED]
     return bool(state.unobserved_versions or leftovers or any(state.observation.key(access_key) for access_key in going))
 
 
@@ -47,7 +47,7 @@ def _claimed_by_another(state: ApplicationState) -> bool:
 
 
 def rotate_when_due(state: ApplicationState) -> Step | None:
-    """A first key, a takeover, a person's wish, or the schedule."""
+    """A first key, a takeover, a person's request, or the schedule."""
     if state.on_hold or _claimed_by_another(state):
         return None
     wanted = _wanted(state) if state.spec.configured else None
@@ -85,7 +85,7 @@ def renew_expiring_document(state: ApplicationState) -> Step | None:
 
 def fence_pending_keys(state: ApplicationState) -> Step | None:
     """What a lost attempt may have left behind must not live until the calendar's next rotation: where none is wanted now, the
-    document is moved on, which makes a possible leftover a certain one (rule 7, second shortcut; I4)."""
+    document is moved on, which makes a possibly orphaned key certainly orphaned (rule 7, second shortcut; I4)."""
     at = fence_due_at(state)
     return FenceDocument() if at is not None and state.observation.clocks.passed(at) and not state.in_backoff else None
 
@@ -149,7 +149,7 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
 
 
 def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
-    """A possible leftover that must go sooner is made a certain one by moving the document on (rule 7, second shortcut)."""
+    """A possibly orphaned key that must go sooner becomes certainly orphaned by moving the document on (rule 7, second shortcut)."""
     if _can_fence(state):
         return FenceDocument()
     deadlines = [state.observation.clocks.ours_at(entry.revoke_after) for entry in state.ledger.retiring]
@@ -158,7 +158,7 @@ def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
 
 
 def _can_fence(state: ApplicationState) -> bool:
-    """Whether there are possible leftovers that moving the document on would make certain ones."""
+    """Whether there are possibly orphaned keys that moving the document on would make certainly orphaned."""
     return bool(state.possibly_pending) and state.observation.document.secret is not None and not _claimed_by_another(state)
 
 

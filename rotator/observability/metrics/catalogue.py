@@ -58,7 +58,7 @@ CATALOGUE: dict[str, Metric] = {
         (*ABOUT_ONE, "state"),
     ),
     "rotator_live_keys": Metric(
-        "gauge", "Keys that the provider lists for the application, expired ones and strangers included.", ABOUT_ONE
+        "gauge", "Keys that the provider lists for the application, expired and unmanaged ones included.", ABOUT_ONE
     ),
     "rotator_unmanaged_keys": Metric(
         "gauge", "Keys of the application that we neither made nor published; they are never touched.", ABOUT_ONE

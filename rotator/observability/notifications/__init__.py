@@ -1,7 +1,7 @@
 """The alarm: how people hear of what goes wrong, and of silence.
 
 ``Notifier`` is a journal like any other: it passes every event on to the one behind it. Of some it makes messages to people
-(``news`` decides which, ``services`` sends them), and at the caller's word it pings a dead-man's switch (``pings``). Nothing of it
+(``news`` decides which, ``services`` sends them), and at the caller's word it sends the heartbeat (``pings``). Nothing of it
 is waited for: what is sent is sent by threads of its own, within bounds, and a failure is an event in the log.
 """
 

@@ -1,6 +1,6 @@
 """What is news to people, and how it is put: events in, now and then a message out. Time is an argument, in monotonic seconds.
 
-A message goes to services of strangers. So it is made of our own sentences, of the names of applications and accounts, and of
+A message goes to services of other organisations. So it is made of our own sentences, of the names of applications and accounts, and of
 short identifiers such as ``quota``; never of a text that an event carries, which may name hosts, paths or worse.
 """
 

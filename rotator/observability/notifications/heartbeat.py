@@ -1,4 +1,4 @@
-"""The ping of a dead-man's switch: one request, in a thread of its own, and never two at once."""
+"""The heartbeat: one request, in a thread of its own, and never two at once."""
 
 from __future__ import annotations
 

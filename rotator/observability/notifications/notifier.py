@@ -66,7 +66,7 @@ class Notifier:
             self._changed.notify()
 
     def ping(self, *, wait: bool = False) -> None:
-        """Tell the dead-man's switch that all is well, if there is one. Returns at once, or when it is told or cannot be."""
+        """Send the heartbeat, if one is configured. Returns at once, or when it is told or cannot be."""
         if self._settings.ping is not None:
             self._heartbeat_client.send(self._settings.ping)
             if wait:

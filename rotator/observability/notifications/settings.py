@@ -12,7 +12,7 @@ from rotator.domain.secret import Secret
 
 @dataclass(frozen=True)
 class HeartbeatSettings:
-    """A dead-man's switch: its address, how often it expects a sign, and how to get there."""
+    """The heartbeat: its address, its interval, and how to get there."""
 
     address: Callable[[], Secret]
     every: timedelta = timedelta(minutes=1)

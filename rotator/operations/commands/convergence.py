@@ -1,4 +1,4 @@
-"""What stands between a person's wish and its fulfilment after a pass, and how long to put up with it."""
+"""What stands between a person's request and its fulfilment after a pass, and how long to put up with it."""
 
 from __future__ import annotations
 

@@ -60,5 +60,5 @@ def _deadlines(ledger: Ledger) -> dict[str, datetime]:
 def _nothing_to_extend(name: str, ledger: Ledger) -> str:
     going = sorted({entry.access_key for entry in ledger.revoking} | ledger.compromised_keys())
     if going:
-        return f"{', '.join(going)} of {name} cannot be kept alive any more: condemned or compromised, not in grace"
+        return f"{', '.join(going)} of {name} cannot be extended any more: scheduled for revocation or compromised, not in grace"
     return f"{name} has no key in grace, so there is nothing to extend"

@@ -34,7 +34,7 @@ class RotateRequest(OperationRequest):
     )
     revoke_first: Annotated[bool, Field(description="With compromised: delete before there is a replacement.")] = False
     override_hold: Annotated[bool, Field(description="With compromised: no operator's hold spares these keys.")] = False
-    confirm: Annotated[Maybe, Field(description="With compromised: strangers' keys that are to die, by their full names.")]
+    confirm: Annotated[Maybe, Field(description="With compromised: unmanaged keys that are to die, by their full names.")]
     reason: Reason = ""
 
 
@@ -123,7 +123,7 @@ def handle_extend(call: OperationContext, request: ExtendRequest) -> tuple[Opera
 
 
 class RevokeRequest(OperationRequest):
-    """Keys that are to die before their time, or that are a stranger's; each has to be confirmed by its full name."""
+    """Keys that are to die before their time, or that are unmanaged; each has to be confirmed by its full name."""
 
     access_keys: Annotated[Names, Field(min_length=1)]
     confirm: Maybe

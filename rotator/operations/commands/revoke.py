@@ -1,4 +1,4 @@
-"""One key revoked on a person's word: the end of a grace, or a stranger, never what consumers read."""
+"""One key revoked on a person's word: the end of a grace, or an unmanaged key, never what consumers read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, ReconcileContext
 from rotator.reconciler.runner import drive, reconcile
 
-UNMANAGED_ONLY = "revoked as a stranger"
+UNMANAGED_ONLY = "revoked as an unmanaged key"
 
 
 def revoke(
@@ -32,7 +32,7 @@ def revoke(
     confirmed: str = "",
     override_hold: bool = False,
 ) -> OperationResult:
-    """Revoke this key of the application's bearer and see it dead: one in grace before its time, or a stranger.
+    """Revoke this key of the application's bearer and see it dead: one in grace before its time, or an unmanaged key.
 
     Both only when ``confirmed`` is the full name of the key; what consumers read, never.
     """
@@ -90,7 +90,7 @@ def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_k
 def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResult:
     """Nothing is done to the key until its full name is repeated."""
     what = (
-        f"{access_key} is a stranger's key, which {name} neither made nor published, and somebody may need it"
+        f"{access_key} is an unmanaged key, which {name} neither made nor published, and somebody may need it"
         if unmanaged
         else f"{access_key} of {name} is in grace, and consumers that have not moved yet will be refused"
     )
@@ -101,7 +101,7 @@ def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResu
 def _end_grace(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, access_key: str, reason: str, by: str) -> None:
     def change(ledger: Ledger) -> Ledger:
         if not any(entry.access_key == access_key for entry in ledger.retiring):
-            return ledger  # condemned or compromised already: it only has to be seen dead
+            return ledger  # scheduled for revocation or compromised already: only the verification is missing
         return end_grace(ledger, access_key, reason, by, context.clocks())
 
     _, written = update_ledger(spec, context, sleep, change)

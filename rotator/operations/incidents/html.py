@@ -25,7 +25,7 @@ h1 { font-size: 1.6rem; margin: 0 0 .3rem } h2 { font-size: 1.15rem; margin: 2.2
 th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line) } th { color: var(--faint); font-weight: 500 }
 svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px } svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
 svg .axis { stroke: var(--line) } svg .life { stroke: var(--bad); stroke-width: 5 } svg .open { stroke-dasharray: 4 3 }
-svg .made { fill: var(--good) } svg .dead { fill: var(--bad) } svg .deed { fill: var(--mark); fill-opacity: .75 } svg .no { fill: none; stroke: var(--mark) }
+svg .made { fill: var(--good) } svg .dead { fill: var(--bad) } svg .event { fill: var(--mark); fill-opacity: .75 } svg .rejected { fill: none; stroke: var(--mark) }
 @media print { body { max-width: none } details > * { display: block } }
 """
 
@@ -148,7 +148,7 @@ def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
         y = 26 + ROW * number + ROW // 2
         drawn.append(f"<text x='4' y='{y + 4}'>{_(group.source)}</text>")
         for audit_event in group.audit_events:
-            shape = "deed no" if audit_event.status >= 400 else "deed"
+            shape = "event rejected" if audit_event.status >= 400 else "event"
             drawn.append(
                 f"<circle class='{shape}' cx='{axis.x(audit_event.at)}' cy='{y}' r='3.5'>"
                 f"<title>{format_time(audit_event.at)} {_(audit_event.service)} {_(audit_event.method)} {audit_event.status}</title></circle>"

@@ -17,7 +17,7 @@ from rotator.util.formatting import format_span, format_time, format_timestamp
 STATES: Mapping[str, str] = {
     "current": "the current key",
     "grace": "in grace: consumers have a newer one",
-    "revoking": "condemned, about to die",
+    "revoking": "scheduled for revocation",
     "compromised": "marked compromised, about to die",
     "untracked": "made by us, not in the ledger yet",
     "unmanaged": "unmanaged: neither created nor published by rotator",

@@ -209,7 +209,7 @@ def _told(event: Event) -> tuple[str, str] | None:
         case "key.revocation_scheduled":
             return "revoke", f"revoke {f['access_key']} and prove that it is dead ({f['reason']})"
         case "key.republished":
-            return "rotate", f"replace {f['access_key']}, which was condemned and is published again"
+            return "rotate", f"replace {f['access_key']}, which was scheduled for revocation and is published again"
         case _:
             return None
 
@@ -225,7 +225,10 @@ def _act(step: object) -> tuple[str, str]:
         case VerifyRevocation():
             return "verification", f"prove that {step.access_key} is dead"
         case FenceDocument():
-            return "fence", "rewrite the unchanged document, so that possible leftovers become certain ones and can be revoked"
+            return (
+                "fence",
+                "rewrite the unchanged document, so that possibly orphaned keys are certainly orphaned and can be revoked",
+            )
         case CreateKey() | VerifyKey():
             return "rotate", "make a new key"
         case _:
@@ -258,10 +261,13 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
 def _strangers(access_keys: Sequence[str]) -> list[str]:
     if len(access_keys) < 2:
         return [
-            f"{access_key} is a stranger: we neither made nor published it, so it is never touched" for access_key in access_keys
+            f"{access_key} is unmanaged: rotator neither created nor published it, so it is never touched"
+            for access_key in access_keys
         ]
     names = ", ".join(access_keys)
-    return [f"{len(access_keys)} keys are strangers: we neither made nor published them, so they are never touched: {names}"]
+    return [
+        f"{len(access_keys)} keys are unmanaged: rotator neither created nor published them, so they are never touched: {names}"
+    ]
 
 
 def _few_versions(spec: ApplicationSpec, vault: Store) -> list[str]:

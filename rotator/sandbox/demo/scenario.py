@@ -91,7 +91,7 @@ class Story:
         self.chronicle.daemons[-1].end, self.chronicle.daemons[-1].killed = at, True
         self.observer_catches_up()
         orphans = self.unpublished()
-        if not orphans:  # it was published within the blink of an eye: wait for the next one
+        if not orphans:  # it was published before it was seen: wait for the next one
             self.start_daemon()
             self.kill_in_the_middle()
             return

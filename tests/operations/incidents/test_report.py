@@ -224,7 +224,7 @@ def test_the_file_loads_nothing_and_runs_nothing() -> None:
 def test_the_file_draws_how_long_each_key_lived_and_where_calls_came_from() -> None:
     text = render_html(report(trails={"billing": AuditTrail((audit_event(-60), audit_event(-50)), ("fr-par",))}))
     assert text.count("<svg") == 2
-    assert text.count("class='deed'") == 2
+    assert text.count("class='event'") == 2
     assert text.count("class='made'") == 1
     assert "contained after 3.00 s" in text
 
