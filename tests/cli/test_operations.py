@@ -178,7 +178,7 @@ def test_what_is_compromised_or_condemned_is_not_kept_alive(desk: Desk) -> None:
     desk.type("rotate", "billing")
     change_ledger(desk, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
     result = desk.type("extend", "billing", "--by", "24h")
-    assert (result.exit_code, "cannot be kept alive any more" in result.stderr) == (4, True)
+    assert (result.exit_code, "cannot be extended any more" in result.stderr) == (4, True)
 
 
 def test_a_condemned_key_that_a_person_published_again_lives_on_when_its_new_grace_is_extended(desk: Desk) -> None:
