@@ -97,7 +97,7 @@ def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation)
         (
             clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + RETRY_INTERVAL,
             "revoke",
-            f"{entry.access_key} is condemned",
+            f"{entry.access_key} is scheduled for revocation",
         )
         for entry in ledger.revoking
     ]

@@ -78,7 +78,7 @@ class RetiringKey:
 class RevokingKey:
     """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
 
-    ``republished``: a person published the key again after it had been condemned. It then dies at ``not_before``, which is
+    ``republished``: a person published the key again after it had been scheduled for revocation. It then dies at ``not_before``, which is
     set when another key replaces it: the end of the grace that it is owed.
     """
 
@@ -237,7 +237,7 @@ class Ledger:
         return frozenset(mark.access_key for mark in self.compromised)
 
     def is_revoking(self, access_key: str) -> bool:
-        """Whether the key has been condemned."""
+        """Whether the key has been scheduled for revocation."""
         return any(entry.access_key == access_key for entry in self.revoking)
 
     def highest_version(self) -> int:

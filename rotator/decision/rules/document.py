@@ -152,7 +152,7 @@ def _may_live_longer(state: ApplicationState) -> bool:
 
 
 def _note_republished(state: ApplicationState) -> Step | None:
-    """A key that is scheduled for revocation and that a person published again is noted before anything else, so that it gets its grace (rule 8)."""
+    """Notes that a key scheduled for revocation is published again, before anything else, so that it gets its grace (rule 8)."""
     entry = next(entry for entry in state.ledger.revoking if entry.access_key == state.published)
     if entry.republished or state.published_is_compromised:
         return None

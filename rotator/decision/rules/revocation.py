@@ -65,7 +65,7 @@ def _verify(state: ApplicationState, among: frozenset[str]) -> Step | None:
 
 
 def expire_grace_periods(state: ApplicationState) -> Step | None:
-    """A retiring key whose deadline has passed by every clock is condemned (rules 8, 13)."""
+    """A retiring key whose deadline has passed by every clock is scheduled for revocation (rules 8, 13)."""
     if state.on_hold or not state.trusted_clocks or state.urgent_mode:
         return None  # while consumers are down or in danger, a key that still works may be their only one
     for entry in state.ledger.retiring:
@@ -81,14 +81,14 @@ def expire_grace_periods(state: ApplicationState) -> Step | None:
 
 
 def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
-    """Keys with our marker that nothing names: leftovers are condemned, published ones get their grace (rule 7)."""
+    """Schedules orphaned keys for revocation and gives a grace period to published ones that the ledger does not name (rule 7)."""
     if state.on_hold:
         return None
     if state.unobserved_versions:
         return ReadVersions(state.unobserved_versions)
     for key, marker in state.unaccounted_keys:
         verdict = state.disposition(key, marker)
-        if verdict is Disposition.LEFTOVER:
+        if verdict is Disposition.ORPHANED:
             events = (
                 Event("key.orphan_found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
                 _revoking(key.access_key, "leftover"),
