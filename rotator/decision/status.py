@@ -49,6 +49,9 @@ PHASES = (
 )
 """Every phase, the most pressing first."""
 
+FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdue_seconds")
+"""What only the ledger tells."""
+
 
 @dataclass(frozen=True)
 class NextAction:
@@ -77,15 +80,20 @@ class ApplicationStatus:
         return self.late > self.spec.verification.timeout
 
     @property
+    def known(self) -> bool:
+        """Whether the ledger could be read, so that what it does not name is not there."""
+        return self.ledger is not None or self.phase != "unreadable"
+
+    @property
     def name(self) -> str:
         """The application."""
         return self.spec.application
 
     def as_json(self) -> dict[str, Any]:
-        """The entry of ``status --json``."""
+        """The entry of ``status --json``. Without a ledger that could be read, what only it tells is null."""
         ledger = self.ledger
         hold = ledger.hold if ledger else None
-        return {
+        told = {
             "name": self.name,
             "account": self.spec.account,
             "path": self.spec.path,
@@ -112,6 +120,7 @@ class ApplicationStatus:
             if self.problem
             else None,
         }
+        return told if self.known else {**told, **dict.fromkeys(FROM_LEDGER)}
 
     def _current(self) -> dict[str, Any] | None:
         current = self.ledger.current if self.ledger else None

@@ -21,10 +21,15 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """The bearer's calls, oldest first. ``asked`` are the places whose trail was read, ``unavailable`` those that gave no answer and why;
-    ``truncated`` when there were more than we read."""
+    """The bearer's calls, oldest first. ``asked`` are the regions whose trail was read, ``unavailable`` those without an answer and
+    why; ``truncated`` when there are more calls than were read."""
 
     audit_events: tuple[AuditEvent, ...] = ()
     asked: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     truncated: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every region answered and every call was read."""
+        return bool(self.asked) and not self.unavailable and not self.truncated

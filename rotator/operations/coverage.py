@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "untracked": "made by us, not in its ledger yet",
     "protected": "managed or not deletable at the provider: have it removed there",
     "unmanaged": "unmanaged: neither created nor published by rotator",
+    "unknown": "not known: the ledger of its application could not be read",
 }
 """What a key is, as far as its ledger and its marker tell, and what that means."""
 
@@ -56,7 +57,7 @@ class StaleKey:
 @dataclass(frozen=True)
 class CoverageReport:
     """What is left of the keys of one account that were made before a time. ``expired`` are old as well, no longer accepted, and
-    still count in the quota; ``unread`` are applications whose ledger could not be read, so that their keys look unmanaged."""
+    still count in the quota; ``unread`` are applications whose ledger could not be read, so that the state of their keys is unknown."""
 
     account: str
     created_before: datetime
@@ -81,6 +82,13 @@ class CoverageReport:
     def complete(self) -> bool:
         """Whether every key was listed and no old one is valid but those that a person has waived."""
         return not self.open and not self.unlisted and not self.missing
+
+    @property
+    def gap(self) -> str:
+        """Why the list may lack keys, so that no number of it is the whole; empty when it is whole."""
+        if self.missing:
+            return f"the list lacks {', '.join(self.missing)}"
+        return f"not every key was listed: {self.unlisted}" if self.unlisted else ""
 
     @property
     def exit_code(self) -> int:
@@ -175,7 +183,10 @@ def _row(key: Key, known: Inventory, now: datetime) -> StaleKey:
     revoke_at = (
         next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None) if ledger else None
     )
-    return StaleKey(key, _kind(key, known, ledger), application, revoke_at, known.document.waiver(key.access_key, now))
+    kind = _kind(key, known, ledger)
+    if application in known.unread and kind in ("untracked", "unmanaged"):
+        kind = "unknown"
+    return StaleKey(key, kind, application, revoke_at, known.document.waiver(key.access_key, now))
 
 
 def _kind(key: Key, known: Inventory, ledger: Ledger | None) -> str:

@@ -31,7 +31,7 @@ from rotator.operations.commands.handlers import (
 )
 from rotator.operations.coverage import CoverageReport
 from rotator.operations.daemon_handle import ReloadResult
-from rotator.operations.incidents.handlers import IncidentRequest, handle_incident, handle_incidents
+from rotator.operations.incidents.handlers import IncidentList, IncidentRequest, handle_incident, handle_incidents
 from rotator.operations.incidents.report import IncidentReport
 from rotator.operations.mass_rotation.handlers import (
     CoverageRequest,
@@ -234,7 +234,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "GET",
             "Every incident that a ledger remembers.",
             NoArguments,
-            tuple[IncidentReport, ...],
+            IncidentList,
             handle_incidents,
             refuses=(409,),
         ),

@@ -276,7 +276,7 @@ def test_an_application_that_left_the_configuration_is_shown_until_it_is_done(de
 def test_an_empty_configuration_is_no_error(empty: Desk) -> None:
     empty.specs = {}
     assert empty.type("status").exit_code == 0
-    assert empty.json("status") == {"applications": []}
+    assert empty.json("status") == {"applications": [], "not_shown": []}
 
 
 def ledger(wanted: ApplicationSpec, **changes: object) -> Ledger:

@@ -20,7 +20,7 @@ from tests.support.simulated import EPOCH, Version, spec
 DAY = timedelta(days=1)
 LINE = re.compile(r"ROTATOR (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?")
 # 'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines of the monitoring plugins have it.
-DATUM = re.compile(r"[a-z_]+=\d+(s|c|%|B)?(;[\d.:~@]*){0,4}")
+DATUM = re.compile(r"[a-z_]+=(U|\d+(s|c|%|B)?)(;[\d.:~@]*){0,4}")
 
 
 def of(**changes: object) -> Ledger:

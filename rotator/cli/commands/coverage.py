@@ -54,7 +54,8 @@ def say(proof: CoverageReport) -> None:
             f" keys, and rotator lookup whether the account has them; {looked}"
         )
     else:
-        click.echo(f"coverage not proven: {pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
+        but = "not every key was listed; of those that were, " if proof.unlisted else ""
+        click.echo(f"coverage not proven: {but}{pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
     for line in lines(proof):
         click.echo(f"  {line}")
     if proof.unlisted:
@@ -64,7 +65,7 @@ def say(proof: CoverageReport) -> None:
     if proof.expired:
         click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
     for name in proof.unread:
-        click.echo(f"rotator: the ledger of {name} could not be read: its keys are reported as unmanaged", err=True)
+        click.echo(f"rotator: the ledger of {name} could not be read: the state of its keys is not known", err=True)
 
 
 def lines(proof: CoverageReport) -> list[str]:

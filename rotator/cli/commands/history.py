@@ -44,7 +44,8 @@ def command(session: Session, application: str) -> int:
     """Show past rotations of an application, newest last, from its ledger and from the versions that Vault keeps."""
     found: History = session.ask("history", application=application)
     if session.json:
-        click.echo(json.dumps({"name": application, "history": [_as_json(entry) for entry in found.entries]}, indent=2))
+        entries = [_as_json(entry) for entry in found.entries]
+        click.echo(json.dumps({"name": application, "history": entries, "versions_not_read": found.problem or None}, indent=2))
     else:
         for line in lines(found.entries):
             click.echo(line)

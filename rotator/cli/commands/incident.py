@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from rotator.cli.commands.coverage import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
-from rotator.operations.incidents.report import IncidentReport, groups
+from rotator.operations.incidents.handlers import IncidentList
+from rotator.operations.incidents.report import IncidentReport, count_calls, groups
 from rotator.util.formatting import format_seconds, format_span, format_time, format_timestamp, pluralize
 
 MOST_DRAWN = 40
@@ -93,33 +94,48 @@ def _removed_unless_moved(file: Path) -> Iterator[None]:
 # --- told -----------------------------------------------------------------------------------------------------------------
 
 
-def _list(session: Session, reports: Sequence[IncidentReport]) -> int:
+def _list(session: Session, found: IncidentList) -> int:
+    reports = found.incidents
     if session.json:
         rows = [
             {
                 "id": one.id,
                 "opened_at": format_timestamp(one.opened_at),
                 "closed_at": format_timestamp(one.closed_at) if one.closed_at else None,
+                "state": one.state,
                 "applications": [app.application for app in one.affected],
                 "reason": one.reason,
                 "by": one.by,
             }
             for one in reports
         ]
-        click.echo(json.dumps({"incidents": rows}, indent=2))
+        away = [{"account": name, "message": why} for name, why in sorted(found.unavailable.items())]
+        away += [{"application": name, "message": why} for name, why in sorted(found.unread.items())]
+        click.echo(json.dumps({"incidents": rows, "not_read": away}, indent=2))
         return 0
     for one in reports:
-        state = f"contained after {format_span(one.closed_at - one.opened_at)}" if one.closed_at else "NOT CONTAINED"
         what = one.affected[0].application if len(one.affected) == 1 else pluralize(len(one.affected), "application")
-        click.echo(f"{one.id}  {format_time(one.opened_at)}  {state}  {what}: {one.reason} ({one.by})")
+        click.echo(f"{one.id}  {format_time(one.opened_at)}  {_state(one)}  {what}: {one.reason} ({one.by})")
     if not reports:
-        click.echo("no incident is remembered")
+        partial = found.unread or found.unavailable
+        click.echo("no ledger that could be read remembers an incident" if partial else "no incident is remembered")
+    for name, why in sorted(found.unavailable.items()):
+        click.echo(f"rotator: account {name} could not be read, so its incidents are not in the list: {why}", err=True)
+    for name, why in sorted(found.unread.items()):
+        click.echo(f"rotator: the ledger of {name} could not be read, so its incidents are not in the list: {why}", err=True)
     return 0
 
 
+def _state(report: IncidentReport) -> str:
+    if report.closed_at:
+        return f"contained after {format_span(report.closed_at - report.opened_at)}"
+    return f"NOT KNOWN TO BE CONTAINED, {report.missing} could not be read" if report.state == "unknown" else "NOT CONTAINED"
+
+
 def _say(report: IncidentReport) -> None:
-    state = f"contained after {format_span(report.closed_at - report.opened_at)}" if report.closed_at else "NOT CONTAINED"
-    click.echo(f"incident {report.id}: {state}; {pluralize(len(report.affected), 'application')}; {report.reason} ({report.by})")
+    click.echo(
+        f"incident {report.id}: {_state(report)}; {pluralize(len(report.affected), 'application')}; {report.reason} ({report.by})"
+    )
     click.echo(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
     for impact in report.affected[:MOST_DRAWN]:
         if impact.purpose:
@@ -135,7 +151,7 @@ def _say(report: IncidentReport) -> None:
         say(verification)
     for name, trail in sorted(report.trails.items()):
         click.echo("")
-        click.echo(f"{name}: {pluralize(len(trail.audit_events), 'call')} on the audit trail since then")
+        click.echo(f"{name}: {count_calls(trail)}")
         for group in groups(trail):
             refused = f", {group.refused} refused" if group.refused else ""
             click.echo(

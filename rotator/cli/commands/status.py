@@ -66,7 +66,8 @@ def _check(session: Session, applications: Sequence[str]) -> int:
 def _show(session: Session, overview: StatusReport) -> None:
     views = overview.views
     if session.json:
-        click.echo(json.dumps({"applications": [found.as_json() for found in views]}, indent=2))
+        answer = {"applications": [found.as_json() for found in views], "not_shown": list(overview.remarks)}
+        click.echo(json.dumps(answer, indent=2))
     elif sys.stdout.isatty():
         from rotator.cli.output.status_view import draw  # noqa: PLC0415 - same
         from rotator.cli.output.styled_console import StyledConsole  # noqa: PLC0415 - a pipe needs no colours
@@ -83,7 +84,8 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
     for found in views:
         ledger, coming = found.ledger, found.next
         current = ledger.current if ledger else None
-        key = f"{current.access_key} since {format_timestamp(current.since)}" if current else "no key known yet"
+        none = "no key known yet" if found.known else "keys unknown"
+        key = f"{current.access_key} since {format_timestamp(current.since)}" if current else none
         late = f", past due by {format_span(found.late)}" if found.phase == "overdue" else ""
         when = f"{coming.action} {format_timestamp(coming.at)} ({coming.reason}{late})"
         if coming.action == "held":

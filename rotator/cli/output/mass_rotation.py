@@ -118,7 +118,10 @@ def _say_beforehand(found: Preview) -> None:
         click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}")
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""
-    click.echo(f"afterwards {left}untouched: {pluralize(len(remaining.rows), 'key')} from before that time")
+    least = "at least " if remaining.gap else ""
+    click.echo(f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')} from before that time")
+    if remaining.gap:
+        click.echo(f"  {remaining.gap}")
     for line in lines(remaining):
         click.echo(f"  {line}")
     for name, error in sorted(found.unread.items()):

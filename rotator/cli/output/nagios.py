@@ -94,10 +94,14 @@ def _calm(views: Sequence[ApplicationStatus], now: datetime) -> str:
 
 
 def _performance(views: Sequence[ApplicationStatus], found: dict[str, list[ApplicationStatus]]) -> str:
+    """The figures; U where a ledger that could not be read may change one."""
     late = max((view.late for view in views if view.overdue), default=timedelta(0))
+    whole = all(view.known for view in views)
     with_problem = sum(len(found.get(what, ())) for what in (*PRESSING, "failing"))
     grace = sum(len(view.ledger.retiring) for view in views if view.ledger)
-    return f"applications={len(views)};;;0 with_problem={with_problem};0;;0 overdue={int(late.total_seconds())}s;;0;0 grace={grace};;;0"
+    overdue = f"{int(late.total_seconds())}s" if whole or late else "U"
+    counts = f"applications={len(views)};;;0 with_problem={with_problem};0;;0"
+    return f"{counts} overdue={overdue};;0;0 grace={grace if whole else 'U'};;;0"
 
 
 def _plain(text: str) -> str:

@@ -38,13 +38,15 @@ def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
 
 def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[Sample]:
     spec, ledger, now = one.spec, one.ledger, snapshot.now
-    found = unreadable_status(spec, "", "", now) if one.unreadable else status_of(spec, ledger, now, one.observed)
+    by_ledger = status_of(spec, ledger, now, one.observed)
+    found = unreadable_status(spec, "", "", now) if one.unreadable else by_ledger
     rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
     yield "rotator_application_configured", (), spec.configured
     yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
     if one.problem:
         yield "rotator_application_problem", (word(one.problem),), 1
-    yield "rotator_overdue_seconds", (), _seconds(found.late)
+    if ledger is not None or (one.last_reconciled_at and not one.unreadable):
+        yield "rotator_overdue_seconds", (), _seconds(by_ledger.late)
     yield "rotator_last_reconcile_timestamp_seconds", (), (one.last_reconciled_at or one.since).timestamp()
     yield "rotator_resync_interval_seconds", (), _seconds(spec.resync_interval)
     if one.last_success_at:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from rotator.operations.incidents.report import ApplicationImpact, IncidentRepor
 from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.handlers import Perhaps, of
 from rotator.operations.operation import Name, NoArguments, OperationContext, OperationRequest
+from rotator.operations.refusal import OperationError
 from rotator.util.concurrency import run_concurrently
 
 BEFORE = timedelta(days=1)
@@ -26,11 +27,41 @@ MOST_TRAILS = 20
 """Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
 
 
-def handle_incidents(call: OperationContext, _: NoArguments) -> tuple[IncidentReport, ...]:
+@dataclass(frozen=True)
+class IncidentList:
+    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the applications and accounts that could
+    not be read, and why: their incidents are not in the list."""
+
+    incidents: tuple[IncidentReport, ...]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+def handle_incidents(call: OperationContext, _: NoArguments) -> IncidentList:
     """Every incident that a ledger remembers, oldest first, without coverage and trail."""
-    sights, now = [take_snapshot(scope, keys=False) for scope in of(call)], call.now()
-    reports = [IncidentReport(name, now, now, tuple(found), _masses(sights, name)) for name, found in _known(sights).items()]
-    return tuple(sorted(reports, key=lambda report: report.opened_at))
+    sights, unavailable = _look(call, keys=False)
+    unread, now = _unread(sights), call.now()
+    reports = [
+        IncidentReport(name, now, now, tuple(found), _masses(sights, name), unread=unread, unavailable=unavailable)
+        for name, found in _known(sights).items()
+    ]
+    return IncidentList(tuple(sorted(reports, key=lambda report: report.opened_at)), unread, unavailable)
+
+
+def _look(call: OperationContext, *, keys: bool) -> tuple[list[AccountSnapshot], dict[str, str]]:
+    """The accounts that could be read, and why the others could not; raises when none could."""
+    scopes = of(call)
+    looked = run_concurrently(lambda scope: take_snapshot(scope, keys=keys), scopes, lane=lambda scope: scope.account)
+    sights = [sight for sight in looked if isinstance(sight, AccountSnapshot)]
+    errors = {scope.account: error for scope, error in zip(scopes, looked, strict=True) if isinstance(error, Exception)}
+    for error in errors.values():
+        if not sights or not isinstance(error, RotatorError):
+            raise error
+    return sights, {name: str(error) for name, error in errors.items()}
+
+
+def _unread(sights: Sequence[AccountSnapshot]) -> dict[str, str]:
+    return {name: str(error) for sight in sights for name, error in sight.survey.unread.items()}
 
 
 def _masses(sights: Sequence[AccountSnapshot], name: str) -> tuple[MassRotation, ...]:
@@ -50,20 +81,18 @@ class IncidentRequest(OperationRequest):
 
 def handle_incident(call: OperationContext, request: IncidentRequest) -> IncidentReport:
     """Everything about one incident."""
-    scopes = of(call)
-    looked = run_concurrently(take_snapshot, scopes, lane=lambda scope: scope.account)
-    sights = [sight for sight in looked if isinstance(sight, AccountSnapshot)]
-    unavailable = {scope.account: error for scope, error in zip(scopes, looked, strict=True) if isinstance(error, Exception)}
-    for error in unavailable.values():
-        if not sights or not isinstance(error, RotatorError):
-            raise error
-    known = _known(sights)
+    sights, unavailable = _look(call, keys=True)
+    known, unread = _known(sights), _unread(sights)
     if request.id not in known:
-        raise next(
-            iter(unavailable.values()), Refused(f"no ledger remembers an incident {request.id}: see rotator incident list")
-        )
+        away = [f"account {name} could not be read: {why}" for name, why in sorted(unavailable.items())]
+        away += [f"the ledger of {name} could not be read: {why}" for name, why in sorted(unread.items())]
+        if away:
+            raise OperationError(
+                "incomplete", f"no ledger that could be read remembers an incident {request.id}; {'; '.join(away)}", 3
+            )
+        raise Refused(f"no ledger remembers an incident {request.id}: see rotator incident list")
     report = _report(request.id, known[request.id], sights, call.now(), request.since)
-    report = replace(report, unavailable={name: str(error) for name, error in unavailable.items()})
+    report = replace(report, unavailable=unavailable, unread=unread)
     if request.trail or (request.trail is None and len(report.affected) <= MOST_TRAILS):
         report = replace(report, trails=_trails(report, sights))
     return report

@@ -8,9 +8,8 @@ from datetime import datetime
 from html import escape
 from statistics import median
 
-from rotator.domain.audit import AuditTrail
 from rotator.operations.coverage import KINDS, CoverageReport
-from rotator.operations.incidents.report import ApplicationImpact, Group, IncidentReport, groups
+from rotator.operations.incidents.report import ApplicationImpact, Group, IncidentReport, count_calls, groups
 from rotator.util.formatting import format_seconds, format_span, format_time, pluralize
 
 STYLE = """
@@ -38,10 +37,12 @@ MOST_LABELLED = 60
 
 def render_html(report: IncidentReport) -> str:
     """The whole file."""
-    state = "contained" if report.closed_at else "not contained yet"
+    state = {"contained": "contained", "open": "not contained yet"}.get(
+        report.state, f"not known to be contained: {report.missing} could not be read"
+    )
     when = f"reported by {_(report.by)} at {format_time(report.opened_at)}; suspected since {format_time(report.since)}; as of {format_time(report.as_of)}"
     parts = [
-        f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{state}</span></h1>",
+        f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{_(state)}</span></h1>",
         f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
         _figures(report),
         "<h2>From the mark to the proof of death</h2>",
@@ -80,9 +81,11 @@ def _figures(report: IncidentReport) -> str:
         figures.append((format_seconds(median(lives)), "from mark to death, half of them"))
         figures.append((format_seconds(max(lives)), "the longest"))
     if report.coverage:
-        missing = sum(len(verification.open) for verification in report.coverage)
-        complete = all(verification.complete for verification in report.coverage)
-        figures.append(("complete" if complete else f"{missing} alive" if missing else "not complete", "coverage"))
+        valid = sum(len(proof.open) for proof in report.coverage)
+        whole = not any(proof.gap for proof in report.coverage)
+        complete = all(proof.complete for proof in report.coverage)
+        number = f"{valid} valid" if whole else f"at least {valid} valid" if valid else "not complete"
+        figures.append(("complete" if complete else number, "coverage"))
     return "<div class='figures'>" + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures) + "</div>"
 
 
@@ -192,11 +195,8 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
 
 
 def _coverage(verification: CoverageReport) -> str:
-    verdict = (
-        "<b class='good'>proven</b>"
-        if verification.complete
-        else f"<b class='bad'>not proven: {_(verification.unlisted) or f'{len(verification.open)} alive'}</b>"
-    )
+    why = verification.gap or f"{len(verification.open)} valid"
+    verdict = "<b class='good'>proven</b>" if verification.complete else f"<b class='bad'>not proven: {_(why)}</b>"
     said = f"<p>{verdict}: {_(verification.account)}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
     rows = [
         (
@@ -214,15 +214,10 @@ def _trails(report: IncidentReport) -> str:
     parts = []
     for name, trail in sorted(report.trails.items()):
         found = groups(trail)
-        parts.append(f"<h3>{_(name)}</h3>{_asked(trail)}")
+        parts.append(f"<h3>{_(name)}</h3><p class='faint'>{_(count_calls(trail))}</p>")
         if found:
             parts += [_calls(report, found), _table(("address", "client", "calls", "first and last", "what"), map(_group, found))]
     return "".join(parts) or "<p class='faint'>The audit trail was not asked for.</p>"
-
-
-def _asked(trail: AuditTrail) -> str:
-    asked = f"asked: {', '.join(trail.asked)}" if trail.asked else "nowhere was an answer"
-    return f"<p class='faint'>{_(pluralize(len(trail.audit_events), 'call'))}; {_(asked)}</p>"
 
 
 def _group(group: Group) -> Sequence[str]:

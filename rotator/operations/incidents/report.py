@@ -16,7 +16,7 @@ from rotator.domain.account import MassRotation
 from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.domain.ledger import HistoryEntry, Incident, Ledger
 from rotator.operations.coverage import CoverageReport
-from rotator.util.formatting import format_timestamp
+from rotator.util.formatting import format_timestamp, pluralize
 
 LIMITS = (
     "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
@@ -109,7 +109,9 @@ class IncidentReport:
     coverage: tuple[CoverageReport, ...] = ()
     trails: Mapping[str, AuditTrail] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    """Accounts that could not be looked at, and why: what happened there is not in the report."""
+    """Accounts that could not be read, and why: what happened there is not in the report."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Applications whose ledger could not be read, and why: each may belong to the incident."""
 
     @property
     def mass(self) -> MassRotation | None:
@@ -124,11 +126,27 @@ class IncidentReport:
 
     @property
     def closed_at(self) -> datetime | None:
-        """When the last compromised key was proven dead; None while one is not, or while applications wait for their turn."""
-        times = [one.closed_at for one in self.affected]
-        if not times or None in times or self.unavailable or any(mass.ended_at is None for mass in self.masses):
-            return None
-        return max(time for time in times if time is not None)
+        """When the revocation of the last compromised key was verified; None while that is not known of each application."""
+        return None if self._open or self.unavailable or self.unread else max(filter(None, self._ends))
+
+    @property
+    def _ends(self) -> list[datetime | None]:
+        return [one.closed_at for one in self.affected]
+
+    @property
+    def _open(self) -> bool:
+        return not self._ends or None in self._ends or any(mass.ended_at is None for mass in self.masses)
+
+    @property
+    def state(self) -> str:
+        """``contained``, ``open``, or ``unknown`` where what could be read is contained and something could not be read."""
+        return "open" if self._open else "contained" if self.closed_at else "unknown"
+
+    @property
+    def missing(self) -> str:
+        """How much could not be read, such as ``1 account and 2 ledgers``; empty when everything was."""
+        counts = ((len(self.unavailable), "account"), (len(self.unread), "ledger"))
+        return " and ".join(pluralize(count, noun) for count, noun in counts if count)
 
     @property
     def reason(self) -> str:
@@ -149,7 +167,11 @@ class IncidentReport:
             for name, trail in sorted(self.trails.items())
             if trail.truncated
         ]
-        away = [f"Account {name} could not be looked at: {why}" for name, why in sorted(self.unavailable.items())]
+        away = [f"Account {name} could not be read: {why}" for name, why in sorted(self.unavailable.items())]
+        away += [
+            f"The ledger of {name} could not be read, so whether it belongs to the incident is not known: {why}"
+            for name, why in sorted(self.unread.items())
+        ]
         return (*LIMITS, *away, *unavailable, *truncated, *(() if self.trails else (TRAIL_MISSING,)))
 
     def moments(self) -> list[TimelineEntry]:
@@ -187,6 +209,7 @@ class IncidentReport:
             "suspected_since": format_timestamp(self.since),
             "opened_at": format_timestamp(self.opened_at),
             "closed_at": format_timestamp(self.closed_at) if self.closed_at else None,
+            "state": self.state,
             "reason": self.reason,
             "by": self.by,
             "mass_rotation": _mass_as_json(self.mass) if self.mass else None,
@@ -244,10 +267,13 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
 
 
 def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
+    """An audit trail for machines. What no region told is null; ``complete`` is false where there may be more calls."""
     return {
         "asked": list(trail.asked),
         "silent": list(trail.unavailable),
         "cut": trail.truncated,
+        "complete": trail.complete,
+        "calls": len(trail.audit_events) if trail.asked else None,
         "sources": [
             {
                 "address": group.source,
@@ -259,8 +285,22 @@ def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
                 "methods": group.methods(20),
             }
             for group in groups(trail)
-        ],
+        ]
+        if trail.asked
+        else None,
     }
+
+
+def count_calls(trail: AuditTrail) -> str:
+    """How many calls the trail names, or that this is not known. A number is a number only where every region answered."""
+    silent = "; ".join(trail.unavailable) or "no region answered"
+    if not trail.asked:
+        return f"calls unknown: the audit trail could not be read ({silent})"
+    calls = pluralize(len(trail.audit_events), "call")
+    found = f"{calls if trail.complete else f'at least {calls}'} on the audit trail of {', '.join(trail.asked)}"
+    if trail.unavailable:
+        found += f"; the rest could not be read ({silent})"
+    return f"{found}; it has more calls than were read" if trail.truncated else found
 
 
 def groups(trail: AuditTrail) -> list[Group]:

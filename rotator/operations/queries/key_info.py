@@ -49,11 +49,16 @@ class KeyInfo:
     as_of: datetime | None = None
     account_error: str = ""
     """Why the account could not be asked, where only the ledger tells about the key."""
+    unread: tuple[str, ...] = ()
+    """Applications whose ledger could not be read, where that may hide to which one the key belongs."""
 
     @property
     def sentence(self) -> str:
         """All of it but the advice, in one line."""
-        parts = [f"{self.access_key}: {STATES[self.state]}"]
+        state = STATES[self.state]
+        if self.unread:
+            state = f"unknown: no account has it, and no ledger that could be read names it (not read: {', '.join(self.unread)})"
+        parts = [f"{self.access_key}: {state}"]
         if self.application:
             parts[0] += f" (application {self.application}, account {self.account})"
         elif self.account:
@@ -86,6 +91,7 @@ class KeyInfo:
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
             "if_revoked": self.impact,
             "account_error": self.account_error or None,
+            "ledgers_not_read": list(self.unread),
         }
 
 
@@ -116,6 +122,7 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
         purpose=purpose_of(key.description) if key else "",
         as_of=now,
         account_error=found.account_error,
+        unread=found.unread if state == "unknown" else (),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -40,6 +40,8 @@ class KeyLookup:
     version: int = 0
     account_error: str = ""
     """Why the account could not be asked, where only the ledger tells about the key."""
+    unread: tuple[str, ...] = ()
+    """Applications whose ledger could not be read, where that may hide the owner of the key."""
 
 
 def is_access_key(text: str) -> bool:
@@ -85,10 +87,9 @@ def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, t
     for removed in (False, True):
         if missing := [name for name in access_keys if name not in found]:
             specs = list((runtime.removed_applications() if removed else runtime.specs).values())
-            for spec, ledger in zip(specs, run_concurrently(lambda spec: _ledger(runtime, spec), specs), strict=True):
-                if isinstance(ledger, Exception):
-                    raise ledger
-                if ledger is not None:
+            ledgers = _ledgers(runtime, specs)
+            for spec in specs:
+                if ledger := ledgers.get(spec.application):
                     found |= {name: (spec, ledger) for name in missing if _names(ledger, name)}
     return found
 
@@ -138,17 +139,14 @@ def _with_ledgers(
     wanted = {one.spec.application: one.spec for one in found if one.spec}
     if any(one.key is None for one in found):
         wanted = {spec.application: spec for spec in bearers.values()}
-    ledgers: dict[str, Ledger | None] = {}
-    for spec, answer in zip(wanted.values(), run_concurrently(lambda spec: _ledger(runtime, spec), wanted.values()), strict=True):
-        if isinstance(answer, Exception):
-            raise answer
-        ledgers[spec.application] = answer
+    ledgers = _ledgers(runtime, wanted.values())
+    unread = tuple(sorted(wanted.keys() - ledgers.keys()))
     told = []
     for one in found:
-        owner = one.spec or next((spec for name, spec in wanted.items() if _names(ledgers[name], one.access_key)), None)
-        ledger = ledgers[owner.application] if owner else None
+        owner = one.spec or next((spec for name, spec in wanted.items() if _names(ledgers.get(name), one.access_key)), None)
+        ledger = ledgers.get(owner.application) if owner else None
         version = _published_in(runtime, owner, ledger, one) if owner else 0
-        told.append(KeyLookup(one.access_key, one.account, one.key, owner, ledger, version))
+        told.append(KeyLookup(one.access_key, one.account, one.key, owner, ledger, version, unread=() if owner else unread))
     return tuple(told)
 
 
@@ -167,13 +165,17 @@ def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None
     return document.version if document.published == one.access_key else 0
 
 
-def _ledger(runtime: Runtime, spec: ApplicationSpec) -> Ledger | None:
-    try:
-        return read_whole_ledger(spec, runtime.context(spec))
-    except Unavailable:
-        raise
-    except (LedgerUnreadable, ServiceError):
-        return None  # what the account says of the key is told all the same
+def _ledgers(runtime: Runtime, specs: Iterable[ApplicationSpec]) -> dict[str, Ledger | None]:
+    """The ledgers by application; without those that cannot be read, which name nothing."""
+    specs = list(specs)
+    found: dict[str, Ledger | None] = {}
+    answers = run_concurrently(lambda spec: read_whole_ledger(spec, runtime.context(spec)), specs)
+    for spec, answer in zip(specs, answers, strict=True):
+        if isinstance(answer, Unavailable) or not isinstance(answer, Ledger | LedgerUnreadable | ServiceError | None):
+            raise answer
+        if not isinstance(answer, Exception):
+            found[spec.application] = answer
+    return found
 
 
 def _names(ledger: Ledger | None, access_key: str) -> bool:
@@ -188,8 +190,11 @@ def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, 
     if found.key is not None and found.key.manages_account:
         raise Refused(management_key_message(access_key, found.account))
     if found.spec is None and found.key is None:
+        ledgers = (
+            f"ledger that could be read names it (not read: {', '.join(found.unread)})" if found.unread else "ledger names it"
+        )
         raise Refused(
-            f"no account of this configuration has a key {access_key}, and no ledger names it: nothing was done; if it is of"
+            f"no account of this configuration has a key {access_key}, and no {ledgers}: nothing was done; if it is of"
             " another organisation, revoke it there"
         )
     if found.spec is None:

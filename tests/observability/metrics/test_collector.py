@@ -107,6 +107,17 @@ def test_a_ledger_that_cannot_be_read_is_a_phase_of_its_own_and_what_was_known_i
     assert found["rotator_key_age_seconds"] == {ABOUT: 25 * 3600}
 
 
+def test_c13_an_unreadable_ledger_does_not_end_what_is_overdue_by_the_one_that_was_read_last() -> None:
+    assert told(billing(unreadable=True), at=40 * DAY)["rotator_overdue_seconds"] == {ABOUT: 10 * 86400 + 3600}
+
+
+@pytest.mark.parametrize("unseen", [{"unreadable": True}, {"last_reconciled_at": None}])
+def test_c13_what_is_overdue_is_not_zero_before_any_ledger_was_read(unseen: dict[str, object]) -> None:
+    assert "rotator_overdue_seconds" not in told(replace(billing(), ledger=None, **unseen))  # type: ignore[arg-type]  # same
+    looked = replace(billing(), ledger=None)
+    assert told(looked)["rotator_overdue_seconds"] == {ABOUT: 0}, "without a ledger nothing is owed"
+
+
 def test_a_rotation_under_way_in_this_process_shows_before_its_pass_is_over() -> None:
     assert told(billing(rotating=True))["rotator_application_phase"] == {(*ABOUT, "rotating"): 1}
     held = billing(of(compromised=(CompromisedKey("SCW1", "leak", "ann", EPOCH),)), rotating=True)
