@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -21,10 +22,10 @@ from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError
+from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError, ServiceError
 from rotator.http import ResponseObserver
 from rotator.observability import notifications as alarm
-from rotator.providers.management_key import ManagementKeyGuard
+from rotator.providers.management_key import FixedKeyName, KeyPair, ManagementKeyGuard, OwnKey
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
 from rotator.system import process_identity as owner
@@ -78,6 +79,7 @@ class AppRuntime:
         self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
         self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now)
+        self._own_keys: dict[str, OwnKey] = {}
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
         }
@@ -152,11 +154,13 @@ class AppRuntime:
         return frozenset(self.configuration.accounts)
 
     def account(self, name: str) -> Account:
-        """What the configuration says of the account of that name. An unknown one raises with the nearest name."""
+        """What the configuration says of the account of that name, with the key that it logs in with by now. An unknown one raises
+        with the nearest name."""
         accounts = self.configuration.accounts
         if name not in accounts:
             raise UnknownApplication(f"there is no account {name} in {self.source}; {closest_match(name, accounts)}")
-        return accounts[name]
+        key = self._own_keys.get(name)
+        return replace(accounts[name], access_key=key.in_use) if key and key.in_use else accounts[name]
 
     @property
     def alarm(self) -> alarm.NotificationSettings:
@@ -200,8 +204,11 @@ class AppRuntime:
         )
 
     def maintain(self) -> None:
-        """Keep the login to Vault alive, when it is time."""
+        """Keep the login to Vault alive, when it is time, and change over to management keys that other processes published."""
         self.vault.maintain()
+        for name, key in self._own_keys.items():
+            with suppress(ServiceError):
+                key.refresh(self._providers[name].authenticate)
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
         """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
@@ -235,11 +242,14 @@ class AppRuntime:
     # --- how it is made -----------------------------------------------------------------------------------------------------
 
     def _build(self, account: Account, connections: int) -> Provider:
+        first = _Supplier(account.secret_key, self.vault.read_field) if account.secret_key else None
+        own_key = self._own_key(account, first) if account.own_key else None
         settings = providers.AccountSettings(
             name=account.name,
             provider=account.provider,
             organization_id=account.organization_id,
-            secret_key=_Supplier(account.secret_key, self.vault.read_field),
+            secret_key=own_key or _needed(account.secret_key, self.vault.read_field),
+            current_secret=own_key.current if own_key else lambda: None,
             api_url=account.api_url,
             timeout=account.timeout,
             rate_limit=account.rate_limit,
@@ -250,9 +260,21 @@ class AppRuntime:
         )
         try:
             provider = providers.load(account.provider)(settings, clock=self.clock)
-            return ManagementKeyGuard(provider, account.access_key) if account.access_key else provider
+            key = own_key or (FixedKeyName(account.access_key) if account.access_key else None)
+            return ManagementKeyGuard(provider, key) if key else provider
         except ConfigurationError as error:
             raise _at(error, self.source, f"accounts.{account.name}") from None
+
+    def _own_key(self, account: Account, first: Callable[[], Secret] | None) -> OwnKey:
+        """The management key of an account whose own key is rotated, as its application publishes it."""
+        spec = self.configuration.specs[account.own_key]
+
+        def read() -> KeyPair | None:
+            document = self.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+            return KeyPair(document.access_key, document.secret) if document.access_key and document.secret else None
+
+        self._own_keys[account.name] = key = OwnKey(read, initial=first, initial_name=account.access_key or "")
+        return key
 
     def _observer(self, service: str) -> ResponseObserver:
         """What tells ``on_call`` of the calls to one service: of whoever it is by then."""
@@ -315,10 +337,10 @@ class _Supplier:
         return self.reference.resolve(self.read)
 
 
-def _needed(reference: Reference | None) -> Callable[[], Secret]:
+def _needed(reference: Reference | None, read: Callable[[str, str], Secret] | None = None) -> Callable[[], Secret]:
     if reference is None:
         raise AssertionError("the schema lets no configuration through that lacks this reference")
-    return _Supplier(reference)
+    return _Supplier(reference, read)
 
 
 def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError:

@@ -29,7 +29,8 @@ from rotator.config.settings import (
     Vault,
     Webhook,
 )
-from rotator.config.specs import NAME, build
+from rotator.config.specs import NAME, build, own_key_name
+from rotator.domain.document import DEFAULT_FIELDS
 from rotator.errors import ConfigurationError
 from rotator.system.installation import advice
 from rotator.system.trust import UntrustedFile, file_problem, read_file
@@ -84,12 +85,13 @@ def load(path: Path) -> Configuration:
     heartbeat = _heartbeat(data, folder, problems)
     notifications = _notifications(data, folder, problems)
     accounts = _accounts(data, folder, problems)
+    own_keys = _own_keys(data, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
     applications = {
         name: read(schema.Application, raw, ("applications", name), problems)
         for name, raw in _named(data, "applications", problems).items()
     }
-    specs = build(applications, defaults, accounts, _table(data, "vault").get("ledger_path"), daemon, problems)
+    specs = build(applications | own_keys, defaults, accounts, _table(data, "vault").get("ledger_path"), daemon, problems)
     problems.stop()
     if vault is None or daemon is None or heartbeat is None or notifications is None:
         raise AssertionError("a table without problems was not converted")
@@ -240,6 +242,11 @@ def _accounts(data: dict[str, Any], folder: Path, problems: Problems) -> dict[st
 
 def _account(name: str, raw: object, folder: Path, problems: Problems) -> Account | None:
     where = ("accounts", name)
+    own_key = own_key_name(name) if isinstance(raw, dict) and "own_key" in raw else ""
+    if own_key and isinstance(raw, dict):
+        raw = {option: value for option, value in raw.items() if option != "own_key"}
+    elif isinstance(raw, dict) and "secret_key" not in raw:
+        problems.add(dotted(*where, "secret_key"), "is missing: write a reference to the management key, or own_key")
     options = read(schema.Account, raw, where, problems)
     _check_address(options, "api_url", where, problems)
     ca_cert = _check_file(options.get("ca_cert"), dotted(*where, "ca_cert"), folder, problems)
@@ -250,7 +257,25 @@ def _account(name: str, raw: object, folder: Path, problems: Problems) -> Accoun
     if complete is None:
         return None
     del complete["allow_http"]
-    return Account(**complete | {"name": name, "ca_cert": ca_cert})
+    return Account(**complete | {"name": name, "ca_cert": ca_cert, "own_key": own_key})
+
+
+def _own_keys(data: dict[str, Any], problems: Problems) -> dict[str, dict[str, Any]]:
+    """The management keys that are rotated themselves, as applications by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for account, raw in _table(data, "accounts").items():
+        if not NAME.fullmatch(account) or not isinstance(raw, dict) or "own_key" not in raw:
+            continue
+        name, where = own_key_name(account), ("accounts", account, "own_key")
+        options = read(schema.OwnKey, raw["own_key"], where, problems)
+        for option in sorted({"account", "fields"} & options.keys()):
+            problems.add(dotted(*where, option), "cannot be chosen for the key of an account; leave it out")
+        if name in _table(data, "applications"):
+            problems.add(dotted("applications", name), f"has the name of the key of account {account}; write another one")
+        if not NAME.fullmatch(name):
+            problems.add(dotted(*where), f"needs the name {name} for its application, which is too long; write a shorter account")
+        found[name] = options | {"account": account, "fields": DEFAULT_FIELDS}
+    return found
 
 
 # --- common ---------------------------------------------------------------------------------------------------------------

@@ -227,10 +227,13 @@ class Account(Table):
 
     provider: Token = option("The kind of provider.", "scaleway")
     organization_id: Token = option("The id of the organisation.")
-    secret_key: SecretReference = option("A reference to the secret key that manages the organisation's keys.")
+    secret_key: SecretReference | None = option(
+        "A reference to the secret key that manages the organisation's keys; with `own_key`, the one of the first login.", None
+    )
     access_key: Token | None = option(
         "The public name of that key. It is never revoked, and a coverage proof can tell it from unmanaged keys.", None
     )
+    own_key: OwnKey | None = option("How that key is itself rotated: the table below.", None, computed="replaced by an operator")
     api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))
@@ -327,6 +330,11 @@ class Application(Defaults):
 
     application_id: Token = option("The id of the IAM application that bears the key.")
     path: VaultPath = option("Where consumers read the key: the mount of a KV version 2 engine, then a path.")
+
+
+class OwnKey(Application):
+    """`[accounts.NAME.own_key]`: the management key of the account as an application of its own, `NAME-own-key`. It may say all that
+    `[applications.NAME]` may say except `account` and `fields`."""
 
 
 class Daemon(Table):

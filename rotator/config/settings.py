@@ -48,13 +48,15 @@ class Vault:
 @dataclass(frozen=True)
 class Account:
     """An organisation at a provider, and the reference to the key that manages its keys, whose public name is ``access_key``.
-    ``rate_limit`` is calls a second."""
+    ``own_key`` is the application that rotates that key, empty where an operator replaces it; ``secret_key`` is then the key of the
+    first login, if there is one. ``rate_limit`` is calls a second."""
 
     name: str
     provider: str
     organization_id: str
-    secret_key: Reference
+    secret_key: Reference | None
     access_key: str | None
+    own_key: str
     api_url: str
     ca_cert: Path | None
     timeout: timedelta

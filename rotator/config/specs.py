@@ -29,6 +29,11 @@ _REFRESH = timedelta(minutes=5)
 _TAKEOVER = timedelta(minutes=10)
 
 
+def own_key_name(account: str) -> str:
+    """The name of the application that rotates the management key of an account."""
+    return f"{account}-own-key"
+
+
 def build(
     applications: Mapping[str, dict[str, Any]],
     defaults: dict[str, Any],
@@ -42,7 +47,9 @@ def build(
     bearers: dict[tuple[str, ...], str] = {}
     specs = {}
     for name, options in applications.items():
-        one = _Application(name, options, defaults, problems)
+        own = next((account for account in accounts if own_key_name(account) == name), None)
+        where = ("accounts", own, "own_key") if own and options.get("account") == own else ("applications", name)
+        one = _Application(name, where, options, defaults, problems)
         account = one.account(accounts)
         one.check_path(ledger, paths)
         one.check_bearer(account, bearers)
@@ -57,6 +64,7 @@ class _Application:
     """One application being looked at: its own options, and those that it takes from [defaults]."""
 
     name: str
+    where: tuple[str, ...]
     own: dict[str, Any]
     defaults: dict[str, Any]
     problems: Problems
@@ -99,12 +107,12 @@ class _Application:
 
     def complain(self, message: str, *names: str) -> None:
         """A problem of these options together, told at the first of them that is set here, or else in [defaults]."""
-        for options, where in ((self.own, ("applications", self.name)), (self.defaults, ("defaults",))):
+        for options, where in ((self.own, self.where), (self.defaults, ("defaults",))):
             for name in names:
                 if name in options:
                     self.problems.add(dotted(*where, name), message)
                     return
-        self.problems.add(dotted("applications", self.name, names[0]), message)
+        self.problems.add(dotted(*self.where, names[0]), message)
 
     # --- across applications ----------------------------------------------------------------------------------------------
 
@@ -149,7 +157,7 @@ class _Application:
         options, interval = self.all, self.interval
         for table in (self.own, self.defaults):
             if "every" in table and "cron" in table:
-                where = ("applications", self.name) if table is self.own else ("defaults",)
+                where = self.where if table is self.own else ("defaults",)
                 self.problems.add(dotted(*where, "cron"), "stands beside every; write only one of the two")
         if interval:
             self._check_interval(interval)

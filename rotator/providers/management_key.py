@@ -1,21 +1,114 @@
-"""Keeps the key that an account logs in with from being revoked, whoever asks for it and whatever a ledger says."""
+"""The key that an account logs in with: which one is in use, and that it is never revoked while it is."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from rotator.domain.keys import Key, management_key_message
+from rotator.domain.keys import Key, ProbeResult, management_key_message
 from rotator.domain.ports import Provider
-from rotator.errors import Rejected
+from rotator.domain.secret import Secret
+from rotator.errors import Rejected, ServiceError
+
+Authenticate = Callable[[str, Secret], ProbeResult]
+
+
+class ManagementKeyName(Protocol):
+    """Which key an account logs in with at present."""
+
+    @property
+    def in_use(self) -> str:
+        """The access key; empty as long as it is not known."""
+
+    def refresh(self, authenticate: Authenticate) -> None:
+        """Change over to a newer key, where there is one."""
+
+
+@dataclass(frozen=True)
+class FixedKeyName:
+    """A key that an operator names in the configuration and replaces there."""
+
+    in_use: str
+
+    def refresh(self, authenticate: Authenticate) -> None:
+        """A reload brings another name."""
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A key with its secret."""
+
+    access_key: str
+    secret: Secret
+
+
+class OwnKey:
+    """The management key of an account that is rotated like the key of an application: read from the document that the rotation publishes.
+
+    A key that is new in the document comes into use after it authenticates. While the document cannot be read, and while its key
+    does not authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first login, which an operator
+    made; it is also tried when the published key is refused. Thread-safe; no lock is held over a call.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], KeyPair | None],
+        *,
+        initial: Callable[[], Secret] | None = None,
+        initial_name: str = "",
+    ) -> None:
+        self._read = read
+        self._initial = initial
+        self._initial_name = initial_name
+        self._pair: KeyPair | None = None
+
+    @property
+    def in_use(self) -> str:
+        """The access key that logs in; empty before the first login."""
+        return self._pair.access_key if self._pair else ""
+
+    def current(self) -> Secret | None:
+        """The secret that logs in; None before the first login."""
+        return self._pair.secret if self._pair else None
+
+    def __call__(self) -> Secret:
+        """Another secret to log in with, where there is one: for the first login, and when the provider refuses the ``current`` one.
+
+        Raises ``ServiceError`` when the document cannot be read, and ``ConfigurationError`` when the initial key cannot.
+        """
+        pair = self._pair = self._published_or_initial()
+        return pair.secret
+
+    def refresh(self, authenticate: Authenticate) -> None:
+        """Change over to the published key if it is another one and authenticates. Raises ``ServiceError`` when it cannot be read."""
+        published = self._read()
+        if published is None or published == self._pair:
+            return
+        if authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:
+            self._pair = published
+
+    def _published_or_initial(self) -> KeyPair:
+        published, used = self._read(), self._pair
+        if published is not None and (published != used or self._initial is None):
+            return published
+        if self._initial is not None:
+            return KeyPair(self._initial_name, self._initial())
+        raise Rejected(
+            "the document of own_key holds no key yet, and secret_key is not set: write the management key there, or set secret_key",
+            service="the management key",
+            kind="no_key",
+        )
 
 
 class ManagementKeyGuard:
     """A provider whose management key is marked as such wherever it is listed, and whose deletion is refused before it is sent."""
 
-    def __init__(self, provider: Provider, management_key: str) -> None:
+    def __init__(self, provider: Provider, key: ManagementKeyName) -> None:
         self.name = provider.name
         self._provider = provider
-        self._management_key = management_key
+        self._key = key
         self.create_key = provider.create_key
         self.authenticate = provider.authenticate
         self.bearer_exists = provider.bearer_exists
@@ -25,7 +118,11 @@ class ManagementKeyGuard:
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
         """The keys of the bearer."""
-        return tuple(map(self._known, self._provider.list_keys(bearer)))
+        keys = self._provider.list_keys(bearer)
+        if any(key.access_key == self._key.in_use for key in keys):
+            with suppress(ServiceError):  # the key in use stays in use
+                self._key.refresh(self.authenticate)
+        return tuple(map(self._known, keys))
 
     def list_all_keys(self) -> tuple[Key, ...]:
         """The keys of the account."""
@@ -38,7 +135,7 @@ class ManagementKeyGuard:
 
     def delete_key(self, access_key: str) -> bool:
         """Delete the key, unless it is the one that the account logs in with."""
-        if access_key == self._management_key:
+        if access_key == self._key.in_use:
             raise Rejected(
                 management_key_message(access_key, self.name), service=self.name, kind="management_key", argument="access_key"
             )
@@ -46,7 +143,7 @@ class ManagementKeyGuard:
 
     def urgent(self) -> ManagementKeyGuard:
         """The same account for an emergency."""
-        return ManagementKeyGuard(self._provider.urgent(), self._management_key)
+        return ManagementKeyGuard(self._provider.urgent(), self._key)
 
     def close(self) -> None:
         """Close what the provider holds open."""
@@ -54,4 +151,4 @@ class ManagementKeyGuard:
             close()
 
     def _known(self, key: Key) -> Key:
-        return replace(key, manages_account=True) if key.access_key == self._management_key else key
+        return replace(key, manages_account=True) if key.access_key == self._key.in_use else key

@@ -20,7 +20,7 @@ from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec
 from rotator.observability.notifications import SILENT, NotificationSettings
-from rotator.providers.management_key import ManagementKeyGuard
+from rotator.providers.management_key import FixedKeyName, ManagementKeyGuard
 from rotator.reconciler.context import ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
 from tests.support.daemon_stage import SimAccount
@@ -80,7 +80,7 @@ class SimApp:
         return self.guarded(SimProvider(self.sim, account))
 
     def guarded(self, provider: Provider) -> Provider:
-        return ManagementKeyGuard(provider, self.management_key) if self.management_key else provider
+        return ManagementKeyGuard(provider, FixedKeyName(self.management_key)) if self.management_key else provider
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
         provider = self.guarded(CountingProvider(self.sim, most=self.creates))

@@ -53,6 +53,7 @@ BASE: dict[str, Any] = {
     "daemon": {},
 }
 GONE = object()
+OWN_KEY = {"application_id": "m-1", "path": "secret/rotator-keys/acme", "every": "90d"}
 
 
 def toml(value: Any) -> str:
@@ -187,6 +188,15 @@ def test_several_accounts_may_be_chosen_from(tmp_path: Path) -> None:
     assert configuration.accounts["other"].secret_key == Reference("vault", "secret/admin/scaleway", "key")
     assert configuration.accounts["other"].api_url == "http://[::1]:81"
     assert configuration.accounts["other"].rate_limit == 3
+
+
+def test_the_key_of_an_account_is_an_application_with_the_defaults_of_all(tmp_path: Path) -> None:
+    own = OWN_KEY | {"every": "60d"}
+    found = sound(tmp_path, accounts__acme__own_key=own, accounts__acme__secret_key=GONE, defaults__consumer_refresh="1m")
+    spec = found.specs["acme-own-key"]
+    assert (spec.account, spec.bearer, spec.path, spec.fields) == ("acme", "m-1", "secret/rotator-keys/acme", DEFAULT_FIELDS)
+    assert (spec.every, spec.grace) == (timedelta(days=60), timedelta(hours=24))
+    assert (found.accounts["acme"].own_key, found.accounts["acme"].secret_key) == ("acme-own-key", None)
 
 
 def test_one_bearer_may_have_the_same_id_in_two_organisations(tmp_path: Path) -> None:
@@ -347,6 +357,24 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "takeover during a proof": ({f"{BILLING}.stale_claim_timeout": "7m"}, f"{BILLING}.stale_claim_timeout", "write more than 7m"),
     "takeover during an emergency": (
         {f"{BILLING}.emergency_verification": {"timeout": "9m"}, f"{BILLING}.stale_claim_timeout": "10m"}, f"{BILLING}.stale_claim_timeout", "write more than 11m",
+    ),
+    "no management key": ({"accounts.acme.secret_key": GONE}, "accounts.acme.secret_key", "write a reference to the management key, or own_key"),
+    "an own key without a path": ({"accounts.acme.own_key": {"application_id": "m-1"}}, "accounts.acme.own_key.path", "is missing"),
+    "an own key with fields": (
+        {"accounts.acme.own_key": OWN_KEY | {"fields": {"A": "{access_key}", "S": "{secret_key}"}}}, "accounts.acme.own_key.fields", "cannot be chosen",
+    ),
+    "an own key at a path that is taken": (
+        {"accounts.acme.own_key": OWN_KEY | {"path": "secret/apps/billing"}}, "accounts.acme.own_key.path", "is also the path of application billing",
+    ),
+    "an own key of a bearer that is taken": (
+        {"accounts.acme.own_key": OWN_KEY | {"application_id": "b-1"}}, "accounts.acme.own_key.application_id", "is also borne by application billing",
+    ),
+    "an own key with a grace that does not fit": (
+        {"accounts.acme.own_key": OWN_KEY | {"grace": "91d"}}, "accounts.acme.own_key.grace", "is longer than the interval",
+    ),
+    "an application with the name of an own key": (
+        {"accounts.acme.own_key": OWN_KEY, "applications.acme-own-key": {"application_id": "x-1", "path": "secret/x"}},
+        "applications.acme-own-key", "has the name of the key of account acme",
     ),
     "a proof that cannot succeed": ({f"{BILLING}.verification": {"timeout": "20s"}}, f"{BILLING}.verification", "3 answers 10s apart take longer"),
 }  # fmt: skip

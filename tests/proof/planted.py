@@ -60,6 +60,9 @@ def bug(name: str, file: str, *changes: tuple[str, str], deep: bool = False, tes
     return Bug(name, file, changes, deep, tests)
 
 
+OWN_KEY = ("tests/reconciler/test_own_key.py", "tests/reconciler/test_management_key.py")
+
+
 BULKHEADS = ("tests/daemon/test_bulkheads.py",)
 
 
@@ -751,6 +754,31 @@ BUGS: tuple[Bug, ...] = (
             "        return not self.open and not self.missing\n",
         ),
         tests=("tests/cli/test_mass_rotation.py",),
+    ),
+    # --- the key that the daemon itself logs in with ---
+    bug(
+        "the account changes over to a published key that does not authenticate",
+        "providers/management_key.py",
+        ("if authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:", "if published.secret:"),
+        tests=OWN_KEY,
+    ),
+    bug(
+        "the key that the account logs in with is deleted",
+        "providers/management_key.py",
+        ("        if access_key == self._key.in_use:\n            raise", "        if not access_key:\n            raise"),
+        tests=OWN_KEY,
+    ),
+    bug(
+        "a daemon never changes over to the key that it published",
+        "providers/management_key.py",
+        ("            self._pair = published", "            pass"),
+        tests=OWN_KEY,
+    ),
+    bug(
+        "the key of the first login is not tried when the published one is refused",
+        "providers/management_key.py",
+        ("(published != used or self._initial is None)", "True"),
+        tests=OWN_KEY,
     ),
 )
 

@@ -13,7 +13,7 @@ from rotator.domain.ledger import Ledger, RevokingKey
 from rotator.errors import Rejected
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.revoke import revoke
-from rotator.providers.management_key import ManagementKeyGuard
+from rotator.providers.management_key import FixedKeyName, ManagementKeyGuard
 from tests.support.scenarios import DAY, HOUR, adopted, rotate
 from tests.support.simulated import Actor, Sim, SimProvider, SimVault
 
@@ -21,7 +21,7 @@ from tests.support.simulated import Actor, Sim, SimProvider, SimVault
 def managed_with_its_own_key() -> tuple[Sim, Actor, str]:
     """A world whose account logs in with the key that billing publishes."""
     sim, daemon, first = adopted()
-    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), first))
+    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName(first)))
     return sim, daemon, first
 
 
@@ -51,7 +51,7 @@ def test_c20_once_the_account_logs_in_with_another_key_the_old_one_is_revoked() 
     sim, daemon, first = managed_with_its_own_key()
     second = rotate(daemon)
     daemon.run_for(10 * DAY)
-    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), second))
+    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName(second)))
     outcome = daemon.run_for(HOUR)
     assert sim.live_keys() == [second]
     assert outcome.wait.problem is None
@@ -95,7 +95,7 @@ def test_c20_the_command_revoke_refuses_the_management_key(in_grace: bool) -> No
     else:
         key, _ = sim.make_key("somebody else's")
         first = key.access_key
-        daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), first))
+        daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName(first)))
     result = revoke(daemon.spec, daemon.context, sleep_on(sim), first, by="ops", confirmed=first)  # type: ignore[arg-type]
     assert result.exit_code == 4
     assert "logs in with" in result.message
@@ -104,7 +104,7 @@ def test_c20_the_command_revoke_refuses_the_management_key(in_grace: bool) -> No
 
 def test_c20_the_guard_marks_the_key_wherever_it_is_listed_and_sends_no_delete() -> None:
     sim, _, first = managed_with_its_own_key()
-    guard = ManagementKeyGuard(SimProvider(sim), first).urgent()
+    guard = ManagementKeyGuard(SimProvider(sim), FixedKeyName(first)).urgent()
     (listed,), (everywhere,), one = guard.list_keys(next(iter(sim.bearers))), guard.list_all_keys(), guard.get_key(first)
     assert one is not None
     assert listed.manages_account
@@ -119,7 +119,7 @@ def test_c20_the_guard_marks_the_key_wherever_it_is_listed_and_sends_no_delete()
 
 def test_c20_the_other_keys_of_the_application_are_revoked_as_ever() -> None:
     sim, daemon, first = managed_with_its_own_key()
-    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), "SCW00000000000000099"))
+    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName("SCW00000000000000099")))
     daemon.run(RotationRequest("asked", first))
     daemon.run_for(2 * DAY)
     assert not sim.live(first)

@@ -26,7 +26,8 @@ def command(session: Session) -> int:
     from rotator.vault.policy import policy_text, required_rights  # noqa: PLC0415 - hvac is not for --help
 
     configuration = load(session.path)
-    secrets = [account.secret_key.target for account in configuration.accounts.values() if account.secret_key.kind == "vault"]
+    references = [account.secret_key for account in configuration.accounts.values() if account.secret_key]
+    secrets = [reference.target for reference in references if reference.kind == "vault"]
     rights = required_rights(configuration.vault.ledger_path, [spec.path for spec in configuration.specs.values()], secrets)
     if session.json:
         lines = [{"path": right.path, "capabilities": right.capabilities, "purpose": right.purpose} for right in rights]

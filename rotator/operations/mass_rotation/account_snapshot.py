@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from rotator.domain.account import AccountDocument
 from rotator.domain.keys import Key
@@ -25,7 +26,8 @@ from rotator.util.formatting import pluralize
 class AccountScope:
     """An account, its applications (also those that left the configuration and still have a ledger), and what acts on them.
 
-    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that manages the account, if it was told.
+    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that the account logs in with by
+    then, empty when it is not known.
     """
 
     account: str
@@ -36,7 +38,7 @@ class AccountScope:
     context: Callable[[ApplicationSpec], ReconcileContext]
     sink: EventSink
     rate_limit: float
-    management_key: str = ""
+    management_key: Callable[[], str] = lambda: ""
 
     def earliest(self) -> datetime:
         """The time by whichever clock is behind: nothing has passed before it has by that one."""
@@ -62,10 +64,14 @@ def account_scopes(
             context=context,
             sink=sink,
             rate_limit=summary[name].rate_limit,
-            management_key=summary[name].access_key or "",
+            management_key=partial(_management_key, runtime, name),
         )
         for name in named
     ]
+
+
+def _management_key(runtime: Runtime, account: str) -> str:
+    return runtime.account(account).access_key or ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class AccountSnapshot:
             bearers={spec.bearer: name for name, spec in self.scope.specs.items()},
             ledgers=self.survey.ledgers,
             installation=self.survey.installation,
-            management_key=self.scope.management_key,
+            management_key=self.scope.management_key(),
             unread=tuple(self.survey.unread),
             unlisted=self.survey.unlisted,
         )

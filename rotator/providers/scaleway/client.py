@@ -46,7 +46,7 @@ class ScalewayClient:
         )
         self._root = account.api_url.rstrip("/")
         self._timeout = account.timeout
-        self._management = ManagementKey(account.secret_key)
+        self._management = ManagementKey(account.secret_key, account.current_secret)
         self._limiter = RateLimiter(account.rate_limit, sleep=sleep)
         self._chance = chance
         self._sleep = sleep
@@ -143,26 +143,31 @@ class ScalewayClient:
 
 
 class ManagementKey:
-    """The secret of the key that keys are managed with: read on first use, and once more whenever it is refused.
+    """The secret of the key that keys are managed with: read on first use, and once more whenever it is refused. ``newest`` is one that
+    came into use since.
 
     It may be kept in Vault, so reading it may hang: one thread reads, and the others wait for what it finds.
     """
 
-    def __init__(self, read: Callable[[], Secret]) -> None:
+    def __init__(self, read: Callable[[], Secret], newest: Callable[[], Secret | None] = lambda: None) -> None:
         self._read = read
+        self._newest = newest
         self._reading = SingleFlight[Secret]()
         self._secret: Secret | None = None
 
     def current(self, call: ApiCall) -> Secret:
-        """The secret as last read."""
-        return self._secret or self._fresh(call)
+        """The secret to use now."""
+        return self._known() or self._fresh(call)
 
     def instead_of(self, refused: Secret, call: ApiCall) -> Secret | None:
         """Another secret than the refused one, if there is one by now."""
-        known, asked = self._secret, time.monotonic()
+        known, asked = self._known(), time.monotonic()
         if known is None or known == refused:
             known = self._fresh(call, since=asked)
         return None if known == refused else known
+
+    def _known(self) -> Secret | None:
+        return self._newest() or self._secret
 
     def _fresh(self, call: ApiCall, *, since: float | None = None) -> Secret:
         try:
