@@ -1,14 +1,14 @@
-"""The coverage proof: every live key of an account that is older than a time, managed or unmanaged, by name. Pure.
+"""The coverage proof: every valid key of an account that is older than a time, managed or unmanaged, by name. Pure.
 
-A rotation of many keys is over when nothing older is alive, not when every command succeeded: the keys that were missed are those
-that nobody thought of. So the proof begins with what the provider has and not with what we know, and it fails until the list is
-empty or a person has waived each key that is on it, by name and with a reason.
+A rotation of many keys is over when no older key is valid, not when every command succeeded: a key that no ledger names is easily
+missed. So the proof begins with the list of the provider and not with the ledgers. It fails until the list is empty or a person has
+waived each key that is on it, by name and with a reason. Of chosen applications it is about the keys of their bearers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,7 +71,22 @@ class CoverageReport:
     missing: tuple[str, ...] = ()
     """Keys that are known to be there and that the list lacks: it proves nothing then."""
     manager_named: bool = True
-    """Whether it was told which key manages the account, so that no row can be it without saying so."""
+    """Whether the configuration names the key that manages the account, so that no other row can be it."""
+    part: str = ""
+    """What the report is restricted to, such as ``the 3 chosen applications``; empty where it is about the whole account."""
+    outside: int | None = None
+    """How many keys that are in the way of the whole account's proof are outside of that part."""
+
+    def restricted(self, bearers: Collection[str], part: str) -> CoverageReport:
+        """The same for the keys of these bearers. Their keys are listed also where the account has too many for one list."""
+        return replace(
+            self,
+            rows=tuple(row for row in self.rows if row.key.bearer in bearers),
+            expired=tuple(key for key in self.expired if key.bearer in bearers),
+            unread=tuple(sorted(set(self.unread) & {row.application for row in self.rows if row.key.bearer in bearers})),
+            part=part,
+            outside=sum(row.key.bearer not in bearers for row in self.open),
+        )
 
     @property
     def open(self) -> tuple[StaleKey, ...]:
@@ -81,14 +96,14 @@ class CoverageReport:
     @property
     def complete(self) -> bool:
         """Whether every key was listed and no old one is valid but those that a person has waived."""
-        return not self.open and not self.unlisted and not self.missing
+        return not self.open and not self.gap
 
     @property
     def gap(self) -> str:
         """Why the list may lack keys, so that no number of it is the whole; empty when it is whole."""
         if self.missing:
             return f"the list lacks {', '.join(self.missing)}"
-        return f"not every key was listed: {self.unlisted}" if self.unlisted else ""
+        return f"not every key was listed: {self.unlisted}" if self.unlisted and not self.part else ""
 
     @property
     def exit_code(self) -> int:
@@ -108,6 +123,8 @@ class CoverageReport:
             "ledgers_not_read": list(self.unread),
             "not_listed": self.unlisted or None,
             "missing": list(self.missing),
+            "part": self.part or None,
+            "outside": self.outside,
         }
 
 

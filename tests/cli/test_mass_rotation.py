@@ -157,7 +157,7 @@ def test_a2_after_a_breach_every_old_key_is_dead_and_that_is_proven(fleet: Fleet
     assert result.exit_code == 0, result.stderr
     assert "8 applications rotated" in result.stdout
     assert (
-        "coverage proven: no key from before 2026-01-02 00:00:00 UTC is alive; looked at 8 keys of account acme" in result.stdout
+        "coverage proven: no key from before 2026-01-02 00:00:00 UTC is valid; looked at 8 keys of account acme" in result.stdout
     )
     assert not fleet.alive()
     assert fleet.refused == 0
@@ -186,12 +186,65 @@ def test_the_oldest_keys_go_first(fleet: Fleet) -> None:
     assert fleet.order() == list(fleet.specs)
 
 
-def test_only_what_was_asked_for_is_rotated_and_the_rest_fails_the_proof_by_name(fleet: Fleet) -> None:
+PART = [("--match", "app-0[0-2]"), ("app-00", "app-01", "app-02", "--created-before", "1h")]
+
+
+@pytest.mark.parametrize("chosen", PART, ids=["match", "names"])
+def test_c13_the_proof_of_a_part_is_about_that_part_and_the_rest_is_one_line(fleet: Fleet, chosen: tuple[str, ...]) -> None:
+    fleet.sim.make_key(bearer="of no application", created=fleet.sim.time.now - 9 * DAY)
+    result = fleet.type("rotate", *chosen, *LEAK)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert set(fleet.order()) == {"app-00", "app-01", "app-02"}
+    assert "coverage proven: no key of the 3 chosen applications from before 2026-01-0" in result.stdout
+    assert (
+        "6 keys from before that time are outside of the selection: rotator coverage --account acme --created-before"
+        in result.stdout
+    )
+    assert "app-03" not in result.stdout
+    assert fleet.sim.ledger("app-00").incidents[0].closed_at
+
+
+def test_c13_the_proof_of_a_part_fails_by_what_is_left_of_that_part(fleet: Fleet) -> None:
+    left, _ = fleet.sim.make_key(bearer="bearer-01", created=fleet.sim.time.now - 9 * DAY)
     result = fleet.type("rotate", "--match", "app-0[0-2]", *LEAK)
     assert result.exit_code == 1
-    assert set(fleet.order()) == {"app-00", "app-01", "app-02"}
-    assert "coverage not proven: 5 keys from before" in result.stdout
-    assert "look again with: rotator coverage --account acme --created-before 2026-01-02T00:00:00Z" in result.stdout
+    assert "coverage not proven: 1 key of the 3 chosen applications from before" in result.stdout
+    assert f"{left.access_key}  made" in result.stdout
+    answer = fleet.json("rotate", "--match", "app-0[0-2]", *LEAK)["mass_rotations"][0]["coverage"]
+    assert (answer["complete"], answer["outside"], len(answer["keys"])) == (False, 5, 1)
+
+
+def test_c13_of_an_organisation_with_too_many_keys_for_a_list_the_part_is_proven_and_the_rest_is_not_counted(
+    fleet: Fleet,
+) -> None:
+    fleet.sim.hook = too_many
+    result = fleet.type("rotate", "--match", "app-0[0-2]", *LEAK)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert "at least 5 keys from before that time are outside of the selection" in result.stdout
+
+
+def test_c13_a_list_that_lacks_a_key_of_the_part_proves_nothing_for_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimProvider, "list_all_keys", lambda self: ())
+    assert fleet.type("rotate", "--match", "app-0[0-2]", *LEAK).exit_code == 6
+
+
+def test_the_dry_run_and_the_incident_of_a_part_are_about_that_part_too(fleet: Fleet) -> None:
+    told = fleet.type("rotate", "--match", "app-0[0-2]", *LEAK, "--dry-run").stdout
+    assert (
+        "afterwards untouched: 0 keys of the 3 chosen applications from before that time; 5 keys outside of the selection" in told
+    )
+    assert "app-03" not in told
+    incident = fleet.json("rotate", "--match", "app-0[0-2]", *LEAK)["mass_rotations"][0]["id"]
+    (coverage,) = fleet.json("incident", incident)["coverage"]
+    assert (coverage["complete"], coverage["keys"], coverage["outside"]) == (True, [], 5)
+    assert "coverage proven: no key of the 3 affected applications" in fleet.type("incident", incident).stdout
+
+
+@pytest.mark.parametrize("words", [("--all",), ("--account", "acme"), ("--created-before", "1h")])
+def test_the_proof_of_a_whole_account_is_about_every_key_of_it(fleet: Fleet, words: tuple[str, ...]) -> None:
+    fleet.sim.make_key(bearer="of no application", created=fleet.sim.time.now - 9 * DAY)
+    answer = fleet.json("rotate", *words, *LEAK)["mass_rotations"][0]["coverage"]
+    assert (answer["complete"], answer["outside"], len(answer["keys"])) == (False, None, 1)
 
 
 def test_a_time_in_the_past_spares_younger_keys(fleet: Fleet) -> None:
@@ -211,7 +264,7 @@ def test_a2_a_strangers_old_key_fails_the_proof_until_a_person_waives_it_by_name
     assert waived.stdout == f"{stranger.access_key} is waived until 2026-02-01 00:00:{fleet.sim.time.now.second:02d} UTC\n"
     result = fleet.type(*asked)
     assert result.exit_code == 0
-    assert "is alive but 1 key that a person has waived" in result.stdout
+    assert "is valid but 1 key that a person has waived" in result.stdout
     assert "break glass" in result.stdout
     fleet.sim.time.advance(31 * DAY)
     assert fleet.type(*asked).exit_code == 1

@@ -9,7 +9,7 @@ import click
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.operations.coverage import KINDS, CoverageReport, StaleKey
-from rotator.util.formatting import format_relative, format_time, pluralize
+from rotator.util.formatting import format_relative, format_time, format_timestamp, pluralize
 
 
 @click.command(
@@ -41,12 +41,13 @@ def command(session: Session, account: str | None, created_before: str) -> int:
 
 
 def say(proof: CoverageReport) -> None:
-    """Tell a person of a proof."""
-    since = format_time(proof.created_before)
+    """Print a proof for a person."""
+    since = f"of {proof.part} from before {format_time(proof.created_before)}" if proof.part else ""
+    since = since or f"from before {format_time(proof.created_before)}"
     looked = f"looked at {pluralize(proof.listed, 'key')} of account {proof.account} at {format_time(proof.as_of)}"
     if proof.complete:
         but = f" but {pluralize(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
-        click.echo(f"coverage proven: no key from before {since} is alive{but}; {looked}")
+        click.echo(f"coverage proven: no key {since} is valid{but}; {looked}")
     elif proof.missing:
         click.echo(
             f"no proof: the list of account {proof.account} lacks {', '.join(proof.missing)}, which the ledgers or access_key in"
@@ -54,11 +55,14 @@ def say(proof: CoverageReport) -> None:
             f" keys, and rotator lookup whether the account has them; {looked}"
         )
     else:
-        but = "not every key was listed; of those that were, " if proof.unlisted else ""
-        click.echo(f"coverage not proven: {but}{pluralize(len(proof.open), 'key')} from before {since} alive; {looked}")
+        but = "not every key was listed; of those that were, " if proof.gap else ""
+        click.echo(f"coverage not proven: {but}{pluralize(len(proof.open), 'key')} {since} still valid; {looked}")
     for line in lines(proof):
         click.echo(f"  {line}")
-    if proof.unlisted:
+    if proof.outside:
+        command = f"rotator coverage --account {proof.account} --created-before {format_timestamp(proof.created_before)}"
+        click.echo(f"{outside(proof)} from before that time are outside of the selection: {command}")
+    if proof.unlisted and not proof.part:
         click.echo(f"  {proof.unlisted}")
     if not proof.manager_named and any(not row.application for row in proof.open):
         click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
@@ -66,6 +70,11 @@ def say(proof: CoverageReport) -> None:
         click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
     for name in proof.unread:
         click.echo(f"rotator: the ledger of {name} could not be read: the state of its keys is not known", err=True)
+
+
+def outside(proof: CoverageReport) -> str:
+    """How many keys that are in the way of the whole account's proof are outside of the part."""
+    return f"{'at least ' if proof.unlisted else ''}{pluralize(proof.outside or 0, 'key')}"
 
 
 def lines(proof: CoverageReport) -> list[str]:

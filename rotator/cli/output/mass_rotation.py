@@ -14,7 +14,7 @@ from typing import Any, Self
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from rotator.cli.commands.coverage import lines, say
+from rotator.cli.commands.coverage import lines, outside, say
 from rotator.cli.exit_codes import Interrupted
 from rotator.cli.output.styled_console import StyledConsole
 from rotator.cli.session import Session
@@ -119,7 +119,9 @@ def _say_beforehand(found: Preview) -> None:
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""
     least = "at least " if remaining.gap else ""
-    click.echo(f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')} from before that time")
+    part = f" of {remaining.part}" if remaining.part else ""
+    beside = f"; {outside(remaining)} outside of the selection" if remaining.outside else ""
+    click.echo(f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')}{part} from before that time{beside}")
     if remaining.gap:
         click.echo(f"  {remaining.gap}")
     for line in lines(remaining):

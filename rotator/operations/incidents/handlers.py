@@ -16,9 +16,11 @@ from rotator.errors import Refused, RotatorError
 from rotator.operations.incidents.report import ApplicationImpact, IncidentReport, all_incidents
 from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.handlers import Perhaps, of
+from rotator.operations.mass_rotation.selection import is_partial
 from rotator.operations.operation import Name, NoArguments, OperationContext, OperationRequest
 from rotator.operations.refusal import OperationError
 from rotator.util.concurrency import run_concurrently
+from rotator.util.formatting import pluralize
 
 BEFORE = timedelta(days=1)
 """How long before the report a key is taken to have been in the wrong hands, when nobody says."""
@@ -111,20 +113,18 @@ def _report(
 ) -> IncidentReport:
     masses = _masses(sights, name)
     opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
-    # A mass rotation covers the account; another incident covers those bearers of whom a key was marked.
+    # A mass rotation of whole accounts covers these; another incident covers the bearers of the marked keys.
     mass = masses[0] if masses else None
     accounts = {one.account for one in affected} | {sight.scope.account for sight in sights if _masses([sight], name)}
     old = mass.created_before if mass else opened
-    bearers = None if mass else {one.bearer for one in affected}
+    whole = mass is not None and not is_partial(mass.selector)
+    bearers = {one.bearer for one in affected}
     proofs = []
     for sight in sights:
         if sight.scope.account in accounts:
             verification = sight.coverage(max([old, *(one.created_before for one in _masses([sight], name))]))
-            proofs.append(
-                verification
-                if bearers is None
-                else replace(verification, unlisted="", rows=tuple(row for row in verification.rows if row.key.bearer in bearers))
-            )
+            part = f"the {pluralize(len(bearers), 'affected application')}"
+            proofs.append(verification if whole else verification.restricted(bearers, part))
     return IncidentReport(name, now, since or min(old, opened - BEFORE), tuple(affected), masses, tuple(proofs))
 
 

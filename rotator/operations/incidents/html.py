@@ -197,7 +197,7 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
 def _coverage(verification: CoverageReport) -> str:
     why = verification.gap or f"{len(verification.open)} valid"
     verdict = "<b class='good'>proven</b>" if verification.complete else f"<b class='bad'>not proven: {_(why)}</b>"
-    said = f"<p>{verdict}: {_(verification.account)}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
+    said = f"<p>{verdict}: {_(verification.account)}{_(f', {verification.part}' if verification.part else '')}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
     rows = [
         (
             f"<code>{_(row.key.access_key)}</code>",

@@ -15,7 +15,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError, TooManyKeys
 from rotator.operations.coverage import CoverageReport, Inventory, coverage_report
 from rotator.operations.ledgers import is_renamed, read_whole_ledger
-from rotator.operations.mass_rotation.selection import SelectionInput
+from rotator.operations.mass_rotation.selection import Selection, SelectionInput
 from rotator.operations.runtime import Runtime
 from rotator.reconciler.context import ReconcileContext
 from rotator.util.concurrency import run_concurrently
@@ -82,8 +82,16 @@ class AccountSnapshot:
     survey: SelectionInput
     document: AccountDocument
 
+    def coverage_of(self, selection: Selection, created_before: datetime) -> CoverageReport:
+        """Which keys from before that time are valid: of the applications that the selection names, else of the account."""
+        report = self.coverage(created_before)
+        if not selection.partial:
+            return report
+        bearers = [spec.bearer for spec in self.scope.specs.values() if selection.chooses(spec)]
+        return report.restricted(bearers, f"the {pluralize(len(bearers), 'chosen application')}")
+
     def coverage(self, created_before: datetime) -> CoverageReport:
-        """Which keys from before that time are alive."""
+        """Which keys of the account from before that time are valid."""
         known = Inventory(
             document=self.document,
             bearers={spec.bearer: name for name, spec in self.scope.specs.items()},

@@ -74,7 +74,7 @@ class MassRotationResult:
 
     @property
     def exit_code(self) -> int:
-        """0 only when every application is done and no old key is valid but those that a person has waived."""
+        """0 only when every application is done and no old key of what was chosen is valid but those that a person has waived."""
         return max(int(bool(self.rest)), self.coverage.exit_code, *(result.exit_code for result in self.results), 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def run_mass_rotation(
     outcome = MassRotationResult(
         order,
         tuple(results.values()),
-        sight.coverage(order.created_before),
+        sight.coverage_of(selection, order.created_before),
         (scope.clock.now() - start).total_seconds(),
         rest=tuple(one.name for one in todo),
         room_at=_room_at(sight) if todo else None,

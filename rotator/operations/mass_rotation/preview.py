@@ -94,7 +94,7 @@ def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
     held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
     dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
-    coverage = sight.coverage(order.created_before)
+    coverage = sight.coverage_of(request.selection, order.created_before)
     return Preview(
         order,
         tuple(PreviewEntry(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),

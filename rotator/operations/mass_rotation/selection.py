@@ -29,6 +29,11 @@ class Selection:
     accounts: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
 
+    @property
+    def partial(self) -> bool:
+        """Whether applications are named, so that it is about these and not about whole accounts."""
+        return bool(self.names or self.globs)
+
     def chooses(self, spec: ApplicationSpec) -> bool:
         """Whether the application is one of those that were asked for."""
         return (
@@ -46,6 +51,11 @@ class Selection:
         if len(said) <= MAX_SELECTOR:
             return said
         return f"{said[: MAX_SELECTOR - 30]} ... sha256:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+def is_partial(selector: str) -> bool:
+    """Whether the selector of a mass rotation names applications, as ``Selection.partial`` tells of its selection."""
+    return not selector.startswith("--") or selector.startswith("--match ") or " --match " in selector
 
 
 @dataclass(frozen=True)
