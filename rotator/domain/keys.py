@@ -37,8 +37,15 @@ def management_key_message(access_key: str, account: str) -> str:
     """Why the key that an account logs in with is not revoked, and what a person can do."""
     return (
         f"{access_key} is the key that account {account} logs in with, so it is not revoked: put another key into secret_key and"
-        f" access_key of [accounts.{account}] and reload, or with own_key see why the published key does not authenticate;"
-        " the old one can be revoked then"
+        f" access_key of [accounts.{account}] and reload; the old one can be revoked then"
+    )
+
+
+def own_key_message(access_key: str, account: str) -> str:
+    """Why a key that the daemon rotates itself is not deleted yet."""
+    return (
+        f"{access_key} is still the key that account {account} logs in with, because the published key does not authenticate yet;"
+        " the deletion is tried again"
     )
 
 

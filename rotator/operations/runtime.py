@@ -44,6 +44,10 @@ class AccountFacts(Protocol):
     def access_key(self) -> str | None:
         """The public name of the key that manages the account, if it was told."""
 
+    @property
+    def own_key(self) -> str:
+        """The application that rotates that key; empty where an operator replaces it."""
+
 
 class Runtime(Protocol):
     """One configuration with everything built from it, as a command or a daemon has it."""

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rotator.domain.keys import Key, ProbeResult, management_key_message
+from rotator.domain.keys import Key, ProbeResult, management_key_message, own_key_message
 from rotator.domain.ports import Provider
 from rotator.domain.secret import Secret
-from rotator.errors import Rejected, ServiceError
+from rotator.errors import Rejected, ServiceError, Unavailable
 
 Authenticate = Callable[[str, Secret], ProbeResult]
 
@@ -22,6 +22,10 @@ class ManagementKeyName(Protocol):
     def in_use(self) -> str:
         """The access key; empty as long as it is not known."""
 
+    @property
+    def rotated(self) -> bool:
+        """Whether the daemon itself replaces it."""
+
     def refresh(self, authenticate: Authenticate) -> None:
         """Change over to a newer key, where there is one."""
 
@@ -31,6 +35,7 @@ class FixedKeyName:
     """A key that an operator names in the configuration and replaces there."""
 
     in_use: str
+    rotated = False
 
     def refresh(self, authenticate: Authenticate) -> None:
         """A reload brings another name."""
@@ -51,6 +56,8 @@ class OwnKey:
     does not authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first login, which an operator
     made; it is also tried when the published key is refused. Thread-safe; no lock is held over a call.
     """
+
+    rotated = True
 
     def __init__(
         self,
@@ -103,7 +110,11 @@ class OwnKey:
 
 
 class ManagementKeyGuard:
-    """A provider whose management key is marked as such wherever it is listed, and whose deletion is refused before it is sent."""
+    """A provider that never deletes the key it logs in with, and marks that key where it is listed.
+
+    A key that the daemon rotates itself is not marked for its own application: the account changes over to the published key before
+    the deletion is sent, and the deletion is not sent as long as it did not.
+    """
 
     def __init__(self, provider: Provider, key: ManagementKeyName) -> None:
         self.name = provider.name
@@ -119,10 +130,7 @@ class ManagementKeyGuard:
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
         """The keys of the bearer."""
         keys = self._provider.list_keys(bearer)
-        if any(key.access_key == self._key.in_use for key in keys):
-            with suppress(ServiceError):  # the key in use stays in use
-                self._key.refresh(self.authenticate)
-        return tuple(map(self._known, keys))
+        return keys if self._key.rotated else tuple(map(self._known, keys))
 
     def list_all_keys(self) -> tuple[Key, ...]:
         """The keys of the account."""
@@ -135,7 +143,12 @@ class ManagementKeyGuard:
 
     def delete_key(self, access_key: str) -> bool:
         """Delete the key, unless it is the one that the account logs in with."""
-        if access_key == self._key.in_use:
+        if access_key == self._key.in_use and self._key.rotated:
+            with suppress(ServiceError):  # the key in use stays in use
+                self._key.refresh(self.authenticate)
+            if access_key == self._key.in_use:
+                raise Unavailable(own_key_message(access_key, self.name), service=self.name, kind="management_key")
+        elif access_key == self._key.in_use:
             raise Rejected(
                 management_key_message(access_key, self.name), service=self.name, kind="management_key", argument="access_key"
             )

@@ -774,7 +774,10 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the key that the account logs in with is deleted",
         "providers/management_key.py",
-        ("        if access_key == self._key.in_use:\n            raise", "        if not access_key:\n            raise"),
+        (
+            "            if access_key == self._key.in_use:\n                raise",
+            "            if not access_key:\n                raise",
+        ),
         tests=OWN_KEY,
     ),
     bug(

@@ -184,6 +184,26 @@ def test_c20_a_published_key_that_does_not_authenticate_is_not_changed_over_to()
     assert world.sim.works(world.sim.published(PATH).data["secret_key"]), "the daemon published a key that works"  # type: ignore[union-attr]
 
 
+def test_c20_the_key_in_use_is_not_deleted_as_long_as_the_published_one_does_not_authenticate() -> None:
+    world = World()
+    provider = world.daemon.context.provider
+    provider.list_keys(world.daemon.spec.bearer)
+    other, secret = world.sim.make_key()
+    world.sim.publish_by_hand(other.access_key, "22222222-0000-4000-8000-222222222222")
+    with pytest.raises(Unavailable, match="the published key does not authenticate yet"):
+        provider.delete_key(world.first)
+    world.sim.publish_by_hand(other.access_key, secret.reveal())
+    assert provider.delete_key(world.first)
+    assert world.sim.live_keys() == [other.access_key]
+
+
+def test_c20_people_see_which_key_the_account_logs_in_with() -> None:
+    world = World()
+    provider = world.daemon.context.provider
+    provider.list_keys(world.daemon.spec.bearer)
+    assert [key.access_key for key in provider.list_all_keys() if key.manages_account] == [world.first]
+
+
 def test_c20_a_document_that_cannot_be_read_leaves_the_key_in_use() -> None:
     world = World()
     key = log_in(world.daemon)

@@ -90,6 +90,7 @@ class SimAccount:
 
     rate_limit: float = 50.0
     access_key: str | None = None
+    own_key: str = ""
 
 
 @dataclass

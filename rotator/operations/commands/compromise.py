@@ -60,7 +60,8 @@ def _job_of_ledger(runtime: Runtime, access_key: str, spec: ApplicationSpec, led
     """What an emergency means for a key that a ledger names, without the provider; None when the ledger does not tell.
 
     A key that is marked, or was in an incident, stands for that incident alone: the order waits for it and marks nothing newer."""
-    if access_key == runtime.account(spec.account).access_key:
+    account = runtime.account(spec.account)
+    if access_key == account.access_key and spec.application != account.own_key:
         return ContainmentTarget(None, refused=(failed(access_key, Refused(management_key_message(access_key, spec.account))),))
     named = access_key in ledger.names()
     marked_before = any(access_key in incident.access_keys for incident in ledger.incidents)

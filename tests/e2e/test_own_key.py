@@ -1,0 +1,78 @@
+"""The daemon rotates the key that it logs in to the provider with, and is killed meanwhile: it logs in afterwards every time."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+from rotator.sandbox.process import wait_until
+from tests.e2e.rig import FAST, Prober, Rig
+
+KILLS = int(os.environ.get("ROTATOR_KILLS", "100"))
+GRACE = 2
+OWN = "acme-own-key"
+
+
+def own_key(rig: Rig) -> str:
+    """The table of the management key; the rig then knows its application like any other."""
+    rig.bearers[OWN] = rig.scaleway.management_application_id
+    rig.vault.admin("POST", f"secret/metadata/apps/{OWN}", {"max_versions": 1000})
+    return f'[accounts.acme.own_key]\napplication_id = "{rig.bearers[OWN]}"\npath = "secret/apps/{OWN}"\n'
+
+
+def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_rotate() -> None:
+    chance = random.Random(20261128)
+    with Rig() as rig:
+        rig.application("billing")
+        table = own_key(rig)
+        rig.scaleway.configure(instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03)
+        rig.configure(FAST.format(every="3s", grace=f"{GRACE}s"), account=table, applications=["billing"])
+        daemons = [rig.daemon("one"), rig.daemon("two")]
+        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", patience=60)
+        # The key of the first login goes: from now on there is only what the daemons publish.
+        rig.scaleway.delete_key(rig.scaleway.management_access_key)
+        probers = [Prober(rig, name) for name in rig.bearers]
+        for prober in probers:
+            prober.start()
+        for _ in range(KILLS):
+            goal = _changes(rig) + chance.choice((1, 1, 1, 2, 3))
+            wait_until(lambda goal=goal: _changes(rig) >= goal, "the daemons log in and go on")  # type: ignore[misc]  # bound on purpose
+            victim = chance.choice(daemons)
+            victim.end(signal.SIGKILL)
+            victim.start()
+        assert rig.rotations(OWN) >= KILLS / 10, "the account's key was hardly rotated while they were killed"
+        for daemon in daemons:
+            daemon.end(signal.SIGTERM)
+        rig.configure(FAST.format(every="1h", grace=f"{GRACE}s"), account=table, applications=["billing"])
+        daemons[0].start()
+        for name in rig.bearers:
+            wait_until(lambda name=name: rig.at_rest(name), f"{name} is at rest", patience=120)  # type: ignore[misc]  # bound on purpose
+        for prober in probers:
+            prober.end()
+            assert prober.calls > 0
+            assert prober.refusals == [], f"I1: {prober.application} was refused"
+        for name in rig.bearers:
+            rig.check_rest(name)
+            assert rig.check_history(name, GRACE) > 0
+        rig.check_no_secret()
+
+
+def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
+    with Rig() as rig:
+        table = own_key(rig)
+        rig.configure(FAST.format(every="1h", grace="1h"), account=table, applications=[])
+        daemon = rig.daemon()
+        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", patience=60)
+        leaked = rig.published(OWN)
+        done = rig.command("rotate", OWN, "--compromised", "--reason", "found in a backup")
+        assert "refused" in done.stdout + done.stderr, done
+        assert not rig.scaleway.accepts(leaked)
+        assert rig.scaleway.accepts(rig.published(OWN))
+        rig.scaleway.delete_key(rig.scaleway.management_access_key)
+        assert rig.command("plan").returncode == 0
+        assert daemon.alive()
+
+
+def _changes(rig: Rig) -> int:
+    return sum(count for (method, _), count in rig.scaleway.calls().items() if method in {"POST", "DELETE"})
