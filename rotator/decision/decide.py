@@ -28,6 +28,7 @@ from rotator.decision.rules.document import (
     document_stale,
     document_unreadable,
     document_unusable,
+    key_in_other_field,
     sync_ledger,
 )
 from rotator.decision.rules.in_flight import continue_in_flight
@@ -57,6 +58,7 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
     continue_in_flight,
     finalize_revocations,
     rotate_urgently,
+    key_in_other_field,
     delete_revoking_keys,
     verify_revocations,
     expire_grace_periods,

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from rotator.decision.classification import Disposition, classify, wanted_versions
 from rotator.decision.observation import Observation, Presence
+from rotator.decision.other_fields import keys_in_other_fields
 from rotator.decision.steps import Event, Step, Wait, WriteLedger
 from rotator.decision.transitions import new_ledger
 from rotator.domain.document import DocumentState
@@ -99,19 +100,31 @@ class ApplicationState:
         document = self.observation.document
         return document.state is DocumentState.UNREADABLE or document.version < self.known_version
 
+    @cached_property
+    def keys_in_other_fields(self) -> dict[str, str]:
+        """The bearer's keys that stand in fields of the document which the configuration does not name, each with its field."""
+        return keys_in_other_fields(self.observation.document, self.observation.keys, self.spec.fields)
+
     def surely_unpublished(self, access_key: str) -> bool:
         """Whether consumers do not read this key, whatever else is unknown. Where the document is in doubt, that is a key that the
         ledger saw replaced; and, where a document can be read and shows another key, one that was not made for this application."""
         if access_key == self.published:
             return False
         if not self.document_in_doubt:
-            return True
+            # What the ledger saw published and replaced is contained: else whoever writes the document could switch that off.
+            return access_key not in self.keys_in_other_fields or self._was_published(access_key)
         if self.ledger.current is not None and access_key == self.ledger.current.access_key:
             return False
-        if self.ledger.is_revoking(access_key) or any(entry.access_key == access_key for entry in self.ledger.retiring):
+        if self._was_published(access_key):
             return True
         tagged = any(key.access_key == access_key for key, _ in self.tagged_keys)
         return not tagged and self.observation.document.state is not DocumentState.UNREADABLE
+
+    def _was_published(self, access_key: str) -> bool:
+        """Whether the ledger knows the key as one that consumers have read."""
+        current = {self.ledger.current.access_key} if self.ledger.current else set()
+        leaving = {entry.access_key for entry in self.ledger.retiring} | {entry.access_key for entry in self.ledger.revoking}
+        return access_key in current | leaving
 
     @property
     def published_is_revoking(self) -> bool:

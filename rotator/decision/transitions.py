@@ -77,6 +77,8 @@ def commit_published(
     deadline = max(since, clocks.latest) + spec.grace
     after = replace(
         ledger,
+        access_field=spec.access_field,
+        secret_field=spec.secret_field,
         current=CurrentKey(
             access_key=access_key,
             version=document.version,

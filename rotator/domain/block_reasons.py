@@ -138,6 +138,18 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         _CLEARS,
         consumers_at_risk=True,
     ),
+    _R.KEY_IN_OTHER_FIELD: ReasonInfo(
+        _S.SHARED,
+        4,
+        "The credential document holds a key of the application in a field that the configuration does not name, so consumers may read"
+        " a key that a rotation would not replace.",
+        "rotator makes no key by the calendar and revokes nothing. A published key that is compromised or invalid is still replaced. A"
+        " compromised key that only the other field holds is revoked with --revoke-first.",
+        "write a `fields` line that names the field into the configuration of {application}, or remove the key from that field of {path}",
+        _CLEARS,
+        consumers_at_risk=True,
+        specific=True,
+    ),
     _R.SECRET_REJECTED: ReasonInfo(
         _S.SHARED,
         4,

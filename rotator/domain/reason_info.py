@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     DOCUMENT_DAMAGED = "document_damaged"
     DOCUMENT_EMPTIED = "document_emptied"
     FOREIGN_KEY = "foreign_key"
+    KEY_IN_OTHER_FIELD = "key_in_other_field"
     SECRET_REJECTED = "secret_rejected"  # noqa: S105  # an identifier, no secret
     PROBE_INCONCLUSIVE = "probe_inconclusive"
     BEARER_GONE = "bearer_gone"

@@ -39,13 +39,14 @@ def require(value: T | None) -> T:
 
 def containment_place(spec: ApplicationSpec, ledger: Ledger | None) -> ApplicationSpec:
     """Where a pass looks and acts: where the configuration says, or, while compromised keys are to be contained, where the ledger
-    says that they are."""
+    says that they are. A ledger without a current key has seen none in its fields, so those of the configuration count."""
     if ledger is None or not ledger.compromised or ledger.account != spec.account:
         return spec
-    recorded = (ledger.bearer, ledger.path, ledger.access_field, ledger.secret_field)
+    source = ledger if ledger.current is not None else spec
+    recorded = (ledger.bearer, ledger.path, source.access_field, source.secret_field)
     if recorded == (spec.bearer, spec.path, spec.access_field, spec.secret_field):
         return spec
-    fields = {ledger.access_field: "{access_key}", ledger.secret_field: "{secret_key}"}
+    fields = {source.access_field: "{access_key}", source.secret_field: "{secret_key}"}
     return replace(spec, bearer=ledger.bearer, path=ledger.path, fields=fields)
 
 

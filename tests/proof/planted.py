@@ -63,6 +63,9 @@ def bug(name: str, file: str, *changes: tuple[str, str], deep: bool = False, tes
 OWN_KEY = ("tests/reconciler/test_own_key.py", "tests/reconciler/test_management_key.py")
 
 
+OTHER_FIELDS = ("tests/decision/test_other_fields.py", "tests/cli/test_keys_in_other_fields.py")
+
+
 BULKHEADS = ("tests/daemon/test_bulkheads.py",)
 
 
@@ -663,8 +666,8 @@ BUGS: tuple[Bug, ...] = (
         "an emergency waits for the setting of a mount",
         "decision/decide.py",
         (
-            "    rotate_urgently,\n    delete_revoking_keys,\n",
-            "    renew_expiring_document,\n    rotate_urgently,\n    delete_revoking_keys,\n",
+            "    rotate_urgently,\n    key_in_other_field,\n",
+            "    renew_expiring_document,\n    rotate_urgently,\n    key_in_other_field,\n",
         ),
         ("    classify_unaccounted_keys,\n    renew_expiring_document,\n", "    classify_unaccounted_keys,\n"),
         deep=True,
@@ -763,6 +766,34 @@ BUGS: tuple[Bug, ...] = (
             "rows=tuple(row for row in self.rows if row.key.bearer in bearers and row.kind != 'unmanaged'),",
         ),
         tests=("tests/cli/test_mass_rotation.py",),
+    ),
+    # --- a key in a field that the configuration does not name ---
+    bug(
+        "a first key is made beside the key that consumers read in another field",
+        "decision/decide.py",
+        ("    key_in_other_field,\n    delete_revoking_keys,", "    delete_revoking_keys,"),
+        tests=OTHER_FIELDS,
+    ),
+    bug(
+        "a leaked key that consumers read in another field is revoked before there is another",
+        "decision/state.py",
+        ("return access_key not in self.keys_in_other_fields or self._was_published(access_key)", "return True"),
+        tests=OTHER_FIELDS,
+    ),
+    bug(
+        "whoever writes a key's name into another field keeps it from being contained",
+        "decision/state.py",
+        (
+            "return access_key not in self.keys_in_other_fields or self._was_published(access_key)",
+            "return access_key not in self.keys_in_other_fields",
+        ),
+        tests=OTHER_FIELDS,
+    ),
+    bug(
+        "an emergency by name is about the one key of two that rotator knows",
+        "operations/commands/contain.py",
+        ("    if by_name and document:\n", "    if by_name and document and not named:\n"),
+        tests=OTHER_FIELDS,
     ),
     # --- the key that the daemon itself logs in with ---
     bug(

@@ -25,7 +25,8 @@ def contain_compromised(state: ApplicationState) -> Step | None:
     for mark in ledger.compromised:
         key, access_key = state.observation.key(mark.access_key), mark.access_key
         revoke_first = mark.mode == "revoke_first"
-        if not (state.surely_unpublished(access_key) or (access_key == state.published and revoke_first)):
+        readable = access_key == state.published or access_key in state.keys_in_other_fields
+        if not (state.surely_unpublished(access_key) or (readable and revoke_first)):
             continue
         if access_key in state.observation.foreign:
             continue

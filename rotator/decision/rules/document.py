@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rotator.decision.classification import Disposition
 from rotator.decision.observation import Presence
+from rotator.decision.other_fields import fields_line
 from rotator.decision.state import ACCOUNT_SUSPECT_THRESHOLD, ApplicationState
 from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, WriteLedger
 from rotator.decision.transitions import commit_published, mark_republished
@@ -25,7 +26,8 @@ def configuration_mismatch(spec: ApplicationSpec, ledger: Ledger) -> tuple[Reaso
     ):
         if before != after:
             return Reason.CONFIGURATION_MOVED, f"the {word} of {spec.application} was {before} and is now {after}"
-    if (ledger.access_field, ledger.secret_field) != (spec.access_field, spec.secret_field):
+    recorded = (ledger.access_field, ledger.secret_field)
+    if ledger.current is not None and recorded != (spec.access_field, spec.secret_field):
         return (
             Reason.FIELDS_RENAMED,
             f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and {ledger.secret_field}",
@@ -96,6 +98,23 @@ def document_unusable(state: ApplicationState) -> Step | None:
             observed = f"the credential document of {name} no longer holds a key"
             return state.block(Reason.DOCUMENT_EMPTIED, observed, remark=state.other_keys())
     return None
+
+
+def key_in_other_field(state: ApplicationState) -> Step | None:
+    """A key that consumers may read in a field which no rotation replaces: make no other one, and revoke none (rules 8, 11)."""
+    if not state.keys_in_other_fields or not state.spec.configured:
+        return None
+    spec, document, name = state.spec, state.observation.document, state.spec.application
+    access_key, field = min(state.keys_in_other_fields.items(), key=lambda found: (found[0] == state.published, found))
+    line = fields_line(document, field, spec.fields)
+    way_out = f"write {line} into [applications.{name}]"
+    if state.ledger.current is not None:
+        way_out = f"remove it from there once no consumer reads it, or remove the ledger of {name} in Vault and {way_out}"
+    observed = (
+        f"the credential document {spec.path} of {name} holds key {access_key} in the field {field}, which is none of its fields"
+        f" ({spec.access_field} and {spec.secret_field}), so consumers may read a key that a rotation would not replace: {way_out}"
+    )
+    return state.block(Reason.KEY_IN_OTHER_FIELD, observed, remark=state.uncontained())
 
 
 def _had_published(state: ApplicationState) -> bool:

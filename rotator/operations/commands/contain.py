@@ -5,16 +5,20 @@ Nothing here decides anything about keys. It writes the mark, on which every pas
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from rotator.decision.other_fields import fields_line, keys_in_other_fields
 from rotator.decision.transitions import is_verified_revoked, mark_compromised
+from rotator.domain.document import CredentialDocument
 from rotator.domain.ledger import Ledger, RotationMode
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
+from rotator.operations.queries.key_lookup import ACCESS_KEY
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -141,7 +145,7 @@ def mark(
 
     def change(ledger: Ledger) -> Ledger:
         nonlocal keys, spared
-        keys, published = _about(spec, context, ledger, only)
+        keys, published = _about(spec, context, ledger, only, by_name=only is None and not besides)
         spared = frozenset() if only is not None or besides else keys & replacements(ledger, published)
         keys = (keys | besides) - spared
         if not keys and only is None:
@@ -189,30 +193,57 @@ def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
 
 
 def _about(
-    spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None
+    spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None, *, by_name: bool
 ) -> tuple[frozenset[str], str | None]:
-    """The keys that an emergency is about, and the published one as far as it can be read."""
-    named = ledger.names()
+    """The keys that an emergency is about, and the published one as far as it can be read. ``by_name``: no key was named."""
+    named, document = ledger.names(), None
     try:
-        published = _published(spec, context)
+        document = _document(spec, context)
     except RotatorError:
         if not named:
-            raise
-        published = None  # what the ledger names is marked all the same; the passes say what is wrong with the document
+            raise  # else what the ledger names is marked; the passes report what is wrong with the document
+    published = document.published if document else None
+    if by_name and document:
+        _refuse_unclear_name(spec, context, document, named)
     keys = named | ({published} if published else set())
     if only is None:
         return keys, published
     return frozenset(key for key in only if key in keys or not is_verified_revoked(ledger, key)), published
 
 
-def _published(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
-    return context.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+def _refuse_unclear_name(
+    spec: ApplicationSpec, context: ReconcileContext, document: CredentialDocument, named: frozenset[str]
+) -> None:
+    """Refuse an order that names the application and no key while consumers may read a key that no rotation would replace: the order
+    would replace another key and report the leak as contained. A provider without an answer keeps no order waiting."""
+    texts = {name: value for name, value in document.fields.items() if name not in spec.fields}
+    if not ACCESS_KEY.search(json.dumps(texts, default=str)):
+        return
+    try:
+        keys = context.provider.urgent().list_keys(spec.bearer)
+    except RotatorError:
+        return
+    found = {key: field for key, field in keys_in_other_fields(document, keys, spec.fields).items() if key not in named}
+    if found:
+        key, field = min(found.items())
+        others = sorted(named | ({document.published} if document.published else set()))
+        name_it = f", or one of {', '.join(others)} in its place" if others else ""
+        raise Refused(
+            f"{spec.path} also holds key {key} in the field {field}, which the configuration of {spec.application} does not name,"
+            f" so the name of the application does not tell which key leaked: name the key (rotator rotate {key} --compromised"
+            f" --reason TEXT --confirm {key}{name_it}); before {key} can be replaced, write"
+            f" {fields_line(document, field, spec.fields)} into [applications.{spec.application}]"
+        )
+
+
+def _document(spec: ApplicationSpec, context: ReconcileContext) -> CredentialDocument:
+    return context.vault.read_document(spec.path, spec.access_field, spec.secret_field)
 
 
 def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
     """The same, or None when nobody can tell: an emergency does not wait for it."""
     try:
-        return _published(spec, context)
+        return _document(spec, context).published
     except RotatorError:
         return None
 
