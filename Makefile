@@ -5,9 +5,10 @@ DEB_PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SUPPLY := .venv-supply
+SITE   := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove deb exposure audit sbom lock format clean
+.PHONY: help demo test test-fast lint types layers coverage mutants check bench prove docs deb exposure audit sbom lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,10 +28,16 @@ $(SUPPLY)/.ready: requirements/supply.txt
 	$(SUPPLY)/bin/python -m pip install --quiet --require-hashes -r requirements/supply.txt
 	@touch $@
 
+# The generator of the site has an environment of its own as well (docs/decisions/0031).
+$(SITE)/.ready: requirements/docs.txt
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --require-hashes -r requirements/docs.txt
+	@touch $@
+
 demo: $(VENV)/.ready  ## the whole life cycle on this machine, in under a minute
 	@$(BIN)/rotator demo
 
-test: $(VENV)/.ready $(SUPPLY)/.ready  ## the whole suite, one summary
+test: $(VENV)/.ready $(SUPPLY)/.ready $(SITE)/.ready  ## the whole suite, one summary
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # What decides and what carries it out, the configuration and the documents: no server, no other process.
@@ -65,6 +72,10 @@ bench: $(VENV)/.ready  ## speed, as ratios in one run
 prove: $(VENV)/.ready  ## the whole proof, with progress; SEED=n goes on with an earlier one
 	$(BIN)/python -m tests.proof $(if $(SEED),--seed $(SEED))
 
+docs: $(SITE)/.ready  ## the documents as a site with search, in build/site; a broken link or an unlisted page fails
+	$(SITE)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --conf-dir tools/site --doctree-dir build/site.cache . build/site
+	@echo "build/site/index.html"
+
 deb:  ## the Debian package for this machine, in dist/
 	@$(DEB_PYTHON) tools/deb.py
 
@@ -72,7 +83,7 @@ exposure:  ## how exposed the service is, as systemd sees it; more than 0.9 fail
 	systemd-analyze security --offline=true --no-pager --threshold=9 systemd/rotator.service
 
 audit: $(SUPPLY)/.ready  ## known vulnerabilities of what we install (AUDIT=--soft: unanswered is no failure)
-	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/build.txt requirements/supply.txt
+	$(SUPPLY)/bin/python tools/audit.py $(AUDIT) requirements/notify.txt requirements/dev.txt requirements/build.txt requirements/supply.txt requirements/docs.txt
 
 sbom: dist/run.cdx.json dist/notify.cdx.json  ## what an installation consists of, as CycloneDX, from the locks
 
@@ -92,6 +103,7 @@ lock: $(VENV)/.ready  ## newer versions of everything, with hashes (needs uv)
 	$(LOCK) -c requirements/dev.txt --extra notify -o requirements/notify.txt
 	uv pip compile -q --upgrade -c requirements/dev.txt --group build --universal --python-version 3.11 --generate-hashes --no-header -o requirements/build.txt
 	uv pip compile -q --upgrade --group supply --universal --python-version 3.11 --generate-hashes --no-header -o requirements/supply.txt
+	uv pip compile -q --upgrade --group docs --universal --python-version 3.11 --generate-hashes --no-header -o requirements/docs.txt
 
 clean:  ## forget the environment and every cache
-	rm -rf $(VENV) $(SUPPLY) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(SUPPLY) $(SITE) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -29,6 +29,7 @@ WANTED: dict[str, list[str]] = {
     ],
     "build.txt": PROJECT["dependency-groups"]["build"],
     "supply.txt": PROJECT["dependency-groups"]["supply"],
+    "docs.txt": PROJECT["dependency-groups"]["docs"],
 }
 
 
