@@ -444,11 +444,11 @@ def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) 
 
 def _check_reference(reference: Reference, path: str, problems: Problems, *, pem: str = "") -> None:
     """``pem`` is ``"certificate"`` for a file that everybody may read, ``"key"`` for one that has many lines."""
-    if pem == "certificate":
+    if pem == "certificate" and reference.kind == "file":
         _check_file(reference.file(), path, Path(), problems)
         return
     try:
-        reference.check(lines=pem == "key")
+        reference.check(lines=pem in ("certificate", "key"))
     except ConfigurationError as error:
         for problem in error.problems:
             problems.add(path, f"{problem.file} {problem.message}", private=problem.private)

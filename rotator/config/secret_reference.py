@@ -75,7 +75,7 @@ class Reference:
         given = os.environ.get("CREDENTIALS_DIRECTORY")
         folders = (given,) if given else CREDENTIAL_FOLDERS
         candidates = [Path(folder) / self.target for folder in folders]
-        return next((candidate for candidate in candidates if os.access(candidate, os.F_OK)), candidates[0])
+        return next((candidate for candidate in candidates if _is_provided(candidate)), candidates[0])
 
     def check(self, *, lines: bool = False) -> None:
         """Return when the secret could be read, where ``lines`` allows many as of a key in PEM; raise ``ConfigurationError`` if not.
@@ -138,8 +138,8 @@ class Reference:
         return self._bounded(content)
 
     def _encrypted(self, path: Path) -> Path | None:
-        """The encrypted credential, where it is all that there is: nobody has decrypted it for us, into a file at ``path``."""
-        if self.kind != "credential" or os.environ.get("CREDENTIALS_DIRECTORY") or os.access(path, os.F_OK):
+        """The encrypted credential, where systemd has decrypted none into a file at ``path``."""
+        if self.kind != "credential" or os.environ.get("CREDENTIALS_DIRECTORY") or _is_provided(path):
             return None
         found = ENCRYPTED_FOLDER / self.target
         return found if os.access(found, os.R_OK) else None
@@ -156,10 +156,17 @@ class Reference:
 
     def _bounded(self, content: bytes) -> bytes:
         if not content.strip():
-            raise self._error("is empty; put the secret into it")
+            raise self._error(self._create() if self.kind == "credential" else "is empty; put the secret into it")
         if len(content) > _LARGEST:
             raise self._error("is far too large for a secret; name the file that holds only the secret")
         return content
+
+    def _create(self) -> str:
+        """What to do about a credential for which the unit provides an empty line, because systemd found no file."""
+        return (
+            "has no secret; encrypt it with "
+            f"systemd-creds encrypt --name={self.target} - {ENCRYPTED_FOLDER / self.target}, then restart the service"
+        )
 
     def _reason(self, error: Exception, path: Path) -> str:
         if isinstance(error, FileNotFoundError) and self.kind == "credential":
@@ -180,6 +187,14 @@ class Reference:
 
     def _error(self, message: str, *, private: bool = False) -> ConfigurationError:
         return ConfigurationError([ConfigurationProblem(file=str(self), path="", message=message, private=private)])
+
+
+def _is_provided(path: Path) -> bool:
+    """Whether a file holds a credential. The unit provides an empty line for one whose encrypted file does not exist."""
+    try:
+        return path.stat().st_size > 1
+    except OSError:
+        return False
 
 
 def parse_reference(value: object) -> Reference:

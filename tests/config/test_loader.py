@@ -599,7 +599,7 @@ def test_a_credential_that_cannot_be_decrypted_is_said_without_what_the_tool_sai
     (decrypting / "other").write_text(SECRET)
     assert "cannot be decrypted; it belongs to another machine" in refused(Reference.parse("credential:other"))
     (decrypting / "secret").touch()
-    assert "is empty" in refused(Reference.parse("credential:secret"))
+    assert "has no secret" in refused(Reference.parse("credential:secret"))
 
 
 def test_a_service_is_given_its_credentials_and_decrypts_none(decrypting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -640,3 +640,23 @@ def test_a11_a_grace_shorter_than_the_consumers_refresh_is_an_error(tmp_path: Pa
         problem.path.startswith("applications.billing") and "consumer_refresh" in str(problem)
         for problem in caught.value.problems
     )
+
+
+def test_an_empty_credential_is_one_whose_file_systemd_did_not_find(credentials: Path) -> None:
+    (credentials / "vault-token").touch(mode=0o600)
+    (credentials / "vault-token").write_text("\n")
+    message = refused(Reference.parse("credential:vault-token"))
+    assert "systemd-creds encrypt --name=vault-token - /etc/rotator/credentials/vault-token" in message
+    assert "restart" in message
+
+
+def test_root_reads_the_encrypted_credential_that_the_running_service_does_not_have_yet(
+    decrypting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (decrypting / "secret").write_text(SECRET[::-1] + "\n")
+    running = tmp_path / "running"
+    running.mkdir()
+    (running / "secret").touch(mode=0o600)
+    (running / "secret").write_text("\n")
+    monkeypatch.setattr("rotator.config.secret_reference.CREDENTIAL_FOLDERS", (str(running),))
+    assert Reference.parse("credential:secret").resolve() == Secret(SECRET)

@@ -90,3 +90,21 @@ def test_every_setting_of_the_service_is_explained_by_a_comment_above_its_group(
             commented = line.startswith(("[Unit]", "[Install]"))
         else:
             assert commented, line
+
+
+def credentials_of(text: str) -> tuple[set[str], set[str]]:
+    """The credentials that are loaded from files, and those whose file may be missing."""
+    loaded = re.findall(r"^LoadCredentialEncrypted=(\S+):/etc/rotator/credentials/\1$", text, re.MULTILINE)
+    return set(loaded), set(re.findall(r"^SetCredential=(\S+):\\n$", text, re.MULTILINE))
+
+
+def test_every_credential_of_the_examples_is_loaded_and_may_be_missing() -> None:
+    root = UNIT.parents[1]
+    named = {
+        name for file in (root / "config").glob("*.toml") for name in re.findall(r'"credential:([a-z-]+)"', file.read_text())
+    }
+    loaded, optional = credentials_of(UNIT.read_text())
+    assert named <= loaded
+    assert loaded == optional
+    loaded, optional = credentials_of((UNIT.parent / "credentials.conf").read_text())
+    assert loaded == optional != set()

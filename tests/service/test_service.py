@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -225,6 +226,42 @@ def test_it_sees_the_program_and_the_settings_of_the_machine_and_can_run_nothing
     for tool in ("/usr/bin/true", "/bin/sh"):
         assert "PermissionError" in inside(pid, f"import subprocess; subprocess.run([{tool!r}])").stderr, tool
     assert "processes: 0" in inside(pid, "import os; print('processes:', sum(n.isdigit() for n in os.listdir('/proc')))").stdout
+
+
+def test_a_missing_credential_is_named_by_the_service_and_those_that_nothing_names_may_be_missing(here: Installed) -> None:
+    """Row 32: systemd starts no service whose credential is missing, and says only "Protocol error"."""
+    file = here.machine.root / "etc/rotator/credentials/vault-secret-id"
+    kept = file.read_bytes()
+    file.unlink()
+    here.machine.run("journalctl", "--rotate")
+    begun = here.machine.run("date", "+%Y-%m-%d %H:%M:%S").stdout.strip()
+    assert here.machine.systemctl("restart", "rotator", check=False).returncode != 0
+    said = here.machine.run("journalctl", "--unit=rotator", "--no-pager", f"--since={begun}").stdout
+    file.write_bytes(kept)
+    assert "Protocol error" not in said
+    assert "systemd-creds encrypt --name=vault-secret-id - /etc/rotator/credentials/vault-secret-id" in said
+    assert here.machine.show("ExecMainStatus") == "2"
+
+
+def test_another_way_to_log_in_needs_no_change_of_the_unit(here: Installed) -> None:
+    """Row 32: the credentials that a unit loads were those of one way to log in."""
+    token = here.rig.vault.token(["rotator"]).reveal()
+    names = ("vault-role-id", "vault-secret-id")
+    folder = here.machine.root / "etc/rotator/credentials"
+    kept = {name: (folder / name).read_bytes() for name in names}
+    here.machine.run("systemd-creds", "encrypt", "--name=vault-token", "-", "/etc/rotator/credentials/vault-token", stdin=token)
+    path = here.machine.root / "etc/rotator/rotator.toml"
+    path.write_text(re.sub(r"auth = .*", 'auth = { method = "token", token = "credential:vault-token" }', path.read_text()))
+    for name in names:
+        (folder / name).unlink()
+    try:
+        here.start()
+        assert here.machine.show("ActiveState") == "active"
+        assert here.machine.run("rotator", "check").returncode == 0
+    finally:
+        (folder / "vault-token").unlink()
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
 
 
 def inside(pid: int, code: str) -> subprocess.CompletedProcess[str]:
