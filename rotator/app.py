@@ -7,7 +7,7 @@ beside the first when it is asked to reload; nothing in an ``AppRuntime`` change
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ class AppRuntime:
         # Vault comes first: the management keys of accounts may be kept in it.
         self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
-        self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now)
+        self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now, left_out=configuration.left_out)
         self._own_keys: dict[str, OwnKey] = {}
         self._providers = {
             name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
@@ -86,12 +86,14 @@ class AppRuntime:
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     @classmethod
-    def open(cls, path: Path, *, sink: EventSink | None = None, refusals: Refusals | None = None) -> Self:
+    def open(
+        cls, path: Path, *, sink: EventSink | None = None, refusals: Refusals | None = None, only: Collection[str] = ()
+    ) -> Self:
         """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found.
 
-        ``refusals`` are the credentials that this process has seen refused before.
+        ``only``: the applications that it is opened for; problems of others do not matter. ``refusals`` are the credentials that this process has seen refused before.
         """
-        return cls(config.load(path), sink or NullEventSink(), refusals)
+        return cls(config.load(path, only=only), sink or NullEventSink(), refusals)
 
     def reopen(self) -> Self:
         """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
@@ -117,6 +119,11 @@ class AppRuntime:
     def warnings(self) -> Sequence[ConfigurationProblem]:
         """Options of the configuration that are set by their former names."""
         return self.configuration.warnings
+
+    @property
+    def set_aside(self) -> Sequence[ConfigurationProblem]:
+        """Problems of applications that this runtime was not opened for."""
+        return self.configuration.set_aside
 
     @property
     def workers(self) -> int:

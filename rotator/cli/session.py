@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,11 @@ import click
 from rotator.cli import STARTED
 from rotator.config import locate
 from rotator.domain.ports import Clock, EventSink, NullEventSink
-from rotator.errors import ConfigurationError
+from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.runtime import Runtime, select_applications
 from rotator.system.users import user_id
+from rotator.util.formatting import pluralize
 
 if TYPE_CHECKING:
     from rotator.api.client import DaemonClient, DaemonUnavailable
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["LocalRuntime", "Session", "asking", "common", "pass_session", "select_applications"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_WARNINGS = 3
+"""Problems of other applications that a command shows; the rest is counted."""
 
 TAKES_NO_COMMAND = frozenset({"busy", "stopping", "hung"})
 """Kinds of errors by which a daemon that runs refuses a command for now."""
@@ -45,15 +49,19 @@ class LocalRuntime(Runtime, Protocol):
     def alarm(self) -> NotificationSettings:
         """Who is told how it goes."""
 
+    @property
+    def set_aside(self) -> Sequence[ConfigurationProblem]:
+        """Problems of applications that it was not opened for."""
+
     def close(self) -> None:
         """Let go of connections and logins."""
 
 
-def open_app(path: Path, sink: EventSink) -> LocalRuntime:
-    """The real thing: everything built, nothing contacted."""
+def open_app(path: Path, sink: EventSink, only: Collection[str] = ()) -> LocalRuntime:
+    """The real thing, for these applications or for all: everything built, nothing contacted."""
     from rotator.app import AppRuntime as Root  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
 
-    return Root.open(path, sink=sink)
+    return Root.open(path, sink=sink, only=only)
 
 
 def _at_a_terminal() -> bool:
@@ -68,7 +76,7 @@ class Session:
     config: Path | None = None
     json: bool = False
     direct: bool = False
-    opener: Callable[[Path, EventSink], LocalRuntime] = open_app
+    opener: Callable[[Path, EventSink, Collection[str]], LocalRuntime] = open_app
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
@@ -84,9 +92,14 @@ class Session:
         return locate(self.config)
 
     @contextmanager
-    def app(self, sink: EventSink | None = None, *, tell: bool = False) -> Iterator[LocalRuntime]:
-        """The application, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon."""
-        app = self.opener(self.path, sink or NullEventSink())
+    def app(self, sink: EventSink | None = None, *, tell: bool = False, only: Collection[str] = ()) -> Iterator[LocalRuntime]:
+        """The runtime, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon. What is wrong
+        with others than the applications in ``only`` stops nothing and is a warning."""
+        app = self.opener(self.path, sink or NullEventSink(), only)
+        for problem in app.set_aside[:MAX_WARNINGS]:
+            click.echo(f"rotator: warning: {problem}", err=True)
+        if more := len(app.set_aside[MAX_WARNINGS:]):
+            click.echo(f"rotator: warning: {pluralize(more, 'more problem')} of others; rotator check lists them", err=True)
         try:
             with _telling(app) if tell and app.alarm.targets else nullcontext():
                 yield app
@@ -124,7 +137,7 @@ class Session:
             if unavailable.present and operation.changes:
                 click.echo(f"rotator: {unavailable.why}; this command goes on by itself", err=True)
         try:
-            with self.app(sink, tell=tell) as app:
+            with self.app(sink, tell=tell, only=_named(operation, request)) as app:
                 return self._act(operation, app, request)
         except ConfigurationError as error:
             if unavailable is not None and any(problem.private for problem in error.problems):
@@ -152,6 +165,13 @@ class Session:
         seconds = (until - clock.now()).total_seconds()
         if seconds > 0:
             self.pause(seconds)
+
+
+def _named(operation: Operation, request: Mapping[str, Any]) -> Collection[str]:
+    """The applications that a request is about; empty where it needs to know of all."""
+    if not operation.per_application or request.get("everything"):
+        return ()
+    return request.get("applications") or ((request["application"],) if request.get("application") else ())
 
 
 def who() -> str:

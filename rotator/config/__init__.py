@@ -7,6 +7,7 @@ read, so that a command that reads none starts quickly.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from rotator.config.secret_reference import Reference
@@ -48,8 +49,12 @@ def locate(given: Path | None = None) -> Path:
     return given or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_PATH)
 
 
-def load(path: Path) -> Configuration:
-    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
+def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:
+    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found.
+
+    ``only``: the applications that it is read for; what is wrong with others alone is in ``set_aside``. Without ``credentials``
+    the files that it names are not looked at.
+    """
     from rotator.config.loader import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
 
-    return read(path)
+    return read(path, only=only, credentials=credentials)

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import ValidationError
 
 from rotator.config import schema
+from rotator.config.needed import check_placeholders, needed, users_of
 from rotator.config.problems import Problems, dotted
 from rotator.config.renamed import translate
 from rotator.config.runtime_directory import configured_directory, default_directory, socket_path_fault
@@ -38,6 +39,8 @@ from rotator.util.addresses import is_loopback
 from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from pydantic_core import ErrorDetails
 
     from rotator.config.secret_reference import Reference
@@ -67,35 +70,43 @@ _METHODS = {
 """What each way to log in needs, and what else it takes."""
 
 
-def load(path: Path) -> Configuration:
-    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found."""
-    problems = Problems(str(path))
+def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:
+    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found.
+
+    ``only``: the applications that it is read for; what is wrong with others alone is in ``set_aside``. Without ``credentials``
+    the files that it names are not looked at.
+    """
+    problems = Problems(str(path), files=credentials)
     data = _parse(path, problems)
     problems.stop()
+    problems.only = needed(data, only)
     warnings = translate(data, problems)
     for name in data:
         if name not in _TABLES:
             problems.add(dotted(name), f"is not an option here; {closest_match(name, _TABLES)}")
     folder = path.absolute().parent
+    users = users_of(data)
     vault = _vault(data, folder, problems)
     daemon = _daemon(data, problems)
-    listen = _listen(data, problems)
     control = _control(data, problems)
-    webhook = _webhook(data, folder, problems)
-    heartbeat = _heartbeat(data, folder, problems)
-    notifications = _notifications(data, folder, problems)
-    accounts = _accounts(data, folder, problems)
-    own_keys = _own_keys(data, problems)
+    with problems.concerning(()):  # what the daemon alone, or no rotation, needs
+        listen = _listen(data, problems)
+        webhook = _webhook(data, folder, problems)
+        heartbeat = _heartbeat(data, folder, problems) or _heartbeat({}, folder, problems)
+        notifications = _notifications(data, folder, problems) or _notifications({}, folder, problems)
+    accounts = _accounts(data, folder, users, problems)
+    own_keys = _own_keys(data, users, problems)
     defaults = read(schema.Defaults, data.get("defaults", {}), ("defaults",), problems)
-    applications = {
-        name: read(schema.Application, raw, ("applications", name), problems)
-        for name, raw in _named(data, "applications", problems).items()
-    }
-    specs = build(applications | own_keys, defaults, accounts, _table(data, "vault").get("ledger_path"), daemon, problems)
+    applications = _applications(data, problems)
+    check_placeholders(data, users, problems)
+    ledger_path = _table(data, "vault").get("ledger_path")
+    specs = build(applications | own_keys, defaults, accounts, users, ledger_path, daemon, problems)
     problems.stop()
+    specs = {name: spec for name, spec in specs.items() if name not in problems.left_out}
     if vault is None or daemon is None or heartbeat is None or notifications is None:
         raise AssertionError("a table without problems was not converted")
-    sound = {name: account for name, account in accounts.items() if account}
+    used = {spec.account for spec in specs.values()} if problems.only else accounts.keys()
+    sound = {name: account for name, account in accounts.items() if account and name in used}
     return Configuration(
         path=path,
         vault=vault,
@@ -108,7 +119,17 @@ def load(path: Path) -> Configuration:
         control=control,
         webhook=webhook,
         warnings=warnings,
+        set_aside=problems.set_aside,
+        left_out=frozenset({*_table(data, "applications"), *own_keys} - specs.keys()),
     )
+
+
+def _applications(data: dict[str, Any], problems: Problems) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, raw in _named(data, "applications", problems).items():
+        with problems.concerning((name,)):
+            found[name] = read(schema.Application, raw, ("applications", name), problems)
+    return found
 
 
 def read(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
@@ -178,10 +199,11 @@ def _named(data: dict[str, Any], name: str, problems: Problems) -> dict[str, Any
         return {}
     for key in raw:
         if not NAME.fullmatch(key):
-            problems.add(
-                dotted(name, key),
-                'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-", the first a letter or digit',
-            )
+            with problems.concerning((key,)):
+                problems.add(
+                    dotted(name, key),
+                    'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-", the first a letter or digit',
+                )
     return {key: value for key, value in raw.items() if NAME.fullmatch(key)}
 
 
@@ -230,14 +252,18 @@ def _auth(auth: schema.Auth | None, folder: Path, problems: Problems) -> Auth | 
 # --- accounts -------------------------------------------------------------------------------------------------------------
 
 
-def _accounts(data: dict[str, Any], folder: Path, problems: Problems) -> dict[str, Account | None]:
+def _accounts(data: dict[str, Any], folder: Path, users: Mapping[str, set[str]], problems: Problems) -> dict[str, Account | None]:
     """The accounts; None for one that has problems, so that applications may still name it."""
     if not data.get("accounts"):
         problems.add("accounts", "is missing: write [accounts.NAME] with organization_id and secret_key")
         return {}
     if "vault" in data["accounts"]:
         problems.add("accounts.vault", "has the name by which we speak of Vault itself; write another one")
-    return {name: _account(name, raw, folder, problems) for name, raw in _named(data, "accounts", problems).items()}
+    found: dict[str, Account | None] = {}
+    for name, raw in _named(data, "accounts", problems).items():
+        with problems.concerning(users[name]):
+            found[name] = _account(name, raw, folder, problems)
+    return found
 
 
 def _account(name: str, raw: object, folder: Path, problems: Problems) -> Account | None:
@@ -260,20 +286,23 @@ def _account(name: str, raw: object, folder: Path, problems: Problems) -> Accoun
     return Account(**complete | {"name": name, "ca_cert": ca_cert, "own_key": own_key})
 
 
-def _own_keys(data: dict[str, Any], problems: Problems) -> dict[str, dict[str, Any]]:
+def _own_keys(data: dict[str, Any], users: Mapping[str, set[str]], problems: Problems) -> dict[str, dict[str, Any]]:
     """The management keys that are rotated themselves, as applications by name."""
     found: dict[str, dict[str, Any]] = {}
     for account, raw in _table(data, "accounts").items():
         if not NAME.fullmatch(account) or not isinstance(raw, dict) or "own_key" not in raw:
             continue
         name, where = own_key_name(account), ("accounts", account, "own_key")
-        options = read(schema.OwnKey, raw["own_key"], where, problems)
-        for option in sorted({"account", "fields"} & options.keys()):
-            problems.add(dotted(*where, option), "cannot be chosen for the key of an account; leave it out")
-        if name in _table(data, "applications"):
-            problems.add(dotted("applications", name), f"has the name of the key of account {account}; write another one")
-        if not NAME.fullmatch(name):
-            problems.add(dotted(*where), f"needs the name {name} for its application, which is too long; write a shorter account")
+        with problems.concerning(users[account]):
+            options = read(schema.OwnKey, raw["own_key"], where, problems)
+            for option in sorted({"account", "fields"} & options.keys()):
+                problems.add(dotted(*where, option), "cannot be chosen for the key of an account; leave it out")
+            if name in _table(data, "applications"):
+                problems.add(dotted("applications", name), f"has the name of the key of account {account}; write another one")
+            if not NAME.fullmatch(name):
+                problems.add(
+                    dotted(*where), f"needs the name {name} for its application, which is too long; write a shorter account"
+                )
         found[name] = options | {"account": account, "fields": DEFAULT_FIELDS}
     return found
 
@@ -384,6 +413,8 @@ def _check_destination(reference: Reference, path: str, problems: Problems) -> N
 
 def _check_url(reference: Reference, options: dict[str, Any], problems: Problems) -> None:
     """The address itself is a secret, so it is looked at here and not shown."""
+    if not problems.files:
+        return
     try:
         parts = urlsplit(reference.resolve().reveal())
         sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
@@ -435,6 +466,8 @@ def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) 
     if file is None:
         return None
     file = folder / file
+    if not problems.files:
+        return file
     if not file.is_file():
         problems.add(path, f"does not exist: {file}; correct the path or create the file")
     elif problem := file_problem(file.stat()):
@@ -444,6 +477,8 @@ def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) 
 
 def _check_reference(reference: Reference, path: str, problems: Problems, *, pem: str = "") -> None:
     """``pem`` is ``"certificate"`` for a file that everybody may read, ``"key"`` for one that has many lines."""
+    if not problems.files:
+        return
     if pem == "certificate" and reference.kind == "file":
         _check_file(reference.file(), path, Path(), problems)
         return

@@ -6,16 +6,17 @@ No sentence repeats a value, because a value may be a secret in the wrong place;
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
-from rotator.util.suggestions import closest_match
 
 _BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
@@ -47,18 +48,47 @@ def dotted(*parts: str) -> str:
 
 
 class Problems:
-    """A collector: one file, its problems in the order of their discovery, each once."""
+    """A collector: one file, its problems in the order of their discovery, each once.
 
-    def __init__(self, file: str) -> None:
+    ``only`` names the applications that the configuration is read for; empty: all of them. A problem that concerns none of
+    them is set aside. ``files``: whether the files that the configuration names are looked at.
+    """
+
+    def __init__(self, file: str, *, files: bool = True) -> None:
         self.file = file
+        self.files = files
+        self.only: frozenset[str] = frozenset()
+        self._concerned: frozenset[str] | None = None
         self._found: dict[ConfigurationProblem, None] = {}
+        self._set_aside: dict[ConfigurationProblem, None] = {}
+        self.left_out: frozenset[str] = frozenset()
+        """The applications that a problem concerns which was set aside."""
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def set_aside(self) -> tuple[ConfigurationProblem, ...]:
+        """The problems that concern none of the applications that the configuration is read for."""
+        return tuple(self._set_aside)
+
+    @contextmanager
+    def concerning(self, applications: Collection[str]) -> Iterator[None]:
+        """The problems found in here concern these applications and nothing else."""
+        before, self._concerned = self._concerned, frozenset(applications)
+        try:
+            yield
+        finally:
+            self._concerned = before
+
     def add(self, path: str, message: str, *, private: bool = False) -> None:
         """One more problem, unless it is known already."""
-        self._found.setdefault(ConfigurationProblem(self.file, path, message, private))
+        problem = ConfigurationProblem(self.file, path, message, private)
+        if self.only and self._concerned is not None and not self._concerned & self.only:
+            self._set_aside.setdefault(problem)
+            self.left_out |= self._concerned
+        else:
+            self._found.setdefault(problem)
 
     def stop(self) -> None:
         """Raise all of them, if there are any."""

@@ -147,4 +147,8 @@ class Configuration:
     control: Control | None = None
     webhook: Webhook | None = None
     warnings: tuple[ConfigurationProblem, ...] = ()
+    set_aside: tuple[ConfigurationProblem, ...] = ()
+    """Problems of tables that were not needed, where the configuration was read for some applications only."""
+    left_out: frozenset[str] = frozenset()
+    """The applications that have no spec because of such a problem."""
     """Options that are set by their former names."""

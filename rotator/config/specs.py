@@ -18,6 +18,7 @@ from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from rotator.config.settings import Account, Daemon
 
@@ -38,22 +39,25 @@ def build(
     applications: Mapping[str, dict[str, Any]],
     defaults: dict[str, Any],
     accounts: Mapping[str, Account | None],
+    users: Mapping[str, AbstractSet[str]],
     ledger: object,
     daemon: Daemon | None,
     problems: Problems,
 ) -> dict[str, model.ApplicationSpec]:
-    """The policies of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only."""
+    """The specs of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only; ``users``
+    are the applications of each account."""
     paths: dict[str, str] = {}
     bearers: dict[tuple[str, ...], str] = {}
     specs = {}
     for name, options in applications.items():
         own = next((account for account in accounts if own_key_name(account) == name), None)
         where = ("accounts", own, "own_key") if own and options.get("account") == own else ("applications", name)
-        one = _Application(name, where, options, defaults, problems)
-        account = one.account(accounts)
-        one.check_path(ledger, paths)
-        one.check_bearer(account, bearers)
-        one.check_times()
+        with problems.concerning(users.get(own or "", {name})):
+            one = _Application(name, where, options, defaults, problems)
+            account = one.account(accounts)
+            one.check_path(ledger, paths)
+            one.check_bearer(account, bearers)
+            one.check_times()
         if daemon and account and "application_id" in options and "path" in options:
             specs[name] = one.spec(account, daemon)
     return specs
@@ -133,7 +137,8 @@ class _Application:
         if path is None:
             return
         if path in taken:
-            self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
+            with self.problems.concerning({self.name, taken[path]}):
+                self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
         taken.setdefault(path, self.name)
         if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
             self.complain("is inside of vault.ledger_path, which is ours alone; write another path", "path")
@@ -144,10 +149,11 @@ class _Application:
             return
         bearer = (account.provider, account.organization_id, self.own["application_id"])
         if bearer in taken:
-            self.complain(
-                f"is also borne by application {taken[bearer]}; give each its own IAM application, or merge the two",
-                "application_id",
-            )
+            with self.problems.concerning({self.name, taken[bearer]}):
+                self.complain(
+                    f"is also borne by application {taken[bearer]}; give each its own IAM application, or merge the two",
+                    "application_id",
+                )
         taken.setdefault(bearer, self.name)
 
     # --- times that must fit together -------------------------------------------------------------------------------------

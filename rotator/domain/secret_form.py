@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rotator.util.placeholders import is_placeholder
+
 SECRET_OF_A_KEY = re.compile(r"[!-~]{12,256}")
 """A UUID at Scaleway so far; whatever it becomes, it must go into a header, and a shorter one could be guessed."""
 
@@ -21,4 +23,6 @@ def form_fault(text: str) -> str:
         return "begins or ends with a blank; leave only the secret in it"
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return "stands in quotation marks; leave only the secret in it"
+    if is_placeholder(text):
+        return "holds a placeholder of an example; write the secret into it"
     return ""

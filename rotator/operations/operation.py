@@ -85,6 +85,8 @@ class Operation:
     ``changes``: a command; it is offered on the control socket only and takes a slot of the executor. A query takes a reader.
     ``immediate``: answered in the event loop. ``run`` then reads memory only, takes no lock and calls no service.
     ``urgent``: may use slots reserved for emergencies; a caller with credentials acts directly when the daemon is silent.
+    ``per_application``: what it does for a named application needs to know of no other, so that it can run where another one's
+    configuration is broken.
     ``exclusive_key``: requests with the same key run one at a time. ``refuses``: error statuses beyond those of every operation.
     """
 
@@ -96,6 +98,7 @@ class Operation:
     run: Callable[[OperationContext, Any], Any]
     changes: bool = False
     immediate: bool = False
+    per_application: bool = False
     urgent: Callable[[Any], bool] = lambda request: False  # noqa: ARG005 - most operations know no emergency
     exclusive_key: Callable[[Any], str] = lambda request: ""  # noqa: ARG005 - most commands may be given twice
     refuses: tuple[int, ...] = ()

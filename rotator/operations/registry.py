@@ -128,16 +128,16 @@ def _who(call: OperationContext, request: Keys) -> tuple[KeyInfo, ...]:
 # --- the table ------------------------------------------------------------------------------------------------------------
 
 _COMMAND: dict[str, Any] = {"changes": True, "refuses": (404, 408, 409, 429)}
+_QUERY_EACH: dict[str, Any] = {"per_application": True, "refuses": (404, 409)}
+_COMMAND_EACH: dict[str, Any] = {"per_application": True, **_COMMAND}
 
 OPERATIONS: Mapping[str, Operation] = {
     operation.name: operation
     for operation in (
         Operation("health", "GET", "How the daemon is.", NoArguments, HealthReport, _health, immediate=True),
-        Operation(
-            "status", "GET", "How the applications are, by their ledgers.", Some, StatusReport, _status, refuses=(404, 409)
-        ),
-        Operation("plan", "GET", "What would be done next, and why.", Some, tuple[PlanResult, ...], _plan, refuses=(404, 409)),
-        Operation("history", "GET", "What happened to the keys of an application.", One, History, _history, refuses=(404, 409)),
+        Operation("status", "GET", "How the applications are, by their ledgers.", Some, StatusReport, _status, **_QUERY_EACH),
+        Operation("plan", "GET", "What would be done next, and why.", Some, tuple[PlanResult, ...], _plan, **_QUERY_EACH),
+        Operation("history", "GET", "What happened to the keys of an application.", One, History, _history, **_QUERY_EACH),
         Operation(
             "reload",
             "POST",
@@ -157,7 +157,7 @@ OPERATIONS: Mapping[str, Operation] = {
             tuple[OperationResult, ...],
             handle_rotate,
             urgent=lambda request: bool(request.compromised),
-            **_COMMAND,
+            **_COMMAND_EACH,
         ),
         Operation("lookup", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
         Operation(
@@ -167,7 +167,7 @@ OPERATIONS: Mapping[str, Operation] = {
             HoldRequest,
             tuple[OperationResult, ...],
             handle_hold,
-            **_COMMAND,
+            **_COMMAND_EACH,
         ),
         Operation(
             "resume",
@@ -176,10 +176,16 @@ OPERATIONS: Mapping[str, Operation] = {
             ResumeRequest,
             tuple[OperationResult, ...],
             handle_resume,
-            **_COMMAND,
+            **_COMMAND_EACH,
         ),
         Operation(
-            "extend", "POST", "Let keys in grace live on.", ExtendRequest, tuple[OperationResult, ...], handle_extend, **_COMMAND
+            "extend",
+            "POST",
+            "Let keys in grace live on.",
+            ExtendRequest,
+            tuple[OperationResult, ...],
+            handle_extend,
+            **_COMMAND_EACH,
         ),
         Operation(
             "revoke",
@@ -248,7 +254,7 @@ OPERATIONS: Mapping[str, Operation] = {
             DrillRequest,
             DrillResult,
             handle_drill,
-            **_COMMAND,
+            **_COMMAND_EACH,
         ),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from rotator.decision.observation import RelatedLedger
@@ -22,9 +23,17 @@ class LedgerDirectory:
     """Which ledgers there are beside those of the configuration, and whose bearer each names, which never changes. Thread-safe: an
     entry is replaced whole. A list that is a minute old only delays a takeover."""
 
-    def __init__(self, vault: VaultStore, specs: Mapping[str, ApplicationSpec], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        vault: VaultStore,
+        specs: Mapping[str, ApplicationSpec],
+        now: Callable[[], datetime],
+        *,
+        left_out: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """``left_out``: names that the configuration has and ``specs`` has not, because there was no need to read them."""
         self._vault = vault
-        self._specs = specs
+        self._configured = specs.keys() | left_out
         self._now = now
         self._known: dict[str, str] = {}
         self._listed_at: datetime | None = None
@@ -53,7 +62,7 @@ class LedgerDirectory:
         names = self._vault.list_ledgers()
         found = {}
         for name in names:
-            if name in self._specs or name in known:
+            if name in self._configured or name in known:
                 continue
             try:
                 ledger, _ = self._vault.read_ledger(name)

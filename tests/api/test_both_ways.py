@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ def at_work() -> Desk:
     return desk
 
 
-def closed(path: Path, sink: EventSink) -> SimApp:
+def closed(path: Path, sink: EventSink, only: Collection[str] = ()) -> SimApp:
     raise ConfigurationError([ConfigurationProblem(str(path), "", "this user may not read it; run as root", private=True)])
 
 
@@ -195,7 +195,7 @@ def test_direct_does_not_even_look_for_a_daemon(counter: Counter) -> None:
 def test_a_configuration_that_is_not_sound_is_told_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
 
-    def unsound(path: Path, sink: EventSink) -> SimApp:
+    def unsound(path: Path, sink: EventSink, only: Collection[str] = ()) -> SimApp:
         raise ConfigurationError([ConfigurationProblem(str(path), "vault", "is missing")])
 
     found = CliRunner().invoke(root, ["status"], obj=Session(config=tmp_path / "rotator.toml", opener=unsound))

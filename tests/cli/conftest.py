@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from rotator.domain.keys import Key
 from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec
+from rotator.errors import ConfigurationProblem
 from rotator.observability.notifications import SILENT, NotificationSettings
 from rotator.providers.management_key import FixedKeyName, ManagementKeyGuard
 from rotator.reconciler.context import ReconcileContext
@@ -62,6 +63,10 @@ class SimApp:
     def __post_init__(self) -> None:
         self.vault = SimStore(self.sim, self.kept)
         self.ledgers = LedgerDirectory(self.vault, self.specs, lambda: self.sim.time.now)
+
+    @property
+    def set_aside(self) -> tuple[ConfigurationProblem, ...]:
+        return ()
 
     @property
     def clock(self) -> ActorClock:
@@ -113,7 +118,7 @@ class Desk:
     others: list[Actor] = field(default_factory=list)
     pauses: int = 0
 
-    def open(self, path: Path, sink: EventSink) -> SimApp:
+    def open(self, path: Path, sink: EventSink, only: Collection[str] = ()) -> SimApp:
         return SimApp(
             self.sim,
             self.specs,

@@ -461,9 +461,9 @@ def test_row_40_policy_prints_what_the_login_needs_for_this_configuration_and_no
     (tmp_path / "secret").write_text("made-up")
     file = tmp_path / "rotator.toml"
     file.write_text(
-        '[vault]\naddress = "https://vault.example.com:8200"\nledger = "kv/ours"\nauth = { method = "token", token = "file:secret" }\n'
-        '[accounts.acme]\norganization_id = "11111111-1111-4111-8111-111111111111"\nsecret_key = "vault:other/management#key"\n'
-        '[applications.billing]\napplication_id = "22222222-2222-4222-8222-222222222222"\npath = "kv/apps/billing"\nevery = "30d"\n'
+        '[vault]\naddress = "https://vault.acme.test:8200"\nledger = "kv/ours"\nauth = { method = "token", token = "file:secret" }\n'
+        '[accounts.acme]\norganization_id = "1f0e2d3c-1111-4111-8111-111111111111"\nsecret_key = "vault:other/management#key"\n'
+        '[applications.billing]\napplication_id = "2f0e2d3c-2222-4222-8222-222222222222"\npath = "kv/apps/billing"\nevery = "30d"\n'
     )
     done = CliRunner().invoke(root, ["policy", "--config", str(file)], obj=Session())
     assert done.exit_code == 0, done.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,8 +43,8 @@ class Fleet(Desk):
         self.sim.time.advance(DAY)
         return self
 
-    def open(self, path: Path, sink: EventSink) -> SimApp:
-        app = super().open(path, sink)
+    def open(self, path: Path, sink: EventSink, only: Collection[str] = ()) -> SimApp:
+        app = super().open(path, sink, only)
         app.world_of = lambda context: replace(context, provider=Refusing(self, most=self.creates))
         return app
 

@@ -101,10 +101,10 @@ def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(t
         ledger_path = "secret/rotator"
         auth = { method = "token", token = "file:token" }
         [accounts.acme]
-        organization_id = "11111111-1111-4111-8111-111111111111"
+        organization_id = "1f0e2d3c-1111-4111-8111-111111111111"
         secret_key = "file:token"
         [applications.billing]
-        application_id = "22222222-2222-4222-8222-222222222222"
+        application_id = "2f0e2d3c-2222-4222-8222-222222222222"
         path = "secret/apps/billing"
         [notifications]
         targets = ["file:chat"]

@@ -19,7 +19,7 @@ from rotator.domain.spec import MaintenanceWindow, VerificationPolicy
 from rotator.errors import ConfigurationError
 
 SECRET = "5ec2e7f0-aaaa-4bbb-8ccc-1234567890ab"
-ORGANIZATION = "11111111-1111-4111-8111-111111111111"
+ORGANIZATION = "1f0e2d3c-1111-4111-8111-111111111111"
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def keep(path: Path, content: str = SECRET + "\n", mode: int = 0o400) -> Path:
 
 BASE: dict[str, Any] = {
     "vault": {
-        "address": "https://vault.example.com:8200",
+        "address": "https://vault.acme.test:8200",
         "auth": {"method": "approle", "role_id": "credential:role-id", "secret_id": "credential:secret"},
         "ledger_path": "secret/rotator",
     },
@@ -287,17 +287,17 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a certificate that is missing": ({"vault.ca_cert": "nowhere.pem"}, "vault.ca_cert", "does not exist"),
     "an address without TLS": ({"vault.address": "http://vault:8200"}, "vault.address", "write https://, or set allow_http"),
     "a proxy elsewhere for an address of this machine": (
-        {"vault.address": "http://127.0.0.1:8200", "vault.proxy": "http://proxy.example.com:3128"}, "vault.proxy", "leave out proxy",
+        {"vault.address": "http://127.0.0.1:8200", "vault.proxy": "http://proxy.acme.test:3128"}, "vault.proxy", "leave out proxy",
     ),
     "the path of the API": ({"vault.address": "https://vault:8200/v1/"}, "vault.address", 'write "https://vault:8200"'),
-    "an API without TLS": ({"accounts.acme.api_url": "http://api.example.com"}, "accounts.acme.api_url", "is without TLS"),
-    "a name that only begins like this machine": ({"vault.address": "HTTP://127.0.0.1.example.com"}, "vault.address", "is without TLS"),
-    "another that does": ({"vault.address": "http://localhost.example.com"}, "vault.address", "is without TLS"),
+    "an API without TLS": ({"accounts.acme.api_url": "http://api.acme.test"}, "accounts.acme.api_url", "is without TLS"),
+    "a name that only begins like this machine": ({"vault.address": "HTTP://127.0.0.1.acme.test"}, "vault.address", "is without TLS"),
+    "another that does": ({"vault.address": "http://localhost.acme.test"}, "vault.address", "is without TLS"),
     "metrics for other machines": ({"metrics": {"listen": "0.0.0.0:9464"}}, "metrics.listen", "write 127.0.0.1, or set allow_remote"),
     "metrics for another machine": ({"metrics": {"listen": "[2001:db8::1]:9464"}}, "metrics.listen", "or set allow_remote"),
     "metrics without a port": ({"metrics": {"listen": "127.0.0.1"}}, "metrics.listen", "is not where to listen"),
     "metrics on a port that is none": ({"metrics": {"listen": "127.0.0.1:65536"}}, "metrics.listen", "is not where to listen"),
-    "metrics on a name": ({"metrics": {"listen": "rotator.example.com:9464"}}, "metrics.listen", "is not where to listen"),
+    "metrics on a name": ({"metrics": {"listen": "rotator.acme.test:9464"}}, "metrics.listen", "is not where to listen"),
     "metrics on a relative socket": ({"metrics": {"listen": "unix:metrics.sock"}}, "metrics.listen", "is not where to listen"),
     "metrics on an IPv6 address without brackets": ({"metrics": {"listen": "::1:9464"}}, "metrics.listen", "is not where to listen"),
     "a secret for where to listen": ({"metrics": {"listen": SECRET}}, "metrics.listen", "is not where to listen"),
@@ -630,7 +630,11 @@ def test_a_configuration_can_be_read_twice_in_one_process_which_a_reload_does(tm
 
 def test_a11_a_grace_shorter_than_the_consumers_refresh_is_an_error(tmp_path: Path) -> None:
     small = Path(__file__).parents[2] / "config" / "rotator.small.toml"
-    text = small.read_text().replace('grace          = "24h"', 'grace = "2m"\nconsumer_refresh = "5m"')
+    text = (
+        small.read_text()
+        .replace("example.com", "acme.test")
+        .replace('grace          = "24h"', 'grace = "2m"\nconsumer_refresh = "5m"')
+    )
     assert 'consumer_refresh = "5m"' in text
     file = tmp_path / "rotator.toml"
     file.write_text(text)
@@ -660,3 +664,97 @@ def test_root_reads_the_encrypted_credential_that_the_running_service_does_not_h
     (running / "secret").write_text("\n")
     monkeypatch.setattr("rotator.config.secret_reference.CREDENTIAL_FOLDERS", (str(running),))
     assert Reference.parse("credential:secret").resolve() == Secret(SECRET)
+
+
+# --- for some applications, and on a machine without the secrets (row 32)
+
+BROKEN = {
+    "an option of another application": {"applications.reports.grace": "nonsense"},
+    "the times of another application": {"applications.reports.every": "1h"},
+    "another application without a path": {"applications.reports.path": GONE},
+    "another application with a placeholder": {"applications.reports.application_id": "CHANGE-ME"},
+    "another application of no account": {"applications.reports.account": "nowhere"},
+    "another application that is no table": {"applications.reports": 5},
+    "a bad name of another application": {"applications.Reports!": {}},
+    "two others on one path": {
+        "applications.extra": {"application_id": "x-1", "path": "secret/apps/reports", "every": "30d"},
+    },
+    "an account that it does not use": {
+        "accounts.other": {"organization_id": "other", "secret_key": "credential:missing"},
+        "applications.reports.account": "other",
+        "defaults.account": "acme",
+    },
+    "the webhook": {"webhook": {"listen": "nowhere"}},
+    "the heartbeat": {"heartbeat": {"url": "credential:missing"}},
+    "notifications": {"notifications": {"targets": ["credential:missing"]}},
+}
+NEEDED = {
+    "its own option": {"applications.billing.grace": "nonsense"},
+    "its own account": {"accounts.acme.secret_key": "credential:missing"},
+    "Vault": {"vault.address": "nonsense"},
+    "what it inherits": {"defaults.grace": "nonsense"},
+    "another one on its path": {"applications.reports.path": "secret/apps/billing"},
+    "another one with its bearer": {"applications.reports.application_id": "b-1"},
+}
+
+
+@pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_elsewhere_does_not_stop_the_work_on_one_application(tmp_path: Path, changes: dict[str, Any]) -> None:
+    file = write(tmp_path / "rotator.toml", changes)
+    told = problems(file)
+    found = load(file, only=("billing",))
+    assert "billing" in found.specs
+    assert {problem.path: problem.message for problem in found.set_aside} == told
+    # An application that was left out is not one that left the configuration.
+    assert found.specs.keys() | found.left_out >= {"billing", "reports"}
+    assert set(found.accounts) == {spec.account for spec in found.specs.values()}
+
+
+@pytest.mark.parametrize("changes", NEEDED.values(), ids=NEEDED)
+def test_what_the_work_on_an_application_needs_has_to_be_sound(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        load(write(tmp_path / "rotator.toml", changes), only=("billing",))
+
+
+@pytest.mark.parametrize("name", ["SCWAAAAAAAAAAAAAAAAA", "removed"])
+def test_a_name_that_is_not_in_the_configuration_needs_all_of_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        load(write(tmp_path / "rotator.toml", {"applications.reports.grace": "nonsense"}), only=("billing", name))
+
+
+def test_without_credentials_no_file_is_looked_at_and_everything_else_is(tmp_path: Path) -> None:
+    absent = {
+        "accounts.acme.secret_key": "credential:missing",
+        "accounts.acme.ca_cert": "missing.pem",
+        "vault.auth": {"method": "cert", "certificate": "file:missing.pem", "key": "credential:missing"},
+        "heartbeat": {"url": "credential:missing"},
+    }
+    file = write(tmp_path / "rotator.toml", absent)
+    assert len(problems(file)) == 5
+    assert set(load(file, credentials=False).specs) == {"billing", "reports"}
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(file, absent | {"defaults.grace": "nonsense"}), credentials=False)
+    assert [problem.path for problem in caught.value.problems] == ["defaults.grace"]
+
+
+PLACEHOLDERS = {
+    "an address": ("vault.address", "https://vault.example.com:8200"),
+    "a domain for documents": ("accounts.acme.api_url", "https://api.example"),
+    "an identifier of zeros": ("accounts.acme.organization_id", "00000000-0000-0000-0000-000000000000"),
+    "an identifier of ones": ("applications.billing.application_id", "11111111-1111-4111-8111-111111111111"),
+    "a word": ("applications.billing.application_id", "CHANGE-ME"),
+    "an access key": ("accounts.acme.access_key", "SCWXXXXXXXXXXXXXXXXX"),
+    "dots": ("defaults.default_project_id", "…"),
+}
+
+
+@pytest.mark.parametrize(("option", "value"), PLACEHOLDERS.values(), ids=PLACEHOLDERS)
+def test_a_placeholder_of_an_example_is_refused_by_name(tmp_path: Path, option: str, value: str) -> None:
+    told = problems(write(tmp_path / "rotator.toml", {option: value}))
+    assert told == {option: "is a placeholder of an example; write the value of this installation"}
+
+
+def test_a_secret_that_is_a_placeholder_is_refused_by_name(tmp_path: Path, credentials: Path) -> None:
+    keep(credentials / "template", "CHANGE-ME\n")
+    told = problems(write(tmp_path / "rotator.toml", {"accounts.acme.secret_key": "credential:template"}))
+    assert "holds a placeholder of an example" in told["accounts.acme.secret_key"]

@@ -32,7 +32,7 @@ def test_by_default_nothing_is_sent(tmp_path: Path) -> None:
 
 def test_references_are_kept_and_files_begin_at_the_folder_of_the_configuration(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
     keep(tmp_path / "chat", "json://127.0.0.1/")
-    url = kept(credentials, "ping", f"https://ping.example.com/{TOKEN}?x=1\n")
+    url = kept(credentials, "ping", f"https://ping.acme.test/{TOKEN}?x=1\n")
     wanted = {"targets": ["file:chat", "credential:secret"], "name": "production"}
     configuration = sound(tmp_path, heartbeat={"url": url}, notifications=wanted)
     assert configuration.heartbeat.url == Reference("credential", "ping")
@@ -42,12 +42,12 @@ def test_references_are_kept_and_files_begin_at_the_folder_of_the_configuration(
 
 def test_an_address_without_tls_is_good_on_this_machine_and_where_it_is_allowed(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
     assert sound(tmp_path, heartbeat={"url": kept(credentials, "local", "http://127.0.0.1:8080/x")}).heartbeat.url
-    far = kept(credentials, "far", "http://ping.example.com/x")
+    far = kept(credentials, "far", "http://ping.acme.test/x")
     assert sound(tmp_path, heartbeat={"url": far, "allow_http": True}).heartbeat.url
 
 
 def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
-    heartbeat = {"url": kept(credentials, "local", f"http://127.0.0.1:8080/{TOKEN}"), "proxy": "http://proxy.example.com:3128"}
+    heartbeat = {"url": kept(credentials, "local", f"http://127.0.0.1:8080/{TOKEN}"), "proxy": "http://proxy.acme.test:3128"}
     told = problems(write(tmp_path / "rotator.toml", {"heartbeat": heartbeat}))
     assert list(told) == ["heartbeat.proxy"]
     assert "leave out proxy" in told["heartbeat.proxy"]
@@ -57,7 +57,7 @@ def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tm
 @pytest.mark.parametrize(
     ("table", "options", "option", "words"),
     {
-        "a ping in the open": ("heartbeat", {"url": f"https://ping.example.com/{TOKEN}"}, "url", "is written in the open"),
+        "a ping in the open": ("heartbeat", {"url": f"https://ping.acme.test/{TOKEN}"}, "url", "is written in the open"),
         "a service in the open": ("notifications", {"targets": [f"json://{TOKEN}"]}, "targets", "is written in the open"),
         "no list": ("notifications", {"targets": "credential:secret"}, "targets", "is not a list of references"),
         "one twice": (
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_told_with_its_place_and_without_the_address(
     option: str,
     words: str,
 ) -> None:
-    kept(credentials, "far", f"http://ping.example.com/{TOKEN}")
+    kept(credentials, "far", f"http://ping.acme.test/{TOKEN}")
     kept(credentials, "broken", f"https://[::1/{TOKEN}")
     told = problems(write(tmp_path / "rotator.toml", {table: options}))
     path = f"{table}.{option}"

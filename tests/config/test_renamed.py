@@ -16,7 +16,7 @@ CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 
 FORMER: dict[str, Any] = {
     "vault": {
-        "address": "https://vault.example.com:8200",
+        "address": "https://vault.acme.test:8200",
         "auth": {"method": "token", "token": "credential:secret"},
         "ledger": "secret/rotator",
     },
@@ -43,7 +43,7 @@ FORMER: dict[str, Any] = {
 
 
 def former(tmp_path: Path, credentials: Path, **more: Any) -> Configuration:  # noqa: F811 - the fixture's value
-    keep(credentials / "ping", "http://ping.example.com/x")
+    keep(credentials / "ping", "http://ping.acme.test/x")
     return load(write(tmp_path / "rotator.toml", {**FORMER, **more}))
 
 
@@ -69,7 +69,7 @@ def test_each_former_name_is_a_warning_with_the_new_one(tmp_path: Path, credenti
 
 
 def test_a_former_name_of_one_application_is_named_with_it(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
-    options = {"application_id": "22222222-2222-4222-8222-222222222222", "path": "secret/apps/b", "observe_every": "5m"}
+    options = {"application_id": "2f0e2d3c-2222-4222-8222-222222222222", "path": "secret/apps/b", "observe_every": "5m"}
     found = former(tmp_path, credentials, applications={"billing": options})
     assert found.specs["billing"].resync_interval == timedelta(minutes=5)
     assert "applications.billing.observe_every" in {warning.path for warning in found.warnings}

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can give fil
 
 CONFIGURATION = """
 [vault]
-address = "https://vault.example.com:8200"
+address = "https://vault.acme.test:8200"
 ledger = "secret/rotator"
 ca_cert = "ca.pem"
 auth = { method = "token", token = "file:token" }
@@ -29,7 +29,11 @@ ca_cert = "ca.pem"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text, mode in (("rotator.toml", CONFIGURATION, 0o644), ("ca.pem", "-", 0o644), ("token", "x" * 20, 0o600)):
+    for name, text, mode in (
+        ("rotator.toml", CONFIGURATION, 0o644),
+        ("ca.pem", "-", 0o644),
+        ("token", "token-of-this-test-1", 0o600),
+    ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
     return tmp_path
@@ -102,4 +106,4 @@ def test_a_file_is_taken_that_is(folder: Path, name: str, how: str) -> None:
 def test_a_credential_of_systemd_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     (folder / "token").chmod(0o440)  # root's, with an entry for the service's user that shows in the bits of the group
-    assert Reference.parse("credential:token").resolve().reveal() == "x" * 20
+    assert Reference.parse("credential:token").resolve().reveal() == "token-of-this-test-1"

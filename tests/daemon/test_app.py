@@ -18,11 +18,11 @@ ledger_path = "secret/rotator"
 auth = {{ method = "token", token = "file:token" }}
 [accounts.acme]
 provider = "{provider}"
-organization_id = "11111111-1111-4111-8111-111111111111"
+organization_id = "1f0e2d3c-1111-4111-8111-111111111111"
 secret_key = "vault:secret/management#key"
 api_url = "http://127.0.0.1:{port}"
 [applications.billing]
-application_id = "22222222-2222-4222-8222-222222222222"
+application_id = "2f0e2d3c-2222-4222-8222-222222222222"
 path = "secret/apps/billing"
 every = "30d"
 [daemon]

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from rotator.config import load, schema
+from rotator.errors import ConfigurationError
 from rotator.util.durations import format_duration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,10 +103,23 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
 
 
+PLACEHOLDERS = re.compile(r"([1-4])\1{7}-\1{4}-4\1{3}-8\1{3}-\1{12}|example\.com")
+
+
 @pytest.mark.parametrize("path", [EXAMPLE, SMALL], ids=lambda path: path.name)
 @pytest.mark.usefixtures("credentials")
-def test_the_configurations_that_we_ship_are_sound(path: Path) -> None:
-    configuration = load(path)
+def test_the_configurations_that_we_ship_are_sound_once_their_placeholders_are_replaced(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    named = {problem.path for problem in caught.value.problems if "is a placeholder" in problem.message}
+    assert named == {problem.path for problem in caught.value.problems}
+    assert {"vault.address", "accounts.acme.organization_id", "applications.billing.application_id"} <= named
+    filled = tmp_path / "rotator.toml"
+    filled.touch(mode=0o600)
+    filled.write_text(
+        PLACEHOLDERS.sub(lambda found: "acme.test" if found[0] == "example.com" else f"id-{found[1]}", path.read_text())
+    )
+    configuration = load(filled)
     assert "billing" in configuration.specs
     assert configuration.specs["billing"].grace == timedelta(hours=24)
 

@@ -50,7 +50,7 @@ def test_its_configuration_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / name).write_text("a-secret")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     file = tmp_path / "rotator.toml"
-    file.write_text(text[0])
+    file.write_text(re.sub(r"([12])\1{7}(-\1{4}-4\1{3})", r"b0b\2", text[0].replace("example.com", "acme.test")))
     assert list(load(file).specs) == ["billing"]
 
 

@@ -67,11 +67,11 @@ def specs() -> dict[str, ApplicationSpec]:
             secret.chmod(0o400)
         text = f"""
 [vault]
-address = "https://vault.example.com:8200"
+address = "https://vault.acme.test:8200"
 ledger = "secret/rotator"
 auth = {{ method = "approle", role_id = "file:{folder}/role-id", secret_id = "file:{folder}/secret-id" }}
 [accounts.acme]
-organization_id = "11111111-1111-4111-8111-111111111111"
+organization_id = "1f0e2d3c-1111-4111-8111-111111111111"
 secret_key = "file:{folder}/management"
 """
         for number, kind in enumerate(KINDS):

@@ -15,13 +15,19 @@ from rotator.util.formatting import pluralize
     "check",
     epilog="""\b
 Example:
-  rotator check --config ./rotator.toml""",
+  rotator check --config ./rotator.toml
+  rotator check --config ./rotator.toml --without-credentials""",
+)
+@click.option(
+    "--without-credentials",
+    is_flag=True,
+    help="Read none of the files that the configuration names, as in a pull request or on a laptop.",
 )
 @common
 @pass_session
-def command(session: Session) -> int:
+def command(session: Session, without_credentials: bool) -> int:
     """Validate the configuration and the files that it names; contact nothing."""
-    configuration = load(session.path)
+    configuration = load(session.path, credentials=not without_credentials)
     applications, accounts = configuration.specs, configuration.accounts
     if session.json:
         answer = {

@@ -174,7 +174,7 @@ HOSTILE = [
     "/etc/rotator/rotator.toml",
     "secret/apps/billing/scaleway",
     "SCWXXXXXXXXXXXXXXXXX",
-    "11111111-1111-4111-8111-111111111111",
+    "1f0e2d3c-1111-4111-8111-111111111111",
     "vault.internal",
 ]
 
