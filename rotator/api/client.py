@@ -1,6 +1,7 @@
 """The client of the control API: how a command queries the daemon and gives it commands.
 
-No wait is without a bound. The daemon sends the first byte at once and then a line every few seconds; a daemon that does not is
+One request is one connection. It is HTTP/1.0, so the answer ends where the daemon closes the connection, and no library is needed
+to read it: the libraries take longer to import than the daemon takes to answer. No wait is without a bound. The daemon sends the first byte at once and then a line every few seconds; a daemon that does not is
 left alone. What an untrusted process answers is not believed.
 """
 
@@ -11,28 +12,25 @@ import os
 import re
 import socket
 import time
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import quote
-
-import httpx
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode
 
 from rotator import __version__
-from rotator.api.listeners import CONTROL, READ
-from rotator.api.openapi import LINES
-from rotator.config.runtime_directory import RUNTIME_DIRECTORY
-from rotator.domain.ports import EventSink, NullEventSink
+from rotator.api.socket_names import CONTROL, LINES, READ
 from rotator.errors import RotatorError
 from rotator.operations.failures import FailureReport, ReportedError
-from rotator.operations.operation import Operation
-from rotator.operations.registry import OPERATIONS
+from rotator.operations.signatures import SIGNATURES, Signature
+from rotator.system.paths import RUNTIME_DIRECTORY
 from rotator.system.trust import listener_problem, read_file
 from rotator.system.users import user_id
+from rotator.util.typed_json import from_json
+
+if TYPE_CHECKING:
+    from rotator.domain.ports import EventSink
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to connect and to send the request."""
@@ -49,7 +47,13 @@ PROGRESS_TIMEOUT = 30.0
 MAX_CONFIGURATION = 64 * 1024 * 1024
 """Bytes of the configuration that are read."""
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+MAX_HEAD = 64 * 1024
+"""Bytes of an answer before its body."""
+
+RECEIVE_SIZE = 64 * 1024
+"""Bytes that are received at once."""
+
+_TIME = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
 class DaemonUnavailable(RotatorError):
@@ -83,10 +87,12 @@ def directory(config: Path) -> Path | None:
     if given := os.environ.get("ROTATOR_CONTROL"):
         return Path(given)
     table: Any = {}
-    with suppress(
-        OSError, ValueError, RecursionError
-    ):  # TOMLDecodeError is a ValueError; what needs the file reports what is wrong with it
-        table = tomllib.loads(read_file(config, MAX_CONFIGURATION).decode()).get("control", {})
+    # TOMLDecodeError is a ValueError. What needs the file reports what is wrong with it.
+    with suppress(OSError, ValueError, RecursionError):
+        content = read_file(config, MAX_CONFIGURATION).decode()
+        import tomllib  # noqa: PLC0415 - most users may not read the file
+
+        table = tomllib.loads(content).get("control", {})
     if not isinstance(table, dict) or table.get("enabled") is False:
         return None
     named = table.get("directory")
@@ -100,23 +106,11 @@ class DaemonClient:
     """
 
     def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005 - no people there
-        _examine(path)
         self._path = path
         self._config = config
         self._remark = remark
         self._remarked = False
-        self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(path)),
-            base_url="http://rotator",
-            headers={
-                "accept": LINES,
-                "rotator-config": quote(str(config.absolute())),
-                "rotator-user": quote(user_id(), safe=" "),
-                "user-agent": f"rotator/{__version__}",
-            },
-            timeout=CONNECT_TIMEOUT,
-            trust_env=False,
-        )
+        self._waiting: socket.socket | None = _connect(path)
 
     @classmethod
     def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, commands: bool) -> Self:
@@ -127,8 +121,10 @@ class DaemonClient:
         return cls(path, config, remark)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection that no request has used."""
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
 
     def __enter__(self) -> Self:
         return self
@@ -137,62 +133,49 @@ class DaemonClient:
         self.close()
 
     def call(self, name: str, sink: EventSink | None = None, **arguments: Any) -> Any:
-        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile."""
-        operation = OPERATIONS[name]
-        wanted = operation.request(arguments)
-        body = wanted.model_dump(mode="json", exclude_defaults=True)
-        if operation.method == "GET":
-            request = self._client.build_request("GET", operation.path, params=body)
-        else:
-            request = self._client.build_request("POST", operation.path, json=body)
-        urgent = operation.urgent(wanted)
-        request.extensions["timeout"] = {**request.extensions["timeout"], "read": URGENT_TIMEOUT if urgent else ANSWER_TIMEOUT}
+        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile. The daemon checks the arguments."""
+        operation = SIGNATURES[name]
         try:
-            return self._call(operation, request, sink or NullEventSink(), urgent=urgent)
+            return self._call(operation, arguments, str(self._config.absolute()), sink)
         except _OtherConfiguration as other:
             # The daemon compares names only. Links are resolved here, where a path that hangs harms this command alone.
             if os.path.realpath(other.config) != os.path.realpath(self._config):
                 raise
-            request.headers["rotator-config"] = quote(other.config)
-            return self._call(operation, request, sink or NullEventSink(), urgent=urgent)
+            return self._call(operation, arguments, other.config, sink)
 
-    def _call(self, operation: Operation, request: httpx.Request, sink: EventSink, *, urgent: bool) -> Any:
-        with self._answer(request) as answer:
+    def _call(self, operation: Signature, arguments: Mapping[str, Any], config: str, sink: EventSink | None) -> Any:
+        urgent = operation.urgent(arguments)
+        connection, self._waiting = self._waiting or _connect(self._path), None
+        with connection:
+            exchange = _Exchange(connection, self._path, URGENT_TIMEOUT if urgent else ANSWER_TIMEOUT)
+            exchange.send(_request(operation, arguments, config))
+            status, headers = exchange.head()
+            self._compare_versions(headers)
+            if status != 200:
+                raise self._refusal(status, _parsed(exchange.rest().decode(errors="replace")))
             if operation.immediate:
-                return self._value(operation, answer.read())
-            waiting_since = time.monotonic() if urgent else None
-            for text in _split_lines(answer.iter_bytes()):
-                line = _parsed(text) if text else {}
-                if "event" in line:
-                    waiting_since = None
-                    sink.emit(
-                        str(line.pop("event")), **{name: _timed(value) for name, value in line.items() if name.isidentifier()}
-                    )
-                elif "result" in line:
-                    return self._value(operation, json.dumps(line["result"]).encode())
-                elif text:
-                    raise ReportedError(_failure(line))
-                if waiting_since is not None and time.monotonic() - waiting_since > PROGRESS_TIMEOUT:
-                    raise DaemonUnavailable(
-                        f"the daemon at {self._path} accepted the command and did nothing for {PROGRESS_TIMEOUT:g} seconds",
-                        sent=True,
-                    )
-        raise DaemonUnavailable(f"the daemon at {self._path} hung up before it reported the result", sent=True)
+                return self._value(operation, _parsed(exchange.rest().decode(errors="replace")))
+            return self._follow(operation, exchange, sink, urgent=urgent)
 
-    @contextmanager
-    def _answer(self, request: httpx.Request) -> Iterator[httpx.Response]:
-        try:
-            answer = self._client.send(request, stream=True)
-            try:
-                _believe(answer.extensions["network_stream"].get_extra_info("socket"), self._path)
-                self._compare_versions(answer)
-                if answer.status_code != 200:
-                    raise self._refusal(answer.status_code, _parsed(answer.read().decode(errors="replace")))
-                yield answer
-            finally:
-                answer.close()
-        except httpx.TransportError as error:
-            raise self._unavailable(error, request) from None
+    def _follow(self, operation: Signature, exchange: _Exchange, sink: EventSink | None, *, urgent: bool) -> Any:
+        waiting_since = time.monotonic() if urgent else None
+        while (text := exchange.line()) is not None:
+            line = _parsed(text) if text else {}
+            if "event" in line:
+                waiting_since = None
+                event, fields = str(line.pop("event")), {name: value for name, value in line.items() if name.isidentifier()}
+                if sink is not None:
+                    sink.emit(event, **{name: _timed(value) for name, value in fields.items()})
+            elif "result" in line:
+                return self._value(operation, line["result"])
+            elif text:
+                raise ReportedError(_failure(line))
+            if waiting_since is not None and time.monotonic() - waiting_since > PROGRESS_TIMEOUT:
+                raise DaemonUnavailable(
+                    f"the daemon at {self._path} accepted the command and did nothing for {PROGRESS_TIMEOUT:g} seconds",
+                    sent=True,
+                )
+        raise DaemonUnavailable(f"the daemon at {self._path} hung up before it reported the result", sent=True)
 
     def _refusal(self, status: int, answer: Mapping[str, Any]) -> Exception:
         failure = _failure(answer)
@@ -200,30 +183,121 @@ class DaemonClient:
             return _OtherConfiguration("; ".join(failure.sentences), str(failure.details.get("config", "")))
         return ReportedError(failure)
 
-    def _compare_versions(self, answer: httpx.Response) -> None:
-        theirs = answer.headers.get("rotator-version", "?")
+    def _compare_versions(self, headers: Mapping[str, str]) -> None:
+        theirs = headers.get("rotator-version", "?")
         if theirs != __version__ and not self._remarked:
             self._remarked = True
             self._remark(f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade")
 
-    def _value(self, operation: Operation, content: bytes) -> Any:
+    def _value(self, operation: Signature, content: Any) -> Any:
         try:
-            return TypeAdapter(operation.gives).validate_json(content)
-        except ValidationError:
+            return from_json(operation.gives, content)
+        except ValueError:
             raise DaemonUnavailable(
                 f"the daemon at {self._path} answers in a way that this command does not understand"
             ) from None
 
-    def _unavailable(self, error: httpx.TransportError, request: httpx.Request) -> DaemonUnavailable:
-        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        if isinstance(error, httpx.ReadTimeout):
-            seconds = request.extensions["timeout"]["read"]
-            return DaemonUnavailable(f"the daemon at {self._path} did not answer within {seconds:g} seconds", sent=sent)
-        if isinstance(error, httpx.TimeoutException):
-            return DaemonUnavailable(f"the daemon at {self._path} does not read its socket", present=True, sent=sent)
+
+class _Exchange:
+    """One request and its answer on one connection. Every wait has a limit."""
+
+    def __init__(self, connection: socket.socket, path: Path, answer_timeout: float) -> None:
+        self._connection = connection
+        self._path = path
+        self._answer_timeout = answer_timeout
+        self._received = bytearray()
+        self._searched = 0
+
+    def send(self, request: bytes) -> None:
+        """Send the whole request. A daemon that refuses early may answer before it has read all of it."""
+        self._connection.settimeout(CONNECT_TIMEOUT)
+        try:
+            self._connection.sendall(request)
+        except TimeoutError:
+            raise DaemonUnavailable(f"the daemon at {self._path} does not read its socket", present=True, sent=True) from None
+        except OSError:
+            return
+        finally:
+            self._connection.settimeout(self._answer_timeout)
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """The status and the headers of the answer."""
+        while b"\r\n\r\n" not in self._received:
+            if len(self._received) > MAX_HEAD or not self._receive():
+                raise self._hung_up()
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, _, status = first.partition(" ")
+        if not version.startswith("HTTP/1.") or not status[:3].isdecimal():
+            raise self._hung_up()
+        headers = (line.partition(":") for line in lines)
+        return int(status[:3]), {name.strip().lower(): value.strip() for name, _, value in headers}
+
+    def line(self) -> str | None:
+        """The next line of the body; None at its end. Only a line feed ends a line."""
+        while (end := self._received.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._received)
+            if not self._receive():
+                return None
+        line, self._searched = bytes(self._received[:end]), 0
+        del self._received[: end + 1]
+        return line.decode(errors="replace")
+
+    def rest(self) -> bytes:
+        """The rest of the body."""
+        while self._receive():
+            pass
+        return bytes(self._received)
+
+    def _receive(self) -> bool:
+        """Wait for more of the answer; False at its end."""
+        try:
+            part = self._connection.recv(RECEIVE_SIZE)
+        except TimeoutError:
+            raise DaemonUnavailable(
+                f"the daemon at {self._path} did not answer within {self._answer_timeout:g} seconds", sent=True
+            ) from None
+        except OSError:
+            raise self._hung_up() from None
+        self._received += part
+        return bool(part)
+
+    def _hung_up(self) -> DaemonUnavailable:
         return DaemonUnavailable(
-            f"the daemon at {self._path} hung up: it is stopping, or has too many callers", present=True, sent=sent
+            f"the daemon at {self._path} hung up: it is stopping, or has too many callers", present=True, sent=True
         )
+
+
+def _request(operation: Signature, arguments: Mapping[str, Any], config: str) -> bytes:
+    """The bytes of the request. An option that is off is left out, so a daemon that does not know it yet understands the rest."""
+    given = {name: value for name, value in arguments.items() if value is not None and value is not False}
+    target, body = operation.path, b""
+    if operation.method == "GET":
+        query = urlencode({name: _as_query(value) for name, value in given.items()}, doseq=True)
+        target += f"?{query}" if query else ""
+    else:
+        body = json.dumps(given, default=_as_text).encode()
+    head = (
+        f"{operation.method} {target} HTTP/1.0",
+        "Host: rotator",
+        f"Accept: {LINES}",
+        f"Rotator-Config: {quote(config)}",
+        f"Rotator-User: {quote(user_id(), safe=' ')}",
+        f"User-Agent: rotator/{__version__}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join([*head, "", ""]).encode("ascii") + body
+
+
+def _as_query(value: Any) -> Any:
+    return [_as_query(one) for one in value] if isinstance(value, list | tuple) else _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    if value is True:
+        return "true"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class _OtherConfiguration(DaemonUnavailable):
@@ -232,34 +306,34 @@ class _OtherConfiguration(DaemonUnavailable):
         self.config = config
 
 
-def _examine(path: Path) -> None:
-    """Raise ``DaemonUnavailable`` unless a trusted process listens. (httpx would not say why, and leave a socket open.)"""
+def _connect(path: Path) -> socket.socket:
+    """A connection to a trusted process; raises ``DaemonUnavailable``."""
+    connection = socket.socket(socket.AF_UNIX)
     try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(CONNECT_TIMEOUT)
-            probe.connect(str(path))
-            _believe(probe, path)
-    except PermissionError:
-        raise DaemonUnavailable(f"this user may not use {path}: only members of its group may", denied=True) from None
-    except (FileNotFoundError, NotADirectoryError):
-        raise DaemonUnavailable(f"no daemon answers: there is no {path}") from None
-    except (BlockingIOError, TimeoutError):
-        raise DaemonUnavailable(f"the daemon at {path} has too many callers, or does not read its socket", present=True) from None
-    except OSError:
-        raise DaemonUnavailable(f"no daemon answers at {path}: it is not running any more") from None
+        connection.settimeout(CONNECT_TIMEOUT)
+        connection.connect(str(path))
+        _believe(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, OSError):
+            raise _unreachable(path, error) from None
+        raise
+    return connection
+
+
+def _unreachable(path: Path, error: OSError) -> DaemonUnavailable:
+    if isinstance(error, PermissionError):
+        return DaemonUnavailable(f"this user may not use {path}: only members of its group may", denied=True)
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return DaemonUnavailable(f"no daemon answers: there is no {path}")
+    if isinstance(error, BlockingIOError | TimeoutError):
+        return DaemonUnavailable(f"the daemon at {path} has too many callers, or does not read its socket", present=True)
+    return DaemonUnavailable(f"no daemon answers at {path}: it is not running any more")
 
 
 def _believe(connection: socket.socket, path: Path) -> None:
     if problem := listener_problem(connection, path):
         raise DaemonUnavailable(f"what listens at {path} is not believed: {problem}", present=True)
-
-
-def _split_lines(parts: Iterator[bytes]) -> Iterator[str]:
-    """The lines of a stream. Only a line feed ends one; ``str.splitlines`` would also split at separators inside a text."""
-    rest = b""
-    for part in parts:
-        *lines, rest = (rest + part).split(b"\n")
-        yield from (line.decode(errors="replace") for line in lines)
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -284,4 +358,4 @@ def _failure(answer: Mapping[str, Any]) -> FailureReport:
 
 def _timed(value: object) -> object:
     """A time as a ``datetime``, as the sinks of a direct command receive it."""
-    return datetime.fromisoformat(value) if isinstance(value, str) and _TIME.fullmatch(value) else value
+    return datetime.fromisoformat(value) if isinstance(value, str) and re.fullmatch(_TIME, value) else value

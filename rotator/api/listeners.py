@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rotator.api.executor import CommandExecutor
+from rotator.api.socket_names import CONTROL, READ
 from rotator.api.webhook_auth import ReplayGuard
 from rotator.api.webhook_slots import ReportSlots
 from rotator.api.webhook_tls import FileStates, file_states, tls_context
@@ -20,8 +21,8 @@ from rotator.system.sockets import Port, SocketFile
 if TYPE_CHECKING:
     from rotator.api.http_server import HttpListener, HttpServer
 
-READ, CONTROL, HOOK = "read.sock", "control.sock", "webhook"
-"""The names of the listeners: for queries, for queries and commands, and for reports from outside."""
+HOOK = "webhook"
+"""The name of the listener for reports from outside; the other two are named after their sockets."""
 
 
 @dataclass(frozen=True)

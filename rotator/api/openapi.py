@@ -10,10 +10,8 @@ from pydantic.json_schema import JsonSchemaMode
 
 from rotator import __version__
 from rotator.api.errors import MEANINGS
+from rotator.api.socket_names import LINES
 from rotator.operations.operation import NoArguments, Operation
-
-LINES = "application/x-ndjson"
-"""The media type of a stream: one JSON document a line, and empty lines as keep-alive."""
 
 ERROR = {
     "title": "Error",

@@ -27,8 +27,9 @@ from rotator.api.errors import error_response
 from rotator.api.event_stream import EventStream, Line
 from rotator.api.executor import CommandExecutor
 from rotator.api.http_server import HttpProtocol
-from rotator.api.openapi import LINES, openapi_document
+from rotator.api.openapi import openapi_document
 from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of, user_name
+from rotator.api.socket_names import LINES
 from rotator.domain.ports import EventSink
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE

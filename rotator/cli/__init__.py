@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import time
 
+from rotator import __version__
+
 STARTED = time.monotonic()
 """When the command began, for "so many seconds after the start"."""
 
@@ -15,10 +17,14 @@ STARTED = time.monotonic()
 def main() -> None:
     """The console script ``rotator``: runs one command and ends the process with its exit code."""
     from rotator.cli.streams import protect  # noqa: PLC0415 - so that this module alone costs nothing
-    from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - same
-    from rotator.system.process import keep_memory_private  # noqa: PLC0415 - same
 
     protect()
+    if sys.argv[1:] == ["--version"]:
+        print(f"rotator {__version__}")  # noqa: T201 - the library of the command line takes longer to import than this whole answer
+        return
+    from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - see above
+    from rotator.system.private_memory import keep_memory_private  # noqa: PLC0415 - same
+
     ignore_connection_settings()
     keep_memory_private()
     # httpx imports its own command line where it finds what that needs: a tenth of our start, for nothing.

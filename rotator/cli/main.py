@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,10 +15,11 @@ from rotator import __version__
 from rotator.cli.exit_codes import EXIT_CODES, Interrupted
 from rotator.cli.session import Session, common
 from rotator.cli.streams import LOST
-from rotator.domain.secret import to_displayable
 from rotator.operations.failures import FailureReport, explain
-from rotator.system.installation import documents
 from rotator.util.terminal import plain_streams
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
@@ -41,6 +43,9 @@ COMMANDS = {
     "demo": "See the whole life cycle on this machine.",
 }
 """Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""
+
+COMPLETION = "_ROTATOR_COMPLETE"
+"""The variable by which a shell asks for completion."""
 
 ALIASES = {"who": "lookup"}
 """Former names of commands, still understood."""
@@ -78,6 +83,14 @@ class Root(click.Group):
             raise click.UsageError(f"there is no command {name!r}; {closest_match(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, without importing any."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only the shell pays for it
+
+        if not incomplete.startswith("-"):
+            return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return super().shell_complete(ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
@@ -85,6 +98,8 @@ class Root(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Exit codes and examples, and where the documents of this installation are."""
+        from rotator.system.installation import documents  # noqa: PLC0415 - only help pays for it
+
         super().format_epilog(ctx, formatter)
         if place := documents():
             formatter.write_paragraph()
@@ -95,7 +110,8 @@ class Root(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
-        with plain_streams():
+        # The library writes the words for a shell as bytes, which no stream of text takes; they are names of commands and options.
+        with nullcontext() if COMPLETION in os.environ else plain_streams():
             self._run_and_exit(list(sys.argv[1:] if args is None else args), prog_name, **extra)
 
     def _run_and_exit(self, arguments: list[str], prog_name: str | None, **extra: Any) -> NoReturn:
@@ -123,6 +139,8 @@ def _answered(code: int, arguments: Sequence[str]) -> int:
 
 
 def _usage(error: click.ClickException) -> FailureReport:
+    from rotator.domain.secret import to_displayable  # noqa: PLC0415 - only mistakes pay for it
+
     context = getattr(error, "ctx", None)
     hint = f" (see: {context.command_path} --help)" if context else ""
     message = to_displayable(" ".join(error.format_message().split()))
@@ -134,6 +152,8 @@ def tell(failure: FailureReport, *, as_json: bool) -> int:
     for sentence in failure.sentences:
         click.echo(f"rotator: {sentence}", err=True)
     if as_json:
+        import json  # noqa: PLC0415 - for those who want it
+
         click.echo(json.dumps({"error": failure.as_json()}, indent=2))
     return failure.exit_code
 

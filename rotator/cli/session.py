@@ -5,33 +5,26 @@ A ``Session`` is an ordinary object that tests replace parts of: how the applica
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from rotator.cli import STARTED
-from rotator.config import locate
-from rotator.domain.ports import Clock, EventSink, NullEventSink
-from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.errors import ConfigurationError
 from rotator.operations.failures import FailureReport, ReportedError
-from rotator.operations.runtime import Runtime, select_applications
-from rotator.system.users import user_id
-from rotator.util.formatting import pluralize
+from rotator.system.paths import locate
 
 if TYPE_CHECKING:
     from rotator.api.client import DaemonClient, DaemonUnavailable
-    from rotator.observability.notifications import NotificationSettings
-    from rotator.operations.operation import Operation
-
-__all__ = ["LocalRuntime", "Session", "asking", "common", "pass_session", "select_applications"]
+    from rotator.cli.local_runtime import LocalRuntime
+    from rotator.domain.ports import Clock, EventSink
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,21 +33,6 @@ MAX_WARNINGS = 3
 
 TAKES_NO_COMMAND = frozenset({"busy", "stopping", "hung"})
 """Kinds of errors by which a daemon that runs refuses a command for now."""
-
-
-class LocalRuntime(Runtime, Protocol):
-    """The composition root as the command line sees it; ``rotator.app.App`` is the one that there is."""
-
-    @property
-    def alarm(self) -> NotificationSettings:
-        """Who is told how it goes."""
-
-    @property
-    def set_aside(self) -> Sequence[ConfigurationProblem]:
-        """Problems of applications that it was not opened for."""
-
-    def close(self) -> None:
-        """Let go of connections and logins."""
 
 
 def open_app(path: Path, sink: EventSink, only: Collection[str] = ()) -> LocalRuntime:
@@ -95,6 +73,9 @@ class Session:
     def app(self, sink: EventSink | None = None, *, tell: bool = False, only: Collection[str] = ()) -> Iterator[LocalRuntime]:
         """The runtime, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon. What is wrong
         with others than the applications in ``only`` stops nothing and is a warning."""
+        from rotator.domain.ports import NullEventSink  # noqa: PLC0415 - for commands that act themselves
+        from rotator.util.formatting import pluralize  # noqa: PLC0415 - same
+
         app = self.opener(self.path, sink or NullEventSink(), only)
         for problem in app.set_aside[:MAX_WARNINGS]:
             click.echo(f"rotator: warning: {problem}", err=True)
@@ -113,12 +94,12 @@ class Session:
         a check-and-set, so both may act. Other commands are refused with the way out. ``sink`` receives the events meanwhile; with
         ``tell``, people hear of them as from the daemon.
         """
-        from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - pydantic is not for --help
+        from rotator.operations.signatures import SIGNATURES  # noqa: PLC0415 - not for --help
 
-        operation = OPERATIONS[name]
+        operation = SIGNATURES[name]
         unavailable = None
         if not self.direct:
-            from rotator.api.client import DaemonUnavailable  # noqa: PLC0415 - httpx is not either
+            from rotator.api.client import DaemonUnavailable  # noqa: PLC0415 - same
 
             try:
                 with self.daemon(commands=operation.changes) as daemon:
@@ -126,10 +107,10 @@ class Session:
                     return daemon.call(name, sink, **request)
             except DaemonUnavailable as error:
                 unavailable = error
-                if error.present and operation.changes and not operation.urgent(operation.request(request)):
+                if error.present and operation.changes and not operation.urgent(request):
                     raise
             except ReportedError as error:
-                if error.failure.kind not in TAKES_NO_COMMAND or not operation.urgent(operation.request(request)):
+                if error.failure.kind not in TAKES_NO_COMMAND or not operation.urgent(request):
                     raise
                 unavailable = DaemonUnavailable(error.failure.sentences[0], present=True)
             self.ordered = False
@@ -137,16 +118,18 @@ class Session:
             if unavailable.present and operation.changes:
                 click.echo(f"rotator: {unavailable.why}; this command goes on by itself", err=True)
         try:
-            with self.app(sink, tell=tell, only=_named(operation, request)) as app:
-                return self._act(operation, app, request)
+            with self.app(sink, tell=tell, only=_named(name, request)) as app:
+                return self._act(name, app, request)
         except ConfigurationError as error:
             if unavailable is not None and any(problem.private for problem in error.problems):
                 raise _stranded(unavailable, error) from None
             raise
 
-    def _act(self, operation: Operation, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
-        from rotator.operations.operation import OperationContext  # noqa: PLC0415 - see above
+    def _act(self, name: str, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
+        from rotator.operations.operation import OperationContext  # noqa: PLC0415 - pydantic is for commands that act themselves
+        from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - same
 
+        operation = OPERATIONS[name]
         return operation.execute(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
 
     def daemon(self, *, commands: bool) -> DaemonClient:
@@ -167,15 +150,21 @@ class Session:
             self.pause(seconds)
 
 
-def _named(operation: Operation, request: Mapping[str, Any]) -> Collection[str]:
+def _named(name: str, request: Mapping[str, Any]) -> Collection[str]:
     """The applications that a request is about; empty where it needs to know of all."""
-    if not operation.per_application or request.get("everything"):
+    from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - for commands that act themselves
+
+    if not OPERATIONS[name].per_application or request.get("everything"):
         return ()
     return request.get("applications") or ((request["application"],) if request.get("application") else ())
 
 
 def who() -> str:
     """Who gives the order, for the ledger: the user (also behind sudo) and the machine."""
+    import socket  # noqa: PLC0415 - for commands that act themselves
+
+    from rotator.system.users import user_id  # noqa: PLC0415 - same
+
     return f"{user_id()}@{socket.gethostname()}"
 
 

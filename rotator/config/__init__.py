@@ -6,7 +6,6 @@ read, so that a command that reads none starts quickly.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from rotator.config.settings import (
     Vault,
     Webhook,
 )
+from rotator.system.paths import DEFAULT_PATH, locate
 
 __all__ = [
     "DEFAULT_PATH",
@@ -40,13 +40,6 @@ __all__ = [
     "load",
     "locate",
 ]
-
-DEFAULT_PATH = Path("/etc/rotator/rotator.toml")
-
-
-def locate(given: Path | None = None) -> Path:
-    """The file to read: the one given, else the one that ``$ROTATOR_CONFIG`` names, else the default."""
-    return given or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_PATH)
 
 
 def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:

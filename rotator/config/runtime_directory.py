@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rotator.system.paths import RUNTIME_DIRECTORY
+
 SOCKET_PATH_LIMIT = 107
 """Bytes that Linux takes as the path of a socket."""
-
-RUNTIME_DIRECTORY = Path("/run/rotator")
-"""What ``RuntimeDirectory=rotator`` makes, and where a person in a shell looks."""
 
 
 def configured_directory() -> Path | None:

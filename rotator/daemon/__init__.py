@@ -14,7 +14,8 @@ from rotator.observability.fan_out import FanOutSink
 from rotator.observability.logs import Format, LogSink, capture_crashes, capture_libraries
 from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.notifications import Notifier
-from rotator.system.process import Signals, keep_memory_private
+from rotator.system.private_memory import keep_memory_private
+from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 
 __all__ = ["DaemonRuntime", "MainLoop", "SingleRun", "run"]

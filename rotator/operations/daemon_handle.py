@@ -16,6 +16,26 @@ from rotator.operations.runtime import Runtime
 
 
 @dataclass(frozen=True)
+class HealthCause:
+    """One reason to call the daemon well or not."""
+
+    name: str
+    well: bool
+    how: str
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """The daemon: its version, the configuration that it works for, whether it lives and whether it can do its work."""
+
+    version: str
+    config: str
+    alive: bool
+    ready: bool
+    causes: tuple[HealthCause, ...]
+
+
+@dataclass(frozen=True)
 class BlockedApplication:
     """An application that the new configuration stops, and why."""
 

@@ -5,7 +5,6 @@ An unexpected exception is told by its type and place only: its text may hold a 
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +53,8 @@ def explain(error: BaseException) -> FailureReport:
 
 def crash_location(error: BaseException) -> str:
     """Where in our own code an exception came from, such as ``cli/rotate.py:41``."""
+    import traceback  # noqa: PLC0415 - only errors of the program pay for it
+
     package = Path(__file__).parent.parent
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)]
     if not frames:

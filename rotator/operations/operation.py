@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,7 @@ from rotator.operations.patience import patient_runtime
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep
+from rotator.operations.signatures import Signature
 from rotator.reconciler.context import ReconcileContext
 from rotator.util.concurrency import run_concurrently
 from rotator.util.formatting import strip_control_characters
@@ -81,32 +82,54 @@ class OperationContext:
 class Operation:
     """One query or command.
 
-    ``run`` gets the context and the request, and returns a value of the type ``gives``, or a future of one.
-    ``changes``: a command; it is offered on the control socket only and takes a slot of the executor. A query takes a reader.
-    ``immediate``: answered in the event loop. ``run`` then reads memory only, takes no lock and calls no service.
-    ``urgent``: may use slots reserved for emergencies; a caller with credentials acts directly when the daemon is silent.
-    ``per_application``: what it does for a named application needs to know of no other, so that it can run where another one's
-    configuration is broken.
+    ``signature`` is what a caller sees. ``run`` gets the context and the request, and returns a value of the type ``gives``, or a
+    future of one. A command (``changes``) is offered on the control socket only and takes a slot of the executor; a query takes a
+    reader. An ``immediate`` operation reads memory only, takes no lock and calls no service. ``per_application``: what it does
+    for a named application needs to know of no other, so that it can run where another one's configuration is broken.
     ``exclusive_key``: requests with the same key run one at a time. ``refuses``: error statuses beyond those of every operation.
     """
 
-    name: str
-    method: Literal["GET", "POST"]
+    signature: Signature
     summary: str
     takes: type[OperationRequest]
-    gives: Any
     run: Callable[[OperationContext, Any], Any]
-    changes: bool = False
-    immediate: bool = False
     per_application: bool = False
-    urgent: Callable[[Any], bool] = lambda request: False  # noqa: ARG005 - most operations know no emergency
-    exclusive_key: Callable[[Any], str] = lambda request: ""  # noqa: ARG005 - most commands may be given twice
+    exclusive_key: Callable[[Any], str] = lambda _: ""
     refuses: tuple[int, ...] = ()
 
     @property
+    def name(self) -> str:
+        """The name of the operation."""
+        return self.signature.name
+
+    @property
+    def method(self) -> str:
+        """The method of HTTP: GET for a query, POST for a command."""
+        return self.signature.method
+
+    @property
     def path(self) -> str:
-        """Where it is."""
-        return f"/v1/{self.name}"
+        """The path of its page."""
+        return self.signature.path
+
+    @property
+    def gives(self) -> Any:
+        """The type of the result."""
+        return self.signature.gives
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is a command."""
+        return self.signature.changes
+
+    @property
+    def immediate(self) -> bool:
+        """Whether it is answered in the event loop."""
+        return self.signature.immediate
+
+    def urgent(self, request: OperationRequest) -> bool:
+        """Whether the request may use slots reserved for emergencies."""
+        return self.signature.urgent(dict(request))
 
     def execute(self, call: OperationContext, request: Any) -> Any:
         """What comes of it. What it reads by itself, outside of passes, rides out a service that is away, from the first call on."""

@@ -6,15 +6,14 @@ do the same. Each function gets a ``OperationContext`` and a ``OperationRequest`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from rotator import __version__
-from rotator.operations.commands.drill import DrillResult
+from rotator.domain.status import StatusReport
 from rotator.operations.commands.handlers import (
     DrillRequest,
     ExtendRequest,
@@ -29,51 +28,26 @@ from rotator.operations.commands.handlers import (
     handle_revoke,
     handle_rotate,
 )
-from rotator.operations.coverage import CoverageReport
-from rotator.operations.daemon_handle import ReloadResult
-from rotator.operations.incidents.handlers import IncidentList, IncidentRequest, handle_incident, handle_incidents
-from rotator.operations.incidents.report import IncidentReport
+from rotator.operations.daemon_handle import HealthCause, HealthReport, ReloadResult
+from rotator.operations.incidents.handlers import IncidentRequest, handle_incident, handle_incidents
 from rotator.operations.mass_rotation.handlers import (
     CoverageRequest,
     MassRotationCommand,
-    MassRotationReport,
     PreviewRequest,
     WaiveRequest,
-    WaiveResult,
     handle_coverage,
     handle_mass_rotation,
     handle_preview,
     handle_waive,
 )
-from rotator.operations.mass_rotation.preview import Preview
 from rotator.operations.operation import Maybe, Name, Names, NoArguments, Operation, OperationContext, OperationRequest
 from rotator.operations.queries.history import History, read_history
 from rotator.operations.queries.key_info import KeyInfo, describe_keys
 from rotator.operations.queries.plan import PlanResult, plan_applications
-from rotator.operations.queries.status import StatusReport, status_report
-from rotator.operations.result import OperationResult
+from rotator.operations.queries.status import status_report
+from rotator.operations.signatures import SIGNATURES
 
 # --- queries --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class HealthCause:
-    """One reason to call the daemon well or not."""
-
-    name: str
-    well: bool
-    how: str
-
-
-@dataclass(frozen=True)
-class HealthReport:
-    """The daemon: its version, the configuration that it works for, whether it lives and whether it can do its work."""
-
-    version: str
-    config: str
-    alive: bool
-    ready: bool
-    causes: tuple[HealthCause, ...]
 
 
 def _health(call: OperationContext, _: NoArguments) -> HealthReport:
@@ -127,134 +101,99 @@ def _who(call: OperationContext, request: Keys) -> tuple[KeyInfo, ...]:
 
 # --- the table ------------------------------------------------------------------------------------------------------------
 
-_COMMAND: dict[str, Any] = {"changes": True, "refuses": (404, 408, 409, 429)}
-_QUERY_EACH: dict[str, Any] = {"per_application": True, "refuses": (404, 409)}
-_COMMAND_EACH: dict[str, Any] = {"per_application": True, **_COMMAND}
+_COMMAND = (404, 408, 409, 429)
+"""Error statuses of a command beyond those of every operation."""
+
+
+def _operation(
+    name: str,
+    summary: str,
+    takes: type[OperationRequest],
+    run: Callable[[OperationContext, Any], Any],
+    *,
+    refuses: tuple[int, ...] = (),
+    per_application: bool = False,
+    exclusive_key: Callable[[Any], str] = lambda _: "",
+) -> Operation:
+    return Operation(SIGNATURES[name], summary, takes, run, per_application, exclusive_key, refuses)
+
 
 OPERATIONS: Mapping[str, Operation] = {
     operation.name: operation
     for operation in (
-        Operation("health", "GET", "How the daemon is.", NoArguments, HealthReport, _health, immediate=True),
-        Operation("status", "GET", "How the applications are, by their ledgers.", Some, StatusReport, _status, **_QUERY_EACH),
-        Operation("plan", "GET", "What would be done next, and why.", Some, tuple[PlanResult, ...], _plan, **_QUERY_EACH),
-        Operation("history", "GET", "What happened to the keys of an application.", One, History, _history, **_QUERY_EACH),
-        Operation(
-            "reload",
-            "POST",
-            "Read the configuration again; answers when it is in force.",
-            NoArguments,
-            ReloadResult,
-            _reload,
-            changes=True,
-            urgent=lambda _: True,
-            refuses=(422, 429),
+        _operation("health", "How the daemon is.", NoArguments, _health),
+        _operation(
+            "status", "How the applications are, by their ledgers.", Some, _status, refuses=(404, 409), per_application=True
         ),
-        Operation(
+        _operation("plan", "What would be done next, and why.", Some, _plan, refuses=(404, 409), per_application=True),
+        _operation(
+            "history", "What happened to the keys of an application.", One, _history, refuses=(404, 409), per_application=True
+        ),
+        _operation(
+            "reload", "Read the configuration again; answers when it is in force.", NoArguments, _reload, refuses=(422, 429)
+        ),
+        _operation(
             "rotate",
-            "POST",
             "Replace keys now; answers when it is true and read back.",
             RotateRequest,
-            tuple[OperationResult, ...],
             handle_rotate,
-            urgent=lambda request: bool(request.compromised),
-            **_COMMAND_EACH,
+            refuses=_COMMAND,
+            per_application=True,
         ),
-        Operation("lookup", "GET", "Whose keys these are, and how they stand.", Keys, tuple[KeyInfo, ...], _who, refuses=(409,)),
-        Operation(
+        _operation("lookup", "Whose keys these are, and how they stand.", Keys, _who, refuses=(409,)),
+        _operation(
             "hold",
-            "POST",
             "Leave applications alone until they are resumed.",
             HoldRequest,
-            tuple[OperationResult, ...],
             handle_hold,
-            **_COMMAND_EACH,
+            refuses=_COMMAND,
+            per_application=True,
         ),
-        Operation(
-            "resume",
-            "POST",
-            "Let held applications go on.",
-            ResumeRequest,
-            tuple[OperationResult, ...],
-            handle_resume,
-            **_COMMAND_EACH,
+        _operation(
+            "resume", "Let held applications go on.", ResumeRequest, handle_resume, refuses=_COMMAND, per_application=True
         ),
-        Operation(
-            "extend",
-            "POST",
-            "Let keys in grace live on.",
-            ExtendRequest,
-            tuple[OperationResult, ...],
-            handle_extend,
-            **_COMMAND_EACH,
-        ),
-        Operation(
+        _operation("extend", "Let keys in grace live on.", ExtendRequest, handle_extend, refuses=_COMMAND, per_application=True),
+        _operation(
             "revoke",
-            "POST",
             "End a grace, or revoke an unmanaged key; answers when the revocation is verified.",
             RevokeRequest,
-            tuple[OperationResult, ...],
             handle_revoke,
-            urgent=lambda _: True,
-            **_COMMAND,
+            refuses=_COMMAND,
         ),
-        Operation(
+        _operation(
             "coverage",
-            "GET",
             "Every live key of an account from before a time.",
             CoverageRequest,
-            CoverageReport,
             handle_coverage,
             refuses=(404, 409),
         ),
-        Operation(
-            "waive",
-            "POST",
-            "Let an old key stay, by name and with a reason, or no longer.",
-            WaiveRequest,
-            WaiveResult,
-            handle_waive,
-            **_COMMAND,
+        _operation(
+            "waive", "Let an old key stay, by name and with a reason, or no longer.", WaiveRequest, handle_waive, refuses=_COMMAND
         ),
-        Operation(
+        _operation(
             "preview",
-            "GET",
             "What a rotation of many applications would do, in which order, and which keys would remain.",
             PreviewRequest,
-            tuple[Preview, ...],
             handle_preview,
             refuses=(404, 409),
         ),
-        Operation(
+        _operation(
             "mass_rotation",
-            "POST",
             "Replace the keys of many applications, as many at once as there is room for, to the coverage proof.",
             MassRotationCommand,
-            MassRotationReport,
             handle_mass_rotation,
-            urgent=lambda request: bool(request.compromised),
             exclusive_key=lambda request: str(request.same),
-            **_COMMAND,
+            refuses=_COMMAND,
         ),
-        Operation(
-            "incidents",
-            "GET",
-            "Every incident that a ledger remembers.",
-            NoArguments,
-            IncidentList,
-            handle_incidents,
-            refuses=(409,),
-        ),
-        Operation(
-            "incident", "GET", "What happened in an emergency.", IncidentRequest, IncidentReport, handle_incident, refuses=(409,)
-        ),
-        Operation(
+        _operation("incidents", "Every incident that a ledger remembers.", NoArguments, handle_incidents, refuses=(409,)),
+        _operation("incident", "What happened in an emergency.", IncidentRequest, handle_incident, refuses=(409,)),
+        _operation(
             "drill",
-            "POST",
             "Practise the emergency on one application, for real.",
             DrillRequest,
-            DrillResult,
             handle_drill,
-            **_COMMAND_EACH,
+            refuses=_COMMAND,
+            per_application=True,
         ),
     )
 }

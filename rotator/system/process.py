@@ -1,26 +1,13 @@
-"""The process itself: its signals, which only set flags, and what keeps its memory from being read by others."""
+"""The signals of the process, which only set flags."""
 
 from __future__ import annotations
 
-import ctypes
-import resource
 import select
 import signal
 import socket
-import threading
 from contextlib import suppress
 from types import FrameType
 from typing import Self
-
-_PR_SET_DUMPABLE = 4
-
-
-def keep_memory_private() -> None:
-    """No core dump of this process and no debugger on it: its memory holds secrets. Best effort on systems that know neither."""
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class Signals:
@@ -69,8 +56,3 @@ class Signals:
         with suppress(BlockingIOError):
             while self._read.recv(4096):
                 pass
-
-
-def in_main_thread() -> bool:
-    """Whether signals can be handled here."""
-    return threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""Speed, as ratios in one run: ``make bench`` (about ten minutes), or ``python -m tests.bench calls fleet emergency leak breach idle``.
+"""Speed, as ratios in one run: ``make bench`` (about ten minutes), or ``python -m tests.bench commands calls fleet emergency leak breach idle``.
 
 Everything is measured on the sandbox, once with the latencies that were recorded from the real API and once with none. What is
 compared stands beside it and was measured in the same run on the same machine, because only ratios travel.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +79,38 @@ def row(what: str, value: str, aim: str = "") -> None:
 def bench() -> Iterator[Bench]:
     with Bench() as found:
         yield found
+
+
+# --- commands -------------------------------------------------------------------------------------------------------------
+
+
+def commands(runs: int = 15) -> None:
+    """Processor time of commands in multiples of that of a Python that does nothing. The commands take turns with it."""
+    say("processor time of a command, in multiples of that of python -c pass (medians)")
+    with bench() as rig:
+        names = rig.fleet(2, "commands")
+        rig.set_up('every = "1000d"\ngrace = "1h"', names)
+        with rig.configuration.open("a") as file:
+            file.write(f'[control]\ndirectory = "{rig.directory}"\n')
+        daemon = rig.daemon()
+        wait_until(lambda: _adopted(daemon.log) >= len(names), "the daemon has taken over all of them")
+        rotator = str(Path(sys.executable).with_name("rotator"))
+        measured: dict[tuple[str, ...], list[float]] = {}
+        for _ in range(runs):
+            for words in ((sys.executable, "-c", "pass"), (rotator, "--version"), (rotator, "--help"), (rotator, "status")):
+                measured.setdefault(words, []).append(_command_seconds(words, rig.configuration))
+        bare, *others = ((words[-1], statistics.median(seconds)) for words, seconds in measured.items())
+        for name, seconds in others:
+            aim = {"--version": "4 x", "status": "7 x"}.get(name, "")
+            row(f"rotator {name} ({seconds * 1000:.0f} ms)", f"{seconds / bare[1]:.1f} x", aim)
+
+
+def _command_seconds(words: tuple[str, ...], configuration: Path) -> float:
+    """Processor seconds of one run of the command."""
+    environment = {**os.environ, "ROTATOR_CONFIG": str(configuration)}
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, used = os.wait4(process.pid, 0)
+    return used.ru_utime + used.ru_stime
 
 
 # --- calls ----------------------------------------------------------------------------------------------------------------
@@ -304,6 +338,7 @@ def _memory(pid: int) -> int:
 
 
 PARTS: dict[str, Callable[[], None]] = {
+    "commands": commands,
     "calls": calls,
     "fleet": fleet,
     "emergency": emergency,

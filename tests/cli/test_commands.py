@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rotator import __version__
 from rotator.cli.main import COMMANDS, root
 from rotator.cli.session import Session
-from rotator.decision.status import PHASES, status_of
+from rotator.decision.status import status_of
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import (
     CompromisedKey,
@@ -29,6 +29,7 @@ from rotator.domain.ledger import (
     RotationMode,
 )
 from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import PHASES
 from rotator.errors import LedgerUnreadable
 from rotator.operations.failures import explain
 from tests.cli.conftest import Desk

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rotator.cli.output.nagios import State, has_problem, line, problem_line
-from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.decision.status import status_of, unreadable_status
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Problem, RetiringKey
+from rotator.domain.status import ApplicationStatus
 from rotator.errors import PermissionDenied, RotatorError, Unavailable
 from tests.cli.conftest import Desk
 from tests.support.simulated import EPOCH, Version, spec

@@ -14,11 +14,12 @@ from rotator.daemon.heartbeat import unhealthy_reason
 from rotator.daemon.monitoring import _application
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.state import ApplicationState
-from rotator.decision.status import ApplicationStatus, status_of
+from rotator.decision.status import status_of
 from rotator.decision.steps import Wait, WriteLedger
 from rotator.decision.transitions import new_ledger
 from rotator.domain.ledger import CurrentKey, Ledger, Problem
 from rotator.domain.reasons import REASONS, Reason, Source, action_for
+from rotator.domain.status import ApplicationStatus
 from rotator.observability.metrics.collector import samples
 from rotator.observability.metrics.counters import CounterValues
 from rotator.observability.metrics.snapshot import MetricsSnapshot

@@ -10,7 +10,7 @@ import pytest
 
 from rotator.cli.main import ALIASES, COMMANDS
 from rotator.config.renamed import RENAMED
-from rotator.decision.status import PHASES
+from rotator.domain.status import PHASES
 from rotator.observability.events import CATALOGUE as EVENTS
 from rotator.observability.metrics.catalogue import CATALOGUE as METRICS
 from rotator.operations.queries.key_info import STATES

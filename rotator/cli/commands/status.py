@@ -12,9 +12,8 @@ import click
 from rotator.cli.exit_codes import PROBLEM
 from rotator.cli.output.nagios import has_problem, line, unknown
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.decision.status import ApplicationStatus
+from rotator.domain.status import ApplicationStatus, StatusReport
 from rotator.operations.failures import explain
-from rotator.operations.queries.status import StatusReport
 from rotator.util.formatting import format_span, format_timestamp
 
 

@@ -13,7 +13,7 @@ from rotator.domain.account import Waiver
 from rotator.util.formatting import format_time, format_timestamp
 
 if TYPE_CHECKING:
-    from rotator.operations.mass_rotation.handlers import WaiveResult
+    from rotator.operations.mass_rotation.results import WaiveResult
 
 
 @click.command(

@@ -21,8 +21,8 @@ from rotator.cli.session import Session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
 from rotator.operations.mass_rotation.coordinator import MassRotationResult
-from rotator.operations.mass_rotation.handlers import MassRotationReport
 from rotator.operations.mass_rotation.preview import Preview
+from rotator.operations.mass_rotation.results import MassRotationReport
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.util.formatting import format_relative, format_span, format_time, format_timestamp, pluralize
 

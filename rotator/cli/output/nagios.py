@@ -6,8 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from rotator.decision.status import ApplicationStatus
-from rotator.domain.reasons import REASONS, phase_of, reason_of
+from rotator.domain.status import ApplicationStatus
 from rotator.util.formatting import format_relative, format_span, pluralize
 
 PROGRAM = "ROTATOR"
@@ -38,6 +37,8 @@ def problem_line(view: ApplicationStatus) -> str:
     if view.phase in (*PRESSING, "failing", "held"):
         return view.phase
     if view.problem is not None:
+        from rotator.domain.reasons import phase_of  # noqa: PLC0415 - a calm status loads no catalogue
+
         return phase_of(view.problem.reason)
     return "new" if view.ledger is None else ""
 
@@ -81,7 +82,11 @@ def _reason(view: ApplicationStatus) -> str:
 
 def _way_out(view: ApplicationStatus) -> str:
     """What to do, in words of this program: a message may name paths, and a pager shows little."""
-    reason = reason_of(view.problem.reason) if view.problem else None
+    if view.problem is None:
+        return ""
+    from rotator.domain.reasons import REASONS, reason_of  # noqa: PLC0415 - see above
+
+    reason = reason_of(view.problem.reason)
     return f"{reason}: {REASONS[reason].general_action}" if reason else ""
 
 

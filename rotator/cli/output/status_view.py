@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
-from rotator.decision.status import ApplicationStatus
+from rotator.domain.status import ApplicationStatus
 from rotator.util.formatting import format_relative, format_span, format_time, pluralize
 
 STYLES = {

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.decision.status import ApplicationStatus
 from rotator.domain.schedule import due
+from rotator.domain.status import ApplicationStatus
 from rotator.util.formatting import format_relative, format_span
 
 Piece = tuple[str, str]

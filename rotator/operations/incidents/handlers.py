@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from rotator.domain.account import MassRotation
 from rotator.domain.audit import AuditTrail
 from rotator.errors import Refused, RotatorError
-from rotator.operations.incidents.report import ApplicationImpact, IncidentReport, all_incidents
+from rotator.operations.incidents.report import ApplicationImpact, IncidentList, IncidentReport, all_incidents
 from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.handlers import Perhaps, of
 from rotator.operations.mass_rotation.selection import is_partial
@@ -27,16 +27,6 @@ BEFORE = timedelta(days=1)
 
 MOST_TRAILS = 20
 """Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
-
-
-@dataclass(frozen=True)
-class IncidentList:
-    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the applications and accounts that could
-    not be read, and why: their incidents are not in the list."""
-
-    incidents: tuple[IncidentReport, ...]
-    unread: Mapping[str, str] = field(default_factory=dict)
-    unavailable: Mapping[str, str] = field(default_factory=dict)
 
 
 def handle_incidents(call: OperationContext, _: NoArguments) -> IncidentList:

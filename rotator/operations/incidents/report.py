@@ -375,3 +375,13 @@ def all_incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation])
         for incident in ledger.incidents:
             found.setdefault(incident.id, []).append(impact_of(incident, ledger))
     return found
+
+
+@dataclass(frozen=True)
+class IncidentList:
+    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the applications and accounts that could
+    not be read, and why: their incidents are not in the list."""
+
+    incidents: tuple[IncidentReport, ...]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -23,12 +22,13 @@ from rotator.operations.mass_rotation.coordinator import (
     run_mass_rotation,
 )
 from rotator.operations.mass_rotation.preview import Preview, build_preview
+from rotator.operations.mass_rotation.results import MassRotationReport, WaiveResult
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.operations.operation import Maybe, Name, OperationContext, Reason, reconcile_now
 from rotator.operations.operation import OperationRequest as Asked
 from rotator.operations.queries.key_lookup import is_access_key
 from rotator.operations.refusal import OperationError
-from rotator.operations.result import OperationResult, failed
+from rotator.operations.result import failed
 from rotator.operations.runtime import Sleep
 from rotator.util.concurrency import run_concurrently
 from rotator.util.durations import parse_duration
@@ -96,14 +96,6 @@ class WaiveRequest(Asked):
     withdraw: bool = False
 
 
-@dataclass(frozen=True)
-class WaiveResult:
-    """Every word that is given for keys of the account, as it is now."""
-
-    account: str
-    waivers: tuple[Waiver, ...]
-
-
 def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
     """Let a key stay, or no longer."""
     reason, now = request.reason.strip(), call.now()
@@ -160,14 +152,6 @@ def handle_preview(call: OperationContext, request: PreviewRequest) -> tuple[Pre
     """Say what would be done; change nothing."""
     wanted = _request(call, request)
     return tuple(build_preview(scope, wanted) for scope in _meant(call, wanted.selection))
-
-
-@dataclass(frozen=True)
-class MassRotationReport:
-    """What became of each account; ``failed`` are those that could not be looked at, by their names."""
-
-    accounts: tuple[MassRotationResult, ...]
-    failed: tuple[OperationResult, ...] = ()
 
 
 def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -> MassRotationReport:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from rotator.decision.status import ApplicationStatus, status_of, unreadable_status
+from rotator.decision.status import status_of, unreadable_status
 from rotator.domain.ledger import Problem
 from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import ApplicationStatus, StatusReport
 from rotator.errors import LedgerUnreadable, RotatorError, ServiceError, Unavailable
 from rotator.operations.failures import explain
 from rotator.operations.ledgers import is_renamed, read_whole_ledger
 from rotator.operations.runtime import Runtime, select_applications
 from rotator.util.concurrency import run_concurrently
-
-
-@dataclass(frozen=True)
-class StatusReport:
-    """What there is to show, in order, what is to be said beside it, and the exit code for what could not be read."""
-
-    views: tuple[ApplicationStatus, ...]
-    remarks: tuple[str, ...]
-    exit_code: int
-    as_of: datetime
 
 
 def status_report(

@@ -1,0 +1,142 @@
+"""The state of one application, as ``status`` shows it.
+
+The phase is the first of these that is true::
+
+    unreadable   the ledger cannot be read; nothing is done for the application
+    compromised  a key is marked compromised and not yet proven dead
+    held         an operator's hand is on the brake
+    rotating     a rotation is claimed and under way
+    failing      the last attempt failed; it is tried again at the time shown
+    blocked      nothing can be done until a person, or time, removes the problem
+    overdue      something should have been done long ago (no daemon, or it cannot)
+    revoking     a key is scheduled for revocation
+    grace        an old key lives on until its deadline
+    new          there is no key yet, as far as the ledger knows
+    idle         nothing to do until the next rotation
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.spec import ApplicationSpec
+from rotator.util.formatting import format_timestamp
+
+PHASES = (
+    "unreadable",
+    "compromised",
+    "held",
+    "rotating",
+    "failing",
+    "blocked",
+    "overdue",
+    "revoking",
+    "grace",
+    "new",
+    "idle",
+)
+"""Every phase, the most pressing first."""
+
+FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdue_seconds")
+"""What only the ledger tells."""
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """What comes next, when and why. The time may have passed: then it is past due."""
+
+    action: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class ApplicationStatus:
+    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
+
+    spec: ApplicationSpec
+    ledger: Ledger | None
+    as_of: datetime
+    phase: str
+    next: NextAction
+    late: timedelta = timedelta(0)
+    problem: Problem | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether what is late is not just on its way: a rotation takes as long as its proof."""
+        return self.late > self.spec.verification.timeout
+
+    @property
+    def known(self) -> bool:
+        """Whether the ledger could be read, so that what it does not name is not there."""
+        return self.ledger is not None or self.phase != "unreadable"
+
+    @property
+    def name(self) -> str:
+        """The application."""
+        return self.spec.application
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of ``status --json``. Without a ledger that could be read, what only it tells is null."""
+        ledger = self.ledger
+        hold = ledger.hold if ledger else None
+        told = {
+            "name": self.name,
+            "account": self.spec.account,
+            "path": self.spec.path,
+            "configured": self.spec.configured,
+            "as_of": format_timestamp(self.as_of),
+            "phase": self.phase,
+            "current": self._current(),
+            "retiring": [
+                _stamped(access_key=entry.access_key, revoke_after=entry.revoke_after, reason=entry.reason)
+                for entry in (ledger.retiring if ledger else ())
+            ],
+            "revoking": [
+                _stamped(access_key=entry.access_key, reason=entry.reason, not_before=entry.not_before)
+                for entry in (ledger.revoking if ledger else ())
+            ],
+            "compromised": [
+                _stamped(access_key=mark.access_key, reason=mark.reason, by=mark.by, at=mark.at, incident=mark.incident)
+                for mark in (ledger.compromised if ledger else ())
+            ],
+            "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at) if hold else None,
+            "next": _stamped(action=self.next.action, at=self.next.at, reason=self.next.reason),
+            "overdue_seconds": int(self.late.total_seconds()),
+            "problem": _stamped(reason=self.problem.reason, message=self.problem.message, since=self.problem.since)
+            if self.problem
+            else None,
+        }
+        return told if self.known else {**told, **dict.fromkeys(FROM_LEDGER)}
+
+    def _current(self) -> dict[str, Any] | None:
+        current = self.ledger.current if self.ledger else None
+        if current is None:
+            return None
+        return _stamped(
+            access_key=current.access_key,
+            since=current.since,
+            version=current.version,
+            created_at=current.created_at,
+            expires_at=current.expires_at,
+            purpose=current.purpose or None,
+            age_seconds=int((self.as_of - (current.created_at or current.since)).total_seconds()),
+        )
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """The applications in order, remarks beside them, and the exit code for what could not be read."""
+
+    views: tuple[ApplicationStatus, ...]
+    remarks: tuple[str, ...]
+    exit_code: int
+    as_of: datetime
+
+
+def _stamped(**values: object) -> dict[str, Any]:
+    return {name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,0 +1,78 @@
+"""The operations as a caller sees them: name, method, and the type of the result.
+
+A command that asks the daemon needs no more, and imports neither the code of the operations nor the library that validates
+requests. The daemon validates, and its registry adds the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One query or command.
+
+    ``result``: the module and the class of what it gives; ``many``: a tuple of these. ``changes``: a command. ``immediate``:
+    answered in the event loop of the daemon. ``urgent``: whether a request with these arguments is an emergency.
+    """
+
+    name: str
+    method: Literal["GET", "POST"]
+    result: str
+    many: bool = False
+    changes: bool = False
+    immediate: bool = False
+    urgent: Callable[[Mapping[str, Any]], bool] = lambda _: False
+
+    @property
+    def path(self) -> str:
+        """The path of its page."""
+        return f"/v1/{self.name}"
+
+    @property
+    def gives(self) -> Any:
+        """The type of the result, imported now."""
+        module, _, name = self.result.partition(":")
+        found: Any = getattr(import_module(f"rotator.{module}"), name)
+        return tuple[found, ...] if self.many else found
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _if_compromised(arguments: Mapping[str, Any]) -> bool:
+    return bool(arguments.get("compromised"))
+
+
+_RESULT = "operations.result:OperationResult"
+_MASS = "operations.mass_rotation.results"
+
+SIGNATURES: Mapping[str, Signature] = {
+    one.name: one
+    for one in (
+        Signature("health", "GET", "operations.daemon_handle:HealthReport", immediate=True),
+        Signature("status", "GET", "domain.status:StatusReport"),
+        Signature("plan", "GET", "operations.queries.plan:PlanResult", many=True),
+        Signature("history", "GET", "operations.queries.history:History"),
+        Signature("reload", "POST", "operations.daemon_handle:ReloadResult", changes=True, urgent=_always),
+        Signature("rotate", "POST", _RESULT, many=True, changes=True, urgent=_if_compromised),
+        Signature("lookup", "GET", "operations.queries.key_info:KeyInfo", many=True),
+        Signature("hold", "POST", _RESULT, many=True, changes=True),
+        Signature("resume", "POST", _RESULT, many=True, changes=True),
+        Signature("extend", "POST", _RESULT, many=True, changes=True),
+        Signature("revoke", "POST", _RESULT, many=True, changes=True, urgent=_always),
+        Signature("coverage", "GET", "operations.coverage:CoverageReport"),
+        Signature("waive", "POST", f"{_MASS}:WaiveResult", changes=True),
+        Signature("preview", "GET", "operations.mass_rotation.preview:Preview", many=True),
+        Signature("mass_rotation", "POST", f"{_MASS}:MassRotationReport", changes=True, urgent=_if_compromised),
+        Signature("incidents", "GET", "operations.incidents.report:IncidentList"),
+        Signature("incident", "GET", "operations.incidents.report:IncidentReport"),
+        Signature("drill", "POST", "operations.commands.drill:DrillResult", changes=True),
+    )
+}
+"""Everything that can be asked and ordered, beside the stream of events."""
