@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from rotator.decision.classification import Disposition, classify, wanted_versions
 from rotator.decision.observation import Observation, Presence
@@ -18,6 +17,7 @@ from rotator.domain.marker import Marker
 from rotator.domain.reasons import REASONS, Reason, action_for
 from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
+from rotator.util.cached import cached_property
 
 RETRY_INTERVAL = timedelta(seconds=30)
 """How soon to look again when something is wrong that may clear by itself."""

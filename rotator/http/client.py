@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import httpx
 
 from rotator import __version__
 from rotator.errors import ConfigurationError, ConfigurationProblem
-from rotator.http.connection import ConnectionPool, Lane, NetworkBackend, RequestContext, Transport
+from rotator.http.connection import Connection, Exchange, Headers, Origin, Proxy, Request
 from rotator.http.failures import COVERED, HttpFailure, failure_of
+from rotator.http.pool import ConnectionPool
 from rotator.http.service_clock import ServiceClock
 from rotator.http.tls import TlsFiles
 
@@ -104,31 +105,15 @@ class HttpClient:
         observe: ResponseObserver = lambda outcome, seconds: None,  # noqa: ARG005 - nobody wants to know
     ) -> None:
         self._timeout = timeout
+        self._keep_alive = keep_alive.total_seconds()
+        self._headers = {name.lower(): value for name, value in {**HEADERS, **(headers or {})}.items()}
         self._observe = observe
         self._body_limit = body_limit
         self._service_clock = ServiceClock(now)
-        self._wire = RequestContext()
         self.tls = TlsFiles(ca_cert, client_cert)
         """The certificates as they are on disk now."""
-        relay = _proxy(proxy, ca_cert) if proxy else None
-
-        def lane() -> Lane:
-            return Lane(
-                ssl_context=self.tls,
-                proxy=relay,
-                max_connections=1,
-                keepalive_expiry=keep_alive.total_seconds(),
-                retries=0,
-                network_backend=NetworkBackend(self._wire),
-            )
-
-        self._client = httpx.Client(
-            transport=Transport(ConnectionPool(lane, connections, self.tls.refresh), self._wire),
-            headers={**HEADERS, **(headers or {})},
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._proxy = _proxy(proxy, ca_cert) if proxy else None
+        self.pool = ConnectionPool(connections, self.tls.refresh)
 
     def request(
         self,
@@ -146,30 +131,21 @@ class HttpClient:
         ``deadline`` is the time for all of it, from now.
         """
         begun, outcome = time.monotonic(), "error"
-        with self._wire.exchange(self._timeout if deadline is None else deadline) as exchange:
-            try:
-                left = httpx.Timeout(exchange.left(httpcore.PoolTimeout))
-                request = self._client.build_request(
-                    method, url, headers=headers, params=params, content=content, json=json, timeout=left
-                )
-                answer = self._send(request)
-            except COVERED as error:
-                failure = failure_of(error, exchange)
-                outcome = failure.kind
-            except RuntimeError:
-                if not self._client.is_closed:
-                    raise
-                # A worker that outlasts the stop timeout may still ask: then it was cut short, and nothing is wrong with the program.
-                failure = HttpFailure("our side was closed", kind="closed", sent="unknown" if exchange.wrote else "no")
-                outcome = failure.kind
-            except HttpFailure as refused:
-                outcome = refused.kind
-                raise
-            else:
-                outcome = _outcome(answer.status)
-                return answer
-            finally:
-                self._observe(outcome, time.monotonic() - begun)
+        exchange = Exchange(self._timeout if deadline is None else deadline)
+        try:
+            origin, asked = self._request(method, url, headers, params, content, json)
+            answer = self._answer(origin, asked, exchange)
+        except COVERED as error:
+            failure = failure_of(error, exchange)
+            outcome = failure.kind
+        except HttpFailure as refused:
+            outcome = refused.kind
+            raise
+        else:
+            outcome = _outcome(answer.status)
+            return answer
+        finally:
+            self._observe(outcome, time.monotonic() - begun)
         # Raised here and not above: the exceptions of the libraries hold the request, and so the token.
         raise failure
 
@@ -180,33 +156,79 @@ class HttpClient:
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        self.pool.close()
 
-    def _send(self, request: httpx.Request) -> HttpResponse:
-        sent = time.monotonic()
-        response = self._client.send(request, stream=True)
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, Any] | None,
+        content: bytes | None,
+        json: Any,
+    ) -> tuple[Origin, Request]:
+        origin, target = _address(url)
+        if params:
+            target = target.partition(b"?")[0] + b"?" + str(httpx.QueryParams(params)).encode("ascii")
+        named = dict(self._headers)
+        body = content or b""
+        if json is not None:
+            body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            named["content-type"] = "application/json"
+        if body or method in ("POST", "PUT", "PATCH"):
+            named["content-length"] = str(len(body))
+        named.update({name.lower(): value for name, value in (headers or {}).items()})
+        encoded: Headers = [(b"Host", origin.authority().encode("ascii"))]
+        encoded += [(name.encode("ascii"), value.encode("ascii")) for name, value in named.items()]
+        return origin, Request(method.encode("ascii"), target, encoded, body)
+
+    def _answer(self, origin: Origin, request: Request, exchange: Exchange) -> HttpResponse:
+        lane = self.pool.take(exchange.left(httpcore.PoolTimeout))
+        whole = False
         try:
-            self._service_clock.answered(response.headers.get("date"), sent)
-            return HttpResponse(response.status_code, response.headers, self._body(response))
+            connection = lane.connection(origin, self._connection)
+            sent = time.monotonic()
+            status, headers = connection.send(request, exchange)
+            named = httpx.Headers(headers)
+            self._service_clock.answered(named.get("date"), sent)
+            answer = HttpResponse(status, named, self._body(connection, named, exchange))
+            whole = True
+            return answer
         finally:
-            response.close()
+            if not whole:
+                lane.close()  # what is still to come on it would be taken for the answer to the next request
+            self.pool.give_back(lane)
 
-    def _body(self, response: httpx.Response) -> bytes:
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+    def _connection(self, origin: Origin) -> Connection:
+        return Connection(origin, self.tls, self._proxy, self._keep_alive)
+
+    def _body(self, connection: Connection, headers: httpx.Headers, exchange: Exchange) -> bytes:
+        if headers.get("content-encoding", "identity").lower() != "identity":
             raise HttpFailure("the answer is compressed although we did not ask for that", kind="encoding", sent="unknown")
         body = bytearray()
-        for piece in response.iter_raw():
+        for piece in connection.body(exchange):
             body += piece
             if len(body) > self._body_limit:
                 raise HttpFailure(f"the answer has more than {self._body_limit} bytes", kind="too_large", sent="unknown")
         return bytes(body)
 
 
+@lru_cache(1024)
+def _address(url: str) -> tuple[Origin, bytes]:
+    """The service and the target of an address."""
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise httpx.UnsupportedProtocol("neither http:// nor https://")
+    secure = parsed.scheme == "https"
+    origin = Origin(secure, parsed.raw_host.decode("ascii"), parsed.port or (443 if secure else 80))
+    return origin, parsed.raw_path
+
+
 def _outcome(status: int) -> str:
     return "429" if status == 429 else f"{status // 100}xx"
 
 
-def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
+def _proxy(address: str, ca_cert: Path | None) -> Proxy:
     # The address may hold a password, so no error repeats it.
     try:
         proxy = httpx.Proxy(address)
@@ -216,5 +238,7 @@ def _proxy(address: str, ca_cert: Path | None) -> httpcore.Proxy:
         raise ConfigurationError(
             [ConfigurationProblem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")]
         )
-    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
-    return httpcore.Proxy(url, auth=proxy.raw_auth, ssl_context=TlsFiles(ca_cert) if url.scheme == b"https" else None)
+    secure = proxy.url.scheme == "https"
+    origin = Origin(secure, proxy.url.raw_host.decode("ascii"), proxy.url.port or (443 if secure else 80))
+    credentials = Proxy.credentials(*proxy.raw_auth) if proxy.raw_auth else ()
+    return Proxy(origin, TlsFiles(ca_cert) if secure else None, credentials)

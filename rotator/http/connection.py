@@ -1,30 +1,37 @@
-"""Connections that know the deadline of the request they serve, and whether a byte of it was sent.
+"""One connection to a service: it carries one request at a time, and the caller knows whether any byte of it was sent.
 
-httpcore takes its connections from a *network backend*, which is a public interface; httpx does not pass one on, hence the
-small transport at the end.
+The network streams are those of httpcore and the messages are those of h11. What httpcore and httpx do between them (cookies,
+redirects, authentication, tracing, one lock for each connection) is of no use here and takes most of the time of a call.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import queue
-import socket
-import threading
 import time
-from collections import deque
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import h11
 import httpcore
 import httpx
 
+from rotator.http.resolver import look_up
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import timedelta
 
 WRITE_PIECE = 16 * 1024
-"""Bytes handed to a socket at once; the deadline is looked at between pieces."""
+"""Bytes that are handed to a socket at once. The deadline is checked between pieces."""
+
+READ_PIECE = 64 * 1024
+"""Bytes that are received at once."""
+
+MAX_HEAD = 100 * 1024
+"""Bytes of a status line and headers."""
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class Exchange:
@@ -43,231 +50,193 @@ class Exchange:
         return left
 
 
-class RequestContext(threading.local):
-    """The exchange that the current thread is busy with.
+@dataclass(frozen=True)
+class Origin:
+    """The service that a connection leads to."""
 
-    A connection serves one exchange at a time, in the thread that asked for it; so this is how a stream that outlives many
-    requests learns the deadline of the present one.
-    """
+    secure: bool
+    host: str
+    port: int
 
-    current: Exchange | None = None
+    def authority(self, *, always_with_port: bool = False) -> str:
+        """The host as HTTP writes it, with the port where it is not the usual one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = self.port == (443 if self.secure else 80)
+        return host if usual and not always_with_port else f"{host}:{self.port}"
 
-    @contextmanager
-    def exchange(self, limit: timedelta) -> Iterator[Exchange]:
-        """A new exchange, until the block ends."""
-        self.current = exchange = Exchange(limit)
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy: its address, and the header that admits to it."""
+
+    origin: Origin
+    tls: ssl.SSLContext | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @staticmethod
+    def credentials(user: bytes, password: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        """The header for a user and a password."""
+        return ((b"Proxy-Authorization", b"Basic " + b64encode(user + b":" + password)),)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request, ready to be sent. It holds the token, so nothing of it is shown."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: bytes
+
+    def __repr__(self) -> str:
+        return "Request(...)"
+
+
+class Connection:
+    """A connection that is opened with its first request and kept until it expires, fails, or the service ends it."""
+
+    def __init__(self, origin: Origin, tls: ssl.SSLContext, proxy: Proxy | None, keep_alive: float) -> None:
+        self._origin = origin
+        self._tls = tls
+        self._proxy = proxy
+        self._keep_alive = keep_alive
+        self._stream: httpcore.NetworkStream | None = None
+        self._messages = _messages()
+        self._expires = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the next request may go over this connection: nothing is known against it."""
+        if self._stream is None or time.monotonic() >= self._expires:
+            return False
+        # An idle connection has nothing to say: what can be read is its end, or an answer that no request asked for.
+        return not self._stream.get_extra_info("is_readable")
+
+    def close(self) -> None:
+        """Close it; the next request opens another."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def send(self, request: Request, exchange: Exchange) -> tuple[int, Headers]:
+        """Send the request; the status and the headers of the answer, whose ``body`` is then to be read."""
+        if not self.usable:
+            self.close()
+            self._stream = self._open(exchange)
+            self._messages = _messages()
+        messages = self._messages
+        target, headers = request.target, request.headers
+        if self._proxy is not None and not self._origin.secure:
+            target = b"http://" + self._origin.authority().encode("ascii") + target
+            headers = [*headers, *self._proxy.headers]
+        data = messages.send(h11.Request(method=request.method, target=target, headers=headers)) or b""
+        if request.body:
+            data += messages.send(h11.Data(data=request.body)) or b""
+        data += messages.send(h11.EndOfMessage()) or b""
         try:
-            yield exchange
-        finally:
-            self.current = None
+            for start in range(0, len(data), WRITE_PIECE):
+                left = exchange.left(httpcore.WriteTimeout)
+                exchange.wrote = True
+                self._stream_of().write(data[start : start + WRITE_PIECE], left)
+        except httpcore.WriteError:
+            pass  # a service may refuse a request before it has read all of it: then its answer is there
+        while True:
+            event = self._next_event(exchange)
+            if isinstance(event, h11.Response):
+                return event.status_code, list(event.headers)
+            if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+                raise httpx.RemoteProtocolError("no answer")
 
-    def left(self, overdue: type[Exception], limit: float | None = None) -> float:
-        """Seconds left for the current exchange, at most ``limit``."""
-        if self.current is None:
-            raise RuntimeError("the connection is used outside of a request")
-        left = self.current.left(overdue)
-        return left if limit is None else min(left, limit)
+    def body(self, exchange: Exchange) -> Iterator[bytes]:
+        """The pieces of the body. Once all are read, the connection may be used again."""
+        while True:
+            event = self._next_event(exchange)
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                break
+        if (
+            self._messages.our_state is h11.DONE
+            and self._messages.their_state is h11.DONE
+            and not self._messages.trailing_data[0]
+        ):
+            self._messages.start_next_cycle()
+            self._expires = time.monotonic() + self._keep_alive
+        else:
+            self.close()
 
-    def note(self, *, wrote: bool) -> None:
-        """Remember whether bytes of the request itself may have left."""
-        if self.current is not None:
-            self.current.wrote = wrote
+    def _next_event(self, exchange: Exchange) -> object:
+        while True:
+            event = self._messages.next_event()
+            if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+                raise httpx.RemoteProtocolError("no answer")
+            if event is not h11.NEED_DATA:
+                return event
+            self._messages.receive_data(self._stream_of().read(READ_PIECE, exchange.left(httpcore.ReadTimeout)))
 
+    def _stream_of(self) -> httpcore.NetworkStream:
+        if self._stream is None:
+            raise httpcore.ReadError("the connection is closed")
+        return self._stream
 
-class NetworkBackend(httpcore.NetworkBackend):
-    """Plain connections, whose every operation is bounded by what is left of the current exchange."""
+    # --- opening --------------------------------------------------------------------------------------------------------
 
-    def __init__(self, wire: RequestContext) -> None:
-        self._wire = wire
-        self._plain = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Try the host's addresses one after the other; each gets its share of the time, so that one that swallows
-        packets does not hide the next."""
-        addresses = look_up(host, port, self._wire.left(httpcore.ConnectTimeout, timeout))
-        failure: Exception = httpcore.ConnectError("no address")
-        for position, address in enumerate(addresses):
-            share = self._wire.left(httpcore.ConnectTimeout, timeout) / (len(addresses) - position)
+    def _open(self, exchange: Exchange) -> httpcore.NetworkStream:
+        origin, proxy = self._origin, self._proxy
+        if proxy is None:
+            return self._secured(_connect(origin, exchange), self._tls, origin, exchange)
+        stream = _connect(proxy.origin, exchange)
+        if proxy.tls is not None:
+            stream = self._secured(stream, proxy.tls, proxy.origin, exchange)
+        if origin.secure:
             try:
-                return NetworkStream(self._plain.connect_tcp(address, port, share, local_address, socket_options), self._wire)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
+                _open_tunnel(stream, origin, proxy, exchange)
+            except BaseException:
+                stream.close()
+                raise
+            stream = self._secured(stream, self._tls, origin, exchange)
+        return stream
 
-
-class NetworkStream(httpcore.NetworkStream):
-    """A connection, plain or TLS, that minds the deadline of the exchange using it."""
-
-    def __init__(self, inner: httpcore.NetworkStream, wire: RequestContext) -> None:
-        self._inner = inner
-        self._wire = wire
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Whatever comes, before the deadline."""
-        return self._inner.read(max_bytes, self._wire.left(httpcore.ReadTimeout, timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send everything, before the deadline."""
-        for start in range(0, len(buffer), WRITE_PIECE):
-            left = self._wire.left(httpcore.WriteTimeout, timeout)
-            self._wire.note(wrote=True)
-            self._inner.write(buffer[start : start + WRITE_PIECE], left)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    def _secured(
+        self, stream: httpcore.NetworkStream, tls: ssl.SSLContext, origin: Origin, exchange: Exchange
     ) -> httpcore.NetworkStream:
-        """The connection under TLS. What was written before was for a proxy (CONNECT), not the request."""
-        self._wire.note(wrote=False)
-        left = self._wire.left(httpcore.ConnectTimeout, timeout)
-        return NetworkStream(self._inner.start_tls(ssl_context, server_hostname, left), self._wire)
-
-    def get_extra_info(self, info: str) -> Any:
-        """What the connection knows of itself."""
-        return self._inner.get_extra_info(info)
+        if not origin.secure:
+            return stream
+        return stream.start_tls(tls, origin.host, exchange.left(httpcore.ConnectTimeout))
 
 
-def look_up(host: str, port: int, seconds: float) -> list[str]:
-    """The addresses of a host, looked up in a thread of its own because the resolver knows no deadline."""
-    with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]
-    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+def _messages() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
-    def ask() -> None:
+
+def _connect(origin: Origin, exchange: Exchange) -> httpcore.NetworkStream:
+    """Try the host's addresses one after the other; each gets its share of the time, so that one that swallows packets does not
+    hide the next."""
+    backend = httpcore.SyncBackend()
+    addresses = look_up(origin.host, origin.port, exchange.left(httpcore.ConnectTimeout))
+    failure: Exception = httpcore.ConnectError("no address")
+    for position, address in enumerate(addresses):
+        share = exchange.left(httpcore.ConnectTimeout) / (len(addresses) - position)
         try:
-            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.put(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
-        except OSError as error:
-            found.put(error)
-        except UnicodeError:  # a label that is too long, for one
-            found.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
-
-    threading.Thread(target=ask, name="rotator-resolver", daemon=True).start()
-    try:
-        result = found.get(timeout=seconds)
-    except queue.Empty:
-        raise httpcore.ConnectTimeout("name look-up") from None
-    if isinstance(result, OSError):
-        raise httpcore.ConnectError(result)
-    return result
+            return backend.connect_tcp(address, origin.port, share)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            failure = error
+    raise failure
 
 
-class Lane(httpcore.ConnectionPool):
-    """At most one connection. ``generation`` is of the certificates that it was opened with."""
-
-    generation = 0
-
-
-class ConnectionPool:
-    """Connections to one service, each lent to one request at a time, the last used first.
-
-    A lane is a pool of httpcore with one connection, which so still closes what is idle for too long or was ended by the other
-    side. One large pool would look at every idle connection, under one lock, at every request: with 64 threads that was seen to
-    cost nine tenths of the time.
-    """
-
-    def __init__(self, make: Callable[[], Lane], limit: int, generation: Callable[[], int]) -> None:
-        self._make = make
-        self._generation = generation
-        self._to_make = limit
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self._handed: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-        self.idle: deque[Lane] = deque()
-
-    def take(self, seconds: float) -> Lane:
-        """A lane of one's own, within so many seconds. A connection that was opened with earlier certificates is closed first."""
-        lane, generation = self._take(seconds), self._generation()
-        if lane.generation != generation:
-            lane.close()
-            lane.generation = generation
-        return lane
-
-    def _take(self, seconds: float) -> Lane:
-        with self._lock:
-            if self.idle:
-                return self.idle.pop()
-            if self._to_make:
-                self._to_make -= 1
-                return self._make()
-            self._waiting += 1
-        try:
-            return self._handed.get(timeout=seconds)
-        except queue.Empty:
-            pass
-        with self._lock:
-            try:
-                return self._handed.get_nowait()  # handed over in the last moment
-            except queue.Empty:
-                self._waiting -= 1
-        raise httpcore.PoolTimeout("every connection is in use")
-
-    def give_back(self, lane: Lane) -> None:
-        """The request on it is over: the next who waits gets it."""
-        with self._lock:
-            if self._waiting:
-                self._waiting -= 1
-                self._handed.put(lane)
-            else:
-                self.idle.append(lane)
-
-    def close(self) -> None:
-        """Close every idle connection."""
-        while self.idle:
-            self.idle.pop().close()
-
-
-class Transport(httpx.BaseTransport):
-    """httpx on lanes of ours. Exceptions of httpcore pass through httpx unchanged; the table in ``failures`` has both."""
-
-    def __init__(self, lanes: ConnectionPool, wire: RequestContext) -> None:
-        self.lanes = lanes
-        self._wire = wire
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; its answer, of which the body is still to come."""
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
-        )
-        ours = httpcore.Request(
-            request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-        )
-        lane = self.lanes.take(self._wire.left(httpcore.PoolTimeout))
-        try:
-            answer = lane.handle_request(ours)
-        except BaseException:
-            self.lanes.give_back(lane)
-            raise
-        body = _Body(answer, lambda: self.lanes.give_back(lane))
-        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self.lanes.close()
-
-
-class _Body(httpx.SyncByteStream):
-    """The body of an answer; the lane is free again when it is closed."""
-
-    def __init__(self, answer: httpcore.Response, over: Callable[[], None]) -> None:
-        self._answer = answer
-        self._over = over
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        try:
-            self._answer.close()
-        finally:
-            self._over()
+def _open_tunnel(stream: httpcore.NetworkStream, origin: Origin, proxy: Proxy, exchange: Exchange) -> None:
+    """Have the proxy connect to the service. It gets nothing of the request."""
+    authority = origin.authority(always_with_port=True).encode("ascii")
+    messages = _messages()
+    asked = h11.Request(method=b"CONNECT", target=authority, headers=[(b"Host", authority), *proxy.headers])
+    stream.write(messages.send(asked) or b"", exchange.left(httpcore.ConnectTimeout))
+    while True:
+        event = messages.next_event()
+        if event is h11.NEED_DATA:
+            messages.receive_data(stream.read(READ_PIECE, exchange.left(httpcore.ConnectTimeout)))
+        elif isinstance(event, h11.Response):
+            if 200 <= event.status_code < 300:
+                return
+            raise httpx.ProxyError("refused")
+        elif not isinstance(event, h11.InformationalResponse):
+            raise httpx.RemoteProtocolError("no answer")

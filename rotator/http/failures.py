@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Literal
 
+import h11
 import httpcore
 import httpx
 
@@ -38,10 +39,18 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((httpx.ConnectError, httpcore.ConnectError), "connect", "the connection could not be made"),
     ((httpx.NetworkError, httpcore.NetworkError), "lost", "the connection was lost"),
     ((httpx.ProxyError, httpcore.ProxyError), "proxy", "the proxy refused the connection"),
-    ((httpx.RemoteProtocolError, httpcore.RemoteProtocolError), "protocol", "the answer was cut off or is not HTTP"),
-    ((httpx.LocalProtocolError, httpcore.LocalProtocolError), "request", "the request cannot be expressed in HTTP"),
+    (
+        (httpx.RemoteProtocolError, httpcore.RemoteProtocolError, h11.RemoteProtocolError),
+        "protocol",
+        "the answer was cut off or is not HTTP",
+    ),
+    (
+        (httpx.LocalProtocolError, httpcore.LocalProtocolError, h11.LocalProtocolError),
+        "request",
+        "the request cannot be expressed in HTTP",
+    ),
     ((httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol), "request", "the address is neither http:// nor https://"),
-    ((httpx.ProtocolError, httpcore.ProtocolError), "protocol", "the answer is not HTTP"),
+    ((httpx.ProtocolError, httpcore.ProtocolError, h11.ProtocolError), "protocol", "the answer is not HTTP"),
     ((httpx.DecodingError,), "encoding", "the answer could not be decoded"),
     ((httpx.InvalidURL,), "request", "the address is not valid"),
     # Raised by uses of httpx that are not ours (redirects, statuses, cookies, streams). If one comes, nothing is known.

@@ -350,9 +350,7 @@ def test_b_a_kept_connection_that_ends_under_a_write_leaves_it_unknown(client: H
 
 
 def _ended(client: HttpClient) -> bool:
-    # The pool has no public way to tell that an idle connection has been ended by the other side.
-    lanes = client._client._transport.lanes  # type: ignore[attr-defined]  # see above
-    return all(connection.has_expired() for lane in lanes.idle for connection in lane.connections)
+    return not any(lane.usable for lane in client.pool.idle)
 
 
 def _until(condition: Callable[[], bool]) -> None:

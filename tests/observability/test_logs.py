@@ -15,7 +15,7 @@ import pytest
 from rotator.domain.ledger import RotationMode
 from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.observability.logs import LogSink, capture_libraries
+from rotator.observability.logs import LineBuffer, LogSink, capture_libraries
 from rotator.observability.serialization import to_json_value
 from rotator.util.crash import crash_site
 
@@ -208,6 +208,43 @@ def root_logger() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("root_logger")
+def test_no_thread_waits_for_one_whose_line_is_being_written() -> None:
+    entered, gate, written = threading.Event(), threading.Event(), list[str]()
+
+    def put(line: str, patience: float) -> None:
+        entered.set()
+        assert gate.wait(60)
+        written.append(line)
+
+    buffer = LineBuffer(put, lambda lost: f"{lost} lost")
+    first = threading.Thread(target=buffer.write, args=("first",))
+    first.start()
+    assert entered.wait(60)
+    second = threading.Thread(target=buffer.write, args=("second",), daemon=True)
+    second.start()
+    second.join(20)
+    waits = second.is_alive()
+    gate.set()
+    first.join()
+    assert not waits
+    assert written == ["first", "second"]
+
+
+def test_lines_that_pile_up_behind_a_slow_reader_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rotator.observability.logs.MAX_WAITING", 3)
+    written: list[str] = []
+
+    def put(line: str, patience: float) -> None:
+        if line == "0":
+            for number in range(1, 11):
+                buffer.write(str(number))
+        written.append(line)
+
+    buffer = LineBuffer(put, lambda lost: f"{lost} lost")
+    buffer.write("0")
+    assert written == ["0", "7 lost", "8", "9", "10"]
+
+
 def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple[int, int]) -> None:
     capture_libraries(LogSink(descriptor=pipe[1]))
     try:

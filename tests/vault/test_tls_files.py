@@ -81,8 +81,7 @@ def test_c6_a_client_certificate_that_has_ended_is_named_and_a_new_one_is_taken_
 
 def hang_up(store: KvStore) -> None:
     """Close the idle connections, as the other side does after a while."""
-    transport = store._connection._wire.http._client._transport
-    for lane in transport.lanes.idle:  # type: ignore[attr-defined]  # a transport of ours
+    for lane in store._connection._wire.http.pool.idle:
         lane.close()
 
 
