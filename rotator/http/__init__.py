@@ -1,7 +1,7 @@
 """One HTTP client for every service: a request and its whole answer within one deadline, or one kind of failure.
 
-Vault and the providers share it, so that both have the same deadlines, TLS, connections and limits. It is httpx, with these
-differences, each because a daemon with somebody's keys in hand needs it:
+Vault and the providers share it, so that both have the same deadlines, TLS, connections and limits. Addresses, headers, proxies and
+errors are those of httpx; the engine is h11 on the network streams of httpcore (docs/decisions/0033). It differs from a client of httpx:
 
 - the deadline of a request covers everything: the name look-up, waiting for a connection, connecting, TLS, sending, headers
   and body. httpx bounds each read by itself, which a server that sends one byte a second can stretch for ever;
