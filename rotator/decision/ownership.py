@@ -75,7 +75,8 @@ def next_takeover_step(
     ledger = own or new_ledger(spec)
     names = {spec.application, *(one.application for one in ledger.predecessors)}
     present = {other.ledger.application for other in related}
-    for other in related:
+    # An empty ledger comes last: what is known of it, and of its document, comes along with the ledger that took it over.
+    for other in sorted(related, key=lambda other: is_emptied(other.ledger)):
         theirs = other.ledger
         if theirs.bearer != spec.bearer:
             continue  # it shares the document only: its keys are not this application's

@@ -95,16 +95,16 @@ def ledger_back(stage: Stage) -> None:
         index = stage.dice.randrange(len(versions))
         if "damaged" in versions[index].data:
             return
-        stage.monitor.restored.add(stage.append(stage.where, versions[index].data))
+        stage.monitor.restored.add((stage.where, stage.append(stage.where, versions[index].data)))
         stage.ledger_lost = True
         stage.tell(f"the ledger is rolled back to version {index + 1}:{stage.detail('write_ledger', None)}")
 
 
 def ledger_gone(stage: Stage) -> None:
     if stage.kv.get(stage.where):
-        stage.remove(stage.where)
-        stage.monitor._ledgers.clear()
-        stage.monitor.restored.clear()
+        where = stage.where
+        stage.remove(where)
+        stage.monitor.forget(where)
         stage.ledger_lost = True
         stage.tell("the ledger is gone")
 
@@ -115,8 +115,7 @@ def recreate(stage: Stage) -> None:
         if stage.destroying or stage.is_doomed(str(version.data.get("access_key"))):
             return
         stage.remove(DOCUMENT)
-        stage.monitor._versions = 0
-        stage.monitor.hand_written.clear()
+        stage.monitor.forget(DOCUMENT)
         stage.recreated = True
         stage.tell("the document is recreated")
         stage.hand_write(version.data)
@@ -216,7 +215,7 @@ def ledger_repaired(stage: Stage) -> None:
             stage.tell("a person undeletes the ledger")
         if versions and "damaged" in versions[-1].data:
             sound = next(version.data for version in reversed(versions) if "damaged" not in version.data)
-            stage.monitor.restored.add(stage.append(where, sound))
+            stage.monitor.restored.add((where, stage.append(where, sound)))
             stage.tell("a person repairs the ledger")
 
 

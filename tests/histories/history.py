@@ -227,11 +227,11 @@ class History:
             stage.hand_write({"access_key": key.access_key, "secret_key": secret.reveal()})
         elif reason == "superseded":
             stage.remove(LEDGER)
-            stage.monitor._ledgers.pop(POLICY.application, None)
+            stage.monitor.forget(LEDGER)
             stage.ledger_lost = True
         elif reason == "ledger_conflict":
             stage.remove(EARLIER)
-            stage.monitor._ledgers.pop(EARLIER_NAME, None)
+            stage.monitor.forget(EARLIER)
             stage.ledger_lost = True
         elif reason == "orphan_ambiguous":
             for access_key in stage.usable():

@@ -61,7 +61,7 @@ class Witness(Recorder):
                 true = stage.keys.get(access_key)
                 gone = true is None or true.deleted_at is not None or not stage._accepts(true)
                 assert gone, f"I3: {access_key} was said to be contained, and lives"
-                by_hand = len(stage.kv.get(DOCUMENT, [])) in stage.monitor.hand_written
+                by_hand = (DOCUMENT, len(stage.kv.get(DOCUMENT, []))) in stage.monitor.hand_written
                 assert by_hand or stage.published_key() != access_key, (
                     f"I3: {access_key} was said to be contained, and is published"
                 )

@@ -63,7 +63,7 @@ class Stage(Sim):
     read: dict[str, tuple[Version, Ledger]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.monitor = Monitor(self, POLICY.grace, earlier=(EARLIER_NAME,))
+        self.monitor = Monitor(self, POLICY.grace)
 
     @property
     def where(self) -> str:
@@ -248,7 +248,7 @@ class Stage(Sim):
         """A person writes the document, unless that is what no protocol can survive."""
         if self.is_doomed(str(data.get("access_key"))):
             return False
-        self.monitor.hand_written.add(len(self.kv.get(DOCUMENT, [])) + 1)
+        self.monitor.hand_written.add((DOCUMENT, len(self.kv.get(DOCUMENT, [])) + 1))
         number = self.append(DOCUMENT, dict(data))
         self.tell(f"a person writes {data.get('access_key')} as v{number}")
         self.check("hand")

@@ -153,7 +153,6 @@ def renamed() -> Truth:
     truth = Truth()
     key, secret = truth.make_key()
     truth.watch(GRACE, set())
-    truth.monitor.earlier = (EARLIER,)
     by_hand(truth, {"access_key": key.access_key, "secret_key": secret.reveal()})
     before = Daemon(truth, replace(POLICY, application=EARLIER), owner="earlier")
     before.run()
@@ -310,7 +309,7 @@ def wrong_secret(truth: Truth) -> None:
 def lost(truth: Truth) -> None:
     """The ledger is removed with all its versions."""
     truth.remove(LEDGER)
-    truth.monitor._ledgers.clear()
+    truth.monitor.forget(LEDGER)
 
 
 def roll_back(truth: Truth, version: int) -> None:

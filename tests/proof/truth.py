@@ -131,11 +131,11 @@ class Truth(Sim):
         return [name for name in self.ours() if parse_marker(self.keys[name].key.description)]
 
 
-_MONITORED = [each.name for each in fields(Monitor) if each.name not in {"sim", "grace", "application"}]
+_MONITORED = [each.name for each in fields(Monitor) if each.name not in {"sim", "grace"}]
 
 
 def _forked(monitor: Monitor, sim: Sim) -> Monitor:
-    other = Monitor(sim, monitor.grace, monitor.application)
+    other = Monitor(sim, monitor.grace)
     for name in _MONITORED:
         value = getattr(monitor, name)
         setattr(other, name, value.copy() if isinstance(value, set | dict) else value)
@@ -172,11 +172,11 @@ class TruthProvider(SimProvider):
 
 def rolled_back(truth: Truth, version: int) -> None:
     """Somebody restores an earlier version of the ledger."""
-    truth.monitor.restored.add(truth.append(LEDGER, truth.kv[LEDGER][version - 1].data))
+    truth.monitor.restored.add((LEDGER, truth.append(LEDGER, truth.kv[LEDGER][version - 1].data)))
 
 
 def by_hand(truth: Truth, data: Mapping[str, Any]) -> None:
     """A person writes the credential document."""
-    truth.monitor.hand_written.add(len(truth.kv.get(DOCUMENT, [])) + 1)
+    truth.monitor.hand_written.add((DOCUMENT, len(truth.kv.get(DOCUMENT, [])) + 1))
     truth.append(DOCUMENT, shared(data))
     truth.monitor.check()

@@ -300,6 +300,22 @@ def test_c5_an_emergency_after_a_move_says_which_document_keeps_a_key() -> None:
     assert not sim.live(first), "no grace for what is compromised"
 
 
+def test_c5_i1_after_a_third_move_every_former_document_keeps_its_key() -> None:
+    """Fleet history 6: the empty ledger of a name before the last one was copied first, and what its document publishes forgotten."""
+    sim, fleet, first = in_service()
+    published = [first]
+    for name in ("checkout", "payments", "archive"):
+        fleet.configure(replace(NEW, application=name, path=f"secret/apps/{name}/scaleway"))
+        fleet.round()
+        published.append(str(sim.published_key(f"secret/apps/{name}/scaleway")))
+    ledger = sim.ledger("archive")
+    former = {one.application: one.access_key for one in ledger.predecessors}
+    assert former == dict(zip(("billing", "checkout", "payments"), published, strict=False))
+    change(sim, "archive", marked(ledger, *published))
+    fleet.rounds_for(2 * DAY)
+    assert all(map(sim.live, published[:3])), "consumers of the former paths read them"
+
+
 def test_c5_a_former_document_that_cannot_be_read_keeps_its_key_and_stops_nothing_else() -> None:
     sim, fleet, first = in_service()
     copied(sim)
@@ -492,7 +508,7 @@ def test_c5_two_installations_on_one_prefix_do_not_starve_each_other(emergency: 
 def test_c5_i1_to_i5_hold_while_an_application_is_renamed_in_the_middle_of_everything() -> None:
     for seed in range(8):
         sim, fleet, first = in_service()
-        monitor = Monitor(sim, HOUR, application="payments", earlier=("billing",))
+        monitor = Monitor(sim, HOUR)
         sim.hook = watching(monitor)
         sim.time.advance(seed * HOUR)
         fleet.actors["billing"].run(RotationRequest("asked", first))
