@@ -73,6 +73,8 @@ def next_takeover_step(
 ) -> WriteLedger | SupersedeLedger | None:
     """The next write that makes the ledgers of one bearer one; None when they are. Raises ``OwnershipConflict``."""
     ledger = own or new_ledger(spec)
+    if ledger.bearer != spec.bearer:
+        return None  # the name was given to another bearer: that is blocked, and two applications never share one ledger
     names = {spec.application, *(one.application for one in ledger.predecessors)}
     present = {other.ledger.application for other in related}
     # An empty ledger comes last: what is known of it, and of its document, comes along with the ledger that took it over.

@@ -372,6 +372,25 @@ def test_c5_a_removed_application_whose_bearer_and_document_nobody_else_has_is_s
     assert sim.live(second)
 
 
+def test_c5_a_name_whose_ledger_belongs_to_another_bearer_takes_no_ledger_over() -> None:
+    """Fleet history 20: the keys of two applications came into one ledger when the name of one was given to the other."""
+    sim, fleet, first = in_service()
+    sim.bearers.add("another-bearer")
+    other = replace(NEW, bearer="another-bearer", path=MOVED)
+    fleet.configure(OLD, other)
+    fleet.round()
+    before = sim.ledger("billing"), sim.ledger("payments")
+    fleet.configure(replace(OLD, application="payments"))
+    outcomes = fleet.rounds_for(HOUR)
+    assert outcomes["payments"].wait.reason == "configuration_moved"
+    assert sim.ledger("billing").successor == ""
+    assert (sim.ledger("billing").names(), sim.ledger("payments").names()) == (before[0].names(), before[1].names())
+    fleet.configure(OLD, other)
+    outcomes = fleet.rounds_for(HOUR)
+    assert [outcome.wait.problem for outcome in outcomes.values()] == [None, None]
+    assert sim.live(first)
+
+
 def test_c5_two_removed_applications_of_one_bearer_are_a_conflict_and_revoke_nothing() -> None:
     sim, fleet, first, _ = in_grace()
     ledger = sim.ledger()
