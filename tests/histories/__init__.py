@@ -11,7 +11,8 @@ With standbys that may be behind, this is so from the moment that the ledger con
 is as new as that, and perhaps no newer (seen in a history: the look was answered a moment late).
 
 ``python -m tests.histories 10000 1`` tries ten thousand histories from seed 1 on. With ``--focused`` they begin without a document and
-have more emergencies: first keys, marked while they are made and published.
+have more emergencies: first keys, marked while they are made and published. With ``--fleet`` they are those of ``tests.histories.fleet``: the
+daemon's own engine over several accounts and applications.
 """
 
 from __future__ import annotations

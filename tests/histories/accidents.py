@@ -43,9 +43,10 @@ def soft_delete(stage: Stage) -> None:
 
 
 def undelete(stage: Stage) -> None:
-    for version in stage.kv.get(DOCUMENT, []):
+    for number, version in enumerate(stage.kv.get(DOCUMENT, []), start=1):
         if version.deleted and not version.destroyed and not stage.is_doomed(str(version.data.get("access_key"))):
             version.deleted = False
+            stage.monitor.hand_written.add((DOCUMENT, number))  # whoever wrote it: that it is read again is this person's doing
             stage.tell("a person undeletes a version of the document")
             stage.check("hand")
 
