@@ -59,11 +59,11 @@ class Handover:
     program: tuple[str, ...]
     name: str
 
-    def begin(self, grace: str, *, activation_delay: float = 0.0, **key: datetime) -> Daemon:
+    def begin(self, grace: str, *, activation_delay: float = 0.0, expires_at: datetime | None = None) -> Daemon:
         """The old daemon, on an application with a published key. Keys made from now on work after this delay."""
         rig = self.rig
         bearer = rig.application(self.name, with_key=False)
-        rig.publish(self.name, *rig.scaleway.create_key(bearer, description="made by hand", **key))
+        rig.publish(self.name, *rig.scaleway.create_key(bearer, description="made by hand", expires_at=expires_at))
         self.first = rig.published(self.name)
         rig.configure(OLD_NAMES.format(grace=grace), daemon='catch_up = "0s"', applications=[self.name])
         rig.scaleway.configure(activation_delay=activation_delay)
