@@ -233,6 +233,15 @@ CATALOGUE: dict[str, EventKind] = {
         "The login to Vault can be neither renewed nor made anew; work goes on until the present token ends, which is `until`.",
         ("service", "message", "until"),
     ),
+    "login.secret_id_rotated": EventKind(
+        "info", "A new secret id of the AppRole login was made, has logged in, and is used from now on.", ("role",)
+    ),
+    "login.secret_id_destroyed": EventKind("info", "A former secret id of the AppRole login was destroyed.", ("role",)),
+    "login.secret_id_failed": EventKind(
+        "warning",
+        "The secret id of the AppRole login could not be rotated; the present one stays in use, and the rotation is tried again.",
+        ("role", "message"),
+    ),
     "login.recovered": EventKind("info", "The login to Vault was renewed or made anew.", ("service",)),
     "service.up": EventKind("info", "Vault or a provider is back.", ("service",)),
     "library.warning": EventKind(

@@ -21,14 +21,16 @@ class UntrustedFile(OSError):
     """A file that must not be believed; ``strerror`` is the rest of the sentence."""
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """The first bytes of a plain file that may be believed, judged by the descriptor that is read. Never waits for a named pipe."""
+def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
+    """The first bytes of a plain file that may be believed, judged by the descriptor that is read. Never waits for a named pipe.
+
+    ``folder`` is a folder of the service, whose owner is believed too."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UntrustedFile(errno.EINVAL, "is not a plain file; name one")
-        if problem := file_problem(status):
+        if problem := file_problem(status, folder.stat() if folder else None):
             raise UntrustedFile(errno.EPERM, problem)
         return file.read(limit)
 

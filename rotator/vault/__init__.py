@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from rotator.http import HttpClient
 from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo
 from rotator.vault.responses import SERVICE
-from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth, VaultSettings
+from rotator.vault.secret_id_rotation import KeptSecretId, SecretIdRotation
+from rotator.vault.secret_ids import SecretIdFile, SecretIdPolicy
+from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, OwnSecretId, Supplier, TokenAuth, VaultSettings
 from rotator.vault.store import KvStore
 
 __all__ = [
@@ -16,6 +21,8 @@ __all__ = [
     "CertAuth",
     "JwtAuth",
     "KvStore",
+    "OwnSecretId",
+    "SecretIdPolicy",
     "Supplier",
     "TokenAuth",
     "VaultSettings",
@@ -38,5 +45,14 @@ def build(settings: VaultSettings) -> KvStore:
         proxy=settings.proxy,
         observe=settings.observe,
     )
-    connection = VaultConnection(http, settings.address, settings.auth, settings.namespace, refusals=settings.refusals)
-    return KvStore(connection, settings.ledger)
+    auth, own = settings.auth, settings.own_secret_id
+    if own is None or not isinstance(auth, AppRoleAuth):
+        return KvStore(_connection(http, settings, auth), settings.ledger)
+    kept = replace(auth, secret_id=KeptSecretId(SecretIdFile(own.file), auth.secret_id))
+    connection = _connection(http, settings, kept)
+    rotation = SecretIdRotation(own, auth.secret_id, connection, lambda: datetime.now(UTC))
+    return KvStore(connection, settings.ledger, secret_ids=rotation)
+
+
+def _connection(http: HttpClient, settings: VaultSettings, auth: Auth) -> VaultConnection:
+    return VaultConnection(http, settings.address, auth, settings.namespace, refusals=settings.refusals)

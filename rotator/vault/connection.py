@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import hvac
@@ -23,7 +23,8 @@ from rotator.util.refusals import Refusals
 from rotator.vault.freshness import INDEX, Freshness
 from rotator.vault.login import TokenSession
 from rotator.vault.responses import SERVICE, Reply, mapping
-from rotator.vault.settings import Auth
+from rotator.vault.secret_id_rotation import end_of
+from rotator.vault.settings import AppRoleAuth, Auth
 
 
 def _reads(method: str, path: str) -> bool:
@@ -147,6 +148,7 @@ class VaultConnection:
     def __init__(
         self, http: HttpClient, address: str, auth: Auth, namespace: str = "", *, refusals: Refusals | None = None
     ) -> None:
+        self._auth = auth
         self._wire = VaultTransport(http, address, namespace)
         self._session = TokenSession(auth, self._client_with, refusals=refusals, certificate=http.tls)
         self._client = _client(self._send, self._wire.address)
@@ -203,6 +205,37 @@ class VaultConnection:
         """What our token may do on each path."""
         reply: Reply = self._client.sys.get_capabilities(paths)
         return reply
+
+    # --- our own AppRole: ``rotator.vault.secret_id_rotation`` -----------------------------------------------------------------
+
+    def register_secret_id(self, role: str, secret: Secret) -> Reply:
+        """Make this text a secret id of the role."""
+        reply: Reply = self._client.auth.approle.create_custom_secret_id(role, secret.reveal(), mount_point=self._mount)
+        return reply
+
+    def destroy_secret_id(self, role: str, secret: Secret) -> Reply:
+        """Destroy a secret id of the role."""
+        reply: Reply = self._client.auth.approle.destroy_secret_id(role, secret.reveal(), mount_point=self._mount)
+        return reply
+
+    def secret_id_end(self, role: str, secret: Secret) -> datetime | None:
+        """When Vault ends a secret id by itself; None for never, and where Vault does not tell."""
+        return end_of(self._client.auth.approle.read_secret_id(role, secret.reveal(), mount_point=self._mount))
+
+    def try_secret_id(self, secret: Secret) -> Reply:
+        """Log in with a secret id and give the token back."""
+        if not isinstance(self._auth, AppRoleAuth):
+            raise TypeError("only an AppRole login has a secret id")
+        reply: Reply = self._client_with(None).auth.approle.login(
+            self._auth.role_id().reveal(), secret.reveal(), use_token=False, mount_point=self._mount
+        )
+        if token := mapping(reply.body.get("auth")).get("client_token"):
+            self._client_with(Secret(str(token))).auth.token.revoke_self()
+        return reply
+
+    @property
+    def _mount(self) -> str:
+        return self._auth.mount if isinstance(self._auth, AppRoleAuth) else ""
 
     def clock_offset(self) -> timedelta:
         """Vault's clock minus ours, from the latest answer; zero before the first."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from rotator.domain.secret import Secret
 from rotator.http import ResponseObserver
 from rotator.util.refusals import Refusals
+from rotator.vault.secret_ids import SecretIdPolicy
 
 Supplier = Callable[[], Secret]
 """Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it. An attribute
@@ -49,6 +50,20 @@ class JwtAuth:
     mount: str = "jwt"
 
 
+Report = Callable[[str, dict[str, object]], None]
+"""Receives an event with its fields."""
+
+
+@dataclass(frozen=True)
+class OwnSecretId:
+    """How the secret id of the login is rotated: the role that it belongs to, the file that keeps it, and how often."""
+
+    role: str
+    file: Path
+    policy: SecretIdPolicy
+    report: Report = lambda event, fields: None  # noqa: ARG005 - nothing listens
+
+
 Auth = TokenAuth | AppRoleAuth | CertAuth | JwtAuth
 
 
@@ -72,5 +87,7 @@ class VaultSettings:
     proxy: str | None = None
     connections: int = 8
     observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    own_secret_id: OwnSecretId | None = None
+    """How the secret id of an AppRole login is rotated, if it is."""
     refusals: Refusals = field(default_factory=Refusals)
     """Which credentials were refused; a configuration that is read again is given what the one before it has learnt."""

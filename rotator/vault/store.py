@@ -41,6 +41,7 @@ from rotator.vault.freshness import MinVersions
 from rotator.vault.mounts import Mounts
 from rotator.vault.policy import Right, checked_rights
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
+from rotator.vault.secret_id_rotation import SecretIdRotation
 
 STALE_READ_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between the looks at a document that is older than it was, before it is called stale."""
@@ -54,7 +55,16 @@ MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 class KvStore:
     """Ledgers under a prefix of our own, credential documents wherever their consumers read them. Thread-safe."""
 
-    def __init__(self, connection: VaultConnection, ledger: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        connection: VaultConnection,
+        ledger: str,
+        *,
+        secret_ids: SecretIdRotation | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.secret_ids = secret_ids
+        """The rotation of the secret id of our own login, where it is rotated."""
         self._connection = connection
         self._prefix = ledger.strip("/")
         self._sleep = sleep
@@ -297,8 +307,10 @@ class KvStore:
         return self._connection.calls()
 
     def maintain(self) -> None:
-        """Renew the login when it is time. Calls do that too; this keeps it alive while there are none."""
+        """Renew the login and rotate its secret id when it is time. Calls renew the login too; this renews it while there are none."""
         self._connection.maintain()
+        if self.secret_ids is not None:
+            self.secret_ids.maintain()
 
     def close(self) -> None:
         """Revoke the login if it was ours, and close the connections."""
