@@ -76,7 +76,7 @@ class AppRuntime:
         self.on_call: RequestObserver = _nobody_listens
         self.clock = SystemClock()
         # Vault comes first: the management keys of accounts may be kept in it.
-        self.vault: KvStore = vault.build(_vault_settings(configuration, self._observer(vault.SERVICE), self.refusals))
+        self.vault: KvStore = vault.build(_vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
         self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now, left_out=configuration.left_out)
         self._own_keys: dict[str, OwnKey] = {}
@@ -299,7 +299,9 @@ def _connections(configuration: Configuration, accounts: int = 1) -> int:
     return accounts * (workers + max(1, workers // 4)) + commands + SPARE_CONNECTIONS
 
 
-def _vault_settings(configuration: Configuration, observe: ResponseObserver, refusals: Refusals) -> VaultSettings:
+def _vault_settings(
+    configuration: Configuration, sink: EventSink, observe: ResponseObserver, refusals: Refusals
+) -> VaultSettings:
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -314,8 +316,15 @@ def _vault_settings(configuration: Configuration, observe: ResponseObserver, ref
         proxy=found.proxy,
         connections=_connections(configuration, min(len(configuration.accounts) or 1, VAULT_ACCOUNTS)),
         observe=observe,
+        own_secret_id=_own_secret_id(found.auth.own_secret_id, found.auth.mount, sink) if found.auth.own_secret_id else None,
         refusals=refusals,
     )
+
+
+def _own_secret_id(own: config.OwnSecretId, mount: str, sink: EventSink) -> vault.OwnSecretId:
+    """How the secret id of the login is rotated, and where that is reported."""
+    policy = vault.SecretIdPolicy(own.every, own.grace)
+    return vault.OwnSecretId(own.role, own.file, policy, sink, mount)
 
 
 def _auth(auth: config.Auth) -> Auth:

@@ -39,6 +39,7 @@ COMMANDS = {
     "incident": "Tell of an emergency, for those who were not there.",
     "history": "Show past rotations of an application.",
     "drill": "Practise the emergency, timed.",
+    "rotate-login": "Replace the secret id of the login at Vault.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
 }
@@ -50,7 +51,7 @@ COMPLETION = "_ROTATOR_COMPLETE"
 ALIASES = {"who": "lookup"}
 """Former names of commands, still understood."""
 
-ORDERS = frozenset({"run", "reload", "rotate", "revoke", "extend", "hold", "resume", "waive", "drill", "notify"})
+ORDERS = frozenset({"run", "reload", "rotate", "revoke", "extend", "hold", "resume", "waive", "drill", "notify", "rotate-login"})
 """The commands that change something: their exit code tells what became of the order and not of its report."""
 
 INTERRUPTED = (
@@ -71,7 +72,7 @@ class Root(click.Group):
         cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"rotator.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"rotator.cli.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

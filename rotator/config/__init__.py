@@ -19,6 +19,7 @@ from rotator.config.settings import (
     Heartbeat,
     Listener,
     Notifications,
+    OwnSecretId,
     Vault,
     Webhook,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Heartbeat",
     "Listener",
     "Notifications",
+    "OwnSecretId",
     "Reference",
     "Vault",
     "Webhook",

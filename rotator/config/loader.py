@@ -27,6 +27,7 @@ from rotator.config.settings import (
     Heartbeat,
     Listener,
     Notifications,
+    OwnSecretId,
     Vault,
     Webhook,
 )
@@ -62,7 +63,7 @@ _LARGEST = 64 * 1024 * 1024
 """Bytes of a configuration that are read; one with ten thousand applications needs a part of it."""
 
 _METHODS = {
-    "approle": (("role_id",), ("secret_id", "mount")),
+    "approle": (("role_id",), ("secret_id", "mount", "own_secret_id")),
     "cert": (("certificate", "key"), ("role", "mount")),
     "jwt": (("role", "jwt"), ("mount",)),
     "token": (("token",), ()),
@@ -246,6 +247,13 @@ def _auth(auth: schema.Auth | None, folder: Path, problems: Problems) -> Auth | 
             problems.add(f"vault.auth.{name}", "is in Vault, which cannot be read before the login; use file: or credential:")
         else:
             _check_reference(reference, f"vault.auth.{name}", problems, pem=name)
+    if own := options.pop("own_secret_id", None):
+        if own.grace >= own.every:
+            problems.add(
+                "vault.auth.own_secret_id.grace",
+                "is not shorter than every, so old secret ids would pile up; write a shorter one",
+            )
+        options["own_secret_id"] = OwnSecretId(own.role, own.every, own.grace, folder / own.file)
     return Auth(**{"mount": auth.method if auth.method != "token" else ""} | options)
 
 

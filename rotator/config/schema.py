@@ -193,6 +193,18 @@ class Table(BaseModel):
     )
 
 
+class OwnSecretId(Table):
+    """`own_secret_id`: how the secret id of the `approle` login is itself rotated."""
+
+    role: Token = option("The name of the role at Vault, below `auth/MOUNT/role`.")
+    every: Duration = option("How long a secret id is used until the next replaces it.", timedelta(days=30))
+    grace: Duration = option("How long a replaced secret id stays valid.", timedelta(days=1))
+    file: File = option(
+        "The file that keeps the secret ids, in a folder that only the user of the service may write.",
+        Path("/var/lib/rotator-login/secret-id"),
+    )
+
+
 class Auth(Table):
     """`[vault] auth`: how to log in to Vault."""
 
@@ -205,6 +217,9 @@ class Auth(Table):
     jwt: SecretReference | None = option("`jwt`: a reference to the token, read afresh for every login.", None)
     token: SecretReference | None = option("`token`: a reference to a Vault token.", None)
     role: Token | None = option("`jwt`: the role to log in as. `cert`: the role, where several could match.", None)
+    own_secret_id: OwnSecretId | None = option(
+        "`approle`: how the secret id is itself rotated: the table below.", None, computed="replaced by an operator"
+    )
 
 
 class Vault(Table):

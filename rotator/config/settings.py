@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class OwnSecretId:
+    """How the secret id of the login is rotated: its role at Vault, how often, with which grace, and the file that keeps it."""
+
+    role: str
+    every: timedelta
+    grace: timedelta
+    file: Path
+
+
+@dataclass(frozen=True)
 class Auth:
     """How to log in to Vault. ``method`` is ``approle`` (role_id, perhaps secret_id), ``cert`` (certificate, key, perhaps role),
     ``jwt`` (role, jwt) or ``token`` (token); ``mount`` is where the method is mounted, empty for a token.
@@ -30,6 +40,7 @@ class Auth:
     key: Reference | None = None
     jwt: Reference | None = None
     token: Reference | None = None
+    own_secret_id: OwnSecretId | None = None
 
 
 @dataclass(frozen=True)

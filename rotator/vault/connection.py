@@ -22,7 +22,7 @@ from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.util.refusals import Refusals
 from rotator.vault.freshness import INDEX, Freshness
 from rotator.vault.login import TokenSession
-from rotator.vault.responses import SERVICE, Reply, mapping
+from rotator.vault.responses import SERVICE, Reply, failure, mapping
 from rotator.vault.secret_id_rotation import end_of
 from rotator.vault.settings import AppRoleAuth, Auth
 
@@ -206,7 +206,7 @@ class VaultConnection:
         reply: Reply = self._client.sys.get_capabilities(paths)
         return reply
 
-    # --- our own AppRole: ``rotator.vault.secret_id_rotation`` -----------------------------------------------------------------
+    # --- the AppRole of the login: ``rotator.vault.secret_id_rotation`` -----------------------------------------------------------------
 
     def register_secret_id(self, role: str, secret: Secret) -> Reply:
         """Make this text a secret id of the role."""
@@ -219,8 +219,12 @@ class VaultConnection:
         return reply
 
     def secret_id_end(self, role: str, secret: Secret) -> datetime | None:
-        """When Vault ends a secret id by itself; None for never, and where Vault does not tell."""
-        return end_of(self._client.auth.approle.read_secret_id(role, secret.reveal(), mount_point=self._mount))
+        """When Vault ends a secret id by itself; None for never, and for one that Vault does not know."""
+        reply: Reply = self._client.auth.approle.read_secret_id(role, secret.reveal(), mount_point=self._mount)
+        if not reply.ok and reply.status != 404:
+            path = f"auth/{self._mount}/role/{role}/secret-id/lookup"
+            raise failure(reply, path=path, capability="update", writing=False)
+        return end_of(reply)
 
     def try_secret_id(self, secret: Secret) -> Reply:
         """Log in with a secret id and give the token back."""

@@ -12,7 +12,7 @@ from typing import Literal
 Split = Callable[[str], tuple[str, str]]
 """The mount of a path and the path inside it. A mount may have slashes in its name, so only Vault can tell for sure."""
 
-Scope = Literal["login", "ledger", "document", "mount", "secret"]
+Scope = Literal["login", "ledger", "document", "mount", "secret", "role"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,9 @@ NEEDS: tuple[Need, ...] = (
     Need("document", "destroy", ("update",), "destroy the secrets of compromised keys"),
     Need("mount", "config", ("read",), "see how many versions the mount keeps"),
     Need("secret", "data", ("read",), "read a secret that the configuration refers to as vault:"),
+    Need("role", "custom-secret-id", ("update",), "make the next secret id of the login"),
+    Need("role", "secret-id/lookup", ("update",), "see when Vault ends the secret id of the login"),
+    Need("role", "secret-id/destroy", ("update",), "destroy the former secret id of the login"),
 )
 """The table."""
 
@@ -73,22 +76,28 @@ def needed(scope: Scope, area: str) -> tuple[str, ...]:
 
 
 def required_rights(
-    ledger: str, documents: Iterable[str], secrets: Iterable[str] = (), *, split: Split = first_segment
+    ledger: str,
+    documents: Iterable[str],
+    secrets: Iterable[str] = (),
+    *,
+    role: str = "",
+    split: Split = first_segment,
 ) -> tuple[Right, ...]:
     """What a policy has to give: for the ledgers below that prefix, for these documents, and for secrets that are only read.
 
-    A document may be a pattern, such as ``secret/apps/*``.
+    A document may be a pattern, such as ``secret/apps/*``. ``role`` is the AppRole whose secret id is rotated, such as
+    ``auth/approle/role/rotator``.
     """
-    return _rights(ledger, list(documents), list(secrets), split, lambda need: need.inside)
+    return _rights(ledger, list(documents), list(secrets), [role] if role else [], split, lambda need: need.inside)
 
 
 def checked_rights(ledger: str, application: str, path: str, *, split: Split = first_segment) -> tuple[Right, ...]:
     """The same, in the same order, for one application and as they are asked of ``sys/capabilities-self``."""
-    return _rights(ledger, [path], [], split, lambda need: need.checked.replace("NAME", application))
+    return _rights(ledger, [path], [], [], split, lambda need: need.checked.replace("NAME", application))
 
 
 def _rights(
-    ledger: str, documents: list[str], secrets: list[str], split: Split, inside: Callable[[Need], str]
+    ledger: str, documents: list[str], secrets: list[str], roles: list[str], split: Split, inside: Callable[[Need], str]
 ) -> tuple[Right, ...]:
     ledger = ledger.strip("/")
     mounts = list(dict.fromkeys(split(path)[0] for path in (*documents, ledger)))
@@ -98,11 +107,12 @@ def _rights(
         "document": documents,
         "mount": mounts,
         "secret": secrets,
+        "role": roles,
     }
     found = []
     for need in NEEDS:
         for place in places[need.scope]:
-            mount, rest = (place, "") if need.scope in ("login", "mount") else split(place)
+            mount, rest = (place, "") if need.scope in ("login", "mount", "role") else split(place)
             path = "/".join(part for part in (mount, need.area, rest) if part) + inside(need)
             found.append(Right(path, need.capabilities, need.purpose))
     return tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Rotates the secret id of our own AppRole login: make a new one, prove it by a login, use it, destroy the former one after its grace."""
+"""Rotates the secret id of the daemon's AppRole login: make a new one, prove it by a login, use it, destroy the former one after its grace."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class SecretIdRotation:
         except RotatorError as error:
             self._not_before = self._now() + RETRY_DELAY
             self.problem = str(error)
-            self._settings.report("login.secret_id_failed", {"role": self._settings.role, "message": self.problem})
+            self._settings.sink.emit("login.secret_id_failed", role=self._settings.role, message=self.problem)
         finally:
             self._running.release()
 
@@ -142,12 +142,12 @@ class SecretIdRotation:
         role = self._settings.role
         reply = self._api.register_secret_id(role, pending)
         if not reply.ok and not reply.says("already registered"):
-            raise failure(reply, path=f"auth/approle/role/{role}/custom-secret-id", capability="update", writing=True)
+            raise failure(reply, path=f"{self._settings.role_path}/custom-secret-id", capability="update", writing=True)
         login = self._api.try_secret_id(pending)
         if not login.ok:
             raise failure(login, path="auth/approle/login", capability="update", writing=True)
         self._file.write(accepted(held, self._now(), self._settings.policy))
-        self._settings.report("login.secret_id_rotated", {"role": role})
+        self._settings.sink.emit("login.secret_id_rotated", role=role)
 
     def _destroy_due(self, held: SecretIds) -> int:
         now, count = self._now(), 0
@@ -169,8 +169,8 @@ class SecretIdRotation:
         role = self._settings.role
         reply = self._api.destroy_secret_id(role, secret)
         if not reply.ok and reply.status != 404:
-            raise failure(reply, path=f"auth/approle/role/{role}/secret-id/destroy", capability="update", writing=True)
-        self._settings.report("login.secret_id_destroyed", {"role": role})
+            raise failure(reply, path=f"{self._settings.role_path}/secret-id/destroy", capability="update", writing=True)
+        self._settings.sink.emit("login.secret_id_destroyed", role=role)
 
 
 def end_of(reply: Reply) -> datetime | None:

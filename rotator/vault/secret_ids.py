@@ -1,4 +1,4 @@
-"""The secret ids of our own AppRole login, as a file keeps them, and which step of their rotation is next. No call is made here.
+"""The secret ids of the daemon's AppRole login, as a file keeps them, and which step of their rotation is next. No call is made here.
 
 A secret id is generated here and written into the file before Vault learns of it. So a process that is killed at any point leaves a
 file that names every secret id that it may have made, and the next one goes on from there.
@@ -173,7 +173,7 @@ class SecretIdFile:
             os.close(descriptor)
 
     def _refusal(self, reason: str) -> Refused:
-        return Refused(f"the file of our own secret id, {self.path}, {reason}")
+        return Refused(f"the file of the login's secret id, {self.path}, {reason}")
 
 
 def _dumped(held: SecretIds) -> dict[str, Any]:

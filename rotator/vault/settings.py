@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from rotator.domain.ports import EventSink, NullEventSink
 from rotator.domain.secret import Secret
 from rotator.http import ResponseObserver
 from rotator.util.refusals import Refusals
@@ -50,10 +51,6 @@ class JwtAuth:
     mount: str = "jwt"
 
 
-Report = Callable[[str, dict[str, object]], None]
-"""Receives an event with its fields."""
-
-
 @dataclass(frozen=True)
 class OwnSecretId:
     """How the secret id of the login is rotated: the role that it belongs to, the file that keeps it, and how often."""
@@ -61,7 +58,13 @@ class OwnSecretId:
     role: str
     file: Path
     policy: SecretIdPolicy
-    report: Report = lambda event, fields: None  # noqa: ARG005 - nothing listens
+    sink: EventSink = field(default_factory=NullEventSink)
+    mount: str = "approle"
+
+    @property
+    def role_path(self) -> str:
+        """The path of the role in Vault's API."""
+        return f"auth/{self.mount}/role/{self.role}"
 
 
 Auth = TokenAuth | AppRoleAuth | CertAuth | JwtAuth

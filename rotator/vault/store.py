@@ -64,7 +64,7 @@ class KvStore:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.secret_ids = secret_ids
-        """The rotation of the secret id of our own login, where it is rotated."""
+        """The rotation of the secret id of the login, where it is rotated."""
         self._connection = connection
         self._prefix = ledger.strip("/")
         self._sleep = sleep

@@ -58,7 +58,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert f"rotator {name}" in result.stdout.split("Example")[1]
     assert "--json" in result.stdout
     assert "--config FILE" in result.stdout
-    assert import_module(f"rotator.cli.commands.{name}").command.name == name
+    assert import_module(f"rotator.cli.commands.{name.replace('-', '_')}").command.name == name
 
 
 def test_version_is_told() -> None:

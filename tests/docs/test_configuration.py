@@ -23,6 +23,7 @@ SMALL = ROOT / "config" / "rotator.small.toml"
 TABLES: dict[str, type[schema.Table]] = {
     "[vault]": schema.Vault,
     "[vault.auth]": schema.Auth,
+    "own_secret_id": schema.OwnSecretId,
     "[accounts.NAME]": schema.Account,
     "[accounts.NAME.own_key]": schema.OwnKey,
     "[applications.NAME]": schema.Application,
@@ -48,7 +49,7 @@ def written(default: Any) -> str:
         return f"`{str(default).lower()}`"
     if isinstance(default, timedelta):
         return f'`"{format_duration(default)}"`'
-    if isinstance(default, str):
+    if isinstance(default, str | Path):
         return f'`"{default}"`'
     if isinstance(default, list):
         return "`[" + ", ".join(f'"{item}"' for item in default) + "]`"

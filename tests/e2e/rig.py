@@ -270,6 +270,11 @@ class Rig:
         assert complaints([*done.stdout.splitlines(), *done.stderr.splitlines()]) == []
         return done
 
+    def logs_in(self, secret_id: Secret) -> bool:
+        """Whether the role of the rig takes that secret id."""
+        credentials = {"role_id": (self.directory / "role-id").read_text(), "secret_id": secret_id.reveal()}
+        return self.vault.call("POST", "auth/approle/login", credentials).status == 200
+
     # --- the truth ---
 
     def document(self, name: str, version: int = 0) -> dict[str, Any] | None:

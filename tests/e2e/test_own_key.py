@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 
 from rotator.sandbox.process import wait_until
-from tests.e2e.rig import FAST, Prober, Rig
+from rotator.vault.policy import policy_text, required_rights
+from rotator.vault.secret_ids import SecretIdFile
+from tests.e2e.rig import FAST, Daemon, Prober, Rig
 
 KILLS = int(os.environ.get("ROTATOR_KILLS", "100"))
+LOGIN_KILLS = int(os.environ.get("ROTATOR_KILLS", "25"))
 GRACE = 2
 OWN = "acme-own-key"
 
@@ -76,3 +80,41 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
 
 def _changes(rig: Rig) -> int:
     return sum(count for (method, _), count in rig.scaleway.calls().items() if method in {"POST", "DELETE"})
+
+
+def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_time() -> None:
+    """Each machine has a file; both begin with the same configured secret id."""
+    chance = random.Random(20261129)
+    with Rig() as rig:
+        rig.application("billing")
+        role = "auth/approle/role/rotator"
+        rig.vault.policy("rotator", policy_text(required_rights("secret/rotator", ["secret/apps/*"], role=role)))
+        machines = []
+        for name in ("one", "two"):
+            (rig.directory / name).mkdir(mode=0o700)
+            path = rig.directory / f"{name}.toml"
+            own = f', own_secret_id = {{ role = "rotator", file = "{name}/secret-id" }}'
+            rig.configure(FAST.format(every="1h", grace="1h"), to=path)
+            path.write_text(path.read_text().replace('"file:secret-id" }', f'"file:secret-id"{own} }}'))
+            machines.append(Daemon(rig, name, path, arguments=("rotate-login",)))
+        began = time.monotonic()
+        for machine in machines:
+            machine.start()
+            wait_until(lambda machine=machine: not machine.alive(), "the first secret id is made", patience=120)  # type: ignore[misc]  # bound on purpose
+        usual = (time.monotonic() - began) / len(machines)
+        for _ in range(LOGIN_KILLS):
+            machine = chance.choice(machines)
+            machine.start()
+            time.sleep(usual * chance.random())  # any moment is as good as another
+            machine.end(signal.SIGKILL)
+            for other in machines:
+                held = SecretIdFile(rig.directory / other.name / "secret-id").read()
+                assert held.current is not None
+                assert rig.logs_in(held.current), f"the machine {other.name} is locked out"
+        for machine in machines:
+            machine.start()
+            wait_until(
+                lambda machine=machine: not machine.alive(), "a rotation goes on where the last one was killed", patience=120
+            )  # type: ignore[misc]  # bound on purpose
+            assert "a new secret id has logged in" in machine.log.read_text()
+            assert SecretIdFile(rig.directory / machine.name / "secret-id").read().pending is None

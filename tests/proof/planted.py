@@ -64,6 +64,7 @@ OWN_KEY = ("tests/reconciler/test_own_key.py", "tests/reconciler/test_management
 
 
 OTHER_FIELDS = ("tests/decision/test_other_fields.py", "tests/cli/test_keys_in_other_fields.py")
+SECRET_ID = ("tests/vault/test_secret_ids.py",)
 
 
 BULKHEADS = ("tests/daemon/test_bulkheads.py",)
@@ -822,6 +823,37 @@ BUGS: tuple[Bug, ...] = (
         "providers/management_key.py",
         ("(published != used or self._initial is None)", "True"),
         tests=OWN_KEY,
+    ),
+    # --- the secret id that the daemon itself logs in with ---
+    bug(
+        "a secret id is used before it has logged in",
+        "vault/secret_id_rotation.py",
+        ("        if not login.ok:", "        if login is None:"),
+        tests=SECRET_ID,
+    ),
+    bug(
+        "a former secret id is destroyed without its grace",
+        "vault/secret_ids.py",
+        ("FormerSecretId(held.current, now + policy.grace)", "FormerSecretId(held.current, now)"),
+        tests=SECRET_ID,
+    ),
+    bug(
+        "a secret id that a crash left behind is forgotten",
+        "vault/secret_ids.py",
+        ("    if held.pending is not None:\n        return Step.REGISTER\n", ""),
+        tests=SECRET_ID,
+    ),
+    bug(
+        "every rotation destroys the secret id that other machines log in with",
+        "vault/secret_id_rotation.py",
+        ("                    case Step.WAIT if compromised:", "                    case Step.WAIT if compromised or destroyed:"),
+        tests=SECRET_ID,
+    ),
+    bug(
+        "two processes of one machine rotate its secret id at the same time",
+        "vault/secret_id_rotation.py",
+        ("            if not alone:", "            if alone is None:"),
+        tests=SECRET_ID,
     ),
 )
 

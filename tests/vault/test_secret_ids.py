@@ -17,6 +17,7 @@ from rotator.vault.responses import Reply
 from rotator.vault.secret_id_rotation import RETRY_DELAY, KeptSecretId, SecretIdRotation, end_of
 from rotator.vault.secret_ids import MAX_FORMER, SecretIdFile, SecretIdPolicy, SecretIds, Step, due_at, next_step
 from rotator.vault.settings import OwnSecretId
+from tests.support.simulated import Recorder
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 POLICY = SecretIdPolicy(every=30 * DAY, grace=DAY)
@@ -76,10 +77,10 @@ class Host:
 
     role: Role
     path: Path
-    events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    sink: Recorder = field(default_factory=Recorder)
 
     def daemon(self) -> SecretIdRotation:
-        settings = OwnSecretId(ROLE, self.path, POLICY, lambda event, fields: self.events.append((event, fields)))
+        settings = OwnSecretId(ROLE, self.path, POLICY, self.sink)
         return SecretIdRotation(settings, lambda: INITIAL, self.role, lambda: self.role.now)
 
     def logs_in(self) -> bool:
@@ -106,13 +107,13 @@ def test_a_login_has_a_secret_id_of_its_own_and_the_configured_one_stays_valid(h
     host.daemon().maintain()
     assert host.held.current is not None
     assert host.role.valid == {INITIAL.reveal(), host.held.current.reveal()}
-    assert [event for event, _ in host.events] == ["login.secret_id_rotated"]
+    assert host.sink.names() == ["login.secret_id_rotated"]
 
 
 def test_each_secret_id_is_replaced_in_time_and_destroyed_after_its_grace(host: Host) -> None:
     live_for(host, 100 * DAY)
-    assert [event for event, _ in host.events].count("login.secret_id_rotated") == 4
-    assert [event for event, _ in host.events].count("login.secret_id_destroyed") == 3
+    assert host.sink.names().count("login.secret_id_rotated") == 4
+    assert host.sink.names().count("login.secret_id_destroyed") == 3
     assert host.held.current is not None
     assert host.role.valid == {INITIAL.reveal(), host.held.current.reveal()}
 
@@ -232,7 +233,7 @@ def test_what_vault_denies_is_reported_and_tried_again_later_while_the_present_o
     daemon.maintain()
     assert host.role.calls == ["register"]
     assert host.logs_in()
-    [(event, fields)] = host.events
+    [(event, fields)] = host.sink.events
     assert event == "login.secret_id_failed"
     assert "auth/approle/role/rotator/custom-secret-id" in str(fields["message"])
     assert daemon.problem == fields["message"]
@@ -241,6 +242,17 @@ def test_what_vault_denies_is_reported_and_tried_again_later_while_the_present_o
     daemon.maintain()
     assert daemon.problem == ""
     assert host.held.current is not None
+
+
+def test_a_secret_id_that_does_not_log_in_is_not_used(host: Host) -> None:
+    daemon = host.daemon()
+    daemon.maintain()
+    used = host.held.current
+    host.role.denied = frozenset({"try"})
+    with pytest.raises(ServiceError):
+        daemon.rotate()
+    assert host.held.current == used
+    assert host.logs_in()
 
 
 def test_a_person_is_told_what_vault_denies(host: Host) -> None:
@@ -290,7 +302,7 @@ def test_no_secret_id_shows_itself(host: Host) -> None:
     host.daemon().maintain()
     held = host.held
     assert held.current is not None
-    assert held.current.reveal() not in repr(held) + repr(host.events)
+    assert held.current.reveal() not in repr(held) + repr(host.sink.events)
 
 
 @pytest.mark.parametrize("expires", ["0001-01-01T00:00:00Z", "", None, 5, "soon", "2026-13-45T00:00:00Z"])

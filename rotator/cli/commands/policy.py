@@ -28,7 +28,10 @@ def command(session: Session) -> int:
     configuration = load(session.path)
     references = [account.secret_key for account in configuration.accounts.values() if account.secret_key]
     secrets = [reference.target for reference in references if reference.kind == "vault"]
-    rights = required_rights(configuration.vault.ledger_path, [spec.path for spec in configuration.specs.values()], secrets)
+    auth = configuration.vault.auth
+    role = f"auth/{auth.mount}/role/{auth.own_secret_id.role}" if auth.own_secret_id else ""
+    paths = [spec.path for spec in configuration.specs.values()]
+    rights = required_rights(configuration.vault.ledger_path, paths, secrets, role=role)
     if session.json:
         lines = [{"path": right.path, "capabilities": right.capabilities, "purpose": right.purpose} for right in rights]
         click.echo(json.dumps({"policy": policy_text(rights), "rights": lines}, indent=2))
