@@ -78,6 +78,10 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
         assert daemon.alive()
 
 
+def _wait_for_end(machine: Daemon) -> None:
+    wait_until(lambda: not machine.alive(), f"the command of {machine.name} ends", patience=120)
+
+
 def _changes(rig: Rig) -> int:
     return sum(count for (method, _), count in rig.scaleway.calls().items() if method in {"POST", "DELETE"})
 
@@ -100,7 +104,7 @@ def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_tim
         began = time.monotonic()
         for machine in machines:
             machine.start()
-            wait_until(lambda machine=machine: not machine.alive(), "the first secret id is made", patience=120)  # type: ignore[misc]  # bound on purpose
+            _wait_for_end(machine)
         usual = (time.monotonic() - began) / len(machines)
         for _ in range(LOGIN_KILLS):
             machine = chance.choice(machines)
@@ -113,8 +117,6 @@ def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_tim
                 assert rig.logs_in(held.current), f"the machine {other.name} is locked out"
         for machine in machines:
             machine.start()
-            wait_until(
-                lambda machine=machine: not machine.alive(), "a rotation goes on where the last one was killed", patience=120
-            )  # type: ignore[misc]  # bound on purpose
+            _wait_for_end(machine)
             assert "a new secret id has logged in" in machine.log.read_text()
             assert SecretIdFile(rig.directory / machine.name / "secret-id").read().pending is None
