@@ -117,6 +117,8 @@ class Root(click.Group):
 
     def _run_and_exit(self, arguments: list[str], prog_name: str | None, **extra: Any) -> NoReturn:
         session = extra.pop("obj", None) or Session()
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:], "--help"]
         extra["standalone_mode"] = False
         try:
             code = super().main(arguments, prog_name or "rotator", obj=session, **extra)
@@ -145,7 +147,12 @@ def _usage(error: click.ClickException) -> FailureReport:
     context = getattr(error, "ctx", None)
     hint = f" (see: {context.command_path} --help)" if context else ""
     message = to_displayable(" ".join(error.format_message().split()))
-    return FailureReport("usage", (f"{message[:1].lower()}{message[1:]}{hint}",), 2)
+    return FailureReport("usage", (f"{_begun(message)}{hint}",), 2)
+
+
+def _begun(message: str) -> str:
+    """The message with a small first letter, unless its first word is written in capitals, as an access key is."""
+    return message if message[1:2].isupper() else f"{message[:1].lower()}{message[1:]}"
 
 
 def tell(failure: FailureReport, *, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from rotator.observability.fan_out import FanOutSink
 from rotator.observability.logs import Format, LogSink, capture_crashes, capture_libraries
 from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.notifications import Notifier
+from rotator.observability.repeats import RepeatFilter
 from rotator.system.private_memory import keep_memory_private
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
@@ -28,7 +29,8 @@ def run(what: DaemonRuntime | Path, *, once: bool = False, log_format: Format | 
     terminal; events below ``log_level`` are dropped. Raises ``ConfigurationError`` before anything begins.
     """
     runtime = _opened(what)
-    broadcast = FanOutSink(LogSink(log_format, level=log_level))
+    log = RepeatFilter(LogSink(log_format, level=log_level))
+    broadcast = FanOutSink(log)
     counters = EventCounters(broadcast)
     keep_memory_private()
     capture_libraries(counters)
@@ -39,6 +41,7 @@ def run(what: DaemonRuntime | Path, *, once: bool = False, log_format: Format | 
             code = SingleRun(runtime, alarm, signals, alarm).run()
         else:
             code = MainLoop(runtime, alarm, supervisor, signals, counters=counters, alarm=alarm, broadcast=broadcast).run()
+    log.close()
     _leave(code)
     return code
 

@@ -247,6 +247,11 @@ CATALOGUE: dict[str, EventKind] = {
     "library.warning": EventKind(
         "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
     ),
+    "logs.repeated": EventKind(
+        "error",
+        "An error that was logged before came again, of these applications and so often since the last line about it.",
+        ("repeated", "reason", "message", "applications", "times", "more"),
+    ),
     "logs.dropped": EventKind("error", "Log lines could not be written; so many were lost.", ("lines",)),
     "logs.journal_unavailable": EventKind(
         "warning",

@@ -157,7 +157,7 @@ def test_c2_a_reload_that_contradicts_a_ledger_says_what_it_stops_and_so_does_st
     found = reload(play)
     assert found.exit_code == 4
     assert "the new configuration is in force" in found.stdout
-    assert "billing is stopped: the path of billing was secret/apps/billing and is now secret/elsewhere" in found.stderr
+    assert "billing: stopped: the path of billing was secret/apps/billing and is now secret/elsewhere" in found.stderr
     assert "put the old value back" in found.stderr
     eventually(lambda: play.events("application.blocked"))
     check = status(play, "--check")

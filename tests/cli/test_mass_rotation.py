@@ -137,7 +137,7 @@ def test_without_room_for_a_single_key_a_dry_run_refuses(fleet: Fleet) -> None:
         (("--created-before", "yesterday"), "is no time: write 2026-05-04T12:00:00Z, or a duration such as 36h or 7d"),
         (("--created-before", "2026-01-01"), "is no time"),
         (("--created-before", "2036-01-01T00:00:00Z"), "is a time to come"),
-        (("app-01", "--wait"), "--wait is for a mass rotation"),
+        (("app-01", "--wait"), "--wait and --yes are for a mass rotation"),
         (("--account", "nobody"), "there is no account nobody"),
         (("nobody", "--created-before", "2d"), "there is no application nobody"),
     ],

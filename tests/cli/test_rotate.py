@@ -56,7 +56,7 @@ def test_a7_rotated_is_said_of_what_is_published_and_current(desk: Desk) -> None
 
 def test_the_reason_is_in_the_history(desk: Desk) -> None:
     desk.type("rotate", "billing", "--reason", "the contractor left")
-    assert desk.sim.ledger().history[-1].reason == "the contractor left"
+    assert desk.sim.ledger().history[-1].reason.startswith("the contractor left, by ")
 
 
 def test_the_json_answer_names_the_new_and_the_old_key(desk: Desk) -> None:

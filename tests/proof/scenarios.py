@@ -64,7 +64,7 @@ def passes(wanted: ApplicationSpec) -> Program:
 
 def rotate(wanted: ApplicationSpec) -> Program:
     """``rotator rotate billing``, as the command line runs it."""
-    return lambda context, local_state, sleep: rotation.rotate(wanted, context, sleep, "asked")
+    return lambda context, local_state, sleep: rotation.rotate(wanted, context, sleep, "asked", "ops@desk")
 
 
 def contain(wanted: ApplicationSpec) -> Program:

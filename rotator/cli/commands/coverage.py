@@ -6,6 +6,7 @@ import json
 
 import click
 
+from rotator.cli.output.results import complain
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.operations.coverage import KINDS, CoverageReport, StaleKey
@@ -68,8 +69,7 @@ def say(proof: CoverageReport) -> None:
         click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
     if proof.expired:
         click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
-    for name in proof.unread:
-        click.echo(f"rotator: the ledger of {name} could not be read: the state of its keys is not known", err=True)
+    complain((name, f"the ledger of {name} could not be read: the state of its keys is not known") for name in proof.unread)
 
 
 def outside(proof: CoverageReport) -> str:

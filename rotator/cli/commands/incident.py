@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from rotator.cli.commands.coverage import say
+from rotator.cli.output.results import complain
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
@@ -120,8 +121,8 @@ def _list(session: Session, found: IncidentList) -> int:
         click.echo("no ledger that could be read remembers an incident" if partial else "no incident is remembered")
     for name, why in sorted(found.unavailable.items()):
         click.echo(f"rotator: account {name} could not be read, so its incidents are not in the list: {why}", err=True)
-    for name, why in sorted(found.unread.items()):
-        click.echo(f"rotator: the ledger of {name} could not be read, so its incidents are not in the list: {why}", err=True)
+    unread = "the ledger of {} could not be read, so its incidents are not in the list: {}"
+    complain((name, unread.format(name, why)) for name, why in sorted(found.unread.items()))
     return 0
 
 

@@ -16,7 +16,7 @@ import click
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.domain.secret import SECRET_KEY, Secret
 from rotator.operations.queries.key_info import KeyInfo
-from rotator.operations.queries.key_lookup import ACCESS_KEY, is_access_key
+from rotator.operations.queries.key_lookup import ACCESS_KEY, is_access_key, refuse_malformed_keys
 from rotator.operations.queries.secret_lookup import SecretMatch, alive_anywhere, held_in_vault
 from rotator.util.formatting import pluralize
 
@@ -50,6 +50,7 @@ def command(session: Session, access_keys: Sequence[str], secret: bool, scan: st
     the lines in which they stand.
     """
     refuse_secrets(access_keys)
+    refuse_malformed_keys(access_keys)
     if wrong := [number for number, word in enumerate(access_keys, 1) if not is_access_key(word)]:
         raise click.UsageError(f"argument {wrong[0]} is not the name of a key: it begins with SCW and has 20 characters")
     if sum((bool(access_keys), secret, scan is not None)) != 1:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from rotator.cli.output.results import complain
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.operations.failures import FailureReport
 from rotator.operations.queries.plan import Plan, PlanResult
 from rotator.util.formatting import format_relative, format_time, format_timestamp
 
@@ -27,7 +27,7 @@ Examples:
 def command(session: Session, applications: Sequence[str]) -> int:
     """Say what would be done next for each application, when and why, and warn of what will go wrong; change nothing."""
     found: Sequence[PlanResult] = session.ask("plan", applications=list(applications))
-    answers, worst = [], 0
+    answers, failures, worst = list[dict[str, object]](), list[tuple[str, str]](), 0
     for one in found:
         if one.plan is not None:
             answers.append(_as_json(one.name, one.plan))
@@ -36,7 +36,8 @@ def command(session: Session, applications: Sequence[str]) -> int:
         elif one.failure is not None:
             worst = max(worst, one.failure.exit_code)
             answers.append({"name": one.name, "error": one.failure.as_json()})
-            _complain(one.name, one.failure)
+            failures += [(one.name, sentence) for sentence in one.failure.sentences]
+    complain(failures)
     if session.json:
         click.echo(json.dumps({"applications": answers}, indent=2))
     return worst
@@ -55,11 +56,6 @@ def _say(name: str, result: Plan) -> None:
         click.echo(f"  - {step}")
     for warning in result.warnings:
         click.echo(f"  warning: {warning}")
-
-
-def _complain(name: str, failure: FailureReport) -> None:
-    for sentence in failure.sentences:
-        click.echo(f"rotator: {name}: {sentence}", err=True)
 
 
 def _as_json(name: str, result: Plan) -> dict[str, object]:

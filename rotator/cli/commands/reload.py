@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rotator.cli.exit_codes import REFUSED
+from rotator.cli.output.results import complain
 from rotator.cli.session import Session, common, pass_session
 from rotator.util.formatting import pluralize
 
@@ -36,8 +37,7 @@ def command(session: Session) -> int:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
         click.echo(_sentence(found))
-    for one in found.blocked:
-        click.echo(f"rotator: {one.application} is stopped: {one.message}", err=True)
+    complain((one.application, f"stopped: {one.message}") for one in found.blocked)
     return REFUSED if found.blocked else 0
 
 

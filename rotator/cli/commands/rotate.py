@@ -35,6 +35,7 @@ Examples:
 )
 @click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
 @click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
+@click.option("--yes", is_flag=True, help="Do not ask before many keys are revoked at once.")
 @click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
 @click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
@@ -52,6 +53,7 @@ def command(
     created_before: str,
     dry_run: bool,
     wait: bool,
+    yes: bool,
     compromised: bool,
     reason: str | None,
     revoke_first: bool,
@@ -87,9 +89,9 @@ def command(
         from rotator.operations.mass_rotation.selection import Selection  # noqa: PLC0415 - same
 
         selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
-        return rotate_many(session, MassRotationOptions(selection, created_before, compromised, reason, dry_run, wait))
-    if wait:
-        raise click.UsageError("--wait is for a mass rotation")
+        return rotate_many(session, MassRotationOptions(selection, created_before, compromised, reason, dry_run, wait, yes))
+    if wait or yes:
+        raise click.UsageError("--wait and --yes are for a mass rotation")
     if revoke_first:
         click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
     request = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "override_hold": override_hold}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from rotator.cli.commands.coverage import lines, outside, say
 from rotator.cli.exit_codes import Interrupted
+from rotator.cli.output.results import complain
 from rotator.cli.output.styled_console import StyledConsole
 from rotator.cli.session import Session
 from rotator.cli.times import parse_time_argument
-from rotator.errors import Refused
+from rotator.errors import Refused, ServiceError, Unavailable
+from rotator.operations.failures import ReportedError, explain
 from rotator.operations.mass_rotation.coordinator import MassRotationResult
 from rotator.operations.mass_rotation.preview import Preview
 from rotator.operations.mass_rotation.results import MassRotationReport
@@ -44,6 +47,7 @@ class MassRotationOptions:
     reason: str | None
     dry_run: bool
     wait: bool
+    yes: bool = False
 
 
 def rotate_many(session: Session, asked: MassRotationOptions) -> int:
@@ -59,6 +63,11 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     }
     if asked.dry_run:
         return _foretell(session, session.ask("preview", **request))
+    if asked.compromised and not asked.yes and not session.json and session.can_ask():
+        click.echo(f"rotator: {_meaning(session, request)}", err=True)
+        if not click.confirm("go on?", err=True):
+            click.echo("nothing was done")
+            return 0
     with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
         try:
             found: MassRotationReport = session.ask("mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request)
@@ -74,6 +83,28 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     for one in found.failed:
         click.echo(f"rotator: {one.application}: {one.message}; give the same command again when it answers", err=True)
     return max([*(one.exit_code for one in found.accounts), *(one.exit_code for one in found.failed)])
+
+
+def _meaning(session: Session, request: Mapping[str, Any]) -> str:
+    """What a mass emergency means, for a person who is about to order it. What cannot be counted keeps no emergency waiting."""
+    try:
+        previews: Sequence[Preview] = session.ask("preview", **request)
+    except (ServiceError, ReportedError) as error:
+        if explain(error).exit_code != Unavailable.exit_code:
+            raise
+        counts = f"how many keys that are is not known ({error})"
+    else:
+        counts = "; ".join(f"account {one.account}: {_concerned(one)}" for one in previews)
+    return (
+        f"{counts}; every one of these keys is revoked within seconds of its replacement, so consumers are refused until they have"
+        " read the new one; --dry-run lists them, --yes does not ask"
+    )
+
+
+def _concerned(found: Preview) -> str:
+    keys = sum(len(one.keys) for one in found.turns)
+    before = format_time(found.order.created_before)
+    return f"{pluralize(len(found.turns), 'application')} with {pluralize(keys, 'key')} from before {before}"
 
 
 # --- beforehand -----------------------------------------------------------------------------------------------------------
@@ -97,11 +128,7 @@ def _foretell(session: Session, told: Sequence[Preview]) -> int:
 def _say_beforehand(found: Preview) -> None:
     order = found.order
     again = f" (goes on with {order.id}, begun {format_time(order.begun_at)})" if found.again else ""
-    keys = sum(len(one.keys) for one in found.turns)
-    click.echo(
-        f"account {found.account}: {pluralize(len(found.turns), 'application')} with {pluralize(keys, 'key')}"
-        f" from before {format_time(order.created_before)}{again}"
-    )
+    click.echo(f"account {found.account}: {_concerned(found)}{again}")
     room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
     if found.foreseen:
         click.echo(
@@ -126,8 +153,7 @@ def _say_beforehand(found: Preview) -> None:
         click.echo(f"  {remaining.gap}")
     for line in lines(remaining):
         click.echo(f"  {line}")
-    for name, error in sorted(found.unread.items()):
-        click.echo(f"rotator: {name}: {error}", err=True)
+    complain(sorted(found.unread.items()))
 
 
 # --- the thing itself -----------------------------------------------------------------------------------------------------
@@ -139,6 +165,9 @@ class ProgressSink:
 
     shown: bool
     say: Callable[[str], None] | None
+    elapsed: Callable[[], float] = time.monotonic
+    _began: dict[object, float] = field(default_factory=dict)
+    _done: dict[object, int] = field(default_factory=dict)
     _bar: Progress | None = None
     _tasks: dict[object, TaskID] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -185,17 +214,24 @@ class ProgressSink:
             )
             self._bar.start()
         account = fields.get("account")
+        self._began[account] = self.elapsed()
         self._tasks[account] = self._bar.add_task(f"rotating {account}", total=many, rate="")
 
     def _one_more(self, fields: Mapping[str, object]) -> None:
-        """One more; who was given up is said at once, for a person may do something about it meanwhile."""
+        """One more; a failure is shown at once, so that a person may do something about it meanwhile."""
         task = self._tasks.get(fields.get("account"))
         if self._bar is None or task is None:
             return
         if message := fields.get("message"):
             self._bar.console.print(f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False)
-        speed = next((one.speed for one in self._bar.tasks if one.id == task), None)
-        self._bar.update(task, advance=1, rate=f"{speed:.1f} /s" if speed else "")
+        account = fields.get("account")
+        self._done[account] = self._done.get(account, 0) + 1
+        self._bar.update(task, advance=1, rate=self.rates().get(account, ""))
+
+    def rates(self) -> dict[object, str]:
+        """How many applications a second each account has done since its start, in the words of the final report."""
+        now = self.elapsed()
+        return {account: rate(done, now - self._began[account]) for account, done in self._done.items()}
 
     def _waits(self, fields: Mapping[str, object]) -> None:
         """Say for what nothing happens now."""
@@ -205,6 +241,11 @@ class ProgressSink:
             self.say(f"{pluralize(_number(fields, 'applications'), 'application')} wait for room{when}")
 
 
+def rate(done: int, seconds: float) -> str:
+    """How many a second, once that can be told."""
+    return f"{done / seconds:.1f} a second" if seconds > 1 and done else ""
+
+
 def _number(fields: Mapping[str, object], name: str) -> int:
     found = fields.get(name)
     return found if isinstance(found, int) else 0
@@ -212,14 +253,13 @@ def _number(fields: Mapping[str, object], name: str) -> int:
 
 def _report(session: Session, result: MassRotationResult) -> None:
     order = result.order
-    for broken in result.broken:
-        click.echo(f"rotator: {broken.application}: {broken.message}", err=True)
+    complain((broken.application, broken.message) for broken in result.broken)
     if result.rest:
         click.echo(f"rotator: {_without_room(result)}: {', '.join(result.rest)}", err=True)
     if session.json:
         return
-    rate = f", {result.done / result.seconds:.1f} a second" if result.seconds > 1 and result.done else ""
-    took = f"{pluralize(result.done, 'application')} rotated in {result.seconds:.0f} s{rate}"
+    speed = f", {pace}" if (pace := rate(result.done, result.seconds)) else ""
+    took = f"{pluralize(result.done, 'application')} rotated in {result.seconds:.0f} s{speed}"
     click.echo(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
     say(result.coverage)
     if not result.coverage.complete:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 
@@ -13,6 +13,7 @@ from rotator.cli.output.progress import Progress
 from rotator.cli.session import Session
 from rotator.operations.result import OperationResult
 from rotator.util.formatting import format_seconds
+from rotator.util.shared_messages import grouped
 
 
 def progress_of(session: Session) -> Progress:
@@ -44,12 +45,17 @@ def report(
     if session.json:
         answer = {"applications": [result.as_json() for result in results], "elapsed_seconds": round(elapsed, 3)}
         click.echo(json.dumps(answer, indent=2))
+    complain((result.application, result.message) for result in results if result.exit_code)
     for result in results:
-        if result.exit_code:
-            click.echo(f"rotator: {result.application}: {result.message}", err=True)
-        elif not session.json:
+        if not (result.exit_code or session.json):
             click.echo(f"{result.application}: {result.message}{timing(result, elapsed) if timing else ''}")
     return max((result.exit_code for result in results), default=0)
+
+
+def complain(found: Iterable[tuple[str, str]]) -> None:
+    """Report what went wrong with applications on standard error: once what many of them share."""
+    for name, message in grouped(found):
+        click.echo(f"rotator: {name}: {message}", err=True)
 
 
 def since_the_mark(result: OperationResult, elapsed: float) -> str:

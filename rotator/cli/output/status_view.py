@@ -12,6 +12,7 @@ from rich.text import Text
 from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
 from rotator.domain.status import ApplicationStatus
 from rotator.util.formatting import format_relative, format_span, format_time, pluralize
+from rotator.util.shared_messages import grouped
 
 STYLES = {
     "current": "green",
@@ -43,7 +44,7 @@ PHASE_STYLES = {
 }
 
 NOTE_WIDTH = 22
-"""Room for what is said beside a bar, such as ``grace, dies in 17h58m``."""
+"""Room for the words beside a bar, such as ``grace, dies in 17h58m``."""
 
 KEY_WIDTH = 20
 """An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
@@ -108,15 +109,17 @@ def _with_problem(views: Sequence[ApplicationStatus], console: Console, *, fine:
     if not with_problem:
         return
     console.print()
-    for view in with_problem:
-        problem = view.problem
-        if problem is None:
-            continue
-        since = f" (for {format_span(view.as_of - problem.since)})" if problem.since < view.as_of else ""
-        mark = "✖" if fine else "!"
+    since = {view.name: _since(view) for view in with_problem}
+    mark = "✖" if fine else "!"
+    for name, message in grouped((view.name, view.problem.message) for view in with_problem if view.problem):
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(Text(mark, "bold red"), Text.assemble((view.name, "bold"), f": {problem.message}", (since, "dim")))
+        grid.add_row(Text(mark, "bold red"), Text.assemble((name, "bold"), f": {message}", (since.get(name, ""), "dim")))
         console.print(grid)
+
+
+def _since(view: ApplicationStatus) -> str:
+    problem = view.problem
+    return f" (for {format_span(view.as_of - problem.since)})" if problem and problem.since < view.as_of else ""
 
 
 def _timelines(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:

@@ -18,7 +18,7 @@ from rotator.operations.commands.extend import extend
 from rotator.operations.commands.revoke import revoke
 from rotator.operations.commands.rotate import rotate
 from rotator.operations.operation import Maybe, Name, Names, OperationContext, OperationRequest, Reason, each, reconcile_now
-from rotator.operations.queries.key_lookup import application_of, is_access_key
+from rotator.operations.queries.key_lookup import application_of, is_access_key, refuse_malformed_keys
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import select_applications
@@ -39,7 +39,8 @@ class RotateRequest(OperationRequest):
 
 
 def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[OperationResult, ...]:
-    """Replace keys; in an emergency, see them dead."""
+    """Replace keys; in an emergency, verify that the old ones are revoked."""
+    refuse_malformed_keys(request.applications, call.runtime.specs)
     if request.compromised:
         return _contain(call, request)
     if request.revoke_first or request.override_hold or request.confirm:
@@ -48,7 +49,7 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
         raise OperationError("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
 
     def work(spec: ApplicationSpec) -> OperationResult:
-        return rotate(spec, *call.execution(spec), request.reason or "requested")
+        return rotate(spec, *call.execution(spec), request.reason.strip() or "requested", call.by)
 
     return each(call, select_applications(call.runtime, request.applications), work)
 
@@ -132,7 +133,8 @@ class RevokeRequest(OperationRequest):
 
 
 def handle_revoke(call: OperationContext, request: RevokeRequest) -> tuple[OperationResult, ...]:
-    """See single keys dead."""
+    """Revoke single keys, and verify it."""
+    refuse_malformed_keys(request.access_keys)
 
     def work(access_key: str) -> OperationResult:
         spec, _ = application_of(call.runtime, access_key)

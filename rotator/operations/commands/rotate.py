@@ -35,13 +35,14 @@ class RotationRecorder:
         self.sink.emit(event, **fields)
 
 
-def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str) -> OperationResult:
-    """Rotate now: until the published key is another one and the ledger's current one. Raises nothing that a person is to read."""
+def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
+    """Rotate now: until the published key is another one and the ledger's current one. The ledger names the reason and who asked.
+    Raises nothing that a person is to read."""
     if not spec.configured:
         return failed(spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated"))
     recorder = RotationRecorder(context.sink)
     try:
-        return _rotate(spec, replace(context, sink=recorder), sleep, reason, recorder)
+        return _rotate(spec, replace(context, sink=recorder), sleep, f"{reason}, by {by}", recorder)
     except RotatorError as error:
         return failed(spec.application, error)
 

@@ -313,7 +313,7 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
     if published not in one.keys:
         message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
         return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
-    return rotate(spec, context, sleep, order.reason)
+    return rotate(spec, context, sleep, order.reason, order.by)
 
 
 # --- room -----------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from rotator.operations.mass_rotation.results import MassRotationReport, WaiveRe
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.operations.operation import Maybe, Name, OperationContext, Reason, reconcile_now
 from rotator.operations.operation import OperationRequest as Asked
-from rotator.operations.queries.key_lookup import is_access_key
+from rotator.operations.queries.key_lookup import is_access_key, refuse_malformed_keys
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import failed
 from rotator.operations.runtime import Sleep
@@ -99,6 +99,7 @@ class WaiveRequest(Asked):
 def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
     """Let a key stay, or no longer."""
     reason, now = request.reason.strip(), call.now()
+    refuse_malformed_keys([request.access_key])
     if not is_access_key(request.access_key):
         raise OperationError("usage", "that is no access key: one is SCW and 17 capital letters and digits")
     if request.withdraw and (reason or request.until):
@@ -220,6 +221,7 @@ def _is_duration(selector: str) -> bool:
 
 
 def _meant(call: OperationContext, selection: Selection) -> list[AccountScope]:
+    refuse_malformed_keys(selection.names, call.runtime.specs)
     for name in selection.names:
         call.runtime.spec(name)
     found = [scope for scope in of(call, selection.accounts) if any(selection.chooses(spec) for spec in scope.specs.values())]
