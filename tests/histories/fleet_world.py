@@ -65,10 +65,10 @@ def spec_of_kind(kind: str) -> ApplicationSpec:
         secret.chmod(0o400)
         path = Path(folder, "rotator.toml")
         path.write_text(
-            f'[vault]\naddress = "https://vault.example.com"\nledger_path = "secret/rotator"\n'
+            f'[vault]\naddress = "https://vault.internal:8200"\nledger_path = "secret/rotator"\n'
             f'auth = {{ method = "approle", role_id = "file:{secret}", secret_id = "file:{secret}" }}\n'
-            f'[accounts.acme]\norganization_id = "11111111-1111-4111-8111-111111111111"\nsecret_key = "file:{secret}"\n'
-            f'[applications.one]\napplication_id = "22222222-2222-4222-8222-222222222222"\npath = "secret/apps/one"\n{kind}\n'
+            f'[accounts.acme]\norganization_id = "1f0e2d3c-1111-4111-8111-111111111111"\nsecret_key = "file:{secret}"\n'
+            f'[applications.one]\napplication_id = "2f0e2d3c-2222-4222-8222-222222222222"\npath = "secret/apps/one"\n{kind}\n'
         )
         return load(path).specs["one"]
 
