@@ -29,7 +29,7 @@ from tests.proof.scenarios import ALL
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "verification"
 MOST_STATES = 300_000
-"""States after which the exploration of a scenario ends that is too large to be walked whole (docs/reliability.md says which). ``--most``
+"""States after which the exploration of a scenario ends that is too large to be walked whole (docs/verification.md says which). ``--most``
 changes it."""
 
 HISTORIES, CHUNK = 6_000, 500
