@@ -1,8 +1,9 @@
 """The decision: from what was seen of one application, the one step to take next.
 
-The problem: a key must be replaced while others read it, by actors that may be killed at any instant, whose answers get lost
-and whose writes arrive late. The invariant: what consumers read works, and nothing is revoked that somebody may still need.
-The end state: the published key is the ledger's current one, nothing is unaccounted for, and there is a time to look again.
+The problem: a key must be replaced while others read it, by actors that may be killed at any
+instant, whose answers get lost and whose writes arrive late. The invariant: what consumers read
+works, and nothing is revoked that a consumer may still need. The end state: the published key is
+the ledger's current one, nothing is unaccounted for, and there is a time to look again.
 
 ``RULES`` reads as the specification. Each rule looks at the case and either returns a step or passes. They are ordered by what
 must not wait: first what forbids acting at all, then what is compromised, then what holds a secret, then what consumers lack,
@@ -11,7 +12,7 @@ then the tidying, then the calendar. Every step leads to a new observation and a
 The life of a key::
 
       claim        create      prove, publish        follow               deadline          DELETE, proof
-    ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ dead, forgotten
+    ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ revoked, removed
                     │                │                                                  ▲
                     └─ abandoned ────┴── never published ──▶ orphaned ──────────────────┘
 """

@@ -16,7 +16,8 @@ from rotator.domain.secret import Secret
 
 @dataclass(frozen=True)
 class Clocks:
-    """The same instant by three clocks: ours, and Vault's and the provider's as told by their ``Date`` headers."""
+    """The same instant by three clocks: this machine's, Vault's and the provider's (their ``Date``
+    headers)."""
 
     ours: datetime
     vault: datetime
@@ -42,7 +43,7 @@ class Clocks:
         return self.earliest >= deadline
 
     def ours_at(self, deadline: datetime) -> datetime:
-        """What our clock will show when the deadline has passed by every clock."""
+        """What this machine's clock will show when the deadline has passed by every clock."""
         return deadline + (self.ours - self.earliest)
 
 
@@ -94,8 +95,9 @@ class RotationRequest:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What was asked before a claim, or before a published key is revoked first: what our token lacks on the credential path, how many
-    keys still fit (None: unknown), and whether the provider said that it does not know the bearer."""
+    """What was checked before a claim, or before a published key is revoked first: the rights that
+    the Vault token lacks on the credential path, how many keys still fit (None: unknown), and
+    whether the provider does not know the bearer."""
 
     missing_capabilities: tuple[str, ...] = ()
     headroom: int | None = None
@@ -104,7 +106,8 @@ class Preconditions:
 
 @dataclass(frozen=True)
 class DestroyedVersions:
-    """The versions of the document that held a dead compromised secret and are destroyed; ``remark`` says why others are not."""
+    """The versions of the document that held a revoked compromised secret and are destroyed;
+    ``remark`` says why others are not."""
 
     versions: tuple[int, ...] = ()
     remark: str = ""
@@ -124,12 +127,15 @@ class RelatedLedger:
 class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
-    ``published_probe`` is the verdict on the published secret, ``deleted`` the keys whose DELETE was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead), ``revoked``
-    the keys proven dead and how, ``still_valid`` those that kept answering, ``undeletable`` those whose DELETE was refused for
-    good, with the reason: one such key must not keep the others waiting. ``destroyed``: what became of the stored secrets of dead
-    compromised keys. ``versions`` holds earlier versions of the
-    document that were read because a key asked for them. ``related`` are ledgers of other names for the same bearer or document,
-    ``former_documents`` those at former paths that still publish a key, by path, as far as they can be read.
+    ``published_probe`` is the verdict on the published secret, ``deleted`` the keys whose DELETE
+    was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead),
+    ``revoked`` the keys whose revocation is verified and how, ``still_valid`` those that kept
+    answering, ``undeletable`` those whose DELETE was refused for good, with the reason: one such
+    key must not keep the others waiting. ``destroyed``: what became of the stored secrets of
+    revoked compromised keys. ``versions`` holds earlier versions of the document that were read
+    because a key asked for them. ``related`` are ledgers of other names for the same bearer or
+    document, ``former_documents`` those at former paths that still publish a key, by path, as far
+    as they can be read.
     """
 
     clocks: Clocks

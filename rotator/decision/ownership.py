@@ -36,7 +36,8 @@ MAX_TAKEOVER_STEPS = 50
 
 
 class OwnershipConflict(Exception):  # an answer, not an error of the program
-    """Two ledgers name one bearer, and which of them owns it cannot be told; the message says what a person can do."""
+    """Two ledgers name one bearer, and which of them owns it is unknown; the message says what a
+    person can do."""
 
 
 def owner_of(bearer: str, path: str, specs: Iterable[ApplicationSpec]) -> str:
@@ -208,7 +209,7 @@ def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, publish
 
 
 def _published_elsewhere(other: RelatedLedger) -> str:
-    """The key that the document at the former path publishes, as far as can be told."""
+    """The key that the document at the former path publishes, as far as it is known."""
     if other.document is not None:
         return other.document.published or ""
     return other.ledger.current.access_key if other.ledger.current else ""
@@ -242,6 +243,6 @@ def _with_promises(ledger: Ledger, theirs: Ledger, current: str | None, deadline
 
 
 def _united(ours: tuple[T, ...], theirs: tuple[T, ...], by: str) -> tuple[T, ...]:
-    """Ours, and theirs that are not among them."""
+    """The first entries, and those of the second that are not among them."""
     known = {getattr(entry, by) for entry in ours}
     return (*ours, *(entry for entry in theirs if getattr(entry, by) not in known))

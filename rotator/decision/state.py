@@ -26,7 +26,8 @@ TAKEOVER_MARGIN = timedelta(seconds=5)
 """How long beyond its proof an emergency of another process is given before it is taken over."""
 
 MAX_SCHEDULED_LIVE_KEYS = 3
-"""Live keys of ours that one application may have without a person's asking: the current one, one in grace, one being made."""
+"""Valid tagged keys that one application may have without an operator's request: the current one,
+one in grace, one being created."""
 
 KEPT_VERSIONS = 10
 """Versions of a document that KV version 2 keeps unless told otherwise."""
@@ -35,7 +36,8 @@ MAX_BACKOFF = timedelta(hours=2)
 """Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
 
 ACCOUNT_SUSPECT_THRESHOLD = 2
-"""Other applications of the account whose published key looked dead lately; from here on it is the account that looks wrong."""
+"""Other applications of the account whose published key was invalid lately; from this number on the
+account is suspected, not the keys."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class ApplicationState:
 
     @property
     def now(self) -> datetime:
-        """The time by our clock; deadlines ask all three."""
+        """The time by this machine's clock; deadlines use all three clocks."""
         return self.observation.clocks.ours
 
     @property
@@ -96,7 +98,8 @@ class ApplicationState:
 
     @property
     def document_in_doubt(self) -> bool:
-        """Whether nobody can tell what consumers read: the document cannot be read, or is older than what is known of it."""
+        """Whether it is unknown what consumers read: the document cannot be read, or is older than
+        what is known of it."""
         document = self.observation.document
         return document.state is DocumentState.UNREADABLE or document.version < self.known_version
 
@@ -111,7 +114,8 @@ class ApplicationState:
         if access_key == self.published:
             return False
         if not self.document_in_doubt:
-            # What the ledger saw published and replaced is contained: else whoever writes the document could switch that off.
+            # What the ledger saw published and replaced is contained: else a writer of the document
+            # could switch that off.
             return access_key not in self.keys_in_other_fields or self._was_published(access_key)
         if self.ledger.current is not None and access_key == self.ledger.current.access_key:
             return False
@@ -138,7 +142,8 @@ class ApplicationState:
 
     @property
     def published_is_invalid(self) -> bool:
-        """Whether consumers read a key that is proven dead: refused, and gone or expired, while its bearer is seen."""
+        """Whether consumers read a key that is certainly invalid: rejected, and gone or expired,
+        while its bearer is seen."""
         return (
             self.published is not None
             and self.observation.published_probe is ProbeResult.REFUSED
@@ -207,9 +212,10 @@ class ApplicationState:
 
     @cached_property
     def skipped_versions(self) -> frozenset[int]:
-        """Versions of the document that nobody followed: written between the one that the ledger knows and the one seen now.
-        Of many, the latest that Vault keeps; what the others held cannot be told. The known one is among them, to see whether
-        it is still the same document, unless the one seen now is our own write upon it."""
+        """Versions of the document that no pass has observed: written between the one that the
+        ledger knows and the present one. Of many, the latest that Vault keeps; what the others held
+        is unknown. The known one is among them, to see whether it is still the same document,
+        unless the present one was written by this process upon it."""
         version, current = self.observation.document.version, self.ledger.current
         known = current.version if current else 0
         first = known + 1 if self.published_just_verified_here else max(known, 1)
@@ -223,7 +229,7 @@ class ApplicationState:
 
     @cached_property
     def missed_versions(self) -> bool:
-        """Whether consumers may have read other keys meanwhile that nobody can tell any more."""
+        """Whether consumers may have read other keys meanwhile that are no longer known."""
         current, version = self.ledger.current, self.observation.document.version
         if current is not None and (version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)):
             return True
@@ -240,12 +246,13 @@ class ApplicationState:
 
     @cached_property
     def possibly_pending(self) -> list[str]:
-        """Unnamed keys that may still be published by somebody."""
+        """Unnamed keys that another process may still publish."""
         return [key.access_key for key, marker in self.unaccounted_keys if self.disposition(key, marker) is Disposition.POSSIBLE]
 
     @property
     def live_key_count(self) -> int:
-        """How many keys of ours the provider lists, expired ones included: they count in its quota."""
+        """How many tagged keys the provider lists, expired ones included: they count in its
+        quota."""
         tagged_keys = {key.access_key for key, _ in self.tagged_keys}
         return sum(key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys)
 
@@ -259,7 +266,8 @@ class ApplicationState:
         return None
 
     def takeover_at(self, intent: Intent) -> datetime:
-        """When an intent that is not ours may be replaced; a claim from the future counts as old (somebody's clock moved)."""
+        """When the intent of another owner may be replaced; a claim from the future counts as old
+        (a clock was set)."""
         if intent.owner == self.observation.owner or self.observation.owner_gone:
             return self.now
         if self.published_is_compromised and not intent.mode.urgent:
@@ -298,7 +306,7 @@ class ApplicationState:
         if entry.access_key in self.ledger.published_elsewhere():
             return False
         if not self.ledger_in_sync:
-            return False  # until the ledger has followed, nobody knows whether the key was published again meanwhile
+            return False  # until the ledger is in sync, it is unknown whether the key was published again meanwhile
         if not entry.republished:
             return True
         return entry.not_before is not None and self.trusted_clocks and self.observation.clocks.passed(entry.not_before)
@@ -334,7 +342,8 @@ class ApplicationState:
         spec, known = self.spec, self.ledger.problem
         action = action_for(reason, application=spec.application, account=spec.account, path=spec.path, bearer=spec.bearer)
         message = f"{observed}{remark}" if REASONS[reason].specific else f"{observed}: {action}{remark}"
-        # What stops only a request is the answer to who asked; the ledger would be told otherwise by the next pass without it.
+        # What stops only a request is the answer to its caller; the next pass without the request
+        # would remove it from the ledger.
         record = REASONS[reason].recorded and self.observation.request is None
         problem = Problem(reason, message, known.since if known and known.reason == reason else self.now)
         if record and self.observation.ledger and (known is None or known.reason != reason):

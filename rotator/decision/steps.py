@@ -50,16 +50,17 @@ class ProbePublished:
 
 @dataclass(frozen=True)
 class ReadVersions:
-    """Read these versions of the document: a key with our marker asks what became of it (rule 7)."""
+    """Read these versions of the document, to classify a tagged key (rule 7)."""
 
     versions: frozenset[int]
 
 
 @dataclass(frozen=True)
 class CheckPreconditions:
-    """Ask Vault for our rights on the credential path and the provider for head-room, before a claim. An emergency does not ask
-    for head-room, which takes as long as a create: the provider's refusal says the same. ``revoke_first``: a published key is about
-    to be revoked, so whatever would keep another one from being made is asked now."""
+    """Ask Vault for the token's rights on the credential path and the provider for headroom, before
+    a claim. An emergency does not ask for headroom, which takes as long as a create: the provider's
+    refusal says the same. ``revoke_first``: a published key is about to be revoked, so whatever
+    would keep another one from being made is asked now."""
 
     urgent: bool = False
     revoke_first: bool = False
@@ -109,8 +110,9 @@ class VerifyRevocation:
 
 @dataclass(frozen=True)
 class DestroyVersions:
-    """Destroy the earlier versions of the document that hold the secret of this key, which is compromised and proven dead.
-    ``version`` is the one that the ledger names. That it cannot be done is said, and delays nothing."""
+    """Destroy the earlier versions of the document that hold the secret of this key, which is
+    compromised and verified as revoked. ``version`` is the one that the ledger names. Failure is
+    reported and does not delay the pass."""
 
     access_key: str
     version: int

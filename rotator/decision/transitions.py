@@ -1,7 +1,7 @@
 """The changes that a ledger can go through, each as a pure function from one ledger to the next.
 
-They are the only places that build ledgers. Which one applies is for ``rotator.decision.decide``; that it takes effect only when nobody
-else was faster is for check-and-set.
+They are the only places that build ledgers. Which one applies is for ``rotator.decision.decide``;
+check-and-set makes it take effect only if no other actor was faster.
 """
 
 from __future__ import annotations
@@ -67,9 +67,11 @@ def commit_published(
     *,
     more: bool = False,
 ) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger after the published key became the current one (rule 6). The old current one starts its grace, or dies at
-    once if it is compromised, or is dead already; an intent that made the published key is done, any other is abandoned. Keys on their way out
-    that were published ``meanwhile``, in versions that nobody followed, are owed their grace anew (``more``: any may have been)."""
+    """The ledger after the published key became the current one (rule 6). The old current one
+    starts its grace, is revoked at once if it is compromised, or is revoked already; an intent that
+    made the published key is done, any other is abandoned. Keys in grace or revoking that were
+    published ``meanwhile``, in versions that no pass observed, get their grace anew (``more``: any
+    may have been)."""
     access_key = document.published or ""
     since = document.created_time or clocks.ours
     events: list[Event] = []
@@ -138,7 +140,8 @@ def _seen_again(entry: RetiringKey | RevokingKey, meanwhile: frozenset[str], mor
 
 
 def is_verified_revoked(ledger: Ledger, access_key: str) -> bool:
-    """Whether the key has died already: a compromised one does not wait for the ledger to follow the document."""
+    """Whether the key is revoked already: a compromised one does not wait for the ledger to follow
+    the document."""
     return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 
 
@@ -155,7 +158,8 @@ def _retiring(access_key: str, deadline: datetime, reason: str) -> Event:
 def start_grace(
     ledger: Ledger, access_key: str, version: int, reason: str, spec: ApplicationSpec, observation: Observation
 ) -> tuple[Ledger, Event]:
-    """The ledger with one more key in grace, counted from now: nobody wrote down when it left the document."""
+    """The ledger with one more key in grace, counted from now: it is not recorded when it left the
+    document."""
     deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest) + spec.grace
     entry = RetiringKey(access_key, version, deadline, reason)
     return replace(ledger, retiring=(*ledger.retiring, entry)), _retiring(access_key, deadline, reason)
@@ -184,8 +188,9 @@ def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
 def finish_revocation(
     ledger: Ledger, revocations: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
 ) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger without keys whose death is proven; ``revocations`` says how each was, ``destroyed`` what became of the secrets of
-    compromised ones. Their marks leave with them, and an incident tells of each and closes with its last key."""
+    """The ledger without keys whose revocation is verified; ``revocations`` says how, ``destroyed``
+    what became of the secrets of compromised ones. Their marks leave with them, and an incident
+    records each and closes with its last key."""
     entries = [entry for entry in ledger.revoking if entry.access_key in revocations]
     after = replace(
         ledger,
@@ -302,7 +307,7 @@ def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
 
 
 def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
-    """The keys that live on until a time, and that nobody called compromised."""
+    """The keys that stay valid until a time, and that are not marked compromised."""
     spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
     again = [
         entry for entry in ledger.revoking if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
@@ -311,8 +316,8 @@ def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
 
 
 def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime, order: str = "") -> Ledger:
-    """The ledger in which every key that stays valid until a time does so that much longer. The history names the ``order``, so that
-    whoever gave it finds out whether it was written."""
+    """The ledger in which every key that stays valid until a time does so that much longer. The
+    history names the ``order``, so that its caller finds out whether it was written."""
     keys = {entry.access_key for entry in extendable_keys(ledger)}
     return replace(
         ledger,

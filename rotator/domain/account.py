@@ -74,7 +74,7 @@ class AccountDocument:
         if len(others) >= MAX_WAIVERS:
             raise Refused(
                 f"account {self.account} has {len(others)} waivers, as many as its document has room for: {waiver.access_key} is not"
-                " waived; revoke keys that nobody needs, or withdraw a waiver with `rotator waive ACCESS_KEY --withdraw`"
+                " waived; revoke keys that are not needed, or withdraw a waiver with `rotator waive ACCESS_KEY --withdraw`"
             )
         return replace(self, waivers=(*others, waiver))
 

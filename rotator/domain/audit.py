@@ -1,4 +1,5 @@
-"""What a provider's audit trail tells of a bearer. No trail that we know names the access key that was used, so none is here."""
+"""What a provider's audit trail records of a bearer. No known trail names the access key that was
+used, so none is here."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class DocumentState(enum.StrEnum):
     """There is nothing, and as far as Vault says there never was: version 0. Of a single version: pruned or never written."""
     LIVE = "live"
     DELETED = "deleted"
-    """Soft-deleted or destroyed by somebody; the version number is known."""
+    """Soft-deleted or destroyed; the version number is known."""
     UNREADABLE = "unreadable"
     """Vault does not give it out: what consumers read is unknown."""
 
@@ -27,8 +27,8 @@ class DocumentState(enum.StrEnum):
 class CredentialDocument:
     """One version of a credential document (usually the current one).
 
-    ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept in ``secret``. A live
-    document whose ``access_key`` is None has none of our fields.
+    ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept
+    in ``secret``. A live document whose ``access_key`` is None has none of the fields of a key.
     """
 
     version: int

@@ -78,8 +78,9 @@ class RetiringKey:
 class RevokingKey:
     """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
 
-    ``republished``: a person published the key again after it had been scheduled for revocation. It then dies at ``not_before``, which is
-    set when another key replaces it: the end of the grace that it is owed.
+    ``republished``: a person published the key again after it had been scheduled for revocation. It
+    is then revoked at ``not_before``, which is set when another key replaces it: the end of its
+    grace.
     """
 
     access_key: str
@@ -91,7 +92,7 @@ class RevokingKey:
 
 @dataclass(frozen=True)
 class CompromisedKey:
-    """A mark: this key is in the wrong hands. It leaves the ledger with the proof of death.
+    """A mark: this key has leaked. It leaves the ledger when the revocation is verified.
 
     ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
     ``override_hold``: an operator's hold does not spare this key.
@@ -138,8 +139,9 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class RevocationRecord:
-    """How a compromised key ended: when its death was proven and how, and which versions of the credential document that held
-    its secret are destroyed. ``remark`` says why others are not."""
+    """How a compromised key ended: when and how its revocation was verified, and which versions of
+    the credential document that held its secret are destroyed. ``remark`` says why others are
+    not."""
 
     access_key: str
     at: datetime
@@ -150,7 +152,7 @@ class RevocationRecord:
 
 @dataclass(frozen=True)
 class Incident:
-    """One emergency, from the mark to the proof of death: enough to write a report from."""
+    """One emergency, from the mark to the verified revocation: enough to write a report from."""
 
     id: str
     opened_at: datetime

@@ -43,7 +43,7 @@ NO_INCARNATION = "-"
 
 @dataclass(frozen=True)
 class Marker:
-    """What the description of one of our keys says."""
+    """What the description of a key that `rotator` created says."""
 
     installation: str
     application: str

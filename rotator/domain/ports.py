@@ -20,10 +20,10 @@ from rotator.domain.secret import Secret
 
 
 class Provider(Protocol):
-    """Whoever issues keys, seen through one account. The verbs, and what each may raise:
+    """An issuer of keys, seen through one account.
 
-    Reading verbs raise ``Unavailable`` when the answer says nothing (time-out, connection lost, 429, 5xx) and ``Denied``
-    when our management credentials are refused, after reloading them once.
+    Reading verbs raise ``Unavailable`` when the answer says nothing (time-out, connection lost,
+    429, 5xx) and ``Denied`` when the management credentials are refused, after reloading them once.
     """
 
     name: str
@@ -34,11 +34,12 @@ class Provider(Protocol):
         proven by a list. Raises ``Unavailable`` when the pages do not add up."""
 
     def list_all_keys(self) -> tuple[Key, ...]:
-        """Every key of the account, whoever bears it, all pages, expired ones included. Raises ``Unavailable`` when the pages do
-        not add up, for then one may be missing."""
+        """Every key of the account, of any bearer, all pages, expired ones included. Raises
+        ``Unavailable`` when the pages do not add up, for then one may be missing."""
 
     def get_key(self, access_key: str) -> Key | None:
-        """The key of that name, whoever bears it; None when the provider says that there is none (404)."""
+        """The key of that name, of any bearer; None when the provider says that there is none
+        (404)."""
 
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
@@ -56,8 +57,9 @@ class Provider(Protocol):
         """
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Try the secret once. ALIVE: it authenticates (also when the bearer lacks the right to look); REFUSED: it does
-        not; UNCLEAR: the answer says nothing. Never raises for what the other side answers or fails to answer."""
+        """Try the secret once. VALID: it authenticates (also when the bearer lacks the right to
+        look); REJECTED: it does not; INCONCLUSIVE: the answer says nothing. Never raises for what
+        the other side answers or fails to answer."""
 
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the provider knows the bearer. False only on a plain 404."""
@@ -67,14 +69,16 @@ class Provider(Protocol):
         ``fresh``."""
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
-        """What the bearer did between these times, as far as the provider keeps a trail and lets us read it. Never raises for
-        what the other side answers or fails to answer: the trail says which places were silent."""
+        """What the bearer did between these times, as far as the provider keeps a trail that may be
+        read. Never raises for what the other side answers or fails to answer: the trail names the
+        places without an answer."""
 
     def urgent(self) -> Provider:
         """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""
 
     def clock_offset(self) -> timedelta:
-        """The provider's clock minus ours, from the latest answer; zero before the first."""
+        """The provider's clock minus this machine's, from the latest answer; zero before the
+        first."""
 
 
 class DocumentVersion(Protocol):
@@ -143,8 +147,8 @@ class VaultStore(Protocol):
         """Merge into the document's custom metadata, for people who look. Never needed."""
 
     def missing_capabilities(self, path: str) -> Sequence[str]:
-        """What our token lacks of read, create and update on the credential path; empty when all is well. The answer may
-        be a few minutes old."""
+        """What the token lacks of read, create and update on the credential path; empty if nothing.
+        The answer may be a few minutes old."""
 
     def require_kv2(self, path: str) -> None:
         """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""
@@ -154,7 +158,7 @@ class VaultStore(Protocol):
         ledgers exist."""
 
     def clock_offset(self) -> timedelta:
-        """Vault's clock minus ours, from the latest answer; zero before the first."""
+        """Vault's clock minus this machine's, from the latest answer; zero before the first."""
 
 
 class Clock(Protocol):

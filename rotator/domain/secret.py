@@ -66,8 +66,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    # Equality of contents with the hash of identity would break sets; sets of secrets are needed by nobody but the register
-    # of living ones, which wants identity.
+    # Equality of contents with the hash of identity would break sets; only the register of secrets
+    # in memory needs sets of them, and it compares identity.
     def __hash__(self) -> int:
         return id(self)
 
@@ -76,7 +76,8 @@ class Secret:
 
 
 def to_displayable(words: str) -> str:
-    """What somebody typed, without anything that looks like a secret key: it may be one, in the wrong place."""
+    """Text that a person typed, without anything that looks like a secret key: it may be one, in
+    the wrong place."""
     return SECRET_KEY.sub(MASK, words)
 
 

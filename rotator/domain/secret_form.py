@@ -1,4 +1,5 @@
-"""Whether a text can be a secret as it is sent: what an editor or a clipboard leaves in a file is told where it is read."""
+"""Whether a text can be a secret as it is sent: what an editor or a clipboard left in a file is
+reported where it is read."""
 
 from __future__ import annotations
 

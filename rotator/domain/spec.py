@@ -9,7 +9,8 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class VerificationPolicy:
-    """How a key proves that it is alive, or dead: so many answers in a row, so far apart, within so long."""
+    """How a key is verified as valid or revoked: so many answers in a row, so far apart, within so
+    long."""
 
     successes: int
     interval: timedelta

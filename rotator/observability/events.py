@@ -75,7 +75,7 @@ CATALOGUE: dict[str, EventKind] = {
     "key.revoked": EventKind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "verification")),
     "key.revocation_unverified": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
     "key.published_key_invalid": EventKind(
-        "critical", "The published key is dead at the provider: consumers are down; it is replaced at once.", ("access_key",)
+        "critical", "The published key is invalid at the provider: consumers are down; it is replaced at once.", ("access_key",)
     ),
     "key.orphan_found": EventKind(
         "warning", "A key of ours was never published and never can be; it is revoked.", ("access_key", "rotation_id")

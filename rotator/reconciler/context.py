@@ -17,8 +17,8 @@ from rotator.errors import RotatorError
 
 
 class InvalidKeyBreaker:
-    """Which applications of one account were lately seen with a dead published key: several at once mean that the account, the
-    organisation or the address is wrong, not the keys."""
+    """Applications of one account whose published key was found invalid lately: several at once
+    mean that the account, the organisation or the address is wrong, not the keys."""
 
     MEMORY = timedelta(hours=1)
 
@@ -26,7 +26,7 @@ class InvalidKeyBreaker:
         self._seen: dict[str, datetime] = {}
 
     def note(self, application: str, now: datetime) -> None:
-        """The application's published key looks dead."""
+        """The application's published key was found invalid."""
         self._seen[application] = now
 
     def clear(self, application: str) -> None:
@@ -34,7 +34,7 @@ class InvalidKeyBreaker:
         self._seen.pop(application, None)
 
     def others(self, application: str, now: datetime) -> int:
-        """How many other applications looked dead within the last hour."""
+        """How many other applications were noted within the last hour."""
         observation = dict(self._seen)
         return sum(other != application and now - when <= self.MEMORY for other, when in observation.items())
 
@@ -55,7 +55,8 @@ class ReconcileContext:
     related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005  # a default that knows no ledgers
 
     def clocks(self) -> Clocks:
-        """The time by the three clocks, now: one reading of each, taken again should our clock be set in between."""
+        """The time by the three clocks, now: one reading of each, taken again if this machine's
+        clock was set in between."""
         while True:
             now = self.clock.now()
             clocks = Clocks(now, now + self.vault.clock_offset(), now + self.provider.clock_offset())

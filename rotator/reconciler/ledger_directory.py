@@ -39,8 +39,9 @@ class LedgerDirectory:
         self._listed_at: datetime | None = None
 
     def removed(self, unreadable: Unreadable) -> dict[str, Ledger]:
-        """The ledgers without configuration that nobody has taken over, by name. Asks Vault. One that cannot be read is reported and
-        left out: nothing can be done for it, and it hides no other."""
+        """The ledgers without configuration that no application has taken over, by name. Asks
+        Vault. One that cannot be read is reported and left out: nothing can be done for it, and it
+        hides no other."""
         found = self._read(set(), unreadable)
         return {name: ledger for name, ledger in found.items() if not ledger.successor}
 

@@ -184,7 +184,7 @@ class ObservingPass:
             except Rejected as refusal:
                 if refusal.argument != "access_key":
                     raise
-                foreign.add(access_key)  # what a person wrote there is no name of a key: nobody's, so not one of ours
+                foreign.add(access_key)  # what a person wrote there is no name of a key
                 continue
             if key is not None and key.bearer == self.spec.bearer:
                 keys[key.access_key] = key

@@ -16,7 +16,7 @@ from rotator.util.formatting import format_timestamp
 def document_fields(
     spec: ApplicationSpec, document: CredentialDocument, key: Key, secret: Secret, rotation_id: str
 ) -> dict[str, Any]:
-    """The next version of the document: what stands there, with our fields set for the new key."""
+    """The next version of the document: the present fields, with those of the new key set."""
     values: Mapping[str, str] = {
         "access_key": key.access_key,
         "application_id": spec.bearer,

@@ -1,4 +1,4 @@
-"""How a pass ends the life of a key: the DELETE, the proof of its death, and what becomes of its stored secret."""
+"""Revokes a key: the DELETE, the verification, and the destruction of its stored secret."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ class RevokingPass(ObservingPass):
         if key is not None and key.bearer != self.spec.bearer:
             raise Rejected(
                 f"key {access_key} is scheduled for revocation in the ledger of {self.spec.application} and belongs to another bearer: it is not"
-                " deleted; somebody wrote that ledger by hand, so look at its earlier versions in Vault",
+                " deleted; a person edited that ledger, so look at its earlier versions in Vault",
                 service=self.provider.name,
                 kind="foreign_key",
             )
 
     def destroy(self, step: DestroyVersions, observation: Observation) -> None:
-        """Destroy what Vault still keeps of a dead secret. That it cannot be done is said, and delays nothing."""
+        """Destroy what Vault still keeps of a revoked secret. Failure is reported and does not
+        delay the pass."""
         try:
             if self.unreadable is not None:
                 raise self.unreadable
@@ -90,7 +91,8 @@ class RevokingPass(ObservingPass):
             verdict = self.probe_revoked(step.access_key, secret)
             in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
             if in_a_row >= verification.successes and secret is not None and step.access_key in observation.unconfirmed:
-                # Nobody said that it was deleted, and expired and flapping keys are refused too: ask by name as well.
+                # The DELETE is unconfirmed, and expired or irregular keys are rejected too: ask by
+                # name as well.
                 verdict = self.probe_revoked(step.access_key, None)
                 in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
             if in_a_row >= verification.successes:

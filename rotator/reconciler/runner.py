@@ -4,8 +4,9 @@ A daemon, a second daemon elsewhere and the command line all do exactly this, ea
 them. A pass keeps no state but what it has seen and the rotation that it holds in memory (``LocalState``), so it may be killed at
 any instant and the next one goes on.
 
-``reconcile`` is a generator: it yields the time until which it has nothing to do but wait (for a new key to come alive, for
-Vault to come back), so that whoever drives it can lend the thread to somebody else meanwhile, and returns an ``PassOutcome``.
+``reconcile`` is a generator: it yields the time until which it has nothing to do but wait (for a
+new key to become valid, for Vault to return), so that its thread can run another pass meanwhile,
+and returns a ``PassOutcome``.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def reconcile(
 
 class _Pass(RevokingPass):
     found_invalid = ""
-    """The published key that this look found dead, as long as nobody was told: a node of Vault that is behind may still show one that
-    was replaced and revoked, so first the ledger is written, which only who looks at the newest of it can."""
+    """The published key that this observation found invalid, until it is reported: a node of Vault
+    that is behind may still show one that was replaced and revoked, so the ledger is written first,
+    which needs its newest version."""
 
     # --- the loop ---
 
@@ -167,8 +169,8 @@ class _Pass(RevokingPass):
         before, intent = observation.ledger, step.ledger.intent
         claimed = intent is not None and intent.id == observation.next_rotation_id
         if claimed and intent is not None:
-            # Held from before the write: if its answer is lost and the next look finds our claim, we still know that it is
-            # ours and that nothing was posted for it.
+            # Held from before the write: if its answer is lost and the next observation finds the
+            # claim, it is known as this actor's, and that nothing was posted for it.
             self.local_state.in_flight = InFlightRotation(intent)
         version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)
         self.report_invalid_published()
@@ -232,7 +234,7 @@ class _Pass(RevokingPass):
         in_flight = self.holding()
         self.local_state.in_flight = in_flight = replace(
             in_flight, posted=True
-        )  # before the call: nobody may ever send it a second time
+        )  # before the call: it must never be sent a second time
         now = self.context.clock.now()
         try:
             key, secret = self.provider.create_key(
@@ -296,7 +298,8 @@ class _Pass(RevokingPass):
             try:
                 self.context.vault.write_document(self.spec.path, fields, cas=base)
             except (Conflict, Indeterminate) as error:
-                # Only a look can tell: a lost answer says nothing, and a conflict may be with our own write of a moment ago.
+                # Only an observation shows it: a lost answer says nothing, and a conflict may be
+                # with this actor's own earlier write.
                 self.emit("pass.interrupted", kind=error.kind, message=str(error))
             except ServiceError as error:
                 self.local_state.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)  # surely not executed
@@ -329,7 +332,7 @@ class _Pass(RevokingPass):
         elif document.version == base:
             yield from self.wait_until(self.context.clock.now() + RETRY_DELAY / 4)
         if document.published not in {observation.document.published, key.access_key}:
-            raise ObservationStale  # somebody else's key: it has to be found at the provider first
+            raise ObservationStale  # another actor's key: it has to be found at the provider first
         presence = Presence.LISTED if document.published == key.access_key else observation.presence
         self.observation = replace(observation, document=document, presence=presence, published_probe=None)
 

@@ -735,7 +735,7 @@ def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() 
     assert decided(gone) == CheckPreconditions(urgent=True)
     step = records(replace(gone, preconditions=Preconditions()))
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.RECOVERY, "the published key is dead")
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.RECOVERY, "the published key is invalid")
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:

@@ -236,7 +236,7 @@ def test_r6_a_key_that_the_provider_does_not_show_yet_is_not_as_old_as_the_one_b
 # --- rule 9: emergencies --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["the published key is compromised", "the published key is dead"])
+@pytest.mark.parametrize("mode", ["the published key is compromised", "the published key is invalid"])
 def test_i7_an_emergency_whose_attempt_failed_is_tried_again_within_seconds(mode: str) -> None:
     sim, daemon, first = adopted()
     if "dead" in mode:

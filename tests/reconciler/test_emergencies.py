@@ -207,7 +207,7 @@ def test_i5_a_ledger_that_condemns_another_bearers_key_does_not_get_it_deleted()
         "delete_refused",
         (
             f"key {theirs.access_key} is scheduled for revocation in the ledger of billing and belongs to another bearer: it is not deleted;"
-            " somebody wrote that ledger by hand, so look at its earlier versions in Vault:"
+            " a person edited that ledger, so look at its earlier versions in Vault:"
             " give the management key of account acme the right to delete keys, or delete the key at the provider"
         ),
     )

@@ -120,7 +120,7 @@ def _foretell(session: Session, told: Sequence[Preview]) -> int:
     blocked = [one.account for one in told if one.blocked]
     if blocked:
         raise Refused(
-            f"account {blocked[0]} has no room for another key: delete keys that nobody needs, or have the quota raised"
+            f"account {blocked[0]} has no room for another key: delete keys that are not needed, or have the quota raised"
         )
     return 0
 
@@ -271,6 +271,6 @@ def _report(session: Session, result: MassRotationResult) -> None:
 def _without_room(result: MassRotationResult) -> str:
     found = f"{pluralize(len(result.rest), 'application')} found no room for another key"
     if result.room_at is None:
-        return f"{found}: delete keys that nobody needs or have the quota raised, then run the same command again"
+        return f"{found}: delete keys that are not needed or have the quota raised, then run the same command again"
     when = f"{format_relative(result.room_at, result.coverage.as_of)} ({format_time(result.room_at)}), when a grace ends"
     return f"{found}; the first can follow {when}: run the same command again then, or say --wait"

@@ -17,8 +17,8 @@ from rotator.decision.transitions import start_revocation
 
 
 def contain_compromised(state: ApplicationState) -> Step | None:
-    """Compromised and surely not published: revoke now, before anything else (rule 9). It needs no document that can be trusted, or
-    whoever can write the document could switch containment off."""
+    """Compromised and surely not published: revoke now, before anything else (rule 9). It needs no
+    document that can be trusted, or a writer of the document could switch containment off."""
     ledger = state.ledger
     if ledger.account != state.spec.account:
         return None  # another account knows nothing of these keys

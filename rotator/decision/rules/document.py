@@ -78,7 +78,7 @@ def document_unusable(state: ApplicationState) -> Step | None:
     """A document that a person deleted, damaged or emptied is their decision: revoke nothing, create nothing (rules 6, 11)."""
     document, name = state.observation.document, state.spec.application
     if state.observation.in_flight is not None:
-        return None  # the rotation in memory is ended first: it may hold a key that nobody else knows
+        return None  # the rotation in memory is ended first: it may hold a key that no other process knows
     if document.state is DocumentState.DELETED and document.expired:
         return state.block(Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired")
     if document.state is DocumentState.DELETED:
@@ -118,7 +118,8 @@ def key_in_other_field(state: ApplicationState) -> Step | None:
 
 
 def _had_published(state: ApplicationState) -> bool:
-    """Whether a key of ours with a base above 0 was published, as far as can be told: then this is not a first key (rule 11)."""
+    """Whether a tagged key with a base above 0 was published, as far as is known: then this is not
+    a first key (rule 11)."""
     return any(
         marker.base > 0 and state.disposition(key, marker) in (Disposition.PUBLISHED, Disposition.ASSUMED)
         for key, marker in state.unaccounted_keys
@@ -166,7 +167,8 @@ def sync_ledger(state: ApplicationState) -> Step | None:
 
 
 def _may_live_longer(state: ApplicationState) -> bool:
-    """Whether a key that is on its way out could have been published again, and replaced again, while nobody looked."""
+    """Whether a key in grace or revoking could have been published again, and replaced again,
+    between two passes."""
     return bool(state.ledger.retiring or state.ledger.revoking)
 
 

@@ -18,14 +18,14 @@ from rotator.util.formatting import format_time
 
 
 def rotate_urgently(state: ApplicationState) -> Step | None:
-    """Published and compromised, dying or dead: rotate now, ahead of everything."""
+    """Published and compromised, revoking or revoked: rotate now, ahead of everything."""
     mode = state.urgent_mode
     if mode is None or state.blocked_by_hold(state.published) or not state.spec.configured:
         return None
     if state.in_backoff or _claimed_by_another(state) or _must_free_quota_first(state):
         return None
     reasons = {mark.access_key: mark.reason for mark in state.ledger.compromised}
-    return claim_rotation(state, mode, reasons.get(state.published or "", "the published key is dead"))
+    return claim_rotation(state, mode, reasons.get(state.published or "", "the published key is invalid"))
 
 
 def _must_free_quota_first(state: ApplicationState) -> bool:
@@ -57,7 +57,8 @@ def rotate_when_due(state: ApplicationState) -> Step | None:
 
 
 def _drop_stale_intent(state: ApplicationState) -> Step | None:
-    """A rotation that somebody began and that nothing asks for any more needs no takeover, only an end."""
+    """A rotation that an actor began and that nothing requests any more needs no takeover, only an
+    end."""
     intent = state.ledger.intent
     if intent is None or (state.urgent_mode and state.spec.configured):
         return None
@@ -91,8 +92,9 @@ def fence_pending_keys(state: ApplicationState) -> Step | None:
 
 
 def fence_due_at(state: ApplicationState) -> datetime | None:
-    """From when on nobody is at a rotation any more that may have left a key behind; None where none is left, or where another
-    rotation is going to move the document on. Sooner, the fence could cut off one that is claimed since the ledger was read."""
+    """From when on no actor is at a rotation any more that may have left a key behind; None where
+    none is left, or where another rotation is going to move the document on. Sooner, the fence
+    could cut off one that is claimed since the ledger was read."""
     quiet = state.ledger.intent is None and state.urgent_mode is None and not state.on_hold
     if not (quiet and state.spec.configured and _can_fence(state)):
         return None
@@ -125,7 +127,7 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
             f"two attempts to make the first key of {name} may have left keys behind ({', '.join(state.possibly_pending)})",
         )
     if mode.urgent and state.live_key_count >= state.spec.max_live_keys and _can_fence(state):
-        return FenceDocument()  # an emergency waits for nobody, but attempts whose answers get lost must not fill the account
+        return FenceDocument()  # an emergency does not wait, but attempts whose answers get lost must not fill the account
     crowded = state.live_key_count >= (state.spec.max_live_keys if request else MAX_SCHEDULED_LIVE_KEYS)
     if crowded and not mode.urgent:
         return _make_room(state, Reason.TOO_MANY_KEYS, f"{name} has {state.live_key_count} valid keys already")

@@ -21,9 +21,10 @@ def _revoking(access_key: str, reason: str) -> Event:
 
 
 def finalize_revocations(state: ApplicationState) -> Step | None:
-    """A key whose death is proven leaves the ledger, and its mark with it (rules 8, 9), but not while consumers read it. Before a
-    compromised one goes, the versions of the document that hold its secret are destroyed, but not until they have told what became
-    of keys that nothing names (rule 7)."""
+    """A key whose revocation is verified leaves the ledger, and its mark with it (rules 8, 9), but
+    not while consumers read it. Before a compromised one goes, the versions of the document that
+    hold its secret are destroyed, but not until they have told what became of keys that nothing
+    names (rule 7)."""
     revoked = [
         entry
         for entry in state.ledger.revoking
@@ -50,7 +51,7 @@ def delete_revoking_keys(state: ApplicationState) -> Step | None:
 
 
 def verify_revocations(state: ApplicationState) -> Step | None:
-    """A deleted key is dead when it was seen dead (rule 8)."""
+    """A deleted key is revoked when the provider rejects it (rule 8)."""
     return _verify(state, state.observation.deleted)
 
 

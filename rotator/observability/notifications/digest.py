@@ -76,7 +76,7 @@ TOPICS: Mapping[str, Topic] = {
     "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
     "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
     "rotation.verification_failed": Topic("failure", "a new key did not come alive; the old one stays"),
-    "key.published_key_invalid": Topic("failure", "the published key is dead, so consumers are down; it is replaced at once"),
+    "key.published_key_invalid": Topic("failure", "the published key is invalid, so consumers are down; it is replaced at once"),
     "key.revocation_unverified": Topic("failure", "a deleted key still answers"),
     "pass.failed": Topic("failure", "cannot be looked at", "reason"),
     "pass.crashed": _PROGRAM,

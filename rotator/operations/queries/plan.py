@@ -245,7 +245,7 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
         found.append(f"the policy of the login at Vault lacks what it takes to {right.purpose}: add {right.line}")
     if preconditions and preconditions.headroom is not None and preconditions.headroom < 2:
         left = "room for one more key only" if preconditions.headroom else "no room for another key"
-        found.append(f"account {spec.account} has {left}: delete keys that nobody needs, or have the quota raised")
+        found.append(f"account {spec.account} has {left}: delete keys that are not needed, or have the quota raised")
     if observation.clocks.spread > spec.max_clock_skew:
         found.append(
             f"our clock, Vault's and the provider's differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"

@@ -149,7 +149,7 @@ def _quota(complaint: ApiError, call: ApiCall) -> ServiceError:
     current, quota, resource = complaint.number("current"), complaint.number("quota"), complaint.word("resource")
     how_many = f"{current} of {quota} are in use" if quota else "the quota is used up"
     return QuotaExceeded(
-        f"{call.service}: {call.doing}: no room for another key, {how_many}; delete keys that nobody needs or have the quota raised",
+        f"{call.service}: {call.doing}: no room for another key, {how_many}; delete keys that are not needed or have the quota raised",
         service=call.service,
         resource=resource,
         current=current,
