@@ -24,6 +24,7 @@ from rotator.api.socket_names import CONTROL, LINES, READ
 from rotator.errors import RotatorError
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.signatures import SIGNATURES, Signature
+from rotator.system.access import group_access
 from rotator.system.paths import RUNTIME_DIRECTORY
 from rotator.system.trust import listener_problem, read_file
 from rotator.system.users import user_id
@@ -323,7 +324,7 @@ def _connect(path: Path) -> socket.socket:
 
 def _unreachable(path: Path, error: OSError) -> DaemonUnavailable:
     if isinstance(error, PermissionError):
-        return DaemonUnavailable(f"this user may not use {path}: only members of its group may", denied=True)
+        return DaemonUnavailable(f"this user may not use {path}: {group_access(path)}", denied=True)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return DaemonUnavailable(f"no daemon answers: there is no {path}")
     if isinstance(error, BlockingIOError | TimeoutError):

@@ -171,10 +171,8 @@ def who() -> str:
 def _stranded(unreached: DaemonUnavailable, error: ConfigurationError) -> ReportedError:
     """Neither the daemon nor this process can do it: one sentence with both reasons."""
     problem = next(problem for problem in error.problems if problem.private)
-    message = (
-        f"{unreached.why}, and this user cannot act without it: {problem}; start the daemon, become a member of its control_group, "
-        "or run as root"
-    )
+    way_out = "or run as root" if unreached.denied else "start the daemon, or run as root"
+    message = f"{unreached.why}, and this user cannot act without it: {problem}; {way_out}"
     return ReportedError(FailureReport("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3))
 
 

@@ -34,6 +34,7 @@ from rotator.config.settings import (
 from rotator.config.specs import NAME, build, own_key_name
 from rotator.domain.document import DEFAULT_FIELDS
 from rotator.errors import ConfigurationError
+from rotator.system.access import absence
 from rotator.system.installation import advice
 from rotator.system.trust import UntrustedFile, file_problem, read_file
 from rotator.util.addresses import is_loopback
@@ -476,8 +477,10 @@ def _check_file(file: Path | None, path: str, folder: Path, problems: Problems) 
     file = folder / file
     if not problems.files:
         return file
-    if not file.is_file():
-        problems.add(path, f"does not exist: {file}; correct the path or create the file")
+    if missing := absence(file):
+        problems.add(path, f"{missing}: {file}; correct the path or create the file")
+    elif not file.is_file():
+        problems.add(path, f"is not a plain file: {file}; correct the path")
     elif problem := file_problem(file.stat()):
         problems.add(path, f"{file} {problem}")
     return file

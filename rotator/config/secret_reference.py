@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import form_fault
 from rotator.errors import ConfigurationError, ConfigurationProblem
+from rotator.system.access import absence
 from rotator.system.trust import file_problem
 
 if TYPE_CHECKING:
@@ -172,13 +173,25 @@ class Reference:
         if isinstance(error, FileNotFoundError) and self.kind == "credential":
             if os.environ.get("CREDENTIALS_DIRECTORY"):
                 return "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or LoadCredentialEncrypted="
-            folders = " nor ".join((*CREDENTIAL_FOLDERS, str(ENCRYPTED_FOLDER)))
-            return f"is neither in {folders}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it"
+            return self._nowhere()
         if isinstance(error, FileNotFoundError):
             return "does not exist; create the file, readable only by the service, or correct the path"
         if isinstance(error, PermissionError):
             return f"may not be read by this user; run as the user of the service, or as root: {path}"
         return "cannot be read; name a plain file that holds the secret"
+
+    def _nowhere(self) -> str:
+        """Where a credential was not found, and which folders this user could not look into."""
+        folders = [Path(folder) for folder in (*CREDENTIAL_FOLDERS, ENCRYPTED_FOLDER)]
+        closed = [folder for folder in folders if "may not look" in absence(folder / self.target)]
+        searched = [str(folder) for folder in folders if folder not in closed]
+        if not closed:
+            return f"is neither in {' nor '.join(searched)}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it"
+        seen = f"it is not in {' and not in '.join(searched)}, and " if searched else ""
+        return (
+            f"was not found: {seen}this user may not look into {' and '.join(map(str, closed))}; run as root, or set"
+            " $CREDENTIALS_DIRECTORY to the folder that holds it"
+        )
 
     def _is_private(self, error: Exception) -> bool:
         """Whether another user may find what this one does not: the service's credentials are in a folder of its own."""

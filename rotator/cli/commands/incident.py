@@ -68,9 +68,9 @@ def command(session: Session, incident: str, since: str | None, trail: bool | No
 
 def _write(path: Path, text: str) -> None:
     """Write the file for its owner alone: it tells who was breached, and from where. A link is replaced, never followed."""
-    if not path.is_symlink() and path.exists() and not path.is_file():
-        raise Refused(f"{path} is not a plain file; name one")
     try:
+        if not path.is_symlink() and path.exists() and not path.is_file():
+            raise Refused(f"{path} is not a plain file; name one")
         with (
             tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
             _removed_unless_moved(Path(file.name)),
