@@ -47,7 +47,7 @@ def containment_place(spec: ApplicationSpec, ledger: Ledger | None) -> Applicati
     if recorded == (spec.bearer, spec.path, spec.access_field, spec.secret_field):
         return spec
     fields = {source.access_field: "{access_key}", source.secret_field: "{secret_key}"}
-    return replace(spec, bearer=ledger.bearer, path=ledger.path, fields=fields)
+    return replace(spec, bearer=ledger.bearer, path=ledger.path, fields=fields, grace=ledger.grace)
 
 
 class ObservingPass:

@@ -391,6 +391,22 @@ def test_c5_a_name_whose_ledger_belongs_to_another_bearer_takes_no_ledger_over()
     assert sim.live(first)
 
 
+def test_c5_i2_a_name_that_was_given_to_another_bearer_starts_no_grace_by_its_configuration() -> None:
+    """Fleet history 10009: a key that left a former document got the grace of the application that had its name for a while."""
+    sim, fleet, first = in_service()
+    sim.bearers.add("another-bearer")
+    fleet.configure(ELSEWHERE)
+    fleet.round()
+    fleet.configure(replace(ELSEWHERE, bearer="another-bearer", grace=MINUTE))
+    sim.remove("doc:" + PATH)
+    left = sim.time.now
+    outcomes = fleet.rounds_for(HOUR)
+    assert outcomes["payments"].wait.reason == "configuration_moved"
+    fleet.configure(ELSEWHERE)
+    fleet.rounds_for(26 * HOUR)
+    assert sim.died(first) - left >= 24 * HOUR
+
+
 def test_c5_two_removed_applications_of_one_bearer_are_a_conflict_and_revoke_nothing() -> None:
     sim, fleet, first, _ = in_grace()
     ledger = sim.ledger()

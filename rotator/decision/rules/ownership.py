@@ -22,6 +22,8 @@ def claim_ownership(state: ApplicationState) -> Step | None:
         # Once its ledger is empty, a removed application is let go; until then it is looked at soon, and later only seldom.
         until = state.now + spec.resync_interval if is_emptied(state.ledger) else None
         return state.block(Reason.SUPERSEDED, message, until=until)
+    if state.ledger.bearer != spec.bearer:
+        return None  # the name was given to another bearer, whose grace and ledgers are not this ledger's: that is blocked
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
