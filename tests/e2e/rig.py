@@ -148,6 +148,10 @@ class Rig:
     bearers: dict[str, str] = field(default_factory=dict)
     secrets: list[Secret] = field(default_factory=list)
     daemons: list[Daemon] = field(default_factory=list)
+    accounts: dict[str, str] = field(default_factory=dict)
+    """The organisation of each account beside the usual one."""
+    account_of: dict[str, str] = field(default_factory=dict)
+    """The account of each application that is not of the usual one."""
     prefixes: dict[str, str] = field(default_factory=dict)
     """Where the ledgers of an application are, if not where all are."""
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -197,9 +201,19 @@ class Rig:
 
     # --- furnishing ---
 
-    def application(self, name: str, *, with_key: bool = True) -> str:
+    def another_account(self, name: str) -> str:
+        """Another organisation at the same provider, as an account of this name; the access key that it is logged in to with."""
+        organization = self.accounts[name] = self.scaleway.create_organization()
+        manager = self.scaleway.create_application("management", manager=True, organization_id=organization)
+        access_key, secret = self.scaleway.create_key(manager, description="management")
+        self.keep(f"management-key-{name}", Secret(secret))
+        return access_key
+
+    def application(self, name: str, *, with_key: bool = True, account: str = "") -> str:
         """An application at the provider; with a key that a person made and published by hand long ago."""
-        bearer = self.bearers[name] = self.scaleway.create_application(name)
+        organization = self.accounts[account] if account else None
+        self.account_of |= {name: account} if account else {}
+        bearer = self.bearers[name] = self.scaleway.create_application(name, organization_id=organization)
         # Every version is kept, so that the truth about when a key left the document can be read in the end.
         self.vault.admin("POST", f"secret/metadata/apps/{name}", {"max_versions": 1000})
         if with_key:
@@ -236,8 +250,12 @@ class Rig:
             f'[accounts.acme]\norganization_id = "{self.scaleway.organization_id}"\nsecret_key = "file:management-key"\n'
             f"{api}rate_limit = 1000\n{account}\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n"
         )
+        for other, organization in self.accounts.items():
+            text += f'[accounts.{other}]\norganization_id = "{organization}"\nsecret_key = "file:management-key-{other}"\n'
+            text += f'api_url = "{self.scaleway.url}"\nrate_limit = 1000\n'
         for name in names:
             text += f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
+            text += f'account = "{self.account_of.get(name, "acme")}"\n' if self.accounts else ""
         path = to or self.configuration
         fresh = path.with_suffix(".new")
         fresh.write_text(text)

@@ -231,7 +231,8 @@ class FleetHistory:
             self.contain(one, lambda code: None)
 
     def contain(self, one: Application, ended: Callable[[int], None]) -> None:
-        self.commands.start({}) if not self.commands.alive else None
+        if not self.commands.alive:
+            self.commands.live()
         runtime = Runtime(self.commands, self.configuration())
         spec = one.spec
 
@@ -302,8 +303,6 @@ class FleetHistory:
             process.set_clock(timedelta(0))
             process.kill() if process.alive and self.dice.random() < 0.3 else process.reload(self.configuration())
             self.revive(process)
-        if self.commands.alive:
-            self.commands.set_clock(timedelta(0))
         for one in self.applications:
             for path in one.old_documents:  # by now its consumers read the new one
                 if self.world.kv.get("doc:" + path):
@@ -330,6 +329,8 @@ class FleetHistory:
         """What was late when this began has an hour to spread, from then on or from when its window opens."""
         spec, ledger, now = one.spec, self.ledger(one), self.world.time.now
         policy = due(spec, ledger.current) if ledger and ledger.current else None
+        if ledger and ledger.problem and ledger.problem.reason == "too_many_keys":
+            return  # it waits for graces that began when its former documents went
         if policy is None:
             assert now <= begun + HOUR + LATE, f"I7: {spec.application} has no key that it made: {ledger and ledger.problem}"
             return

@@ -369,20 +369,26 @@ class Process:
             self.world.clockwork.pause(SECOND)
             self.engine.clock_stepped(step)
 
-        self.begin(noticed)
+        if self.lives:
+            self.begin(noticed)
 
     # --- its life ---
 
     def start(self, specs: Mapping[str, ApplicationSpec], *, once: bool = False) -> None:
-        """Begin a life, knowing nothing but the configuration."""
+        """Begin to work, knowing nothing but the configuration."""
+        life = self.live()
+        with patch.object(engine_module, "Scheduler", lambda: SimScheduler(self.world.clockwork, life)):
+            self.engine = Engine(Runtime(self, specs), Witness(self.world), once=once)
+        self.begin(self._main)
+
+    def live(self) -> Life:
+        """Begin a life. A command has nothing but that: it does what it is asked to do, and no more."""
         self.alive, self.lives = True, self.lives + 1
         self.owner = f"{self.machine}-{self.name}-{self.lives}"
         self._clocks.clear()
         self.world.tell(f"{self.name} starts")
-        life = self.life = Life(self, self.lives)
-        with patch.object(engine_module, "Scheduler", lambda: SimScheduler(self.world.clockwork, life)):
-            self.engine = Engine(Runtime(self, specs), Witness(self.world), once=once)
-        self.begin(self._main)
+        self.life = Life(self, self.lives)
+        return self.life
 
     def begin(self, work: Callable[[], object]) -> None:
         """Something that the main loop does, if it runs."""

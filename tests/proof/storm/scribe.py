@@ -102,7 +102,7 @@ class Scribe:
                 # "Gone" is what its name tells; "refused" was seen of its secret, by every gateway.
                 delay = truth.revocation_delay if line["verification"] == "refused" else 0
                 too_early = datetime.fromisoformat(line["timestamp"]) < truth.deleted_at + timedelta(seconds=delay)
-                return f"I3, I8: {key} was called dead ({line['proof']}) before it was" if too_early else ""
+                return f"I3, I8: {key} was called dead ({line['verification']}) before it was" if too_early else ""
             case "key.published_key_invalid" | "pass.crashed" | "daemon.crashed":
                 return f"I1: a daemon said {line}"
         return ""

@@ -30,6 +30,8 @@ from tests.proof.storm.vaults import Vaults
 from tests.proof.storm.weather import Weather
 
 APPLICATIONS = ("billing", "shop", "reports")
+ACCOUNT, ITS_OWN = "other", "reports"
+"""Another account than that of the rest, and its application."""
 GRACE = timedelta(seconds=3)
 PROOF = 0.4
 """Seconds from the first to the last success of a proof: three, 200 ms apart."""
@@ -144,8 +146,10 @@ class Storm:
             self.scribe = Scribe(self.rig, GRACE, self.vaults.reachable)
             self.weather = Weather(self.rig.scaleway, self.chance, PROOF)
             self.rig.vault.admin("POST", "secret/config", {"max_versions": KEPT})
+            key = self.rig.another_account(ACCOUNT)
             for name in APPLICATIONS:
-                self.rig.application(name)
+                self.rig.application(name, account=ACCOUNT if name == ITS_OWN else "")
+            self.weather.other = key
             self.strangers = [
                 self.rig.scaleway.create_key(bearer, description="terraform")[0] for bearer in self.rig.bearers.values()
             ]
@@ -240,6 +244,7 @@ class Storm:
             (1, self.throttle),
             (1, self.fill),
             (2, self.release),
+            (2, self.trouble_account),
         ]
         kind = self.chance.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0]
         what = kind()
@@ -387,6 +392,12 @@ class Storm:
         self.later("the provider throttles", lambda: self.weather.throttle(on=False))
         return "the provider throttles"
 
+    def trouble_account(self) -> str:
+        """One of the two accounts hangs or fails in everything, for daemons and commands alike; the other goes on."""
+        what, end = self.weather.trouble()
+        self.later("one account in trouble", end, self.chance.choice(self.freezes))
+        return what
+
     def fill(self) -> str:
         self.weather.fill(on=True)
         self.later("the organisation is full", lambda: self.weather.fill(on=False))
@@ -508,7 +519,7 @@ class Storm:
                 self.fail(str(wrong), name)
             ledger = self.rig.ledger(name)
             if ledger["problem"] or ledger["failures"]:
-                self.fail(f"I7: {name} is at rest and in trouble: {ledger['trouble']}, {ledger['failures']} failures", name)
+                self.fail(f"I7: {name} is at rest and in trouble: {ledger['problem']}, {ledger['failures']} failures", name)
             markers = [parse_marker(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)]
             attempts = Counter(marker.rotation for marker in markers if marker)
             if twice := [rotation for rotation, keys in attempts.items() if keys > 1]:

@@ -6,6 +6,7 @@ A refusal (401) that is a lie is told to the management key alone, because a con
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from rotator.sandbox.scaleway import ScalewaySandbox
@@ -56,6 +57,8 @@ class Weather:
         self._instances = chance.choice((1, 2))
         self._slowest = 1.6 * proof if self._instances == 2 else 2.0
         self.faults = 0
+        self.other = ""
+        """The management key of the other account."""
 
     def change(self) -> str:
         """Another climate; what it is now."""
@@ -83,6 +86,19 @@ class Weather:
         self._scaleway.faults.add(**rule)
         self.faults += 1
         return "the provider: " + ", ".join(f"{name} {value}" for name, value in rule.items())
+
+    def trouble(self) -> tuple[str, Callable[[], object]]:
+        """One account answers no call, or every call with 503; what, and how it ends."""
+        rule: dict[str, Any] = self._chance.choice(({"action": "hang"}, {"action": "status", "status": 503}))
+        key = self._chance.choice((self.other, self.other, self._scaleway.management_access_key))
+        fault = self._scaleway.faults.add(**rule, method="*", path="*", access_key=key, times=None)
+        self.faults += 1
+
+        def end() -> None:
+            self._scaleway.faults.remove(fault.id)
+            self._scaleway.release()
+
+        return f"the provider: {rule} for everything that is asked with {key}", end
 
     def throttle(self, *, on: bool) -> None:
         """Answer many calls 429, or none."""
