@@ -396,7 +396,7 @@ def test_c5_i2_a_name_that_was_given_to_another_bearer_starts_no_grace_by_its_co
     sim, fleet, first = in_service()
     sim.bearers.add("another-bearer")
     fleet.configure(ELSEWHERE)
-    fleet.round()
+    fleet.rounds_for(2 * DAY)
     fleet.configure(replace(ELSEWHERE, bearer="another-bearer", grace=MINUTE))
     sim.remove("doc:" + PATH)
     left = sim.time.now
