@@ -16,6 +16,7 @@ from pathlib import Path
 
 import rotator
 from tests.histories import History
+from tests.histories.fleet import FleetHistory
 from tests.histories.year import HOUR, MINUTE, SPREAD, Year
 from tests.proof.explorer import Explorer, Violation
 from tests.proof.scenarios import ALL, Scenario
@@ -28,6 +29,9 @@ MOST_STATES = 15_000
 
 HISTORIES = (200, 1_500)
 """Histories that are tried before the stories, and in all."""
+
+FLEETS = 30
+"""Histories of fleets that are tried after the stories."""
 
 
 class Hunt:
@@ -43,11 +47,12 @@ class Hunt:
         large = [scenario for scenario in ALL if scenario.least > SMALL]
         found = (
             self._explore(small)
-            or self._live(range(1, HISTORIES[0] + 1))
+            or self._live(History, range(1, HISTORIES[0] + 1))
             or tell_the_stories()
             or play_some_weeks()
+            or self._live(FleetHistory, range(1, FLEETS + 1))
             or self._explore(large)
-            or self._live(range(HISTORIES[0] + 1, HISTORIES[1] + 1))
+            or self._live(History, range(HISTORIES[0] + 1, HISTORIES[1] + 1))
             or {"check": None, "message": ""}
         )
         return {**found, "states": self.states, "histories": self.histories}
@@ -61,13 +66,13 @@ class Hunt:
                 return {"check": scenario.name, "message": first_line(violation)}
         return None
 
-    def _live(self, seeds: range) -> dict[str, object] | None:
+    def _live(self, kind: type[History | FleetHistory], seeds: range) -> dict[str, object] | None:
         for seed in seeds:
             self.histories += 1
             try:
-                History(seed).run()
+                kind(seed).run()
             except AssertionError as error:
-                return {"check": f"history {seed}", "message": first_line(error)}
+                return {"check": f"{kind.__name__} {seed}", "message": first_line(error)}
         return None
 
 

@@ -68,6 +68,8 @@ SECRET_ID = ("tests/vault/test_secret_ids.py",)
 
 
 BULKHEADS = ("tests/daemon/test_bulkheads.py",)
+OWNERSHIP = ("tests/reconciler/test_ownership.py",)
+FLEETS = ("tests/histories/test_fleet.py",)
 
 
 BUGS: tuple[Bug, ...] = (
@@ -473,13 +475,11 @@ BUGS: tuple[Bug, ...] = (
         "what is late is put off from the time at which it is looked at",
         "domain/schedule.py",
         ("        turn = base + period * (number", "        turn = max(base, now) + period * (number"),
-        deep=True,
     ),
     bug(
         "a turn is over the moment that it begins",
         "domain/schedule.py",
         ("        if now <= turn + slack:\n", "        if now < turn:\n"),
-        deep=True,
     ),
     bug(
         "late rotations begin at once, all of them",
@@ -613,6 +613,27 @@ BUGS: tuple[Bug, ...] = (
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
         deep=True,
+    ),
+    bug(
+        "an empty ledger of an earlier name is taken over before the one that knows what its document publishes",
+        "decision/ownership.py",
+        (
+            "    for other in sorted(related, key=lambda other: is_emptied(other.ledger)):\n",
+            "    for other in related:\n",
+        ),
+        tests=FLEETS,
+    ),
+    bug(
+        "a command takes ledgers over for a name that was given to another bearer",
+        "decision/ownership.py",
+        ("    if ledger.bearer != spec.bearer:\n        return None  #", "    if False:\n        return None  #"),
+        tests=OWNERSHIP,
+    ),
+    bug(
+        "what leaves a former document gets the grace of whichever application has the name",
+        "decision/rules/ownership.py",
+        ("    if state.ledger.bearer != spec.bearer:\n", "    if False:\n"),
+        tests=OWNERSHIP,
     ),
     # --- what the store allows ---
     bug(

@@ -1,4 +1,5 @@
-"""The whole proof: explored scenarios, random histories, planted bugs, the fault matrix and the storm, with progress and a summary.
+"""The whole proof: explored scenarios, random histories, planted bugs, the fuzz, the fault matrix, the storm and an account that hangs for
+ten minutes, with progress and a summary.
 
 ``python -m tests.proof`` (or ``make prove``) runs everything from a fresh seed; ``--seed N`` chooses the histories and the storm. What was
 finished is kept in ``build/prove``, by seed and by the sources' digest, so that the same call goes on where it was interrupted.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.histories import History
+from tests.histories.fleet import FleetHistory
 from tests.proof.explorer import Explorer, Violation
 from tests.proof.planted import BUGS, hunt_in_a_copy, line
 from tests.proof.scenarios import ALL
@@ -32,7 +34,11 @@ MOST_STATES = 300_000
 """States after which the exploration of a scenario ends that is too large to be walked whole (docs/verification.md says which). ``--most``
 changes it."""
 
-HISTORIES, CHUNK = 6_000, 500
+HISTORIES, FOCUSED, FLEETS, CHUNK = 6_000, 2_000, 200, 500
+"""Histories of each kind; a fleet counts as ten, so a chunk has fewer of them."""
+
+CASES = 200_000
+"""Cases of the fuzz."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,29 @@ def explore(number: int, seed: int, most: int) -> dict[str, object]:
 
 
 def live(chunk: int, seed: int, most: int) -> dict[str, object]:
-    """Live through some histories."""
-    first = seed + chunk * CHUNK
-    for number in range(first, first + CHUNK):
+    """Live through some histories of one application."""
+    return _live(History, chunk, seed, CHUNK)
+
+
+def live_focused(chunk: int, seed: int, most: int) -> dict[str, object]:
+    """The same with first keys and more emergencies."""
+    return _live(lambda number: History(number, focused=True), chunk, seed, CHUNK)
+
+
+def live_in_fleets(chunk: int, seed: int, most: int) -> dict[str, object]:
+    """The same with several accounts and applications."""
+    return _live(FleetHistory, chunk, seed, CHUNK // 10)
+
+
+def _live(make: Callable[[int], History | FleetHistory], chunk: int, seed: int, count: int) -> dict[str, object]:
+    first = seed + chunk * count
+    for number in range(first, first + count):
         try:
-            History(number).run()
+            make(number).run()
         except AssertionError as error:
             notes = "\n".join(getattr(error, "__notes__", []))
             return {"failure": f"history {number}: {error}\n{notes}", "histories": number - first + 1}
-    return {"histories": CHUNK}
+    return {"histories": count}
 
 
 def plant(number: int, seed: int, most: int) -> dict[str, object]:
@@ -103,6 +123,16 @@ def storm(minutes: int, seed: int, most: int) -> dict[str, object]:
     return _elsewhere("tests.proof.storm", "--minutes", str(minutes), "--seed", str(seed))
 
 
+def fuzz(cases: int, seed: int, most: int) -> dict[str, object]:
+    """Whatever comes from outside is hostile."""
+    return _elsewhere("tests.fuzz", "--cases", str(cases), "--seed", str(seed))
+
+
+def hang(seconds: int, seed: int, most: int) -> dict[str, object]:
+    """One of three accounts hangs in one route after the other, with the shipped timeouts."""
+    return _elsewhere("tests.e2e.hanging", str(seconds))
+
+
 def _elsewhere(module: str, *arguments: str) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
@@ -119,6 +149,10 @@ def _elsewhere(module: str, *arguments: str) -> dict[str, object]:
 KINDS: dict[str, Callable[[int, int, int], dict[str, object]]] = {
     "explore": explore,
     "live": live,
+    "live_focused": live_focused,
+    "live_in_fleets": live_in_fleets,
+    "fuzz": fuzz,
+    "hang": hang,
     "plant": plant,
     "matrix": matrix,
     "storm": storm,
@@ -127,11 +161,18 @@ KINDS: dict[str, Callable[[int, int, int], dict[str, object]]] = {
 TOGETHER: tuple[Part, ...] = (
     *(Part(f"explore: {scenario.name}", "explore", number) for number, scenario in enumerate(ALL)),
     *(Part(f"histories: {chunk * CHUNK:,} to {(chunk + 1) * CHUNK - 1:,}", "live", chunk) for chunk in range(HISTORIES // CHUNK)),
+    *(Part(f"focused histories: chunk {chunk}", "live_focused", chunk) for chunk in range(FOCUSED // CHUNK)),
+    *(Part(f"histories of fleets: chunk {chunk}", "live_in_fleets", chunk) for chunk in range(FLEETS * 10 // CHUNK)),
     *(Part(f"planted: {planted.name}", "plant", number) for number, planted in enumerate(BUGS)),
 )
 """Parts that run beside each other."""
 
-ALONE: tuple[Part, ...] = (Part("the fault matrix", "matrix", 0), Part("the storm", "storm", 5))
+ALONE: tuple[Part, ...] = (
+    Part("the fuzz", "fuzz", CASES),
+    Part("the fault matrix", "matrix", 0),
+    Part("the storm", "storm", 5),
+    Part("an account that hangs", "hang", 600),
+)
 """Parts of many processes, one after the other."""
 
 

@@ -13,6 +13,7 @@ from rotator.decision.transitions import extend_grace, mark_compromised, set_hol
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import Marker, parse_marker
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
+from rotator.operations.ledgers import read_whole_ledger
 from tests.support.fleet import Fleet
 from tests.support.invariants import Monitor
 from tests.support.scenarios import DAY, HOUR, MINUTE, away, failing
@@ -384,6 +385,10 @@ def test_c5_a_name_whose_ledger_belongs_to_another_bearer_takes_no_ledger_over()
     outcomes = fleet.rounds_for(HOUR)
     assert outcomes["payments"].wait.reason == "configuration_moved"
     assert sim.ledger("billing").successor == ""
+    payments = fleet.actors["payments"]
+    read = read_whole_ledger(payments.spec, payments.context)
+    assert read is not None
+    assert read.names() == before[1].names(), "nor does a command, or a query, believe that it does"
     assert (sim.ledger("billing").names(), sim.ledger("payments").names()) == (before[0].names(), before[1].names())
     fleet.configure(OLD, other)
     outcomes = fleet.rounds_for(HOUR)
