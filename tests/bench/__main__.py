@@ -35,6 +35,8 @@ OLD = 40 * 86_400
 
 ONE_SUCCESS = 'verification = { successes = 1, interval = "1s", timeout = "30s" }\nemergency_verification = { successes = 1, interval = "500ms", timeout = "30s" }\n'
 BUSY = 'workers = 64\nstartup_spread = "0s"'
+"""What is late is to begin at once and beside each other: the speed is measured, not the spreading. The rest is as shipped, but
+for one success as a proof, since the stand-in has no gateways that differ, and a rate limit that is no limit."""
 
 
 class Bench(Rig):
@@ -62,7 +64,7 @@ class Bench(Rig):
         return names
 
     def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY, rate_limit: float = 10_000) -> None:
-        self.configure(f'consumer_refresh = "1s"\njitter = "0s"\n{defaults}', daemon=daemon, applications=applications)
+        self.configure(f'consumer_refresh = "1s"\n{defaults}', daemon=daemon, applications=applications)
         text = self.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {rate_limit:g}")
         self.configuration.write_text(text)
 

@@ -22,11 +22,10 @@ MOST_STARTS = 5
 """How often the command is given again: on a machine that is very busy, an application may be given up for a service that stays away."""
 
 SETTINGS = """
-every = "1000d"
+every = "1000d"  # nothing but the breach rotates anything
 grace = "1h"
-consumer_refresh = "1s"
 resync_interval = "{resync_interval}"
-jitter = "0s"
+# One answer proves a key of the stand-in, and the machine may be very busy.
 verification = {{ successes = 1, interval = "100ms", timeout = "20s" }}
 emergency_verification = {{ successes = 1, interval = "100ms", timeout = "20s" }}
 publish_timeout = "60s"
@@ -64,7 +63,7 @@ class Breach:
         self.old = {name: self.rig.published(name) for name in self.names}
         self.rig.configure(
             SETTINGS.format(resync_interval=resync_interval),
-            daemon='workers = 16\nstartup_spread = "0s"',
+            daemon="workers = 16",  # a wave of a hundred applications, with one processor for all
             account=f'access_key = "{self.rig.scaleway.management_access_key}"\n'
             + (f'[control]\ndirectory = "{self.rig.directory}"' if self.ordered else ""),
             applications=self.names,

@@ -59,7 +59,7 @@ class ThreeAccounts:
         text = (
             f'[vault]\naddress = "{self.rig.vault.address}"\nledger = "secret/rotator"\n'
             'auth = { method = "approle", role_id = "file:role-id", secret_id = "file:secret-id" }\n'
-            f'[daemon]\nstartup_spread = "0s"\n{f"workers = {self._workers}" if self._workers else ""}\n'
+            f"[daemon]\n{f'workers = {self._workers}' if self._workers else ''}\n"
             f"[defaults]\n{FAST.format(every=self._every, grace='1s')}\n"
         )
         for account, names in self.names.items():

@@ -54,14 +54,15 @@ def can_be_elsewhere() -> bool:
 FAST = """
 every = "{every}"
 grace = "{grace}"
-consumer_refresh = "1s"
-resync_interval = "2s"
-jitter = "0s"
+consumer_refresh = "1s"  # a grace of seconds has to be longer
+resync_interval = "2s"  # what somebody else did is seen within seconds
+# The stand-in knows a key within a tenth of a second, and its answers do not flap where a test does not want that.
 verification = {{ successes = 2, interval = "100ms", timeout = "10s" }}
 emergency_verification = {{ successes = 2, interval = "100ms", timeout = "10s" }}
-publish_timeout = "20s"
-stale_claim_timeout = "40s"
+publish_timeout = "20s"  # Vault is away for seconds
+stale_claim_timeout = "40s"  # not much longer than a rotation takes by the timeouts above
 """
+"""Where a test cannot wait as long as the shipped options do. All that stands neither here nor in a test is as shipped."""
 
 
 @dataclass
@@ -229,7 +230,7 @@ class Rig:
         self,
         defaults: str,
         *,
-        daemon: str = 'startup_spread = "0s"',
+        daemon: str = "",
         applications: list[str] | None = None,
         more: str = "",
         to: Path | None = None,
@@ -237,7 +238,7 @@ class Rig:
         **vault: str,
     ) -> None:
         """Write the configuration, or one beside it for somebody else; ``vault`` and ``account`` say more than, or something else
-        than, what is usual here."""
+        than, what is usual here. The rate limit is above the shipped one because the stand-in has none, and tests are not to wait."""
         names = list(self.bearers) if applications is None else applications
         usual = {"address": self.vault.address, "ledger": "secret/rotator"}
         if self.nodes[0].ca_cert:

@@ -15,7 +15,7 @@ from tests.support.listener import Listener
 
 pytest.importorskip("apprise", reason="messages are sent with it")
 
-ALARM = """startup_spread = "0s"
+ALARM = """
 [heartbeat]
 url = "file:ping"
 interval = "1s"

@@ -26,7 +26,7 @@ def test_a16_no_secret_comes_out_whatever_goes_wrong_at_either_side() -> None:
     with Rig() as rig:
         for name in ("billing", "shop"):
             rig.application(name)
-        rig.configure(FAST.format(every="2s", grace="1s"), daemon='startup_spread = "0s"\nworkers = 4')
+        rig.configure(FAST.format(every="2s", grace="1s"))
         daemon = rig.daemon()
         wait_until(lambda: daemon.said("rotation.committed"), "a first rotation")
         heard = [_environment(daemon)]

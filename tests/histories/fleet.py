@@ -39,6 +39,10 @@ from tests.histories.fleet_world import (
 )
 from tests.support.simulated import Time
 
+DATES = 2 * SECOND
+"""By how much a grace may be shorter where a clock is off by less than ``max_clock_skew``: the dates of answers are whole seconds, so what is
+known of another clock may be wrong by one at the beginning and by one at the end (fleet 21011)."""
+
 LATE = 15 * MINUTE
 """How long after its last moment a rotation ends at most, with calm services, whatever becomes of processes and of other accounts: a
 process that was killed at one on another machine leaves a claim that counts for ten minutes."""
@@ -86,7 +90,7 @@ class FleetHistory:
         changes = {"application": name, "account": account, "bearer": f"bearer-{number}", "path": f"secret/apps/{name}"}
         spec = replace(spec_of_kind(dice.choice(KINDS)), resync_interval=dice.choice([15, 60]) * MINUTE, **changes)  # type: ignore[arg-type]  # fields by their names
         world.accounts[account].bearers.add(spec.bearer)
-        world.monitor.graces[spec.bearer] = spec.grace
+        world.monitor.graces[spec.bearer] = spec.grace - DATES
         if dice.random() < 0.7:
             age = dice.random() * 12 * HOUR
             expires = world.time.now - age + DAY if spec.lifetime else None

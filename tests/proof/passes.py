@@ -127,8 +127,8 @@ class Passes(Cell):
 every = "30d"
 grace = "1h"
 consumer_refresh = "1m"
-resync_interval = "1d"
-jitter = "0s"
+resync_interval = "1d"  # nothing happens in a cell but what it is about
+jitter = "0s"  # the same call is the same cell in every run
 verification = { successes = 2, interval = "1s", timeout = "1m" }
 emergency_verification = { successes = 2, interval = "1s", timeout = "1m" }
 publish_timeout = "2m"

@@ -134,7 +134,6 @@ BUGS: tuple[Bug, ...] = (
         "a new key is published without a published_probe",
         "decision/rules/in_flight.py",
         ("return PublishKey() if in_flight.verified else VerifyKey()", "return PublishKey()"),
-        deep=True,
     ),
     bug(
         "an answer that says nothing counts as a published_probe of life",
@@ -143,7 +142,6 @@ BUGS: tuple[Bug, ...] = (
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
         ),
-        deep=True,
     ),
     bug(
         "a key that never comes alive is published all the same",
@@ -186,7 +184,7 @@ BUGS: tuple[Bug, ...] = (
             '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
             "                self.local_state.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
         ),
-        deep=True,
+        tests=("tests/reconciler/test_protocol.py::test_r5_a_lost_publish_answer_is_settled_by_looking",),
     ),
     # --- rule 6: the ledger follows the document ---
     bug(
@@ -212,7 +210,7 @@ BUGS: tuple[Bug, ...] = (
             "    if old is not None and not ledger.is_revoking(old.access_key) and",
             "    if old is not None and done and not ledger.is_revoking(old.access_key) and",
         ),
-        deep=True,
+        tests=("tests/reconciler/test_protocol.py::test_r6_b_a_key_of_this_bearer_written_by_hand_is_followed",),
     ),
     bug(
         "the published key is followed without trying its secret",
@@ -251,7 +249,7 @@ BUGS: tuple[Bug, ...] = (
             "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.ASSUMED\n",
             "    if successor is None or successor.state is not DocumentState.LIVE:\n        return Disposition.ORPHANED\n",
         ),
-        deep=True,
+        tests=("tests/reconciler/test_protocol.py::test_r7_what_cannot_be_told_is_assumed_to_have_been_published",),
     ),
     bug(
         "a key that was published, and that the ledger does not name, counts as a leftover",
@@ -320,7 +318,6 @@ BUGS: tuple[Bug, ...] = (
             "{entry.access_key: state.observation.revoked[entry.access_key] for entry in revoked}",
             '{entry.access_key: "not listed" for entry in revoked}',
         ),
-        deep=True,
     ),
     bug(
         "an answer that says nothing counts as a published_probe of revocation",
@@ -329,13 +326,12 @@ BUGS: tuple[Bug, ...] = (
             "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]",
             "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]",
         ),
-        deep=True,
     ),
     bug(
         "a condemned key is deleted before the ledger has followed the document",
         "decision/state.py",
         ("        if not self.ledger_in_sync:\n            return False  #", "        if False:\n            return False  #"),
-        deep=True,
+        tests=("tests/histories/test_histories.py::test_i2_nothing_is_deleted_before_the_ledger_has_followed_the_document",),
     ),
     # --- rule 9: compromised ---
     bug(
@@ -348,7 +344,6 @@ BUGS: tuple[Bug, ...] = (
                 "        compromised=tuple(mark for mark in ledger.compromised if mark.access_key != access_key),\n    )\n"
             ),
         ),
-        deep=True,
     ),
     bug(
         "an emergency marks the published key only, not those in grace",
@@ -357,7 +352,9 @@ BUGS: tuple[Bug, ...] = (
             "    keys = named | ({published} if published else set())\n",
             "    keys = frozenset({published} if published else named)\n",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_r9_whether_a_compromised_key_is_still_published_is_said_where_it_cannot_be_told",
+        ),
     ),
     bug(
         "a compromised key is deleted while another process may still publish it",
@@ -369,7 +366,9 @@ BUGS: tuple[Bug, ...] = (
         "a first key has nothing to be fenced off with",
         "domain/document.py",
         ("            return self.version == 0\n", "            return False\n"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_c17_a_marked_first_key_is_not_deleted_while_the_process_that_made_it_publishes_it",
+        ),
     ),
     bug(
         "what is wrong with the document goes before containment",
@@ -378,7 +377,9 @@ BUGS: tuple[Bug, ...] = (
             "    contain_compromised,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n",
             "    configuration_moved,\n    document_unreadable,\n    document_stale,\n    contain_compromised,\n",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_r9_a_compromised_key_in_grace_is_revoked_while_the_document_cannot_be_trusted",
+        ),
     ),
     bug(
         "where the document is in doubt, the ledger's current key counts as not published",
@@ -387,43 +388,49 @@ BUGS: tuple[Bug, ...] = (
             "        if self.ledger.current is not None and access_key == self.ledger.current.access_key:\n            return False\n",
             "",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_i1_the_ledgers_current_key_is_not_revoked_while_the_document_is_older_whoever_made_it",
+        ),
     ),
     bug(
         "a published key is revoked first, whatever keeps another one from being made",
         "decision/rules/containment.py",
         ("if access_key == state.published and not replaceable(state):", "if False:"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_r8_a_published_key_is_not_revoked_first_when_no_other_could_be_published",
+        ),
     ),
     bug(
         "an account that does not know the keys contains them",
         "decision/rules/containment.py",
         ("    if ledger.account != state.spec.account:\n", "    if False:\n"),
-        deep=True,
+        tests=("tests/reconciler/test_containment.py::test_r9_nothing_is_contained_at_another_account",),
     ),
     bug(
         "a wait does not see that the ledger has changed",
         "reconciler/observer.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.local_state.look_again:"),
-        deep=True,
+        tests=("tests/reconciler/test_containment.py::test_r9_a_pass_that_waits_sees_a_mark_within_a_retry_interval",),
     ),
     bug(
         "a wait does not end when another observation is asked for",
         "reconciler/observer.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.ledger_changed():"),
-        deep=True,
+        tests=("tests/reconciler/test_containment.py::test_r9_a_pass_that_waits_observes_at_once_when_asked_to",),
     ),
     bug(
         "a difference of clocks stays as it was when our clock is set",
         "http/service_clock.py",
         ("return difference - step if abs(step) >= SHORTEST_STEP else difference", "return difference"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_r13_our_clock_takes_the_clocks_of_the_services_nowhere_when_it_is_set_after_their_answers",
+        ),
     ),
     bug(
         "contained is said although a marked key is published",
         "operations/commands/contain.py",
         ("or _still_marked(outcome, keys) or document.published in keys:", "or _still_marked(outcome, keys):"),
-        deep=True,
+        tests=("tests/reconciler/test_containment.py::test_i3_contained_is_not_said_while_a_marked_key_is_what_consumers_read",),
     ),
     bug(
         "that the POST was sent is remembered only after its answer",
@@ -432,7 +439,9 @@ BUGS: tuple[Bug, ...] = (
             "        self.local_state.in_flight = in_flight = replace(\n            in_flight, posted=True\n        )",
             "        in_flight = replace(\n            in_flight, posted=True\n        )",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_containment.py::test_r3_a_process_that_is_killed_while_it_creates_never_creates_again_for_the_same_claim",
+        ),
     ),
     # --- failures, time, hands ---
     bug(

@@ -52,9 +52,7 @@ organization_id = "{organization}"
 secret_key = "file:management-key"
 api_url = "{api}"
 
-[daemon]
-startup_spread = "0s"
-
+# A life cycle of days within a minute: what takes long is shortened, all else is as shipped.
 [defaults]
 grace = "3s"
 consumer_refresh = "1s"

@@ -38,10 +38,10 @@ PROOF = 0.4
 
 SPEED = """
 every = "{every}"
-grace = "3s"
-consumer_refresh = "1s"
-resync_interval = "2s"
-jitter = "0s"
+grace = "3s"  # many keys are to die within minutes
+consumer_refresh = "1s"  # consumers read Vault before every call
+resync_interval = "2s"  # the passes until rest are counted
+# The successes lie as far apart as the gateways of the stand-in need to learn of a key.
 verification = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
 emergency_verification = {{ successes = 3, interval = "200ms", timeout = "{proof}" }}
 publish_timeout = "{publish}"
@@ -50,7 +50,8 @@ stale_claim_timeout = "{takeover}"
 HASTY = {"proof": "6s", "publish": "5s", "takeover": "12s"}
 PATIENT = {"proof": "60s", "publish": "120s", "takeover": "200s"}
 """For the person who rotates after the storm: however slow the machine is, that must work."""
-DAEMON = 'startup_spread = "0s"\nworkers = 4\nshutdown_timeout = "5s"'
+DAEMON = 'workers = 4\nshutdown_timeout = "5s"'
+"""A machine with two processors runs all of this; and a daemon that is stopped is to be back soon. All else is as shipped."""
 
 MOST_PASSES = 60
 """Passes that one daemon may make over one application from the calm to the rest. It looks every two seconds, and what it may
