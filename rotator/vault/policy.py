@@ -5,7 +5,7 @@ A policy names paths of the API (``secret/data/apps/billing``), not those of doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,7 +61,19 @@ NEEDS: tuple[Need, ...] = (
     Need("role", "secret-id/lookup", ("update",), "see when Vault ends the secret id of the login"),
     Need("role", "secret-id/destroy", ("update",), "destroy the former secret id of the login"),
 )
-"""The table."""
+"""The table of the daemon, and of commands that act without it."""
+
+WATCHER_NEEDS: tuple[Need, ...] = (
+    Need("login", "auth/token/lookup-self", ("read",), "tell a token that has ended from a path that is denied"),
+    Need("login", "auth/token/renew-self", ("update",), "renew the token"),
+    Need("login", "auth/token/revoke-self", ("update",), "give the token back when the program ends"),
+    Need("ledger", "data", ("read",), "read what was done and is to be done", "/*", "/applications/NAME"),
+    Need("ledger", "metadata", ("list",), "find applications that left the configuration", "/*", "/applications"),
+)
+"""The table of a login that shows the state of applications, and reads no credential."""
+
+CONSUMER_NEEDS: tuple[Need, ...] = (Need("document", "data", ("read",), "read the key"),)
+"""The table of a consumer, whose login has Vault's default policy or its own rights on its token."""
 
 
 def first_segment(path: str) -> tuple[str, str]:
@@ -88,30 +100,38 @@ def required_rights(
     A document may be a pattern, such as ``secret/apps/*``. ``role`` is the AppRole whose secret id is rotated, such as
     ``auth/approle/role/rotator``.
     """
-    return _rights(ledger, list(documents), list(secrets), [role] if role else [], split, lambda need: need.inside)
+    places: dict[Scope, list[str]] = {"document": list(documents), "secret": list(secrets), "role": [role] if role else []}
+    return _rights(NEEDS, ledger, places, split, lambda need: need.inside)
+
+
+def watcher_rights(ledger: str, *, split: Split = first_segment) -> tuple[Right, ...]:
+    """What the policy of a login that only shows the state of applications has to give."""
+    return _rights(WATCHER_NEEDS, ledger, {}, split, lambda need: need.inside)
+
+
+def consumer_rights(document: str, *, split: Split = first_segment) -> tuple[Right, ...]:
+    """What the policy of the consumer of one credential document has to give."""
+    return _rights(CONSUMER_NEEDS, "", {"document": [document]}, split, lambda need: need.inside)
 
 
 def checked_rights(ledger: str, application: str, path: str, *, split: Split = first_segment) -> tuple[Right, ...]:
     """The same, in the same order, for one application and as they are asked of ``sys/capabilities-self``."""
-    return _rights(ledger, [path], [], [], split, lambda need: need.checked.replace("NAME", application))
+    return _rights(NEEDS, ledger, {"document": [path]}, split, lambda need: need.checked.replace("NAME", application))
 
 
 def _rights(
-    ledger: str, documents: list[str], secrets: list[str], roles: list[str], split: Split, inside: Callable[[Need], str]
+    needs: tuple[Need, ...],
+    ledger: str,
+    given: Mapping[Scope, list[str]],
+    split: Split,
+    inside: Callable[[Need], str],
 ) -> tuple[Right, ...]:
-    ledger = ledger.strip("/")
-    mounts = list(dict.fromkeys(split(path)[0] for path in (*documents, ledger)))
-    places: dict[Scope, list[str]] = {
-        "login": [""],
-        "ledger": [ledger],
-        "document": documents,
-        "mount": mounts,
-        "secret": secrets,
-        "role": roles,
-    }
+    ledgers = [ledger.strip("/")] if ledger else []
+    mounts = list(dict.fromkeys(split(path)[0] for path in (*given.get("document", []), *ledgers)))
+    places: dict[Scope, list[str]] = {"login": [""], "ledger": ledgers, "mount": mounts, **given}
     found = []
-    for need in NEEDS:
-        for place in places[need.scope]:
+    for need in needs:
+        for place in places.get(need.scope, []):
             mount, rest = (place, "") if need.scope in ("login", "mount", "role") else split(place)
             path = "/".join(part for part in (mount, need.area, rest) if part) + inside(need)
             found.append(Right(path, need.capabilities, need.purpose))
@@ -124,11 +144,17 @@ def policy_line(path: str, capabilities: Sequence[str]) -> str:
     return f'path "{path}" {{ capabilities = [{listed}] }}'
 
 
-def policy_text(rights: Iterable[Right]) -> str:
-    """The rights as a policy, one line for each path, in columns."""
+def merged_capabilities(rights: Iterable[Right]) -> dict[str, tuple[str, ...]]:
+    """The capabilities of all rights on each path: Vault wants one entry for a path."""
     merged: dict[str, dict[str, None]] = {}
     for right in rights:
         merged.setdefault(right.path, {}).update(dict.fromkeys(right.capabilities))
+    return {path: tuple(capabilities) for path, capabilities in merged.items()}
+
+
+def policy_text(rights: Iterable[Right]) -> str:
+    """The rights as a policy, one line for each path, in columns."""
+    merged = merged_capabilities(rights)
     width = max((len(path) for path in merged), default=0) + 2
     lines = []
     for path, capabilities in merged.items():
