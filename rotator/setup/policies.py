@@ -28,12 +28,12 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy with its name. ``approle``: a login of its own is made for it."""
+    """One policy with its name. ``approle``: where the AppRole of its login is mounted; empty where it has another login."""
 
     name: str
     title: str
     rights: tuple[Right, ...]
-    approle: bool = True
+    approle: str = "approle"
 
 
 def daemon_policy(configuration: Configuration) -> Policy:
@@ -44,7 +44,8 @@ def daemon_policy(configuration: Configuration) -> Policy:
     auth = configuration.vault.auth
     name = auth.own_secret_id.role if auth.own_secret_id else "rotator"
     role = f"auth/{auth.mount}/role/{name}" if auth.own_secret_id else ""
-    return Policy(name, "the daemon", required_rights(configuration.vault.ledger_path, documents, secrets, role=role))
+    rights = required_rights(configuration.vault.ledger_path, documents, secrets, role=role)
+    return Policy(name, "the daemon", rights, auth.mount if auth.method == "approle" else "")
 
 
 def watcher_policy(configuration: Configuration) -> Policy:
@@ -55,7 +56,7 @@ def watcher_policy(configuration: Configuration) -> Policy:
 def consumer_policies(configuration: Configuration, names: Sequence[str]) -> tuple[Policy, ...]:
     """The policy of the consumer of each of these applications. A consumer has a login already, so no AppRole is made."""
     return tuple(
-        Policy(f"{name}-consumer", f"the consumers of {name}", consumer_rights(configuration.specs[name].path), approle=False)
+        Policy(f"{name}-consumer", f"the consumers of {name}", consumer_rights(configuration.specs[name].path), approle="")
         for name in names
     )
 
@@ -94,8 +95,10 @@ def _shell(policy: Policy, cidrs: Sequence[str]) -> str:
     reasons = "".join(f"#   {name}: {why}\n" for name, _, why in _limits(cidrs))
     return (
         f"{text}\n# The AppRole of {policy.title}.\n{reasons}"
-        "bao auth list -format=json | grep -q '\"approle/\"' || bao auth enable approle\n"
-        f"bao write auth/approle/role/{policy.name} \\\n    " + " \\\n    ".join(shlex.quote(one) for one in options) + "\n"
+        f"bao auth list -format=json | grep -q '\"{policy.approle}/\"' || bao auth enable -path={policy.approle} approle\n"
+        f"bao write auth/{policy.approle}/role/{policy.name} \\\n    "
+        + " \\\n    ".join(shlex.quote(one) for one in options)
+        + "\n"
     )
 
 
@@ -128,6 +131,7 @@ def _terraform(policy: Policy, cidrs: Sequence[str]) -> str:
     if not policy.approle:
         return text
     options: list[tuple[str, str, str]] = [
+        ("backend", json.dumps(policy.approle), ""),
         ("role_name", json.dumps(policy.name), ""),
         ("token_policies", f"[vault_policy.{label}.name]", ""),
     ]
