@@ -17,6 +17,7 @@ from typing import Self
 from rotator import config, providers, vault
 from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
 from rotator.decision.ownership import removed_application
+from rotator.domain.facts import Facts
 from rotator.domain.ledger import Ledger
 from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
@@ -224,6 +225,14 @@ class AppRuntime:
     def login_problem(self) -> LoginProblem | None:
         """What will stop the work when our token at Vault ends; None when nothing is known to be wrong."""
         return self.vault.login_problem()
+
+    def facts(self) -> Facts:
+        """What an examination of Vault, the accounts and this machine finds out, for `rotator doctor`."""
+        from rotator.setup.examination import collect  # noqa: PLC0415 - one command needs it
+
+        return collect(
+            self.configuration, self.vault, self.provider, lambda name: self.account(name).access_key or "", self.clock.now
+        )
 
     def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
         """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.

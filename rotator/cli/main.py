@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Run the daemon, in the foreground.",
     "reload": "Have the daemon read its configuration again.",
+    "init": "Write a new configuration, and print what is left to do.",
     "check": "Validate the configuration; contact nothing.",
+    "doctor": "Examine Vault, accounts and this machine.",
     "policy": "Print the policy that the login at Vault needs.",
     "plan": "Say what would be done next and why; change nothing.",
     "status": "Show every application from its ledger.",

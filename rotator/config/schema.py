@@ -49,7 +49,8 @@ def _duration(value: object, minimum: timedelta) -> timedelta:
     return parse_duration(value if isinstance(value, str) else "", minimum=minimum)
 
 
-def _path(value: object) -> str:
+def vault_path(value: object) -> str:
+    """The path of a document, such as ``secret/apps/billing``; raises ``ValueError`` with the rest of a sentence."""
     segments = value.split("/") if isinstance(value, str) else []
     if len(segments) < 2 or any(segment in (".", "..") or not _SEGMENT.fullmatch(segment) for segment in segments):
         raise ValueError('is not MOUNT/PATH; write the mount of a KV version 2 engine and a path, such as "secret/apps/billing"')
@@ -167,7 +168,7 @@ def _fields(value: object) -> dict[str, str]:
 Duration = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(seconds=1)))]
 Pause = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(0)))]
 Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(milliseconds=100)))]
-VaultPath = Annotated[str, BeforeValidator(_path)]
+VaultPath = Annotated[str, BeforeValidator(vault_path)]
 Url = Annotated[str, BeforeValidator(_url)]
 Token = Annotated[str, BeforeValidator(_token)]
 Purpose = Annotated[str, BeforeValidator(_purpose)]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from rotator.config import Control, Listener, Webhook
+from rotator.domain.facts import Facts
 from rotator.domain.login import LoginProblem
 from rotator.domain.ports import Clock, EventSink, Provider, RequestObserver
 from rotator.domain.spec import ApplicationSpec
@@ -29,6 +30,9 @@ class DaemonRuntime(Protocol):
     @property
     def warnings(self) -> Sequence[ConfigurationProblem]:
         """Options of the configuration that are set by their former names."""
+
+    def facts(self) -> Facts:
+        """What an examination of Vault, the accounts and this machine finds out."""
 
     @property
     def clock(self) -> Clock:

@@ -33,6 +33,14 @@ class Key:
         return self.deletable and not self.provider_managed and not self.manages_account
 
 
+@dataclass(frozen=True)
+class Bearer:
+    """A principal that can bear keys, as the provider names it."""
+
+    id: str
+    name: str
+
+
 def management_key_message(access_key: str, account: str) -> str:
     """Why the key that an account logs in with is not revoked, and what a person can do."""
     return (

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rotator.domain.account import AccountDocument
 from rotator.domain.audit import AuditTrail
 from rotator.domain.document import CredentialDocument
-from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.keys import Bearer, Key, ProbeResult
 from rotator.domain.ledger import Ledger
 from rotator.domain.secret import Secret
 
@@ -79,6 +79,14 @@ class Provider(Protocol):
     def clock_offset(self) -> timedelta:
         """The provider's clock minus this machine's, from the latest answer; zero before the
         first."""
+
+
+@runtime_checkable
+class BearerDirectory(Protocol):
+    """A provider that can list its bearers. A provider without a directory works; ``rotator init`` then asks for ids."""
+
+    def list_bearers(self) -> tuple[Bearer, ...]:
+        """Every bearer of the account that keys can be made for, by name. Raises ``Unavailable`` when the pages do not add up."""
 
 
 class DocumentVersion(Protocol):

@@ -41,6 +41,7 @@ from rotator.operations.mass_rotation.handlers import (
     handle_waive,
 )
 from rotator.operations.operation import Maybe, Name, Names, NoArguments, Operation, OperationContext, OperationRequest
+from rotator.operations.queries.doctor import Diagnosis, diagnose
 from rotator.operations.queries.history import History, read_history
 from rotator.operations.queries.key_info import KeyInfo, describe_keys
 from rotator.operations.queries.plan import PlanResult, plan_applications
@@ -70,6 +71,10 @@ def _status(call: OperationContext, request: Some) -> StatusReport:
 
 def _plan(call: OperationContext, request: Some) -> tuple[PlanResult, ...]:
     return plan_applications(call.runtime, request.applications, call.runtime.context, call.sleep)
+
+
+def _doctor(call: OperationContext, _: NoArguments) -> Diagnosis:
+    return diagnose(call.runtime.facts())
 
 
 class One(OperationRequest):
@@ -126,6 +131,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "status", "How the applications are, by their ledgers.", Some, _status, refuses=(404, 409), per_application=True
         ),
         _operation("plan", "What would be done next, and why.", Some, _plan, refuses=(404, 409), per_application=True),
+        _operation("doctor", "What keeps this installation from working, with remedies.", NoArguments, _doctor),
         _operation(
             "history", "What happened to the keys of an application.", One, _history, refuses=(404, 409), per_application=True
         ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from rotator.domain.facts import Facts
 from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.context import ReconcileContext
@@ -81,6 +82,9 @@ class Runtime(Protocol):
 
     def spec(self, name: str) -> ApplicationSpec:
         """The application of that name; an unknown one raises with the nearest name."""
+
+    def facts(self) -> Facts:
+        """What an examination of Vault, the accounts and this machine finds out."""
 
     def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
         """Applications that left the configuration and still have a ledger. ``sink`` hears of ledgers that cannot be read."""

@@ -58,6 +58,7 @@ SIGNATURES: Mapping[str, Signature] = {
         Signature("health", "GET", "operations.daemon_handle:HealthReport", immediate=True),
         Signature("status", "GET", "domain.status:StatusReport"),
         Signature("plan", "GET", "operations.queries.plan:PlanResult", many=True),
+        Signature("doctor", "GET", "operations.queries.doctor:Diagnosis"),
         Signature("history", "GET", "operations.queries.history:History"),
         Signature("reload", "POST", "operations.daemon_handle:ReloadResult", changes=True, urgent=_always),
         Signature("rotate", "POST", _RESULT, many=True, changes=True, urgent=_if_compromised),

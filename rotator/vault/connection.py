@@ -191,6 +191,15 @@ class VaultConnection:
             return LoginProblem(unusable, left)
         return self._session.problem
 
+    def health(self) -> Reply:
+        """What the server says of its own state, without a login."""
+        return self._wire.send("GET", "v1/sys/health", None, headers={"X-Vault-Namespace": ""})  # it answers in the root only
+
+    def own_token(self) -> Reply:
+        """What Vault says of the token of the login."""
+        reply: Reply = self._client.auth.token.lookup_self()
+        return reply
+
     def ask_mount(self, path: str) -> Reply:
         """What Vault says of the mount of a path; this is how its own command line finds out."""
         reply: Reply = self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{path}")

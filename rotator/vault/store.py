@@ -302,6 +302,14 @@ class KvStore:
         """What will stop the work when the present token ends; None when nothing is known to be wrong."""
         return self._connection.login_problem
 
+    def health(self) -> Reply:
+        """What Vault says of its own state, without a login."""
+        return self._connection.health()
+
+    def own_token(self) -> Reply:
+        """What Vault says of the token of the login, after a login where there is none."""
+        return self._connection.own_token()
+
     def calls(self) -> Mapping[str, int]:
         """How many calls were sent so far, by kind."""
         return self._connection.calls()

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from rotator.app import UnknownApplication
 from rotator.cli.main import root
 from rotator.cli.session import Session
+from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.keys import Key
 from rotator.domain.ports import EventSink, Provider
 from rotator.domain.secret import Secret
@@ -91,6 +92,9 @@ class SimApp:
         provider = self.guarded(CountingProvider(self.sim, most=self.creates))
         world = ReconcileContext(provider, self.vault, self.clock, self.sink, "command-line", related=self.ledgers.related)
         return self.world_of(world)
+
+    def facts(self) -> Facts:
+        return Facts(self.sim.time.now, VaultFacts(Endpoint("https://vault.test")))
 
     def spec(self, name: str) -> ApplicationSpec:
         if name in self.specs:

@@ -83,7 +83,8 @@ def documented() -> dict[str, list[str]]:
 
 
 def every_table(table: type[schema.Table] = schema.Table) -> set[type[schema.Table]]:
-    return {inner for kind in table.__subclasses__() for inner in {kind} | every_table(kind)}
+    found = {inner for kind in table.__subclasses__() for inner in {kind} | every_table(kind)}
+    return {kind for kind in found if kind.__module__ == schema.__name__}  # the answers of `rotator init` are tables too
 
 
 def test_every_table_of_the_schema_has_a_section_in_the_document() -> None:

@@ -219,3 +219,18 @@ def test_a_right_that_is_missing_for_the_trail_is_named(
     hand.forbid()
     trail = provider.trail(hand.bearer, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
     assert all("AuditTrailReadOnly" in why for why in trail.unavailable)
+
+
+def test_every_application_is_listed_also_over_several_pages() -> None:
+    with (
+        ScalewaySandbox() as sandbox,
+        provider_at(
+            sandbox.url,
+            organization_id=sandbox.organization_id,
+            secret_key=lambda: Secret(sandbox.management_secret),
+        ) as provider,
+    ):
+        made = {sandbox.create_application(f"application-{number:03}") for number in range(120)}
+        listed = provider.list_bearers()
+        assert made <= {bearer.id for bearer in listed}
+        assert [bearer.name for bearer in listed] == sorted(bearer.name for bearer in listed)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
+from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.keys import Key
 from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
@@ -135,6 +136,9 @@ class FakeFleet:
     @property
     def clock(self) -> RealClock:
         return RealClock(self.stages["acme"].time)  # type: ignore[arg-type]  # the stage's time is the real one
+
+    def facts(self) -> Facts:
+        return Facts(self.clock.now(), VaultFacts(Endpoint("https://vault.test")))
 
     def spec(self, name: str) -> ApplicationSpec:
         if name not in self.applications:

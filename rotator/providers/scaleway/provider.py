@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import quote
 
 from rotator.domain.audit import AuditTrail
-from rotator.domain.keys import Key, ProbeResult
+from rotator.domain.keys import Bearer, Key, ProbeResult
 from rotator.domain.secret import Secret
 from rotator.errors import Indeterminate, QuotaExceeded, ServiceError, TooManyKeys, Unavailable
 from rotator.http import HttpResponse
@@ -19,7 +19,7 @@ from rotator.providers.scaleway.audit_trail import read_audit_trail
 from rotator.providers.scaleway.client import ScalewayClient
 from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, lacks_right, missing, unauthenticated
 from rotator.providers.scaleway.quota import QuotaHeadroom, limit_on_keys
-from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, body_of, created_of, key_of, page_of
+from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, bearer_of, body_of, created_of, key_of, page_of
 
 READINGS = 3
 """How often a list is read from its first page on when its pages do not add up."""
@@ -62,6 +62,21 @@ class ScalewayProvider:
     def list_all_keys(self) -> tuple[Key, ...]:
         """Every key of the organisation, oldest first."""
         return tuple(self._list(self._call("listing all keys of the organisation"), {}))
+
+    def list_bearers(self) -> tuple[Bearer, ...]:
+        """Every application of the organisation, by name."""
+        call = self._call("listing the applications of the organisation")
+        found: dict[str, Bearer] = {}
+        for page in range(1, MOST_PAGES + 1):
+            place = {"page": str(page), "page_size": str(PAGE_SIZE), "order_by": "created_at_asc"}
+            items, total = self._page(call, "applications", "applications", place)
+            with _shaped(call):
+                found |= {bearer.id: bearer for bearer in map(bearer_of, items)}
+            if not items or len(found) >= total:
+                break
+        if len(found) != total:
+            raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
+        return tuple(sorted(found.values(), key=lambda bearer: (bearer.name.casefold(), bearer.id)))
 
     def get_key(self, access_key: str) -> Key | None:
         """The key of that name; None when the API itself says that there is none."""

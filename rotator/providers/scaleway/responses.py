@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from rotator.domain.keys import Key
+from rotator.domain.keys import Bearer, Key
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import SECRET_OF_A_KEY
 from rotator.http import HttpResponse
@@ -46,6 +46,15 @@ def key_of(value: object) -> Key:
         deletable=_flag(body, "deletable", default=True),
         provider_managed=_flag(body, "managed", default=False),
     )
+
+
+def bearer_of(value: object) -> Bearer:
+    """An application from its object."""
+    body = _mapping(value, "an application")
+    found = _text(body, "id")
+    if not found:
+        raise Unexpected("id")
+    return Bearer(found, _text(body, "name"))
 
 
 def created_of(answer: HttpResponse) -> tuple[Key, Secret]:

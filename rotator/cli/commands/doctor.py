@@ -1,0 +1,48 @@
+"""``rotator doctor``: examines Vault, the accounts and this machine, and prints a line for each check."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from rotator.cli.session import Session, asking, common, pass_session
+
+if TYPE_CHECKING:
+    from rotator.operations.queries.doctor import Diagnosis
+
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+
+
+@click.command(
+    "doctor",
+    epilog="""\b
+Examples:
+  rotator doctor
+  rotator doctor --direct --json""",
+)
+@asking
+@common
+@pass_session
+def command(session: Session) -> int:
+    """Examine Vault, each account and this machine; one line for each check, with a remedy for each fault. Change nothing.
+
+    The exit code is 1 when a check failed, 5 when one is a warning, and 0 otherwise.
+    """
+    from rotator.util.formatting import format_timestamp  # noqa: PLC0415 - not for --help
+
+    found: Diagnosis = session.ask("doctor")
+    if session.json:
+        checks = [
+            {"name": check.name, "outcome": check.outcome, "message": check.message, "remedy": check.remedy or None}
+            for check in found.checks
+        ]
+        click.echo(json.dumps({"at": format_timestamp(found.at), "checks": checks, "exit_code": found.exit_code}, indent=2))
+        return found.exit_code
+    width = max(len(check.name) for check in found.checks)
+    for check in found.checks:
+        outcome = click.style(f"{check.outcome:<7}", fg=COLOURS[check.outcome])
+        remedy = f": {check.remedy}" if check.remedy else ""
+        click.echo(f"{outcome}  {check.name:<{width}}  {check.message}{remedy}")
+    return found.exit_code

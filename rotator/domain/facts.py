@@ -1,0 +1,107 @@
+"""What an examination found out: of a service as this machine reaches it, of Vault, of the accounts, and of the machine itself.
+
+An empty ``fault`` means that there is none. What could not be asked is None or empty, and the checks leave it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The address of a service as this machine reaches it. ``stage``: where the way ends: ``dns``, ``connect``, ``proxy`` or ``tls``."""
+
+    address: str
+    stage: str = ""
+    fault: str = ""
+    certificate_ends: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """The token of the login. ``uses``: how many calls are left; 0 is without a limit. ``life``: how long it can be renewed in all."""
+
+    uses: int = 0
+    life: timedelta | None = None
+    renewable: bool = True
+    root: bool = False
+
+
+@dataclass(frozen=True)
+class DocumentFacts:
+    """One credential document. ``missing_rights``: lines that the policy lacks; ``ledger_fault``: why its ledger cannot be read."""
+
+    application: str
+    path: str
+    fault: str = ""
+    ledger_fault: str = ""
+    missing_rights: tuple[str, ...] = ()
+    versions: int | None = None
+    deleted_after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class VaultFacts:
+    """Vault: how it is, what the login is, and each document."""
+
+    endpoint: Endpoint
+    state_fault: str = ""
+    version: str = ""
+    login_fault: str = ""
+    token: TokenFacts | None = None
+    clock_offset: timedelta | None = None
+    documents: tuple[DocumentFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExaminedAccount:
+    """An account at its provider. ``missing``: applications whose bearer does not exist; ``unmanaged``: keys of no origin that is known."""
+
+    name: str
+    endpoint: Endpoint
+    login_fault: str = ""
+    right_fault: str = ""
+    fault: str = ""
+    clock_offset: timedelta | None = None
+    headroom: int | None = None
+    missing: tuple[str, ...] = ()
+    unmanaged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    key: str = ""
+    key_created: datetime | None = None
+    key_expires: datetime | None = None
+    rotates_itself: bool = False
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """The systemd unit. ``properties`` are those of ``systemctl show``."""
+
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """This machine: the unit, the folder of the sockets, and whether people and a monitor hear of problems."""
+
+    unit: UnitFacts | None = None
+    sockets: str = ""
+    socket_fault: str = ""
+    missing_groups: tuple[str, ...] = ()
+    heartbeat: bool = False
+    heartbeat_fault: str = ""
+    notifications: int = 0
+    notification_fault: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that was found out, and when."""
+
+    at: datetime
+    vault: VaultFacts
+    accounts: tuple[ExaminedAccount, ...] = ()
+    machine: MachineFacts = MachineFacts()
+    max_clock_skew: timedelta = timedelta(seconds=30)

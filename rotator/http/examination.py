@@ -1,0 +1,65 @@
+"""Goes the way to a service one stage at a time, so that a fault is named by the stage where it is: name, connection, proxy, TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from rotator.errors import ConfigurationError
+from rotator.http.failures import reason_of
+from rotator.http.tls import TlsFiles
+
+
+class WayEnds(Exception):
+    """The way to a service ends at a stage; the message is the rest of a sentence."""
+
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+def examine(address: str, *, ca_cert: Path | None = None, proxy: str | None = None, timeout: float = 5.0) -> datetime | None:
+    """When the certificate of the service ends; None without TLS, and behind a proxy. Raises ``WayEnds``."""
+    target = urlsplit(address)
+    nearest = urlsplit(proxy) if proxy else target
+    stages = ("proxy", "proxy") if proxy else ("dns", "connect")
+    connection = _connected(nearest, timeout, stages)
+    with connection:
+        if proxy or target.scheme != "https":
+            return None
+        return _certificate_end(connection, target.hostname or "", ca_cert)
+
+
+def _connected(target: SplitResult, timeout: float, stages: tuple[str, str]) -> socket.socket:
+    host, port = target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise WayEnds(stages[0], f"the name {host} cannot be resolved") from None
+    reason = "no address"
+    for family, kind, protocol, _, place in found:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(place)
+        except OSError as error:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else reason_of(error)
+            connection.close()
+        else:
+            return connection
+    raise WayEnds(stages[1], f"{host} does not take a connection at port {port} ({reason})")
+
+
+def _certificate_end(connection: socket.socket, host: str, ca_cert: Path | None) -> datetime | None:
+    try:
+        with TlsFiles(ca_cert).wrap_socket(connection, server_hostname=host) as secure:
+            ends = secure.getpeercert().get("notAfter")
+    except ConfigurationError as error:
+        raise WayEnds("tls", str(error)) from None
+    except OSError as error:
+        why = reason_of(error) if isinstance(error, ssl.SSLError) else "the connection was lost"
+        raise WayEnds("tls", f"TLS with {host} fails ({why})") from None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
