@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-MOST_NAMED = 20
+MOST_NAMED = 30
 """Names that one line holds; of more, the first few stand for the list."""
 
 FEW = 8

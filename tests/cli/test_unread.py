@@ -82,7 +82,7 @@ def test_c13_without_a_ledger_that_cannot_be_read_no_incident_is_called_the_only
     with_mailer(desk)
     listed = desk.type("incident", "list")
     assert listed.stdout == "no ledger that could be read remembers an incident\n"
-    assert "rotator: the ledger of mailer could not be read, so its incidents are not in the list: " in listed.stderr
+    assert "the ledger of mailer could not be read, so its incidents are not in the list: " in listed.stderr
     assert [one["application"] for one in desk.json("incident", "list")["not_read"]] == ["mailer"]
     assert "the ledger of mailer could not be read" in desk.type("incident", "0123456789abcdef").stderr
 

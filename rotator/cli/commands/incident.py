@@ -29,10 +29,10 @@ MOST_DRAWN = 40
     epilog="""\b
 Examples:
   rotator incident list
-  rotator incident 0123456789abcdef
-  rotator incident 0123456789abcdef --since 2026-05-04T12:00:00Z --html incident.html""",
+  rotator incident show 0123456789abcdef
+  rotator incident show 0123456789abcdef --since 2026-05-04T12:00:00Z --html incident.html""",
 )
-@click.argument("incident", metavar="ID|list")
+@click.argument("words", nargs=-1, required=True, metavar="list|show ID")
 @click.option("--since", metavar="TIME", help="From when the key is suspected to have been in the wrong hands, or how long ago.")
 @click.option(
     "--trail/--no-trail", default=None, help="Whether to ask the provider's audit trail.  [default: up to 20 applications]"
@@ -43,14 +43,17 @@ Examples:
 @asking
 @common
 @pass_session
-def command(session: Session, incident: str, since: str | None, trail: bool | None, html: Path | None) -> int:
+def command(session: Session, words: tuple[str, ...], since: str | None, trail: bool | None, html: Path | None) -> int:
     """Tell of an incident: from the report to the proof of death, who asked and why, what was replaced and destroyed, whether any
     old key is alive, and what the bearers did since the suspected time, by address and client.
 
     The id stands in the answer of rotate --compromised, in the logs and in rotator status; list names all of them.
     """
-    if incident == "list":
+    if words == ("list",):
         return _list(session, session.ask("incidents"))
+    incident = words[-1]
+    if words not in {(incident,), ("show", incident)} or incident == "show":
+        raise click.UsageError("write rotator incident list, or rotator incident show ID")
     moment = parse_time_argument(since, session.now()) if since else None
     report: IncidentReport = session.ask("incident", id=incident, since=moment, trail=trail)
     if html is not None:

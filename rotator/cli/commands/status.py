@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
 
 import click
 
 from rotator.cli.exit_codes import PROBLEM
 from rotator.cli.output.nagios import has_problem, line, unknown
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.domain.status import ApplicationStatus, StatusReport
+from rotator.domain.status import PHASES, ApplicationStatus, StatusReport
 from rotator.operations.failures import explain
 from rotator.util.formatting import format_span, format_timestamp
+
+ORDERS: Mapping[str, Callable[[ApplicationStatus], Any]] = {
+    "worst": lambda view: (PHASES.index(view.phase), -view.late, view.name),
+    "name": lambda view: view.name,
+    "next": lambda view: (view.next.at, view.name),
+}
+"""What applications may be sorted by: what is most pressing, their names, or when something happens next."""
 
 
 @click.command(
@@ -23,17 +33,32 @@ from rotator.util.formatting import format_span, format_timestamp
 Examples:
   rotator status
   rotator status billing mailer
+  rotator status --phase blocked --phase failing --match "shop-*"
   rotator status --check    # one line for Nagios, Icinga and the like
   rotator status --json | jq '.applications[] | select(.problem != null)'""",
 )
 @click.argument("applications", nargs=-1, metavar="[APP]...")
+@click.option("--phase", "phases", multiple=True, type=click.Choice(PHASES), help="Only applications in that phase.")
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only applications of that account.")
+@click.option("--match", "globs", multiple=True, metavar="GLOB", help="Only applications whose name fits, such as shop-*.")
+@click.option(
+    "--sort", "order", type=click.Choice(list(ORDERS)), help="[default: worst on a terminal, else that of the configuration]"
+)
 @click.option(
     "--check", is_flag=True, help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )
 @asking
 @common
 @pass_session
-def command(session: Session, applications: Sequence[str], check: bool) -> int:
+def command(
+    session: Session,
+    applications: Sequence[str],
+    phases: Sequence[str],
+    accounts: Sequence[str],
+    globs: Sequence[str],
+    order: str | None,
+    check: bool,
+) -> int:
     """Show every application from its ledger: its keys, their deadlines, what comes next, and what is wrong.
 
     On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when an application is overdue or has a problem.
@@ -41,9 +66,11 @@ def command(session: Session, applications: Sequence[str], check: bool) -> int:
     if check:
         if session.json:
             raise click.UsageError("--check prints one line for a monitoring plugin; leave out --json")
-        return _check(session, applications)
+        return _check(session, applications, Filter(phases, accounts, globs))
     found: StatusReport = session.ask("status", applications=list(applications))
-    _show(session, found)
+    whole, chosen = len(found.views), Filter(phases, accounts, globs)
+    found = replace(found, views=sort(chosen.choose(found.views), order or ("worst" if sys.stdout.isatty() else "")))
+    _show(session, found, whole, cut=not (applications or chosen.given))
     for remark in found.remarks:
         click.echo(f"rotator: {remark}", err=True)
     if session.alone:
@@ -51,18 +78,47 @@ def command(session: Session, applications: Sequence[str], check: bool) -> int:
     return found.exit_code or (PROBLEM if any(map(has_problem, found.views)) else 0)
 
 
-def _check(session: Session, applications: Sequence[str]) -> int:
+def _check(session: Session, applications: Sequence[str], chosen: Filter) -> int:
     """Whatever happens, there is one line on standard output and one of the four exit codes."""
     try:
         found: StatusReport = session.ask("status", applications=list(applications))
-        state, text = line(found.views, found.remarks, found.as_of)
+        state, text = line(chosen.choose(found.views), found.remarks, found.as_of)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not known how things are, and that is what plugins say
         state, text = unknown(" ".join(explain(error).sentences))
     click.echo(text)
     return state
 
 
-def _show(session: Session, overview: StatusReport) -> None:
+@dataclass(frozen=True)
+class Filter:
+    """Which applications are shown: those in one of these phases, of one of these accounts, whose name fits one of these patterns."""
+
+    phases: Sequence[str]
+    accounts: Sequence[str]
+    globs: Sequence[str]
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.phases or self.accounts or self.globs)
+
+    def choose(self, views: Sequence[ApplicationStatus]) -> tuple[ApplicationStatus, ...]:
+        """The applications that are shown, in their order."""
+        return tuple(
+            view
+            for view in views
+            if (not self.phases or view.phase in self.phases)
+            and (not self.accounts or view.spec.account in self.accounts)
+            and (not self.globs or any(fnmatchcase(view.name, glob) for glob in self.globs))
+        )
+
+
+def sort(views: Sequence[ApplicationStatus], order: str) -> tuple[ApplicationStatus, ...]:
+    """The same by one of ``ORDERS``, or as they are."""
+    return tuple(sorted(views, key=ORDERS[order]) if order else views)
+
+
+def _show(session: Session, overview: StatusReport, whole: int, *, cut: bool) -> None:
     views = overview.views
     if session.json:
         answer = {"applications": [found.as_json() for found in views], "not_shown": list(overview.remarks)}
@@ -71,7 +127,7 @@ def _show(session: Session, overview: StatusReport) -> None:
         from rotator.cli.output.status_view import draw  # noqa: PLC0415 - same
         from rotator.cli.output.styled_console import StyledConsole  # noqa: PLC0415 - a pipe needs no colours
 
-        draw(views, StyledConsole(), fine="utf" in (sys.stdout.encoding or "").lower())
+        draw(views, StyledConsole(), whole=whole, cut=cut, fine="utf" in (sys.stdout.encoding or "").lower())
     else:
         click.echo(plain(views, overview.as_of))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -102,7 +103,7 @@ class Progress:
             self._last[name] = line
             clock = click.style(f"{self._elapsed():7.2f} s", dim=True)
             shown = f"{click.style(visible_line(name), bold=True)}  {click.style(visible_line(line), fg=colour or None)}"
-            click.echo(f"{clock}  {shown}", file=styled(sys.stderr))
+            click.echo(f"{clock}  {shown}", file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None)
 
     def mute(self) -> None:
         """Print nothing any more: the command is about to end."""

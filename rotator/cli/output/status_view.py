@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
-from rotator.domain.status import ApplicationStatus
+from rotator.domain.status import PHASES, ApplicationStatus
 from rotator.util.formatting import format_relative, format_span, format_time, pluralize
 from rotator.util.shared_messages import grouped
 
@@ -43,6 +44,12 @@ PHASE_STYLES = {
     "idle": "green",
 }
 
+MAX_ROWS = 40
+"""Applications that are shown where none was chosen; of more, those that are not at rest."""
+
+AT_REST = ("grace", "new", "idle")
+"""Phases that need no look."""
+
 NOTE_WIDTH = 22
 """Room for the words beside a bar, such as ``grace, dies in 17h58m``."""
 
@@ -50,16 +57,40 @@ KEY_WIDTH = 20
 """An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
 
 
-def draw(views: Sequence[ApplicationStatus], console: Console, *, fine: bool = True) -> None:
-    """Print the whole picture."""
+def draw(
+    views: Sequence[ApplicationStatus], console: Console, *, fine: bool = True, whole: int | None = None, cut: bool = False
+) -> None:
+    """Print the whole picture, of ``whole`` applications. With ``cut``, of many only those that need a look, and how many are left."""
+    whole = len(views) if whole is None else whole
     if not views:
-        console.print("There are no applications.")
+        console.print(
+            f"None of {pluralize(whole, 'application')} is what was asked for." if whole else "There are no applications."
+        )
         return
-    console.print(Text.assemble(pluralize(len(views), "application"), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
+    console.print(Text.assemble(summary(views, whole), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
     console.print()
-    console.print(_table(views, console.width, fine=fine))
+    shown = _pressing(views) if cut and len(views) > MAX_ROWS else list(views)
+    if shown:
+        console.print(_table(shown, console.width, fine=fine))
+    if len(shown) < len(views):
+        rest = [view for view in views if view not in shown]
+        console.print(Text(f"… and {summary(rest, len(rest))}; --match or --phase shows them", "dim"))
     _with_problem(views, console, fine=fine)
-    _timelines(views, console, fine=fine)
+    _timelines(shown, console, fine=fine)
+
+
+def summary(views: Sequence[ApplicationStatus], whole: int) -> str:
+    """How many applications are in which phase, the most pressing first: ``204 applications: 2 blocked, 3 grace, 199 idle``."""
+    counts = Counter(view.phase for view in views)
+    told = ", ".join(f"{counts[phase]} {phase}" for phase in PHASES if counts[phase])
+    number = pluralize(whole, "application") if len(views) == whole else f"{len(views)} of {pluralize(whole, 'application')}"
+    return f"{number}: {told}"
+
+
+def _pressing(views: Sequence[ApplicationStatus]) -> list[ApplicationStatus]:
+    """Of many, the most pressing that are not at rest, in their order."""
+    wanted = sorted((view for view in views if view.phase not in AT_REST), key=lambda view: PHASES.index(view.phase))[:MAX_ROWS]
+    return [view for view in views if view in wanted]
 
 
 def _table(views: Sequence[ApplicationStatus], width: int, *, fine: bool) -> Table:
