@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from rotator.config.secret_reference import Reference, parse_reference
 from rotator.config.settings import Listener
@@ -165,9 +165,12 @@ def _fields(value: object) -> dict[str, str]:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(seconds=1)))]
-Pause = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(0)))]
-Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(milliseconds=100)))]
+_DURATION = WithJsonSchema({"type": "string", "pattern": "^(?=.)(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$"})
+_REFERENCE = {"type": "string", "pattern": "^(file|credential|vault):."}
+
+Duration = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(seconds=1))), _DURATION]
+Pause = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(0))), _DURATION]
+Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(milliseconds=100))), _DURATION]
 VaultPath = Annotated[str, BeforeValidator(vault_path)]
 Url = Annotated[str, BeforeValidator(_url)]
 Token = Annotated[str, BeforeValidator(_token)]
@@ -175,9 +178,11 @@ Purpose = Annotated[str, BeforeValidator(_purpose)]
 File = Annotated[Path, BeforeValidator(_file)]
 Cron = Annotated[str, BeforeValidator(_cron)]
 Zone = Annotated[str, BeforeValidator(_zone)]
-ListenAt = Annotated[Listener, BeforeValidator(_listener)]
-SecretReference = Annotated[Reference, BeforeValidator(parse_reference)]
-SecretReferences = Annotated[list[Reference], BeforeValidator(_references)]
+ListenAt = Annotated[Listener, BeforeValidator(_listener), WithJsonSchema({"type": "string"})]
+SecretReference = Annotated[Reference, BeforeValidator(parse_reference), WithJsonSchema(_REFERENCE)]
+SecretReferences = Annotated[
+    list[Reference], BeforeValidator(_references), WithJsonSchema({"type": "array", "items": _REFERENCE, "uniqueItems": True})
+]
 
 
 # --- the tables -----------------------------------------------------------------------------------------------------------
