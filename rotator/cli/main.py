@@ -44,6 +44,7 @@ COMMANDS = {
     "rotate-login": "Replace the secret id of the login at Vault.",
     "notify": "Try the messages that the alarm would send.",
     "demo": "See the whole life cycle on this machine.",
+    "sandbox": "Practise on this machine: start, status, break, mend, stop.",
 }
 """Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""
 

@@ -6,7 +6,6 @@ It all lives in one directory that nobody else can enter, and is gone when the d
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from rotator.sandbox.demo.consumer import Consumer
 from rotator.sandbox.openbao import OpenBao
 from rotator.sandbox.process import Process, wait_until
 from rotator.sandbox.scaleway.client import SandboxClient
+from rotator.sandbox.scaleway.launch import start_scaleway
 from rotator.sandbox.scaleway.settings import REAL_LATENCY
 
 APPLICATIONS = {"billing": "6s", "shop": "7s", "reports": "8s"}
@@ -105,17 +105,9 @@ class World:
     # --- starting -------------------------------------------------------------------------------------------------------
 
     def _start_scaleway(self) -> SandboxClient:
-        log = self.directory / "scaleway.log"
-        process = Process([sys.executable, "-m", "rotator.sandbox.scaleway"], log)
+        process, client = start_scaleway(self.directory / "scaleway.log")
         self._stack.callback(process.end, signal.SIGKILL)
-
-        def listens() -> bool:
-            if not process.alive():
-                raise RotatorError(f"The stand-in of Scaleway ended instead of starting: {log.read_text()[-500:]}")
-            return log.read_text().endswith("}\n")
-
-        wait_until(listens, "the stand-in of Scaleway listens")
-        return SandboxClient(json.loads(log.read_text().splitlines()[-1])["url"])
+        return client
 
     def _furnish(self) -> None:
         for name in APPLICATIONS:

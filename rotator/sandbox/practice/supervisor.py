@@ -1,0 +1,77 @@
+"""The process that holds the playground: ``python -m rotator.sandbox.practice.supervisor DIRECTORY``.
+
+It answers one request a connection on a Unix socket in the directory: a line of JSON with ``verb`` (``status``, ``break``, ``mend``,
+``stop``) and ``what``; the answer is a line of JSON with ``result`` or ``error``. It ends by ``stop`` or SIGTERM, and all parts with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from rotator.errors import RotatorError
+from rotator.sandbox.practice.client import SOCKET
+from rotator.sandbox.practice.playground import Playground
+
+LONGEST_REQUEST = 4096
+REQUEST_TIMEOUT = 5.0
+
+
+def main(directory: Path) -> int:
+    """Serve until told to stop."""
+    signal.signal(signal.SIGTERM, _stop)
+    with Playground(directory) as playground, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        path = directory / SOCKET
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen()
+        try:
+            while _serve(listener, playground):
+                pass
+        finally:
+            path.unlink(missing_ok=True)
+    return 0
+
+
+def _serve(listener: socket.socket, playground: Playground) -> bool:
+    """Answer one request; whether to go on."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(REQUEST_TIMEOUT)
+        try:
+            request = json.loads(connection.recv(LONGEST_REQUEST))
+            answer, more = {"result": _carry_out(playground, request)}, bool(request["verb"] != "stop")
+        except RotatorError as error:
+            answer, more = {"error": str(error)}, True
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            answer, more = {"error": f"the request cannot be understood ({type(error).__name__})"}, True
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+    return more
+
+
+def _carry_out(playground: Playground, request: dict[str, Any]) -> object:
+    match request["verb"]:
+        case "status":
+            return playground.status()
+        case "break":
+            return playground.break_(str(request["what"]))
+        case "mend":
+            return playground.mend()
+        case "stop":
+            return "stopped"
+    raise ValueError
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
