@@ -66,10 +66,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    # Equality of contents with the hash of identity would break sets; only the register of secrets
-    # in memory needs sets of them, and it compares identity.
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = None  # type: ignore[assignment]  # no set and no table holds secrets
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled or copied")
@@ -115,12 +112,11 @@ def _begin(value: str) -> bool:
 
 def _settle() -> None:
     """Count off the copies that ended."""
-    while _ended:
-        with _lock:
-            try:
-                value = _ended.popleft()
-            except IndexError:  # another thread took it
-                return
+    if not _ended:
+        return
+    with _lock:
+        while _ended:
+            value = _ended.popleft()
             _copies[value] -= 1
             if not _copies[value]:
                 del _copies[value]

@@ -1,37 +1,50 @@
-"""Mutation testing of the core: ``make mutants``.
+"""Mutation testing: ``make mutants``.
 
-mutmut changes the core in thousands of small ways, one at a time, and the fast tests of the core must notice each. What they do
-not notice has *survived*. A survivor is a missing test, dead code, or a change that makes no difference; the last are listed in
-``explained.toml`` with the reason, by function and changed lines, so that the list outlives edits elsewhere.
+mutmut changes an area of the program in thousands of small ways, one at a time, and the fast tests of the area must notice each.
+What they do not notice has *survived*. A survivor is a missing test, code that does nothing, or a change that makes no difference; the last are
+listed in ``explained.toml`` with the reason, by function and changed lines, so that the list outlives edits elsewhere.
 
-It can be stopped at any time and goes on where it was: verdicts stay until their function changes, and survivors are tried again,
-for there may be new tests. ``--afresh`` begins from nothing. Fails when the score is below the bar or a survivor is unexplained.
+All mutants of the core are tried. Of the other packages a sample is tried (``--packages vault,api --sample 40``): which mutants belong to it
+depends on ``--seed`` and on the names of the mutants alone.
+
+A run can be stopped at any time and goes on where it was: verdicts stay until their function changes, and survivors are tried again,
+for there may be new tests. ``--afresh`` begins from nothing. A run fails when the score is below the bar or, in the core, a survivor is unexplained.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 
-from tests.mutants.tree import CORE, ENVIRONMENT, TREE, prepare
-
-BAR = 90.0
-"""Percent of all mutants that must be killed."""
+from tests.mutants.tree import AREAS, CORE, ENVIRONMENT, PACKAGES, ROOT, Area, prepare
 
 KILLED = {"killed", "timeout", "segfault"}
 """Noticed: a test failed, or the program no longer came to an end."""
 
+SKIPPED = 34
+"""mutmut's exit code of a mutant that is not tried."""
+
 EXPLAINED = Path(__file__).with_name("explained.toml")
+
+GENERATE = (
+    "from mutmut.__main__ import *; from mutmut.mutation.trampoline import set_mutant_under_test as of;"
+    " of('mutant_generation'); Path('mutants').mkdir(exist_ok=True); copy_src_dir(); copy_also_copy_files(); setup_source_paths(); create_mutants({jobs})"
+)
+"""What ``mutmut run`` does first, by itself: the names of the mutants must be known before a sample is drawn."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Mutant:
 
     @property
     def function(self) -> str:
-        """The function as its reader knows it, such as ``rotator.decision.state.Case.settled``."""
+        """The function as its reader knows it, such as ``rotator.decision.state.ApplicationState.published``."""
         return self.name.partition("__mutmut_")[0].replace(".x_", ".").replace(".xǁ", ".").replace("ǁ", ".")
 
     @property
@@ -54,76 +67,133 @@ class Mutant:
         return " ".join(f"{line[0]} {line[1:].strip()}" for line in lines if line[:1] in {"-", "+"})
 
 
-def verdicts() -> list[Mutant]:
-    """Every mutant of the core with its status."""
-    return [
-        Mutant(name, module, status_by_exit_code[code])
-        for module in CORE
-        for name, code in json.loads(_notes(module).read_text())["exit_code_by_key"].items()
-    ]
+def explanations() -> dict[str, dict[str, str]]:
+    """Survivors that make no difference: by function, the changed lines with the reason."""
+    return tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
 
 
-def _notes(module: str) -> Path:
-    return TREE / "mutants" / f"{module}.meta"
+class Run:
+    """One area and the part of its mutants that is tried."""
 
+    def __init__(self, area: Area, only: list[str], sample: int | None, seed: str) -> None:
+        self.area = area
+        self.only = only
+        self.sample = sample
+        self.seed = seed
 
-def try_survivors_again() -> None:
-    """Forget the verdicts that a new test could change, what a killed run has left half written, and which test runs what: mutmut
-    would ask new tests only, and miss the old ones that run a new function."""
-    (TREE / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-    for module in CORE:
-        notes = _notes(module)
-        if not notes.exists():
-            continue
-        try:
-            known = json.loads(notes.read_text())
-        except ValueError:
-            notes.unlink()
-            (TREE / "mutants" / module).unlink(missing_ok=True)
-            continue
-        codes = known["exit_code_by_key"]
-        known["exit_code_by_key"] = {name: code if status_by_exit_code[code] in KILLED else None for name, code in codes.items()}
-        notes.write_text(json.dumps(known))
+    def chosen(self) -> set[str]:
+        """The mutants to try: those of the modules asked for, of these as many as asked for."""
+        modules = [module for module in self.area.modules if not self.only or any(fnmatch(module, name) for name in self.only)]
+        names = sorted(name for module in modules for name in self._notes(module)["exit_code_by_key"])
+        if self.sample is None or self.sample >= len(names):
+            return set(names)
+        return set(random.Random(self.seed).sample(names, self.sample))  # a sample, not a secret
 
+    def verdicts(self) -> list[Mutant]:
+        """Every mutant that was to be tried, with its status."""
+        chosen = self.chosen()
+        return [
+            Mutant(name, module, status_by_exit_code[code])
+            for module in self.area.modules
+            for name, code in self._notes(module)["exit_code_by_key"].items()
+            if name in chosen
+        ]
 
-def run() -> int:
-    """Let mutmut do its work; its progress is shown."""
-    jobs = os.environ.get("JOBS", str(os.cpu_count() or 1))
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", jobs]
-    return subprocess.run(command, cwd=TREE, env=ENVIRONMENT, check=False).returncode
+    def generate(self, jobs: str) -> None:
+        """Write all mutants. What a killed run has left half written is written anew."""
+        prepare(self.area)
+        for module in self.area.modules:
+            try:
+                self._notes(module)
+            except ValueError:
+                self._path(module).unlink()
+                (self.area.tree / "mutants" / module).unlink(missing_ok=True)
+        self._python("-c", GENERATE.format(jobs=jobs))
 
+    def forget(self) -> None:
+        """Forget the verdicts that a new test could change, and which test runs what: mutmut would ask new tests only, and miss the
+        old ones that run a new function. What is not chosen is marked as such, unless its verdict stays."""
+        (self.area.tree / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+        chosen = self.chosen()
+        self._change(lambda name, code: code if status_by_exit_code[code] in KILLED else None if name in chosen else SKIPPED)
 
-def report() -> int:
-    """Print the summary; 1 when the score is too low or a survivor is unexplained."""
-    explained: dict[str, dict[str, str]] = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
-    mutants = verdicts()
-    counts = Counter(mutant.status for mutant in mutants)
-    survivors = [(mutant, mutant.change) for mutant in mutants if mutant.status not in KILLED | {"not checked"}]
-    unexplained = [(mutant, change) for mutant, change in survivors if change not in explained.get(mutant.function, {})]
-    found = {(mutant.function, change) for mutant, change in survivors}
-    needless = [(name, change) for name, table in explained.items() for change in table if (name, change) not in found]
-    killed = sum(counts[status] for status in KILLED)
-    score = 100 * killed / len(mutants)
-    for mutant, change in unexplained:
-        print(f"{mutant.status}: {mutant.function}\n    {change}")  # noqa: T201  # what a report is for
-    for name, change in needless if not counts["not checked"] else ():
-        print(f"explained, but killed or gone: {name}\n    {change}")  # noqa: T201  # what a report is for
-    print(f"{len(mutants)} mutants: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")  # noqa: T201  # what a report is for
-    print(f"{len(survivors)} survivors, {len(unexplained)} of them unexplained; score {score:.1f} % (at least {BAR:.0f} %)")  # noqa: T201  # what a report is for
-    return 1 if score < BAR or unexplained or counts["not checked"] else 0
+    def run(self, jobs: str) -> int:
+        """Let mutmut do its work; its progress is shown."""
+        command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", jobs]
+        return subprocess.run(command, cwd=self.area.tree, env=ENVIRONMENT, check=False).returncode
+
+    def report(self) -> bool:
+        """Print the summary; whether all is well."""
+        os.chdir(self.area.tree)  # where mutmut finds its configuration and its notes
+        explained = explanations()
+        mutants = self.verdicts()
+        counts = Counter(mutant.status for mutant in mutants)
+        survivors = [(mutant, mutant.change) for mutant in mutants if mutant.status not in KILLED | {"not checked"}]
+        unexplained = [(mutant, change) for mutant, change in survivors if change not in explained.get(mutant.function, {})]
+        found = {(mutant.function, change) for mutant, change in survivors}
+        whole = self.area == CORE and not self.only and self.sample is None and not counts["not checked"]
+        needless = [(name, change) for name, table in explained.items() for change in table if (name, change) not in found]
+        killed = sum(counts[status] for status in KILLED)
+        score = 100 * killed / max(1, len(mutants) - counts["not checked"])
+        for mutant, change in unexplained:
+            print(f"{mutant.status}: {mutant.function}\n    {change}")  # noqa: T201  # what a report is for
+        for name, change in needless if whole else ():
+            print(f"explained, but killed or gone: {name}\n    {change}")  # noqa: T201  # what a report is for
+        counted = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        print(f"{self.area.name}: {len(mutants)} mutants: {counted}")  # noqa: T201  # what a report is for
+        print(  # noqa: T201  # what a report is for
+            f"{self.area.name}: {len(survivors)} survivors, {len(unexplained)} of them unexplained;"
+            f" score {score:.1f} % (at least {self.area.bar:.0f} %)"
+        )
+        os.chdir(ROOT)
+        return score >= self.area.bar and not counts["not checked"] and not (self.area == CORE and unexplained)
+
+    def _path(self, module: str) -> Path:
+        return self.area.tree / "mutants" / f"{module}.meta"
+
+    def _notes(self, module: str) -> dict[str, dict[str, int | None]]:
+        path = self._path(module)
+        notes: dict[str, dict[str, int | None]] = json.loads(path.read_text()) if path.exists() else {"exit_code_by_key": {}}
+        return notes
+
+    def _change(self, verdict: Callable[[str, int | None], int | None]) -> None:
+        for module in self.area.modules:
+            if self._path(module).exists():
+                notes = self._notes(module)
+                notes["exit_code_by_key"] = {name: verdict(name, code) for name, code in notes["exit_code_by_key"].items()}
+                self._path(module).write_text(json.dumps(notes))
+
+    def _python(self, *arguments: str) -> None:
+        subprocess.run([sys.executable, *arguments], cwd=self.area.tree, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
-    """Prepare, run, report. ``--report`` only reports."""
-    if "--afresh" in sys.argv:
-        shutil.rmtree(TREE, ignore_errors=True)
-    if "--report" not in sys.argv:
-        prepare()
-        try_survivors_again()
-        if run() != 0:
-            return 1
-    os.chdir(TREE)  # where mutmut finds its configuration and its notes
-    return report()
+    """Prepare, run, report, area by area. ``--report`` only reports."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="Mutation testing.")
+    parser.add_argument("--packages", default="core", help=f"areas, separated by commas, or all: {', '.join(AREAS)}")
+    parser.add_argument(
+        "--only", action="append", default=[], help="only the modules that match, such as 'rotator/decision/rules/*'"
+    )
+    parser.add_argument("--sample", type=int, help="try so many mutants of each area (default: all)")
+    parser.add_argument("--seed", default="rotator", help="another seed draws another sample")
+    parser.add_argument("--afresh", action="store_true", help="forget earlier verdicts")
+    parser.add_argument("--report", action="store_true", help="run nothing, print what is known")
+    options = parser.parse_args()
+    names = [area.name for area in PACKAGES] if options.packages == "all" else options.packages.split(",")
+    jobs = os.environ.get("JOBS", str(os.cpu_count() or 1))
+    good = True
+    for name in names:
+        run = Run(AREAS[name], options.only, options.sample, options.seed)
+        if options.afresh:
+            shutil.rmtree(run.area.tree, ignore_errors=True)
+        if not options.report:
+            run.generate(jobs)
+            run.forget()
+            if run.run(jobs) != 0:
+                good = False
+                continue
+        good = run.report() and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

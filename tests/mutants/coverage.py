@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.mutants.tree import CORE, ENVIRONMENT, ROOT, TESTS
+from tests.mutants.tree import CORE, ENVIRONMENT, ROOT
 
 DATA = ROOT / "build" / "coverage"
 
@@ -19,8 +19,8 @@ def coverage(verb: str, *arguments: str) -> int:
 def main() -> int:
     """Measure, then report."""
     DATA.parent.mkdir(exist_ok=True)
-    pytest = ("-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *TESTS)
-    return coverage("run", "--branch", f"--include={','.join(CORE)}", *pytest) or coverage(
+    pytest = ("-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *CORE.tests)
+    return coverage("run", "--branch", f"--include={','.join(CORE.modules)}", *pytest) or coverage(
         "report", "--show-missing", "--skip-covered", "--precision=2", "--fail-under=100"
     )
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+import ast
+from fnmatch import fnmatch
+
+import pytest
 
 from rotator.decision.state import ApplicationState
-from tests.mutants.__main__ import Mutant
-from tests.mutants.tree import CORE, ROOT, TESTS, undecorated
+from tests.mutants.__main__ import Mutant, explanations
+from tests.mutants.tree import AREAS, CORE, ROOT, Area, undecorated
 from tests.support.observations import observe
 from tests.support.simulated import spec
 
@@ -16,7 +19,7 @@ def test_properties_are_written_so_that_they_can_be_mutated_and_mean_the_same() 
     assert "@property" not in plain
     assert "@cached_property" not in plain
     module: dict[str, object] = {"__name__": "rotator.decision.state"}
-    exec(compile(plain, "state.py", "exec"), module)  # our own source
+    exec(compile(plain, "state.py", "exec"), module)  # the project's own source
     written: type[ApplicationState] = module["ApplicationState"]  # type: ignore[assignment]  # the class of that name
     names = [
         name
@@ -41,6 +44,47 @@ def test_a_survivor_is_known_by_its_function() -> None:
     assert named == ["rotator.decision.state.ApplicationState.ledger_in_sync", "rotator.decision.state._private"]
 
 
-def test_the_core_and_its_tests_are_there() -> None:
-    missing = [name for name in (*CORE, *TESTS) if not (Path(ROOT) / name).is_file()]
-    assert missing == []
+@pytest.mark.parametrize("area", AREAS.values(), ids=AREAS)
+def test_the_modules_and_the_tests_of_every_area_are_there(area: Area) -> None:
+    assert area.modules
+    assert [pattern for pattern in area.patterns if not any(fnmatch(name, pattern) for name in area.modules)] == []
+    assert [name for name in area.tests if not (ROOT / name).exists()] == []
+    deselected = [option for option in area.options if "::" in option]
+    unknown = [
+        name for name in deselected if f"def {name.partition('::')[2]}(" not in (ROOT / name.partition("::")[0]).read_text()
+    ]
+    assert unknown == []
+
+
+def test_no_module_is_in_two_areas() -> None:
+    modules = [module for area in AREAS.values() for module in area.modules]
+    assert len(modules) == len(set(modules))
+
+
+def _lines(function: str) -> set[str]:
+    """The lines of a function, each without its indentation; empty when there is no such function."""
+    module, parts = next(
+        (name, function.removeprefix(name[:-3].replace("/", ".") + ".").split("."))
+        for name in sorted(CORE.modules, key=len, reverse=True)
+        if function.startswith(name[:-3].replace("/", ".") + ".")
+    )
+    source = (ROOT / module).read_text()
+    node: ast.AST | None = ast.parse(source)
+    for part in parts:
+        node = next(
+            (
+                child
+                for child in ast.iter_child_nodes(node or ast.Pass())
+                if isinstance(child, ast.ClassDef | ast.FunctionDef) and child.name == part
+            ),
+            None,
+        )
+    return {line.strip() for line in (ast.get_source_segment(source, node) or "").split("\n")} - {""} if node else set()
+
+
+@pytest.mark.parametrize("function", explanations())
+def test_every_explained_survivor_quotes_lines_that_its_function_has(function: str) -> None:
+    lines = _lines(function)
+    assert lines, f"{function} is gone: remove it from explained.toml"
+    foreign = [change for change in explanations()[function] if not any(change.startswith(f"- {line} ") for line in lines)]
+    assert foreign == []
