@@ -45,8 +45,7 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, obser
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
     """The problem that follows from the configuration and the ledger alone, as a pass reports it."""
-    observation = Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
-    step = configuration_moved(ApplicationState(spec, observation))
+    step = configuration_moved(ApplicationState(spec, _unobserved(ledger, now)))
     return step.problem if isinstance(step, Wait) else None
 
 
@@ -76,9 +75,7 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
 
 def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     """What a pass would wait for; where that time has passed already, since when."""
-    at, action, reason = next_action(
-        spec, ledger, Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="")
-    )
+    at, action, reason = next_action(spec, ledger, _unobserved(ledger, now))
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         (since, what, why)
@@ -87,6 +84,11 @@ def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     ]
     at, action, reason = min([(at, action, reason), *overdue])
     return NextAction(action, at, reason)
+
+
+def _unobserved(ledger: Ledger, now: datetime) -> Observation:
+    """What is known where nothing was asked: the ledger and the time."""
+    return Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
 
 
 def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:

@@ -206,6 +206,14 @@ def test_i7_a_rotation_that_was_missed_is_late_whoever_restarts() -> None:
     assert 66 * DAY < status.late <= 70 * DAY
 
 
+def test_i7_a_rotation_is_late_since_it_was_due_from_the_moment_that_it_is_overdue_on() -> None:
+    spread = spec(startup_spread=HOUR)
+    latest = overdue_at(spread, old())
+    assert latest is not None
+    assert status_of(spread, old(), latest).late == HOUR
+    assert status_of(spread, old(), latest - SECOND).late == timedelta(0)
+
+
 def test_i7_a_rotation_whose_retry_waits_is_late_and_shown_with_the_time_of_the_retry() -> None:
     retry = NOW + HOUR
     status = status_of(spec(), old(failures=1, not_before=retry), NOW)
@@ -301,3 +309,13 @@ def test_the_entry_counts_what_is_late_in_seconds_and_a_purpose_that_is_not_set_
 def test_a_key_whose_birth_is_not_known_is_as_old_as_its_publication() -> None:
     entry = status_of(spec(), ledger(current=replace(CURRENT, created_at=None)), NOW).as_json()
     assert (entry["current"]["created_at"], entry["current"]["age_seconds"]) == (None, 9 * 86400)
+
+
+def test_the_entry_of_a_ledger_that_cannot_be_read_says_null_for_what_only_it_tells_and_never_an_empty_list() -> None:
+    view = unreadable_status(spec(), "ledger_unreadable", "it is damaged", NOW)
+    entry = view.as_json()
+    unknown = {"current", "retiring", "revoking", "compromised", "hold", "overdue_seconds"}
+    assert {name for name, value in entry.items() if value is None} == unknown
+    assert (entry["phase"], entry["name"], view.known) == ("unreadable", "billing", False)
+    read = status_of(spec(), ledger(problem=Problem("ledger_unreadable", "", NOW)), NOW)
+    assert (read.phase, read.known, read.as_json()["retiring"]) == ("unreadable", True, [])

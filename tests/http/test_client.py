@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpcore
 import httpx
@@ -75,6 +76,18 @@ def test_an_idle_connection_is_not_used_again_after_its_keep_alive() -> None:
         client.request("GET", server.url)
         assert server.connections == 2
     client.close()
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(5, 1), (60, 2)], ids=["seconds", "a minute"])
+def test_a_connection_is_used_again_after_seconds_and_not_after_a_minute(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
+) -> None:
+    """Gateways give up a connection that was idle for a minute, and a create that meets such a connection is lost."""
+    with RawServer(answer(200, {})) as server:
+        client.request("GET", server.url)
+        monkeypatch.setattr(httpcore._sync.http11, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + idle))
+        client.request("GET", server.url)
+        assert server.connections == connections
 
 
 def test_a_request_after_the_end_is_a_failure_of_the_call_and_no_error_of_the_program() -> None:

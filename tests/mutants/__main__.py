@@ -14,6 +14,7 @@ for there may be new tests. ``--afresh`` begins from nothing. A run fails when t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -22,21 +23,16 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from mutmut.mutation.diff_apply import get_diff_for_mutant
-from mutmut.stats import status_by_exit_code
 
 from tests.mutants.tree import AREAS, CORE, ENVIRONMENT, PACKAGES, ROOT, Area, prepare
 
-KILLED = {"killed", "timeout", "segfault"}
+KILLED = {"killed", "timeout", "crashed"}
 """Noticed: a test failed, or the program no longer came to an end."""
-
-SKIPPED = 34
-"""mutmut's exit code of a mutant that is not tried."""
 
 EXPLAINED = Path(__file__).with_name("explained.toml")
 
@@ -44,7 +40,7 @@ GENERATE = (
     "from mutmut.__main__ import *; from mutmut.mutation.trampoline import set_mutant_under_test as of;"
     " of('mutant_generation'); Path('mutants').mkdir(exist_ok=True); copy_src_dir(); copy_also_copy_files(); setup_source_paths(); create_mutants({jobs})"
 )
-"""What ``mutmut run`` does first, by itself: the names of the mutants must be known before a sample is drawn."""
+"""The part of ``mutmut run`` that is used here."""
 
 
 @dataclass(frozen=True)
@@ -75,29 +71,38 @@ def explanations() -> dict[str, dict[str, str]]:
 class Run:
     """One area and the part of its mutants that is tried."""
 
-    def __init__(self, area: Area, only: list[str], sample: int | None, seed: str) -> None:
+    def __init__(self, area: Area, options: argparse.Namespace) -> None:
         self.area = area
-        self.only = only
-        self.sample = sample
-        self.seed = seed
+        self.only: list[str] = options.only
+        self.sample: int | None = options.sample
+        self.seed: str = options.seed
+        self.budget: float = options.budget
+        self.tests: list[str] = options.tests or list(area.tests)
+        self.home = area.tree / "mutants"
+        self.verdicts_file = area.tree / "verdicts.jsonl"
 
-    def chosen(self) -> set[str]:
-        """The mutants to try: those of the modules asked for, of these as many as asked for."""
-        modules = [module for module in self.area.modules if not self.only or any(fnmatch(module, name) for name in self.only)]
-        names = sorted(name for module in modules for name in self._notes(module)["exit_code_by_key"])
-        if self.sample is None or self.sample >= len(names):
-            return set(names)
-        return set(random.Random(self.seed).sample(names, self.sample))  # a sample, not a secret
+    def modules(self) -> dict[str, str]:
+        """The mutants to try, each with its module: those of the modules asked for, of these as many as asked for."""
+        chosen = [module for module in self.area.modules if not self.only or any(fnmatch(module, name) for name in self.only)]
+        of = {name: module for module in chosen for name in self._notes(module)["exit_code_by_key"]}
+        if self.sample is None or self.sample >= len(of):
+            return of
+        return {name: of[name] for name in random.Random(self.seed).sample(sorted(of), self.sample)}  # a sample, not a secret
 
-    def verdicts(self) -> list[Mutant]:
+    def known(self) -> dict[str, str]:
+        """The verdicts of earlier runs on functions that have not changed since."""
+        lines = self.verdicts_file.read_text().splitlines() if self.verdicts_file.exists() else []
+        found = {}
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a killed run has left it half written
+                name, status = json.loads(line)
+                found[name] = status
+        return found
+
+    def mutants(self) -> list[Mutant]:
         """Every mutant that was to be tried, with its status."""
-        chosen = self.chosen()
-        return [
-            Mutant(name, module, status_by_exit_code[code])
-            for module in self.area.modules
-            for name, code in self._notes(module)["exit_code_by_key"].items()
-            if name in chosen
-        ]
+        known, fingerprints = self.known(), self._fingerprints()
+        return [Mutant(name, module, known.get(fingerprints[name], "not checked")) for name, module in self.modules().items()]
 
     def generate(self, jobs: str) -> None:
         """Write all mutants. What a killed run has left half written is written anew."""
@@ -107,26 +112,47 @@ class Run:
                 self._notes(module)
             except ValueError:
                 self._path(module).unlink()
-                (self.area.tree / "mutants" / module).unlink(missing_ok=True)
-        self._python("-c", GENERATE.format(jobs=jobs))
-
-    def forget(self) -> None:
-        """Forget the verdicts that a new test could change, and which test runs what: mutmut would ask new tests only, and miss the
-        old ones that run a new function. What is not chosen is marked as such, unless its verdict stays."""
-        (self.area.tree / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-        chosen = self.chosen()
-        self._change(lambda name, code: code if status_by_exit_code[code] in KILLED else None if name in chosen else SKIPPED)
+                (self.home / module).unlink(missing_ok=True)
+        command = [sys.executable, "-c", GENERATE.format(jobs=jobs)]
+        subprocess.run(command, cwd=self.area.tree, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
 
     def run(self, jobs: str) -> int:
-        """Let mutmut do its work; its progress is shown."""
-        command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", jobs]
-        return subprocess.run(command, cwd=self.area.tree, env=ENVIRONMENT, check=False).returncode
+        """Judge what is not known to be killed; survivors are tried again, for there may be new tests."""
+        known, fingerprints = self.known(), self._fingerprints()
+        names = [name for name in self.modules() if known.get(fingerprints[name]) not in KILLED]
+        if not names:
+            return 0
+        fresh = self.area.tree / "fresh.jsonl"
+        fresh.unlink(missing_ok=True)
+        job = self.area.tree / "job.json"
+        job.write_text(json.dumps({"names": names, "verdicts": str(fresh), "budget": self.budget, "jobs": jobs}))
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "tests.mutants.judge",
+            "-q",
+            "-x",
+            "--capture=sys",
+            *self.area.options,
+            *self.tests,
+        ]
+        environment = {**ENVIRONMENT, "MUTANTS_JOB": str(job), "PYTHONPATH": str(self.home)}
+        try:
+            return subprocess.run(command, cwd=self.home, env=environment, check=False).returncode
+        finally:
+            judged = fresh.read_text().splitlines() if fresh.exists() else []
+            with self.verdicts_file.open("a") as file:
+                for line in judged:
+                    name, status = json.loads(line)
+                    file.write(json.dumps([fingerprints[name], status]) + "\n")
 
     def report(self) -> bool:
         """Print the summary; whether all is well."""
         os.chdir(self.area.tree)  # where mutmut finds its configuration and its notes
         explained = explanations()
-        mutants = self.verdicts()
+        mutants = self.mutants()
         counts = Counter(mutant.status for mutant in mutants)
         survivors = [(mutant, mutant.change) for mutant in mutants if mutant.status not in KILLED | {"not checked"}]
         unexplained = [(mutant, change) for mutant, change in survivors if change not in explained.get(mutant.function, {})]
@@ -149,22 +175,23 @@ class Run:
         return score >= self.area.bar and not counts["not checked"] and not (self.area == CORE and unexplained)
 
     def _path(self, module: str) -> Path:
-        return self.area.tree / "mutants" / f"{module}.meta"
+        return self.home / f"{module}.meta"
 
-    def _notes(self, module: str) -> dict[str, dict[str, int | None]]:
+    def _notes(self, module: str) -> dict[str, dict[str, str]]:
         path = self._path(module)
-        notes: dict[str, dict[str, int | None]] = json.loads(path.read_text()) if path.exists() else {"exit_code_by_key": {}}
+        empty: dict[str, dict[str, str]] = {"exit_code_by_key": {}, "hash_by_function_name": {}}
+        notes: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else empty
         return notes
 
-    def _change(self, verdict: Callable[[str, int | None], int | None]) -> None:
+    def _fingerprints(self) -> dict[str, str]:
+        """By mutant, its name and what its function looks like."""
+        found = {}
         for module in self.area.modules:
-            if self._path(module).exists():
-                notes = self._notes(module)
-                notes["exit_code_by_key"] = {name: verdict(name, code) for name, code in notes["exit_code_by_key"].items()}
-                self._path(module).write_text(json.dumps(notes))
-
-    def _python(self, *arguments: str) -> None:
-        subprocess.run([sys.executable, *arguments], cwd=self.area.tree, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+            notes = self._notes(module)
+            for name in notes["exit_code_by_key"]:
+                function = name.rpartition(".")[2].partition("__mutmut_")[0]
+                found[name] = f"{name} {notes['hash_by_function_name'].get(function, '')}"
+        return found
 
 
 def main() -> int:
@@ -176,6 +203,10 @@ def main() -> int:
     )
     parser.add_argument("--sample", type=int, help="try so many mutants of each area (default: all)")
     parser.add_argument("--seed", default="rotator", help="another seed draws another sample")
+    parser.add_argument("--budget", type=float, default=20, help="seconds of tests that one mutant may cost (default: 20)")
+    parser.add_argument(
+        "--tests", action="append", help="judge by these tests alone, as a sieve: what they do not kill is tried again"
+    )
     parser.add_argument("--afresh", action="store_true", help="forget earlier verdicts")
     parser.add_argument("--report", action="store_true", help="run nothing, print what is known")
     options = parser.parse_args()
@@ -183,12 +214,11 @@ def main() -> int:
     jobs = os.environ.get("JOBS", str(os.cpu_count() or 1))
     good = True
     for name in names:
-        run = Run(AREAS[name], options.only, options.sample, options.seed)
+        run = Run(AREAS[name], options)
         if options.afresh:
             shutil.rmtree(run.area.tree, ignore_errors=True)
         if not options.report:
             run.generate(jobs)
-            run.forget()
             if run.run(jobs) != 0:
                 good = False
                 continue

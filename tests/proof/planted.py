@@ -885,6 +885,61 @@ BUGS: tuple[Bug, ...] = (
         ("            if not alone:", "            if alone is None:"),
         tests=SECRET_ID,
     ),
+    bug(
+        "the history keeps three things that happened",
+        "domain/ledger.py",
+        ("HISTORY_LIMIT = 50\n", "HISTORY_LIMIT = 3\n"),
+        tests=("tests/domain/test_ledger.py",),
+    ),
+    bug(
+        "one incident is kept",
+        "domain/ledger.py",
+        ("INCIDENT_LIMIT = 20\n", "INCIDENT_LIMIT = 1\n"),
+        tests=("tests/domain/test_ledger.py",),
+    ),
+    bug(
+        "a signature is forgotten one tolerance after it was accepted, and is good again",
+        "api/webhook_auth.py",
+        ("self._accepted[given] = at\n", "self._accepted[given] = now\n"),
+        ("self.floor = max(self.floor, self._accepted.pop(given))", "self._accepted.pop(given)"),
+        tests=("tests/api/test_webhook_auth.py",),
+    ),
+    bug(
+        "a token near its maximum life is renewed until it ends",
+        "vault/login.py",
+        ("        if lifetime < CAPPED * login.granted:\n            return None\n", ""),
+        tests=("tests/vault/test_login.py::test_a_login_that_cannot_be_renewed_any_more_is_made_anew",),
+    ),
+    bug(
+        "one bearer may be configured twice, under two names of its account",
+        "config/specs.py",
+        (
+            "(account.provider, account.organization_id, self.own",
+            "(account.provider, str(account.secret_key), str(id(account)), self.own",
+        ),
+        tests=("tests/config/test_loader.py::test_a_mistake_is_told_alone_with_its_path_and_its_remedy",),
+    ),
+    bug(
+        "a probe that a reload overtook speaks of the new configuration",
+        "daemon/service_monitor.py",
+        (
+            "            if self.services.get(name) is not service:\n                return timedelta(0)  # a reload came between\n",
+            "",
+        ),
+        tests=("tests/daemon/test_service_monitor.py",),
+    ),
+    bug(
+        "the same trouble is told again after ten years",
+        "observability/notifications/digest.py",
+        ("REMIND = timedelta(days=1)", "REMIND = timedelta(days=3650)"),
+        tests=("tests/observability/notifications/test_digest.py",),
+    ),
+    bug(
+        "an idle connection is used again for ten minutes",
+        "http/client.py",
+        ("KEEP_ALIVE = timedelta(seconds=20)", "KEEP_ALIVE = timedelta(minutes=10)"),
+        tests=("tests/http/test_client.py::test_a_connection_is_used_again_after_seconds_and_not_after_a_minute",),
+    ),
 )
 
 
