@@ -135,6 +135,8 @@ class Run:
             "-q",
             "-x",
             "--capture=sys",
+            "--assert=plain",
+            "--tb=no",
             *self.area.options,
             *self.tests,
         ]

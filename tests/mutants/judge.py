@@ -10,6 +10,7 @@ The job is read from ``MUTANTS_JOB``: the names to try. Each verdict is one line
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -62,6 +63,8 @@ class Judge:
 
     def _judge(self, session: pytest.Session) -> None:
         running: dict[int, tuple[str, float]] = {}
+        gc.collect()
+        gc.freeze()  # what is shared with the forks is not written to by a collection in one of them
         with self.verdicts.open("a") as file:
 
             def note(name: str, status: str) -> None:
