@@ -8,15 +8,9 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.status import (
-    PHASES,
-    NextAction,
-    mismatch_problem,
-    overdue_at,
-    status_of,
-    unreadable_status,
-)
+from rotator.decision.status import mismatch_problem, overdue_at, status_of, unreadable_status
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Predecessor, Problem
+from rotator.domain.status import PHASES, NextAction
 from rotator.util.formatting import format_timestamp
 from tests.support.observations import (
     BORN,
