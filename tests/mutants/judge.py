@@ -56,6 +56,9 @@ class Judge:
             for function in state()._stats:
                 self.tests[function].append((time.process_time() - began, number))
             state()._stats.clear()
+            if session.testsfailed:
+                session._setupstate.teardown_exact(None)
+                break
         set_mutant_under_test("")
         if not session.testsfailed:
             self._judge(session)
