@@ -112,3 +112,7 @@ def ledger_with_current(made: FakeFleet, name: str) -> Any:
     key = published(made, name)
     assert key
     return replace(new_ledger(made.applications[name]), current=CurrentKey(key, 1, datetime.now(UTC)))
+
+
+def test_one_item_needs_no_thread_of_its_own() -> None:
+    assert run_concurrently(lambda _: threading.current_thread(), [1]) == [threading.current_thread()]
