@@ -435,3 +435,10 @@ def test_c5_a_former_document_that_still_publishes_its_key_or_cannot_be_read_cha
     for documents in ({FORMER: document(OTHER)}, {FORMER: None}, {}):
         found = decided(observe(ledger={"predecessors": (former,)}, former_documents=documents))
         assert isinstance(found, Wait)
+
+
+def test_c5_a_look_ahead_at_very_many_earlier_names_comes_to_an_end() -> None:
+    many = tuple(related(name=f"former-{number}") for number in range(20))
+    found = consolidated(SPEC, ledger(), many, PUBLISHED, CLOCKS)
+    assert found is not None
+    assert 10 < len(found.predecessors) < 20

@@ -152,3 +152,13 @@ def test_r8_a_revocation_is_finished_with_its_time_and_its_evidence() -> None:
     assert (step.ledger.history[-1].at, step.ledger.history[-1].event) == (NOW, "revoked")
     assert not isinstance(decided(observe(ledger=step.ledger)), WriteLedger)
     assert isinstance(decided(observe(ledger=step.ledger)), Wait)
+
+
+def test_r8_no_key_is_deleted_before_the_ledger_has_followed_the_document() -> None:
+    entry = revoking(OTHER)
+    keys = (key(), key(OTHER), key(THIRD, deletable=False))
+    assert state(keys=keys).may_delete(entry)
+    assert not state(keys=keys, document=document(version=VERSION + 1)).may_delete(entry)
+    assert not state(keys=keys).may_delete(revoking(THIRD))
+    assert not state(keys=keys).may_delete(revoking(PUBLISHED))
+    assert not state(keys=keys, ledger={"predecessors": (former(),)}).may_delete(entry)
