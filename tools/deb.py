@@ -33,6 +33,9 @@ FILES = {
     "packaging/sysusers.conf": "usr/lib/sysusers.d/rotator.conf",
     "systemd/rotator.service": "usr/lib/systemd/system/rotator.service",
     "config/rotator.small.toml": "etc/rotator/rotator.toml",
+    "packaging/completion/rotator.bash": "usr/share/bash-completion/completions/rotator",
+    "packaging/completion/_rotator": "usr/share/zsh/vendor-completions/_rotator",
+    "packaging/completion/rotator.fish": "usr/share/fish/vendor_completions.d/rotator.fish",
     "LICENSE": "usr/share/doc/rotator/copyright",
 }
 """Where each file of the project goes, documents apart."""

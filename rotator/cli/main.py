@@ -76,6 +76,10 @@ class Root(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"rotator.cli.commands.{cmd_name.replace('-', '_')}").command
+        if COMPLETION in os.environ:
+            from rotator.cli.completion import attach  # noqa: PLC0415 - only the shell pays for it
+
+            attach(command)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
