@@ -138,3 +138,23 @@ def test_no_color_is_heeded_by_the_steps_of_a_rotation(monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     Progress(lambda: 1.0).emit("rotation.published", application="billing", access_key="SCW1", version=2)
     assert ("\x1b[" in terminal.getvalue()) is coloured
+
+
+# --- the end of an emergency --------------------------------------------------------------------------------------------------
+
+
+def test_an_emergency_ends_with_the_incident_and_the_next_steps(desk: Desk) -> None:
+    result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
+    (incident,) = desk.sim.ledger().incidents
+    assert result.stdout.splitlines()[1:] == [
+        f"incident {incident.id}; next:",
+        "  see that the consumers of billing have read the new key; restart those that read it only at their start",
+        f"  rotator incident show {incident.id}    # what the key was used for, and the report: --html FILE",
+        "  find out how it leaked, and close that way before the next rotation",
+    ]
+
+
+@pytest.mark.parametrize("words", [("--json",), ()])
+def test_next_steps_stand_only_where_they_are_of_use(desk: Desk, words: tuple[str, ...]) -> None:
+    order = ("rotate", "billing", *(("--compromised", "--reason", "leak") if words else ()))
+    assert "next:" not in desk.type(*order, *words).stdout

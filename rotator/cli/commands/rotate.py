@@ -129,4 +129,17 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
         raise
     finally:
         progress.mute()
-    return report(session, results, timing=since_the_mark)
+    code = report(session, results, timing=since_the_mark)
+    contained = [one.application for one in results if one.outcome == "contained"]
+    if contained and not session.json:
+        for line in next_steps(contained, sorted(progress.incidents)):
+            click.echo(line)
+    return code
+
+
+def next_steps(applications: Sequence[str], incidents: Sequence[str]) -> list[str]:
+    """What is left to do after an emergency, with the incident that the report is found by."""
+    head = [f"incident {' '.join(incidents)}; next:"] if incidents else ["next:"]
+    consumers = f"  see that the consumers of {', '.join(applications)} have read the new key; restart those that read it only at their start"
+    shown = [f"  rotator incident show {one}    # what the key was used for, and the report: --html FILE" for one in incidents]
+    return [*head, consumers, *shown, "  find out how it leaked, and close that way before the next rotation"]

@@ -74,11 +74,13 @@ def _time(value: object) -> str:
 class Progress:
     """Prints steps as they are confirmed, with the seconds since the start; nothing when it begins ``muted``.
 
-    The same line is not printed twice in a row. ``marked`` are the applications, and the keys, whose mark is durable.
+    The same line is not printed twice in a row. ``marked`` are the applications, and the keys, whose mark is durable, and
+    ``incidents`` those that these marks name.
     """
 
     def __init__(self, elapsed: Callable[[], float], *, muted: bool = False) -> None:
         self.marked: set[str] = set()
+        self.incidents: set[str] = set()
         self._elapsed = elapsed
         self._lock = threading.Lock()
         self._last: dict[str, str] = {}
@@ -92,6 +94,7 @@ class Progress:
         name = str(fields.get("application", ""))
         if event == "compromise.marked":
             keys = fields.get("access_keys")
+            self.incidents.add(str(fields.get("incident", "")))
             self.marked |= {name, *(keys if isinstance(keys, list | tuple) else ())}
         try:
             line = sentence(fields)
