@@ -120,6 +120,16 @@ def test_a_removed_application_is_what_its_ledger_says() -> None:
     )
 
 
+def test_c5_a_removed_application_is_owned_by_who_has_its_bearer_or_its_document() -> None:
+    def owner(**changes: Any) -> str:
+        configured = [spec(application="orders", **changes)]
+        return removed_application(theirs(), configured, organization_id="", max_clock_skew=MINUTE).owner
+
+    assert owner(path="secret/other") == "orders"
+    assert owner(bearer="another") == "orders"
+    assert owner(bearer="another", path="secret/other") == ""
+
+
 def test_the_empty_remains_of_another_application_with_this_name_are_not_its_ledger() -> None:
     remains = emptied(theirs("billing", bearer="another", path=FORMER, successor="invoices"))
     assert own_ledger(SPEC, remains) is None

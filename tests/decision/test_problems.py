@@ -232,3 +232,25 @@ def test_i5_a_key_that_must_not_be_deleted_has_no_marker_that_counts() -> None:
         assert seen.marker(stranger, {"billing"}) is None
     assert seen.marker(mine, {"invoices"}) is None
     assert observe(installation="2" * 16).marker(mine, {"billing"}) is None
+
+
+def test_r9_a_revoke_first_that_cannot_be_carried_out_says_why_and_how_to_revoke_all_the_same() -> None:
+    marks = (mark(PUBLISHED, "revoke_first"), mark(FOURTH), mark(THIRD))
+    found = problem(
+        observe(
+            document=document(state=DocumentState.UNREADABLE),
+            ledger={"compromised": marks, "revoking": (revoking(THIRD),)},
+            keys=(key(), key(THIRD, deletable=False), key(FOURTH)),
+        )
+    )
+    assert found.message.endswith(
+        "; compromised, and not revoked because consumers may read it and it cannot be replaced:"
+        f" {', '.join(sorted((PUBLISHED, FOURTH)))}"
+        " (--revoke-first waits for that; to revoke it all the same, delete it at the provider)"
+    )
+
+
+def test_r11_every_key_that_a_deleted_document_leaves_is_named() -> None:
+    left = (key(), marked(OTHER, base=1), marked(THIRD, base=1))
+    found = problem(observe(document=document(None, state=DocumentState.DELETED, secret=None), keys=left))
+    assert found.message.endswith(f" ({OTHER}, {THIRD})")
