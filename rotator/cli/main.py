@@ -26,6 +26,7 @@ COMMANDS = {
     "reload": "Have the daemon read its configuration again.",
     "init": "Write a new configuration, and print what is left to do.",
     "check": "Validate the configuration; contact nothing.",
+    "upgrade-config": "Print the configuration with present names of options.",
     "doctor": "Examine Vault, accounts and this machine.",
     "policy": "Print the policy that the login at Vault needs.",
     "plan": "Say what would be done next and why; change nothing.",
