@@ -30,7 +30,7 @@ MOST_STATES = 15_000
 HISTORIES = (200, 1_500)
 """Histories that are tried before the stories, and in all."""
 
-FLEETS = 30
+FLEETS = 8
 """Histories of fleets that are tried after the stories."""
 
 
