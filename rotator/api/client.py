@@ -20,21 +20,19 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from rotator import __version__
+from rotator.api.exchange import DaemonExchange, DaemonUnavailable, connect
 from rotator.api.socket_names import CONTROL, LINES, READ
-from rotator.errors import RotatorError
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.signatures import SIGNATURES, Signature
-from rotator.system.access import group_access
 from rotator.system.paths import RUNTIME_DIRECTORY
-from rotator.system.trust import listener_problem, read_file
+from rotator.system.trust import read_file
 from rotator.system.users import user_id
 from rotator.util.typed_json import from_json
 
 if TYPE_CHECKING:
     from rotator.domain.ports import EventSink
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds to connect and to send the request."""
+__all__ = ["DaemonClient", "DaemonUnavailable", "directory"]
 
 URGENT_TIMEOUT = 10.0
 """Seconds without a byte after which an emergency leaves the daemon alone."""
@@ -48,36 +46,7 @@ PROGRESS_TIMEOUT = 30.0
 MAX_CONFIGURATION = 64 * 1024 * 1024
 """Bytes of the configuration that are read."""
 
-MAX_HEAD = 64 * 1024
-"""Bytes of an answer before its body."""
-
-RECEIVE_SIZE = 64 * 1024
-"""Bytes that are received at once."""
-
 _TIME = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
-
-
-class DaemonUnavailable(RotatorError):
-    """The daemon did not answer; ``why`` is part of a sentence.
-
-    ``denied``: this user may not use the socket. ``off``: the configuration opens no socket. ``present``: something listens, so
-    there may be a daemon that works. ``sent``: the daemon may have begun the operation.
-    """
-
-    exit_code = 3
-
-    def __init__(self, why: str, *, denied: bool = False, off: bool = False, present: bool = False, sent: bool = False) -> None:
-        way_out = "; start the daemon, or see docs/control.md"
-        if sent:
-            way_out = "; rotator status shows what it has done; restart it, or give the command again with --direct"
-        elif present:
-            way_out = "; give the command again with --direct"
-        super().__init__(why if denied else f"{why}{way_out}")
-        self.why = why
-        self.denied = denied
-        self.off = off
-        self.present = present or sent
-        self.sent = sent
 
 
 def directory(config: Path) -> Path | None:
@@ -111,7 +80,7 @@ class DaemonClient:
         self._config = config
         self._remark = remark
         self._remarked = False
-        self._waiting: socket.socket | None = _connect(path)
+        self._waiting: socket.socket | None = connect(path)
 
     @classmethod
     def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, commands: bool) -> Self:
@@ -146,9 +115,9 @@ class DaemonClient:
 
     def _call(self, operation: Signature, arguments: Mapping[str, Any], config: str, sink: EventSink | None) -> Any:
         urgent = operation.urgent(arguments)
-        connection, self._waiting = self._waiting or _connect(self._path), None
+        connection, self._waiting = self._waiting or connect(self._path), None
         with connection:
-            exchange = _Exchange(connection, self._path, URGENT_TIMEOUT if urgent else ANSWER_TIMEOUT)
+            exchange = DaemonExchange(connection, self._path, URGENT_TIMEOUT if urgent else ANSWER_TIMEOUT)
             exchange.send(_request(operation, arguments, config))
             status, headers = exchange.head()
             self._compare_versions(headers)
@@ -158,7 +127,7 @@ class DaemonClient:
                 return self._value(operation, _parsed(exchange.rest().decode(errors="replace")))
             return self._follow(operation, exchange, sink, urgent=urgent)
 
-    def _follow(self, operation: Signature, exchange: _Exchange, sink: EventSink | None, *, urgent: bool) -> Any:
+    def _follow(self, operation: Signature, exchange: DaemonExchange, sink: EventSink | None, *, urgent: bool) -> Any:
         waiting_since = time.monotonic() if urgent else None
         while (text := exchange.line()) is not None:
             line = _parsed(text) if text else {}
@@ -199,76 +168,6 @@ class DaemonClient:
             ) from None
 
 
-class _Exchange:
-    """One request and its answer on one connection. Every wait has a limit."""
-
-    def __init__(self, connection: socket.socket, path: Path, answer_timeout: float) -> None:
-        self._connection = connection
-        self._path = path
-        self._answer_timeout = answer_timeout
-        self._received = bytearray()
-        self._searched = 0
-
-    def send(self, request: bytes) -> None:
-        """Send the whole request. A daemon that refuses early may answer before it has read all of it."""
-        self._connection.settimeout(CONNECT_TIMEOUT)
-        try:
-            self._connection.sendall(request)
-        except TimeoutError:
-            raise DaemonUnavailable(f"the daemon at {self._path} does not read its socket", present=True, sent=True) from None
-        except OSError:
-            return
-        finally:
-            self._connection.settimeout(self._answer_timeout)
-
-    def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the answer."""
-        while b"\r\n\r\n" not in self._received:
-            if len(self._received) > MAX_HEAD or not self._receive():
-                raise self._hung_up()
-        head, _, self._received = self._received.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        version, _, status = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not status[:3].isdecimal():
-            raise self._hung_up()
-        headers = (line.partition(":") for line in lines)
-        return int(status[:3]), {name.strip().lower(): value.strip() for name, _, value in headers}
-
-    def line(self) -> str | None:
-        """The next line of the body; None at its end. Only a line feed ends a line."""
-        while (end := self._received.find(b"\n", self._searched)) < 0:
-            self._searched = len(self._received)
-            if not self._receive():
-                return None
-        line, self._searched = bytes(self._received[:end]), 0
-        del self._received[: end + 1]
-        return line.decode(errors="replace")
-
-    def rest(self) -> bytes:
-        """The rest of the body."""
-        while self._receive():
-            pass
-        return bytes(self._received)
-
-    def _receive(self) -> bool:
-        """Wait for more of the answer; False at its end."""
-        try:
-            part = self._connection.recv(RECEIVE_SIZE)
-        except TimeoutError:
-            raise DaemonUnavailable(
-                f"the daemon at {self._path} did not answer within {self._answer_timeout:g} seconds", sent=True
-            ) from None
-        except OSError:
-            raise self._hung_up() from None
-        self._received += part
-        return bool(part)
-
-    def _hung_up(self) -> DaemonUnavailable:
-        return DaemonUnavailable(
-            f"the daemon at {self._path} hung up: it is stopping, or has too many callers", present=True, sent=True
-        )
-
-
 def _request(operation: Signature, arguments: Mapping[str, Any], config: str) -> bytes:
     """The bytes of the request. An option that is off is left out, so a daemon that does not know it yet understands the rest."""
     given = {name: value for name, value in arguments.items() if value is not None and value is not False}
@@ -305,36 +204,6 @@ class _OtherConfiguration(DaemonUnavailable):
     def __init__(self, why: str, config: str) -> None:
         super().__init__(why)
         self.config = config
-
-
-def _connect(path: Path) -> socket.socket:
-    """A connection to a trusted process; raises ``DaemonUnavailable``."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(CONNECT_TIMEOUT)
-        connection.connect(str(path))
-        _believe(connection, path)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, OSError):
-            raise _unreachable(path, error) from None
-        raise
-    return connection
-
-
-def _unreachable(path: Path, error: OSError) -> DaemonUnavailable:
-    if isinstance(error, PermissionError):
-        return DaemonUnavailable(f"this user may not use {path}: {group_access(path)}", denied=True)
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return DaemonUnavailable(f"no daemon answers: there is no {path}")
-    if isinstance(error, BlockingIOError | TimeoutError):
-        return DaemonUnavailable(f"the daemon at {path} has too many callers, or does not read its socket", present=True)
-    return DaemonUnavailable(f"no daemon answers at {path}: it is not running any more")
-
-
-def _believe(connection: socket.socket, path: Path) -> None:
-    if problem := listener_problem(connection, path):
-        raise DaemonUnavailable(f"what listens at {path} is not believed: {problem}", present=True)
 
 
 def _parsed(text: str) -> dict[str, Any]:

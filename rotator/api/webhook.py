@@ -234,7 +234,7 @@ def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationS
 def _is_valid(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
     """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for a person to revoke."""
     ledger = read_whole_ledger(spec, runtime.context(spec))
-    published = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+    published = runtime.vault.read_document(*spec.location).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
         return True
     if ledger is not None and is_verified_revoked(ledger, access_key):

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from rotator.config import schema
-from rotator.config.loader import read
 from rotator.config.problems import Problems
+from rotator.config.table_reader import read_table
 from rotator.domain.ports import Clock
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
 from rotator.setup.answers import AccountAnswers, Answers, DefaultAnswers, VaultAnswers, check_answers
-from rotator.setup.discovery import Candidate
+from rotator.setup.discovery import ApplicationCandidate
 from rotator.setup.preparation import candidates_of
 
 SOURCE = "the answers"
@@ -66,7 +66,7 @@ def ask(clock: Clock, folder: Path) -> tuple[Answers, dict[str, Callable[[], Sec
     return check_answers(data, Problems(SOURCE), folder), secrets
 
 
-def _chosen(candidates: tuple[Candidate, ...], clock: Clock) -> list[str]:
+def _chosen(candidates: tuple[ApplicationCandidate, ...], clock: Clock) -> list[str]:
     if not candidates:
         raise click.UsageError("the account has no application beside the one that bears the management key; create one first")
     click.echo("Applications")
@@ -88,7 +88,7 @@ def _chosen(candidates: tuple[Candidate, ...], clock: Clock) -> list[str]:
 def _question(text: str, table: type[schema.Table], option: str, default: str | None = None) -> str:
     def checked(answer: str) -> str:
         problems = Problems(SOURCE)
-        read(table, {option: answer}, (), problems)
+        read_table(table, {option: answer}, (), problems)
         try:
             problems.stop()
         except ConfigurationError as error:

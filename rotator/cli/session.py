@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rotator.api.client import DaemonClient, DaemonUnavailable
     from rotator.cli.local_runtime import LocalRuntime
     from rotator.domain.ports import Clock, EventSink
+    from rotator.observability.notifications import Notifier
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,9 +38,9 @@ TAKES_NO_COMMAND = frozenset({"busy", "stopping", "hung"})
 
 def open_app(path: Path, sink: EventSink, only: Collection[str] = ()) -> LocalRuntime:
     """The real thing, for these applications or for all: everything built, nothing contacted."""
-    from rotator.app import AppRuntime as Root  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
+    from rotator.app import open_runtime  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
 
-    return Root.open(path, sink=sink, only=only)
+    return open_runtime(path, sink, only)
 
 
 def _at_a_terminal() -> bool:
@@ -76,16 +77,19 @@ class Session:
         from rotator.domain.ports import NullEventSink  # noqa: PLC0415 - for commands that act themselves
         from rotator.util.formatting import pluralize  # noqa: PLC0415 - same
 
-        app = self.opener(self.path, sink or NullEventSink(), only)
-        for problem in app.set_aside[:MAX_WARNINGS]:
-            click.echo(f"rotator: warning: {problem}", err=True)
-        if more := len(app.set_aside[MAX_WARNINGS:]):
-            click.echo(f"rotator: warning: {pluralize(more, 'more problem')} of others; rotator check lists them", err=True)
-        try:
-            with _telling(app) if tell and app.alarm.targets else nullcontext():
+        sink = sink or NullEventSink()
+        with _notifier(sink) if tell else nullcontext() as notifier:
+            app = self.opener(self.path, notifier or sink, only)
+            for problem in app.set_aside[:MAX_WARNINGS]:
+                click.echo(f"rotator: warning: {problem}", err=True)
+            if more := len(app.set_aside[MAX_WARNINGS:]):
+                click.echo(f"rotator: warning: {pluralize(more, 'more problem')} of others; rotator check lists them", err=True)
+            try:
+                if notifier is not None:
+                    notifier.apply_runtime(app.alarm)
                 yield app
-        finally:
-            app.close()
+            finally:
+                app.close()
 
     def ask(self, name: str, sink: EventSink | None = None, *, tell: bool = False, **request: Any) -> Any:
         """The result of an operation: from the daemon where it answers, else from this process, which then needs the credentials.
@@ -177,14 +181,11 @@ def _stranded(unreached: DaemonUnavailable, error: ConfigurationError) -> Report
 
 
 @contextmanager
-def _telling(app: LocalRuntime) -> Iterator[None]:
-    from rotator.observability.notifications import Notifier  # noqa: PLC0415 - for those few commands that tell people
+def _notifier(sink: EventSink) -> Iterator[Notifier]:
+    from rotator.observability.notifications import Notifier  # noqa: PLC0415 - for the few commands that send notifications
 
-    alarm = app.sink = Notifier(app.sink, app.alarm)
-    try:
-        yield
-    finally:
-        alarm.close()
+    with closing(Notifier(sink)) as notifier:
+        yield notifier
 
 
 def _set_config(context: click.Context, _: click.Parameter, value: str | None) -> None:

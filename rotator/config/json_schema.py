@@ -15,18 +15,18 @@ from rotator.config.specs import NAME
 from rotator.util.durations import format_duration
 
 SINGLE: dict[str, type[schema.Table]] = {
-    "vault": schema.Vault,
-    "defaults": schema.Defaults,
-    "daemon": schema.Daemon,
-    "control": schema.Control,
-    "webhook": schema.Webhook,
-    "metrics": schema.Metrics,
-    "heartbeat": schema.Heartbeat,
-    "notifications": schema.Notifications,
+    "vault": schema.VaultTable,
+    "defaults": schema.DefaultsTable,
+    "daemon": schema.DaemonTable,
+    "control": schema.ControlTable,
+    "webhook": schema.WebhookTable,
+    "metrics": schema.MetricsTable,
+    "heartbeat": schema.HeartbeatTable,
+    "notifications": schema.NotificationsTable,
 }
 """Tables that are there once."""
 
-NAMED: dict[str, type[schema.Table]] = {"accounts": schema.Account, "applications": schema.Application}
+NAMED: dict[str, type[schema.Table]] = {"accounts": schema.AccountTable, "applications": schema.ApplicationTable}
 """Tables of tables."""
 
 

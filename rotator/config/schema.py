@@ -1,191 +1,42 @@
-"""The schema of the configuration file: every option with its type, its default and what it means.
+"""The schema of the configuration file: every option with its type, its default and its meaning.
 
-Each class is one table. The descriptions are the text of docs/configuration.md and of the messages about missing options; a
-test holds the three together. A default of None with a ``computed`` text depends on other options.
-
-No message may repeat a value: what was written may be a secret in the wrong place. So messages begin in the middle of a
-sentence ("is not a duration; …"), after the path of the option.
+Each class is one table. The descriptions are the text of docs/configuration.md and of the messages about missing options; a test holds
+the three together. A default of None with a ``computed`` text depends on other options.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from rotator.config.secret_reference import Reference, parse_reference
-from rotator.config.settings import Listener
-from rotator.domain import document as model
+from rotator.config.option_types import (
+    DAYS,
+    Cron,
+    Duration,
+    Fields,
+    File,
+    Hours,
+    ListenAt,
+    Pause,
+    Purpose,
+    SecretReference,
+    SecretReferences,
+    Short,
+    Token,
+    Url,
+    VaultPath,
+    WeekDays,
+    Zone,
+)
 from rotator.domain.marker import MAX_PURPOSE
-from rotator.domain.schedule import next_cron, zone
-from rotator.domain.secret import to_displayable
-from rotator.util.durations import parse_duration
-
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_SEGMENT = re.compile(r"[^\s?#%*+\\\x00-\x1f\x7f]+")
-_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII)
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_TOKEN = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
 def option(text: str, default: Any = ..., *, computed: str = "", **limits: Any) -> Any:
     """One option: what it means, and its default or how that is computed."""
     return Field(default, description=text, json_schema_extra={"computed": computed} if computed else None, **limits)
-
-
-# --- how values are written -----------------------------------------------------------------------------------------------
-
-
-def _duration(value: object, minimum: timedelta) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError('is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
-    return parse_duration(value if isinstance(value, str) else "", minimum=minimum)
-
-
-def vault_path(value: object) -> str:
-    """The path of a document, such as ``secret/apps/billing``; raises ``ValueError`` with the rest of a sentence."""
-    segments = value.split("/") if isinstance(value, str) else []
-    if len(segments) < 2 or any(segment in (".", "..") or not _SEGMENT.fullmatch(segment) for segment in segments):
-        raise ValueError('is not MOUNT/PATH; write the mount of a KV version 2 engine and a path, such as "secret/apps/billing"')
-    if segments[1] == "data":
-        raise ValueError('has "data" after the mount, which only the HTTP API wants; leave it out: MOUNT/PATH')
-    return "/".join(segments)
-
-
-def _url(value: object) -> str:
-    text = value if isinstance(value, str) else ""
-    try:
-        parts = urlsplit(text)
-        sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        sound = None
-    if not sound or not _TOKEN.fullmatch(text):
-        raise ValueError('is not a web address; write one such as "https://vault.example.com:8200"')
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("holds more than an address; leave out user, password, query and fragment")
-    return text.rstrip("/")
-
-
-def _token(value: object) -> str:
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise ValueError("is not an identifier; write it in quotes, without spaces")
-    return value
-
-
-def _purpose(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or to_displayable(value) != value:
-        raise ValueError("is not a line of text that may be shown; write what the key is for, in one line and without a secret")
-    if len(value.encode()) > MAX_PURPOSE:
-        raise ValueError(f"is too long; write at most {MAX_PURPOSE} letters (one that is not ASCII counts as two to four)")
-    return " ".join(value.split())
-
-
-def _file(value: object) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("is not the path of a file; write it in quotes")
-    return Path(value)
-
-
-def _listener(value: object) -> Listener:
-    if isinstance(value, Listener):
-        return value
-    text = value if isinstance(value, str) else ""
-    if text.startswith("unix:/") and "\0" not in text:
-        return Listener(path=Path(text.removeprefix("unix:")))
-    host, _, port = text.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    try:
-        address = ip_address(host)
-        if port.isascii() and port.isdecimal() and 0 < int(port) < 65536 and (address.version == 4) == ("[" not in text):
-            return Listener(host=str(address), port=int(port))
-    except ValueError:
-        pass
-    raise ValueError(
-        'is not where to listen; write an address and a port, "127.0.0.1:9464", or a socket, "unix:/run/rotator/metrics.sock"'
-    )
-
-
-def _cron(value: object) -> str:
-    text = value if isinstance(value, str) else ""
-    next_cron(text, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
-    return text
-
-
-def _zone(value: object) -> str:
-    text = value if isinstance(value, str) else ""
-    zone(text)
-    return text
-
-
-def _days(value: object) -> list[str]:
-    if not isinstance(value, list) or not value:
-        raise ValueError('is not a list of days; write one such as ["mon", "tue"]')
-    for day in value:
-        if not isinstance(day, str) or day.lower() not in (*DAYS, *(name[:3] for name in DAYS)):
-            raise ValueError('names a day that does not exist; write "mon", "tue", "wed", "thu", "fri", "sat" or "sun"')
-    return value
-
-
-def _hours(value: object) -> str:
-    if not isinstance(value, str) or not _HOURS.fullmatch(value):
-        raise ValueError('are not hours; write from and to, such as "22:00-06:00" (which ends on the next day)')
-    return value
-
-
-def _references(value: object) -> list[Reference]:
-    if not isinstance(value, list):
-        raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
-    found = [parse_reference(item) for item in value]
-    if len({str(reference) for reference in found}) < len(found):
-        raise ValueError("names one reference twice; leave one out, or everybody there hears everything twice")
-    return found
-
-
-def _fields(value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(name and isinstance(template, str) for name, template in value.items()):
-        raise ValueError('is not a table of fields; write { SCW_ACCESS_KEY = "{access_key}", SCW_SECRET_KEY = "{secret_key}" }')
-    known = "{" + "}, {".join(model.DEFAULT_FIELDS) + "}"
-    for template in value.values():
-        if set("{}") & set(_PLACEHOLDER.sub("", template)) or set(_PLACEHOLDER.findall(template)) - set(model.DEFAULT_FIELDS):
-            raise ValueError(f"has a placeholder that does not exist; these do: {known}")
-    for placeholder in ("{access_key}", "{secret_key}"):
-        users = [template for template in value.values() if placeholder in template]
-        # The ledger finds the published key by these two fields, and a secret in a second field could not be taken out of logs.
-        if users != [placeholder]:
-            raise ValueError(f'must have exactly one field that is "{placeholder}" and nothing else, and no other that holds it')
-    return value
-
-
-_DURATION = WithJsonSchema({"type": "string", "pattern": "^(?=.)(\\d+d)?(\\d+h)?(\\d+m)?(\\d+s)?(\\d+ms)?$"})
-_REFERENCE = {"type": "string", "pattern": "^(file|credential|vault):."}
-
-Duration = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(seconds=1))), _DURATION]
-Pause = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(0))), _DURATION]
-Short = Annotated[timedelta, BeforeValidator(lambda value: _duration(value, timedelta(milliseconds=100))), _DURATION]
-VaultPath = Annotated[str, BeforeValidator(vault_path)]
-Url = Annotated[str, BeforeValidator(_url)]
-Token = Annotated[str, BeforeValidator(_token)]
-Purpose = Annotated[str, BeforeValidator(_purpose)]
-File = Annotated[Path, BeforeValidator(_file)]
-Cron = Annotated[str, BeforeValidator(_cron)]
-Zone = Annotated[str, BeforeValidator(_zone)]
-ListenAt = Annotated[Listener, BeforeValidator(_listener), WithJsonSchema({"type": "string"})]
-SecretReference = Annotated[Reference, BeforeValidator(parse_reference), WithJsonSchema(_REFERENCE)]
-SecretReferences = Annotated[
-    list[Reference], BeforeValidator(_references), WithJsonSchema({"type": "array", "items": _REFERENCE, "uniqueItems": True})
-]
-
-
-# --- the tables -----------------------------------------------------------------------------------------------------------
 
 
 class Table(BaseModel):
@@ -199,7 +50,7 @@ class Table(BaseModel):
     )
 
 
-class OwnSecretId(Table):
+class OwnSecretIdTable(Table):
     """`own_secret_id`: how the secret id of the `approle` login is itself rotated."""
 
     role: Token = option("The name of the role at Vault, below `auth/MOUNT/role`.")
@@ -211,7 +62,7 @@ class OwnSecretId(Table):
     )
 
 
-class Auth(Table):
+class AuthTable(Table):
     """`[vault] auth`: how to log in to Vault."""
 
     method: Literal["approle", "cert", "jwt", "token"] = option("How to log in: `approle`, `cert`, `jwt` or `token`.")
@@ -223,16 +74,16 @@ class Auth(Table):
     jwt: SecretReference | None = option("`jwt`: a reference to the token, read afresh for every login.", None)
     token: SecretReference | None = option("`token`: a reference to a Vault token.", None)
     role: Token | None = option("`jwt`: the role to log in as. `cert`: the role, where several could match.", None)
-    own_secret_id: OwnSecretId | None = option(
+    own_secret_id: OwnSecretIdTable | None = option(
         "`approle`: how the secret id is itself rotated: the table below.", None, computed="replaced by an operator"
     )
 
 
-class Vault(Table):
+class VaultTable(Table):
     """`[vault]`: where Vault or OpenBao is."""
 
     address: Url = option("The address of Vault or OpenBao, such as `https://vault.example.com:8200`.")
-    auth: Auth = option("How to log in: the table below.")
+    auth: AuthTable = option("How to log in: the table below.")
     ledger_path: VaultPath = option("Where we keep our ledgers: the mount of a KV version 2 engine, then a prefix of our own.")
     namespace: Token | None = option("The namespace of everything, where Vault has namespaces.", None)
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
@@ -243,7 +94,7 @@ class Vault(Table):
     )
 
 
-class Account(Table):
+class AccountTable(Table):
     """`[accounts.NAME]`: an organisation at a provider."""
 
     provider: Token = option("The kind of provider.", "scaleway")
@@ -254,7 +105,9 @@ class Account(Table):
     access_key: Token | None = option(
         "The public name of that key. It is never revoked, and a coverage proof can tell it from unmanaged keys.", None
     )
-    own_key: OwnKey | None = option("How that key is itself rotated: the table below.", None, computed="replaced by an operator")
+    own_key: OwnKeyTable | None = option(
+        "How that key is itself rotated: the table below.", None, computed="replaced by an operator"
+    )
     api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))
@@ -265,16 +118,14 @@ class Account(Table):
     )
 
 
-class Window(Table):
+class WindowTable(Table):
     """`window`: when scheduled rotations may begin, in the application's time zone."""
 
-    days: Annotated[list[str], BeforeValidator(_days)] = option("The days on which the window opens.", [day[:3] for day in DAYS])
-    hours: Annotated[str, BeforeValidator(_hours)] = option(
-        "From and to. An end not after the start is on the next day.", "00:00-24:00"
-    )
+    days: WeekDays = option("The days on which the window opens.", [day[:3] for day in DAYS])
+    hours: Hours = option("From and to. An end not after the start is on the next day.", "00:00-24:00")
 
 
-class Verification(Table):
+class VerificationTable(Table):
     """`verification`: how a new key proves that it is alive, and an old one that it is dead."""
 
     model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
@@ -284,7 +135,7 @@ class Verification(Table):
     timeout: Duration = option("Within how long.", timedelta(minutes=5))
 
 
-class EmergencyVerification(Table):
+class EmergencyVerificationTable(Table):
     """`emergency_verification`: the same for a compromised key."""
 
     model_config = ConfigDict(frozen=True)
@@ -294,7 +145,7 @@ class EmergencyVerification(Table):
     timeout: Duration = option("Within how long.", timedelta(minutes=1))
 
 
-class Defaults(Table):
+class DefaultsTable(Table):
     """`[defaults]`: what every application says unless it says otherwise itself."""
 
     account: Token | None = option("The account that the keys belong to.", None, computed="the only account")
@@ -309,7 +160,7 @@ class Defaults(Table):
     every: Duration | None = option("How long a key lives until the next replaces it, counted from its creation.", None)
     cron: Cron | None = option("When to rotate, as five cron fields, instead of `every`.", None)
     timezone: Zone = option("The time zone of `cron` and `window`.", "UTC")
-    window: Window | None = option("When scheduled rotations may begin: the table below.", None, computed="always")
+    window: WindowTable | None = option("When scheduled rotations may begin: the table below.", None, computed="always")
     jitter: Pause | None = option(
         "How far rotations are spread: up to so much earlier than `every`, or later than `cron`.",
         None,
@@ -325,11 +176,11 @@ class Defaults(Table):
     consumer_refresh: Duration | None = option(
         "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
     )
-    verification: Verification = option(
-        "How a new key proves that it is alive, and an old one that it is dead: the table below.", Verification()
+    verification: VerificationTable = option(
+        "How a new key proves that it is alive, and an old one that it is dead: the table below.", VerificationTable()
     )
-    emergency_verification: EmergencyVerification = option(
-        "The same for a compromised key: the table below.", EmergencyVerification()
+    emergency_verification: EmergencyVerificationTable = option(
+        "The same for a compromised key: the table below.", EmergencyVerificationTable()
     )
     resync_interval: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
     publish_timeout: Duration = option("How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2))
@@ -339,26 +190,26 @@ class Defaults(Table):
         computed="`10m`, or a minute more than the timeout of a proof and `publish_timeout` together where that is longer",
     )
     max_live_keys: int = option("Beyond so many live keys of one application, `rotate` refuses.", 5, ge=2, le=1000)
-    fields: Annotated[dict[str, str], BeforeValidator(_fields)] | None = option(
+    fields: Fields | None = option(
         "The fields of the credential document, and what is in them.",
         None,
         computed="each of the placeholders under its own name",
     )
 
 
-class Application(Defaults):
+class ApplicationTable(DefaultsTable):
     """`[applications.NAME]`: an application whose key is rotated. It may say all that `[defaults]` may say, and:"""
 
     application_id: Token = option("The id of the IAM application that bears the key.")
     path: VaultPath = option("Where consumers read the key: the mount of a KV version 2 engine, then a path.")
 
 
-class OwnKey(Application):
+class OwnKeyTable(ApplicationTable):
     """`[accounts.NAME.own_key]`: the management key of the account as an application of its own, `NAME-own-key`. It may say all that
     `[applications.NAME]` may say except `account` and `fields`."""
 
 
-class Daemon(Table):
+class DaemonTable(Table):
     """`[daemon]`: what concerns the process."""
 
     workers: int = option("How many applications of one account are worked on at once.", 16, ge=1, le=512)
@@ -371,7 +222,7 @@ class Daemon(Table):
     )
 
 
-class Metrics(Table):
+class MetricsTable(Table):
     """`[metrics]`: where the daemon tells Prometheus, and whoever asks, how it is."""
 
     listen: ListenAt | None = option(
@@ -385,7 +236,7 @@ class Metrics(Table):
     )
 
 
-class Control(Table):
+class ControlTable(Table):
     """`[control]`: the sockets on which the daemon is asked and ordered."""
 
     enabled: bool | None = option(
@@ -408,7 +259,7 @@ class Control(Table):
     )
 
 
-class Webhook(Table):
+class WebhookTable(Table):
     """`[webhook]`: where machines outside report keys that they found."""
 
     listen: ListenAt | None = option("Where to listen: `ADDRESS:PORT` or `[ADDRESS]:PORT`.", None, computed="nowhere")
@@ -420,7 +271,7 @@ class Webhook(Table):
     rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
 
 
-class Heartbeat(Table):
+class HeartbeatTable(Table):
     """`[heartbeat]`: a request to a monitoring service while every application is healthy; its absence is the alert."""
 
     url: SecretReference | None = option(
@@ -434,7 +285,7 @@ class Heartbeat(Table):
     allow_http: bool = option("Allow plain HTTP to a remote address.", default=False)
 
 
-class Notifications(Table):
+class NotificationsTable(Table):
     """`[notifications]`: messages about what needs a person."""
 
     name: Token = option("The name of this installation in messages.", "rotator")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from rotator.config import schema
+from rotator.config import option_types, schema
 from rotator.config.problems import Problems, dotted
 from rotator.domain import document
 from rotator.domain import spec as model
@@ -85,7 +85,7 @@ class _Application:
                 self.set[verification] = self.defaults[verification].model_copy(
                     update=self.own[verification].model_dump(exclude_unset=True)
                 )
-        self.all = {name: self.set.get(name, field.default) for name, field in schema.Defaults.model_fields.items()}
+        self.all = {name: self.set.get(name, field.default) for name, field in schema.DefaultsTable.model_fields.items()}
         self._compute()
 
     def _compute(self) -> None:
@@ -246,14 +246,16 @@ def _text(duration: timedelta) -> str:
     return format_duration(duration, units=5)
 
 
-def _proof(table: schema.Verification | schema.EmergencyVerification) -> model.VerificationPolicy:
+def _proof(table: schema.VerificationTable | schema.EmergencyVerificationTable) -> model.VerificationPolicy:
     return model.VerificationPolicy(successes=table.successes, interval=table.interval, timeout=table.timeout)
 
 
-def _window(table: schema.Window | None) -> model.MaintenanceWindow | None:
+def _window(table: schema.WindowTable | None) -> model.MaintenanceWindow | None:
     if table is None:
         return None
-    days = frozenset(number for number, name in enumerate(schema.DAYS) for day in table.days if name.startswith(day.lower()))
+    days = frozenset(
+        number for number, name in enumerate(option_types.DAYS) for day in table.days if name.startswith(day.lower())
+    )
     start, end = (int(hour) * 60 + int(minute) for hour, minute in (time.split(":") for time in table.hours.split("-")))
     return model.MaintenanceWindow(days=days, start=start, end=end)
 

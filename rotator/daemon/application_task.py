@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.snapshot import TaskSnapshot
-from rotator.decision.next_action import next_action
-from rotator.decision.observation import Clocks, Observation, RotationFailure
+from rotator.decision.observation import RotationFailure
 from rotator.decision.status import overdue_at
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, exit_code_of
 from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import NextAction
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
@@ -43,8 +43,7 @@ class PassSummary:
     """What is remembered of an outcome: enough for the status and for the order of work. Never a document."""
 
     result: PassResult
-    next_at: datetime
-    next_what: str
+    next: NextAction
     in_grace: int = 0
     urgent: bool = False
     settled: bool = False
@@ -114,6 +113,13 @@ class ApplicationTask:
         """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
         return self.passing is None and self.local_state.in_flight is None and not self.urgent
 
+    @property
+    def result(self) -> PassResult:
+        """How its last pass ended; of one that had none, by the service that it waited for."""
+        if self.crashes:
+            return PassResult.FAILED
+        return self.summary.result if self.summary else PassResult.UNREACHABLE
+
     def snapshot(self) -> TaskSnapshot:
         """What readers may know of it. Reads each field once, without a lock."""
         keys = self.keys
@@ -134,8 +140,8 @@ class ApplicationTask:
             last_success_at=self.last_success_at,
         )
 
-    def advance(self) -> PassOutcome | None:
-        """Let the pass go on; its outcome when it is over, None when it waits in the middle (until ``due``)."""
+    def advance(self) -> PassOutcome | datetime:
+        """Continue the pass: its outcome when it is over, or the time until which it waits in the middle."""
         if self.abandoning:
             self._give_up()
         if self.passing is None:
@@ -144,7 +150,7 @@ class ApplicationTask:
             self.expedited = False
             self.passing = reconcile(self.spec, self._world, self.local_state)
         try:
-            self.due = next(self.passing)
+            return next(self.passing)
         except StopIteration as end:
             self.passing = None
             outcome: PassOutcome = end.value
@@ -152,19 +158,18 @@ class ApplicationTask:
         except BaseException:
             self.passing = None
             raise
-        return None
 
-    def conclude(self, outcome: PassOutcome, now: datetime) -> None:
-        """Remember what a finished pass found, and when the next one is due."""
+    def conclude(self, outcome: PassOutcome, now: datetime) -> datetime:
+        """Remember what a finished pass found; returns when the next one is due."""
         self.crashes = 0
-        self.summary = _summarize(self.spec, outcome, now)
-        self.due = max(outcome.wait.until, now + SHORTEST)
+        self.summary = _summarize(self.spec, outcome)
         if outcome.error is None:
             self.last_reconciled_at = now
         if self.summary.result is PassResult.OK:
             self.last_success_at = now
         self.ledger = outcome.ledger or self.ledger
         self.keys = self.keys if outcome.keys is None else outcome.keys
+        return max(outcome.wait.until, now + SHORTEST)
 
     def switch_runtime(self) -> bool:
         """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
@@ -193,21 +198,25 @@ class ApplicationTask:
         self.local_state.in_flight = replace(in_flight, failure=failure)
 
 
-def _summarize(spec: ApplicationSpec, outcome: PassOutcome, now: datetime) -> PassSummary:
+def used_runtimes(tasks: Iterable[ApplicationTask]) -> Iterator[DaemonRuntime]:
+    """The runtimes of these tasks. The pending one is read first, so a task that switches meanwhile yields it once or twice."""
+    for task in tasks:
+        if (pending := task.pending_runtime) is not None:
+            yield pending[1]
+        yield task.runtime
+
+
+def _summarize(spec: ApplicationSpec, outcome: PassOutcome) -> PassSummary:
     ledger, wait = outcome.ledger, outcome.wait
+    following = wait.next or NextAction(wait.until, wait.reason, wait.message)
     away = isinstance(outcome.error, Unavailable | Indeterminate)
     unreadable = isinstance(outcome.error, LedgerUnreadable)
     if ledger is None:
-        return PassSummary(
-            _result(outcome), wait.until, wait.reason, problem=wait.problem, service_away=away, unreadable=unreadable
-        )
-    observation = Observation(clocks=Clocks(now, now, now), installation="", owner="", next_rotation_id="")
-    at, what, _ = next_action(spec, ledger, observation)
+        return PassSummary(_result(outcome), following, problem=wait.problem, service_away=away, unreadable=unreadable)
     urgent_intent = ledger.intent is not None and ledger.intent.mode.urgent
     return PassSummary(
         result=_result(outcome),
-        next_at=at,
-        next_what=what,
+        next=following,
         in_grace=len(ledger.retiring),
         urgent=bool(ledger.compromised) or urgent_intent,
         settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),

@@ -1,9 +1,8 @@
 """Schedules reconciliation passes: one task per application, run by the workers of its account.
 
-A task runs until its pass only waits. It then gets a new date and its worker is free, so a thousand waiting rotations hold no
-thread. No task gets lost: it gets its date when the scheduler reports the end of its job (not from inside the job, which the
-scheduler would still count as running, and forget the new date), and a task that is long past its date without a job gets a new
-one.
+A task runs until its pass only waits. It is then scheduled again and its worker is free, so waiting rotations hold no thread. A task
+is scheduled when the scheduler has reported the end of its job, never from inside the job: the scheduler would discard the new date
+with the finished job. A task that is long overdue without a job is scheduled anew.
 
 Thread safety: ``lock`` guards ``tasks`` and the states of the services. No call is made and no event is emitted while it is held.
 """
@@ -12,22 +11,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from rotator.daemon.application_task import ApplicationTask, PassResult
+from rotator.daemon.application_task import ApplicationTask, used_runtimes
 from rotator.daemon.deadline_alerts import DeadlineAlerts
 from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import MAINTENANCE, pass_workers, urgent_workers
+from rotator.daemon.removed_applications import RemovedApplications, remove_from_configuration
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.runtime_lease import RuntimeLeases
 from rotator.daemon.scheduler import Pool, Scheduler
 from rotator.daemon.service_monitor import ServiceMonitor
 from rotator.daemon.services import ServiceHealth
-from rotator.daemon.snapshot import EngineSnapshot, ServiceSnapshot
-from rotator.decision.ownership import REMOVED_CLAIM_TIMEOUT, owner_of
+from rotator.daemon.snapshot import EngineSnapshot
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
@@ -37,15 +37,14 @@ STAGGER = timedelta(milliseconds=5)
 """Between two passes that begin together because a service came back or the daemon started."""
 
 LOST_AFTER = timedelta(minutes=10)
-"""A task that is past its date for so long, and has no job, lost it. (One that waits for a worker just has an early second
-look.)"""
+"""How long a task without a job may be overdue before it is scheduled anew."""
 
 CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 """Shortest and longest pause after an error of the program."""
 
 
 class Engine:
-    """Passes of all applications, each when it is due. ``changed`` is called, from any thread, when something ended."""
+    """Runs the passes of all applications, each when it is due. ``changed`` is called, from any thread, when a job has ended."""
 
     def __init__(
         self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
@@ -59,13 +58,13 @@ class Engine:
         self._changed = changed
         self._workers = runtime.workers
         self._heartbeat_interval: timedelta | None = None
-        self._stuck: set[str] = set()
         self._deadlines = DeadlineAlerts(sink)
+        self._removed = RemovedApplications(sink)
         self._stopping = False
         self._closed = False
         self._schedule = Scheduler()
         self._periodic = PeriodicTasks(self._schedule, sink)
-        self._leases = RuntimeLeases(runtime, self._used)
+        self._leases = RuntimeLeases(runtime, lambda: used_runtimes(list(self.tasks.values())))
         self._monitor = ServiceMonitor(runtime, sink, self._periodic, self.lock, answered=self._service_answered, changed=changed)
 
     @property
@@ -82,9 +81,7 @@ class Engine:
         """What is known of every application and service. Never waits: neither for a lock nor for a call."""
         return EngineSnapshot(
             tasks=tuple(task.snapshot() for task in list(self.tasks.values())),
-            services=tuple(
-                ServiceSnapshot(one.name, one.state, one.since, one.kind, one.message) for one in list(self.services.values())
-            ),
+            services=self._monitor.snapshot(),
             progress=self.progress,
             progressed_at=self.progressed_at,
         )
@@ -149,13 +146,12 @@ class Engine:
         """Send a heartbeat through the workers of every account at this interval. Each is progress, as every pass is."""
         self._heartbeat_interval = interval
         for account in self.runtime.accounts:
-            self._periodic.add(
-                f"heartbeat {account}",
-                lambda account=account: interval if account in self.runtime.accounts else None,  # type: ignore[misc]  # bound on purpose
-                pool=pass_workers(account, self._workers),
-                delay=interval,
-                ended=self._progressed,
-            )
+            pool = pass_workers(account, self._workers)
+            beat = partial(self._beat_again, account, interval)
+            self._periodic.add(f"heartbeat {account}", beat, pool=pool, delay=interval, ended=self._progressed)
+
+    def _beat_again(self, account: str, interval: timedelta) -> timedelta | None:
+        return interval if account in self.runtime.accounts else None
 
     def contacted(self) -> bool:
         """Whether every service has been probed, with whatever result."""
@@ -192,25 +188,13 @@ class Engine:
 
     def add_removed_applications(self, removed_applications: Mapping[str, ApplicationSpec]) -> None:
         """Give applications that are not in the configuration their passes, until there is nothing left to revoke for them."""
-        stuck = []
         with self.lock:
-            now = _now()
-            for name, spec in removed_applications.items():
-                if name in self.tasks or name in self.runtime.specs:
-                    continue
-                if spec.account in self.runtime.accounts:
-                    self.tasks[name] = ApplicationTask(spec, self.runtime, started=now, due=now, parked=True)
-                elif name not in self._stuck and not spec.owner:
-                    self._stuck.add(name)
-                    stuck.append(spec)
+            runtime, known = self.runtime, set(self.tasks)
+            for task in self._removed.tasks(removed_applications, known, runtime, _now()):
+                self.tasks[task.name] = task
             self._resume()
-        for spec in stuck:
-            message = (
-                f"its account {spec.account} left the configuration too: put that back, so that old keys can be revoked on time"
-            )
-            self.sink.emit(
-                "daemon.removed_application_stuck", application=spec.application, account=spec.account, message=message
-            )
+        new = (spec for name, spec in removed_applications.items() if name not in known and name not in runtime.specs)
+        self._removed.report_stuck(new, runtime)
 
     def reconcile_now(self, names: Iterable[str]) -> None:
         """Run a pass of these now, because something about them was changed. A pass that only waits observes anew at once; one
@@ -234,32 +218,33 @@ class Engine:
             lambda: self._run_task(name),
             when,
             pool(task.spec.account, self._workers),
-            lambda done, began: self._task_ended(name, done=done, began=bool(began)),
+            lambda done, following: self._task_ended(name, following if done else None, ran=not done or following is not None),
         )
 
-    def _run_task(self, name: str) -> bool:
-        """What a worker does for one application: begin its pass or go on with it. Whether it did. Never raises."""
+    def _run_task(self, name: str) -> datetime | None:
+        """Begin or continue the pass of one application, in a worker; when it goes on, None if it could not begin. Never raises."""
         task = self._begin(name)
         if task is None:
-            return False
+            return None
         try:
             outcome = task.advance()
-            if outcome is not None:
-                with self.lock:
-                    task.conclude(outcome, _now())
-                    self._monitor.suspect(outcome.error)
-                self._deadlines.look(task.spec, outcome, self.runtime.alarm.deadline_notice, _now())
+            if isinstance(outcome, datetime):
+                return outcome
+            with self.lock:
+                following = task.conclude(outcome, _now())
+                self._monitor.suspect(outcome.error)
+            self._deadlines.look(task.spec, outcome, self.runtime.alarm.deadline_notice, _now())
         except Exception as error:  # noqa: BLE001  # one broken application never stops another, nor its own next pass
-            self._crashed(task, error)
-        return True
+            return self._crashed(task, error)
+        return following
 
-    def _crashed(self, task: ApplicationTask, error: Exception) -> None:
-        """An error of the program about one application: its next pass comes later, and no other application hears of it."""
+    def _crashed(self, task: ApplicationTask, error: Exception) -> datetime:
+        """Report an error of the program in the work for one application; returns when its next pass begins."""
         kind, where = crash_site(error)
         task.crashes += 1
         shortest, longest = CRASH_BACKOFF
-        task.due = _now() + backoff(task.crashes, task.name, base=shortest, cap=longest)
         self.sink.emit("pass.crashed", application=task.name, account=task.spec.account, error=kind, where=where)
+        return _now() + backoff(task.crashes, task.name, base=shortest, cap=longest)
 
     def _begin(self, name: str) -> ApplicationTask | None:
         with self.lock:
@@ -274,30 +259,27 @@ class Engine:
             task.running = True
             return task
 
-    def _task_ended(self, name: str, *, done: bool, began: bool) -> None:
-        """A job of an application is over, whatever became of it: the task gets its next date."""
+    def _task_ended(self, name: str, following: datetime | None, *, ran: bool) -> None:
+        """Schedule the task again after its job has ended, whatever became of it. Without a date it goes on as it was due."""
         self._progressed()
         with self.lock:
             task = self.tasks.get(name)
-            if task is None or (done and not began):
+            if task is None or not ran:
                 return
             task.running = False
-            failure = self._continue(task)
+            failure = None
+            try:
+                self._next(task, following or task.due)
+            except Exception as error:  # noqa: BLE001  # the task must be scheduled whatever its data does to the program
+                failure = error
         if failure is not None:
-            self._crashed(task, failure)
+            following = self._crashed(task, failure)
             with self.lock:
-                self._schedule_task(task, task.due)
+                self._schedule_task(task, following)
         self._leases.close_unused()
         self._changed()
 
-    def _continue(self, task: ApplicationTask) -> Exception | None:
-        try:
-            self._next(task)
-        except Exception as error:  # noqa: BLE001  # the task must get a date whatever its data does to the program
-            return error
-        return None
-
-    def _next(self, task: ApplicationTask) -> None:
+    def _next(self, task: ApplicationTask, following: datetime) -> None:
         if self._stopping and not task.holding:
             return
         between = task.passing is None
@@ -305,24 +287,20 @@ class Engine:
             task.done = True
             return
         if task.switch_runtime() or (between and task.expedited):
-            task.due = _now()
+            following = _now()
         elif between and not task.spec.configured and task.summary and task.summary.settled:
             del self.tasks[task.name]  # nothing is left to revoke for it
             return
-        self._schedule_task(task, task.due)
+        self._schedule_task(task, following)
 
     # --- reload -----------------------------------------------------------------------------------------------------------
 
-    def apply_runtime(self, runtime: DaemonRuntime) -> tuple[list[str], list[str]]:
-        """Work for this runtime from now on; the names of the applications that came and of those that left.
-
-        A pass in the middle ends under the configuration that it began with. What an application remembers stays.
-        """
+    def apply_runtime(self, runtime: DaemonRuntime) -> None:
+        """Work for this runtime from now on. A pass in the middle ends under the configuration that it began with. The local state of
+        each application stays."""
         with self.lock:
             now, before = _now(), self.runtime
             self._leases.replace(runtime)
-            added = sorted(runtime.specs.keys() - before.specs.keys())
-            removed = sorted(before.specs.keys() - runtime.specs.keys())
             for name, spec in runtime.specs.items():
                 task = self.tasks.get(name)
                 if task is None:
@@ -334,30 +312,14 @@ class Engine:
                     task.parked = True
             for name, task in self.tasks.items():
                 if name not in runtime.specs:
-                    self._remove_application(task, runtime)
+                    remove_from_configuration(task, runtime)
             self._monitor.replace(runtime)
             self._resume()
-        for name in removed:
+        for name in sorted(before.specs.keys() - runtime.specs.keys()):
             self.sink.emit("daemon.application_removed", application=name, account=before.specs[name].account)
         self._leases.close_unused()
         if self._heartbeat_interval is not None:
             self.beat(self._heartbeat_interval)
-        return added, removed
-
-    def _remove_application(self, task: ApplicationTask, runtime: DaemonRuntime) -> None:
-        owner = owner_of(task.spec.bearer, task.spec.path, runtime.specs.values())
-        spec = replace(task.spec, configured=False, owner=owner, stale_claim_timeout=REMOVED_CLAIM_TIMEOUT)
-        # Where the account left too, the old connection goes on until the last key is revoked or the daemon ends.
-        task.pending_runtime = (spec, runtime if spec.account in runtime.accounts else task.runtime)
-        task.switch_runtime()
-
-    def _used(self) -> Iterator[DaemonRuntime]:
-        """The runtimes of all tasks. The next one is read first: a task that goes over to it meanwhile has it in one place or
-        the other."""
-        for task in list(self.tasks.values()):
-            if (pending := task.pending_runtime) is not None:
-                yield pending[1]
-            yield task.runtime
 
     def lease_runtime(self) -> AbstractContextManager[DaemonRuntime]:
         """The runtime in force, which is not closed before it is given back. Waits for no pass."""
@@ -366,8 +328,7 @@ class Engine:
     # --- clock and lost dates ---------------------------------------------------------------------------------------------
 
     def clock_stepped(self, step: timedelta) -> None:
-        """The clock of this machine was set: what waits goes on waiting for as long as it would have. (Deadlines are not waited for by this
-        clock alone; passes look at least every ``resync_interval``.)"""
+        """Shift every date by a step of this machine's clock, so that each wait takes as long as it would have."""
         with self.lock:
             self._schedule.shift(step)
             for task in self.tasks.values():
@@ -383,14 +344,6 @@ class Engine:
                 waiting = not (task.running or task.parked or task.done)
                 if waiting and task.due < late and not self._schedule.has(task.name):
                     self._schedule_task(task, _now())
-
-    def results(self) -> dict[str, PassResult]:
-        """How the last pass of every application ended; of one that had none: by the service that it waited for."""
-        with self.lock:
-            return {
-                name: PassResult.FAILED if task.crashes else task.summary.result if task.summary else PassResult.UNREACHABLE
-                for name, task in self.tasks.items()
-            }
 
 
 def _now() -> datetime:

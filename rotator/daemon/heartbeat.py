@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
+from rotator.daemon.application_task import PassResult, PassSummary
 from rotator.daemon.engine import Engine
-from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
+from rotator.daemon.services import VAULT, ServiceState
+from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
 from rotator.domain.login import LoginProblem
 from rotator.domain.ports import EventSink
 from rotator.observability.notifications import Notifier
@@ -33,7 +34,7 @@ class UnhealthyReason:
 
 
 def unhealthy_reason(
-    tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime, *, login: LoginProblem | None = None
+    tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime, *, login: LoginProblem | None = None
 ) -> UnhealthyReason | None:
     """The first reason not to call it well, or None when every application and every service is."""
     if login is not None:
@@ -47,7 +48,7 @@ def unhealthy_reason(
     return None
 
 
-def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
+def _unhealthy_reason(task: TaskSnapshot, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
     patience = task.spec.stale_claim_timeout
     if now - patience > task.due:
@@ -56,7 +57,7 @@ def _unhealthy_reason(task: ApplicationTask, now: datetime) -> str:
         return "crashed"
     if task.summary is None:
         return "not_looked_at"
-    if now - patience > task.summary.next_at or _is_overdue(task.summary, now, patience):
+    if now - patience > task.summary.next.at or _is_overdue(task.summary, now, patience):
         return "overdue"
     return "" if task.summary.result is PassResult.OK else "problem"
 
@@ -87,10 +88,8 @@ class HealthCheck:
         if now - self._at < every.total_seconds():
             return
         self._at = now
-        with self._engine.lock:
-            login = self._engine.runtime.login_problem()
-            found = unhealthy_reason(self._engine.tasks.values(), self._engine.services.values(), datetime.now(UTC), login=login)
-            progress = self._engine.progress
+        seen, progress = self._engine.snapshot(), self._engine.progress
+        found = unhealthy_reason(seen.tasks, seen.services, datetime.now(UTC), login=self._engine.runtime.login_problem())
         if progress != self._moved[0]:
             self._moved = (progress, now)
         if found is None and now - self._moved[1] > self._idle:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rotator import __version__
 from rotator.api.listeners import Listeners
 from rotator.daemon import status_line as status
-from rotator.daemon.application_task import PassResult
-from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import HealthCheck, unhealthy_reason
+from rotator.daemon.heartbeat import HealthCheck
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.reload import ReloadRequests
 from rotator.daemon.runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.status import mismatch_problem
-from rotator.domain.ports import EventSink
 from rotator.errors import ConfigurationError, RotatorError
-from rotator.observability.fan_out import FanOutSink
-from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.notifications import Notifier
 from rotator.operations.daemon_handle import BlockedApplication, ReloadResult
 from rotator.system.process import Signals
@@ -43,32 +39,40 @@ CLOCK_JUMP_THRESHOLD = timedelta(seconds=2)
 """A change of our clock beyond this is a step, and not the drift that is corrected all the time."""
 
 
+@dataclass(frozen=True)
+class DaemonParts:
+    """What the main loop drives, built by ``composition``."""
+
+    notifier: Notifier
+    engine: Engine
+    monitor: Monitoring
+    reloads: ReloadRequests
+    listeners: Listeners
+
+
 class MainLoop:
     """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
 
     def __init__(
-        self,
-        runtime: DaemonRuntime,
-        sink: EventSink,
-        supervisor: ServiceManager,
-        signals: Signals,
-        *,
-        counters: EventCounters | None = None,
-        alarm: Notifier | None = None,
-        broadcast: FanOutSink | None = None,
+        self, parts: DaemonParts, rebuild: Callable[[], DaemonRuntime], supervisor: ServiceManager, signals: Signals
     ) -> None:
-        self.sink = sink
-        self.alarm = alarm or Notifier(sink)
+        self.sink = self.alarm = parts.notifier
+        self.engine = parts.engine
+        self.monitor = parts.monitor
+        self.reloads = parts.reloads
+        self.listeners = parts.listeners
         self.supervisor = supervisor
         self.signals = signals
-        self.engine = Engine(runtime, sink, changed=signals.wake)
-        self.monitor = Monitoring(self.engine, counters or EventCounters(sink), patience=supervisor.watchdog_interval)
-        self._login = LoginWatch(sink)
-        self._rounds = HealthCheck(self.engine, sink, self.alarm)
-        self.daemon_handle = LocalDaemonHandle(self.engine, self.monitor, sink, broadcast or FanOutSink(sink), self._wake)
-        self.listeners = Listeners(self.daemon_handle)
-        self.monitor.watch("control API", self.listeners.idle)
         self.remark = ""
+        self._rebuild = rebuild
+        self._login = LoginWatch(self.sink)
+        self._rounds = HealthCheck(self.engine, self.sink, self.alarm)
+        self._receivers: tuple[Callable[[DaemonRuntime], None], ...] = (
+            self._apply_to_applications,  # the others read the runtime in force from the engine
+            self._apply_to_notifications,  # the event that reports the reload reaches the new targets
+            self._apply_to_monitoring,  # after the engine: it compares its address with that of the runtime in force
+            self._apply_to_listeners,  # last: they open in a worker, and report when they do
+        )
         self._listeners_tried = False
         self._clock = _ClockJumpDetector()
         self._beat_every = _beat(supervisor.watchdog_interval)
@@ -93,6 +97,8 @@ class MainLoop:
             self.signals.wait(self._tick)
             if self.signals.reload:
                 self.signals.reload = False
+                self.reloads.put()
+            if self.reloads.waiting():
                 self._reload()
             self._maintenance()
         return self._stop()
@@ -142,9 +148,8 @@ class MainLoop:
 
     def _tell(self) -> None:
         remark = "; ".join(filter(None, (self.remark, self._login.remark, self.listeners.remark)))
-        with self.engine.lock:
-            text = status.status_line(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC), remark=remark)
-        self.supervisor.status(text)
+        seen = self.engine.snapshot()
+        self.supervisor.status(status.status_line(seen.tasks, seen.services, datetime.now(UTC), remark=remark))
 
     def _maintain(self) -> timedelta:
         if self.engine.services[VAULT].state is ServiceState.UP:
@@ -169,34 +174,47 @@ class MainLoop:
     # --- signals ----------------------------------------------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Everything new is built before anything old is let go; whatever is wrong leaves all as it was."""
+        """Read the configuration again, for every request that waits. Everything new is built before anything old is closed; a
+        configuration that is refused changes nothing."""
         self.supervisor.reloading()
-        request = self.daemon_handle.take_reload_request()
+        requests = self.reloads.take()
         try:
-            runtime = self.engine.runtime.reopen()
-        except RotatorError as error:
-            problems = error.problems if isinstance(error, ConfigurationError) else [error]
-            self._refuse([str(problem) for problem in problems])
-            request.set_exception(error)
+            runtime = self._rebuild()
         except Exception as error:  # noqa: BLE001  # an error of the program in a reload must not end the daemon either
-            kind, where = crash_site(error)
-            self._refuse([f"{kind} at {where}"])
-            request.set_exception(error)
+            self._refuse(_problems(error))
+            for request in requests:
+                request.set_exception(error)
         else:
-            restart = ["daemon.workers"] if runtime.workers != self.engine.runtime.workers else []
-            blocked = self._blocked_by(runtime)
-            added, removed = self.engine.apply_runtime(runtime)
-            self.alarm.apply_runtime(runtime.alarm)
-            self.remark = ""
-            self.monitor.reloaded()
-            self.sink.emit(
-                "daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart
-            )
-            report_deprecated(runtime, self.sink)
-            self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
-            request.set_result(ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart), blocked))
+            result = self._apply_runtime(runtime)
+            for request in requests:
+                request.set_result(result)
         self._tell()
         self.supervisor.ready()
+
+    def _apply_runtime(self, runtime: DaemonRuntime) -> ReloadResult:
+        """Put this runtime into force."""
+        before = self.engine.runtime
+        added, removed = sorted(runtime.specs.keys() - before.specs.keys()), sorted(before.specs.keys() - runtime.specs.keys())
+        restart = ["daemon.workers"] if runtime.workers != before.workers else []
+        blocked = self._blocked_by(runtime)
+        for apply in self._receivers:
+            apply(runtime)
+        self.remark = ""
+        self.sink.emit("daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart)
+        report_deprecated(runtime, self.sink)
+        return ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart), blocked)
+
+    def _apply_to_applications(self, runtime: DaemonRuntime) -> None:
+        self.engine.apply_runtime(runtime)
+
+    def _apply_to_notifications(self, runtime: DaemonRuntime) -> None:
+        self.alarm.apply_runtime(runtime.alarm)
+
+    def _apply_to_monitoring(self, _: DaemonRuntime) -> None:
+        self.monitor.reloaded()
+
+    def _apply_to_listeners(self, _: DaemonRuntime) -> None:
+        self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
 
     def _blocked_by(self, runtime: DaemonRuntime) -> tuple[BlockedApplication, ...]:
         """Applications that the new configuration stops, by their ledgers as last read. Asks nothing."""
@@ -207,10 +225,6 @@ class MainLoop:
             if ledger is not None and (problem := mismatch_problem(spec, ledger, datetime.now(UTC))):
                 found.append(BlockedApplication(name, problem.reason, problem.message))
         return tuple(found)
-
-    def _wake(self) -> None:
-        self.signals.reload = True
-        self.signals.wake()
 
     def _refuse(self, problems: list[str]) -> None:
         count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
@@ -223,7 +237,7 @@ class MainLoop:
         self.monitor.stopping()
         self.sink.emit("daemon.stopping", signal=self.signals.stop)
         limit = self.engine.runtime.shutdown_timeout.total_seconds()
-        self.daemon_handle.stop()
+        self.reloads.stop()
         self.engine.drain()
         self._wait_for_the_last(limit - min(10.0, limit / 3))
         self.engine.give_up()
@@ -249,64 +263,12 @@ class MainLoop:
         return self.engine.unfinished() + ([f"{orders} order{'' if orders == 1 else 's'}"] if orders else [])
 
 
-class SingleRun:
-    """One round of passes over all applications, each until it waits: what cron and Kubernetes start."""
-
-    def __init__(self, runtime: DaemonRuntime, sink: EventSink, signals: Signals, alarm: Notifier | None = None) -> None:
-        self.sink = sink
-        self.alarm = alarm or Notifier(sink)
-        self.signals = signals
-        self.engine = Engine(runtime, sink, once=True, changed=signals.wake)
-
-    def run(self) -> int:
-        """The exit code of the worst outcome: it failed, it was refused, a service was unreachable, or all is well."""
-        runtime, engine = self.engine.runtime, self.engine
-        self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
-        report_deprecated(runtime, self.sink)
-        engine.start()
-        self._until(engine.contacted)
-        if engine.services[VAULT].state is ServiceState.UP and not self.signals.stop:
-            try:
-                engine.add_removed_applications(runtime.removed_applications())
-            except RotatorError as error:
-                self.sink.emit("daemon.task_failed", chore="removed applications", message=str(error))
-        self._until(lambda: not engine.unfinished())
-        if self.signals.stop:
-            engine.drain()
-            end = time.monotonic() + runtime.shutdown_timeout.total_seconds()
-            while engine.unfinished() and time.monotonic() < end:
-                self.signals.wait(TICK_INTERVAL)
-        results, unfinished = engine.results(), engine.unfinished()
-        counts = Counter(results.values())
-        engine.close()
-        self.sink.emit(
-            "run.completed",
-            applications=len(results),
-            ok=counts[PassResult.OK],
-            unreachable=counts[PassResult.UNREACHABLE],
-            refused=counts[PassResult.REFUSED],
-            failed=counts[PassResult.FAILED],
-        )
-        worst = next(
-            (result for result in (PassResult.FAILED, PassResult.REFUSED, PassResult.UNREACHABLE) if counts[result]),
-            PassResult.OK,
-        )
-        if worst is PassResult.OK and not unfinished and not self.signals.stop:
-            self._ping()
-        self.sink.emit("daemon.stopped", unfinished=unfinished)
-        return worst.exit_code
-
-    def _ping(self) -> None:
-        """Send the heartbeat, unless something is overdue by the policy, such as a rotation that missed its window."""
-        found = unhealthy_reason(self.engine.tasks.values(), self.engine.services.values(), datetime.now(UTC))
-        if found is None:
-            self.alarm.ping(wait=True)
-        else:
-            self.sink.emit("heartbeat.unhealthy", reason=found.reason, subject=found.subject)
-
-    def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition() and not self.signals.stop:
-            self.signals.wait(TICK_INTERVAL)
+def _problems(error: Exception) -> list[str]:
+    """What to report of an error that ended a reload."""
+    if isinstance(error, RotatorError):
+        return [str(problem) for problem in (error.problems if isinstance(error, ConfigurationError) else [error])]
+    kind, where = crash_site(error)
+    return [f"{kind} at {where}"]
 
 
 class _ClockJumpDetector:

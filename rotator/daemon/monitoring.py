@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rotator.config import Listener
     from rotator.daemon.engine import Engine
     from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
+    from rotator.observability.metrics.call_durations import CallDurations
     from rotator.observability.metrics.counters import EventCounters
     from rotator.observability.metrics.exposition import Exposition
 
@@ -43,12 +44,14 @@ class Monitoring:
         self,
         engine: Engine,
         counters: EventCounters,
+        calls: CallDurations,
         *,
         patience: timedelta | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._counters = counters
+        self._calls = calls
         self._patience = min(patience or WATCHDOG_LIMIT, WATCHDOG_LIMIT)
         self._exposition: Exposition | None = None
         self._server: MetricsServer | None = None
@@ -118,8 +121,7 @@ class Monitoring:
         if self._exposition is None:
             from rotator.observability.metrics.exposition import Exposition  # noqa: PLC0415 - its library costs a tenth of a second
 
-            self._exposition = Exposition(self._samples)
-        self._engine.runtime.on_call = self._exposition.called
+            self._exposition = Exposition(self._samples, self._calls)
         try:
             self._server = MetricsServer(at, self._page).open()
         except OSError as error:

@@ -66,9 +66,7 @@ class Scheduler:
         """Have this done then; an earlier date of the same job is forgotten. ``ended`` is called after it."""
 
         def job() -> object:
-            # The scheduler removes a job after it handed it to a worker, both under one lock. A job that were over before that
-            # would be dated anew inside, and the new date removed with the old one. So wait for that lock, by any question.
-            self._scheduler.get_job(name)
+            self._wait_until_removed(name)
             return run()
 
         if pool.name not in self._pools:
@@ -76,6 +74,11 @@ class Scheduler:
         self._ended[name] = ended
         trigger = DateTrigger(when, timezone=UTC)
         self._scheduler.add_job(job, trigger, id=name, name=name, executor=pool.name, replace_existing=True)
+
+    def _wait_until_removed(self, name: str) -> None:
+        """Wait until the scheduler has removed the job that it handed to a worker; it does both under one lock, which every
+        question takes. A job that ended before that and was scheduled again would lose its new date with the old one."""
+        self._scheduler.get_job(name)
 
     def _add(self, pool: Pool) -> None:
         with suppress(ValueError):  # another thread has just added it

@@ -13,6 +13,7 @@ from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import probe_worker
 from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.services import VAULT, ServiceHealth, ServiceState, tracked_services
+from rotator.daemon.snapshot import ServiceSnapshot
 from rotator.domain.ports import EventSink
 from rotator.errors import Indeterminate, PermissionDenied, RotatorError, Unavailable
 
@@ -37,6 +38,11 @@ class ServiceMonitor:
         self._lock = lock
         self._answered = answered
         self._changed = changed
+
+    def snapshot(self) -> tuple[ServiceSnapshot, ...]:
+        """What is known of each service."""
+        services = list(self.services.values())
+        return tuple(ServiceSnapshot(one.name, one.state, one.since, one.kind, one.message) for one in services)
 
     def contacted(self) -> bool:
         """Whether every service has been probed, with whatever result."""

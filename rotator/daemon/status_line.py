@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from rotator.daemon.application_task import ApplicationTask, PassSummary
-from rotator.daemon.services import VAULT, ServiceHealth, ServiceState
+from rotator.daemon.application_task import PassSummary
+from rotator.daemon.services import VAULT, ServiceState
+from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
 from rotator.util.durations import format_duration
 
 _WORDS = {
@@ -17,7 +18,7 @@ _WORDS = {
 }
 
 
-def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHealth], now: datetime, *, remark: str = "") -> str:
+def status_line(tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime, *, remark: str = "") -> str:
     """Such as ``3 applications: 1 in grace; next: billing rotates in 4h; Vault: sealed for 3m``."""
     tasks = list(tasks)
     summary = [(task.name, task.summary) for task in tasks if task.summary]
@@ -25,7 +26,7 @@ def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHeal
         (sum(fact.in_grace > 0 for _, fact in summary), "in grace"),
         (sum(task.holding for task in tasks), "rotating"),
         (sum(fact.urgent for _, fact in summary), "in an emergency"),
-        (sum(fact.next_what == "held" for _, fact in summary), "held"),
+        (sum(fact.next.action == "held" for _, fact in summary), "held"),
         (sum(fact.problem is not None for _, fact in summary), "with a problem"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in counts if count)
@@ -35,7 +36,7 @@ def status_line(tasks: Iterable[ApplicationTask], services: Iterable[ServiceHeal
 
 
 def _next(summary: list[tuple[str, PassSummary]], now: datetime) -> str:
-    ahead = [(fact.next_at, name, fact.next_what) for name, fact in summary if fact.next_what in _WORDS]
+    ahead = [(fact.next.at, name, fact.next.action) for name, fact in summary if fact.next.action in _WORDS]
     if not ahead:
         return ""
     at, name, what = min(ahead)
@@ -46,7 +47,7 @@ def _in(wait: timedelta) -> str:
     return "now" if wait < timedelta(seconds=1) else f"in {format_duration(wait, units=1)}"
 
 
-def _away(service: ServiceHealth, now: datetime) -> str:
+def _away(service: ServiceSnapshot, now: datetime) -> str:
     if service.state is ServiceState.UP or service.state is ServiceState.SUSPECT:
         return ""
     name = "Vault" if service.name == VAULT else f"account {service.name}"

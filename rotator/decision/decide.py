@@ -20,6 +20,7 @@ The life of a key::
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rotator.decision.next_action import idle, next_action
 from rotator.decision.observation import Observation
@@ -43,9 +44,7 @@ from rotator.decision.rules.revocation import (
     verify_revocations,
 )
 from rotator.decision.state import ApplicationState
-from rotator.decision.steps import (
-    Step,
-)
+from rotator.decision.steps import Step, Wait
 from rotator.domain.spec import ApplicationSpec
 
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
@@ -73,11 +72,8 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
 def decide(spec: ApplicationSpec, observation: Observation) -> Step:
     """The one step to take next for one application. Pure: the same observation always leads to the same step."""
     state = ApplicationState(spec, observation)
-    for rule in RULES:
-        step = rule(state)
-        if step is not None:
-            return step
-    return idle(state)
+    step = next((step for rule in RULES if (step := rule(state)) is not None), None) or idle(state)
+    return replace(step, next=next_action(state)) if isinstance(step, Wait) and step.next is None else step
 
 
 __all__ = ["RULES", "decide", "next_action"]

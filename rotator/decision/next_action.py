@@ -1,21 +1,17 @@
-"""What an application waits for when no rule has a step: what is due next, when and why."""
+"""The next action of an application for which no rule has a step: what is due, when and why."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.decision.observation import Observation
 from rotator.decision.rules.document import bearer_gone
 from rotator.decision.rules.issuance import fence_due_at
 from rotator.decision.state import RETRY_INTERVAL, ApplicationState
-from rotator.decision.steps import (
-    Step,
-)
+from rotator.decision.steps import Step
 from rotator.domain.keys import management_key_message
-from rotator.domain.ledger import Ledger
 from rotator.domain.reasons import Reason
-from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import NextAction
 
 MIN_DELAY = timedelta(milliseconds=200)
 """The shortest time until something is looked at again."""
@@ -23,7 +19,6 @@ MIN_DELAY = timedelta(milliseconds=200)
 
 def idle(state: ApplicationState) -> Step:
     """Nothing to do now: when next, and why."""
-    until, reason, message = next_action(state.spec, state.ledger, state.observation)
     unheard = {key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid}
     if unheard:
         return state.block(
@@ -70,7 +65,7 @@ def idle(state: ApplicationState) -> Step:
             f"the published key of {state.spec.application} must be replaced, but the application left the configuration",
             remark=state.uncontained(),
         )
-    return state.wait(until, reason, message)
+    return state.wait(next_action(state))
 
 
 def _published_elsewhere(state: ApplicationState) -> str:
@@ -85,16 +80,16 @@ def _published_elsewhere(state: ApplicationState) -> str:
     )
 
 
-def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation) -> tuple[datetime, str, str]:
-    """When something is next to be done for an application at rest, what, and why, for people and for the scheduler."""
-    clocks, state = observation.clocks, ApplicationState(spec, replace(observation, ledger=ledger))
+def next_action(state: ApplicationState) -> NextAction:
+    """The next action of an application for which no step is to be taken now."""
+    spec, ledger, clocks = state.spec, state.ledger, state.observation.clocks
     horizon = clocks.ours + spec.resync_interval
     patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
     if ledger.hold:
-        in_flight = f"held by {ledger.hold.by}: {ledger.hold.reason}"
-        return _next_under_hold(state, patience) or (horizon, "held", in_flight)
+        held = NextAction(horizon, "held", f"held by {ledger.hold.by}: {ledger.hold.reason}")
+        return _next_under_hold(state, patience) or held
     candidates = [
-        (
+        NextAction(
             clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + RETRY_INTERVAL,
             "revoke",
             f"{entry.access_key} is scheduled for revocation",
@@ -103,33 +98,35 @@ def next_action(spec: ApplicationSpec, ledger: Ledger, observation: Observation)
     ]
     if not state.urgent_mode:
         candidates += [
-            (clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends")
+            NextAction(clocks.ours_at(entry.revoke_after), "revoke", f"grace of {entry.access_key} ends")
             for entry in ledger.retiring
             if entry.access_key not in ledger.published_elsewhere()
         ]
     if ledger.intent is not None:
         until = max(state.takeover_at(ledger.intent), patience)
-        candidates.append((until, "takeover", f"rotation {ledger.intent.id} is under way"))
+        candidates.append(NextAction(until, "takeover", f"rotation {ledger.intent.id} is under way"))
     elif spec.configured and state.urgent_mode:
-        candidates.append((patience, "rotate", "consumers need another key"))
+        candidates.append(NextAction(patience, "rotate", "consumers need another key"))
     elif scheduled := state.scheduled_rotation:
-        candidates.append((max(clocks.ours_at(scheduled.at), patience), "rotate", scheduled.reason))
+        candidates.append(NextAction(max(clocks.ours_at(scheduled.at), patience), "rotate", scheduled.reason))
     elif spec.configured and state.in_backoff:
-        candidates.append((patience, "rotate", "after a failure"))
+        candidates.append(NextAction(patience, "rotate", "after a failure"))
     if fence_at := fence_due_at(state):
-        candidates.append((max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind"))
+        candidates.append(
+            NextAction(max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind")
+        )
     floor = clocks.ours + MIN_DELAY
     return min(
-        ((max(at, floor), what, why) for at, what, why in candidates),
-        default=(horizon, "observe", "nothing is due"),
+        (replace(candidate, at=max(candidate.at, floor)) for candidate in candidates),
+        default=NextAction(horizon, "observe", "nothing is due"),
     )
 
 
-def _next_under_hold(state: ApplicationState, patience: datetime) -> tuple[datetime, str, str] | None:
+def _next_under_hold(state: ApplicationState, patience: datetime) -> NextAction | None:
     """When an emergency that goes through the hold is next looked at; None when there is none."""
     if not state.override_hold:
         return None
     why = "an emergency goes through the hold"
     if state.ledger.intent is not None:
-        return max(state.takeover_at(state.ledger.intent), patience, state.now + MIN_DELAY), "takeover", why
-    return max(patience, state.now + MIN_DELAY), "contain", why
+        return NextAction(max(state.takeover_at(state.ledger.intent), patience, state.now + MIN_DELAY), "takeover", why)
+    return NextAction(max(patience, state.now + MIN_DELAY), "contain", why)

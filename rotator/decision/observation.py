@@ -166,6 +166,11 @@ class Observation:
     related: tuple[RelatedLedger, ...] = ()
     former_documents: Mapping[str, CredentialDocument] = field(default_factory=dict)
 
+    @classmethod
+    def of_ledger(cls, ledger: Ledger, now: datetime) -> Observation:
+        """What the ledger alone shows, by the clock of this machine: neither document nor keys are known."""
+        return cls(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
+
     def key(self, access_key: str | None) -> Key | None:
         """The bearer's key of that name, if it was seen."""
         return next((key for key in self.keys if key.access_key == access_key), None)

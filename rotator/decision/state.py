@@ -17,6 +17,7 @@ from rotator.domain.marker import Marker
 from rotator.domain.reasons import REASONS, Reason, action_for
 from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import NextAction
 from rotator.util.cached import cached_property
 
 RETRY_INTERVAL = timedelta(seconds=30)
@@ -26,8 +27,7 @@ TAKEOVER_MARGIN = timedelta(seconds=5)
 """How long beyond its proof an emergency of another process is given before it is taken over."""
 
 MAX_SCHEDULED_LIVE_KEYS = 3
-"""Valid tagged keys that one application may have without an operator's request: the current one,
-one in grace, one being created."""
+"""Valid tagged keys of one application without a request: current, in grace, being created."""
 
 KEPT_VERSIONS = 10
 """Versions of a document that KV version 2 keeps unless told otherwise."""
@@ -36,8 +36,7 @@ MAX_BACKOFF = timedelta(hours=2)
 """Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
 
 ACCOUNT_SUSPECT_THRESHOLD = 2
-"""Other applications of the account whose published key was invalid lately; from this number on the
-account is suspected, not the keys."""
+"""Other applications of the account with an invalid published key that make the account suspect."""
 
 
 @dataclass(frozen=True)
@@ -251,8 +250,7 @@ class ApplicationState:
 
     @property
     def live_key_count(self) -> int:
-        """How many tagged keys the provider lists, expired ones included: they count in its
-        quota."""
+        """How many tagged keys the provider lists, expired ones included: they count in its quota."""
         tagged_keys = {key.access_key for key, _ in self.tagged_keys}
         return sum(key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys)
 
@@ -311,15 +309,13 @@ class ApplicationState:
             return True
         return entry.not_before is not None and self.trusted_clocks and self.observation.clocks.passed(entry.not_before)
 
-    # --- endings ---
-
-    def wait(self, until: datetime, reason: str, message: str) -> Step:
-        """Wait in peace; a problem that the ledger still shows has cleared."""
+    def wait(self, following: NextAction) -> Step:
+        """Wait for the next action; a problem that the ledger still shows has cleared."""
         if self.observation.ledger and self.ledger.problem and self.ledger.failures == 0:
             cleared = Event("application.recovered", {"reason": self.ledger.problem.reason})
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))
-        latest = self.now + self.spec.resync_interval
-        return Wait(max(min(until, latest), self.now), reason, message, self.ledger.problem)
+        until = max(min(following.at, self.now + self.spec.resync_interval), self.now)
+        return Wait(until, following.action, following.reason, self.ledger.problem, following)
 
     def other_keys(self) -> str:
         """What a message that says how to begin anew adds: the keys with a marker of this application that are not published. While

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.next_action import next_action
-from rotator.decision.observation import Clocks, Observation
+from rotator.decision.observation import Observation
 from rotator.decision.ownership import superseded_message
 from rotator.decision.rules.document import configuration_moved
 from rotator.decision.state import ApplicationState
@@ -28,14 +28,14 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, obser
     """The application as its ledger tells it now; None when it has none yet. ``observed``: the problem that the daemon's last
     pass saw, which the ledger need not record."""
     if ledger is None:
-        next_ = NextAction("observe", now, "no ledger yet")
+        next_ = NextAction(now, "observe", "no ledger yet")
         return ApplicationStatus(spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed)
     next_ = _next(spec, ledger, now)
     late = max([now - at for at, latest, _, _ in _obligations(spec, ledger) if latest <= now], default=timedelta(0))
     if spec.owner or ledger.successor:
         problem = Problem(Reason.SUPERSEDED, superseded_message(spec.application, ledger, spec.owner), now)
         return ApplicationStatus(
-            spec, ledger, now, "blocked", NextAction("observe", now, "another application owns it"), problem=problem
+            spec, ledger, now, "blocked", NextAction(now, "observe", "another application owns it"), problem=problem
         )
     found = ApplicationStatus(
         spec, ledger, now, "", next_, late, mismatch_problem(spec, ledger, now) or ledger.problem or observed
@@ -45,13 +45,13 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, obser
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
     """The problem that follows from the configuration and the ledger alone, as a pass reports it."""
-    step = configuration_moved(ApplicationState(spec, _unobserved(ledger, now)))
+    step = configuration_moved(ApplicationState(spec, Observation.of_ledger(ledger, now)))
     return step.problem if isinstance(step, Wait) else None
 
 
 def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
     """The application when its ledger cannot be read."""
-    next_ = NextAction("observe", now, "the ledger cannot be read")
+    next_ = NextAction(now, "observe", "the ledger cannot be read")
     return ApplicationStatus(spec, None, now, "unreadable", next_, problem=Problem(reason, message, now))
 
 
@@ -74,21 +74,14 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
 
 
 def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
-    """What a pass would wait for; where that time has passed already, since when."""
-    at, action, reason = next_action(spec, ledger, _unobserved(ledger, now))
+    """What a pass would wait for, by the ledger alone; where that time has passed already, since when."""
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
-        (since, what, why)
+        NextAction(since, what, why)
         for since, latest, what, why in _obligations(spec, ledger)
         if latest <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
-    at, action, reason = min([(at, action, reason), *overdue])
-    return NextAction(action, at, reason)
-
-
-def _unobserved(ledger: Ledger, now: datetime) -> Observation:
-    """What is known where nothing was asked: the ledger and the time."""
-    return Observation(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
+    return min([next_action(ApplicationState(spec, Observation.of_ledger(ledger, now))), *overdue])
 
 
 def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.status import NextAction
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,16 @@ class Event:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do until then. With ``problem``: nothing *can* be done, and a person should know why."""
+    """Nothing to do until then. With ``problem``, nothing can be done until it clears.
+
+    ``next`` is the next action, which may come later than the next observation at ``until``; `decide` sets it on each step to wait.
+    """
 
     until: datetime
     reason: str
     message: str
     problem: Problem | None = None
+    next: NextAction | None = None
 
 
 @dataclass(frozen=True)

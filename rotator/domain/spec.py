@@ -62,6 +62,11 @@ class ApplicationSpec:
     owner: str = ""
 
     @property
+    def location(self) -> tuple[str, str, str]:
+        """Where the credential document is: its path, and the names of the fields with the access key and the secret."""
+        return self.path, self.access_field, self.secret_field
+
+    @property
     def access_field(self) -> str:
         """The field of the credential document that holds the access key."""
         return next(name for name, template in self.fields.items() if template == "{access_key}")

@@ -44,12 +44,12 @@ FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdu
 """What only the ledger tells."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class NextAction:
-    """What comes next, when and why. The time may have passed: then it is past due."""
+    """What is to be done next for an application, when and why. A time that has passed means that the action is overdue."""
 
-    action: str
     at: datetime
+    action: str
     reason: str
 
 

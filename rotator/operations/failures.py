@@ -6,7 +6,6 @@ An unexpected exception is told by its type and place only: its text may hold a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
@@ -46,20 +45,10 @@ def explain(error: BaseException) -> FailureReport:
         return FailureReport(error.kind, (str(error),), error.exit_code, details)
     if isinstance(error, RotatorError):
         return FailureReport(_snake(type(error).__name__), (str(error),), error.exit_code)
-    return FailureReport(
-        "program", (f"an error of the program: {type(error).__name__} at {crash_location(error)}; please report it",), 1
-    )
+    from rotator.util.crash import crash_site  # noqa: PLC0415 - only errors of the program pay for it
 
-
-def crash_location(error: BaseException) -> str:
-    """Where in our own code an exception came from, such as ``cli/rotate.py:41``."""
-    import traceback  # noqa: PLC0415 - only errors of the program pay for it
-
-    package = Path(__file__).parent.parent
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)]
-    if not frames:
-        return "an unknown place"
-    return f"{Path(frames[-1].filename).relative_to(package)}:{frames[-1].lineno}"
+    kind, where = crash_site(error)
+    return FailureReport("program", (f"an error of the program: {kind} at {where}; please report it",), 1)
 
 
 def _snake(name: str) -> str:

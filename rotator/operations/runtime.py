@@ -12,7 +12,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.context import ReconcileContext
 
 
-class Right(Protocol):
+class MissingRight(Protocol):
     """Capabilities on one path of Vault's API."""
 
     @property
@@ -27,7 +27,7 @@ class Right(Protocol):
 class Store(VaultStore, Protocol):
     """The Vault of the protocol, and questions that only people ask."""
 
-    def missing_rights(self, application: str, path: str) -> Sequence[Right]:
+    def missing_rights(self, application: str, path: str) -> Sequence[MissingRight]:
         """What the login at Vault lacks of all that the life of an application needs."""
 
     def document_limits(self, path: str) -> int:
@@ -53,7 +53,9 @@ class AccountFacts(Protocol):
 class Runtime(Protocol):
     """One configuration with everything built from it, as a command or a daemon has it."""
 
-    sink: EventSink
+    @property
+    def sink(self) -> EventSink:
+        """Where its passes report."""
 
     @property
     def clock(self) -> Clock:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,7 +27,7 @@ from rotator.sandbox.certificates import Authority
 from rotator.sandbox.process import Process, free_port, wait_until
 from rotator.system.installation import advice
 
-__all__ = ["OpenBao", "Process", "Response", "active", "cluster", "find_binary", "free_port", "wait_until"]
+__all__ = ["OpenBao", "Process", "Response", "find_binary", "free_port", "wait_until"]
 
 
 def find_binary() -> str:
@@ -309,49 +309,3 @@ class OpenBao:
         assert leader._unseal_key  # noqa: S101 - same
         self.adopt(leader.root_token, leader._unseal_key)
         self.unseal()
-
-
-@contextlib.contextmanager
-def cluster(
-    size: int = 3, *, authority: Authority | None = None, between: Callable[[OpenBao], None] = lambda _: None
-) -> Iterator[list[OpenBao]]:
-    """A raft cluster; its first node starts as the active one. ``between`` is called with each node before any starts, and may
-    set its ``cluster_address``."""
-    nodes = [OpenBao("raft", authority=authority, name=f"node{number}") for number in range(size)]
-    with contextlib.ExitStack() as stack:
-        for node in nodes:
-            stack.callback(node.close)
-            between(node)
-        first, *others = nodes
-        first.__enter__()
-        first.admin("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "100ms"})
-        for node in others:
-            node.start()
-            node.join(first)
-        voters = f"all {size} nodes are voters"
-        wait_until(lambda: _voters(first) == size, voters)
-        yield nodes
-
-
-def _voters(node: OpenBao) -> int:
-    servers = node.admin("GET", "sys/storage/raft/configuration").data["config"]["servers"]
-    return sum(bool(server["voter"]) for server in servers)
-
-
-def active(nodes: list[OpenBao]) -> OpenBao:
-    """The active node of a cluster, once there is one."""
-    found: list[OpenBao] = []
-
-    def look() -> bool:
-        found[:] = [node for node in nodes if _is_active(node)]
-        return bool(found)
-
-    wait_until(look, "the cluster has an active node")
-    return found[0]
-
-
-def _is_active(node: OpenBao) -> bool:
-    try:
-        return node.runs() and node.is_active()
-    except Unavailable:
-        return False

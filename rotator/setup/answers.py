@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from rotator.config import Reference, schema
-from rotator.config.loader import read
+from rotator.config import Reference, option_types, schema
 from rotator.config.problems import Problems, dotted
-from rotator.config.schema import OwnKey  # noqa: F401 - pydantic looks for the annotation of `own_key` in this module
+from rotator.config.schema import OwnKeyTable  # noqa: F401 - pydantic looks for the annotation of `own_key` in this module
 from rotator.config.specs import NAME
+from rotator.config.table_reader import read_table
 from rotator.util.suggestions import closest_match
 
 EVERYTHING = "*"
@@ -31,7 +31,7 @@ def _template(value: object) -> str:
     text = value if isinstance(value, str) else ""
     if text.count("{name}") != 1 or set("{}") & set(text.replace("{name}", "")):
         raise ValueError('is not a pattern of paths; write one with {name} in it, such as "secret/apps/{name}/scaleway"')
-    schema.vault_path(text.replace("{name}", "name"))
+    option_types.vault_path(text.replace("{name}", "name"))
     return text
 
 
@@ -45,24 +45,24 @@ def _wanted(value: object) -> list[str] | dict[str, str]:
     )
 
 
-class VaultAnswers(schema.Vault):
+class VaultAnswers(schema.VaultTable):
     """`[vault]`, as in the configuration."""
 
-    auth: schema.Auth = schema.option(
+    auth: schema.AuthTable = schema.option(
         "How to log in.",
-        schema.Auth(
+        schema.AuthTable(
             method="approle",
             role_id=Reference("credential", "vault-role-id"),
             secret_id=Reference("credential", "vault-secret-id"),
         ),
     )
-    ledger_path: schema.VaultPath = schema.option("Where the ledgers are.", "secret/rotator")
+    ledger_path: option_types.VaultPath = schema.option("Where the ledgers are.", "secret/rotator")
 
 
-class AccountAnswers(schema.Account):
+class AccountAnswers(schema.AccountTable):
     """`[accounts.NAME]`, as in the configuration, and which of its applications are wanted."""
 
-    secret_key: schema.SecretReference | None = schema.option(
+    secret_key: option_types.SecretReference | None = schema.option(
         "A reference to the management key.", Reference("credential", "scaleway-secret-key")
     )
     applications: Annotated[list[str] | dict[str, str], BeforeValidator(_wanted)] = schema.option(
@@ -71,7 +71,7 @@ class AccountAnswers(schema.Account):
     path: Annotated[str, BeforeValidator(_template)] = schema.option(
         "The path of each credential document, with `{name}` in it.", "secret/apps/{name}/scaleway"
     )
-    discover_with: schema.SecretReference | None = schema.option(
+    discover_with: option_types.SecretReference | None = schema.option(
         "A reference to the management key for this one run, where `secret_key` cannot be read yet.", None
     )
 
@@ -79,8 +79,8 @@ class AccountAnswers(schema.Account):
 class DefaultAnswers(schema.Table):
     """`[defaults]`: the schedule of all applications."""
 
-    every: schema.Duration = schema.option("How long a key is used until the next replaces it.", timedelta(days=30))
-    grace: schema.Duration = schema.option("How long an old key stays valid.", timedelta(hours=24))
+    every: option_types.Duration = schema.option("How long a key is used until the next replaces it.", timedelta(days=30))
+    grace: option_types.Duration = schema.option("How long an old key stays valid.", timedelta(hours=24))
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def check_answers(data: Mapping[str, Any], problems: Problems, folder: Path) -> 
 
 
 def _table(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
-    return read(table, raw, where, problems)
+    return read_table(table, raw, where, problems)
 
 
 def _parsed(path: Path, problems: Problems) -> dict[str, Any]:

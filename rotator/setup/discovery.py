@@ -16,7 +16,7 @@ from rotator.util.suggestions import closest_match
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ApplicationCandidate:
     """An application at the provider with its keys, oldest first."""
 
     bearer: Bearer
@@ -40,7 +40,7 @@ class Chosen:
     remark: str = ""
 
 
-def discover(provider: Provider) -> tuple[Candidate, ...]:
+def discover(provider: Provider) -> tuple[ApplicationCandidate, ...]:
     """Every application of the account, by name, with its keys. Raises ``ServiceError``."""
     if not isinstance(provider, BearerDirectory):
         raise Rejected(
@@ -51,19 +51,23 @@ def discover(provider: Provider) -> tuple[Candidate, ...]:
     keys: dict[str, list[Key]] = {}
     for key in provider.list_all_keys():
         keys.setdefault(key.bearer, []).append(key)
-    return tuple(Candidate(bearer, tuple(keys.get(bearer.id, ()))) for bearer in provider.list_bearers())
+    return tuple(ApplicationCandidate(bearer, tuple(keys.get(bearer.id, ()))) for bearer in provider.list_bearers())
 
 
-def without_management_key(candidates: Iterable[Candidate], access_key: str | None) -> tuple[Candidate, ...]:
+def without_management_key(
+    candidates: Iterable[ApplicationCandidate], access_key: str | None
+) -> tuple[ApplicationCandidate, ...]:
     """The candidates without the application that bears the management key: that one is rotated by ``own_key`` only."""
     return tuple(one for one in candidates if access_key not in {key.access_key for key in one.keys})
 
 
-def select(candidates: Sequence[Candidate], wanted: Sequence[str]) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
+def select(
+    candidates: Sequence[ApplicationCandidate], wanted: Sequence[str]
+) -> tuple[tuple[ApplicationCandidate, ...], tuple[str, ...]]:
     """The candidates that these names or ids mean, and a sentence for each that means none or several."""
     if EVERYTHING in wanted:
         return tuple(candidates), ()
-    found: dict[str, Candidate] = {}
+    found: dict[str, ApplicationCandidate] = {}
     faults = []
     for name in wanted:
         matching = [one for one in candidates if name in (one.bearer.id, one.bearer.name)]
@@ -78,7 +82,7 @@ def select(candidates: Sequence[Candidate], wanted: Sequence[str]) -> tuple[tupl
 
 
 def choose(
-    candidates: Iterable[Candidate], account: str, template: str, now: datetime, taken: Collection[str] = ()
+    candidates: Iterable[ApplicationCandidate], account: str, template: str, now: datetime, taken: Collection[str] = ()
 ) -> tuple[Chosen, ...]:
     """A name for the configuration and a path for each. ``taken`` are names that other accounts have already."""
     used = set(taken)

@@ -10,7 +10,7 @@ from rotator.domain.ports import Clock, Provider
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
 from rotator.setup.answers import Answers
-from rotator.setup.discovery import Candidate, Chosen, choose, discover, select, without_management_key
+from rotator.setup.discovery import ApplicationCandidate, Chosen, choose, discover, select, without_management_key
 
 Secrets = Mapping[str, Callable[[], Secret]]
 """What reads the secret of the management key of an account, where it was given otherwise than by a reference."""
@@ -43,7 +43,7 @@ def prepare(answers: Answers, clock: Clock, *, source: str, secrets: Secrets | N
     return tuple(chosen)
 
 
-def candidates_of(answers: Answers, account: str, clock: Clock, secrets: Secrets) -> tuple[Candidate, ...]:
+def candidates_of(answers: Answers, account: str, clock: Clock, secrets: Secrets) -> tuple[ApplicationCandidate, ...]:
     """The applications of the account, without the one that bears the management key. Raises ``ServiceError``, and
     ``ConfigurationError`` when the management key cannot be read."""
     read = secrets.get(account) or _by_reference(answers, account)

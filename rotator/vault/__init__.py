@@ -11,7 +11,7 @@ from rotator.vault.decoding import VersionInfo
 from rotator.vault.responses import SERVICE
 from rotator.vault.secret_id_rotation import KeptSecretId, SecretIdRotation
 from rotator.vault.secret_ids import SecretIdFile, SecretIdPolicy
-from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, OwnSecretId, Supplier, TokenAuth, VaultSettings
+from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, OwnSecretIdSettings, Supplier, TokenAuth, VaultSettings
 from rotator.vault.store import KvStore
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "CertAuth",
     "JwtAuth",
     "KvStore",
-    "OwnSecretId",
+    "OwnSecretIdSettings",
     "SecretIdPolicy",
     "Supplier",
     "TokenAuth",

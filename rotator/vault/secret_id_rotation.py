@@ -21,7 +21,7 @@ from rotator.vault.secret_ids import (
     next_step,
     without,
 )
-from rotator.vault.settings import OwnSecretId, Supplier
+from rotator.vault.settings import OwnSecretIdSettings, Supplier
 
 RETRY_DELAY = timedelta(minutes=5)
 """Until a rotation that failed goes on. Five refused logins within 15 minutes lock the role for all who use it."""
@@ -72,7 +72,9 @@ class SecretIdRotation:
     """Rotates the secret id of one login. Several processes of one machine share the file; each machine has its own, so that none
     of them destroys what another logs in with."""
 
-    def __init__(self, settings: OwnSecretId, initial: Supplier | None, api: AppRoleApi, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: OwnSecretIdSettings, initial: Supplier | None, api: AppRoleApi, now: Callable[[], datetime]
+    ) -> None:
         self._settings = settings
         self._file = SecretIdFile(settings.file)
         self._initial = initial

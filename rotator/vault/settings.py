@@ -52,7 +52,7 @@ class JwtAuth:
 
 
 @dataclass(frozen=True)
-class OwnSecretId:
+class OwnSecretIdSettings:
     """How the secret id of the login is rotated: the role that it belongs to, the file that keeps it, and how often."""
 
     role: str
@@ -90,7 +90,7 @@ class VaultSettings:
     proxy: str | None = None
     connections: int = 8
     observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
-    own_secret_id: OwnSecretId | None = None
+    own_secret_id: OwnSecretIdSettings | None = None
     """How the secret id of an AppRole login is rotated, if it is."""
     refusals: Refusals = field(default_factory=Refusals)
     """Which credentials were refused; a configuration that is read again is given what the one before it has learnt."""

@@ -21,7 +21,10 @@ from rotator.config import Control
 from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
 from rotator.daemon.monitoring import Monitoring
+from rotator.daemon.reload import ReloadRequests
+from rotator.errors import Unavailable
 from rotator.observability.fan_out import FanOutSink
+from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.counters import EventCounters
 from rotator.operations.daemon_handle import ReloadResult
 from tests.api.conftest import Front
@@ -42,11 +45,17 @@ class House:
     engine: Engine
     monitor: Monitoring
     handle: LocalDaemonHandle
+    reloads: ReloadRequests
     woken: list[float]
 
     @property
     def stage(self) -> Any:
         return self.front.daemon_handle.runtime.stages["acme"]
+
+    def answer_reloads(self, result: ReloadResult) -> None:
+        """What the main loop does at its next turn."""
+        for request in self.reloads.take():
+            request.set_result(result)
 
     def timed(self, method: str, path: str, **options: Any) -> tuple[httpx.Response, float]:
         begun = time.monotonic()
@@ -62,15 +71,16 @@ def house(tmp_path: Path) -> Iterator[House]:
     settled("billing", made)
     engine = Engine(made, events)
     engine.start()
-    monitor = Monitoring(engine, EventCounters(events))
+    monitor = Monitoring(engine, EventCounters(events), CallDurations())
     woken: list[float] = []
-    handle = LocalDaemonHandle(engine, monitor, events, FanOutSink(events), lambda: woken.append(time.monotonic()))
+    reloads = ReloadRequests(lambda: woken.append(time.monotonic()))
+    handle = LocalDaemonHandle(engine, monitor, events, FanOutSink(events), reloads)
     listeners = Listeners(handle)
     monitor.watch("control API", listeners.idle)
     listeners.maintain(Control(tmp_path))
     eventually(engine.contacted)
-    yield House(Front(tmp_path, handle, listeners), engine, monitor, handle, woken)  # type: ignore[arg-type]  # it has what is used
-    handle.stop()
+    yield House(Front(tmp_path, handle, listeners), engine, monitor, handle, reloads, woken)  # type: ignore[arg-type]  # it has what is used
+    reloads.stop()
     listeners.executor.give_up()
     listeners.close()
     monitor.close()
@@ -166,7 +176,7 @@ def slow_reloads(house: House) -> Iterator[None]:
     try:
         yield
     finally:
-        house.handle.take_reload_request().set_result(ReloadResult(2))
+        house.answer_reloads(ReloadResult(2))
         for caller in callers:
             caller.join()
 
@@ -205,19 +215,28 @@ def test_c12_a_reload_waits_for_no_query_and_for_no_command(house: House) -> Non
         caller = threading.Thread(target=lambda: house.front.ask("POST", "/v1/reload"))
         caller.start()
         eventually(lambda: house.woken, "the main loop is woken")
-        house.handle.take_reload_request().set_result(ReloadResult(2))
+        house.answer_reloads(ReloadResult(2))
         caller.join()
 
 
-def test_reloads_share_one_result_until_the_main_loop_begins_to_read(house: House) -> None:
+def test_one_reload_answers_all_that_wait_until_the_main_loop_begins_to_read(house: House) -> None:
     first, second = house.handle.reload(), house.handle.reload()
-    assert first is second
-    taken = house.handle.take_reload_request()
+    taken = house.reloads.take()
     third = house.handle.reload()
-    assert third is not taken, "the file may have changed since the first was begun"
-    taken.set_result(ReloadResult(1))
-    house.handle.take_reload_request().set_result(ReloadResult(2))
-    assert (second.result().applications, third.result().applications) == (1, 2)
+    assert third not in taken, "the file may have changed since the first was begun"
+    for request in taken:
+        request.set_result(ReloadResult(1))
+    house.answer_reloads(ReloadResult(2))
+    assert [request.result().applications for request in (first, second, third)] == [1, 1, 2]
+    assert not house.reloads.waiting()
+
+
+def test_a_reload_that_is_requested_while_the_daemon_stops_is_refused_at_once(house: House) -> None:
+    waiting = house.handle.reload()
+    house.reloads.stop()
+    for request in (waiting, house.handle.reload()):
+        with pytest.raises(Unavailable, match="the daemon is stopping"):
+            request.result(0)
 
 
 def test_a_caller_that_hangs_up_does_not_end_a_reload_that_others_wait_for(house: House) -> None:
@@ -229,7 +248,7 @@ def test_a_caller_that_hangs_up_does_not_end_a_reload_that_others_wait_for(house
     patient.start()
     eventually(lambda: len(house.woken) == 2)
     impatient.close()
-    house.handle.take_reload_request().set_result(ReloadResult(2))
+    house.answer_reloads(ReloadResult(2))
     patient.join()
     assert answers[0].json()["applications"] == 2
 

@@ -44,6 +44,7 @@ HELP = ROOT_COMMAND | {"rotator.system.installation"}
 CLIENT = ROOT_COMMAND | {
     "rotator.api",
     "rotator.api.client",
+    "rotator.api.exchange",
     "rotator.api.socket_names",
     "rotator.cli.commands",
     "rotator.operations.signatures",

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from rotator.app import AppRuntime
+from rotator.app import AppRuntime, open_runtime
 from rotator.decision.observation import RotationRequest
 from rotator.reconciler.context import LocalState
 from rotator.reconciler.runner import drive, reconcile
@@ -128,7 +128,7 @@ def calls() -> None:
                 f'every = "30d"\ngrace = "1s"\nverification = {{ successes = {successes}, interval = "100ms", timeout = "30s" }}',
                 [name],
             )
-            app = AppRuntime.open(rig.configuration)
+            app = open_runtime(rig.configuration)
             spec, memory = app.spec(name), LocalState()
             world = app.context(spec)
             rest = drive(reconcile(spec, world, memory), _sleep)  # logs in, adopts, and as the key is old, rotates once

@@ -126,7 +126,7 @@ def test_a16_an_error_of_the_program_is_told_by_type_and_place_and_never_by_its_
     ):
         result = desk.type(*words)
         assert result.exit_code == 1
-        assert re.search(r"an error of the program: ZeroDivisionError at (cli/|operations/|reconciler/)", result.stderr)
+        assert re.search(r"an error of the program: ZeroDivisionError at rotator\.(cli|operations|reconciler)\.", result.stderr)
         assert "secretsecret" not in result.output
         assert "Traceback" not in result.output
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rotator.config import Reference
-from rotator.config import loader as reading
+from rotator.config import sections as reading
 from tests.config.test_loader import SECRET, credentials, keep, problems, sound, write  # noqa: F401 - credentials is a fixture
 
 TOKEN = "t0ken-that-nobody-may-see"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.app import AppRuntime, UnknownApplication
+from rotator.app import RuntimeBuilder, UnknownApplication, open_runtime
 from rotator.decision.transitions import new_ledger
+from rotator.domain.ports import NullEventSink
 from rotator.errors import ConfigurationError, Unavailable
 
 CONFIG = """
@@ -44,7 +45,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         listening.setblocking(False)
-        app = AppRuntime.open(write(tmp_path, port=listening.getsockname()[1]))
+        app = open_runtime(write(tmp_path, port=listening.getsockname()[1]))
         app.context(app.spec("billing"))
         app.close()
         with pytest.raises(BlockingIOError):
@@ -52,7 +53,7 @@ def test_opening_contacts_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(tmp_path: Path) -> None:
-    app = AppRuntime.open(write(tmp_path))
+    app = open_runtime(write(tmp_path))
     with pytest.raises(UnknownApplication, match="did you mean billing") as caught:
         app.spec("biling")
     assert caught.value.exit_code == 2
@@ -62,7 +63,7 @@ def test_an_unknown_application_is_a_mistake_of_usage_and_the_nearest_is_named(t
 def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, provider="scalway")
     with pytest.raises(ConfigurationError) as caught:
-        AppRuntime.open(file)
+        open_runtime(file)
     (problem,) = caught.value.problems
     assert problem.file == str(file)
     assert problem.path == "accounts.acme.provider"
@@ -70,9 +71,9 @@ def test_an_unknown_provider_is_told_with_its_place_in_the_file(tmp_path: Path) 
 
 
 def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_owner(tmp_path: Path) -> None:
-    app = AppRuntime.open(write(tmp_path))
+    build = RuntimeBuilder(write(tmp_path))
+    app, again = (build(NullEventSink(), lambda *_: None) for _ in range(2))
     first, second = app.context(app.spec("billing")), app.context(app.spec("billing"))
-    again = app.reopen()
     assert first.casualties is second.casualties
     assert first.owner == second.owner == again.context(again.spec("billing")).owner
     app.close()
@@ -80,7 +81,7 @@ def test_two_worlds_of_one_account_share_what_they_learn_and_all_sign_with_one_o
 
 
 def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_path: Path) -> None:
-    app = AppRuntime.open(write(tmp_path))
+    app = open_runtime(write(tmp_path))
     left = app._removed_application(new_ledger(app.spec("billing")))
     assert not left.configured
     for same in (
@@ -98,12 +99,11 @@ def test_what_a_ledger_says_is_enough_to_wind_up_an_application_that_left(tmp_pa
     app.close()
 
 
-def test_calls_are_told_by_service_to_whoever_listens_by_then_also_after_a_reload(tmp_path: Path) -> None:
+def test_calls_are_observed_by_service_also_after_a_reload(tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
-    first = AppRuntime.open(write(tmp_path))
-    first.on_call = lambda service, outcome, seconds: told.append((service, outcome))
-    second = first.reopen()
-    for app in (first, second):
+    build = RuntimeBuilder(write(tmp_path))
+    for _ in range(2):
+        app = build(NullEventSink(), lambda service, outcome, seconds: told.append((service, outcome)))
         with pytest.raises(Unavailable):
             app.vault.read_ledger("billing")
         app.close()
@@ -114,8 +114,8 @@ def test_calls_are_told_by_service_to_whoever_listens_by_then_also_after_a_reloa
 
 
 def test_c4_a_reload_remembers_which_credentials_were_refused(tmp_path: Path) -> None:
-    app = AppRuntime.open(write(tmp_path))
-    fresh = app.reopen()
+    build = RuntimeBuilder(write(tmp_path))
+    app, fresh = (build(NullEventSink(), lambda *_: None) for _ in range(2))
     assert fresh.refusals is app.refusals
     app.close()
     fresh.close()

@@ -296,8 +296,7 @@ def test_a_reload_takes_in_what_is_new_winds_up_what_left_and_keeps_what_applica
     other = runtime("billing", "arriving")
     other.stages = made.stages
     other.stages["acme"].bearers.add(bearer_of("arriving"))
-    added, removed = engine.apply_runtime(other)
-    assert (added, removed) == (["arriving"], ["leaving"])
+    engine.apply_runtime(other)
     assert engine.tasks["billing"].local_state is local_state
     assert engine.tasks["billing"].due == due
     eventually(lambda: published(made, "arriving"))

@@ -14,15 +14,25 @@ import pytest
 from rotator.daemon import application_task, heartbeat
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.engine import Engine
-from rotator.daemon.main_loop import MainLoop, SingleRun
+from rotator.daemon.main_loop import MainLoop
 from rotator.decision.status import overdue_at
 from rotator.domain.ledger import CompromisedKey, Hold, Intent, Ledger, RetiringKey, RevokingKey, RotationMode
 from rotator.domain.secret import Secret
-from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 from rotator.vault.codec import dump_ledger
-from tests.support.daemon_stage import FakeFleet, Recorder, bearer_of, eventually, published, runtime, settled
+from tests.support.daemon_stage import (
+    FakeFleet,
+    Recorder,
+    bearer_of,
+    eventually,
+    main_loop,
+    published,
+    runtime,
+    settled,
+    single_run,
+)
 from tests.support.listener import Listener
 
 DAY = timedelta(days=1)
@@ -65,18 +75,13 @@ def with_ledger(change: Callable[[Ledger], Ledger]) -> FakeFleet:
     """Two applications that are looked after, and then the ledger of one of them says something odd."""
     made = runtime("billing", "other", workers=2)
     settled("billing", made)
-    one_round(made)
+    single_run(made)
     for name, spec in made.applications.items():
         made.applications[name] = replace(spec, every=30 * DAY, resync_interval=timedelta(milliseconds=100))
     stage = made.stages["acme"]
     stage.append("ledger:billing", dump_ledger(change(stage.ledger("billing"))))
     made.sink = Recorder()
     return made
-
-
-def one_round(made: FakeFleet) -> int:
-    with Signals() as signals:
-        return SingleRun(made, made.sink, signals).run()
 
 
 @contextmanager
@@ -87,7 +92,7 @@ def running(made: FakeFleet) -> Iterator[tuple[MainLoop, Listener]]:
     with Listener() as switch, signals:
         ping = HeartbeatSettings(lambda: Secret(switch.url), every=timedelta(milliseconds=50))
         made.alarm = NotificationSettings(ping=ping)
-        loop = MainLoop(made, made.sink, ServiceManager(), signals, alarm=Notifier(made.sink, made.alarm))
+        loop = main_loop(made, ServiceManager(), signals)
 
         def run() -> None:
             try:
@@ -130,7 +135,7 @@ def test_c18_a_date_beyond_all_bounds_in_a_ledger_blocks_its_application_and_not
         assert summary.unreadable
         assert switch.count == 0
     assert not told(made, "pass.crashed") + told(made, "daemon.crashed")
-    assert one_round(made) == 4
+    assert single_run(made) == 4
 
 
 def test_c18_a_key_from_a_provider_with_a_far_date_is_rotated_like_any_other() -> None:
@@ -141,7 +146,7 @@ def test_c18_a_key_from_a_provider_with_a_far_date_is_rotated_like_any_other() -
         bearer=bearer_of("billing"), created=datetime(2020, 1, 1, tzinfo=UTC), expires=datetime(9000, 1, 1, tzinfo=UTC)
     )
     stage.publish_by_hand(key.access_key, secret.reveal(), path=made.applications["billing"].path)
-    assert one_round(made) == 0
+    assert single_run(made) == 0
     assert published(made, "billing") != key.access_key
 
 

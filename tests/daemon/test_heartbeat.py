@@ -13,34 +13,46 @@ import pytest
 
 from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
 from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
-from rotator.daemon.main_loop import MainLoop, SingleRun
-from rotator.daemon.services import ServiceHealth, ServiceState
+from rotator.daemon.services import ServiceState
+from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
 from rotator.domain.ledger import Hold, RetiringKey
 from rotator.domain.secret import Secret
+from rotator.domain.status import NextAction
 from rotator.errors import Unavailable
-from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
-from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, published, runtime, settled
+from tests.support.daemon_stage import (
+    FakeFleet,
+    Recorder,
+    application,
+    bearer_of,
+    eventually,
+    main_loop,
+    published,
+    runtime,
+    settled,
+    single_run,
+)
 from tests.support.listener import Listener
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
-WELL = PassSummary(PassResult.OK, NOW + 10 * MINUTE, "observe")
+WELL = PassSummary(PassResult.OK, NextAction(NOW + 10 * MINUTE, "observe", "nothing is due"))
 
 
-def task(**changes: Any) -> ApplicationTask:
+def task(**changes: Any) -> TaskSnapshot:
     one = ApplicationTask(
         application(stale_claim_timeout=10 * MINUTE), runtime("billing"), started=NOW, due=NOW + 10 * MINUTE, summary=WELL
     )
     for name, value in changes.items():
         setattr(one, name, value)
-    return one
+    return one.snapshot()
 
 
-def vault(state: ServiceState = ServiceState.UP) -> ServiceHealth:
-    return ServiceHealth("vault", lambda: None, state)
+def vault(state: ServiceState = ServiceState.UP, name: str = "vault") -> ServiceSnapshot:
+    return ServiceSnapshot(name, state, None, "", "")
 
 
 def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time() -> None:
@@ -54,7 +66,10 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
         "its pass crashed": ({"crashes": 1}, "crashed"),
         "its next look is later than a takeover would be": ({"due": NOW - 11 * MINUTE}, "stuck"),
         "a worker has had it for so long": ({"due": NOW - 11 * MINUTE, "running": True}, "stuck"),
-        "what should be done was not done": ({"summary": replace(WELL, next_at=NOW - 11 * MINUTE)}, "overdue"),
+        "what should be done was not done": (
+            {"summary": replace(WELL, next=NextAction(NOW - 11 * MINUTE, "rotate", ""))},
+            "overdue",
+        ),
         "a hold keeps back what is due": ({"summary": replace(WELL, overdue_at=NOW - SECOND, on_hold=True)}, "overdue"),
         "by the policy it is overdue, whatever is planned": ({"summary": replace(WELL, overdue_at=NOW - 11 * MINUTE)}, "overdue"),
         "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "problem"),
@@ -69,15 +84,15 @@ def test_one_application_that_is_not_well_is_enough(changes: dict[str, Any], rea
 
 @pytest.mark.parametrize("state", [ServiceState.UNKNOWN, ServiceState.SUSPECT, ServiceState.DOWN])
 def test_one_service_that_is_not_up_is_enough(state: ServiceState) -> None:
-    assert unhealthy_reason([task()], [vault(), ServiceHealth("acme", lambda: None, state)], NOW) == UnhealthyReason(
-        "service_away", "acme"
-    )
+    assert unhealthy_reason([task()], [vault(), vault(state, "acme")], NOW) == UnhealthyReason("service_away", "acme")
 
 
 def test_work_that_takes_its_time_is_no_reason_for_doubt() -> None:
     assert (
         unhealthy_reason(
-            [task(due=NOW - 9 * MINUTE, running=True, summary=replace(WELL, next_at=NOW - 9 * MINUTE))], [vault()], NOW
+            [task(due=NOW - 9 * MINUTE, running=True, summary=replace(WELL, next=NextAction(NOW - 9 * MINUTE, "rotate", "")))],
+            [vault()],
+            NOW,
         )
         is None
     )
@@ -114,15 +129,15 @@ class Watched:
     def __post_init__(self) -> None:
         ping = HeartbeatSettings(lambda: Secret(f"{self.switch.url}/switch"), every=timedelta(milliseconds=50))
         self.made.alarm = NotificationSettings(ping=ping)
-        self.alarm = Notifier(Recorder(), self.made.alarm)
-        self.made.sink = self.alarm
-        self.daemon = MainLoop(self.made, self.alarm, self.supervisor, self.signals, alarm=self.alarm)
+        self.recorder = self.made.sink = Recorder()
+        self.daemon = main_loop(self.made, self.supervisor, self.signals)
+        self.alarm = self.daemon.alarm
         self.signals.__enter__()
         self.thread = threading.Thread(target=self.daemon.run, daemon=True)
         self.thread.start()
 
     def events(self, name: str) -> list[dict[str, object]]:
-        return [fields for event, fields in list(self.alarm._sink.events) if event == name]  # type: ignore[attr-defined]  # a recorder
+        return [fields for event, fields in list(self.recorder.events) if event == name]
 
     def pinged_again(self) -> None:
         before = self.switch.count
@@ -258,13 +273,13 @@ def facts_under_a_hold(changes: Callable[[Any], Any]) -> PassSummary | None:
     settled("billing", made)
     stage = made.stages["acme"]
     one = ApplicationTask(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
-    while (outcome := one.advance()) is None:
+    while isinstance(outcome := one.advance(), datetime):
         pass
     assert outcome.ledger
     held = changes(replace(outcome.ledger, hold=Hold("migration", "ann", datetime.now(UTC))))
     version = made.vault.read_ledger("billing")[1]
     made.vault.write_ledger(held, cas=version)
-    while (outcome := one.advance()) is None:
+    while isinstance(outcome := one.advance(), datetime):
         pass
     one.conclude(outcome, datetime.now(UTC))
     assert stage.ledger("billing").hold
@@ -292,9 +307,7 @@ def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
 
 def play(made: FakeFleet, switch: Listener) -> int:
     made.alarm = NotificationSettings(ping=HeartbeatSettings(lambda: Secret(switch.url)))
-    alarm = Notifier(made.sink, made.alarm)
-    with Signals() as signals:
-        return SingleRun(made, alarm, signals, alarm).run()
+    return single_run(made)
 
 
 def test_one_round_pings_at_its_end_when_every_application_ended_well(switch: Listener) -> None:

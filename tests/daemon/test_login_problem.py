@@ -9,14 +9,13 @@ import pytest
 
 from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
 from rotator.daemon.login_watch import LoginWatch
-from rotator.daemon.main_loop import MainLoop
 from rotator.domain.login import LoginProblem
 from rotator.observability.notifications.digest import Digest
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 from tests.daemon.test_heartbeat import task, vault
 from tests.observability.metrics.conftest import Watched
-from tests.support.daemon_stage import Recorder, eventually, runtime
+from tests.support.daemon_stage import Recorder, eventually, main_loop, runtime
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 PROBLEM = LoginProblem("Vault refuses the AppRole login with the secret id of file:secret-id", timedelta(days=16))
@@ -74,7 +73,7 @@ def test_c4_the_daemon_looks_at_its_login_all_the_time(monkeypatch: pytest.Monke
     sink = made.sink
     signals = Signals()
     with signals:
-        daemon = MainLoop(made, sink, ServiceManager(), signals)
+        daemon = main_loop(made, ServiceManager(), signals)
         thread = threading.Thread(target=daemon.run, daemon=True)
         thread.start()
         eventually(lambda: made.tended > 0)

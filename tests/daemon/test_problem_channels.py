@@ -26,7 +26,8 @@ from rotator.observability.metrics.snapshot import MetricsSnapshot
 from rotator.observability.notifications.digest import Digest
 from rotator.operations.queries.plan import _waiting
 from rotator.reconciler.context import LocalState, PassOutcome
-from rotator.reconciler.observer import ObservingPass
+from rotator.reconciler.observer import Observer
+from rotator.reconciler.pass_state import PassState
 from tests.support.daemon_stage import runtime
 from tests.support.simulated import EPOCH, Actor, Sim, spec
 
@@ -44,7 +45,7 @@ ACTION = {"application": SPEC.application, "account": SPEC.account, "path": SPEC
 def blocked(reason: Reason) -> tuple[Wait, Ledger, list[tuple[str, dict[str, object]]]]:
     """How a pass ends that is stopped for this reason, the ledger afterwards, and the events of two such passes."""
     actor = Actor(Sim(), SPEC)
-    current = ObservingPass(SPEC, actor.context, LocalState(), None)
+    current = PassState(SPEC, actor.context, LocalState(), None)
     observation = Observation(Clocks(EPOCH, EPOCH, EPOCH), "1" * 16, "daemon", "2" * 16, ledger=LEDGER)
     for _ in range(2):
         step = ApplicationState(SPEC, observation).block(reason, "this was seen")
@@ -54,7 +55,7 @@ def blocked(reason: Reason) -> tuple[Wait, Ledger, list[tuple[str, dict[str, obj
             observation = replace(observation, ledger=step.ledger)
             step = ApplicationState(SPEC, observation).block(reason, "this was seen")
         assert isinstance(step, Wait)
-        wait = current.report_problem(step, observation)
+        wait = Observer(current).report_problem(step, observation)
     assert observation.ledger is not None
     return wait, observation.ledger, actor.sink.events
 
@@ -105,14 +106,14 @@ def test_c2_what_stops_work_goes_through_every_channel_with_the_way_out(reason: 
     task = task_after(outcome)
     assert task.summary is not None
     assert task.summary.result.exit_code == REASONS[reason].exit_code
-    unhealthy = unhealthy_reason([task], [], EPOCH)
+    unhealthy = unhealthy_reason([task.snapshot()], [], EPOCH)
     assert unhealthy is not None
     assert unhealthy.reason == "problem"
     assert metric(task) == {"rotator_application_phase": ("blocked",), "rotator_application_problem": (reason.value,)}
 
     # the plan
     observation = Observation(Clocks(EPOCH, EPOCH, EPOCH), "", "", "", ledger=ledger)
-    plan = _waiting(SPEC, observation, wait, [], [])
+    plan = _waiting(observation, wait, [], [])
     assert (plan.action, plan.reason) == ("blocked", problem.message)
 
     # the message to people

@@ -12,12 +12,10 @@ import pytest
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.engine import Engine
 from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
-from rotator.daemon.main_loop import SingleRun
 from rotator.domain.secret import Secret
 from rotator.domain.spec import MaintenanceWindow
-from rotator.observability.notifications import HeartbeatSettings, NotificationSettings, Notifier
-from rotator.system.process import Signals
-from tests.support.daemon_stage import FakeFleet, bearer_of, eventually, published, runtime
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings
+from tests.support.daemon_stage import FakeFleet, bearer_of, eventually, published, runtime, single_run
 from tests.support.listener import Listener
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -52,7 +50,7 @@ def planned(engine: Engine) -> dict[str, timedelta]:
     now = datetime.now(UTC)
     with engine.lock:
         facts = {task.name: task.summary for task in engine.tasks.values() if task.summary}
-    return {name: fact.next_at - now for name, fact in facts.items() if fact.overdue_at and fact.overdue_at < now}
+    return {name: fact.next.at - now for name, fact in facts.items() if fact.overdue_at and fact.overdue_at < now}
 
 
 def looked(engine: Engine) -> bool:
@@ -73,8 +71,7 @@ def assert_spread(made: FakeFleet, engine: Engine, before: dict[str, str | None]
 def test_c10_one_round_rotates_whatever_is_overdue(engines: list[Engine]) -> None:
     made = overdue_fleet("billing", "other")
     before = {name: published(made, name) for name in made.applications}
-    with Signals() as signals:
-        assert SingleRun(made, made.sink, signals).run() == 0
+    assert single_run(made) == 0
     assert rotated(made, before) == {"billing", "other"}
 
 
@@ -118,7 +115,7 @@ def test_c10_what_a_reload_makes_overdue_is_spread_like_what_is_overdue_at_a_sta
 
 def looked_at(made: FakeFleet) -> ApplicationTask:
     task = ApplicationTask(made.applications["billing"], made, started=datetime.now(UTC), due=datetime.now(UTC))
-    while (outcome := task.advance()) is None:
+    while isinstance(outcome := task.advance(), datetime):
         pass
     task.conclude(outcome, datetime.now(UTC))
     return task
@@ -129,8 +126,8 @@ def test_c10_a_rotation_that_the_plan_puts_off_is_overdue_by_the_policy() -> Non
     made = overdue_fleet("billing", window=MaintenanceWindow(days, 0, 60))
     task = looked_at(made)
     assert task.summary
-    assert task.summary.next_at > datetime.now(UTC) + DAY
-    assert unhealthy_reason([task], [], datetime.now(UTC)) == UnhealthyReason("overdue", "billing")
+    assert task.summary.next.at > datetime.now(UTC) + DAY
+    assert unhealthy_reason([task.snapshot()], [], datetime.now(UTC)) == UnhealthyReason("overdue", "billing")
 
 
 def test_c10_a_rotation_is_overdue_when_it_has_not_begun_within_the_spread() -> None:
@@ -138,19 +135,20 @@ def test_c10_a_rotation_is_overdue_when_it_has_not_begun_within_the_spread() -> 
     task, due = looked_at(made), datetime.now(UTC) + DAY
     task.due = due + 9 * DAY
     assert task.summary
-    task.summary = replace(task.summary, next_at=due + 9 * DAY)
+    task.summary = replace(task.summary, next=replace(task.summary.next, at=due + 9 * DAY))
     patience = task.spec.stale_claim_timeout
-    assert unhealthy_reason([task], [], due + HOUR + patience - timedelta(minutes=1)) is None
-    assert unhealthy_reason([task], [], due + HOUR + patience + timedelta(minutes=1)) == UnhealthyReason("overdue", "billing")
+    assert unhealthy_reason([task.snapshot()], [], due + HOUR + patience - timedelta(minutes=1)) is None
+    assert unhealthy_reason([task.snapshot()], [], due + HOUR + patience + timedelta(minutes=1)) == UnhealthyReason(
+        "overdue", "billing"
+    )
 
 
 def test_c10_a_round_after_which_something_is_overdue_sends_no_heartbeat_and_says_why() -> None:
     days = frozenset({(datetime.now(UTC) + 3 * DAY).weekday()})
     made = overdue_fleet("billing", window=MaintenanceWindow(days, 0, 60))
-    with Listener() as switch, Signals() as signals:
+    with Listener() as switch:
         made.alarm = NotificationSettings(ping=HeartbeatSettings(lambda: Secret(switch.url)))
-        alarm = Notifier(made.sink, made.alarm)
-        assert SingleRun(made, alarm, signals, alarm).run() == 0
+        assert single_run(made) == 0
         assert switch.count == 0
     told = [fields for event, fields in made.sink.events if event == "heartbeat.unhealthy"]
     assert told == [{"reason": "overdue", "subject": "billing"}]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rotator.config.schema import Daemon
+from rotator.config.schema import DaemonTable
 from rotator.daemon.main_loop import FIRST_LOOK
 
 UNIT = Path(__file__).parents[2] / "systemd" / "rotator.service"
@@ -73,7 +73,7 @@ def test_make_exposure_asks_the_same() -> None:
 
 
 def test_the_stop_timeout_of_the_unit_leaves_room_for_the_daemons_own() -> None:
-    own = Daemon.model_fields["shutdown_timeout"].default
+    own = DaemonTable.model_fields["shutdown_timeout"].default
     assert timedelta(seconds=seconds("TimeoutStopSec")) >= own + timedelta(seconds=10)
 
 

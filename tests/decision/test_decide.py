@@ -20,7 +20,7 @@ from rotator.decision.observation import (
     RotationFailure,
     RotationRequest,
 )
-from rotator.decision.state import TAKEOVER_MARGIN
+from rotator.decision.state import TAKEOVER_MARGIN, ApplicationState
 from rotator.decision.steps import (
     CheckPreconditions,
     CreateKey,
@@ -43,7 +43,9 @@ from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Intent, Prob
 from rotator.domain.marker import incarnation_of
 from rotator.domain.reasons import REASONS, Reason
 from rotator.domain.spec import MaintenanceWindow, VerificationPolicy
+from rotator.domain.status import NextAction
 from tests.support.observations import (
+    BORN,
     CURRENT,
     DAY,
     FOURTH,
@@ -1089,7 +1091,8 @@ def test_r9_an_emergency_takes_an_ordinary_claim_over_at_once_and_an_urgent_one_
     step = decided(observe(ledger=changes))
     assert (step == CheckPreconditions(urgent=True)) == over
     if not over:
-        assert step == Wait(NOW + SECOND, "takeover", "rotation dddddddddddddddd is under way")
+        assert isinstance(step, Wait)
+        assert replace(step, next=None) == Wait(NOW + SECOND, "takeover", "rotation dddddddddddddddd is under way")
 
 
 def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_at_once() -> None:
@@ -1324,8 +1327,8 @@ def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_someth
     emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW), **HELD}
     published_probe = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
     marked_ledger = ledger(**{**emergency, **changes})
-    at, what, why = next_action(spec(emergency_verification=published_probe), marked_ledger, observe(ledger=marked_ledger))
-    assert ((at, what), why) == (expected, "an emergency goes through the hold")
+    held = ApplicationState(spec(emergency_verification=published_probe), observe(ledger=marked_ledger))
+    assert next_action(held) == NextAction(*expected, "an emergency goes through the hold")
 
 
 @pytest.mark.parametrize("on_hold", [True, False])
@@ -1370,11 +1373,25 @@ def test_nothing_is_rotated_for_an_application_that_left_the_configuration_howev
     assert waits(observe(**DUE, preconditions=ROOM), spec(configured=False)).reason == "observe"
 
 
-def test_the_next_action_is_told_of_the_ledger_that_is_given() -> None:
-    emergency = ledger(compromised=(mark(PUBLISHED),), not_before=NOW + MINUTE)
-    assert next_action(spec(), emergency, observe(ledger=None)) == (NOW + MINUTE, "rotate", "consumers need another key")
-    leapt = ledger(current=replace(CURRENT, created_at=NOW - 31 * DAY), not_before=NOW + 3 * HOUR)
-    assert next_action(spec(), leapt, observe()) == (NOW + timedelta(milliseconds=200), "rotate", "every 30d")
+def test_the_next_action_follows_from_the_ledger_that_was_observed() -> None:
+    emergency = observe(ledger={"compromised": (mark(PUBLISHED),), "not_before": NOW + MINUTE})
+    expected = NextAction(NOW + MINUTE, "rotate", "consumers need another key")
+    assert next_action(ApplicationState(spec(), emergency)) == expected
+    leapt = observe(ledger={"current": replace(CURRENT, created_at=NOW - 31 * DAY), "not_before": NOW + 3 * HOUR})
+    expected = NextAction(NOW + timedelta(milliseconds=200), "rotate", "every 30d")
+    assert next_action(ApplicationState(spec(), leapt)) == expected
+
+
+def test_each_step_to_wait_carries_the_next_action() -> None:
+    """Nothing has to be decided a second time to tell what comes next, whether a problem stops the application or not."""
+    step = decided(observe(), spec(resync_interval=HOUR))
+    assert isinstance(step, Wait)
+    assert (step.until, step.next) == (NOW + HOUR, NextAction(BORN + 30 * DAY, "rotate", "every 30d"))
+    undeletable = observe(ledger={"revoking": (revoking(),)}, keys=(key(), key(OTHER)), undeletable={OTHER: "no"})
+    step = decided(replace(undeletable, request=RotationRequest("asked for", OTHER)))
+    assert isinstance(step, Wait)
+    assert step.problem is not None
+    assert step.next == NextAction(NOW + 30 * SECOND, "revoke", "SCWOTHER is scheduled for revocation")
 
 
 def test_r3_while_a_condemned_key_is_published_the_project_is_still_that_of_the_current_one() -> None:

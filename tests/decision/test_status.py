@@ -39,7 +39,7 @@ TIMEOUT = spec().verification.timeout
 
 def test_an_application_without_a_ledger_is_new_and_observed_now() -> None:
     status = status_of(spec(), None, NOW)
-    assert (status.phase, status.next, status.problem) == ("new", NextAction("observe", NOW, "no ledger yet"), None)
+    assert (status.phase, status.next, status.problem) == ("new", NextAction(NOW, "observe", "no ledger yet"), None)
     assert (status.name, status.ledger, status.as_of, status.late) == ("billing", None, NOW, timedelta(0))
 
 
@@ -52,7 +52,7 @@ def test_an_application_without_a_ledger_has_the_phase_of_what_its_daemon_saw() 
 def test_a_ledger_that_cannot_be_read_is_a_phase_of_its_own_with_its_reason() -> None:
     status = unreadable_status(spec(), "ledger_unreadable", "it is damaged", NOW)
     assert (status.spec, status.ledger, status.as_of, status.phase) == (spec(), None, NOW, "unreadable")
-    assert status.next == NextAction("observe", NOW, "the ledger cannot be read")
+    assert status.next == NextAction(NOW, "observe", "the ledger cannot be read")
     assert status.problem == Problem("ledger_unreadable", "it is damaged", NOW)
 
 
@@ -132,7 +132,7 @@ def test_a_ledger_that_fits_the_configuration_has_no_problem_of_its_own() -> Non
 def test_c5_what_another_application_owns_is_blocked_whatever_its_ledger_holds(owner: str, successor: str) -> None:
     held = ledger(successor=successor, hold=HOLD, retiring=(retiring(after=-DAY),))
     status = status_of(spec(owner=owner), held, NOW)
-    assert (status.phase, status.next) == ("blocked", NextAction("observe", NOW, "another application owns it"))
+    assert (status.phase, status.next) == ("blocked", NextAction(NOW, "observe", "another application owns it"))
     assert status.problem is not None
     assert (status.problem.reason, status.problem.since) == ("superseded", NOW)
     assert "billing" in status.problem.message
@@ -151,13 +151,13 @@ def test_an_application_at_rest_rotates_when_its_interval_ends() -> None:
 
 def test_a_grace_that_has_ended_is_late_since_its_end_and_named() -> None:
     status = status_of(spec(), ledger(retiring=(retiring(after=-HOUR),)), NOW)
-    assert status.next == NextAction("revoke", NOW - HOUR, f"grace of {OTHER} ended")
+    assert status.next == NextAction(NOW - HOUR, "revoke", f"grace of {OTHER} ended")
     assert (status.late, status.overdue) == (HOUR, True)
 
 
 def test_a_grace_that_ends_this_moment_is_due_and_not_yet_overdue() -> None:
     status = status_of(spec(), ledger(retiring=(retiring(after=timedelta(0)),)), NOW)
-    assert status.next == NextAction("revoke", NOW, f"grace of {OTHER} ended")
+    assert status.next == NextAction(NOW, "revoke", f"grace of {OTHER} ended")
     assert (status.late, status.overdue) == (timedelta(0), False)
 
 
@@ -175,7 +175,7 @@ def test_a_key_that_a_former_document_still_publishes_is_not_late() -> None:
 
 def test_an_emergency_is_late_since_the_mark_and_comes_before_everything_else() -> None:
     status = status_of(spec(), ledger(compromised=(mark(PUBLISHED),), retiring=(retiring(after=-DAY),)), NOW)
-    assert status.next == NextAction("contain", NOW - MINUTE, f"{PUBLISHED} is compromised")
+    assert status.next == NextAction(NOW - MINUTE, "contain", f"{PUBLISHED} is compromised")
     assert status.late == MINUTE
 
 
@@ -222,7 +222,7 @@ def test_a_retry_whose_time_has_come_no_longer_hides_since_when_the_rotation_is_
 
 def test_the_retry_of_a_rotation_does_not_hide_a_grace_that_ended() -> None:
     waiting = old(failures=1, not_before=NOW + HOUR, retiring=(retiring(after=-HOUR),))
-    assert status_of(spec(), waiting, NOW).next == NextAction("revoke", NOW - HOUR, f"grace of {OTHER} ended")
+    assert status_of(spec(), waiting, NOW).next == NextAction(NOW - HOUR, "revoke", f"grace of {OTHER} ended")
 
 
 def test_a_removed_application_owes_no_rotation() -> None:

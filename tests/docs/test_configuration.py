@@ -21,22 +21,22 @@ SMALL = ROOT / "config" / "rotator.small.toml"
 
 # Heading in the document -> table of the schema. An application may say everything that [defaults] may say.
 TABLES: dict[str, type[schema.Table]] = {
-    "[vault]": schema.Vault,
-    "[vault.auth]": schema.Auth,
-    "own_secret_id": schema.OwnSecretId,
-    "[accounts.NAME]": schema.Account,
-    "[accounts.NAME.own_key]": schema.OwnKey,
-    "[applications.NAME]": schema.Application,
-    "[defaults]": schema.Defaults,
-    "window": schema.Window,
-    "verification": schema.Verification,
-    "emergency_verification": schema.EmergencyVerification,
-    "[daemon]": schema.Daemon,
-    "[control]": schema.Control,
-    "[webhook]": schema.Webhook,
-    "[metrics]": schema.Metrics,
-    "[heartbeat]": schema.Heartbeat,
-    "[notifications]": schema.Notifications,
+    "[vault]": schema.VaultTable,
+    "[vault.auth]": schema.AuthTable,
+    "own_secret_id": schema.OwnSecretIdTable,
+    "[accounts.NAME]": schema.AccountTable,
+    "[accounts.NAME.own_key]": schema.OwnKeyTable,
+    "[applications.NAME]": schema.ApplicationTable,
+    "[defaults]": schema.DefaultsTable,
+    "window": schema.WindowTable,
+    "verification": schema.VerificationTable,
+    "emergency_verification": schema.EmergencyVerificationTable,
+    "[daemon]": schema.DaemonTable,
+    "[control]": schema.ControlTable,
+    "[webhook]": schema.WebhookTable,
+    "[metrics]": schema.MetricsTable,
+    "[heartbeat]": schema.HeartbeatTable,
+    "[notifications]": schema.NotificationsTable,
 }
 
 
@@ -57,7 +57,7 @@ def written(default: Any) -> str:
 
 
 def rows(table: type[schema.Table]) -> list[str]:
-    inherited = schema.Defaults.model_fields if issubclass(table, schema.Application) else {}
+    inherited = schema.DefaultsTable.model_fields if issubclass(table, schema.ApplicationTable) else {}
     lines = []
     for name, field in table.model_fields.items():
         if name in inherited:
@@ -139,25 +139,27 @@ def example_tables() -> dict[str, dict[str, Any]]:
 
 
 SECTIONS: dict[str, type[schema.Table]] = {
-    "vault": schema.Vault,
-    "vault.auth": schema.Auth,
-    "accounts.acme": schema.Account,
-    "accounts.acme.own_key": schema.OwnKey,
-    "daemon": schema.Daemon,
-    "control": schema.Control,
-    "webhook": schema.Webhook,
-    "metrics": schema.Metrics,
-    "heartbeat": schema.Heartbeat,
-    "notifications": schema.Notifications,
-    "defaults": schema.Defaults,
-    "applications.billing": schema.Application,
+    "vault": schema.VaultTable,
+    "vault.auth": schema.AuthTable,
+    "accounts.acme": schema.AccountTable,
+    "accounts.acme.own_key": schema.OwnKeyTable,
+    "daemon": schema.DaemonTable,
+    "control": schema.ControlTable,
+    "webhook": schema.WebhookTable,
+    "metrics": schema.MetricsTable,
+    "heartbeat": schema.HeartbeatTable,
+    "notifications": schema.NotificationsTable,
+    "defaults": schema.DefaultsTable,
+    "applications.billing": schema.ApplicationTable,
 }
 
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_example_shows_every_option_and_nothing_else(section: str) -> None:
     table = SECTIONS[section]
-    expected = set(table.model_fields) - (set(schema.Defaults.model_fields) if issubclass(table, schema.Application) else set())
+    expected = set(table.model_fields) - (
+        set(schema.DefaultsTable.model_fields) if issubclass(table, schema.ApplicationTable) else set()
+    )
     tables = {"auth"} if section == "vault" else {"own_key"} if section == "accounts.acme" else set()
     assert set(example_tables()[section]) == expected - tables
 
@@ -176,5 +178,7 @@ def test_what_the_example_shows_is_valid_and_is_the_default_where_there_is_one(s
 
 
 def test_nested_tables_are_found_by_their_annotation() -> None:
-    kinds = [kind for field in schema.Defaults.model_fields.values() for kind in (field.annotation, *get_args(field.annotation))]
-    assert {schema.Window, schema.Verification, schema.EmergencyVerification} <= set(kinds)
+    kinds = [
+        kind for field in schema.DefaultsTable.model_fields.values() for kind in (field.annotation, *get_args(field.annotation))
+    ]
+    assert {schema.WindowTable, schema.VerificationTable, schema.EmergencyVerificationTable} <= set(kinds)

@@ -29,9 +29,10 @@ from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from rotator.domain.secret import Secret
 from rotator.sandbox.certificates import Authority
-from rotator.sandbox.openbao import OpenBao, active, cluster
+from rotator.sandbox.openbao import OpenBao
+from rotator.sandbox.openbao_cluster import active, cluster
 from rotator.sandbox.process import Process, wait_until
-from rotator.sandbox.scaleway import Event, ScalewaySandbox
+from rotator.sandbox.scaleway import RecordedEvent, ScalewaySandbox
 from rotator.vault.codec import load_ledger
 from rotator.vault.policy import policy_text, required_rights
 from tests.e2e.truth import Death, Published, Refusal, Truth
@@ -349,7 +350,7 @@ class Rig:
         compromised: frozenset[str] = frozenset(),
         since: int = 0,
         clock: Callable[[datetime], datetime] = lambda at: at,
-        events: Sequence[Event] | None = None,
+        events: Sequence[RecordedEvent] | None = None,
     ) -> int:
         """I1, I2 and I5 of everything that ever happened to the application's keys (in the stand-in's log from ``since`` on, or in
         ``events``); how many deletions were judged. ``clock`` tells what the program's clock showed at a moment."""
@@ -385,7 +386,7 @@ class Rig:
             return None
         return {"metadata": metadata, "data": {"access_key": access_key}}
 
-    def revocations(self, name: str, since: int = 0, events: Sequence[Event] | None = None) -> list[Death]:
+    def revocations(self, name: str, since: int = 0, events: Sequence[RecordedEvent] | None = None) -> list[Death]:
         """The deletions that somebody asked for over the API."""
         return [
             Death(event.access_key, event.at)

@@ -14,14 +14,14 @@ from tests.e2e.rig import FAST, Rig
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text()
 TABLES = (
-    schema.Auth,
-    schema.Vault,
-    schema.Account,
-    schema.Defaults,
-    schema.Application,
-    schema.Daemon,
-    schema.Heartbeat,
-    schema.Notifications,
+    schema.AuthTable,
+    schema.VaultTable,
+    schema.AccountTable,
+    schema.DefaultsTable,
+    schema.ApplicationTable,
+    schema.DaemonTable,
+    schema.HeartbeatTable,
+    schema.NotificationsTable,
 )
 CREDENTIALS = sorted(
     name for table in TABLES for name, field in table.model_fields.items() if Reference.__name__ in str(field.annotation)

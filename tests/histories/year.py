@@ -29,7 +29,8 @@ from rotator.decision.steps import Wait
 from rotator.domain.ledger import CurrentKey
 from rotator.domain.schedule import Due, contains, due
 from rotator.domain.spec import ApplicationSpec
-from rotator.reconciler.observer import ObservingPass
+from rotator.reconciler.observer import Observer
+from rotator.reconciler.pass_state import PassState
 from tests.support.daemon_stage import FakeFleet, Recorder, Stage
 from tests.support.simulated import EPOCH, Time
 
@@ -169,10 +170,12 @@ class Year:
         after = self.published(task.name)
         if after != before:
             self.note(task, before, after)
-        if outcome is not None:
-            task.conclude(outcome, self.now)
+        if isinstance(outcome, datetime):
+            task.due = outcome
+        else:
+            task.due = task.conclude(outcome, self.now)
             assert outcome.error is None, outcome.error
-            look = ObservingPass(task.spec, self.fleet.context(task.spec), task.local_state, None).look()
+            look = Observer(PassState(task.spec, self.fleet.context(task.spec), task.local_state, None)).observe()
             self.seen[task.name] = replace(look, in_flight=None)
 
     def published(self, name: str) -> str | None:
@@ -191,7 +194,7 @@ class Year:
         self.rotations.append(Rotation(task.name, policy, self.now))
 
     def health(self, tasks: dict[str, ApplicationTask]) -> UnhealthyReason | None:
-        return unhealthy_reason([task for task in tasks.values() if task.summary], [], self.now)
+        return unhealthy_reason([task.snapshot() for task in tasks.values() if task.summary], [], self.now)
 
     # --- a daemon, and rounds ---
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
-from rotator.app import AppRuntime
+from rotator.app import open_runtime
 from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.providers.scaleway import ScalewayProvider
@@ -96,7 +96,7 @@ class Life:
 
     def __init__(self, cell: Passes) -> None:
         self.owner = secrets.token_hex(8)
-        self.app = AppRuntime.open(cell.file, sink=cell.sink)
+        self.app = open_runtime(cell.file, cell.sink)
         self.spec = self.app.spec(cell.name)
         composed = self.app.context(self.spec)
         self.context: ReconcileContext = replace(
@@ -106,7 +106,7 @@ class Life:
         wire, api = self.app.vault._connection._wire, cast("ScalewayProvider", self.context.provider)._api
         self.ears = [Ear(wire.http, cell.director), Ear(api.http, cell.director)]
         wire.http, api.http = (cast("HttpClient", ear) for ear in self.ears)
-        self.app.vault._sleep = api._sleep = cell.clock.sleep
+        self.app.vault._kv._sleep = api._sleep = cell.clock.sleep
         self._sleep_until = cell.clock.sleep_until
 
     def run(self) -> PassOutcome:

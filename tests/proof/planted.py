@@ -86,29 +86,29 @@ BUGS: tuple[Bug, ...] = (
         "the ledger is written at whatever version it has now",
         "reconciler/runner.py",
         (
-            "self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)",
-            "self.context.vault.write_ledger(step.ledger, cas=self.context.vault.read_ledger(self.spec.application)[1])",
+            "self._pass.vault.write_ledger(step.ledger, cas=observation.ledger_version)",
+            "self._pass.vault.write_ledger(step.ledger, cas=self._pass.vault.read_ledger(self._pass.spec.application)[1])",
         ),
     ),
     bug(
         "a refused check-and-set of the claim is taken for success",
         "reconciler/runner.py",
         (
-            "        version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n",
+            "        version = self._pass.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n",
             (
-                "        try:\n            version = self.context.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n        except (Conflict, Indeterminate):\n            version = observation.ledger_version + 1\n"
+                "        try:\n            version = self._pass.vault.write_ledger(step.ledger, cas=observation.ledger_version)\n        except (Conflict, Indeterminate):\n            version = observation.ledger_version + 1\n"
             ),
         ),
     ),
     # --- rules 2 and 3: claim, create once ---
     bug(
         "a create whose answer was lost is sent again",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
             "            unclear = isinstance(error, Indeterminate)\n",
             (
                 "            unclear = isinstance(error, Indeterminate)\n            if unclear:\n"
-                "                self.local_state.in_flight = replace(in_flight, posted=False)\n                return\n"
+                "                self._pass.in_flight = replace(in_flight, posted=False)\n                return\n"
             ),
         ),
     ),
@@ -137,7 +137,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an answer that says nothing counts as a published_probe of life",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
             "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
@@ -145,16 +145,16 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key that never comes alive is published all the same",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
-            "self.local_state.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))",
-            "self.local_state.in_flight = replace(in_flight, verified=True, publish_by=now + self.spec.publish_timeout)",
+            "self._pass.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))",
+            "self._pass.in_flight = replace(in_flight, verified=True, publish_by=now + self._pass.spec.publish_timeout)",
         ),
     ),
     # --- rule 5: publish ---
     bug(
         "publish without check-and-set: at whatever version the document has now",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
             "if document is not None and same and (document.version, document.state) == (base, observation.document.state):",
             "if document is not None:",
@@ -163,9 +163,9 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a publish whose answer was lost is committed without looking",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
-            "            document = yield from self.patiently(self.holding(), self.read_document)\n        if document is None:",
+            "            document = yield from self._read_patiently(self._held(), self._pass.read_document)\n        if document is None:",
             "            document = replace(document, version=base + 1, access_key=key.access_key, secret=secret)\n        if document is None:",
         ),
     ),
@@ -179,10 +179,10 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a conflict on the publish counts as never published",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
-            '                self.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
-            "                self.local_state.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
+            '                self._pass.emit("pass.interrupted", kind=error.kind, message=str(error))\n            except ServiceError as error:',
+            "                self._pass.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)\n            except ServiceError as error:",
         ),
         tests=("tests/reconciler/test_protocol.py::test_r5_a_lost_publish_answer_is_settled_by_looking",),
     ),
@@ -288,7 +288,7 @@ BUGS: tuple[Bug, ...] = (
         "reconciler/revocation.py",
         (
             (
-                "        document = self.find_document(observation.ledger)\n"
+                "        document = self._pass.find_document(observation.ledger)\n"
                 "        if (document.version, document.state) != (observation.document.version, observation.document.state):\n"
                 "            raise ObservationStale\n"
             ),
@@ -408,13 +408,13 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a wait does not see that the ledger has changed",
-        "reconciler/observer.py",
+        "reconciler/pass_state.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.local_state.look_again:"),
         tests=("tests/reconciler/test_containment.py::test_r9_a_pass_that_waits_sees_a_mark_within_a_retry_interval",),
     ),
     bug(
         "a wait does not end when another observation is asked for",
-        "reconciler/observer.py",
+        "reconciler/pass_state.py",
         ("if self.local_state.look_again or self.ledger_changed():", "if self.ledger_changed():"),
         tests=("tests/reconciler/test_containment.py::test_r9_a_pass_that_waits_observes_at_once_when_asked_to",),
     ),
@@ -434,10 +434,10 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "that the POST was sent is remembered only after its answer",
-        "reconciler/runner.py",
+        "reconciler/issuance.py",
         (
-            "        self.local_state.in_flight = in_flight = replace(\n            in_flight, posted=True\n        )",
-            "        in_flight = replace(\n            in_flight, posted=True\n        )",
+            "        self._pass.in_flight = in_flight = replace(in_flight, posted=True)",
+            "        in_flight = replace(in_flight, posted=True)",
         ),
         tests=(
             "tests/reconciler/test_containment.py::test_r3_a_process_that_is_killed_while_it_creates_never_creates_again_for_the_same_claim",
@@ -475,7 +475,7 @@ BUGS: tuple[Bug, ...] = (
         "a rotation that is over is never forgotten",
         "reconciler/runner.py",
         (
-            "            case DiscardInFlight():\n                self.local_state.in_flight = None\n",
+            "            case DiscardInFlight():\n                self._pass.in_flight = None\n",
             "            case DiscardInFlight():\n                pass\n",
         ),
     ),
@@ -614,7 +614,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a key is gone although its account does not know the bearer",
         "reconciler/revocation.py",
-        ("        if secret is None and not self.provider.bearer_exists(self.spec.bearer):\n", "        if False:\n"),
+        ("        if secret is None and not self._pass.provider.bearer_exists(self._pass.spec.bearer):\n", "        if False:\n"),
         deep=True,
     ),
     bug(

@@ -348,7 +348,7 @@ def _begins_a_look(question: _Question) -> bool:
         frame for frame, _ in traceback.walk_tb(question.__traceback__) if frame.f_globals["__name__"].startswith("rotator.")
     ]
     asks = question.asks
-    return isinstance(asks, Call) and asks.name == "read_ledger" and frames[-1].f_code.co_name == "look"
+    return isinstance(asks, Call) and asks.name == "read_ledger" and frames[-1].f_code.co_qualname == "Observer.observe"
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from rotator.sandbox.demo import presentation as show
 from rotator.sandbox.demo.consumer import Consumer, Finder
 from rotator.sandbox.demo.environment import APPLICATIONS, World
 from rotator.sandbox.demo.live_view import Picture
-from rotator.sandbox.demo.observer import Observer
+from rotator.sandbox.demo.observer import DemoObserver
 from rotator.sandbox.demo.recording import Chronicle, Life, Line, Span
 from rotator.sandbox.demo.scenario import Drill, Kill, Story, from_the_mark
 from rotator.sandbox.demo.verdict import Verdict, judge, look_at_rest, report, summary
@@ -130,7 +130,7 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.chronicle = Chronicle(tuple(APPLICATIONS))
-        self.observer = Observer(world, self.chronicle)
+        self.observer = DemoObserver(world, self.chronicle)
         self.story = Story(world, self.chronicle, self.observer, limit=300, stopped_well=True)
         for application in APPLICATIONS:
             self.publish(application)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from rotator.sandbox.scaleway import Fault, SandboxClient, ScalewaySandbox, Settings
-from rotator.sandbox.scaleway.control import Control
+from rotator.sandbox.scaleway.control import ControlInterface
 
 KEYS = "/iam/v1alpha1/api-keys"
 KEY = "/iam/v1alpha1/api-keys/{access_key}"
@@ -28,10 +28,10 @@ def hand(request: pytest.FixtureRequest, scaleway: ScalewaySandbox) -> ScalewayS
 
 
 def test_the_client_has_every_method_of_the_sandbox_with_the_same_arguments() -> None:
-    names = [name for name, member in vars(Control).items() if not name.startswith("_") and callable(member)]
+    names = [name for name, member in vars(ControlInterface).items() if not name.startswith("_") and callable(member)]
     assert len(names) > 15
     for name in names:
-        assert inspect.signature(getattr(SandboxClient, name)) == inspect.signature(getattr(Control, name)), name
+        assert inspect.signature(getattr(SandboxClient, name)) == inspect.signature(getattr(ControlInterface, name)), name
 
 
 def test_the_truth_about_keys_is_told_without_their_secrets(

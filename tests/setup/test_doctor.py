@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rotator.app import AppRuntime
+from rotator.app import open_runtime
 from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.secret import Secret
 from rotator.operations.queries.doctor import Check, diagnose
@@ -50,7 +50,7 @@ def configure(rig: Rig, *, account: str = "", defaults: str = SLOW, more: str = 
 
 
 def doctor(rig: Rig) -> tuple[Check, ...]:
-    app = AppRuntime.open(rig.configuration)
+    app = open_runtime(rig.configuration)
     try:
         return diagnose(app.facts()).checks
     finally:

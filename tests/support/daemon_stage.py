@@ -12,15 +12,20 @@ from typing import Any, TypeVar
 
 from rotator.app import UnknownApplication
 from rotator.config import Control, Listener, Webhook
+from rotator.daemon.composition import build_daemon, build_sinks
+from rotator.daemon.main_loop import MainLoop
+from rotator.daemon.single_run import SingleRun
 from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.keys import Key
 from rotator.domain.login import LoginProblem
 from rotator.domain.secret import Secret
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import ConfigurationError, ConfigurationProblem
-from rotator.observability.notifications import SILENT, NotificationSettings
+from rotator.observability.notifications import SILENT, NotificationSettings, Notifier
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
+from rotator.system.process import Signals
+from rotator.system.sd_notify import ServiceManager
 from tests.support.simulated import Recorder, Sim, SimProvider, spec
 from tests.support.store import SimStore
 
@@ -111,7 +116,6 @@ class FakeFleet:
     listen: Listener | None = None
     control: Control | None = None
     webhook: Webhook | None = None
-    on_call: Any = None
     casualties: dict[str, InvalidKeyBreaker] = field(default_factory=dict)
     alarm: NotificationSettings = SILENT
     login_failure: LoginProblem | None = None
@@ -137,9 +141,6 @@ class FakeFleet:
     def clock(self) -> RealClock:
         return RealClock(self.stages["acme"].time)  # type: ignore[arg-type]  # the stage's time is the real one
 
-    def facts(self) -> Facts:
-        return Facts(self.clock.now(), VaultFacts(Endpoint("https://vault.test")))
-
     def spec(self, name: str) -> ApplicationSpec:
         if name not in self.applications:
             raise UnknownApplication(f"there is no application {name} in {self.source}; there is none like it")
@@ -159,6 +160,9 @@ class FakeFleet:
             self.casualties.setdefault(spec.account, InvalidKeyBreaker()),
             related=LedgerDirectory(self.vault, self.applications, self.clock.now).related,
         )
+
+    def facts(self) -> Facts:
+        return Facts(self.clock.now(), VaultFacts(Endpoint("https://vault.test")))
 
     def removed_applications(self, sink: Any = None) -> Mapping[str, ApplicationSpec]:
         names = set(self.vault.list_ledgers()) - set(self.applications)
@@ -181,6 +185,17 @@ class FakeFleet:
 
     def close(self) -> None:
         self.closed = True
+
+
+def main_loop(made: FakeFleet, supervisor: ServiceManager, signals: Signals) -> MainLoop:
+    """The daemon of this fleet. What it reports ends in the fleet's sink."""
+    return build_daemon(made, made.reopen, build_sinks(made.sink), supervisor, signals)
+
+
+def single_run(made: FakeFleet) -> int:
+    """One round of passes over this fleet; the exit code."""
+    with Signals() as signals:
+        return SingleRun(made, Notifier(made.sink, made.alarm), signals).run()
 
 
 def bearer_of(name: str) -> str:

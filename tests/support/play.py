@@ -16,6 +16,7 @@ from typing import Any
 
 from rotator import daemon
 from rotator.config import Control
+from rotator.domain.ports import EventSink
 from rotator.domain.spec import VerificationPolicy
 from rotator.errors import ConfigurationError, ConfigurationProblem, Indeterminate
 from tests.support.daemon_stage import FakeFleet, Now, Stage, application, bearer_of
@@ -45,16 +46,8 @@ class DirectedStage(Stage):
         return answer
 
 
-class DirectedFleet(FakeFleet):
-    """The fleet that is built from ``config.json``."""
-
-    def reopen(self) -> FakeFleet:
-        fresh = build(self.stages["acme"].directory, self.stages["acme"])  # type: ignore[attr-defined]  # it is a directed one
-        fresh.sink = self.sink
-        return fresh
-
-
-def build(directory: Path, stage: Stage) -> FakeFleet:
+def build(directory: Path, stage: Stage, sink: EventSink) -> FakeFleet:
+    """The fleet that ``config.json`` names."""
     try:
         config = json.loads((directory / "config.json").read_text())
         names = config["applications"]
@@ -68,12 +61,13 @@ def build(directory: Path, stage: Stage) -> FakeFleet:
     paths = config.get("paths", {})
     applications = {name: application(name, verification=proof, path=paths.get(name, f"secret/apps/{name}")) for name in names}
     stage.bearers |= {bearer_of(name) for name in names}
-    return DirectedFleet(
+    return FakeFleet(
         applications,
         {"acme": stage},
         workers=config.get("workers", 2),
         shutdown_timeout=timedelta(seconds=config.get("shutdown_timeout", 30)),
         source=str(directory / "config.json"),
+        sink=sink,
         control=Control(directory, **config["control"]) if "control" in config else None,
     )
 
@@ -85,7 +79,7 @@ def main() -> int:
     stage.activation = timedelta(days=1)
     if (directory / "log-exceptions").exists():
         stage.hook = lambda name, phase: None
-    return daemon.run(build(directory, stage), once="--once" in sys.argv)
+    return daemon.run(lambda sink, _: build(directory, stage, sink), once="--once" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rotator.daemon.main_loop import MainLoop
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
-from tests.support.daemon_stage import eventually, runtime, settled
+from tests.support.daemon_stage import eventually, main_loop, runtime, settled
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
 
     made.stages["acme"].hook = hang
     with Signals() as signals:
-        daemon = MainLoop(made, made.sink, ServiceManager(), signals)
+        daemon = main_loop(made, ServiceManager(), signals)
         engine = daemon.engine
         engine.start()
         engine.beat(timedelta(milliseconds=1))

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from rotator.errors import ServiceError
-from rotator.sandbox.openbao import OpenBao, active, cluster
+from rotator.sandbox.openbao import OpenBao
+from rotator.sandbox.openbao_cluster import active, cluster
 from rotator.sandbox.process import wait_until
 from rotator.vault import AppRoleAuth, KvStore
 from rotator.vault.freshness import Freshness
@@ -50,8 +51,8 @@ def test_rule_14_a_standby_is_read_as_fresh_as_what_was_seen_through_the_leader(
     behind = 0
     writer, reader = make(active(nodes)), make(standbys(nodes)[0])
     reader._connection._wire._freshness = writer._connection._wire._freshness
-    reader._floors = writer._floors
-    reader._sleep = writer._sleep = lambda seconds: pytest.fail("the server's own net should have been enough")
+    reader._kv._floors = writer._kv._floors
+    reader._kv._sleep = writer._kv._sleep = lambda seconds: pytest.fail("the server's own net should have been enough")
     path = "secret/fresh"
     reader.require_kv2(path)
     for version in range(1, 41):

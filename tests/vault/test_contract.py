@@ -44,5 +44,5 @@ def test_r11_an_installation_that_another_process_makes_between_two_looks_is_tak
         first.write_ledger(new_ledger(spec()), cas=0)
         return look()
 
-    second.list_ledgers = late  # type: ignore[method-assign]  # the other process acts in the worst moment
+    second._ledgers.list_ledgers = late  # type: ignore[method-assign]  # the other process acts in the worst moment
     assert [second.installation()] == made

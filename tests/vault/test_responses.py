@@ -164,7 +164,7 @@ def test_rule_14_a_version_below_one_seen_is_stale(store: KvStore, hand: RootHan
     for version in range(3):
         store.write_document(path, PAIR, cas=version)
     hand.delete_all(path)
-    store._sleep = lambda seconds: None
+    store._kv._sleep = lambda seconds: None
     for _ in range(2):
         with pytest.raises(Unavailable) as caught:
             store.read_document(path, *FIELDS)

@@ -12,7 +12,7 @@ import pytest
 from rotator.domain.secret import Secret
 from rotator.errors import PermissionDenied
 from rotator.sandbox.openbao import OpenBao
-from rotator.vault import AppRoleAuth, KvStore, OwnSecretId, SecretIdPolicy, VaultSettings, build
+from rotator.vault import AppRoleAuth, KvStore, OwnSecretIdSettings, SecretIdPolicy, VaultSettings, build
 from rotator.vault.policy import policy_text, required_rights
 from rotator.vault.secret_ids import SecretIdFile
 from tests.support.simulated import Recorder
@@ -32,7 +32,7 @@ class Login:
         self.stores: list[KvStore] = []
 
     def store(self) -> KvStore:
-        own = OwnSecretId(self.role, self.file, POLICY, self.sink)
+        own = OwnSecretIdSettings(self.role, self.file, POLICY, self.sink)
         auth = AppRoleAuth(lambda: self.role_id, lambda: self.initial)
         made = build(VaultSettings(address=self.bao.address, auth=auth, ledger="secret/rotator", own_secret_id=own))
         self.stores.append(made)

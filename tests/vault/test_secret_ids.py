@@ -16,7 +16,7 @@ from rotator.errors import Indeterminate, Refused, ServiceError
 from rotator.vault.responses import Reply
 from rotator.vault.secret_id_rotation import RETRY_DELAY, KeptSecretId, SecretIdRotation, end_of
 from rotator.vault.secret_ids import MAX_FORMER, SecretIdFile, SecretIdPolicy, SecretIds, Step, due_at, next_step
-from rotator.vault.settings import OwnSecretId
+from rotator.vault.settings import OwnSecretIdSettings
 from tests.support.simulated import Recorder
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -80,7 +80,7 @@ class Host:
     sink: Recorder = field(default_factory=Recorder)
 
     def daemon(self) -> SecretIdRotation:
-        settings = OwnSecretId(ROLE, self.path, POLICY, self.sink)
+        settings = OwnSecretIdSettings(ROLE, self.path, POLICY, self.sink)
         return SecretIdRotation(settings, lambda: INITIAL, self.role, lambda: self.role.now)
 
     def logs_in(self) -> bool:

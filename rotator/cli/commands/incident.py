@@ -17,7 +17,8 @@ from rotator.cli.output.results import complain
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
-from rotator.operations.incidents.report import IncidentList, IncidentReport, count_calls, groups
+from rotator.operations.incidents.audit_calls import count_calls, groups
+from rotator.operations.incidents.report import IncidentList, IncidentReport
 from rotator.util.formatting import format_seconds, format_span, format_time, format_timestamp, pluralize
 
 MOST_DRAWN = 40

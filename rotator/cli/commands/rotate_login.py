@@ -27,9 +27,9 @@ def command(session: Session, *, compromised: bool) -> int:
     Needs [vault.auth] own_secret_id. The new secret id has to log in before the former one is given up. The daemon reads the
     file at its next login.
     """
-    from rotator.app import AppRuntime  # noqa: PLC0415 - hvac and httpx are for commands that contact something
+    from rotator.app import open_runtime  # noqa: PLC0415 - hvac and httpx are for commands that contact something
 
-    with closing(AppRuntime.open(session.path)) as app:
+    with closing(open_runtime(session.path)) as app:
         rotation = app.vault.secret_ids
         if rotation is None:
             raise Refused(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from rotator.domain.ports import EventSink
 from rotator.domain.secret import Secret
@@ -29,7 +28,7 @@ class Notifier:
 
     def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send | None = None) -> None:
         self._sink = sink
-        self._send = send or partial(services.send, allow_http=settings.allow_http)
+        self._send = send or self._send_by_settings
         self._settings = settings
         self._news = Digest(settings.name, settings.notify_every.total_seconds())
         self._changed = threading.Condition()
@@ -107,6 +106,9 @@ class Notifier:
         for name, problem in problems.items():
             self._lost[name] = self._lost.get(name, 0) + 1
             self._sink.emit("notification.failed", target=name, message=problem)
+
+    def _send_by_settings(self, address: Callable[[], Secret], message: Message) -> None:
+        services.send(address, message, allow_http=self._settings.allow_http)
 
     def _attempt(self, message: Message, targets: Mapping[str, Callable[[], Secret]]) -> dict[str, str]:
         """The targets that did not take the message, and why."""

@@ -237,7 +237,7 @@ def _refuse_unclear_name(
 
 
 def _document(spec: ApplicationSpec, context: ReconcileContext) -> CredentialDocument:
-    return context.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+    return context.vault.read_document(*spec.location)
 
 
 def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | None:

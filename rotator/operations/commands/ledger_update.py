@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rotator.decision.observation import Clocks
 from rotator.decision.ownership import OwnershipConflict, next_takeover_step, own_ledger, superseded_message
 from rotator.decision.steps import SupersedeLedger, WriteLedger
 from rotator.decision.transitions import new_ledger
@@ -101,10 +100,8 @@ def _takeover(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger |
     related = read_related(spec, context.vault, tuple(context.related(spec)))
     if not related:
         return None
-    document = read_former_document(context.vault, spec.path, spec.access_field, spec.secret_field)
-    now = context.clock.now()
-    clocks = Clocks(now, now + context.vault.clock_offset(), now + context.provider.clock_offset())
+    document = read_former_document(context.vault, *spec.location)
     try:
-        return next_takeover_step(spec, ledger, related, document.published if document else None, clocks)
+        return next_takeover_step(spec, ledger, related, document.published if document else None, context.clocks())
     except OwnershipConflict:
         return None

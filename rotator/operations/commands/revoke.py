@@ -40,7 +40,7 @@ def revoke(
     try:
         patient = patient_context(spec, context, sleep)
         ledger = read_whole_ledger(spec, patient)
-        document = patient.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+        document = patient.vault.read_document(*spec.location)
         if access_key == document.published or (ledger and ledger.current and ledger.current.access_key == access_key):
             raise Refused(
                 f"{access_key} is what the consumers of {name} read: replace it with: rotator rotate {name}"

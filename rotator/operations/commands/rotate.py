@@ -51,7 +51,7 @@ def _rotate(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, recorder: RotationRecorder
 ) -> OperationResult:
     vault = patient_context(spec, context, sleep).vault
-    replaces = vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+    replaces = vault.read_document(*spec.location).published
     request, local_state, patience = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
     ledger, _ = vault.read_ledger(spec.application)
     failures = ledger.failures if ledger else 0

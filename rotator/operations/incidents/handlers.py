@@ -13,7 +13,8 @@ from pydantic.json_schema import SkipJsonSchema
 from rotator.domain.account import MassRotation
 from rotator.domain.audit import AuditTrail
 from rotator.errors import Refused, RotatorError
-from rotator.operations.incidents.report import ApplicationImpact, IncidentList, IncidentReport, all_incidents
+from rotator.operations.incidents.collection import all_incidents
+from rotator.operations.incidents.report import ApplicationImpact, IncidentList, IncidentReport
 from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.handlers import Perhaps, of
 from rotator.operations.mass_rotation.selection import is_partial

@@ -9,7 +9,8 @@ from html import escape
 from statistics import median
 
 from rotator.operations.coverage import KINDS, CoverageReport
-from rotator.operations.incidents.report import ApplicationImpact, Group, IncidentReport, count_calls, groups
+from rotator.operations.incidents.audit_calls import Group, count_calls, groups
+from rotator.operations.incidents.report import ApplicationImpact, IncidentReport
 from rotator.util.formatting import format_seconds, format_span, format_time, pluralize
 
 STYLE = """

@@ -6,16 +6,15 @@ what it cannot tell beside what it tells: a report that is believed too far does
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.domain.account import MassRotation
-from rotator.domain.audit import AuditEvent, AuditTrail
-from rotator.domain.ledger import HistoryEntry, Incident, Ledger
+from rotator.domain.audit import AuditTrail
 from rotator.operations.coverage import CoverageReport
+from rotator.operations.incidents.audit_calls import trail_as_json
 from rotator.util.formatting import format_timestamp, pluralize
 
 LIMITS = (
@@ -74,27 +73,6 @@ class ApplicationImpact:
     def lived_on(self) -> timedelta | None:
         """How long the last of its compromised keys lived after the mark."""
         return self.closed_at - self.opened_at if self.closed_at else None
-
-
-@dataclass(frozen=True)
-class Group:
-    """Calls from one address with one client: how many, when, what, and how many of them were refused."""
-
-    source: str
-    agent: str
-    audit_events: tuple[AuditEvent, ...]
-
-    @property
-    def refused(self) -> int:
-        """How many of the calls were not carried out."""
-        return sum(audit_event.status >= 400 for audit_event in self.audit_events)
-
-    def methods(self, most: int = 5) -> list[str]:
-        """What was called most."""
-        return [
-            name if times == 1 else f"{name} x {times}"
-            for name, times in Counter(d.method for d in self.audit_events).most_common(most)
-        ]
 
 
 @dataclass(frozen=True)
@@ -225,7 +203,7 @@ class IncidentReport:
                 for moment in self.moments()
             ],
             "coverage": [verification.as_json() for verification in self.coverage],
-            "trail": {name: _trail_as_json(trail) for name, trail in sorted(self.trails.items())},
+            "trail": {name: trail_as_json(trail) for name, trail in sorted(self.trails.items())},
             "limits": list(self.limits),
         }
 
@@ -264,117 +242,6 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
             for revocation in one.revocations
         ],
     }
-
-
-def _trail_as_json(trail: AuditTrail) -> dict[str, Any]:
-    """An audit trail for machines. What no region told is null; ``complete`` is false where there may be more calls."""
-    return {
-        "asked": list(trail.asked),
-        "silent": list(trail.unavailable),
-        "cut": trail.truncated,
-        "complete": trail.complete,
-        "calls": len(trail.audit_events) if trail.asked else None,
-        "sources": [
-            {
-                "address": group.source,
-                "user_agent": group.agent,
-                "calls": len(group.audit_events),
-                "refused": group.refused,
-                "first": format_timestamp(group.audit_events[0].at),
-                "last": format_timestamp(group.audit_events[-1].at),
-                "methods": group.methods(20),
-            }
-            for group in groups(trail)
-        ]
-        if trail.asked
-        else None,
-    }
-
-
-def count_calls(trail: AuditTrail) -> str:
-    """How many calls the trail names, or that this is not known. A number is a number only where every region answered."""
-    silent = "; ".join(trail.unavailable) or "no region answered"
-    if not trail.asked:
-        return f"calls unknown: the audit trail could not be read ({silent})"
-    calls = pluralize(len(trail.audit_events), "call")
-    found = f"{calls if trail.complete else f'at least {calls}'} on the audit trail of {', '.join(trail.asked)}"
-    if trail.unavailable:
-        found += f"; the rest could not be read ({silent})"
-    return f"{found}; it has more calls than were read" if trail.truncated else found
-
-
-def groups(trail: AuditTrail) -> list[Group]:
-    """The calls by source address and client, those that appeared last at the top: what is new is what one looks for."""
-    found: dict[tuple[str, str], list[AuditEvent]] = {}
-    for audit_event in trail.audit_events:
-        found.setdefault((audit_event.source, audit_event.agent), []).append(audit_event)
-    made = [Group(source, agent, tuple(audit_events)) for (source, agent), audit_events in found.items()]
-    return sorted(made, key=lambda group: group.audit_events[0].at, reverse=True)
-
-
-# --- from what is remembered ----------------------------------------------------------------------------------------------
-
-
-def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
-    """What one incident did to one application, from its ledger."""
-    replaced = _replacement(incident, ledger.history)
-    return ApplicationImpact(
-        application=ledger.application,
-        account=ledger.account,
-        path=ledger.path,
-        bearer=ledger.bearer,
-        opened_at=incident.opened_at,
-        closed_at=incident.closed_at,
-        reason=incident.reason,
-        by=incident.by,
-        mode=incident.mode,
-        revocations=tuple(_revocation(key, incident, ledger.history) for key in incident.access_keys),
-        replacement=replaced.access_key if replaced else "",
-        version=replaced.version if replaced else 0,
-        replaced_at=replaced.at if replaced else None,
-        purpose=ledger.current.purpose if ledger.current else "",
-    )
-
-
-def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> HistoryEntry | None:
-    """The first key that was published after the mark and before the end; none where no consumer read a compromised one."""
-    end = incident.closed_at
-    return next(
-        (
-            entry
-            for entry in history
-            if entry.event in ("rotated", "followed")
-            and entry.at >= incident.opened_at
-            and entry.access_key not in incident.access_keys
-            and (end is None or entry.at <= end)
-        ),
-        None,
-    )
-
-
-def _revocation(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> KeyRevocation:
-    told = next((revocation for revocation in incident.revocations if revocation.access_key == access_key), None)
-    if told is not None:
-        return KeyRevocation(access_key, told.at, told.verification, told.destroyed, told.remark)
-    entry = next(
-        (
-            entry
-            for entry in history
-            if entry.event == "revoked" and entry.access_key == access_key and entry.at >= incident.opened_at
-        ),
-        None,
-    )
-    return KeyRevocation(access_key, entry.at, entry.reason.partition("; ")[2]) if entry else KeyRevocation(access_key, None)
-
-
-def all_incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[ApplicationImpact]]:
-    """Every incident that is remembered, by its id, with the applications that it is about; a mass rotation that was no compromise
-    is none."""
-    found: dict[str, list[ApplicationImpact]] = {mass.id: [] for mass in masses if mass.compromised}
-    for _, ledger in sorted(ledgers.items()):
-        for incident in ledger.incidents:
-            found.setdefault(incident.id, []).append(impact_of(incident, ledger))
-    return found
 
 
 @dataclass(frozen=True)

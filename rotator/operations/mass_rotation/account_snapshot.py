@@ -155,4 +155,4 @@ def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | No
     ledger = read_whole_ledger(spec, scope.context(spec))
     if ledger is not None and ledger.current is not None:
         return ledger, None
-    return ledger, scope.vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+    return ledger, scope.vault.read_document(*spec.location).published

@@ -307,7 +307,7 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
     spec = one.spec
     try:
         vault = patient_context(spec, context, sleep).vault
-        published = vault.read_document(spec.path, spec.access_field, spec.secret_field).published
+        published = vault.read_document(*spec.location).published
     except RotatorError as error:
         return failed(one.name, error)
     if published not in one.keys:

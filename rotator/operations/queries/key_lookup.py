@@ -186,7 +186,7 @@ def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None
     if one.key is None:
         return 0
     try:
-        document = runtime.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+        document = runtime.vault.read_document(*spec.location)
     except Unavailable:
         raise
     except (LedgerUnreadable, ServiceError):

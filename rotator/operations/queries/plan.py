@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from rotator.decision.decide import decide
-from rotator.decision.next_action import next_action
 from rotator.decision.observation import Observation, Preconditions
 from rotator.decision.steps import (
     CreateKey,
@@ -27,6 +26,7 @@ from rotator.decision.steps import (
 )
 from rotator.domain.ports import Clock, NullEventSink
 from rotator.domain.spec import ApplicationSpec
+from rotator.domain.status import NextAction
 from rotator.errors import Refused, ServiceError
 from rotator.operations.failures import FailureReport, explain
 from rotator.operations.runtime import Runtime, Store, select_applications
@@ -145,7 +145,7 @@ def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
     for _ in range(FORESIGHT):
         step = decide(spec, observation)
         if isinstance(step, Wait):
-            return _waiting(spec, observation, step, steps, actions)
+            return _waiting(observation, step, steps, actions)
         if isinstance(step, SupersedeLedger):
             observation = _superseded(observation, step)
             continue
@@ -172,16 +172,14 @@ def _why(steps: Sequence[str], sentence: str) -> str:
     return steps[0] if steps else sentence
 
 
-def _waiting(spec: ApplicationSpec, observation: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
+def _waiting(observation: Observation, step: Wait, steps: list[str], actions: list[str]) -> Plan:
     now = observation.clocks.ours
     if step.problem and step.reason == step.problem.reason:
         return Plan("blocked", step.until, now, step.message, ())
     if actions:
         return Plan(actions[0], now, now, steps[0], tuple(steps[1:]))
-    at, action, reason = (
-        next_action(spec, observation.ledger, observation) if observation.ledger else (step.until, "observe", step.message)
-    )
-    return Plan(action, at, now, reason)
+    following = step.next or NextAction(step.until, "observe", step.message)
+    return Plan(following.action, following.at, now, following.reason)
 
 
 def _told(event: Event) -> tuple[str, str] | None:

@@ -47,7 +47,7 @@ def held_in_vault(runtime: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[Se
 
 def _documents(runtime: Runtime, spec: ApplicationSpec) -> list[CredentialDocument]:
     vault = runtime.vault
-    newest = vault.read_document(spec.path, spec.access_field, spec.secret_field)
+    newest = vault.read_document(*spec.location)
     ledger = read_whole_ledger(spec, runtime.context(spec))
     named = [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
     older = set(named) - {0, newest.version}

@@ -28,7 +28,7 @@ CERTAIN = 10
 """Refusals in a row after which a leaked key is taken for dead."""
 
 
-class Caller:
+class ConsumerProcess:
     """A connection to one server that is kept open. ``get`` answers status 0 when there is no answer."""
 
     def __init__(self, address: str) -> None:
@@ -54,7 +54,7 @@ class Api:
     """The provider's API as the bearer of one key sees it: without rights, so that 403 means that the key authenticated."""
 
     def __init__(self, address: str) -> None:
-        self._caller = Caller(address)
+        self._caller = ConsumerProcess(address)
 
     def try_key(self, access_key: str, secret: Secret) -> bool | None:
         """Whether the secret is accepted; None when the answer says nothing."""
@@ -77,7 +77,7 @@ class Consumer:
         self.compromised: set[str] = set()
         self.unanswered = 0
         self.cut_off_at = self.back_at = 0.0
-        self._vault = Caller(vault)
+        self._vault = ConsumerProcess(vault)
         self._document = document
         self._token = token
         self._api = Api(api)

@@ -14,7 +14,7 @@ EVERY = 0.1
 """Seconds between two looks."""
 
 
-class Observer:
+class DemoObserver:
     """``ledgers`` and ``published`` are what the latest look saw, by application; ``looks`` counts the finished ones."""
 
     def __init__(self, world: World, chronicle: Chronicle) -> None:

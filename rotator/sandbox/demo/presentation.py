@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rotator.sandbox.demo.environment import World
 from rotator.sandbox.demo.live_view import Picture
-from rotator.sandbox.demo.observer import Observer
+from rotator.sandbox.demo.observer import DemoObserver
 from rotator.sandbox.demo.recording import Chronicle, Line
 from rotator.sandbox.demo.scenario import Story, Stuck
 from rotator.sandbox.demo.verdict import Verdict, judge, summary
@@ -96,7 +96,7 @@ def stage(*, as_json: bool) -> Stage:
 
 def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> Verdict:
     """Tell the story in a world that is ready, and judge it."""
-    observer = Observer(world, chronicle)
+    observer = DemoObserver(world, chronicle)
     story = Story(world, chronicle, observer, limit)
     trouble = ""
     observer.look()

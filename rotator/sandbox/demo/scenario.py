@@ -15,7 +15,7 @@ from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.sandbox.demo.consumer import Finder
 from rotator.sandbox.demo.environment import World
-from rotator.sandbox.demo.observer import Observer
+from rotator.sandbox.demo.observer import DemoObserver
 from rotator.sandbox.demo.recording import Chronicle, Life, Span
 
 DRILLED = "shop"
@@ -55,7 +55,7 @@ class Story:
 
     world: World
     chronicle: Chronicle
-    observer: Observer
+    observer: DemoObserver
     limit: float
     kill: Kill | None = None
     drill: Drill | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from rotator.domain.secret import Secret
-from rotator.sandbox.demo.consumer import Api, Caller
+from rotator.sandbox.demo.consumer import Api, ConsumerProcess
 
 REFRESH_INTERVAL = 5.0
 """Seconds between two reads of Vault: the ``consumer_refresh`` of the configuration."""
@@ -20,7 +20,7 @@ class PractisingConsumer:
         self.calls = self.refused = 0
         self.frozen = False
         self.access_key = ""
-        self._vault, self._api = Caller(vault), Api(api)
+        self._vault, self._api = ConsumerProcess(vault), Api(api)
         self._document, self._token = document, token
         self._secret: Secret | None = None
 

@@ -14,9 +14,9 @@
 """
 
 from rotator.sandbox.scaleway.client import SandboxClient
-from rotator.sandbox.scaleway.entities import Event, KeyView
+from rotator.sandbox.scaleway.entities import KeyView, RecordedEvent
 from rotator.sandbox.scaleway.faults import Fault
 from rotator.sandbox.scaleway.server import ScalewaySandbox
 from rotator.sandbox.scaleway.settings import REAL_LATENCY, Settings
 
-__all__ = ["REAL_LATENCY", "Event", "Fault", "KeyView", "SandboxClient", "ScalewaySandbox", "Settings"]
+__all__ = ["REAL_LATENCY", "Fault", "KeyView", "RecordedEvent", "SandboxClient", "ScalewaySandbox", "Settings"]

@@ -17,10 +17,10 @@ from email.utils import formatdate
 from typing import Any
 
 from rotator.sandbox.scaleway import responses as answers
-from rotator.sandbox.scaleway.control import Control
+from rotator.sandbox.scaleway.control import ControlInterface
 from rotator.sandbox.scaleway.faults import Fault
 from rotator.sandbox.scaleway.gateway import Gateway
-from rotator.sandbox.scaleway.request import Request
+from rotator.sandbox.scaleway.request import ApiRequest
 from rotator.sandbox.scaleway.responses import Answer
 
 CONTROL = "/_sandbox/"
@@ -35,7 +35,9 @@ _ALWAYS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-_VERBS = frozenset(name for name in vars(Control) if not name.startswith("_") and callable(getattr(Control, name))) | {
+_VERBS = frozenset(
+    name for name in vars(ControlInterface) if not name.startswith("_") and callable(getattr(ControlInterface, name))
+) | {
     "faults.add",
     "faults.list",
     "faults.remove",
@@ -44,10 +46,10 @@ _VERBS = frozenset(name for name in vars(Control) if not name.startswith("_") an
 _MOMENTS = ("expires_at",)
 
 
-class Application:
+class StandInApp:
     """One request in, one answer out, or what a fault makes of it."""
 
-    def __init__(self, control: Control, gateway: Gateway) -> None:
+    def __init__(self, control: ControlInterface, gateway: Gateway) -> None:
         self._control = control
         self._gateway = gateway
         self._released = asyncio.Event()
@@ -75,14 +77,14 @@ class Application:
             elif name == b"user-agent":
                 agent = value.decode("latin-1")
         ip = scope["client"][0] if scope.get("client") else "127.0.0.1"
-        request = Request(scope["method"], path, scope["query_string"].decode("latin-1"), token, body, agent, ip)
+        request = ApiRequest(scope["method"], path, scope["query_string"].decode("latin-1"), token, body, agent, ip)
         verdict = self._gateway.admit(request)
         if isinstance(verdict, Fault):
             await _Misbehaviour(self, verdict, request, scope, receive, send).act()
         else:
             await self._send(send, verdict or await self.execute(request), request.gateway)
 
-    async def execute(self, request: Request) -> Answer:
+    async def execute(self, request: ApiRequest) -> Answer:
         """The answer, after the latency of such a request; half of it passes before anything is done."""
         latency = self._gateway.latency(request)
         if latency:
@@ -92,7 +94,7 @@ class Application:
             await asyncio.sleep(latency / 2)
         return answer
 
-    def postpone(self, request: Request, after: float | None) -> Answer | None:
+    def postpone(self, request: ApiRequest, after: float | None) -> Answer | None:
         """Have the request executed later; an answer when it is refused now."""
         return self._gateway.postpone(request, after)
 
@@ -133,7 +135,7 @@ class Application:
     # --- the operator's hand --------------------------------------------------------------------------------------------
 
     def _command(self, verb: str, body: bytes) -> Answer:
-        """Call a method of ``Control`` with the arguments in the body, and answer its result or its complaint."""
+        """Call a method of ``ControlInterface`` with the arguments in the body, and answer its result or its complaint."""
         try:
             arguments = json.loads(body or b"{}")
             if verb == "describe":
@@ -158,7 +160,7 @@ class Application:
 class _Misbehaviour:
     """One fault, acted out on one request."""
 
-    def __init__(self, app: Application, fault: Fault, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: StandInApp, fault: Fault, request: ApiRequest, scope: Scope, receive: Receive, send: Send) -> None:
         self._app, self._fault, self._request = app, fault, request
         self._transport: asyncio.Transport = scope["sandbox.transport"]
         self._receive, self._send = receive, send

@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rotator.sandbox.scaleway import responses as answers
-from rotator.sandbox.scaleway.entities import Bearer, Change, Organization
-from rotator.sandbox.scaleway.request import Caller, Request, moment_of, number_of, organization_of
-from rotator.sandbox.scaleway.responses import Answer, ApiError
+from rotator.sandbox.scaleway.entities import Change, IamBearer, Organization
+from rotator.sandbox.scaleway.request import ApiRequest, Caller, moment_of, number_of, organization_of
+from rotator.sandbox.scaleway.responses import Answer, StandInError
 
 if TYPE_CHECKING:
-    from rotator.sandbox.scaleway.state import State
+    from rotator.sandbox.scaleway.state import StandInState
 
 HOME = "fr-par"
 """The region whose trail has the changes to IAM."""
@@ -62,7 +62,7 @@ def deed_of(change: Change) -> Deed:
     )
 
 
-def list_deeds(state: State, caller: Caller, request: Request) -> Answer:
+def list_deeds(state: StandInState, caller: Caller, request: ApiRequest) -> Answer:
     """GET: what was called, the latest first unless asked otherwise; of the last hour unless asked otherwise."""
     organization = organization_of(caller, request.one("organization_id"), "read", "audit_trail_event")
     after = moment_of("recorded_after", request.one("recorded_after")) if request.one("recorded_after") else None
@@ -85,7 +85,7 @@ def list_deeds(state: State, caller: Caller, request: Request) -> Answer:
     return answers.ok(page, spaced=state.settings.spaced)
 
 
-def _fits(deed: Deed, request: Request) -> bool:
+def _fits(deed: Deed, request: ApiRequest) -> bool:
     wanted = {
         "principal_id": deed.principal,
         "source_ip": deed.source_ip,
@@ -110,7 +110,7 @@ def _start(token: str) -> int:
     try:
         return int(base64.urlsafe_b64decode(token.encode()))
     except ValueError:
-        raise ApiError(answers.invalid("page_token", "format", "value must be a page token")) from None
+        raise StandInError(answers.invalid("page_token", "format", "value must be a page token")) from None
 
 
 def event_object(deed: Deed) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _resource(kind: str, name: str, deed: Deed) -> dict[str, Any]:
     return {"id": name, "type": kind, "created_at": at, "updated_at": at, "deleted_at": None, "name": ""}
 
 
-def made_up(at: datetime, bearer: Bearer, method_name: str, said: Mapping[str, Any]) -> Deed:
+def made_up(at: datetime, bearer: IamBearer, method_name: str, said: Mapping[str, Any]) -> Deed:
     """A call as an operator tells it; of what was not said, something likely."""
     usual = {
         "source_ip": "203.0.113.7",

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from rotator.sandbox.scaleway.entities import Event, KeyView
+from rotator.sandbox.scaleway.entities import KeyView, RecordedEvent
 from rotator.sandbox.scaleway.faults import Fault
 from rotator.sandbox.scaleway.settings import Settings
 
@@ -137,12 +137,14 @@ class SandboxClient:
         """Every secret ever issued."""
         return list(self.call("all_secrets"))
 
-    def events(self, since: int = 0) -> list[Event]:
+    def events(self, since: int = 0) -> list[RecordedEvent]:
         """What truly happened, from index ``since`` on; LookupError when some of that is no longer kept."""
-        return [Event(**{**event, "at": datetime.fromisoformat(event["at"])}) for event in self.call("events", since=since)]
+        return [
+            RecordedEvent(**{**event, "at": datetime.fromisoformat(event["at"])}) for event in self.call("events", since=since)
+        ]
 
     @property
-    def log(self) -> list[Event]:
+    def log(self) -> list[RecordedEvent]:
         """Everything that truly happened."""
         return self.events()
 

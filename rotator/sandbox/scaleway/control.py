@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.sandbox.scaleway.audit_trail import made_up
-from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Event, KeyView, Organization, view
+from rotator.sandbox.scaleway.entities import ApiKey, IamBearer, KeyView, Organization, RecordedEvent, view
 from rotator.sandbox.scaleway.faults import Faults
 from rotator.sandbox.scaleway.settings import Settings
-from rotator.sandbox.scaleway.state import EVENTS_KEPT, State
+from rotator.sandbox.scaleway.state import EVENTS_KEPT, StandInState
 
 EDITABLE_KEY_FIELDS = frozenset({"description", "default_project_id", "expires_at", "editable", "deletable", "managed"})
 DEED_FIELDS = frozenset(
@@ -25,13 +25,13 @@ DEED_FIELDS = frozenset(
 EDITABLE_APPLICATION_FIELDS = frozenset({"name", "description", "tags", "manager"})
 
 
-class Control:
+class ControlInterface:
     """One service with one organisation, in which a first application with all rights holds the management key."""
 
     def __init__(
         self, *, clock: Callable[[], float] = time.time, seed: int | None = None, events_kept: int = EVENTS_KEPT, **settings: Any
     ) -> None:
-        self._state = State(clock, seed=seed, events_kept=events_kept)
+        self._state = StandInState(clock, seed=seed, events_kept=events_kept)
         self.faults = Faults(self._state.lock)
         organization = self._state.add_organization()
         manager = self._state.add_bearer(organization, "application", "management", manager=True)
@@ -172,13 +172,13 @@ class Control:
 
     # --- what happened --------------------------------------------------------------------------------------------------
 
-    def events(self, since: int = 0) -> list[Event]:
+    def events(self, since: int = 0) -> list[RecordedEvent]:
         """What truly happened, from index ``since`` on; LookupError when some of that is no longer kept."""
         with self._state.settled():
             return self._state.events(since)
 
     @property
-    def log(self) -> list[Event]:
+    def log(self) -> list[RecordedEvent]:
         """Everything that truly happened."""
         return self.events()
 
@@ -206,7 +206,7 @@ class Control:
             raise LookupError(f"the sandbox has no organisation {chosen}")
         return self._state.organizations[chosen]
 
-    def _bearer(self, bearer_id: str) -> Bearer:
+    def _bearer(self, bearer_id: str) -> IamBearer:
         if bearer_id not in self._state.bearers:
             raise LookupError(f"the sandbox has no application or user {bearer_id}")
         return self._state.bearers[bearer_id]

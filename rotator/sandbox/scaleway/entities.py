@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RecordedEvent:
     """One thing that truly happened, as opposed to what a client was told.
 
     ``kind`` is ``created``, ``updated`` or ``deleted`` for keys, the same with ``application_`` for applications,
@@ -60,12 +60,12 @@ class Organization:
     quota: int = 100
     security: dict[str, Any] = field(default_factory=dict)
     projects: dict[str, str] = field(default_factory=dict)
-    bearers: dict[str, Bearer] = field(default_factory=dict)
+    bearers: dict[str, IamBearer] = field(default_factory=dict)
     keys: dict[str, ApiKey] = field(default_factory=dict)
 
 
 @dataclass
-class Bearer:
+class IamBearer:
     """Who bears keys: an application, or a user. A manager may do everything in its organisation, others nothing."""
 
     id: str
@@ -86,7 +86,7 @@ class ApiKey:
 
     access_key: str
     secret: str = field(repr=False)
-    bearer: Bearer = field(repr=False)
+    bearer: IamBearer = field(repr=False)
     description: str
     created_at: datetime
     updated_at: datetime

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from rotator.sandbox.scaleway import responses as answers
-from rotator.sandbox.scaleway.entities import Actor, ApiKey, Bearer, Organization
-from rotator.sandbox.scaleway.responses import ApiError
+from rotator.sandbox.scaleway.entities import Actor, ApiKey, IamBearer, Organization
+from rotator.sandbox.scaleway.responses import StandInError
 
 API_KEYS = "/iam/v1alpha1/api-keys"
 API_KEY = "/iam/v1alpha1/api-keys/{access_key}"
@@ -56,7 +56,7 @@ def route_of(path: str) -> tuple[str, str]:
 
 
 @dataclass
-class Request:
+class ApiRequest:
     """One request to the API, as far as the API looks at it."""
 
     method: str
@@ -89,7 +89,7 @@ class Request:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise ApiError(answers.invalid("body", "format", "request body must be a JSON object"))
+            raise StandInError(answers.invalid("body", "format", "request body must be a JSON object"))
         return value
 
 
@@ -101,7 +101,7 @@ class Caller:
     actor: Actor
 
     @property
-    def bearer(self) -> Bearer:
+    def bearer(self) -> IamBearer:
         """Who bears the key."""
         return self.key.bearer
 
@@ -117,7 +117,7 @@ class Caller:
 def uuid_of(name: str, value: object) -> str:
     """A UUID in lower case."""
     if not isinstance(value, str) or not _UUID.fullmatch(value):
-        raise ApiError(answers.invalid(name, "format", "value must be a valid UUID"))
+        raise StandInError(answers.invalid(name, "format", "value must be a valid UUID"))
     return value.lower()
 
 
@@ -125,9 +125,9 @@ def text_of(fields: Mapping[str, Any], name: str, limit: int) -> str:
     """A text of a limited number of characters; empty when it is missing."""
     value = fields.get(name) or ""
     if not isinstance(value, str):
-        raise ApiError(answers.invalid(name, "format", "value must be a string"))
+        raise StandInError(answers.invalid(name, "format", "value must be a string"))
     if len(value) > limit:
-        raise ApiError(answers.invalid(name, "constraint", f"value length must be at most {limit} characters"))
+        raise StandInError(answers.invalid(name, "constraint", f"value length must be at most {limit} characters"))
     return value
 
 
@@ -135,61 +135,61 @@ def tags_of(fields: Mapping[str, Any]) -> list[str]:
     """A list of tags."""
     value = fields.get("tags") or []
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value) or len(value) > 10:
-        raise ApiError(answers.invalid("tags", "constraint", "value must be at most 10 strings"))
+        raise StandInError(answers.invalid("tags", "constraint", "value must be at most 10 strings"))
     return value
 
 
-def boolean_of(request: Request, name: str) -> bool | None:
+def boolean_of(request: ApiRequest, name: str) -> bool | None:
     """A boolean of the query, None when it is missing."""
     value = request.one(name).lower()  # the Python SDK says True
     if value not in ("", "true", "false"):
-        raise ApiError(answers.invalid(name, "format", "value must be a boolean"))
+        raise StandInError(answers.invalid(name, "format", "value must be a boolean"))
     return value == "true" if value else None
 
 
-def number_of(request: Request, name: str, default: int, maximum: int) -> int:
+def number_of(request: ApiRequest, name: str, default: int, maximum: int) -> int:
     """A number of the query from 1 on."""
     text = request.one(name)
     if not text:
         return default
     if not text.isdecimal():
-        raise ApiError(answers.invalid(name, "format", "value must be an integer"))
+        raise StandInError(answers.invalid(name, "format", "value must be an integer"))
     if not 1 <= int(text) <= maximum:
-        raise ApiError(answers.invalid(name, "constraint", f"value must be between 1 and {maximum}"))
+        raise StandInError(answers.invalid(name, "constraint", f"value must be between 1 and {maximum}"))
     return int(text)
 
 
 def moment_of(name: str, value: object) -> datetime:
     """A time with its zone."""
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ApiError(answers.invalid(name, "format", "value must be a valid RFC 3339 timestamp"))
+        raise StandInError(answers.invalid(name, "format", "value must be a valid RFC 3339 timestamp"))
     try:
         return datetime.fromisoformat(value.upper())
     except ValueError:
-        raise ApiError(answers.invalid(name, "format", "value must be a valid RFC 3339 timestamp")) from None
+        raise StandInError(answers.invalid(name, "format", "value must be a valid RFC 3339 timestamp")) from None
 
 
 def organization_of(caller: Caller, value: str, action: str, *resources: str) -> Organization:
     """The organisation that the caller names, which must be the caller's own."""
     if not value:
-        raise ApiError(answers.invalid("organization_id", "required"))
+        raise StandInError(answers.invalid("organization_id", "required"))
     if uuid_of("organization_id", value) != caller.organization.id:
-        raise ApiError(answers.forbidden(action, *resources))
+        raise StandInError(answers.forbidden(action, *resources))
     return caller.organization
 
 
-def page_of(request: Request, items: Sequence[Item]) -> Sequence[Item]:
+def page_of(request: ApiRequest, items: Sequence[Item]) -> Sequence[Item]:
     """The part of a list that was asked for: pages of 20 unless said otherwise."""
     page, size = number_of(request, "page", 1, 1_000_000), number_of(request, "page_size", 20, 100)
     return items[(page - 1) * size : page * size]
 
 
-def ordered(request: Request, items: list[Item], orders: Mapping[str, Callable[[Item], Any]]) -> list[Item]:
+def ordered(request: ApiRequest, items: list[Item], orders: Mapping[str, Callable[[Item], Any]]) -> list[Item]:
     """A list, oldest first, in the order that was asked for."""
     order = request.one("order_by") or "created_at_asc"
     name, _, direction = order.rpartition("_")
     if name not in orders or direction not in ("asc", "desc"):
-        raise ApiError(answers.invalid("order_by", "format", "value is not a known order"))
+        raise StandInError(answers.invalid("order_by", "format", "value is not a known order"))
     if order == "created_at_asc":
         return items
     return sorted(items, key=orders[name], reverse=direction == "desc")

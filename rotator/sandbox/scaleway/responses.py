@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from rotator.sandbox.scaleway.entities import ApiKey, Bearer, Change
+from rotator.sandbox.scaleway.entities import ApiKey, Change, IamBearer
 
 JSON = "application/json"
 QUOTA_ON_KEYS = "IamApiKeys"
@@ -31,7 +31,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class ApiError(Exception):
+class StandInError(Exception):
     """An operation ends with this answer instead of its own."""
 
     def __init__(self, answer: Answer) -> None:
@@ -83,7 +83,7 @@ def key_object(key: ApiKey, *, secret: bool = False) -> dict[str, Any]:
     }
 
 
-def application_object(bearer: Bearer) -> dict[str, Any]:
+def application_object(bearer: IamBearer) -> dict[str, Any]:
     """An application as the API shows it."""
     return {
         "id": bearer.id,

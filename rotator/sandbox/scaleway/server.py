@@ -11,8 +11,8 @@ from typing import Any, Self
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rotator.sandbox.scaleway.app import Application, Receive, Scope, Send
-from rotator.sandbox.scaleway.control import Control
+from rotator.sandbox.scaleway.app import Receive, Scope, Send, StandInApp
+from rotator.sandbox.scaleway.control import ControlInterface
 from rotator.sandbox.scaleway.gateway import Gateway
 
 
@@ -34,17 +34,17 @@ class _Protocol(HttpToolsProtocol):
         self.app = with_transport
 
 
-class ScalewaySandbox(Control):
+class ScalewaySandbox(ControlInterface):
     """A stand-in of Scaleway's IAM API, running between ``start`` and ``stop`` or as a context manager.
 
-    Beside ``port`` (0 takes a free one) it takes what ``Control`` takes: ``clock``, ``seed`` and any of the settings.
+    Beside ``port`` (0 takes a free one) it takes what ``ControlInterface`` takes: ``clock``, ``seed`` and any of the settings.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
         super().__init__(**options)
         self._address = (host, port)
         self._gateway = Gateway(self._state, self.faults, seed=options.get("seed"))
-        self._app = Application(self, self._gateway)
+        self._app = StandInApp(self, self._gateway)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()

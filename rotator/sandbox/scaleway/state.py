@@ -24,28 +24,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rotator.sandbox.scaleway.audit_trail import Deed
-from rotator.sandbox.scaleway.entities import HAND, Actor, ApiKey, Bearer, Change, Event, Organization
+from rotator.sandbox.scaleway.entities import HAND, Actor, ApiKey, Change, IamBearer, Organization, RecordedEvent
 from rotator.sandbox.scaleway.settings import Settings
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 EVENTS_KEPT = 200_000
 
 
-class State:
+class StandInState:
     """Everything. Whoever uses it does so within ``settled``, for the length of one operation."""
 
     def __init__(self, clock: Callable[[], float], *, seed: int | None = None, events_kept: int = EVENTS_KEPT) -> None:
         self.lock = threading.RLock()
         self.settings = Settings()
         self.organizations: dict[str, Organization] = {}
-        self.bearers: dict[str, Bearer] = {}
+        self.bearers: dict[str, IamBearer] = {}
         self.keys: dict[str, ApiKey] = {}
         self.graveyard: list[ApiKey] = []
         self.by_secret: dict[str, ApiKey] = {}
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self.changes: deque[Change] = deque(maxlen=10_000)
         self.deeds: deque[Deed] = deque(maxlen=10_000)
-        self._events: deque[Event] = deque(maxlen=events_kept)
+        self._events: deque[RecordedEvent] = deque(maxlen=events_kept)
         self._indices = itertools.count()
         self._clock = clock
         self._landing: float | None = None
@@ -71,7 +71,7 @@ class State:
         heapq.heappush(self._late, (self.tick() + after, next(self._late_order), operation))
 
     @contextmanager
-    def settled(self) -> Iterator[State]:
+    def settled(self) -> Iterator[StandInState]:
         """The state for oneself alone, with whatever is due by now carried out."""
         with self.lock:
             self._settle()
@@ -113,14 +113,14 @@ class State:
         method: str = "",
         route: str = "",
         detail: str = "",
-    ) -> Event:
+    ) -> RecordedEvent:
         """Append one event to the log."""
         access_key, owner = (key.access_key, key.bearer.id) if key else ("", bearer)
-        event = Event(next(self._indices), self.now(), kind, access_key, owner, by, method, route, detail)
+        event = RecordedEvent(next(self._indices), self.now(), kind, access_key, owner, by, method, route, detail)
         self._events.append(event)
         return event
 
-    def events(self, since: int = 0) -> list[Event]:
+    def events(self, since: int = 0) -> list[RecordedEvent]:
         """The events from index ``since`` on. Raises LookupError when some of these are no longer kept."""
         if not self._events:
             return []
@@ -129,7 +129,7 @@ class State:
             raise LookupError(f"events before {first} are no longer kept, and {since} was asked for")
         return list(itertools.islice(self._events, since - first, None))
 
-    def _changed(self, action: str, what: ApiKey | Bearer, actor: Actor) -> None:
+    def _changed(self, action: str, what: ApiKey | IamBearer, actor: Actor) -> None:
         if isinstance(what, ApiKey):
             self.record(action, what, by=actor.access_key)
             change = Change(self.now(), what.bearer.organization, action, "api_key", what.access_key, actor)
@@ -170,22 +170,22 @@ class State:
         description: str = "",
         tags: Iterable[str] = (),
         actor: Actor = HAND,
-    ) -> Bearer:
+    ) -> IamBearer:
         """A new application or user."""
         now = self.now()
-        bearer = Bearer(self._uuid(), kind, name, organization, manager, now, now, description, list(tags))
+        bearer = IamBearer(self._uuid(), kind, name, organization, manager, now, now, description, list(tags))
         self.bearers[bearer.id] = organization.bearers[bearer.id] = bearer
         self._changed("created", bearer, actor)
         return bearer
 
-    def update_bearer(self, bearer: Bearer, fields: dict[str, Any], *, actor: Actor = HAND) -> None:
+    def update_bearer(self, bearer: IamBearer, fields: dict[str, Any], *, actor: Actor = HAND) -> None:
         """Change the name, description, tags or right of a bearer."""
         for name, value in fields.items():
             setattr(bearer, name, value)
         bearer.updated_at = self.now()
         self._changed("updated", bearer, actor)
 
-    def remove_bearer(self, bearer: Bearer, *, actor: Actor = HAND) -> None:
+    def remove_bearer(self, bearer: IamBearer, *, actor: Actor = HAND) -> None:
         """Delete a bearer, and with it its keys."""
         for key in list(bearer.keys.values()):
             self.remove_key(key, actor=actor)
@@ -196,7 +196,7 @@ class State:
 
     def add_key(
         self,
-        bearer: Bearer,
+        bearer: IamBearer,
         *,
         description: str = "",
         expires_at: datetime | None = None,

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rotator.config import Listener
 from rotator.daemon.engine import Engine
 from rotator.daemon.monitoring import Monitoring
+from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.counters import EventCounters
 from rotator.sandbox.process import free_port
 from tests.support.daemon_stage import FakeFleet, eventually, runtime
@@ -42,7 +43,8 @@ class Watched:
         self.at = self.runtime.listen = Listener("127.0.0.1", free_port())
         self.runtime.sink = self.counters = EventCounters(self.sink)
         self.engine = Engine(self.runtime, self.counters)
-        self.monitor = Monitoring(self.engine, self.counters, clock=self.time)
+        self.calls = CallDurations()
+        self.monitor = Monitoring(self.engine, self.counters, self.calls, clock=self.time)
 
     def start(self) -> None:
         self.engine.start()

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.domain.ledger import RetiringKey
 from rotator.domain.ports import NullEventSink
+from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.catalogue import CATALOGUE, table
 from rotator.observability.metrics.collector import samples
 from rotator.observability.metrics.counters import EventCounters
@@ -33,8 +34,9 @@ def everything() -> dict[str, tuple[str, frozenset[str]]]:
     services = (ServiceSample("vault", up=True), ServiceSample("acme", up=True, headroom=1))
     hour = timedelta(hours=1)
     now = MetricsSnapshot(EPOCH + hour, True, hour, EPOCH, False, (billing,), services, (hour, hour))
-    exposition = Exposition(lambda: samples(now, counters.counts()))
-    exposition.called("vault", "2xx", 0.1)
+    calls = CallDurations()
+    calls.observe("vault", "2xx", 0.1)
+    exposition = Exposition(lambda: samples(now, counters.counts()), calls)
     found = {}
     for family in text_string_to_metric_families(exposition.answer("")[1].decode()):
         name = family.name + ("_total" if family.type == "counter" else "")

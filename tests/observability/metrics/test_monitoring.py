@@ -57,7 +57,7 @@ def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched:
 
 
 def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
-    short = monitor.Monitoring(watched.engine, watched.counters, patience=timedelta(seconds=2), clock=watched.time)
+    short = monitor.Monitoring(watched.engine, watched.counters, watched.calls, patience=timedelta(seconds=2), clock=watched.time)
     watched.time.ahead = 10
     assert [well for _, well, _ in short.health()] == [False, False]
     assert [well for _, well, _ in watched.monitor.health()] == [True, True]
@@ -210,8 +210,8 @@ def test_the_provider_is_asked_for_head_room_only_while_somebody_listens(
 
 def test_calls_are_counted_by_service_and_outcome(watched: Watched) -> None:
     watched.start()
-    watched.runtime.on_call("vault", "2xx", 0.003)
-    watched.runtime.on_call("vault", "timeout", 15.0)
+    watched.calls.observe("vault", "2xx", 0.003)
+    watched.calls.observe("vault", "timeout", 15.0)
     assert watched.value("rotator_request_duration_seconds_count", service="vault", outcome="2xx") == 1
     assert watched.value("rotator_request_duration_seconds_sum", service="vault", outcome="timeout") == 15
 

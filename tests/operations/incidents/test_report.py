@@ -17,16 +17,10 @@ from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.domain.keys import Key
 from rotator.domain.ledger import HistoryEntry, Incident, Ledger, RevocationRecord
 from rotator.operations.coverage import CoverageReport, StaleKey
+from rotator.operations.incidents.audit_calls import groups
+from rotator.operations.incidents.collection import all_incidents, impact_of
 from rotator.operations.incidents.html import MOST_LABELLED, render_html
-from rotator.operations.incidents.report import (
-    LIMITS,
-    TRAIL_MISSING,
-    ApplicationImpact,
-    IncidentReport,
-    all_incidents,
-    groups,
-    impact_of,
-)
+from rotator.operations.incidents.report import LIMITS, TRAIL_MISSING, ApplicationImpact, IncidentReport
 from tests.support.simulated import spec
 
 T = datetime(2026, 5, 4, 12, tzinfo=UTC)

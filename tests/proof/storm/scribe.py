@@ -14,7 +14,7 @@ from typing import Any
 
 from rotator.errors import Unavailable
 from rotator.sandbox.openbao import OpenBao
-from rotator.sandbox.scaleway.entities import Event
+from rotator.sandbox.scaleway.entities import RecordedEvent
 from tests.e2e.rig import Daemon, Rig, parsed
 from tests.e2e.truth import Death, Published, Truth
 
@@ -34,7 +34,7 @@ class Scribe:
     marked: dict[str, dict[str, datetime]] = field(default_factory=dict)
     reasons: dict[str, set[str]] = field(default_factory=dict)
     """Why keys were marked, as the ledgers say, by application."""
-    events: list[Event] = field(default_factory=list)
+    events: list[RecordedEvent] = field(default_factory=list)
     """What the provider did, without the requests that changed nothing."""
     lines: list[tuple[datetime, str, str]] = field(default_factory=list)
     """What Vault was given, as a story: when, for which application, what."""

@@ -1,48 +1,33 @@
-"""The composition root: the one place that knows which objects stand behind the ports.
-
-``AppRuntime.open`` reads a configuration and builds everything that it speaks of, and contacts nothing. The daemon builds a second one
-beside the first when it is asked to reload; nothing in an ``AppRuntime`` changes after it was built.
-"""
+"""The runtime: everything that one configuration describes, built and not yet contacted. Nothing in it changes after it was built."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Self
 
-from rotator import config, providers, vault
-from rotator.config import Account, Configuration, Control, Listener, Reference, Webhook
+from rotator import providers, vault
+from rotator.app.adapter_settings import ReferenceSupplier, connections_for, notification_settings, required, vault_settings
+from rotator.config import Account, Configuration, Control, Listener, Webhook
 from rotator.decision.ownership import removed_application
 from rotator.domain.facts import Facts
 from rotator.domain.ledger import Ledger
 from rotator.domain.login import LoginProblem
-from rotator.domain.ports import EventSink, NullEventSink, Provider, RequestObserver
+from rotator.domain.ports import EventSink, Provider, RequestObserver
 from rotator.domain.secret import Secret, to_displayable
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, ConfigurationProblem, RotatorError, ServiceError
 from rotator.http import ResponseObserver
-from rotator.observability import notifications as alarm
+from rotator.observability.notifications import NotificationSettings
 from rotator.providers.management_key import FixedKeyName, KeyPair, ManagementKeyGuard, OwnKey
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
 from rotator.system import process_identity as owner
 from rotator.util.refusals import Refusals
 from rotator.util.suggestions import closest_match
-from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, KvStore, TokenAuth, VaultSettings
-
-SPARE_CONNECTIONS = 4
-"""Connections to a service beyond one for each worker: for probes and for the login."""
-
-
-VAULT_ACCOUNTS = 4
-"""For so many accounts Vault has connections for all workers; with more accounts a call waits until one of them is free."""
-
-ORDER_CONNECTIONS = 16
-"""As many more where the daemon takes orders: each has a thread of its own."""
+from rotator.vault import KvStore
 
 
 class UnknownApplication(RotatorError):
@@ -67,40 +52,24 @@ class SystemClock:
 
 
 class AppRuntime:
-    """Everything that one configuration describes. ``sink`` is where its passes report, and ``on_call`` hears of every
-    call to a service: which, its outcome, its seconds."""
+    """Everything that one configuration describes. ``sink`` is where its passes report; ``observe`` receives every call to a
+    service: which, its outcome, its seconds. ``refusals`` are the credentials that this process has seen refused before."""
 
-    def __init__(self, configuration: Configuration, sink: EventSink, refusals: Refusals | None = None) -> None:
+    def __init__(self, configuration: Configuration, sink: EventSink, observe: RequestObserver, refusals: Refusals) -> None:
         self.configuration = configuration
         self.sink = sink
-        self.refusals = refusals or Refusals()
-        self.on_call: RequestObserver = _nobody_listens
+        self.refusals = refusals
+        self._observe = observe
         self.clock = SystemClock()
         # Vault comes first: the management keys of accounts may be kept in it.
-        self.vault: KvStore = vault.build(_vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals))
+        self.vault: KvStore = vault.build(vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals))
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
         self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now, left_out=configuration.left_out)
         self._own_keys: dict[str, OwnKey] = {}
         self._providers = {
-            name: self._build(account, _connections(configuration)) for name, account in configuration.accounts.items()
+            name: self._build(account, connections_for(configuration)) for name, account in configuration.accounts.items()
         }
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
-
-    @classmethod
-    def open(
-        cls, path: Path, *, sink: EventSink | None = None, refusals: Refusals | None = None, only: Collection[str] = ()
-    ) -> Self:
-        """Everything that the file describes. Contacts nothing; raises ``ConfigurationError`` with every problem found.
-
-        ``only``: the applications that it is opened for; problems of others do not matter. ``refusals`` are the credentials that this process has seen refused before.
-        """
-        return cls(config.load(path, only=only), sink or NullEventSink(), refusals)
-
-    def reopen(self) -> Self:
-        """The same from the file as it is now. The old one goes on unharmed whether this works or not."""
-        fresh = type(self).open(self.configuration.path, sink=self.sink, refusals=self.refusals)
-        fresh.on_call = self.on_call
-        return fresh
 
     def close(self) -> None:
         """Close the providers, then give the login back to Vault: a provider may read its key from there to the last."""
@@ -171,16 +140,9 @@ class AppRuntime:
         return replace(accounts[name], access_key=key.in_use) if key and key.in_use else accounts[name]
 
     @property
-    def alarm(self) -> alarm.NotificationSettings:
-        """Who is told how it goes, with suppliers in place of references; a target goes by the text of its reference."""
-        heartbeat, found = self.configuration.heartbeat, self.configuration.notifications
-        ping = (
-            alarm.HeartbeatSettings(_Supplier(heartbeat.url), heartbeat.interval, heartbeat.ca_cert, heartbeat.proxy)
-            if heartbeat.url
-            else None
-        )
-        targets = {str(reference): _Supplier(reference) for reference in found.targets}
-        return alarm.NotificationSettings(found.name, ping, targets, found.min_interval, found.deadline_warning, found.allow_http)
+    def alarm(self) -> NotificationSettings:
+        """Which notifications are sent, and where."""
+        return notification_settings(self.configuration)
 
     def provider(self, account: str) -> Provider:
         """The provider behind an account of the configuration."""
@@ -258,13 +220,13 @@ class AppRuntime:
     # --- how it is made -----------------------------------------------------------------------------------------------------
 
     def _build(self, account: Account, connections: int) -> Provider:
-        first = _Supplier(account.secret_key, self.vault.read_field) if account.secret_key else None
+        first = ReferenceSupplier(account.secret_key, self.vault.read_field) if account.secret_key else None
         own_key = self._own_key(account, first) if account.own_key else None
         settings = providers.AccountSettings(
             name=account.name,
             provider=account.provider,
             organization_id=account.organization_id,
-            secret_key=own_key or _needed(account.secret_key, self.vault.read_field),
+            secret_key=own_key or required(account.secret_key, self.vault.read_field),
             current_secret=own_key.current if own_key else lambda: None,
             api_url=account.api_url,
             timeout=account.timeout,
@@ -286,86 +248,15 @@ class AppRuntime:
         spec = self.configuration.specs[account.own_key]
 
         def read() -> KeyPair | None:
-            document = self.vault.read_document(spec.path, spec.access_field, spec.secret_field)
+            document = self.vault.read_document(*spec.location)
             return KeyPair(document.access_key, document.secret) if document.access_key and document.secret else None
 
         self._own_keys[account.name] = key = OwnKey(read, initial=first, initial_name=account.access_key or "")
         return key
 
     def _observer(self, service: str) -> ResponseObserver:
-        """What tells ``on_call`` of the calls to one service: of whoever it is by then."""
-        return lambda outcome, seconds: self.on_call(service, outcome, seconds)
-
-
-def _nobody_listens(service: str, outcome: str, seconds: float) -> None:
-    """What ``on_call`` is until somebody wants to know."""
-
-
-def _connections(configuration: Configuration, accounts: int = 1) -> int:
-    """As many as there may be threads that ask: the workers of the accounts, those for emergencies, commands, and the rest."""
-    workers = configuration.daemon.workers
-    commands = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
-    return accounts * (workers + max(1, workers // 4)) + commands + SPARE_CONNECTIONS
-
-
-def _vault_settings(
-    configuration: Configuration, sink: EventSink, observe: ResponseObserver, refusals: Refusals
-) -> VaultSettings:
-    found = configuration.vault
-    certificate, key = found.auth.certificate, found.auth.key
-    return VaultSettings(
-        address=found.address,
-        auth=_auth(found.auth),
-        ledger=found.ledger_path,
-        namespace=found.namespace,
-        ca_cert=found.ca_cert,
-        client_cert=certificate.file() if certificate else None,
-        client_key=key.file() if key else None,
-        timeout=found.timeout,
-        proxy=found.proxy,
-        connections=_connections(configuration, min(len(configuration.accounts) or 1, VAULT_ACCOUNTS)),
-        observe=observe,
-        own_secret_id=_own_secret_id(found.auth.own_secret_id, found.auth.mount, sink) if found.auth.own_secret_id else None,
-        refusals=refusals,
-    )
-
-
-def _own_secret_id(own: config.OwnSecretId, mount: str, sink: EventSink) -> vault.OwnSecretId:
-    """How the secret id of the login is rotated, and where that is reported."""
-    policy = vault.SecretIdPolicy(own.every, own.grace)
-    return vault.OwnSecretId(own.role, own.file, policy, sink, mount)
-
-
-def _auth(auth: config.Auth) -> Auth:
-    """How to log in, with suppliers in place of references. The schema made sure that each method has what it needs."""
-    if auth.method == "approle":
-        return AppRoleAuth(_needed(auth.role_id), _Supplier(auth.secret_id) if auth.secret_id else None, auth.mount)
-    if auth.method == "cert":
-        return CertAuth(auth.role, auth.mount)
-    if auth.method == "jwt":
-        return JwtAuth(auth.role, _needed(auth.jwt), auth.mount)
-    return TokenAuth(_needed(auth.token))
-
-
-@dataclass(frozen=True)
-class _Supplier:
-    """The reference as something that reads the secret afresh on every call; ``source`` names it in messages."""
-
-    reference: Reference
-    read: Callable[[str, str], Secret] | None = None
-
-    @property
-    def source(self) -> str:
-        return str(self.reference)
-
-    def __call__(self) -> Secret:
-        return self.reference.resolve(self.read)
-
-
-def _needed(reference: Reference | None, read: Callable[[str, str], Secret] | None = None) -> Callable[[], Secret]:
-    if reference is None:
-        raise AssertionError("the schema lets no configuration through that lacks this reference")
-    return _Supplier(reference, read)
+        """Reports the calls to one service."""
+        return lambda outcome, seconds: self._observe(service, outcome, seconds)
 
 
 def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError:
