@@ -209,7 +209,7 @@ class _OtherConfiguration(DaemonUnavailable):
 def _parsed(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}
 
@@ -221,11 +221,18 @@ def _failure(answer: Mapping[str, Any]) -> FailureReport:
             "unreadable", ("the daemon's answer cannot be understood; is its version the same as this command's?",), 3
         )
     details = {name: value for name, value in error.items() if name not in ("kind", "message", "exit_code")}
+    code = error.get("exit_code")
     return FailureReport(
-        str(error.get("kind")), tuple(str(error.get("message")).split("\n")), int(error.get("exit_code", 1)), details
+        str(error.get("kind")),
+        tuple(str(error.get("message")).split("\n")),
+        code if isinstance(code, int) and 0 < code < 5 else 1,
+        details,
     )
 
 
 def _timed(value: object) -> object:
     """A time as a ``datetime``, as the sinks of a direct command receive it."""
-    return datetime.fromisoformat(value) if isinstance(value, str) and re.fullmatch(_TIME, value) else value
+    if isinstance(value, str) and re.fullmatch(_TIME, value):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    return value

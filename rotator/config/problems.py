@@ -9,6 +9,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
+from rotator.domain.secret import to_displayable
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.util.suggestions import closest_match
 
@@ -43,8 +44,8 @@ _LIMITS = {
 
 
 def dotted(*parts: str) -> str:
-    """The path of an option, such as ``applications.billing.grace``."""
-    return ".".join(part if _BARE.fullmatch(part) else repr(part) for part in parts)
+    """The path of an option, such as ``applications.billing.grace``; a secret key in the place of a name is not repeated."""
+    return ".".join(to_displayable(part if _BARE.fullmatch(part) else repr(part)) for part in parts)
 
 
 class Problems:

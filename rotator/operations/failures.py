@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rotator.domain.secret import redact
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
 
@@ -34,17 +35,18 @@ class ReportedError(RotatorError):
 
 
 def explain(error: BaseException) -> FailureReport:
-    """What to tell of this error."""
+    """What to tell of this error; a secret that a service repeated in its answer is masked."""
     if isinstance(error, ReportedError):
         return error.failure
+    sentence = redact(str(error))
     if isinstance(error, ConfigurationError):
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
         return FailureReport("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
     if isinstance(error, ServiceError):
         details = {name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))}
-        return FailureReport(error.kind, (str(error),), error.exit_code, details)
+        return FailureReport(error.kind, (sentence,), error.exit_code, details)
     if isinstance(error, RotatorError):
-        return FailureReport(_snake(type(error).__name__), (str(error),), error.exit_code)
+        return FailureReport(_snake(type(error).__name__), (sentence,), error.exit_code)
     from rotator.util.crash import crash_site  # noqa: PLC0415 - only errors of the program pay for it
 
     kind, where = crash_site(error)

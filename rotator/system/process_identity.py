@@ -20,7 +20,7 @@ import secrets
 import uuid
 from pathlib import Path
 
-_PATTERN = re.compile(r"[0-9a-f]{16}\.(?P<machine>[0-9a-f]{16}|-)\.(?P<pid>[1-9][0-9]*)\.(?P<start>[0-9]+)", re.ASCII)
+_PATTERN = re.compile(r"[0-9a-f]{16}\.(?P<machine>[0-9a-f]{16}|-)\.(?P<pid>[1-9][0-9]{0,9})\.(?P<start>[0-9]{1,20})", re.ASCII)
 
 UNKNOWN = "-"
 """The machine of a process that may not read the boot id. Nobody shares it, so nothing is ever said of its owners."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+import warnings
 from datetime import timedelta
 
 import sdnotify
+
+_MICROSECONDS = re.compile("[0-9]{1,18}")
+"""A number that fits into a duration."""
 
 TIMEOUT = 1.0
 """Seconds that a message waits for a supervisor which does not listen; then it is lost. (The socket takes about ten.)"""
@@ -17,8 +22,10 @@ class ServiceManager:
     disturb the work."""
 
     def __init__(self) -> None:
-        # Without the socket the library would leave an open one of its own behind.
-        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        # Without the socket the library would leave an open one of its own behind; it also drops one that it cannot connect.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         if self._notifier is not None and self._notifier.socket is not None:
             self._notifier.socket.settimeout(TIMEOUT)
         self._status = ""
@@ -27,7 +34,7 @@ class ServiceManager:
     def watchdog_interval(self) -> timedelta | None:
         """How often the supervisor wants a sign of life at the least; None when it wants none (of us)."""
         wanted, of_whom = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-        if self._notifier is None or not wanted.isdecimal() or of_whom not in ("", str(os.getpid())):
+        if self._notifier is None or not _MICROSECONDS.fullmatch(wanted) or of_whom not in ("", str(os.getpid())):
             return None
         return timedelta(microseconds=int(wanted)) or None
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 
 NOBODY = 65534
 """The user id by which Linux tells of users that a process in a user namespace of its own cannot see, and of nobody."""
+
+_NAME = re.compile(r"[\w.@\\-]{1,64}", re.ASCII)
+"""What a user name of this machine or of a directory looks like; the environment can hold anything."""
 
 
 def user_name(uid: int) -> str:
@@ -20,4 +24,4 @@ def user_name(uid: int) -> str:
 def user_id() -> str:
     """The user of this process, and the one behind ``sudo``."""
     name, behind = user_name(os.getuid()), os.environ.get("SUDO_USER", "")
-    return f"{behind} as {name}" if behind and behind != name else name
+    return f"{behind} as {name}" if _NAME.fullmatch(behind) and behind != name else name

@@ -1,16 +1,13 @@
-"""The logs: one event per line on standard output, and a promise that no fault of theirs disturbs the work.
-
-JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made from the same lines. Names
-and levels are those of ``rotator.observability.events``. A secret is a type that shows as ``[secret]``; whatever still slips through is looked
-for in the finished line. A line that cannot be written is lost and counted, and the count is told as soon as lines can be
-written again.
-"""
+"""Formats times, counts and texts of others for sentences."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from rotator.util.durations import format_duration
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,30}")
 
 
 def format_rfc3339(time: datetime) -> str:
@@ -57,3 +54,9 @@ def pluralize(number: int, noun: str) -> str:
 def format_seconds(duration: float) -> str:
     """A short measured time: ``1.42 s``."""
     return f"{duration:.2f} s" if duration < 10 else f"{duration:.0f} s"
+
+
+def identifier(value: object) -> str:
+    """A short word of another program for a message; "?" for anything that is none, whatever it holds."""
+    text = str(value) if isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 10**9) else ""
+    return text if _IDENTIFIER.fullmatch(text) else "?"

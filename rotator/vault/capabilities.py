@@ -111,5 +111,6 @@ EVERYTHING = frozenset({"create", "read", "update", "patch", "delete", "list"})
 
 
 def _granted(reply: Reply, path: str) -> frozenset[str]:
-    granted = reply.data.get(path, reply.body.get(path)) or ()
-    return EVERYTHING if "root" in granted else frozenset(map(str, granted))
+    said = reply.data.get(path, reply.body.get(path))
+    granted = frozenset(map(str, said)) if isinstance(said, list) else frozenset[str]()
+    return EVERYTHING if "root" in granted else granted

@@ -11,6 +11,7 @@ names as well (``rotator.vault.budget``).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,10 @@ from rotator.errors import LedgerUnreadable
 from rotator.util.durations import MAX_DURATION
 from rotator.util.instants import is_in_range
 
+MOST_PLACES = 10
+"""Damaged places that a message names."""
+
+_FIELD = re.compile("[a-z0-9_]{1,40}")
 _ledgers = TypeAdapter(Ledger)
 _accounts = TypeAdapter(AccountDocument)
 
@@ -58,6 +63,11 @@ def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
     return document
 
 
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where in a document something is wrong. A name that is no field of ours may be any text, so it is not repeated."""
+    return ".".join(str(part) if _FIELD.fullmatch(str(part)) else "?" for part in location)
+
+
 def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: int, rows: Mapping[str, type]) -> Any:
     stored = dict(data)
     schema = stored.get("schema")
@@ -65,12 +75,12 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
         raise LedgerUnreadable(f"{what} is damaged: it has no schema number; restore an earlier version of it in Vault")
     if schema > known:
         raise LedgerUnreadable(
-            f"{what} was written by a newer rotator (schema {schema}, this one knows {known}); upgrade this rotator"
+            f"{what} was written by a newer rotator (schema {min(schema, 10**9)}, this one knows {known}); upgrade this rotator"
         )
     try:
         value = adapter.validate_python(_unpacked(stored, rows))
     except ValidationError as error:
-        where = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        where = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()})[:MOST_PLACES])
         raise LedgerUnreadable(f"{what} is damaged at {where}; restore an earlier version of it in Vault") from None
     found = list(_times(value))
     if where := ", ".join(name for name, time in found if not _is_bounded(time)):

@@ -43,6 +43,11 @@ def _is_version(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LAST_VERSION
 
 
+def count_of(value: Any) -> int:
+    """A number of a version, or of versions, as Vault says it; zero for what is none."""
+    return value if _is_version(value) else 0
+
+
 def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
     """Whether a read found something, with the version and its time.
 

@@ -12,7 +12,7 @@ from rotator.domain.secret import Secret
 from rotator.errors import (
     NotFound,
 )
-from rotator.vault.decoding import VersionInfo, document_of, versions_of
+from rotator.vault.decoding import VersionInfo, count_of, document_of, versions_of
 from rotator.vault.kv_calls import KvCalls
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
@@ -74,11 +74,11 @@ class DocumentStore:
 
     def document_limits(self, path: str) -> int:
         """How many versions of a document Vault keeps: its own number, else its mount's, else the usual one."""
-        own = self._kv.metadata(path).get("max_versions")
+        own = count_of(self._kv.metadata(path).get("max_versions"))
         if own:
-            return int(own)
+            return own
         mount, _ = self._kv.mounts.split(path)
         reply: Reply = self._kv.connection.kv.read_configuration(mount_point=mount)
         if not reply.ok:
             raise failure(reply, path=f"{mount}/config", capability="read", writing=False)
-        return int(reply.data.get("max_versions") or USUAL_MAX_VERSIONS)
+        return count_of(reply.data.get("max_versions")) or USUAL_MAX_VERSIONS

@@ -18,7 +18,7 @@ from rotator.errors import (
     Unavailable,
 )
 from rotator.vault.connection import VaultConnection
-from rotator.vault.decoding import parse_time, state_of
+from rotator.vault.decoding import count_of, parse_time, state_of
 from rotator.vault.expiry import delete_version_after, lifetime_of
 from rotator.vault.freshness import MinVersions
 from rotator.vault.mounts import Mounts
@@ -73,13 +73,13 @@ class KvCalls:
             raise self._judged_mismatch(path, cas)
         if not reply.ok:
             raise self._failed(reply, mount, inside, "update" if cas else "create", writing=True)
-        version, created = reply.data.get("version"), parse_time(reply.data.get("created_time"))
+        version, created = count_of(reply.data.get("version")), parse_time(reply.data.get("created_time"))
         if reply.status == 204:
             self.mounts.forget(mount)
             raise Rejected(
                 f"the Vault mount {mount}/ is not KV version 2 any more", service=SERVICE, kind="not_kv2", argument=mount
             )
-        if not isinstance(version, int) or created is None:
+        if not version or created is None:
             raise Indeterminate(
                 f"Vault answered the write of {path} without a version: look at it", service=SERVICE, kind="unreadable"
             )

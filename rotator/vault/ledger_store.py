@@ -16,6 +16,7 @@ from rotator.errors import (
     LedgerUnreadable,
     Rejected,
     ServiceError,
+    Unavailable,
 )
 from rotator.util.single_flight import SingleFlight
 from rotator.vault.budget import reduced_accounts, reduced_ledgers, write_first_accepted
@@ -63,7 +64,12 @@ class LedgerStore:
             return ()
         if not reply.ok:
             raise failure(reply, path=f"{mount}/metadata/{inside}", capability="list", writing=False)
-        return tuple(sorted(unquote(str(key)) for key in reply.data.get("keys", ())))
+        names = reply.data.get("keys")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise Unavailable(
+                f"Vault answered the list of {path} without the names in it: try again later", service=SERVICE, kind="unreadable"
+            )
+        return tuple(sorted(map(unquote, names)))
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
         """What is remembered of an account and of no application, and its version; an empty one and 0 when there never was one."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from rotator.errors import PermissionDenied, Rejected, Unavailable
+from rotator.util.formatting import identifier
 from rotator.vault.policy import first_segment, policy_line
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
@@ -64,7 +65,7 @@ class Mounts:
             )
         kind, version = reply.data.get("type"), mapping(reply.data.get("options")).get("version", "1")
         if kind != "kv" or str(version) != "2":
-            raise _not_kv2(mount, str(kind), str(version))
+            raise _not_kv2(mount, identifier(kind), identifier(version))
         with self._lock:
             self._proven[mount] = self._clock() + PROOF_LASTS
         return mount

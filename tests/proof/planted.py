@@ -908,7 +908,7 @@ BUGS: tuple[Bug, ...] = (
         "a token near its maximum life is renewed until it ends",
         "vault/login.py",
         ("        if lifetime < CAPPED * login.granted:\n            return None\n", ""),
-        tests=("tests/vault/test_login.py::test_a_login_that_cannot_be_renewed_any_more_is_made_anew",),
+        tests=("tests/vault/test_refused_login.py::test_c4_a_token_near_its_maximum_life_is_replaced_while_it_still_lives",),
     ),
     bug(
         "one bearer may be configured twice, under two names of its account",

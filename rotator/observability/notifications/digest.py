@@ -174,7 +174,7 @@ class Digest:
             return self._failures[subject] >= STUBBORN
         if event == "rotation.claimed":
             return fields.get("mode") == "compromised"
-        return event != "heartbeat.unhealthy" or fields.get("reason") in LATE
+        return event != "heartbeat.unhealthy" or _detail(fields.get("reason")) in LATE
 
     def _end(self, event: str, ending: Recovery, subject: str, now: float) -> None:
         if event == "pass.decided":

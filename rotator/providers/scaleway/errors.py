@@ -13,7 +13,7 @@ from typing import Any
 
 from rotator.errors import Indeterminate, NotFound, PermissionDenied, QuotaExceeded, Rejected, ServiceError, Unavailable
 from rotator.http import HttpFailure, HttpResponse
-from rotator.providers.scaleway.responses import Unexpected, body_of
+from rotator.providers.scaleway.responses import Unexpected, body_of, is_count
 
 KEY = frozenset({"access_key", "api_key", ""})
 """What a 404 about a key says that it is about."""
@@ -75,7 +75,7 @@ class ApiError:
     def number(self, name: str) -> int:
         """A number of the detail; zero when it is none."""
         value = self.detail.get(name)
-        return value if isinstance(value, int) else 0
+        return value if is_count(value) else 0
 
 
 def api_error_of(answer: HttpResponse) -> ApiError:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotator.errors import Unavailable
+from rotator.providers.scaleway.responses import is_count
 from rotator.util.single_flight import SingleFlight
 
 MEMORY = timedelta(seconds=60)
@@ -97,6 +98,6 @@ def _limit(entry: Mapping[str, Any]) -> int | None:
             if holder.get("unlimited") is True:
                 return None
             limit = holder.get("limit")
-            if isinstance(limit, int) and not isinstance(limit, bool):
+            if is_count(limit):
                 return limit
     return None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from rotator.domain.keys import Bearer, Key
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import SECRET_OF_A_KEY
 from rotator.http import HttpResponse
 from rotator.util.instants import clamp
+
+LARGEST_COUNT = 10**9
+"""A larger number of keys, or a larger quota, is none."""
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 
@@ -70,9 +73,14 @@ def page_of(answer: HttpResponse, name: str) -> tuple[list[Any], int]:
     """The items of one page of a list, and how many there are on all pages."""
     body = body_of(answer)
     items, total = body.get(name), body.get("total_count")
-    if not isinstance(items, list) or not isinstance(total, int) or isinstance(total, bool) or total < 0:
+    if not isinstance(items, list) or not is_count(total):
         raise Unexpected(name)
     return items, total
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether the value is a number of things that an organisation can have."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
