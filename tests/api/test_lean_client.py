@@ -48,6 +48,7 @@ CLIENT = ROOT_COMMAND | {
     "rotator.api.socket_names",
     "rotator.cli.commands",
     "rotator.operations.signatures",
+    "rotator.system.access",
     "rotator.system.trust",
     "rotator.system.users",
     "rotator.util.typed_json",

@@ -67,7 +67,7 @@ def test_every_option_of_every_table_is_in_the_schema_with_its_description() -> 
 
 
 def test_a_default_is_written_as_a_person_writes_it() -> None:
-    assert json_schema()["$defs"]["Vault"]["properties"]["timeout"]["default"] == "15s"
+    assert json_schema()["$defs"]["VaultTable"]["properties"]["timeout"]["default"] == "15s"
 
 
 def test_check_prints_the_schema_without_any_configuration() -> None:
