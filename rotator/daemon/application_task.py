@@ -11,7 +11,6 @@ from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.observation import RotationFailure
 from rotator.decision.status import overdue_at
-from rotator.domain.keys import Key
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, exit_code_of
 from rotator.domain.spec import ApplicationSpec
@@ -64,8 +63,8 @@ class PassSummary:
 class ApplicationTask:
     """One application's place in the daemon.
 
-    ``ledger`` and ``keys`` (what the provider listed) are as last seen, ``last_reconciled_at`` and ``last_success_at`` when a pass last got
-    through, and when one last had nothing to complain of.
+    ``ledger`` (without its past) and ``key_count`` (keys that the provider listed) are as last seen. ``last_reconciled_at`` is the end
+    of the last pass that got through, and ``last_success_at`` of the last one without a problem.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
     due, but a service that it needs is away. ``expedited``: somebody changed something, so the next pass must not wait. ``pending_runtime``: the configuration that replaces this one as soon as no pass is in the middle.
@@ -85,7 +84,7 @@ class ApplicationTask:
     crashes: int = 0
     summary: PassSummary | None = None
     ledger: Ledger | None = None
-    keys: tuple[Key, ...] | None = None
+    key_count: int | None = None
     last_reconciled_at: datetime | None = None
     last_success_at: datetime | None = None
     pending_runtime: tuple[ApplicationSpec, DaemonRuntime] | None = None
@@ -122,7 +121,6 @@ class ApplicationTask:
 
     def snapshot(self) -> TaskSnapshot:
         """What readers may know of it. Reads each field once, without a lock."""
-        keys = self.keys
         return TaskSnapshot(
             spec=self.spec,
             started=self.started,
@@ -134,7 +132,7 @@ class ApplicationTask:
             crashes=self.crashes,
             summary=self.summary,
             ledger=self.ledger,
-            key_count=None if keys is None else len(keys),
+            key_count=self.key_count,
             unmanaged_key_count=len(self.local_state.unmanaged_keys),
             last_reconciled_at=self.last_reconciled_at,
             last_success_at=self.last_success_at,
@@ -167,8 +165,10 @@ class ApplicationTask:
             self.last_reconciled_at = now
         if self.summary.result is PassResult.OK:
             self.last_success_at = now
-        self.ledger = outcome.ledger or self.ledger
-        self.keys = self.keys if outcome.keys is None else outcome.keys
+        if outcome.ledger is not None:
+            self.ledger = outcome.ledger.without_past()
+        if outcome.keys is not None:
+            self.key_count = len(outcome.keys)
         return max(outcome.wait.until, now + SHORTEST)
 
     def switch_runtime(self) -> bool:
@@ -178,7 +178,7 @@ class ApplicationTask:
         spec, runtime = self.pending_runtime
         changed = spec != self.spec
         if (spec.account, spec.bearer, spec.path) != (self.spec.account, self.spec.bearer, self.spec.path):
-            self.ledger = self.keys = None
+            self.ledger = self.key_count = None
             self.local_state = LocalState(
                 reported=self.local_state.reported
             )  # what was seen elsewhere says nothing here; the ledger blocks such a move anyway

@@ -252,6 +252,10 @@ class Ledger:
             versions.append(self.intent.base)
         return max(versions, default=0)
 
+    def without_past(self) -> Ledger:
+        """This ledger without history and incidents, for memory: what has ended is read from Vault when it is asked for."""
+        return replace(self, history=(), incidents=())
+
     def with_history(self, *entries: HistoryEntry) -> Ledger:
         """This ledger with more history, the oldest entries dropped beyond the limit."""
         return replace(self, history=(*self.history, *entries)[-HISTORY_LIMIT:])

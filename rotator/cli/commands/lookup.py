@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 from rotator.cli.session import Session, asking, common, pass_session
+from rotator.domain.access_key import ACCESS_KEY, is_access_key
 from rotator.domain.secret import SECRET_KEY, Secret
 from rotator.operations.queries.key_info import KeyInfo
-from rotator.operations.queries.key_lookup import ACCESS_KEY, is_access_key, refuse_malformed_keys
+from rotator.operations.queries.key_lookup import refuse_malformed_keys
 from rotator.operations.queries.secret_lookup import SecretMatch, alive_anywhere, held_in_vault
 from rotator.util.formatting import pluralize
 

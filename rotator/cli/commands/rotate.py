@@ -10,9 +10,14 @@ import click
 from rotator.cli.exit_codes import Interrupted
 from rotator.cli.output.results import ask_to_confirm, progress_of, report, since_the_mark
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.operations.commands.compromise import OUTAGE
-from rotator.operations.queries.key_lookup import is_access_key
+from rotator.domain.access_key import is_access_key
 from rotator.operations.result import OperationResult
+
+OUTAGE = (
+    "with --revoke-first the published key is deleted before there is another one: from then on {names} can do nothing with what"
+    " Vault holds, until a new key is made, proven, published and read; usually some seconds, and as long as the provider takes"
+)
+"""What the command says before keys are revoked first."""
 
 
 @click.command(

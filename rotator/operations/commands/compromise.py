@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rotator.decision.transitions import is_verified_revoked
+from rotator.domain.access_key import is_access_key
 from rotator.domain.keys import management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
@@ -14,16 +15,10 @@ from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.revoke import unconfirmed
 from rotator.operations.queries.key_info import describe_key
-from rotator.operations.queries.key_lookup import application_of, find_in_ledgers, is_access_key
+from rotator.operations.queries.key_lookup import application_of, find_in_ledgers
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep, select_applications
 from rotator.reconciler.context import ReconcileContext
-
-OUTAGE = (
-    "with --revoke-first the published key is deleted before there is another one: from then on {names} can do nothing with what"
-    " Vault holds, until a new key is made, proven, published and read; usually some seconds, and as long as the provider takes"
-)
-"""What a person is told before keys are revoked first."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from rotator.decision.other_fields import fields_line, keys_in_other_fields
 from rotator.decision.transitions import is_verified_revoked, mark_compromised
+from rotator.domain.access_key import ACCESS_KEY
 from rotator.domain.document import CredentialDocument
 from rotator.domain.ledger import Ledger, RotationMode
 from rotator.domain.ports import Clock, EventSink
@@ -18,7 +19,6 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
-from rotator.operations.queries.key_lookup import ACCESS_KEY
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext

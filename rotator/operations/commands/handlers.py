@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rotator.domain.access_key import is_access_key
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands import hold as brake
 from rotator.operations.commands.compromise import ContainmentTarget, contain_target, resolve_targets
@@ -18,7 +19,7 @@ from rotator.operations.commands.extend import extend
 from rotator.operations.commands.revoke import revoke
 from rotator.operations.commands.rotate import rotate
 from rotator.operations.operation import Maybe, Name, Names, OperationContext, OperationRequest, Reason, each, reconcile_now
-from rotator.operations.queries.key_lookup import application_of, is_access_key, refuse_malformed_keys
+from rotator.operations.queries.key_lookup import application_of, refuse_malformed_keys
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import select_applications

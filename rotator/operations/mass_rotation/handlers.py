@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from rotator.domain.access_key import is_access_key
 from rotator.domain.account import MassRotation, Waiver
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.account_update import update_account, with_waiver, without_waiver
@@ -26,7 +27,7 @@ from rotator.operations.mass_rotation.results import MassRotationReport, WaiveRe
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.operations.operation import Maybe, Name, OperationContext, Reason, reconcile_now
 from rotator.operations.operation import OperationRequest as Asked
-from rotator.operations.queries.key_lookup import is_access_key, refuse_malformed_keys
+from rotator.operations.queries.key_lookup import refuse_malformed_keys
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import failed
 from rotator.operations.runtime import Sleep

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from rotator.decision.transitions import is_verified_revoked
+from rotator.domain.access_key import access_key_fault
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.ports import Provider
@@ -17,12 +17,6 @@ from rotator.operations.ledgers import read_whole_ledger
 from rotator.operations.refusal import OperationError
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import as_completed, run_concurrently
-
-ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
-"""What the name of a key looks like; names of applications are in small letters, so nothing is both."""
-
-KEY_LENGTH = 20
-"""Characters of an access key."""
 
 FEW = 3
 """So many keys are asked for by name; for more, every account's keys are listed."""
@@ -46,29 +40,6 @@ class KeyLookup:
     """Why the account could not be asked, where only the ledger tells about the key."""
     unread: tuple[str, ...] = ()
     """Applications whose ledger could not be read, where that may hide the owner of the key."""
-
-
-def is_access_key(text: str) -> bool:
-    """Whether this is the name of a key and not of an application."""
-    return ACCESS_KEY.fullmatch(text) is not None
-
-
-def access_key_fault(text: str) -> str:
-    """What keeps a text from being the access key that it nearly is; empty for a key, and for what is nothing like one."""
-    key = text.strip()
-    if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"scw[a-z0-9\s]{12,21}", key, re.IGNORECASE)):
-        return ""
-    difference = len(key) - KEY_LENGTH
-    if key != text:
-        return "begins or ends with a blank"
-    if any(map(str.isspace, key)):
-        return "has a blank in it"
-    if key != key.upper():
-        return "has small letters"
-    if difference:
-        count, kind = abs(difference), "too many" if difference > 0 else "missing"
-        return f"has {len(key)} characters, {'one is' if count == 1 else f'{count} are'} {kind}"
-    return "has a character that is neither a capital letter nor a digit"
 
 
 def refuse_malformed_keys(names: Iterable[str], known: Collection[str] = ()) -> None:

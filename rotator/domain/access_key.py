@@ -1,0 +1,34 @@
+"""The form of an access key."""
+
+from __future__ import annotations
+
+import re
+
+ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
+"""What the name of a key looks like; names of applications are in small letters, so nothing is both."""
+
+KEY_LENGTH = 20
+"""Characters of an access key."""
+
+
+def is_access_key(text: str) -> bool:
+    """Whether this is the name of a key and not of an application."""
+    return ACCESS_KEY.fullmatch(text) is not None
+
+
+def access_key_fault(text: str) -> str:
+    """What keeps a text from being the access key that it nearly is; empty for a key, and for what is nothing like one."""
+    key = text.strip()
+    if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"scw[a-z0-9\s]{12,21}", key, re.IGNORECASE)):
+        return ""
+    difference = len(key) - KEY_LENGTH
+    if key != text:
+        return "begins or ends with a blank"
+    if any(map(str.isspace, key)):
+        return "has a blank in it"
+    if key != key.upper():
+        return "has small letters"
+    if difference:
+        count, kind = abs(difference), "too many" if difference > 0 else "missing"
+        return f"has {len(key)} characters, {'one is' if count == 1 else f'{count} are'} {kind}"
+    return "has a character that is neither a capital letter nor a digit"
