@@ -8,7 +8,7 @@ SUPPLY := .venv-supply
 SITE   := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types layers coverage mutants mutants-sample check bench prove docs deb exposure audit sbom lock format clean
+.PHONY: help demo test test-fast lint types layers coverage mutants mutants-sample check bench soak prove docs deb exposure audit sbom lock format clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,9 @@ check: lint types layers test coverage  ## everything that CI runs
 
 bench: $(VENV)/.ready  ## speed, as ratios in one run
 	$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.ready  ## a daemon at work for HOURS=2, with faults: fails when it grows
+	$(BIN)/python -m tests.soak --hours $(or $(HOURS),2) --keep dist/soak
 
 prove: $(VENV)/.ready  ## the whole proof, with progress; SEED=n goes on with an earlier one
 	$(BIN)/python -m tests.proof $(if $(SEED),--seed $(SEED))

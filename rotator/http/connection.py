@@ -105,9 +105,14 @@ class Connection:
         self._expires = 0.0
 
     @property
+    def expired(self) -> bool:
+        """Whether it has been idle for too long, or is closed."""
+        return self._stream is None or time.monotonic() >= self._expires
+
+    @property
     def usable(self) -> bool:
         """Whether the next request may go over this connection: nothing is known against it."""
-        if self._stream is None or time.monotonic() >= self._expires:
+        if self._stream is None or self.expired:
             return False
         # An idle connection has nothing to say: what can be read is its end, or an answer that no request asked for.
         return not self._stream.get_extra_info("is_readable")

@@ -32,6 +32,11 @@ class Lane:
         return self._connection[1]
 
     @property
+    def expired(self) -> bool:
+        """Whether its connection has been idle for too long, or there is none."""
+        return self._connection is None or self._connection[1].expired
+
+    @property
     def usable(self) -> bool:
         """Whether there is a connection that the next request may use."""
         return self._connection is not None and self._connection[1].usable
@@ -81,8 +86,20 @@ class ConnectionPool:
         """The request on the lane is over."""
         if self.closed:
             lane.close()
+        self._drop_expired()
         self.idle.append(lane)
         self._free.put(None)
+
+    def _drop_expired(self) -> None:
+        """Close the connection that has been idle for longest if it has expired: a busy moment leaves none open for good."""
+        try:
+            oldest = self.idle.popleft()
+        except IndexError:
+            return
+        if oldest.expired:
+            oldest.close()
+        else:
+            self.idle.appendleft(oldest)
 
     def close(self) -> None:
         """Close every idle connection now, and every other one after its request."""

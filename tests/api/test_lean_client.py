@@ -77,6 +77,7 @@ ROTATE = CLIENT | {
     "rotator.operations.result",
     "rotator.util.durations",
     "rotator.util.formatting",
+    "rotator.util.shared_messages",
 }
 """An emergency: none of the code that would carry it out is loaded while the daemon does."""
 

@@ -90,6 +90,29 @@ def test_a_connection_is_used_again_after_seconds_and_not_after_a_minute(
         assert server.connections == connections
 
 
+def test_connections_that_are_no_longer_needed_are_closed_while_others_are_used() -> None:
+    """A moment with many requests must not leave its connections open for good."""
+    client = HttpClient(timeout=LONG, connections=8, keep_alive=timedelta(seconds=0.05))
+    gate = threading.Barrier(8)
+
+    def together(connection: socket.socket) -> None:
+        gate.wait(20)
+        connection.sendall(answer(200, {}))
+
+    with RawServer(*[together] * 8, answer(200, {})) as server:
+        threads = [threading.Thread(target=client.request, args=("GET", server.url)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.connections == 8
+        time.sleep(0.1)
+        for _ in range(8):
+            client.request("GET", server.url)
+        assert len(client.pool.idle) == 1
+    client.close()
+
+
 def test_a_request_after_the_end_is_a_failure_of_the_call_and_no_error_of_the_program() -> None:
     client = HttpClient(timeout=LONG)
     client.close()
