@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from rotator.daemon.application_task import ApplicationTask
 from rotator.domain.ledger import HISTORY_LIMIT, INCIDENT_LIMIT, HistoryEntry, Incident, Ledger
+from rotator.reconciler.context import PassOutcome
 from tests.support.daemon_stage import FakeFleet, runtime, settled
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +25,7 @@ def after_a_pass(made: FakeFleet) -> ApplicationTask:
     now = datetime.now(UTC)
     task = ApplicationTask(made.spec("billing"), made, now, now)
     outcome = None
-    while outcome is None:
+    while not isinstance(outcome, PassOutcome):
         outcome = task.advance()
     task.conclude(outcome, now)
     return task

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from rotator.errors import ConfigurationError
-from rotator.http import HttpClient, HttpFailure, ServiceClock
+from rotator.http import HttpClient, HttpFailure, ServiceClock, connection
 from rotator.http.client import HttpResponse
 from rotator.http.failures import FAILURES
 from rotator.http.service_clock import clock_difference
@@ -85,7 +85,7 @@ def test_a_connection_is_used_again_after_seconds_and_not_after_a_minute(
     """Gateways give up a connection that was idle for a minute, and a create that meets such a connection is lost."""
     with RawServer(answer(200, {})) as server:
         client.request("GET", server.url)
-        monkeypatch.setattr(httpcore._sync.http11, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + idle))
+        monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + idle))
         client.request("GET", server.url)
         assert server.connections == connections
 
