@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rotator.domain.secret import redact
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
 
@@ -38,6 +37,8 @@ def explain(error: BaseException) -> FailureReport:
     """What to tell of this error; a secret that a service repeated in its answer is masked."""
     if isinstance(error, ReportedError):
         return error.failure
+    from rotator.domain.secret import redact  # noqa: PLC0415 - what the daemon reports is masked there
+
     sentence = redact(str(error))
     if isinstance(error, ConfigurationError):
         problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]

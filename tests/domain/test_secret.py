@@ -84,8 +84,3 @@ def test_secrets_compare_by_value_and_only_with_secrets() -> None:
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         Secret("")
-
-
-def test_i6_no_set_and_no_table_holds_secrets() -> None:
-    with pytest.raises(TypeError, match="unhashable"):
-        {Secret(VALUE)}
