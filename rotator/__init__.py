@@ -1,4 +1,4 @@
-"""rotator: rotates API keys into Vault and never breaks anybody."""
+"""rotator: rotates API keys into Vault without downtime for their consumers."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@
 
     RotatorError                   exit 1
      ├─ ConfigurationError         exit 2   all problems at once, nothing was contacted
-     ├─ Refused                    exit 4   we will not do it, because it would be unsafe
+     ├─ Refused                    exit 4   not done, because it would be unsafe
      ├─ LedgerUnreadable           exit 4   damaged, or written by a newer rotator: touch nothing
      └─ ServiceError                        a call to Vault or to a provider did not succeed
          ├─ Unavailable            exit 3   surely not executed: try again later
          ├─ Unclear                exit 3   may have been executed: look before doing anything
-         ├─ Denied                 exit 1   our own credentials do not allow it
+         ├─ Denied                 exit 1   the credentials do not allow it
          ├─ Conflict               exit 1   check-and-set did not match: look again
          └─ Rejected               exit 1   understood and refused for good: do not repeat
              ├─ NotFound           exit 1   the thing named does not exist
@@ -26,7 +26,7 @@ from typing import ClassVar
 
 
 class RotatorError(Exception):
-    """Anything that we report to a person in one sentence instead of a traceback."""
+    """An error that is reported to a person in one sentence instead of a traceback."""
 
     exit_code: ClassVar[int] = 1
 
@@ -94,7 +94,8 @@ class Indeterminate(ServiceError):
 
 
 class PermissionDenied(ServiceError):
-    """Our own credentials do not allow the call, also after one new login; ``path`` and ``capability`` say what is missing."""
+    """The credentials do not allow the call, also after one new login; ``path`` and ``capability``
+    say what is missing."""
 
     def __init__(self, message: str, *, service: str, kind: str, path: str = "", capability: str = "") -> None:
         super().__init__(message, service=service, kind=kind)
@@ -103,7 +104,7 @@ class PermissionDenied(ServiceError):
 
 
 class Conflict(ServiceError):
-    """A check-and-set write did not match the current version: somebody else wrote first."""
+    """A check-and-set write did not match the current version: another process wrote first."""
 
 
 class Rejected(ServiceError):

@@ -1,7 +1,8 @@
 """Finds retired words in prose: documents, docstrings, comments, messages and descriptions.
 
 ``tools/retired_words.toml`` has the words, the present one for each, and how many places are left. ``python -m tools.words WORD...``
-lists the places of words, ``python -m tools.words`` the counts, and ``python -m tools.words --lower`` writes the counts that have fallen.
+lists the places of words, ``python -m tools.words`` the counts, ``python -m tools.words --lower`` writes the counts that have fallen, and
+``python -m tools.words --long`` lists the lines that are too long.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tools" / "retired_words.toml"
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "config/**/*.toml", "config/**/*.yml", "systemd/**/*")
+
+LONGEST_PROSE, LONGEST_CODE = 100, 120
+"""Characters in a line of a docstring or a comment, and in a line of code."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,28 @@ def find(word: Retired, texts: list[Prose]) -> list[Prose]:
     ]
 
 
+def long_lines(root: Path = ROOT) -> list[Prose]:
+    """Lines of modules that are longer than 100 characters in docstrings and comments, or than 120 in code."""
+    found = []
+    for file in sorted((root / "rotator").rglob("*.py")):
+        text = file.read_text()
+        prose_lines: set[int] = set()
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip():
+                prose_lines.add(token.start[0])
+            elif token.type == tokenize.STRING and token.string.startswith(('"""', 'r"""')):
+                prose_lines.update(range(token.start[0], token.end[0] + 1))
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(line) > (LONGEST_PROSE if number in prose_lines else LONGEST_CODE):
+                found.append(Prose(str(file.relative_to(root)), number, line))
+    return found
+
+
 def main(arguments: list[str]) -> None:
     """List places or counts, or lower the counts of the list."""
+    if arguments == ["--long"]:
+        sys.stdout.write("".join(f"{line.file}:{line.line}: {len(line.text)}\n" for line in long_lines()))
+        return
     texts = list(prose())
     for word in retired_words():
         found = find(word, texts)

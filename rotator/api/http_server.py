@@ -1,8 +1,9 @@
 """Serves HTTP from one thread with one event loop. No connection can hang the daemon, and connections cannot pile up.
 
-uvicorn speaks the protocol. This module adds what uvicorn leaves to others: a bounded number of connections for each listener,
-one request for each connection, a deadline over all of it (the TLS handshake included), and the user at the other end of a Unix
-socket. When a listener is full, the connection that has been silent for longest makes room: idle callers shut nobody out.
+uvicorn speaks the protocol. This module adds what uvicorn leaves to others: a bounded number of
+connections for each listener, one request for each connection, a deadline over all of it (the TLS
+handshake included), and the user at the other end of a Unix socket. When a listener is full, the
+connection that has been silent for longest makes room: idle callers keep no other caller out.
 """
 
 from __future__ import annotations

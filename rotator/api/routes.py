@@ -49,7 +49,7 @@ WRITE_TIMEOUT = 30.0
 """Seconds that a caller has to read one line, or the whole answer."""
 
 RELOAD_TIMEOUT = 120.0
-"""Seconds after which a result that the main loop owes is no longer waited for."""
+"""Seconds to wait for a result of the main loop."""
 
 MAX_QUERIES = 4
 """Queries of each listener that are answered at once; further ones wait."""

@@ -45,5 +45,5 @@ def _state(path: Path) -> tuple[int, int, int]:
 def _no_pass_phrase() -> str:
     # Without this, OpenSSL would ask for the phrase on the terminal and wait.
     raise UnusableKey(
-        0, "the key has a pass phrase, which nobody can type here; store it without one: openssl pkey -in KEY -out NEW"
+        0, "the key has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out NEW"
     )

@@ -47,7 +47,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def token(self) -> str:
-        """16 hexadecimal digits that nobody can guess."""
+        """16 random hexadecimal digits that cannot be guessed."""
         return secrets.token_hex(8)
 
 
@@ -174,18 +174,20 @@ class AppRuntime:
         )
 
     def maintain(self) -> None:
-        """Keep the login to Vault alive, when it is time, and change over to management keys that other processes published."""
+        """Renew the login to Vault, when it is time, and change over to management keys that other
+        processes published."""
         self.vault.maintain()
         for name, key in self._own_keys.items():
             with suppress(ServiceError):
                 key.refresh(self._providers[name].authenticate)
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
-        """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
+        """How long the login to Vault is still valid, and for how long it was last granted; None
+        when it has no end."""
         return self.vault.login_life()
 
     def login_problem(self) -> LoginProblem | None:
-        """What will stop the work when our token at Vault ends; None when nothing is known to be wrong."""
+        """What will stop the work when the token at Vault ends; None if no problem is known."""
         return self.vault.login_problem()
 
     def facts(self) -> Facts:

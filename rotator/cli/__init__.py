@@ -1,6 +1,7 @@
 """The command line. Every command is an actor under the same protocol as the daemon, with or without one beside it.
 
-What a command needs is imported when it runs: on the night of a leak the first thing to happen is the rotation, not imports.
+What a command needs is imported when it runs: in an emergency the first thing to happen is the
+rotation, not imports.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def main() -> None:
 
     ignore_connection_settings()
     keep_memory_private()
-    # httpx imports its own command line where it finds what that needs: a tenth of our start, for nothing.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # so Python is told that a module is absent
+    # httpx imports its own command line where it finds what that needs: a tenth of the start time.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # marks the module as absent
     from rotator.cli.main import root  # noqa: PLC0415 - so that this module alone costs nothing
 
     root()

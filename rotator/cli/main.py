@@ -37,7 +37,7 @@ COMMANDS = {
     "extend": "Let keys in grace live on.",
     "hold": "Leave applications alone.",
     "resume": "Let held applications go on.",
-    "coverage": "Prove that no old key of an account is alive.",
+    "coverage": "List the old keys of an account that are still valid.",
     "waive": "Let an old key stay, by name and with a reason.",
     "incident": "Tell of an emergency, for those who were not there.",
     "history": "Show past rotations of an application.",

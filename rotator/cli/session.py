@@ -44,7 +44,7 @@ def open_app(path: Path, sink: EventSink, only: Collection[str] = ()) -> LocalRu
 
 
 def _at_a_terminal() -> bool:
-    """Whether there is somebody who can be asked."""
+    """Whether a person can be asked."""
     return sys.stdin.isatty()
 
 

@@ -33,7 +33,7 @@ _WRONG_TYPE = {
     "model_type": "is not a table; write it as { option = … }",
     "model_attributes_type": "is not a table; write it as { option = … }",
 }
-"""pydantic's names for values of a wrong type, and what we say instead."""
+"""pydantic's names for values of a wrong type, and the text to show instead."""
 
 
 _LIMITS = {
@@ -97,7 +97,7 @@ class Problems:
             raise ConfigurationError(list(self._found))
 
     def add_invalid(self, table: type[BaseModel], where: tuple[str, ...], errors: Iterable[ErrorDetails]) -> None:
-        """What pydantic found in one table, in our words."""
+        """Add what pydantic found in one table, as sentences of `rotator`."""
         for error in errors:
             location = tuple(str(part) for part in error["loc"])
             self.add(dotted(*where, *location), _sentence(table, location, error))

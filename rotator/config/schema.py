@@ -90,7 +90,7 @@ class VaultTable(Table):
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
     proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: everybody on the way reads it.", default=False
+        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.", default=False
     )
 
 
@@ -114,7 +114,7 @@ class AccountTable(Table):
     rate_limit: float = option("The most calls in one second.", 50.0, gt=0, le=10_000)
     proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: everybody on the way reads it.", default=False
+        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.", default=False
     )
 
 
@@ -231,7 +231,7 @@ class MetricsTable(Table):
         computed="nowhere",
     )
     allow_remote: bool = option(
-        "Allow an address that other machines reach: whoever reaches it learns the names and deadlines of all applications.",
+        "Allow an address that other machines reach: its readers learn the names and deadlines of all applications.",
         default=False,
     )
 
@@ -266,7 +266,7 @@ class WebhookTable(Table):
     signing_key: SecretReference | None = option("A reference to the key that callers sign with (HMAC-SHA256).", None)
     token: SecretReference | None = option("A reference to the bearer token of callers.", None)
     client_ca: File | None = option("A file of certificates, in PEM, one of which must have signed the caller's.", None)
-    certificate: SecretReference | None = option("TLS: `file:` or `credential:` of our certificate, in PEM.", None)
+    certificate: SecretReference | None = option("TLS: `file:` or `credential:` of the webhook's certificate, in PEM.", None)
     key: SecretReference | None = option("TLS: `file:` or `credential:` of its private key, in PEM.", None)
     rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
 

@@ -29,7 +29,8 @@ CREDENTIAL_FOLDERS = ("/run/credentials/rotator.service", "/etc/credstore")
 the service runs. The first exists while it runs, the second is where systemd's ``LoadCredential=`` takes plain ones from."""
 
 ENCRYPTED_FOLDER = Path("/etc/rotator/credentials")
-"""Where our unit has the encrypted ones. Root of the same machine can read them too, when the service does not run."""
+"""Where the unit has the encrypted ones. Root of the same machine can read them too, when the
+service does not run."""
 
 DECRYPT = ("/usr/bin/systemd-creds", "decrypt")
 """What begins the command that decrypts one."""
@@ -89,7 +90,7 @@ class Reference:
                 self._line(content)
             elif b"ENCRYPTED" in content:
                 raise self._error(
-                    "has a pass phrase, which nobody can type here; store it without one: openssl pkey -in KEY -out NEW"
+                    "has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out NEW"
                 )
 
     def resolve(self, vault: Callable[[str, str], Secret] | None = None) -> Secret:
@@ -148,7 +149,7 @@ class Reference:
     def _decrypted(self, path: Path) -> bytes:
         command = [*DECRYPT, f"--name={self.target}", str(path), "-"]
         try:
-            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own command
+            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - a fixed command
         except OSError:
             done = None
         if done is None or done.returncode:

@@ -1,4 +1,5 @@
-"""What a sound configuration says, as plain frozen values. References stay references until somebody needs the secret."""
+"""A valid configuration as plain frozen values. References stay references until the secret is
+needed."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class _Application:
     problems: Problems
 
     def __post_init__(self) -> None:
-        # Whoever sets one of the two schedules does not want the inherited other one.
+        # An application with one of the two schedules does not inherit the other one.
         inherited = dict(self.defaults)
         if "every" in self.own or "cron" in self.own:
             inherited.pop("every", None)
@@ -121,7 +121,7 @@ class _Application:
     # --- across applications ----------------------------------------------------------------------------------------------
 
     def account(self, accounts: Mapping[str, Account | None]) -> Account | None:
-        """The account of the application, where it can be told which one it is."""
+        """The account of the application, where it is certain which one it is."""
         name = self.all["account"]
         if name is None and len(accounts) > 1:
             self.complain(f"is missing: there are several; write one of: {', '.join(sorted(accounts))}", "account")
@@ -141,7 +141,7 @@ class _Application:
                 self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
         taken.setdefault(path, self.name)
         if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
-            self.complain("is inside of vault.ledger_path, which is ours alone; write another path", "path")
+            self.complain("is inside of vault.ledger_path, which only rotator uses; write another path", "path")
 
     def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], str]) -> None:
         """The bearer is this application's alone: two could not tell whose keys are whose."""
@@ -169,7 +169,7 @@ class _Application:
             self._check_interval(interval)
         if options["grace"] < options["consumer_refresh"]:
             self.complain(
-                f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), so consumers would hold a dead "
+                f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), so consumers would hold a revoked "
                 "key; write a longer grace, or a shorter consumer_refresh if they read Vault more often",
                 "grace",
                 "consumer_refresh",

@@ -55,7 +55,8 @@ class PassSummary:
 
     @property
     def observed(self) -> Problem | None:
-        """The problem of the application itself; that a service is away is told as one of the service."""
+        """The problem of the application itself; a service that is away is a problem of the
+        service."""
         return None if self.service_away else self.problem
 
 
@@ -66,8 +67,10 @@ class ApplicationTask:
     ``ledger`` (without its past) and ``key_count`` (keys that the provider listed) are as last seen. ``last_reconciled_at`` is the end
     of the last pass that got through, and ``last_success_at`` of the last one without a problem.
 
-    ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes on. ``parked``: it would be
-    due, but a service that it needs is away. ``expedited``: somebody changed something, so the next pass must not wait. ``pending_runtime``: the configuration that replaces this one as soon as no pass is in the middle.
+    ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes
+    on. ``parked``: it would be due, but a service that it needs is away. ``expedited``: a change
+    was requested, so the next pass must not wait. ``pending_runtime``: the configuration that
+    replaces this one as soon as no pass is in the middle.
     """
 
     spec: ApplicationSpec

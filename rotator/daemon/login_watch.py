@@ -18,7 +18,7 @@ class LoginWatch:
         self.remark = ""
 
     def look(self, problem: LoginProblem | None, now: datetime) -> None:
-        """Compare with what was told last."""
+        """Compare with what was reported last."""
         if problem is None and self.remark:
             self.remark = ""
             self._sink.emit("login.recovered", service=VAULT)

@@ -36,7 +36,8 @@ REMOVED_APPLICATIONS_INTERVAL = timedelta(hours=1)
 LISTENER_RETRY_INTERVAL = timedelta(seconds=10)
 
 CLOCK_JUMP_THRESHOLD = timedelta(seconds=2)
-"""A change of our clock beyond this is a step, and not the drift that is corrected all the time."""
+"""A change of this machine's clock beyond this is a step, and not the drift that is corrected all
+the time."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class MainLoop:
         self.sink.emit("daemon.ready", applications=len(self.engine.runtime.specs), down=down)
 
     def _looked(self) -> bool:
-        # Who is told that we are ready may use our sockets, and the unit gives them to their groups in that moment.
+        # After READY the sockets are used, and the unit gives them to their groups in that moment.
         return self._listeners_tried and self.engine.contacted()
 
     # --- between two waits ------------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def _problems(error: Exception) -> list[str]:
 
 
 class _ClockJumpDetector:
-    """Watches our clock against the one that nobody can set."""
+    """Watches the wall clock against the monotonic clock."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
@@ -290,5 +291,6 @@ class _ClockJumpDetector:
 
 
 def _beat(watchdog: timedelta | None) -> timedelta:
-    """How often the heartbeat goes through the workers: four times within the supervisor's patience."""
+    """How often the heartbeat goes through the workers: four times within the watchdog limit of the
+    supervisor."""
     return min(watchdog / 4, timedelta(seconds=10)) if watchdog else timedelta(seconds=10)

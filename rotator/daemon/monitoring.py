@@ -88,14 +88,14 @@ class Monitoring:
         self._stopping = True
 
     def maintain(self) -> timedelta:
-        """See to it that we listen, and that the head-room is known. A chore."""
+        """Ensure that the server listens and that the headroom is known. A periodic task."""
         self.listen()
         if self._server is not None:
             self._ask_for_room()
         return LISTEN_EVERY
 
     def close(self) -> None:
-        """Nobody is answered any more, and never again."""
+        """Stop answering for good."""
         with self._listening:
             self._closed = True
             self._hang_up()
@@ -103,7 +103,8 @@ class Monitoring:
     # --- listening --------------------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """Listen where the configuration in force says. That it cannot be is told once, and tried again by the chore."""
+        """Listen where the configuration in force says. A failure is reported once, and the
+        periodic task tries again."""
         with self._listening:
             at, server = self._engine.runtime.listen, self._server
             if self._closed or (server is not None and server.at == at and server.listening):

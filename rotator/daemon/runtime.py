@@ -47,16 +47,17 @@ class DaemonRuntime(RuntimeWithSource, Protocol):
 
     @property
     def alarm(self) -> NotificationSettings:
-        """Who is told how it goes."""
+        """The targets of heartbeats and notifications."""
 
     def maintain(self) -> None:
-        """Keep the login to Vault alive, when it is time."""
+        """Renew the login to Vault, when it is time."""
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
-        """How long our login to Vault is still good, and for how long it was last granted; None when it has no end."""
+        """How long the login to Vault is still valid, and for how long it was last granted; None
+        when it has no end."""
 
     def login_problem(self) -> LoginProblem | None:
-        """What will stop the work when our token at Vault ends; None when nothing is known to be wrong."""
+        """What will stop the work when the token at Vault ends; None if no problem is known."""
 
     def close(self) -> None:
         """Give the login back and close all connections."""

@@ -97,6 +97,7 @@ class Scheduler:
         return self._scheduler.get_job(name) is not None
 
     def shift(self, step: timedelta) -> None:
-        """Our clock was set by so much: every job waits for as long as it would have."""
+        """This machine's clock was set by ``step``: every job waits for as long as it would
+        have."""
         for job in self._scheduler.get_jobs():
             job.modify(next_run_time=job.next_run_time + step)

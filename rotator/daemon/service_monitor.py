@@ -58,7 +58,8 @@ class ServiceMonitor:
         for name, service in fresh.items():
             known = self.services.get(name)
             if known is not None:
-                # Taken to be as it was until it is probed, so that a reload stops nobody and announces nothing twice.
+                # Taken to be as it was until it is probed, so that a reload stops no application
+                # and announces nothing twice.
                 service.state, service.since, service.kind, service.message = known.state, known.since, known.kind, known.message
         self.services = fresh
         self.probe_all()

@@ -53,7 +53,8 @@ class ServiceHealth:
     message: str = ""
 
     def probe(self) -> ServiceError | None:
-        """Ask the service; what keeps it from being used, or None. An answer that we only dislike is an answer."""
+        """Ask the service; what keeps it from being used, or None. A negative answer is an
+        answer."""
         try:
             self.ask()
         except (Unavailable, Indeterminate) as error:

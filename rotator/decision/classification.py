@@ -4,7 +4,7 @@ The version after its base tells, so that nothing hangs on the ledger being comp
 
     document version  <  base     RESTORED    the document was restored or recreated: touch nothing
     document version  =  base     POSSIBLE    another process may still publish it: leave it
-    base+1 holds this key         PUBLISHED   it was published, it is owed its grace
+    base+1 holds this key         PUBLISHED   it was published, it gets its grace
     base+1 holds another key,
       same incarnation            ORPHANED    it never was published and never can be: revoke at once
     anything else                 ASSUMED     unknown: treat as published, full grace

@@ -223,8 +223,9 @@ def _predecessors(spec: ApplicationSpec, ledger: Ledger, former: Predecessor, th
 
 
 def _with_promises(ledger: Ledger, theirs: Ledger, current: str | None, deadline: datetime, *, moved: bool) -> Ledger:
-    """The ledger with the other one's keys that are on their way out, and with its current key, if that is another one here: it is
-    owed a full grace from now. Versions of a document at another path say nothing here."""
+    """The ledger with the other one's keys that are on their way out, and with its current key, if
+    that is another one here: it is given a full grace from now. Versions of a document at another
+    path say nothing here."""
     retiring = {entry.access_key: entry for entry in ledger.retiring}
     revoking = {entry.access_key: entry for entry in ledger.revoking}
     promised = list(theirs.retiring)

@@ -33,7 +33,7 @@ KEPT_VERSIONS = 10
 """Versions of a document that KV version 2 keeps unless told otherwise."""
 
 MAX_BACKOFF = timedelta(hours=2)
-"""Failures never ask for more patience than this; a time further off was written by a clock that leapt."""
+"""The longest backoff after failures; a time further off was written by a clock that was wrong."""
 
 ACCOUNT_SUSPECT_THRESHOLD = 2
 """Other applications of the account with an invalid published key that make the account suspect."""
@@ -290,7 +290,8 @@ class ApplicationState:
 
     @property
     def in_backoff(self) -> bool:
-        """Whether an earlier failure still asks for patience; a person's request does not wait, nor does a clock that leapt."""
+        """Whether an earlier failure still asks for a backoff; an operator's request does not wait,
+        nor does a clock that was wrong."""
         not_before = self.ledger.not_before
         if self.observation.request is not None or not_before is None:
             return False

@@ -232,8 +232,8 @@ def _with_revocations(
 
 
 def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, problem: Problem | None) -> Ledger:
-    """The ledger without its intent. A failure counts, and asks for patience that grows with each one, spread by chance that is
-    fixed by the rotation's id."""
+    """The ledger without its intent. A failure counts, and asks for a backoff that grows with each
+    one, spread by chance that is fixed by the rotation's id."""
     intent = ledger.intent
     if not failed or intent is None:
         return replace(ledger, intent=None)
@@ -292,7 +292,7 @@ def _sharper(mark: CompromisedKey, mode: str, override_hold: bool) -> Compromise
 
 
 def set_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
-    """The ledger with an operator's hand on the brake; a hold that is there already stays as it is."""
+    """The ledger with an operator's hold; a hold that is there already stays as it is."""
     if ledger.hold is not None:
         return ledger
     entry = HistoryEntry(at, "held", "", reason=f"{reason} ({by})")

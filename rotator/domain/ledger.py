@@ -109,7 +109,7 @@ class CompromisedKey:
 
 @dataclass(frozen=True)
 class Hold:
-    """An operator's hand on the brake: no claim and no revocation for this application."""
+    """An operator's hold: no claim and no revocation for this application."""
 
     reason: str
     by: str

@@ -30,8 +30,9 @@ class Provider(Protocol):
     """The account's name, for messages."""
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
-        """Every key of the bearer, all pages, expired ones included. Presence is proven by one sight; absence is not
-        proven by a list. Raises ``Unavailable`` when the pages do not add up."""
+        """Every key of the bearer, all pages, expired ones included. Presence is proven by one
+        list; absence is not proven by a list. Raises ``Unavailable`` when the pages do not add
+        up."""
 
     def list_all_keys(self) -> tuple[Key, ...]:
         """Every key of the account, of any bearer, all pages, expired ones included. Raises
@@ -57,8 +58,8 @@ class Provider(Protocol):
         """
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Try the secret once. VALID: it authenticates (also when the bearer lacks the right to
-        look); REJECTED: it does not; INCONCLUSIVE: the answer says nothing. Never raises for what
+        """Try the secret once. ``ALIVE``: it authenticates (also when the bearer lacks the right to
+        look); ``REFUSED``: it does not; ``UNCLEAR``: the answer says nothing. Never raises for what
         the other side answers or fails to answer."""
 
     def bearer_exists(self, bearer: str) -> bool:

@@ -3,8 +3,8 @@
 The phase is the first of these that is true::
 
     unreadable   the ledger cannot be read; nothing is done for the application
-    compromised  a key is marked compromised and not yet proven dead
-    held         an operator's hand is on the brake
+    compromised  a key is marked compromised and not yet verified as revoked
+    held         on hold: an operator paused it
     rotating     a rotation is claimed and under way
     failing      the last attempt failed; it is tried again at the time shown
     blocked      nothing can be done until a person, or time, removes the problem

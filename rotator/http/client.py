@@ -24,7 +24,7 @@ from rotator.http.service_clock import ServiceClock
 from rotator.http.tls import TlsFiles
 
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of an answer that we are willing to hold; a page of 100 keys has 60,000."""
+"""Bytes of an answer that are read at most; a page of 100 keys has 60,000."""
 
 KEEP_ALIVE = timedelta(seconds=20)
 """How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
@@ -83,11 +83,12 @@ def _finite(text: str) -> float:
 class HttpClient:
     """A pool of kept-alive connections to one service, for any number of threads.
 
-    ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are open at once; a request
-    waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is
-    the files of a certificate and of its key; these files are read again when they change. ``proxy`` is an http:// or https:// address. ``now`` is the clock that
-    ``clock_offset`` compares with, ``observe`` is told of every call. Raises ``ConfigurationError`` for files and addresses that it
-    cannot use.
+    ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are
+    open at once; a request waits for a free one within its deadline. ``ca_cert`` replaces the
+    system's certificate authorities. ``client_cert`` is the files of a certificate and of its key;
+    these files are read again when they change. ``proxy`` is an http:// or https:// address.
+    ``now`` is the clock that ``clock_offset`` compares with, ``observe`` is called for every call.
+    Raises ``ConfigurationError`` for files and addresses that it cannot use.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body_limit: int = BODY_LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        observe: ResponseObserver = lambda outcome, seconds: None,  # noqa: ARG005 - nobody wants to know
+        observe: ResponseObserver = lambda outcome, seconds: None,  # noqa: ARG005 - no observer
     ) -> None:
         self._timeout = timeout
         self._keep_alive = keep_alive.total_seconds()
@@ -150,8 +151,8 @@ class HttpClient:
         raise failure
 
     def clock_offset(self) -> timedelta:
-        """The service's clock minus ours, from the latest answer that had a Date, whatever became of our clock since; zero before the
-        first."""
+        """The service's clock minus this machine's, from the latest answer that had a Date,
+        whatever became of this clock since; zero before the first."""
         return self._service_clock.offset()
 
     def close(self) -> None:
@@ -204,7 +205,7 @@ class HttpClient:
 
     def _body(self, connection: Connection, headers: httpx.Headers, exchange: Exchange) -> bytes:
         if headers.get("content-encoding", "identity").lower() != "identity":
-            raise HttpFailure("the answer is compressed although we did not ask for that", kind="encoding", sent="unknown")
+            raise HttpFailure("the answer is compressed although that was not requested", kind="encoding", sent="unknown")
         body = bytearray()
         for piece in connection.body(exchange):
             body += piece
@@ -236,7 +237,7 @@ def _proxy(address: str, ca_cert: Path | None) -> Proxy:
         proxy = None
     if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
         raise ConfigurationError(
-            [ConfigurationProblem("proxy", "", "is not a proxy that we can use; write an http:// or https:// address")]
+            [ConfigurationProblem("proxy", "", "is not a usable proxy; write an http:// or https:// address")]
         )
     secure = proxy.url.scheme == "https"
     origin = Origin(secure, proxy.url.raw_host.decode("ascii"), proxy.url.port or (443 if secure else 80))

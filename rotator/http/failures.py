@@ -30,8 +30,9 @@ class HttpFailure(Exception):
         self.sent = sent
 
 
-# What each exception below us means: kind and words. The first class that fits counts. Whether the request may have been
-# executed is not read from the exception but from the wire; a proxy that refuses is the exception, as it got no request.
+# What each exception of the libraries means: kind and words. The first class that fits counts.
+# Whether the request may have been executed is not read from the exception but from the wire; a
+# proxy that refuses is the exception, as it got no request.
 FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((httpx.PoolTimeout, httpcore.PoolTimeout), "timeout", "no free connection within {limit}"),
     ((httpx.ConnectTimeout, httpcore.ConnectTimeout), "timeout", "no connection within {limit}"),
@@ -53,7 +54,8 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((httpx.ProtocolError, httpcore.ProtocolError, h11.ProtocolError), "protocol", "the answer is not HTTP"),
     ((httpx.DecodingError,), "encoding", "the answer could not be decoded"),
     ((httpx.InvalidURL,), "request", "the address is not valid"),
-    # Raised by uses of httpx that are not ours (redirects, statuses, cookies, streams). If one comes, nothing is known.
+    # Raised by uses of httpx that do not occur here (redirects, statuses, cookies, streams). If one
+    # comes, nothing is known.
     ((httpx.HTTPError, httpx.CookieConflict, httpx.StreamError), "protocol", "the answer could not be read"),
     ((httpcore.ConnectionNotAvailable,), "lost", "the connection was lost"),
     ((OSError,), "lost", "the connection was lost"),
@@ -87,7 +89,7 @@ def _connect_failure(error: Exception, words: str) -> tuple[str, str]:
 
 
 def reason_of(error: OSError) -> str:
-    """What the operating system or OpenSSL says, in words that hold nothing of ours."""
+    """What the operating system or OpenSSL says, in words that hold nothing of the request."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):

@@ -67,7 +67,7 @@ class ConnectionPool:
         """A free lane, within so many seconds. A connection that was opened with earlier certificates is closed first."""
         if self.closed:
             # A worker that outlasts the stop timeout may still ask: it was cut short, and the program is not at fault.
-            raise HttpFailure("our side was closed", kind="closed", sent="no")
+            raise HttpFailure("the client was closed", kind="closed", sent="no")
         try:
             self._free.get(timeout=seconds)
         except queue.Empty:

@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 SHORTEST_STEP = timedelta(seconds=1)
-"""What our clock gains or loses by itself in less than this is no step: a Date is cut to whole seconds anyway."""
+"""A change of this machine's clock by less than this is no step: a Date is cut to whole seconds
+anyway."""
 
 PLAUSIBLE_YEARS = range(1970, 9000)
 """A Date header outside of these says nothing; computing with it could leave the range of dates."""
 
 
 class ServiceClock:
-    """How far a service's clock is from ours. ``now`` is our clock, ``monotonic`` counts seconds whatever becomes of that clock.
+    """How far a service's clock is from this machine's. ``now`` reads this machine's clock,
+    ``monotonic`` counts seconds whatever becomes of it.
 
-    A difference is as old as the answer that told it. Our clock may be set since: then the difference changes by that step, which
-    the monotonic clock shows, and no deadline passes because of it.
+    A difference is as old as the answer that showed it. This machine's clock may be set since: then
+    the difference changes by that step, which the monotonic clock shows, and no deadline passes
+    because of it.
     """
 
     def __init__(self, now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +37,8 @@ class ServiceClock:
             self._told = (difference, now, after)
 
     def offset(self) -> timedelta:
-        """The service's clock minus ours, from the latest answer that had a Date; zero before the first."""
+        """The service's clock minus this machine's, from the latest answer that had a Date; zero
+        before the first."""
         if self._told is None:
             return timedelta(0)
         difference, then, at = self._told
@@ -43,10 +47,11 @@ class ServiceClock:
 
 
 def clock_difference(date: str | None, before: datetime, after: datetime) -> timedelta | None:
-    """The smallest difference (theirs minus ours) that explains a Date header; None when there is no usable one.
+    """The smallest difference (the service's minus this machine's) that explains a Date header;
+    None when there is no usable one.
 
-    A Date is cut to whole seconds and was written at some moment between ``before`` and ``after`` on our clock. So zero is
-    reported whenever it is possible.
+    A Date is cut to whole seconds and was written at some moment between ``before`` and ``after``
+    on this machine's clock. So zero is reported whenever it is possible.
     """
     try:
         theirs = parsedate_to_datetime(date) if date else None

@@ -23,7 +23,7 @@ class TlsFiles(ssl.SSLContext):
     """
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        """The base class is told its protocol here; its own settings are never used."""
+        """The base class gets its protocol here; its own settings are never used."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(self, ca_cert: Path | None = None, client_cert: tuple[Path, Path] | None = None) -> None:

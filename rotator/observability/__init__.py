@@ -1,1 +1,1 @@
-"""What is told to the outside: events, logs, metrics and notifications."""
+"""What the daemon reports: events, logs, metrics and notifications."""

@@ -39,7 +39,7 @@ CATALOGUE: dict[str, EventKind] = {
         "info", "The new key authenticated as often as the policy asks.", ("rotation_id", "access_key", "successes", "reason")
     ),
     "rotation.verification_failed": EventKind(
-        "error", "The new key did not come alive in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
+        "error", "The new key did not become valid in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
     ),
     "rotation.published": EventKind(
         "info",
@@ -72,24 +72,30 @@ CATALOGUE: dict[str, EventKind] = {
     "key.delete_unconfirmed": EventKind(
         "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
     ),
-    "key.revoked": EventKind("info", "The key is proven dead and forgotten.", ("access_key", "reason", "verification")),
+    "key.revoked": EventKind(
+        "info", "The revocation of the key is verified, and the key leaves the ledger.", ("access_key", "reason", "verification")
+    ),
     "key.revocation_unverified": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
     "key.published_key_invalid": EventKind(
         "critical", "The published key is invalid at the provider: consumers are down; it is replaced at once.", ("access_key",)
     ),
     "key.orphan_found": EventKind(
-        "warning", "A key of ours was never published and never can be; it is revoked.", ("access_key", "rotation_id")
+        "warning",
+        "A key with a marker of this installation was never published and never can be; it is revoked.",
+        ("access_key", "rotation_id"),
     ),
     "key.unmanaged_found": EventKind(
-        "warning", "The bearer has a key that we neither made nor published; it is never touched.", ("access_key",)
+        "warning",
+        "The bearer has an unmanaged key: rotator neither created nor published it, and does not touch it.",
+        ("access_key",),
     ),
     # documents
     "document.changed_externally": EventKind(
         "warning",
-        "Somebody else changed the published key; the ledger followed.",
+        "Another writer changed the published key; the ledger followed.",
         ("access_key", "version", "rotation_id", "reason"),
     ),
-    "document.rewritten": EventKind("info", "Somebody wrote a new version with the same key.", ("access_key", "version")),
+    "document.rewritten": EventKind("info", "Another writer wrote a new version with the same key.", ("access_key", "version")),
     "document.fenced": EventKind(
         "info", "The unchanged document was rewritten so that unpublished keys are certainly orphaned.", ("access_key", "version")
     ),
@@ -118,7 +124,7 @@ CATALOGUE: dict[str, EventKind] = {
     # emergencies
     "mass_rotation.started": EventKind(
         "warning",
-        "Somebody replaces all keys of an account that are older than a time; the marks of a compromise bear the same incident.",
+        "An operator replaces all keys of an account that are older than a time; the marks of a compromise have the same incident.",
         ("incident", "created_before", "compromised", "reason", "applications", "begun_at", "again"),
     ),
     "mass_rotation.application_done": EventKind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
@@ -132,7 +138,7 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "mass_rotation.finished": EventKind(
         "info",
-        "The command went through all of them; which are broken or found no room, and whether no old key is alive (proven).",
+        "The mass rotation has handled all of them; which failed or found no free quota, and whether no old key is valid (complete).",
         ("incident", "rotated", "broken", "without_room", "complete"),
     ),
     "compromise.marked": EventKind(
@@ -140,15 +146,15 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "versions.destroyed": EventKind(
         "info",
-        "The earlier versions of the document that held the secret of a dead compromised key are destroyed.",
+        "The earlier versions of the document that held the secret of a revoked compromised key are destroyed.",
         ("access_key", "versions"),
     ),
     "versions.destroy_failed": EventKind(
         "warning",
-        "Vault did not let us destroy the versions that hold the secret of a dead compromised key; the key is dead all the same.",
+        "Vault refused to destroy the versions that hold the secret of a revoked compromised key; the key is revoked all the same.",
         ("access_key", "message"),
     ),
-    "compromise.contained": EventKind("info", "Every key of the incident is proven dead.", ("incident", "access_keys")),
+    "compromise.contained": EventKind("info", "Every key of the incident is verified as revoked.", ("incident", "access_keys")),
     # passes
     "pass.decided": EventKind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
     "pass.interrupted": EventKind("warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")),
@@ -188,7 +194,7 @@ CATALOGUE: dict[str, EventKind] = {
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
     "control.command": EventKind(
-        "info", "Somebody gave an order through the control socket.", ("operation", "by", "about", "reason")
+        "info", "A caller gave a command through the control socket.", ("operation", "by", "about", "reason")
     ),
     "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
     "webhook.unavailable": EventKind(

@@ -1,4 +1,4 @@
-"""A journal that can be listened to. Nobody who emits ever waits."""
+"""An event sink with subscribers. An emitter never waits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rotator.domain.ports import EventSink
 
 
 class Subscriber(Protocol):
-    """Whoever wants to hear every event."""
+    """A receiver of every event."""
 
     def put(self, line: Mapping[str, Any]) -> None:
         """Take one event. Never waits, never raises."""
 
 
 class FanOutSink:
-    """A journal that passes everything on to ``sink`` and to everybody who listens."""
+    """An event sink that passes every event on to ``sink`` and to all subscribers."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink

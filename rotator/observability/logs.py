@@ -1,9 +1,10 @@
 """The logs: one event per line on standard output, and a promise that no fault of theirs disturbs the work.
 
-JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made from the same lines. Names
-and levels are those of ``rotator.observability.events``. A secret is a type that shows as ``[secret]``, and
-the values of secrets are masked in all other values before the line is made. A line that cannot be written is lost and counted, and the count is told as soon as lines can be
-written again.
+JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made
+from the same lines. Names and levels are those of ``rotator.observability.events``. A secret is a
+type that shows as ``[secret]``, and the values of secrets are masked in all other values before the
+line is made. A line that cannot be written is lost and counted, and the count is logged as soon as
+lines can be written again.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Descriptor:
         self._torn = False
 
     def put(self, line: str, patience: float) -> None:
-        """Write the whole line; the reader may keep us waiting for so many seconds between its parts."""
+        """Write the whole line; the reader may delay the call by so many seconds between its
+        parts."""
         data = line.encode(errors="backslashreplace") + b"\n"
         if self._torn:
             data = b"\n" + data  # what was cut off in the middle must not swallow this line as well
@@ -218,7 +220,8 @@ def _is_open(descriptor: int) -> bool:
 
 
 def capture_crashes(journal: EventSink) -> None:
-    """Let exceptions that nobody caught be reported by type and place, without the text that Python would print."""
+    """Let uncaught exceptions be reported by type and place, without the text that Python would
+    print."""
 
     def report(error: BaseException | None) -> None:
         kind, where = crash_site(error) if error else ("?", "?")

@@ -26,11 +26,11 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
-    "compromised": "marked compromised, about to die",
+    "compromised": "marked compromised, scheduled for revocation",
     "revoking": "scheduled for revocation",
     "current": "the current key of its application",
     "grace": "in grace",
-    "untracked": "made by us, not in its ledger yet",
+    "untracked": "created by rotator, not in its ledger yet",
     "protected": "managed or not deletable at the provider: have it removed there",
     "unmanaged": "unmanaged: neither created nor published by rotator",
     "unknown": "not known: the ledger of its application could not be read",
@@ -40,7 +40,8 @@ KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class StaleKey:
-    """One key that is alive and old: what it is, of which application its bearer is, and whether a person lets it stay."""
+    """One old key that is valid: what it is, of which application its bearer is, and whether it is
+    waived."""
 
     key: Key
     kind: str
@@ -150,8 +151,9 @@ def _row_as_json(row: StaleKey) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is known beside the list: which application has which bearer, their ledgers, our installation's id, the account's
-    document, and the public name of the key that the account is managed with (empty when nobody told)."""
+    """What is known beside the list: which application has which bearer, their ledgers, the
+    installation's id, the account's document, and the public name of the key that the account is
+    managed with (empty if unknown)."""
 
     document: AccountDocument
     bearers: Mapping[str, str]

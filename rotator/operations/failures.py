@@ -1,6 +1,6 @@
 """From whatever went wrong to what a person reads, what a machine reads, and the exit code.
 
-An unexpected exception is told by its type and place only: its text may hold a secret.
+An unexpected exception is reported by its type and place only: its text may hold a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
 @dataclass(frozen=True)
 class FailureReport:
-    """What is told of an error: its kind (stable, for machines), sentences for people, the exit code."""
+    """What is shown of an error: its kind (stable, for machines), sentences for people, the exit
+    code."""
 
     kind: str
     sentences: tuple[str, ...]
@@ -26,7 +27,8 @@ class FailureReport:
 
 
 class ReportedError(RotatorError):
-    """An error that is told already: by the daemon to a command, or before it was given to anybody."""
+    """An error that has been reported already: by the daemon to a command, or by a check before
+    it."""
 
     def __init__(self, failure: FailureReport) -> None:
         super().__init__("\n".join(failure.sentences))

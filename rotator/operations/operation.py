@@ -45,7 +45,8 @@ class NoArguments(OperationRequest):
 
 @dataclass(frozen=True)
 class OperationContext:
-    """One question or order on its way: what it is carried out with, who gives it, where it is told what happens, and time.
+    """One query or command on its way: what it is executed with, its caller, where its events go,
+    and time.
 
     ``owner`` signs what is claimed; the process signs when it is empty. ``daemon_handle`` is the daemon, in which one is.
     """
@@ -66,7 +67,7 @@ class OperationContext:
         return replace(found, owner=self.owner) if self.owner else found
 
     def execution(self, spec: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
-        """What somebody who acts on this application does it with: the world, and a way to sleep."""
+        """What an actor on this application needs: the context, and a way to sleep."""
         context = self.context(spec)
         return context, lambda until: self.sleep(context.clock, until)
 

@@ -13,8 +13,9 @@ from rotator.util.formatting import format_timestamp
 
 @dataclass(frozen=True)
 class OperationResult:
-    """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (somebody else did it), ``contained``,
-    ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``, ``failed`` or ``unreachable``."""
+    """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (another process
+    did it), ``contained``, ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``,
+    ``failed`` or ``unreachable``."""
 
     application: str
     outcome: str

@@ -43,7 +43,7 @@ class AccountFacts(Protocol):
 
     @property
     def access_key(self) -> str | None:
-        """The public name of the key that manages the account, if it was told."""
+        """The public name of the key that manages the account, if it is configured."""
 
     @property
     def own_key(self) -> str:

@@ -32,11 +32,12 @@ GROUP = "rotator.providers"
 class AccountSettings:
     """An organisation at a provider, and how to reach it.
 
-    ``secret_key`` reads the management key's secret from where it is kept. It is called on first use and again when the
-    provider refuses what it gave last, so that a replaced management key is picked up without a restart. ``current_secret`` is
-    asked before each request: a secret that it returns is used from then on. ``timeout`` is for one
-    verb's single request, waiting included; ``rate_limit`` is requests a second; ``connections`` is how many at once. ``observe``
-    is told the outcome and the seconds of every request.
+    ``secret_key`` reads the management key's secret from where it is kept. It is called on first
+    use and again when the provider refuses what it gave last, so that a replaced management key is
+    picked up without a restart. ``current_secret`` is asked before each request: a secret that it
+    returns is used from then on. ``timeout`` is for one verb's single request, waiting included;
+    ``rate_limit`` is requests a second; ``connections`` is how many at once. ``observe`` gets the
+    outcome and the seconds of every request.
     """
 
     name: str
@@ -50,7 +51,7 @@ class AccountSettings:
     ca_cert: Path | None = None
     connections: int = 8
     current_secret: Callable[[], Secret | None] = lambda: None
-    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - no observer
 
 
 class Builder(Protocol):

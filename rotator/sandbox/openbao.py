@@ -1,8 +1,9 @@
 """Real OpenBao servers on this machine, for the demo and for tests: started, sealed, stopped, killed and started again.
 
-A server keeps its files in a directory of its own that nobody else can enter. Its root token and unseal key come by HTTP
-and stay in this process, so no command line, environment or file ever shows them. Every process that is started here dies
-with the thread that started it, so start servers from a thread that lives as long as they should.
+A server keeps its files in a directory of its own that no other user can enter. Its root token and
+unseal key come by HTTP and stay in this process, so no command line, environment or file ever shows
+them. Every process that is started here ends with the thread that started it, so start servers from
+a thread that runs as long as they should.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Child processes of the sandbox, which do not outlive us, and waiting for conditions."""
+"""Child processes of the sandbox, which do not outlive this process, and waiting for conditions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _LAUNCHER = (
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago, and is not one that the system gives to whoever asks for any."""
+    """A TCP port on 127.0.0.1 that was free a moment ago, and is not one that the system gives to a
+    process that asks for any."""
     for _ in range(100):
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -53,13 +54,14 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 class Process:
-    """A child process that writes to a log file, or what it complains of to another one, and does not outlive us."""
+    """A child process that writes to a log file, or its complaints to another one, and does not
+    outlive this process."""
 
     def __init__(self, command: list[str], log: Path, *, complaints: Path | None = None) -> None:
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(log.parent)}
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
         with log.open("ab") as output, (complaints or log).open("ab") as errors:
-            self._child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+            self._child = subprocess.Popen(  # noqa: S603 - a fixed command, no shell
                 [*launcher, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment
             )
 
@@ -74,7 +76,7 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, a signal as its negative number; None while it is alive."""
+        """How it ended, a signal as its negative number; None while it runs."""
         return self._child.poll()
 
     def send(self, number: int) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 SOCKET = Path("/run/systemd/journal/socket")
 
 PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""The priorities of syslog, by our levels."""
+"""The priorities of syslog, by the levels of events."""
 
 _LONGEST_NAME = 64
 _KNOWN_BETTER = ("event", "level", "timestamp")

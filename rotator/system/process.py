@@ -47,7 +47,7 @@ class Signals:
 
     def wake(self) -> None:
         """End the wait of the main loop; from any thread."""
-        with suppress(OSError):  # full: it wakes up anyway; closed: nobody waits any more
+        with suppress(OSError):  # full: it wakes up anyway; closed: no thread waits any more
             self._write.send(b"\0")
 
     def wait(self, seconds: float) -> None:

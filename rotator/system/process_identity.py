@@ -5,9 +5,9 @@
     5f0c1d2e3a4b5c6d.9a8b7c6d5e4f3a2b.4711.8812345
     chance           machine          pid  start of the process, in clock ticks since boot
 
-The machine is a digest of its boot id and of our process namespace: only within the same of both does a process id mean the
-same thing. Whoever shares the machine may take over at once what a dead process left; everybody else waits for
-``stale_claim_timeout``.
+The machine is a digest of its boot id and of its process namespace: only within the same of both
+does a process id mean the same thing. A process of the same machine may take over at once what an
+ended process left; every other one waits for ``stale_claim_timeout``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pathlib import Path
 _PATTERN = re.compile(r"[0-9a-f]{16}\.(?P<machine>[0-9a-f]{16}|-)\.(?P<pid>[1-9][0-9]{0,9})\.(?P<start>[0-9]{1,20})", re.ASCII)
 
 UNKNOWN = "-"
-"""The machine of a process that may not read the boot id. Nobody shares it, so nothing is ever said of its owners."""
+"""The machine of a process that may not read the boot id. No process shares it, so nothing is ever
+concluded about its owners."""
 
 
 def current() -> str:
@@ -49,12 +50,12 @@ def is_gone(owner: str) -> bool:
         return False
     pid, start = int(found["pid"]), int(found["start"])
     try:
-        # Not a look into /proc: there, processes of other users may be hidden from us (ProtectProc=).
+        # Not a look into /proc: there, processes of other users may be hidden (ProtectProc=).
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        pass  # it exists and is not ours
+        pass  # it exists and belongs to another user
     now = _start(pid)
     return now is not None and start not in (0, now)
 
@@ -80,7 +81,8 @@ def _machine() -> str:
 
 
 def _boot_id() -> str:
-    """Which boot of the machine this is. Our unit hides the kernel's own files (``ProcSubset=``), and says it in the environment."""
+    """Which boot of the machine this is. The unit hides the kernel's own files (``ProcSubset=``),
+    and says it in the environment."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The supervisor: systemd, told what state we are in. Everything here does nothing where there is none."""
+"""Reports the state of the daemon to systemd. Everything here does nothing where there is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class ServiceManager:
 
     @property
     def watchdog_interval(self) -> timedelta | None:
-        """How often the supervisor wants a sign of life at the least; None when it wants none (of us)."""
+        """How often the supervisor wants a sign of life at the least; None when it wants none (of
+        this process)."""
         wanted, of_whom = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
         if self._notifier is None or not _MICROSECONDS.fullmatch(wanted) or of_whom not in ("", str(os.getpid())):
             return None
@@ -62,7 +63,7 @@ class ServiceManager:
             self._tell(f"STATUS={line}")
 
     def close(self) -> None:
-        """Nothing more will be told."""
+        """Report nothing more."""
         if self._notifier is not None and self._notifier.socket is not None:
             self._notifier.socket.close()
             self._notifier = None

@@ -123,4 +123,4 @@ class Port:
         self.socket.close()
 
     def unlink(self) -> None:
-        """There is nothing that anybody could find."""
+        """There is no socket to find."""

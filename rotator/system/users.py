@@ -7,7 +7,8 @@ import pwd
 import re
 
 NOBODY = 65534
-"""The user id by which Linux tells of users that a process in a user namespace of its own cannot see, and of nobody."""
+"""The user id that Linux shows for users that a process in a user namespace of its own cannot
+see."""
 
 _NAME = re.compile(r"[\w.@\\-]{1,64}", re.ASCII)
 """What a user name of this machine or of a directory looks like; the environment can hold anything."""

@@ -1,4 +1,4 @@
-"""Recognises values that stand in an example and that nobody has replaced."""
+"""Recognises values of an example that have not been replaced."""
 
 from __future__ import annotations
 

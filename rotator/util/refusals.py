@@ -1,7 +1,7 @@
-"""What a service refused of our own credentials, so that the same ones are not sent again and again.
+"""Credentials that a service refused, so that the same ones are not sent again and again.
 
-A service may lock an account after a few refused logins, for everybody who uses it. So a refusal is remembered until the
-credentials change; unchanged ones are tried again after pauses that grow.
+A service may lock an account after a few refused logins, for all its users. So a refusal is
+remembered until the credentials change; unchanged ones are tried again after pauses that grow.
 """
 
 from __future__ import annotations

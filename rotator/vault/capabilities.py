@@ -80,7 +80,8 @@ class Capabilities:
         return missing if fresh else None
 
     def _ask(self, path: str) -> tuple[str, ...]:
-        """Ask for this path; whoever asks first asks for the others as well, and not everybody at once for all of them."""
+        """Ask for this path; the first caller asks for the others as well, so that not every thread
+        asks for all of them."""
         if not self._asking_for_many.acquire(blocking=False):
             return self._asked_for(path, ())
         try:

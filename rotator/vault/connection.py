@@ -1,7 +1,8 @@
-"""How calls reach Vault: hvac makes them, our own HTTP client carries them, one login stands behind them.
+"""How calls reach Vault: hvac makes them, ``rotator.http`` carries them, one login authorises them.
 
-hvac takes an adapter class. Ours answers every call with a ``Reply``, whatever the status, so that none of hvac's exceptions,
-which carry whole answers, ever exists. Deadlines, TLS and connections are those of ``rotator.http``.
+hvac takes an adapter class. ``HvacAdapter`` answers every call with a ``Reply``, whatever the
+status, so that none of hvac's exceptions, which carry whole answers, ever exists. Deadlines, TLS
+and connections are those of ``rotator.http``.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _reply(answer: HttpResponse, *, reading: bool) -> Reply:
     except ValueError:
         body = {}
         if answer.status == 200:
-            words = "Vault answered with something that is not JSON: check the address, and what stands between us and Vault"
+            words = "Vault answered with something that is not JSON: check the address, and what stands between rotator and Vault"
             raise (Unavailable if reading else Indeterminate)(words, service=SERVICE, kind="unreadable") from None
     errors = body.get("errors")
     return Reply(answer.status, tuple(map(str, errors)) if isinstance(errors, list) else (), body)
@@ -123,7 +124,7 @@ class HvacAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no a
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
-        raise_exception: bool = False,  # noqa: ARG002 - hvac's signature; we never raise for a status
+        raise_exception: bool = False,  # noqa: ARG002 - hvac's signature; no status raises
         **kwargs: Any,
     ) -> Reply:
         """One call of hvac's."""
@@ -138,12 +139,12 @@ class HvacAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no a
 
 
 def _client(send: Callable[..., Reply], address: str) -> hvac.Client:
-    # Everything that hvac would otherwise look for in the environment is said here.
+    # Everything that hvac would otherwise look for in the environment is set here.
     return hvac.Client(url=address, token="", verify=True, adapter=lambda **_: HvacAdapter(send, address))
 
 
 class VaultConnection:
-    """Vault with our login: what it is asked, beside the verbs of KV version 2 in ``kv``."""
+    """Vault with one login: what it is asked, beside the verbs of KV version 2 in ``kv``."""
 
     def __init__(
         self, http: HttpClient, address: str, auth: Auth, namespace: str = "", *, refusals: Refusals | None = None
@@ -164,7 +165,7 @@ class VaultConnection:
         return _client(send, self._wire.address)
 
     def _send(self, method: str, path: str, **request: Any) -> Reply:
-        """One request with our login, and once more with a new one if that was refused."""
+        """One request with the login, and once more with a new one if that was refused."""
         token = self._session.token()
         reply = self._wire.send(method, path, token, **request)
         if reply.status != 403 and not reply.token_unknown:
@@ -180,7 +181,8 @@ class VaultConnection:
 
     @property
     def login_life(self) -> tuple[timedelta, timedelta] | None:
-        """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
+        """How long the login is still valid, and for how long it was last granted; None before the
+        first, and without an end."""
         return self._session.life
 
     @property
@@ -211,7 +213,7 @@ class VaultConnection:
         return reply
 
     def capabilities(self, paths: list[str]) -> Reply:
-        """What our token may do on each path."""
+        """What the token may do on each path."""
         reply: Reply = self._client.sys.get_capabilities(paths)
         return reply
 
@@ -251,7 +253,7 @@ class VaultConnection:
         return self._auth.mount if isinstance(self._auth, AppRoleAuth) else ""
 
     def clock_offset(self) -> timedelta:
-        """Vault's clock minus ours, from the latest answer; zero before the first."""
+        """Vault's clock minus this machine's, from the latest answer; zero before the first."""
         return self._wire.http.clock_offset()
 
     def calls(self) -> Mapping[str, int]:
@@ -263,6 +265,6 @@ class VaultConnection:
         self._session.maintain()
 
     def close(self) -> None:
-        """Revoke the login if it was ours, and close the connections."""
+        """Revoke the login if this process made it, and close the connections."""
         self._session.close()
         self._wire.http.close()

@@ -84,9 +84,10 @@ def credential_document(
 ) -> CredentialDocument:
     """A live credential document that holds these fields, with its secret apart.
 
-    A document that has one of our two fields and not the other, or holds something else than text in them, or a text
-    that cannot be a key's secret, is damaged: it keeps an access key (perhaps an empty one) and has no secret. It is never taken
-    for one without a key of ours, and what it holds as a secret is never masked in the texts of others.
+    A document that has one of the two fields and not the other, or holds something else than text
+    in them, or a text that cannot be a key's secret, is damaged: it keeps an access key (perhaps an
+    empty one) and has no secret. It is never taken for one without a key, and what it holds
+    as a secret is never masked in the texts of others.
     """
     fields = dict(data)
     secret = fields.pop(secret_field, None)

@@ -40,7 +40,8 @@ class Lifetime:
         return datetime.now(UTC) + offset >= self.renew_at
 
     def expired(self, limits: tuple[timedelta, ...]) -> bool:
-        """Whether the version ended because it lasted as long as one of these limits, and not by somebody's hand."""
+        """Whether the version ended because it lasted as long as one of these limits, and was not
+        deleted by a person."""
         return any(abs(self.ends - self.created - limit) <= TOLERANCE for limit in limits)
 
 

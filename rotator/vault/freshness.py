@@ -1,8 +1,9 @@
 """Rule 14: reads may be stale, because standby nodes answer from behind the leader.
 
-Two nets. The server's own: the highest ``X-Vault-Index`` seen is sent back, and a node that has not caught up with it passes
-the request on to the active one (a lone server and older ones send no index, and need none). And ours: a version below one
-that this process has read or written is no observation.
+Two nets. The server's own: the highest ``X-Vault-Index`` seen is sent back, and a node that has not
+caught up with it passes the request on to the active one (a lone server and older ones send no
+index, and need none). And that of this module: a version below one that this process has read or
+written is no observation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Our login at Vault: made when it is first needed, renewed at half of its lifetime, made anew when it is no longer valid.
+"""The login at Vault: made when it is first needed, renewed at half of its lifetime, made anew when
+it is no longer valid.
 
 Vault answers 403 to a token that is no longer valid and to a call that the policy denies. So a refused token is asked about
 itself: only when Vault does not know it, a new login is made and the call is made once more. All threads share one attempt and
@@ -44,10 +45,10 @@ CAPPED = 0.9
 """A renewal that grants less than this share of the first grant is near the maximum life of the token."""
 
 LAST_SHARE = 0.1
-"""A token of somebody else that cannot be renewed is a problem when this share of its life is left."""
+"""A configured token that cannot be renewed is a problem when this share of its life is left."""
 
 TOLD = frozenset({"login", "credentials"})
-"""Kinds of failure that are about our own credentials. That Vault is away is told by others."""
+"""Kinds of failure of the credentials. An unreachable Vault is reported elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ class TokenSession:
     def maintain(self) -> None:
         """Renew the login if half of its lifetime is over, or replace it when it cannot be renewed. Never raises for what
         Vault answers: until its end the present token is good."""
-        # Nobody waits for this lock: one thread is enough, and the others have a token that is good.
+        # No thread waits for this lock: one thread is enough, and the others have a token that is
+        # good.
         if not self._upkeep.acquire(blocking=False):
             return
         try:
@@ -166,7 +168,7 @@ class TokenSession:
             self._upkeep.release()
 
     def close(self) -> None:
-        """Revoke the login if it was ours, best effort."""
+        """Revoke the login if this process made it, best effort."""
         with self._lock:
             login, self._login = self._login, None
         if login is None or not login.ours:
@@ -246,7 +248,8 @@ class TokenSession:
         return error
 
     def _given(self, credentials: Credentials) -> Login:
-        """A login by a token of somebody else, which is asked for its lifetime and need not be allowed to tell it."""
+        """A login by a configured token, which is asked for its lifetime and need not be allowed to
+        tell it."""
         [token] = credentials.parts
         reply = self._call(token, lambda client: client.auth.token.lookup_self())
         if reply.token_unknown:

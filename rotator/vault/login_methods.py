@@ -114,7 +114,7 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
 
 
 def token_failure(credentials: Credentials) -> PermissionDenied:
-    """The error for a token of somebody else that Vault does not know."""
+    """The error for a configured token that Vault does not know."""
     return refused(
         f"Vault does not know {credentials.named}: the token ended, was revoked or is used up; put a new one there, it is read again",
         "auth/token/lookup-self",
@@ -132,7 +132,7 @@ def fresh_token_failure(auth: AppRoleAuth | CertAuth | JwtAuth) -> PermissionDen
 
 
 def refused(message: str, path: str) -> PermissionDenied:
-    """A refusal of our own credentials, as opposed to one of a path."""
+    """A refusal of the credentials, as opposed to one of a path."""
     return PermissionDenied(message, service=SERVICE, kind="login", path=path, capability="update")
 
 
@@ -142,7 +142,7 @@ def _named(supplier: Supplier, what: str) -> str:
 
 
 def _read(supplier: Supplier, what: str) -> Secret:
-    """The secret from where it is kept; what is wrong there is told without what is in it."""
+    """The secret from where it is kept; a fault there is reported without the content."""
     try:
         return supplier()
     except ServiceError:

@@ -1,4 +1,5 @@
-"""What the answers of Vault mean: a reply as a value, and the table from a refusal to our errors.
+"""What the answers of Vault mean: a reply as a value, and the table from a refusal to
+``rotator.errors``.
 
 The table is careful in one direction: a write is called not executed only where that is sure. A standby that lost its
 leader while passing a write on answers with a redirect, so 307 to a write is unclear.

@@ -1,4 +1,4 @@
-"""What the Vault adapter must be told: where Vault is, how to log in, and where the ledgers are."""
+"""The settings of the Vault adapter: where Vault is, how to log in, and where the ledgers are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Supplier = Callable[[], Secret]
 
 @dataclass(frozen=True)
 class TokenAuth:
-    """A token that somebody else made. It is renewed when it can be, and never revoked by us."""
+    """A token from the configuration. It is renewed when it can be, and never revoked."""
 
     token: Supplier
 
@@ -74,9 +74,9 @@ Auth = TokenAuth | AppRoleAuth | CertAuth | JwtAuth
 class VaultSettings:
     """Everything that ``build`` needs. ``ledger`` is a KV v2 mount and then a prefix, such as ``secret/rotator``.
 
-    ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert`` and ``client_key`` are
-    PEM files. ``timeout`` bounds one call from start to end; ``connections`` are open at most. ``observe`` is told the outcome
-    and the seconds of every call.
+    ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert``
+    and ``client_key`` are PEM files. ``timeout`` bounds one call from start to end; ``connections``
+    are open at most. ``observe`` gets the outcome and the seconds of every call.
     """
 
     address: str

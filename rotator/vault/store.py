@@ -64,7 +64,8 @@ class KvStore:
         self._rights.watch(paths)
 
     def missing_capabilities(self, path: str) -> Sequence[str]:
-        """What our token lacks of read, create and update on the credential path, at most five minutes ago."""
+        """What the token lacks of read, create and update on the credential path, at most five
+        minutes ago."""
         return self._rights.missing(path)
 
     def missing_rights(self, application: str, path: str) -> tuple[Right, ...]:
@@ -76,11 +77,12 @@ class KvStore:
         self._kv.mounts.split(path)
 
     def clock_offset(self) -> timedelta:
-        """Vault's clock minus ours, from the latest answer; zero before the first."""
+        """Vault's clock minus this machine's, from the latest answer; zero before the first."""
         return self._connection.clock_offset()
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
-        """How long our login is still good, and for how long it was last granted; None before the first, and without an end."""
+        """How long the login is still valid, and for how long it was last granted; None before the
+        first, and without an end."""
         return self._connection.login_life
 
     def login_problem(self) -> LoginProblem | None:
@@ -106,5 +108,5 @@ class KvStore:
             self.secret_ids.maintain()
 
     def close(self) -> None:
-        """Revoke the login if it was ours, and close the connections."""
+        """Revoke the login if this process made it, and close the connections."""
         self._connection.close()

@@ -119,7 +119,7 @@ def _command_seconds(words: tuple[str, ...], configuration: Path) -> float:
 
 
 def calls() -> None:
-    """Provider and Vault calls in the whole life of a rotation, from its claim to the proof of death of the old key."""
+    """Provider and Vault calls in the whole life of a rotation, from its claim to the verified revocation of the old key."""
     say("calls in the whole life of one rotation (observations that found nothing to do are not part of it)")
     with bench() as rig:
         for successes, aim in ((3, ""), (2, ""), (1, "")):
@@ -191,7 +191,7 @@ def fleet(count: int = 200) -> None:
             rig.set_up(f'every = "30d"\ngrace = "1s"\nresync_interval = "1h"\n{ONE_SUCCESS}', names)
             daemon = rig.daemon()
             wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
-            wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is proven dead", patience=600)  # type: ignore[misc]  # bound on purpose
+            wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is verified as revoked", patience=600)  # type: ignore[misc]  # bound on purpose
             moments = [_moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked"}]
             rate = count / (max(moments) - min(moments))
             daemon.end()
@@ -240,7 +240,7 @@ def _say_emergencies(rig: Bench, names: list[str], label: str, *options: str, ai
     row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
     for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
         middle = sorted(found)[len(found) // 2]
-        row(f"proven dead, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if aims else "")
+        row(f"verified as revoked, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if aims else "")
 
 
 def _bare_sum(rig: Bench, name: str) -> float:

@@ -35,7 +35,7 @@ def test_every_step_is_timed_in_its_order(desk: Desk) -> None:
         "consumers can read it",
         "the old key is deleted",
         "the ledger follows",
-        "the old key is proven dead",
+        "the old key is verified as revoked",
         "contained",
     ]
     times = [step["seconds"] for step in done["steps"]]

@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 def test_a_leaked_key_is_contained_by_its_name_alone(desk: Desk) -> None:
     result = desk.type("rotate", OLD, *LEAK)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith(f"billing: contained: {OLD} is dead (refused); {NEW} is published in version 2")
+    assert result.stdout.startswith(f"billing: contained: {OLD} is revoked (refused); {NEW} is published in version 2")
     assert desk.sim.live_keys() == [NEW]
 
 

@@ -91,7 +91,7 @@ def test_r9_the_key_that_consumers_read_is_replaced_before_it_is_revoked_once_th
     order = ("rotate", BY_HAND, "--compromised", "--reason", "leak", "--confirm", BY_HAND)
     first = foreign.type(*order)
     assert first.exit_code == 4
-    assert f"{BY_HAND} not proven dead" in first.stderr
+    assert f"{BY_HAND} not verified as revoked" in first.stderr
     assert LINE in first.stderr
     assert foreign.sim.live_keys() == [BY_HAND]
     foreign.specs["billing"] = WANTED

@@ -70,7 +70,7 @@ def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(off
     assert "the consumers of billing would be refused until they read another key" in told[1]
     assert told[2].startswith(f"{OLD}: in grace")
     assert ", lives until 2026-01-02" in told[2]
-    assert "that have not read the newer key yet would be refused; it dies by itself in 22h" in told[3]
+    assert "that have not read the newer key yet would be refused; it is revoked by itself in 22h" in told[3]
 
 
 @pytest.mark.parametrize(("names", "asked"), [(2, "get_key"), (9, "list_all_keys")])
@@ -184,16 +184,16 @@ def test_a_secret_that_vault_does_not_hold_is_only_alive_or_dead(office: Desk) -
     stranger, _ = office.sim.make_key("by hand")
     office.sim.keys[stranger.access_key].secret = STRAY
     alive = given(office, STRAY, "lookup", "--secret")
-    assert (alive.exit_code, "it is ALIVE" in alive.stdout) == (1, True)
+    assert (alive.exit_code, "it is VALID" in alive.stdout) == (1, True)
     office.sim.keys[stranger.access_key].deleted_at = EPOCH
     dead = given(office, STRAY, "lookup", "--secret")
-    assert (dead.exit_code, "it is dead" in dead.stdout) == (0, True)
+    assert (dead.exit_code, "it is revoked" in dead.stdout) == (0, True)
 
 
 def test_what_no_account_answers_about_is_not_called_dead(office: Desk) -> None:
     fail(office, "authenticate", Unavailable("away", service="acme", kind="timeout"))
     result = given(office, STRAY, "lookup", "--secret")
-    assert (result.exit_code, "could not be told" in result.stdout) == (3, True)
+    assert (result.exit_code, "it is unknown whether it is valid" in result.stdout) == (3, True)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", f"{STRAY} and more"])
@@ -240,5 +240,5 @@ def test_what_stands_in_a_text_is_never_sent_to_a_provider(office: Desk) -> None
 
 def test_a_text_without_keys_is_said_to_have_none(office: Desk) -> None:
     result = given(office, "nothing\n", "lookup", "--scan", "-")
-    assert (result.exit_code, result.stdout) == (0, "no key of ours stands in this text\n")
+    assert (result.exit_code, result.stdout) == (0, "the text names no key of a configured application\n")
     assert office.sim.calls == []

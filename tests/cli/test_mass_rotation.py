@@ -539,7 +539,7 @@ def test_without_a_compromise_the_old_keys_live_on_for_their_grace_and_the_proof
     assert result.exit_code == 1
     assert len(fleet.order()) == 8
     assert "8 applications rotated" in result.stdout
-    assert "in grace, dies in 23h59m" in result.stdout
+    assert "in grace, revoked in 23h59m" in result.stdout
     fleet.sim.time.advance(2 * DAY)
     for one in fleet.specs.values():
         Actor(fleet.sim, one).run()

@@ -64,7 +64,7 @@ def test_as_json_there_is_one_entry_for_each_target(desk: Desk, listener: Listen
 def test_where_nobody_is_configured_it_says_how(desk: Desk) -> None:
     result = desk.type("notify", "--test")
     assert result.exit_code == 2
-    assert "notifications.targets: names nobody; write targets = " in result.stderr
+    assert "notifications.targets: names no target; write targets = " in result.stderr
 
 
 def test_a_containment_at_the_command_line_is_told_to_people(desk: Desk, listener: Listener) -> None:
@@ -75,7 +75,7 @@ def test_a_containment_at_the_command_line_is_told_to_people(desk: Desk, listene
     assert result.exit_code == 0, result.stderr
     text = json.dumps(listener.messages)
     assert "compromise: a key was marked compromised; it is replaced and revoked at once: billing" in text
-    assert "recovery: every compromised key is proven dead: billing" in text
+    assert "recovery: every compromised key is verified as revoked: billing" in text
     assert "internal" not in text
 
 

@@ -197,7 +197,7 @@ def test_a_grace_ends_early_when_the_full_name_is_repeated_and_the_key_is_seen_d
     desk.type("rotate", "billing")
     result = desk.type("revoke", OLD, "--confirm", OLD, "--reason", "everybody has moved")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"billing: revoked: {OLD} is dead (refused)\n"
+    assert result.stdout == f"billing: revoked: {OLD} is revoked (refused)\n"
     assert desk.sim.live_keys() == [NEW]
     assert "everybody has moved" in next(entry for entry in desk.sim.ledger().history if entry.event == "grace_ended").reason
 
@@ -248,7 +248,7 @@ def test_a_key_that_is_dead_already_is_said_to_be(desk: Desk) -> None:
     desk.type("rotate", "billing")
     desk.type("revoke", OLD, "--confirm", OLD)
     result = desk.type("revoke", OLD, "--confirm", OLD)
-    assert (result.exit_code, "is dead already" in result.stderr) == (4, True)
+    assert (result.exit_code, "is revoked already" in result.stderr) == (4, True)
 
 
 def test_under_a_hold_no_grace_ends_early(desk: Desk) -> None:

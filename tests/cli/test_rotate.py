@@ -81,7 +81,7 @@ def test_a15_somebody_else_was_faster_and_the_command_says_what_it_saw(desk: Des
     fail(desk, "list_keys", others, times=1)
     result = desk.type("rotate", "billing")
     assert result.exit_code == 0
-    assert "somebody else was faster" in result.stdout
+    assert "another process was faster" in result.stdout
     assert desk.sim.published_key() == NEW
     assert NEW in result.stdout
     assert desk.sim.calls.count("create_key") == 1
@@ -204,7 +204,7 @@ def test_rule_9_the_mark_is_written_before_anything_else(desk: Desk) -> None:
 def test_i3_contained_means_replaced_and_proven_dead(desk: Desk) -> None:
     result = desk.type("rotate", "billing", "--compromised", "--reason", "found on a wiki")
     assert result.exit_code == 0
-    assert f"{OLD} is dead (refused)" in result.stdout
+    assert f"{OLD} is revoked (refused)" in result.stdout
     assert f"{NEW} is published in version 2" in result.stdout
     assert "after the mark" in result.stdout
     assert desk.sim.live_keys() == [NEW]
@@ -261,7 +261,7 @@ def test_vault_that_goes_away_after_the_mark_leaves_the_work_to_the_daemon(desk:
     fail(desk, "list_keys", seal, phase="before", times=1)
     result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     assert result.exit_code == 3
-    assert f"{OLD} not proven dead" in result.stderr
+    assert f"{OLD} not verified as revoked" in result.stderr
     assert "the mark is in the ledger and stays" in result.stderr
     desk.sim.sealed = False
     desk.daemon().run_for(timedelta(minutes=5))
@@ -352,7 +352,7 @@ def test_i3_a_containment_whose_creates_keep_failing_gives_up_in_time_and_names_
     result = desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     waited = desk.sim.time.now - before
     assert result.exit_code == 3, result.stderr
-    assert f"{OLD} not proven dead: the server failed (503)" in result.stderr
+    assert f"{OLD} not verified as revoked: the server failed (503)" in result.stderr
     assert spec().publish_timeout <= waited <= 2 * spec().publish_timeout
     assert desk.sim.ledger().compromised_keys() == {OLD}
 

@@ -87,7 +87,7 @@ def test_a_key_in_grace_shows_its_deadline_and_the_current_one_its_next_rotation
     lines = picture([in_grace()], 100)
     old, new = line_of(lines, OLD), line_of(lines, NEW)
     assert old.index("━") < old.index("▓") < old.index("┃") < old.index("░") < old.index("✕")
-    assert old.endswith("grace, dies in 18h")
+    assert old.endswith("grace, revoked in 18h")
     assert new.index("━") < new.index("┃") < new.index("╌") < new.index("◆")
     assert new.endswith("current, 6h old")
 

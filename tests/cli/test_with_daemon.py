@@ -71,7 +71,7 @@ def test_the_whole_life_of_a_key_by_hand(shell: Shell) -> None:
     assert (found["phase"], found["current"]["access_key"]) == ("grace", new)
     code, said, _ = shell.run("rotate", name, "--compromised", "--reason", "leak")
     assert code == 0
-    assert f"{old} is dead (refused); " in said or f"{old} is dead (refused)" in said
+    assert f"{old} is revoked (refused); " in said or f"{old} is revoked (refused)" in said
     assert not shell.rig.scaleway.accepts(old)
     assert not shell.rig.scaleway.accepts(new)
     assert shell.rig.scaleway.accepts(shell.rig.published(name), everywhere=True)
@@ -108,7 +108,7 @@ def test_scaleway_denies_our_management_key(shell: Shell) -> None:
     shell.rig.scaleway.edit_application(shell.rig.scaleway.management_application_id, manager=False)
     code, _, said = shell.run("rotate", shell.name)
     assert code == 1
-    assert "our management key may not" in said
+    assert "the management key may not" in said
 
 
 def test_vault_denies_the_ledger_with_path_and_capability(shell: Shell) -> None:
@@ -198,7 +198,7 @@ def test_on_a_terminal_status_is_drawn_and_in_colour(shell: Shell) -> None:
         assert "\x1b[" in text
         lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()
         assert any("┃" in line and "◆" in line for line in lines)
-        assert any("grace, dies in 59m" in line or "grace, dies in 1h" in line for line in lines)
+        assert any("grace, revoked in 59m" in line or "grace, dies in 1h" in line for line in lines)
         drawn = [line for line in lines if not line.startswith("rotator: ")]  # sentences are as long as they are
         assert max(len(line.rstrip()) for line in drawn) <= columns
 

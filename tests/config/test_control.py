@@ -72,7 +72,7 @@ HERE = {"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token":
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no signing key": ({"signing_key": None}, "webhook.signing_key", "is missing: nobody could prove who they are"),
     "neither token nor authority": ({"token": None}, "webhook.token", "is missing"),
-    "reached by others without TLS": ({"listen": "0.0.0.0:9465"}, "webhook.certificate", "without TLS everybody on the way"),
+    "reached by others without TLS": ({"listen": "0.0.0.0:9465"}, "webhook.certificate", "without TLS the token would cross"),
     "a certificate without its key": ({"certificate": "credential:secret"}, "webhook.certificate", "belong together"),
     "a socket": ({"listen": "unix:/run/x"}, "webhook.listen", "is a socket of this machine"),
     "a token in the open": ({"token": "abc"}, "webhook.token", "is written in the open"),

@@ -621,13 +621,15 @@ def test_r4_r5_a_made_key_is_proven_and_then_published() -> None:
 
 
 def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_be_published() -> None:
-    failed = in_flight(posted=True, key=key(OTHER), failure=RotationFailure("verification_failed", "it never came alive"))
+    failed = in_flight(posted=True, key=key(OTHER), failure=RotationFailure("verification_failed", "it never became valid"))
     step = records(holding(in_flight=failed))
     assert step.ledger.failures == 1
-    assert step.ledger.problem == Problem("verification_failed", "it never came alive", NOW)
+    assert step.ledger.problem == Problem("verification_failed", "it never became valid", NOW)
     assert step.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert step.events == (
-        Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "verification_failed", "message": "it never came alive"}),
+        Event(
+            "rotation.abandoned", {"rotation_id": "d" * 16, "reason": "verification_failed", "message": "it never became valid"}
+        ),
         Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover, verification_failed"}),
     )
 

@@ -111,7 +111,7 @@ def test_the_commands_for_the_night_do_what_they_say(desk: Desk) -> None:
     assert [result.exit_code for result in results] == [0, 0, 0], [result.stderr for result in results]
     before, contained, after = (result.stdout for result in results)
     assert f"{leaked}: the current key (application billing" in before
-    assert f"{leaked} is dead (refused)" in contained
+    assert f"{leaked} is revoked (refused)" in contained
     assert f"{leaked}: revoked" in after
     assert not desk.sim.live(leaked)
     assert [number for number, version in enumerate(desk.sim.kv["doc:secret/apps/billing/scaleway"], 1) if version.destroyed]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.words import Prose, Retired, document_prose, find, prose, retired_words, source_prose
+from tools.words import Prose, Retired, document_prose, find, long_lines, prose, retired_words, source_prose
 
 ROOT = Path(__file__).parents[2]
 TEXTS = list(prose())
@@ -18,6 +18,30 @@ def test_a_retired_word_stands_in_no_more_places_than_are_left(word: Retired) ->
     places = "\n".join(f"  {place.file}:{place.line}: {place.text.strip()}" for place in found)
     advice = f'write "{word.use}" instead of "{word.word}"'
     assert len(found) <= word.left, f"{len(found)} places, at most {word.left}; {advice}:\n{places}"
+
+
+LONG_LINES_LEFT = 1970
+"""How many lines may still be too long. Lower it when they become fewer."""
+
+
+def test_no_more_lines_are_too_long_than_are_left() -> None:
+    assert len(long_lines()) <= LONG_LINES_LEFT, "see: python -m tools.words --long"
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (f'"""{"x" * 93}."""', 0),
+        (f'"""{"x" * 94}."""', 1),
+        (f"# {'x' * 99}", 1),
+        (f"x = 1  # {'x' * 110}", 0),
+        (f"x = 1  # {'x' * 112}", 1),
+    ],
+)
+def test_prose_has_at_most_100_characters_in_a_line_and_code_120(tmp_path: Path, line: str, count: int) -> None:
+    (tmp_path / "rotator").mkdir()
+    (tmp_path / "rotator" / "x.py").write_text(f"{line}\n")
+    assert len(long_lines(tmp_path)) == count
 
 
 def test_every_kind_of_prose_is_read() -> None:

@@ -16,7 +16,7 @@ from rotator.sandbox.process import Process, wait_until
 from tests.e2e.rig import Daemon, Rig
 
 MOST_PROBES = 5
-"""Calls that the rotation of a compromised key cannot do without: list, create, proof of life, delete, proof of death."""
+"""Calls that the rotation of a compromised key cannot do without: list, create, proof of life, delete, verified revocation."""
 
 MOST_STARTS = 5
 """How often the command is given again: on a machine that is very busy, an application may be given up for a service that stays away."""

@@ -70,7 +70,7 @@ def test_a6_silence_and_messages_tell_of_a_sealed_vault_and_hold_no_address(swit
         heard("elsewhere: recovery")
 
         done = rig.command("rotate", "billing", "--compromised", "--reason", f"seen at {rig.vault.address}")
-        heard("every compromised key is proven dead: billing")
+        heard("every compromised key is verified as revoked: billing")
         daemon.end(signal.SIGTERM)
         assert daemon.said("daemon.stopped")
 

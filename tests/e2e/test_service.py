@@ -34,7 +34,7 @@ def test_the_whole_life_cycle_over_tls_and_approle(rig: Rig) -> None:
     prober = Prober(rig, "billing")
     prober.start()
     rig.wait_for_rotations("billing", 2)
-    wait_until(lambda: daemon.said("key.revoked"), "an old key is proven dead")
+    wait_until(lambda: daemon.said("key.revoked"), "an old key is verified as revoked")
     prober.end()
     assert prober.refusals == []
     daemon.end(signal.SIGTERM)

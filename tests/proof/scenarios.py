@@ -195,7 +195,7 @@ def taken_over(truth: Truth) -> str | None:
 
 
 def slow() -> Truth:
-    """A provider whose keys come alive a second after they were made, and are refused a second after they were deleted."""
+    """A provider whose keys become valid a second after they were made, and are refused a second after they were deleted."""
     truth = adopted()
     truth.activation = truth.lingering = SECOND
     return truth

@@ -202,7 +202,7 @@ def test_r9_whether_a_compromised_key_is_still_published_is_said_where_it_cannot
     assert result.exit_code != 0
     assert not sim.live(old)
     assert sim.live(published)
-    assert f"{published} not proven dead" in result.message
+    assert f"{published} not verified as revoked" in result.message
 
 
 @pytest.mark.parametrize("moved", [{"path": "secret/apps/billing/new"}, {"bearer": "another-bearer"}])
@@ -287,7 +287,7 @@ def test_r8_a_published_key_is_not_revoked_first_when_no_other_could_be_publishe
     assert (result.exit_code, result.reason) == (1 if reason == "vault_permission_missing" else 4, reason)
     assert sim.live(published)
     assert not sim.live(old), "what is not published is revoked all the same"
-    assert f"{published} not proven dead" in result.message
+    assert f"{published} not verified as revoked" in result.message
     assert "--revoke-first" in result.message
 
 

@@ -35,7 +35,7 @@ class LoggedIn(SimProvider):
         if not self.sim.works(secret.reveal()):
             other = self.key()
             if other == secret or not self.sim.works(other.reveal()):
-                raise PermissionDenied("our management key is refused", service=self.name, kind="management_key")
+                raise PermissionDenied("the management key is refused", service=self.name, kind="management_key")
             if name == "create_key":
                 raise Unavailable("the management key has been replaced", service=self.name, kind="key_replaced")
         return super()._effect(name, execute)

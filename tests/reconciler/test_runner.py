@@ -135,14 +135,14 @@ def test_i2_clocks_are_read_anew_when_the_own_clock_is_set_between_two_readings(
 
 def test_r1_who_is_always_too_late_leaves_the_field_after_ten_looks_a_quarter_of_a_second_apart() -> None:
     sim, daemon, first = adopted()
-    failing(sim, "write_ledger", Conflict("somebody else was faster", service="vault", kind="conflict"))
+    failing(sim, "write_ledger", Conflict("another process was faster", service="vault", kind="conflict"))
     naps, outcome = paced(daemon, RotationRequest("asked", first))
     assert naps == [SECOND / 4] * 10
     assert (outcome.wait.reason, outcome.wait.message) == ("contended", "others were faster each time")
     assert outcome.wait.until == sim.time.now + SECOND
     assert outcome.wait.problem is None
     assert sim.calls.count("list_keys") == 10
-    assert told(daemon, "pass.interrupted") == [{"kind": "conflict", "message": "somebody else was faster"}] * 10
+    assert told(daemon, "pass.interrupted") == [{"kind": "conflict", "message": "another process was faster"}] * 10
 
 
 def test_i7_a_pass_with_more_to_do_than_its_steps_looks_again_and_finishes() -> None:
@@ -606,7 +606,7 @@ def test_r4_a_refusal_begins_the_row_anew() -> None:
 
 def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() -> None:
     daemon, naps, _ = proving([ProbeResult.REFUSED] * 100, verification=VerificationPolicy(3, 10 * SECOND, 30 * SECOND))
-    assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is proven dead"
+    assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is verified as revoked"
     made = told(daemon, "rotation.created")[0]
     assert told(daemon, "rotation.verification_failed") == [made]
     message = f"the new key {made['access_key']} did not authenticate within 30 s: it is revoked, the old one stays"
@@ -704,9 +704,9 @@ def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_an
     assert in_flight.failure == RotationFailure(
         "dependencies_unavailable", "Vault or the provider did not come back in time to publish"
     )
-    daemon.local_state.in_flight = replace(in_flight, failure=RotationFailure("verification_failed", "it never came alive"))
+    daemon.local_state.in_flight = replace(in_flight, failure=RotationFailure("verification_failed", "it never became valid"))
     daemon.run()
-    assert daemon.local_state.in_flight.failure == RotationFailure("verification_failed", "it never came alive")
+    assert daemon.local_state.in_flight.failure == RotationFailure("verification_failed", "it never became valid")
 
 
 def test_i6_a_rotation_that_was_dropped_while_its_pass_waited_is_not_published() -> None:

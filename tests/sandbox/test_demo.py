@@ -69,8 +69,8 @@ def test_the_whole_story_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> 
     for application in APPLICATIONS:
         assert f"{application:<8}  SCW…" in story
     assert "killed: SCW…" in story
-    assert "and says: dead" in story
-    assert "nobody ever read it" in story
+    assert "and reports: revoked" in story
+    assert "it was never published" in story
     assert "ended when it was asked to" in story
     assert errors == ""
     assert list(tmp_path.iterdir()) == []
@@ -189,7 +189,7 @@ def test_a_key_that_nobody_knows_is_left_over(scene: Scene) -> None:
     leftover, _ = scene.world.scaleway.create_key(scene.world.bearers["shop"])
     verdict = scene.judge()
     assert verdict.rest.left_over == (leftover,)
-    assert verdict.problems == (f"left over: {leftover} is alive and no document or ledger knows it",)
+    assert verdict.problems == (f"left over: {leftover} is valid and no document or ledger knows it",)
 
 
 def test_a_key_in_grace_with_a_deadline_is_not_left_over(scene: Scene) -> None:
@@ -368,7 +368,7 @@ def test_the_summary_is_made_of_sentences_for_a_stranger(capsys: pytest.CaptureF
         "The next one found and revoked what was left over, 5.5 s after the kill."
     )
     assert words["compromise"] == (
-        "`rotator rotate shop --compromised`: the leaked key was refused 2.9 s after the command began, and proven dead after 4.0 s "
+        "`rotator rotate shop --compromised`: the leaked key was refused 2.9 s after the command began, and verified as revoked after 4.0 s "
         "(3.4 s after the mark in the ledger). shop noticed, and went on with the next key after 0.2 s."
     )
     show.Lines().conclude(verdict)

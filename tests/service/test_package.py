@@ -58,7 +58,7 @@ def test_an_upgrade_from_the_previous_commit_revokes_keys_in_grace_on_time(here:
     assert here.machine.show("MainPID") != first, "the new program runs"
     assert here.machine.run("test", "-e", "/run/rotator.was-running", check=False).returncode != 0
     wait_until(lambda: not here.rig.scaleway.accepts(old), "the key is revoked by the new one")
-    wait_until(lambda: here.rig.at_rest("billing"), "and proven dead")
+    wait_until(lambda: here.rig.at_rest("billing"), "and verified as revoked")
     here.rig.check_history("billing", 20)
     here.rig.check_rest("billing")
 

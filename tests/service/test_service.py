@@ -55,7 +55,7 @@ def test_a_whole_rotation_and_every_key_is_proven_dead_in_its_time(here: Install
     here.configure(every="3s", grace="1s")
     here.machine.systemctl("reload", "rotator")
     here.rig.wait_for_rotations("billing", 2)
-    wait_until(lambda: here.machine.said("key.revoked", "ROTATOR_APPLICATION=billing"), "an old key is proven dead")
+    wait_until(lambda: here.machine.said("key.revoked", "ROTATOR_APPLICATION=billing"), "an old key is verified as revoked")
     assert not here.rig.scaleway.accepts(before)
     here.rig.check_history("billing", 1)
 
@@ -96,7 +96,7 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_comes_back(here: Inst
 
 def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothing_behind(here: Installed) -> None:
     before = here.rig.published("shop")
-    # A new key does not come alive, so that the rotation is in the middle of its proof when it is cut short.
+    # A new key does not become valid, so that the rotation is in the middle of its proof when it is cut short.
     here.rig.scaleway.configure(activation_delay=3600.0)
     here.configure(every="3s", grace="1s")
     here.machine.systemctl("reload", "rotator")

@@ -338,7 +338,7 @@ class SimVault:
 
     def _write(self, where: str, data: dict[str, Any], cas: int) -> int:
         if len(self.sim.kv.get(where, [])) != cas:
-            raise Conflict("somebody else was faster", service="vault", kind="conflict")
+            raise Conflict("another process was faster", service="vault", kind="conflict")
         if count_strings(data) > self.sim.max_strings:
             raise Rejected("the document is too large", service="vault", kind="too_large", argument=where)
         return self.sim.append(where, data)

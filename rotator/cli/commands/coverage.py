@@ -1,4 +1,4 @@
-"""``rotator coverage``: the proof that no old key of an account is alive, or their names."""
+"""``rotator coverage``: lists the old keys of an account that are still valid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session, account: str | None, created_before: str) -> int:
-    """Name every live key of an account that was made before a time: managed or unmanaged, whoever bears it.
+    """Name every valid key of an account that was created before a time: managed or unmanaged, of
+    any bearer.
 
     It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
     each is waived by name (see: rotator waive).
@@ -78,7 +79,7 @@ def outside(proof: CoverageReport) -> str:
 
 
 def lines(proof: CoverageReport) -> list[str]:
-    """One line for each key that is alive and old, those in the way of the proof first."""
+    """One line for each old key that is valid, unresolved ones first."""
     rows = sorted(proof.rows, key=lambda row: not row.open)
     where = [row.application or row.key.bearer for row in rows]
     width = max(map(len, where), default=0)
@@ -91,7 +92,7 @@ def lines(proof: CoverageReport) -> list[str]:
 def _told(row: StaleKey, proof: CoverageReport) -> str:
     what = KINDS[row.kind]
     if row.revoke_at:
-        what += f", dies {format_relative(row.revoke_at, proof.as_of)}"
+        what += f", revoked {format_relative(row.revoke_at, proof.as_of)}"
     if row.waiver:
         until = f" until {format_time(row.waiver.until)}" if row.waiver.until else ""
         what += f"; waived by {row.waiver.by}{until}: {row.waiver.reason}"

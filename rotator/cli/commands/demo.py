@@ -19,6 +19,6 @@ Example:
 def command(session: Session) -> int:
     """See rotations, a kill -9 and a compromise drill on this machine, in under a minute; needs no configuration."""
     require_sandbox("demo")
-    from rotator.sandbox.demo import main  # noqa: PLC0415 - the sandbox is an optional extra, and nobody else's cost
+    from rotator.sandbox.demo import main  # noqa: PLC0415 - the sandbox is an optional extra
 
     return main(as_json=session.json)

@@ -1,4 +1,4 @@
-"""``rotator drill``: the night call, by day."""
+"""``rotator drill``: runs an emergency rotation as an exercise, with timings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from rotator.sandbox import require_sandbox
 from rotator.util.formatting import format_seconds
 
 WORTH_A_RATIO = 0.1
-"""Seconds that the calls of an emergency have to take by themselves before it is told as a multiple of them."""
+"""Seconds that the calls of an emergency have to take by themselves before its time is shown as a
+multiple of them."""
 
 MEANING = (
     "this replaces the key of {name} and kills the old one, and every key of {name} in grace, at once: its consumers are refused until"
@@ -39,8 +40,9 @@ Examples:
 def command(session: Session, application: str | None, sandbox: bool, yes: bool) -> int:
     """Practise the emergency on one application, timed step by step.
 
-    It is a real one, on a key that has not leaked: the mark, the replacement, the proof that the old key is dead, with the reason
-    "drill". In the end the time is compared with what creating, writing and deleting take by themselves.
+    It is a real one, on a key that has not leaked: the mark, the replacement, the verified
+    revocation of the old key, with the reason "drill". In the end the time is compared with what
+    creating, writing and deleting take by themselves.
     """
     if bool(application) == sandbox:
         raise click.UsageError("name an application, or say --sandbox")
@@ -89,7 +91,7 @@ def _tell(application: str, done: DrillResult) -> None:
 
 def _in_the_sandbox(session: Session) -> int:
     require_sandbox("drill --sandbox")
-    from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra, and nobody else's cost
+    from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra
 
     click.echo("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)
     with World() as context:

@@ -14,7 +14,7 @@ from rotator.util.formatting import format_time, format_timestamp
 EVENTS: Mapping[str, str] = {
     "rotated": "became the current key",
     "adopted": "was taken over as it was",
-    "followed": "was published by somebody else",
+    "followed": "was published by another writer",
     "revoked": "was revoked",
     "abandoned": "rotation given up",
     "held": "application held",
@@ -23,7 +23,7 @@ EVENTS: Mapping[str, str] = {
     "grace_ended": "grace ended early",
     "written": "document written",
     "emergency": "marked compromised",
-    "contained": "emergency over, all dead",
+    "contained": "emergency over, all revoked",
     "renamed": "application renamed",
 }
 """The events of a history, in words."""

@@ -1,4 +1,4 @@
-"""``rotator hold``: an operator's hand on the brake."""
+"""``rotator hold``: pauses rotation and revocation of applications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 )
 @click.argument("applications", nargs=-1, metavar="[APP]...")
 @click.option("--all", "everything", is_flag=True, help="Every application.")
-@click.option("--reason", metavar="TEXT", help="Why, for everybody who meets the hold.")
+@click.option("--reason", metavar="TEXT", help="Why, for the next operator.")
 @asking
 @common
 @pass_session
@@ -32,5 +32,5 @@ def command(session: Session, applications: Sequence[str], everything: bool, rea
     if bool(applications) == everything:
         raise click.UsageError("say which applications: their names, or --all")
     if not (reason or "").strip():
-        raise click.UsageError("say why, with --reason: whoever meets the hold must know whether it still counts")
+        raise click.UsageError("say why, with --reason: the next operator must know whether the hold still counts")
     return report(session, session.ask("hold", applications=list(applications), everything=everything, reason=reason))

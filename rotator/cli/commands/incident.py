@@ -45,8 +45,9 @@ Examples:
 @common
 @pass_session
 def command(session: Session, words: tuple[str, ...], since: str | None, trail: bool | None, html: Path | None) -> int:
-    """Tell of an incident: from the report to the proof of death, who asked and why, what was replaced and destroyed, whether any
-    old key is alive, and what the bearers did since the suspected time, by address and client.
+    """Show an incident: from the report to the verified revocation, who requested it and why, what
+    was replaced and destroyed, whether any old key is valid, and what the bearers did since the
+    suspected time, by address and client.
 
     The id stands in the answer of rotate --compromised, in the logs and in rotator status; list names all of them.
     """
@@ -168,7 +169,7 @@ def _say(report: IncidentReport) -> None:
 
 
 def _draw(report: IncidentReport, width: int = 50) -> None:
-    """Each application as a line: from the mark, over the replacement, to the proof of death; those that took longest at the top."""
+    """Each application as a line: from the mark, over the replacement, to the verified revocation; those that took longest at the top."""
     if not report.affected:
         return
     end = max(one.closed_at or report.as_of for one in report.affected)
@@ -188,8 +189,8 @@ def _draw(report: IncidentReport, width: int = 50) -> None:
         if one.replaced_at:
             cells[column(one.replaced_at)] = "◆"
         cells[last] = "✕" if one.closed_at else "▶"
-        told = f"dead after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "alive"
+        told = f"revoked after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "valid"
         click.echo(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
     if len(slowest) > MOST_DRAWN:
         click.echo(f"  … and {len(slowest) - MOST_DRAWN} that were faster")
-    click.echo("  ━ a compromised key is alive   ◆ consumers have another one   ✕ proven dead")
+    click.echo("  ━ a compromised key is valid   ◆ consumers have another one   ✕ verified as revoked")

@@ -47,8 +47,8 @@ Examples:
 def command(session: Session, access_keys: Sequence[str], secret: bool, scan: str | None) -> int:
     """Say of which application and account a key is, how it stands, where it is published, and what if it were revoked.
 
-    Each account is asked once. A secret is never printed and never kept; in a scanned text only the names of keys are told, and
-    the lines in which they stand.
+    Each account is asked once. A secret is never printed and never kept; of a scanned text only the
+    names of keys and their lines are shown.
     """
     refuse_secrets(access_keys)
     refuse_malformed_keys(access_keys)
@@ -102,14 +102,14 @@ def _of_secret(session: Session) -> int:
         _tell(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
         return _worst(keys_info)
     said = {
-        "alive": "it is ALIVE: revoke it at the provider, and find out where it was made",
-        "revoked": "it is dead: no account accepts it",
-        "unclear": "whether it is alive could not be told: no clear answer; try again",
+        "alive": "it is VALID: revoke it at the provider, and find out where it was made",
+        "revoked": "it is revoked: no account accepts it",
+        "unclear": "it is unknown whether it is valid: no clear answer; try again",
     }[found]
     if session.json:
         click.echo(json.dumps({"keys": [], "match": None, "alive": {"alive": True, "revoked": False}.get(found)}, indent=2))
     else:
-        click.echo(f"Vault holds no such secret in what was read, so whose it is cannot be told; {said}")
+        click.echo(f"Vault holds no such secret in what was read, so its application is unknown; {said}")
     return 3 if found == "unclear" else 1 if found == "alive" else 0
 
 
@@ -172,7 +172,7 @@ def _of_text(session: Session, file: str) -> int:
     _tell(session, keys_info, remarks, lines=lines, other_uuids=others)
     if not session.json:
         if not names:
-            click.echo("no key of ours stands in this text")
+            click.echo("the text names no key of a configured application")
         if others:
             click.echo(f"{pluralize(others, 'other UUID')} in it: no secret that Vault holds in what was read")
     return _worst(keys_info)

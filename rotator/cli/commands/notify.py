@@ -13,14 +13,14 @@ from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import send_test
 from rotator.util.concurrency import run_concurrently
 
-_NOBODY = 'names nobody; write targets = ["credential:NAME"] into [notifications], where the file NAME holds one address as Apprise writes it'
+_NOBODY = 'names no target; write targets = ["credential:NAME"] into [notifications], where the file NAME holds one address as Apprise writes it'
 
 
 @click.command(
     "notify",
     epilog="""\b
 Examples:
-  rotator notify            # who would be told?
+  rotator notify            # which targets are configured?
   rotator notify --test     # send each of them a message""",
 )
 @click.option("--test", is_flag=True, help="Send one message to every target, and say which of them took it.")

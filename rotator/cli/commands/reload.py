@@ -28,8 +28,9 @@ Example:
 def command(session: Session) -> int:
     """Have the daemon read its configuration again, and wait until the new one is in force.
 
-    One that is not sound is refused: the old one stays in force, all problems are told, and the exit code is 2. It is 3 when no
-    daemon answers, and 4 when the new configuration is in force and contradicts the ledger of an application, which it stops.
+    An invalid one is refused: the old one stays in force, all problems are shown, and the exit code
+    is 2. It is 3 when no daemon answers, and 4 when the new configuration is in force and
+    contradicts the ledger of an application, which it stops.
     """
     with session.daemon(commands=True) as daemon:
         found: ReloadResult = daemon.call("reload")

@@ -1,4 +1,4 @@
-"""``rotator resume``: hands off the brake."""
+"""``rotator resume``: ends a hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``rotator revoke``: one key dies before its time."""
+"""``rotator revoke``: revokes single keys before their time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rotator.operations.result import OperationResult
     epilog="""\b
 Examples:
   rotator revoke SCWAAAAAAAAAAAAAAAAA --confirm SCWAAAAAAAAAAAAAAAAA
-  rotator revoke SCWAAAAAAAAAAAAAAAAA --confirm SCWAAAAAAAAAAAAAAAAA --reason "nobody uses it\"""",
+  rotator revoke SCWAAAAAAAAAAAAAAAAA --confirm SCWAAAAAAAAAAAAAAAAA --reason "not in use\"""",
 )
 @click.argument("access_keys", nargs=-1, required=True, metavar="SCW...")
 @click.option("--confirm", multiple=True, metavar="SCW...", help="The full name of the key again; on a terminal you are asked.")

@@ -41,7 +41,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
 @click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
 @click.option("--yes", is_flag=True, help="Do not ask before many keys are revoked at once.")
-@click.option("--compromised", is_flag=True, help="The old keys die at once; return when they are proven dead.")
+@click.option("--compromised", is_flag=True, help="Revoke the old keys at once; return when that is verified.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
 @click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
 @click.option("--override-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
@@ -67,12 +67,13 @@ def command(
 ) -> int:
     """Rotate now, and wait until the new key is published and read back.
 
-    The old key lives on for its grace. With --compromised the keys of the application are first marked in the ledger (from
-    then on every daemon acts on it, whatever happens to this command), then replaced, and dead within seconds. An access key
-    stands for its application.
+    The old key lives on for its grace. With --compromised the keys of the application are first
+    marked in the ledger (from then on every daemon acts on it, whatever happens to this command),
+    then replaced, and revoked within seconds. An access key stands for its application.
 
-    With --all, --account, --match or --created-before (which can be combined) it is a mass rotation: oldest keys first, as many
-    at once as the quota has room for, to the proof that no older key is alive. After a kill the same command goes on.
+    With --all, --account, --match or --created-before (which can be combined) it is a mass
+    rotation: oldest keys first, as many at once as the quota has room for, until coverage shows
+    that no older key is valid. After a kill the same command continues.
     """
     if compromised and not (reason or "").strip():
         raise click.UsageError("say why, with --reason: it goes into the ledger, the logs and the incident report")

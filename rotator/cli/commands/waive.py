@@ -25,7 +25,7 @@ Examples:
   rotator waive SCWAAAAAAAAAAAAAAAAA --withdraw""",
 )
 @click.argument("access_key", metavar="SCW...")
-@click.option("--reason", metavar="TEXT", help="Why it may stay, for everybody who reads the proof.")
+@click.option("--reason", metavar="TEXT", help="Why it may stay, for the readers of the coverage.")
 @click.option("--until", metavar="TIME", help="When it counts no longer, or how long from now.  [default: for good]")
 @click.option("--withdraw", is_flag=True, help="It may stay no longer.")
 @click.option("--account", metavar="NAME", help="The account.  [default: the only one]")

@@ -1,4 +1,5 @@
-"""What ``rotator rotate`` does when it is about many applications: choose, foretell, rotate while a person looks on, and prove."""
+"""``rotator rotate`` for many applications: selects, previews, rotates with progress, and shows
+coverage."""
 
 from __future__ import annotations
 
@@ -161,7 +162,8 @@ def _say_beforehand(found: Preview) -> None:
 
 @dataclass
 class ProgressSink:
-    """A person at a terminal who sees how far it is, with the rate and the time left; in a pipe, only the first line is said."""
+    """A person at a terminal who sees how far it is, with the rate and the time left; in a pipe,
+    only the first line is printed."""
 
     shown: bool
     say: Callable[[str], None] | None
@@ -242,7 +244,7 @@ class ProgressSink:
 
 
 def rate(done: int, seconds: float) -> str:
-    """How many a second, once that can be told."""
+    """How many a second, once that is known."""
     return f"{done / seconds:.1f} a second" if seconds > 1 and done else ""
 
 

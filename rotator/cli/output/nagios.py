@@ -24,10 +24,10 @@ class State(enum.IntEnum):
 
 
 PRESSING = ("compromised", "unreadable", "overdue", "blocked")
-"""What cannot wait for the morning, in the order in which it is told."""
+"""What cannot wait for the morning, in the order of the output."""
 
 NOTEWORTHY = ("failing", "held", "new")
-"""What somebody should know: an attempt failed and is repeated, a brake is on, no daemon ever looked."""
+"""What an operator should know: an attempt failed and is repeated, a hold, no pass yet."""
 
 
 def problem_line(view: ApplicationStatus) -> str:
@@ -44,7 +44,8 @@ def problem_line(view: ApplicationStatus) -> str:
 
 
 def has_problem(view: ApplicationStatus) -> bool:
-    """Whether plain ``status`` ends with the exit code that says so: a brake that a person put on is not a problem, nor is a start."""
+    """Whether plain ``status`` ends with the exit code that says so: a hold is not a problem, nor
+    is a start."""
     return problem_line(view) not in ("", "held", "new")
 
 
@@ -61,7 +62,7 @@ def line(views: Sequence[ApplicationStatus], remarks: Iterable[str], now: dateti
 
 
 def unknown(message: str) -> tuple[State, str]:
-    """The line for when nothing could be told."""
+    """The line for when the state is unknown."""
     return State.UNKNOWN, f"{PROGRAM} UNKNOWN - {_plain(message)}"
 
 

@@ -22,7 +22,8 @@ def progress_of(session: Session) -> Progress:
 
 
 def ask_to_confirm(session: Session, results: Sequence[OperationResult]) -> list[str]:
-    """The keys whose full names a person at the terminal repeats when told what it means; none where nobody can be asked."""
+    """The keys whose full names a person at the terminal repeats after reading what it means; none
+    without a terminal."""
     wanting = [result for result in results if result.reason == "unconfirmed"]
     if session.json or not session.can_ask():
         return []

@@ -50,8 +50,8 @@ MAX_ROWS = 40
 AT_REST = ("grace", "new", "idle")
 """Phases that need no look."""
 
-NOTE_WIDTH = 22
-"""Room for the words beside a bar, such as ``grace, dies in 17h58m``."""
+NOTE_WIDTH = 25
+"""Room for the words beside a bar, such as ``grace, revoked in 17h58m``."""
 
 KEY_WIDTH = 20
 """An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
@@ -186,7 +186,7 @@ def _legend(glyphs: Glyphs) -> Text:
     parts = (
         (glyphs.used, "current", "in use"),
         (glyphs.leaving + glyphs.grace, "grace", "grace"),
-        (glyphs.dead, "dead", "dies"),
+        (glyphs.dead, "dead", "is revoked"),
         (glyphs.rotate, "rotate", "next rotation"),
     )
     text = Text()

@@ -4,7 +4,7 @@ Minutes and months have to fit into one line, so the axis is logarithmic on both
 so with its labels. What is short and near is wide, what is long ago or far away is narrow::
 
                     30d       7d     1d   now  1d      7d       30d
-    SCW…ONE  ━━━━━━━━━━━━━━━━━━━━━▒▒▒▒▒▒▒┃░░░✕                          grace, dies in 6h
+    SCW…ONE  ━━━━━━━━━━━━━━━━━━━━━▒▒▒▒▒▒▒┃░░░✕                          grace, revoked in 6h
     SCW…TWO                       ━━━━━━━┃──────────────────────◆       current, 18h old
 """
 
@@ -117,7 +117,7 @@ def _place(line: list[str], text: str, at: int) -> None:
 
 
 def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
-    """The keys of one application, those that will die first at the top."""
+    """The keys of one application, those that are revoked first at the top."""
     ledger, now = view.ledger, view.as_of
     if ledger is None:
         return []
@@ -127,14 +127,16 @@ def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
     for doomed in ledger.revoking:
         start = born.get(doomed.access_key, now)
         look = "compromised" if doomed.access_key in marked else "revoking"
-        note = "compromised, dying" if doomed.access_key in marked else "being revoked"
+        note = "compromised, being revoked" if doomed.access_key in marked else "being revoked"
         found.append(Bar(doomed.access_key, note, look, ((start, now, glyphs.used, look),), ((now, glyphs.dead, "dead"),)))
     for old in ledger.retiring:
         left = min(old.revoke_after - ledger.grace, now)
         start = min(born.get(old.access_key, left), left)
         if old.access_key in marked:
             stretches = ((start, now, glyphs.used, "compromised"),)
-            found.append(Bar(old.access_key, "compromised, dying", "compromised", stretches, ((now, glyphs.dead, "dead"),)))
+            found.append(
+                Bar(old.access_key, "compromised, being revoked", "compromised", stretches, ((now, glyphs.dead, "dead"),))
+            )
             continue
         stretches_of_grace = (
             (start, left, glyphs.used, "retired"),
@@ -142,7 +144,7 @@ def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
             (now, old.revoke_after, glyphs.grace, "grace"),
         )
         when = (
-            f"dies {format_relative(old.revoke_after, now)}"
+            f"revoked {format_relative(old.revoke_after, now)}"
             if old.revoke_after > now
             else f"due {format_relative(old.revoke_after, now)}"
         )

@@ -165,7 +165,8 @@ def _can_fence(state: ApplicationState) -> bool:
 
 
 def _was_full(state: ApplicationState) -> bool:
-    """Whether the last attempt found no room; a provider that does not tell head-room tells only so."""
+    """Whether the last attempt was refused for lack of quota; without a headroom, this is the only
+    sign."""
     problem = state.ledger.problem
     return problem is not None and problem.reason == Reason.QUOTA
 

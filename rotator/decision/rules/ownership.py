@@ -32,7 +32,8 @@ def claim_ownership(state: ApplicationState) -> Step | None:
 
 
 def _follow_former_documents(state: ApplicationState) -> Step | None:
-    """A key that a document at a former path published is owed its grace from when it is first seen gone from there."""
+    """A key that a document at a former path published gets its grace from the first observation
+    without it there."""
     for former in state.ledger.predecessors:
         document = state.observation.former_documents.get(former.path)
         if former.access_key and document is not None and document.published != former.access_key:

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and how it asks.
+"""Metrics for Prometheus, and the server that it scrapes.
 
 ::
 
@@ -9,5 +9,5 @@
     exposition  the one place that knows prometheus_client
     listener    a small HTTP server that can neither hang nor kill the daemon
 
-Nothing of prometheus_client is imported before somebody listens: it costs a tenth of a second.
+prometheus_client is imported only when metrics are configured: it costs a tenth of a second.
 """

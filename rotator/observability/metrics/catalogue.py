@@ -1,7 +1,8 @@
 """The catalogue of metrics: every name that a scrape may show, its kind, its labels and what it means.
 
-``docs/metrics.md`` has this table and a test holds both to what the daemon tells. Names are stable: people build alarms on them.
-Labels are names of the configuration and words of ours; never an access key, an address or a person's words.
+``docs/metrics.md`` has this table and a test holds both to what the daemon tells. Names are stable:
+people build alarms on them. Labels are names of the configuration and fixed identifiers; never an
+access key, an address or a person's words.
 """
 
 from __future__ import annotations
@@ -54,17 +55,19 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_keys": Metric(
         "gauge",
-        "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until proven dead.",
+        "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until the revocation is verified.",
         (*ABOUT_ONE, "state"),
     ),
     "rotator_live_keys": Metric(
         "gauge", "Keys that the provider lists for the application, expired and unmanaged ones included.", ABOUT_ONE
     ),
     "rotator_unmanaged_keys": Metric(
-        "gauge", "Keys of the application that we neither made nor published; they are never touched.", ABOUT_ONE
+        "gauge",
+        "Unmanaged keys of the application: rotator neither created nor published them, and does not touch them.",
+        ABOUT_ONE,
     ),
     "rotator_consecutive_failures": Metric("gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE),
-    # one application, by our passes
+    # one application, by the passes of this process
     "rotator_last_success_timestamp_seconds": Metric(
         "gauge", "When a pass last ended with nothing to complain of. Missing before the first since the start.", ABOUT_ONE
     ),
@@ -88,23 +91,25 @@ CATALOGUE: dict[str, Metric] = {
         "Passes that were cut short, by `cause`: a service away, a right missing, a ledger that cannot be read.",
         (*ABOUT_ONE, "cause"),
     ),
-    "rotator_keys_revoked_total": Metric("counter", "Keys that were revoked and proven dead.", ABOUT_ONE),
+    "rotator_keys_revoked_total": Metric("counter", "Keys whose revocation was verified.", ABOUT_ONE),
     # services
     "rotator_service_up": Metric(
-        "gauge", "1 while Vault, or the provider behind an account, answers us; 0 while not.", ("service",)
+        "gauge", "1 while Vault, or the provider behind an account, answers; 0 while not.", ("service",)
     ),
     "rotator_request_duration_seconds": Metric(
         "histogram",
         "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as `timeout`."
-        " Many a `4xx` is what we hope for: a dead key is refused.",
+        " Many a `4xx` is expected: a revoked key is rejected.",
         ("service", "outcome"),
     ),
-    "rotator_clock_skew_seconds": Metric("gauge", "The service's clock minus ours, by its latest answer.", ("service",)),
+    "rotator_clock_skew_seconds": Metric(
+        "gauge", "The service's clock minus this machine's, by its latest answer.", ("service",)
+    ),
     "rotator_max_clock_skew_seconds": Metric("gauge", "How far clocks may differ before revocations wait."),
     "rotator_quota_headroom_keys": Metric(
         "gauge", "How many keys the account still has room for. Missing where the provider does not say.", ("account",)
     ),
-    "rotator_vault_token_ttl_seconds": Metric("gauge", "How long our login to Vault is still good. Missing without an end."),
+    "rotator_vault_token_ttl_seconds": Metric("gauge", "How long the login to Vault is still valid. Missing without an end."),
     "rotator_vault_token_lease_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
     "rotator_vault_login_failing": Metric(
         "gauge", "1 while the login to Vault can be neither renewed nor made anew; work goes on until the token ends."

@@ -1,7 +1,9 @@
-"""From what the daemon knew to what Prometheus is told. Pure: the same snapshot and counts always give the same samples.
+"""Turns a snapshot of the daemon into samples for Prometheus. Pure: the same snapshot and counts
+always give the same samples.
 
-Everything is derived when somebody asks, so nothing can be forgotten: an application that left the configuration is told as such
-until its last key is gone, and then disappears with all its counts.
+Everything is derived at each scrape, so nothing can be forgotten: an application that left the
+configuration is exposed as such until its last key is gone, and then disappears with all its
+counts.
 """
 
 from __future__ import annotations
@@ -109,5 +111,5 @@ def _tolerances(applications: Iterable[ApplicationSample]) -> list[float]:
 
 
 def _seconds(duration: timedelta) -> float:
-    """Never negative: what has passed is told by another metric."""
+    """Never negative: another metric shows what has passed."""
     return max(0.0, duration.total_seconds())

@@ -1,4 +1,5 @@
-"""A journal that counts what passes through it. It keeps numbers under names of ours only, and never what an event says."""
+"""An event sink that counts events. It keeps numbers under fixed names only, and never the text of
+an event."""
 
 from __future__ import annotations
 
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 OTHER = "other"
 MODES = (*(mode.value for mode in RotationMode), OTHER)
-"""What a completed rotation was: its mode, or begun by another process, of which nobody told us."""
+"""What a completed rotation was: its mode, or begun by another process, whose mode is unknown."""
 
 MOST_CAUSES = 40
-"""Different causes that are kept apart for one application; there are fewer, unless somebody writes ledgers by hand."""
+"""Different causes that are kept apart for one application; there are fewer, unless a person writes
+ledgers by hand."""
 
 About = tuple[str, str]
 """Account and application."""
 
 
 def word(text: object) -> str:
-    """The text if it can be one of our identifiers, else ``other``: no sentence becomes a label."""
+    """The text if it has the form of an identifier, else ``other``: no sentence becomes a label."""
     return text if isinstance(text, str) and _WORD.fullmatch(text) else OTHER
 
 

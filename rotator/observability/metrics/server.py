@@ -1,8 +1,9 @@
-"""A small HTTP server for whoever asks how the daemon is. It can neither hang nor kill it.
+"""A small HTTP server for metrics and health checks. It can neither block nor stop the daemon.
 
-The standard library's server and parser, with what they lack: a bounded number of askers at once, one deadline for a whole
-conversation (not for each byte of it), and Unix sockets. Every conversation is one request and one answer in a thread of its own;
-whoever finds all places taken is hung up on. An error of ours becomes a 500 without a word about it.
+The standard library's server and parser, with what they lack: a bounded number of askers at once,
+one deadline for a whole conversation (not for each byte of it), and Unix sockets. Every
+conversation is one request and one answer in a thread of its own; further connections are closed at
+once. An error of the program becomes a 500 without details.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class MetricsServer:
 
     @property
     def listening(self) -> bool:
-        """Whether somebody who asks now is answered."""
+        """Whether a request would be answered now."""
         return self._thread is not None and self._thread.is_alive()
 
     def close(self) -> None:
@@ -103,7 +104,7 @@ class _Conversation(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the library's way to name them
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
-        """Nobody wants a line for each scrape."""
+        """Scrapes are not logged."""
 
     def address_string(self) -> str:
         return ""
@@ -147,14 +148,14 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """The answer to one request. Never raises."""
         try:
             return self._pages(path, accept) or MetricsResponse(404, b"404: there are /metrics, /healthz and /readyz\n")
-        except Exception:  # noqa: BLE001 - its words may hold anything, and nobody who asks needs them
+        except Exception:  # noqa: BLE001 - its words may hold anything, and no caller needs them
             return MetricsResponse(500, b"500: an error of the program\n")
 
     def get_request(self) -> Any:
         try:
             return super().get_request()
         except OSError:
-            time.sleep(0.1)  # no file is to be had: whoever waits is still there, and asking at once again would take all time
+            time.sleep(0.1)  # no file descriptor is free, and a retry at once would take all processor time
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -174,7 +175,7 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asks badly, slowly or not at all is no news."""
+        """Faulty, slow and missing requests are not logged."""
 
 
 class _Unix(_Tcp):
@@ -196,7 +197,7 @@ class _Unix(_Tcp):
 
     def server_close(self) -> None:
         super().server_close()
-        if self._bound:  # else what stands there is somebody else's
+        if self._bound:  # else the file belongs to another process
             with suppress(OSError):
                 self._path.unlink()
 

@@ -1,4 +1,5 @@
-"""What the daemon knew at one moment, as plain values: the source of every gauge. Whoever makes one contacts nobody."""
+"""What the daemon knew at one moment, as plain values: the source of every gauge. Building one
+contacts no service."""
 
 from __future__ import annotations
 
@@ -41,9 +42,9 @@ class ServiceSample:
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """Everything at one moment. ``login`` is how long ours at Vault is still good and for how long it was granted, ``login_failing``
-    whether it can be neither renewed nor made anew, ``idle`` how long
-    ago the last work went through the workers."""
+    """Everything at one moment. ``login`` is how long the login at Vault is still valid and for how
+    long it was granted, ``login_failing`` whether it can be neither renewed nor made anew, ``idle``
+    how long ago the last work went through the workers."""
 
     now: datetime
     alive: bool

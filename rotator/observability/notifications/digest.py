@@ -1,7 +1,8 @@
 """What is news to people, and how it is put: events in, now and then a message out. Time is an argument, in monotonic seconds.
 
-A message goes to services of other organisations. So it is made of our own sentences, of the names of applications and accounts, and of
-short identifiers such as ``quota``; never of a text that an event carries, which may name hosts, paths or worse.
+A message goes to services of other organisations. So it is made of fixed sentences, of the names of
+applications and accounts, and of short identifiers such as ``quota``; never of a text that an event
+carries, which may name hosts, paths or worse.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ MOST_NAMES = 10
 
 @dataclass(frozen=True)
 class Topic:
-    """One kind of bad news, and the sentence for it, to which names are added, and the identifier in ``detail``: a field of the
-    event that only we write."""
+    """One kind of bad news, and the sentence for it, to which names are added, and the identifier
+    in ``detail``: a field of the event that only `rotator` writes."""
 
     kind: Literal["compromise", "failure", "deadline"]
     sentence: str
@@ -45,7 +46,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Good news: what it ends. It is told when something was told that it ends, or ``always``."""
+    """The end of a problem. It is reported when the problem was reported, or ``always``."""
 
     ends: frozenset[str]
     sentence: str = "well again"
@@ -75,7 +76,7 @@ TOPICS: Mapping[str, Topic] = {
     "rotation.claimed": _COMPROMISE,  # of an emergency only
     "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
     "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
-    "rotation.verification_failed": Topic("failure", "a new key did not come alive; the old one stays"),
+    "rotation.verification_failed": Topic("failure", "a new key did not become valid; the old one stays"),
     "key.published_key_invalid": Topic("failure", "the published key is invalid, so consumers are down; it is replaced at once"),
     "key.revocation_unverified": Topic("failure", "a deleted key still answers"),
     "pass.failed": Topic("failure", "cannot be looked at", "reason"),
@@ -112,7 +113,7 @@ RECOVERIES: Mapping[str, Recovery] = {
     "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
     "heartbeat.healthy": Recovery(frozenset({"heartbeat.unhealthy"}), "everything is done in time again"),
     "compromise.contained": Recovery(
-        frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is proven dead", always=True
+        frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is verified as revoked", always=True
     ),
 }
 
@@ -126,7 +127,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass
 class Digest:
-    """What is to be told, until it is taken. ``every`` is the least time between two messages, in seconds."""
+    """The news of the next message, until it is taken. ``every`` is the least time between two
+    messages, in seconds."""
 
     name: str = "rotator"
     every: float = 300.0

@@ -15,7 +15,7 @@ TIMEOUT = timedelta(seconds=10)
 
 
 class HeartbeatClient:
-    """Sends pings. What became of them is told when it changes: the first that arrives, the first that does not."""
+    """Sends heartbeats. A change is reported: the first that arrives, the first that does not."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
@@ -45,7 +45,8 @@ class HeartbeatClient:
 
 
 def _try(ping: HeartbeatSettings) -> str | None:
-    """What went wrong, in words that hold nothing of the address; None when the switch heard us."""
+    """What went wrong, in words that hold nothing of the address; None when the service accepted
+    it."""
     try:
         client = HttpClient(timeout=TIMEOUT, connections=1, ca_cert=ping.ca_cert, proxy=ping.proxy)
         try:

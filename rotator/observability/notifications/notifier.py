@@ -1,4 +1,5 @@
-"""The alarm itself: a journal that passes everything on, with a thread that sends and that nobody waits for."""
+"""The notifier: an event sink that passes everything on, with a thread that sends, for which no
+caller waits."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ class Notifier:
         return self._settings
 
     def apply_runtime(self, settings: NotificationSettings) -> None:
-        """Go on with these settings. What was told stays told."""
+        """Go on with these settings. What was reported is not reported again."""
         with self._changed:
             self._settings = settings
             self._news.name, self._news.every = settings.name, settings.notify_every.total_seconds()
@@ -65,14 +66,16 @@ class Notifier:
             self._changed.notify()
 
     def ping(self, *, wait: bool = False) -> None:
-        """Send the heartbeat, if one is configured. Returns at once, or when it is told or cannot be."""
+        """Send the heartbeat, if one is configured. Returns at once, or when it was sent or
+        failed."""
         if self._settings.ping is not None:
             self._heartbeat_client.send(self._settings.ping)
             if wait:
                 self._heartbeat_client.wait()
 
     def close(self) -> None:
-        """Send what is still to be told, once, and end; within a few seconds, whatever a service does."""
+        """Send what is still to be sent, once, and end; within a few seconds, whatever a service
+        does."""
         with self._changed:
             self._closing.set()
             self._changed.notify()

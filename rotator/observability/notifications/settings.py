@@ -34,4 +34,4 @@ class NotificationSettings:
 
 
 SILENT = NotificationSettings()
-"""Nobody is told anything."""
+"""No targets."""

@@ -40,8 +40,8 @@ def send(address: Callable[[], Secret], message: Message, *, allow_http: bool = 
 
 
 def _send(address: str, message: Message, *, allow_http: bool) -> str:
-    """What went wrong, in our words; empty when the service took the message."""
-    import apprise  # noqa: PLC0415 - a quarter of a second and many megabytes, for those alone who are told something
+    """What went wrong, in fixed words; empty when the service took the message."""
+    import apprise  # noqa: PLC0415 - a quarter of a second and many megabytes, only where targets are configured
     from apprise.common import PersistentStoreMode  # noqa: PLC0415 - same
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its lines name hosts
@@ -57,7 +57,7 @@ def _send(address: str, message: Message, *, allow_http: bool) -> str:
     if not service.add(address):
         return "the file holds no address that Apprise understands: write one line such as mailtos://user:password@example.com"
     if not allow_http and any(_without_tls(one) for one in service):
-        return "its address is without TLS, so everybody on the way can read it; write the form with TLS, such as jsons://, or set allow_http"
+        return "its address is without TLS, so it would cross the network unencrypted; write the form with TLS, such as jsons://, or set allow_http"
     kind = getattr(apprise.NotifyType, message.weight.upper())
     if service.notify(message.body, title=message.title, notify_type=kind, timeout=TIMEOUT):
         return ""

@@ -1,4 +1,4 @@
-"""Changes to the document of an account, each written by check-and-set and again when somebody else was faster."""
+"""Changes to the document of an account, each written by check-and-set and again when another process was faster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def update_account(
             if after == document:
                 return document
             if version == 0:
-                vault.installation()  # nothing of ours comes before the installation's id
+                vault.installation()  # the installation's id is written before anything else
             vault.write_account(after, cas=version)
         except Conflict:
             overtaken += 1

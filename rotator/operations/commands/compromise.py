@@ -1,4 +1,5 @@
-"""An emergency in the words of whoever found the leak: applications, or access keys whose application has to be found first."""
+"""Starts an emergency for applications, or for access keys whose application has to be found
+first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A compromise on a person's word: the keys are marked, then passes are driven until they are replaced and proven dead.
+"""Contains a compromise: marks the keys, then runs passes until they are replaced and verified as
+revoked.
 
 Nothing here decides anything about keys. It writes the mark, on which every pass of every actor acts from then on, and watches.
 """
@@ -68,14 +69,15 @@ class ContainmentRecorder:
         self.sink.emit(event, **fields)
 
     def outage(self, access_key: str | None) -> timedelta | None:
-        """For how long this process left consumers with that dead key, if it did."""
+        """For how long this process left consumers with that revoked key, if it did."""
         deleted = self.deleted.get(access_key)
         return self.published - deleted if deleted and self.published and deleted < self.published else None
 
 
 @dataclass(frozen=True)
 class CompromiseRequest:
-    """Why keys are to die, on whose word, and how. ``incident`` is an id that the marks of several applications share."""
+    """Why keys are revoked, at whose request, and how. ``incident`` is an id that the marks of
+    several applications share."""
 
     reason: str
     by: str
@@ -98,7 +100,7 @@ def contain(
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
 ) -> OperationResult:
-    """Mark the application's keys compromised, then see them replaced and proven dead: all that the ledger names and the published
+    """Mark the application's keys compromised, then see them replaced and verified as revoked: all that the ledger names and the published
     one, ``besides`` others; or ``keys`` and no others."""
     before = _published_now(spec, context) if order.revoke_first else None
     recorder = ContainmentRecorder(context.sink, context.clock)
@@ -241,7 +243,7 @@ def _document(spec: ApplicationSpec, context: ReconcileContext) -> CredentialDoc
 
 
 def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
-    """The same, or None when nobody can tell: an emergency does not wait for it."""
+    """The same, or None if it is unknown: an emergency does not wait for it."""
     try:
         return _document(spec, context).published
     except RotatorError:
@@ -266,19 +268,19 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
                 _still_marked(outcome, keys),
                 HELD.format(name=spec.application) if over.reason == "held" else DURABLE.format(keys=" ".join(sorted(keys))),
             )
-            return replace(over, message=f"{', '.join(alive)} not proven dead: {over.message}; {stays}")
+            return replace(over, message=f"{', '.join(alive)} not verified as revoked: {over.message}; {stays}")
         wait_for_next_pass(context, sleep, outcome)
 
 
 def _contained(
     spec: ApplicationSpec, context: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
 ) -> OperationResult | None:
-    """The result, if every marked key left the ledger with the proof of its death and none of them is published."""
+    """The result, if every marked key left the ledger with the verification of its revocation and none of them is published."""
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
         return None
     revoked = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
-    revocations = "; ".join(f"{key} is dead ({verification})" for key, verification in revoked.items())
+    revocations = "; ".join(f"{key} is revoked ({verification})" for key, verification in revoked.items())
     if document.published:
         now = f"{document.published} is published in version {document.version} of {spec.path}"
     else:
@@ -287,7 +289,7 @@ def _contained(
         spec.application,
         "contained",
         0,
-        f"contained: {revocations or 'every key was dead already'}; {now}",
+        f"contained: {revocations or 'every key was revoked already'}; {now}",
         access_key=document.published or "",
         version=document.version,
         revoked=revoked,
@@ -301,8 +303,8 @@ def _mark_lost(spec: ApplicationSpec, outcome: PassOutcome, keys: frozenset[str]
     if published not in keys or outcome.ledger is None or _still_marked(outcome, keys):
         return None
     message = (
-        f"{published} is published and no longer marked in the ledger of {spec.application}: somebody rolled the ledger or the"
-        " document back; run the same command again"
+        f"{published} is published and no longer marked in the ledger of {spec.application}: the ledger or the"
+        " document was rolled back; run the same command again"
     )
     return short_of(spec.application, 1, message, "mark_lost")
 
@@ -312,6 +314,6 @@ def _still_marked(outcome: PassOutcome, keys: frozenset[str]) -> list[str]:
 
 
 def revocation_evidence(ledger: Ledger, access_key: str) -> str:
-    """How the death was proven, from the ledger: whoever proved it."""
+    """How the revocation was verified, from the ledger, by any actor."""
     reasons = [entry.reason for entry in ledger.history if entry.event == "revoked" and entry.access_key == access_key]
     return reasons[-1].partition("; ")[2] if reasons else "as the ledger says"

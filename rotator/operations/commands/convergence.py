@@ -27,7 +27,8 @@ class Deadline:
     def over(self, obstacle: OperationResult | None, ledger: Ledger | None) -> OperationResult | None:
         """What stands in the way, once it has done so for too long.
 
-        The pause between two failed attempts is no recovery, whoever makes them; only an attempt under way is let finish.
+        The pause between two failed attempts is no recovery, of any actor; only an attempt under
+        way may finish.
         """
         failing = ledger is not None and ledger.failures > 0
         if obstacle is None and not failing:
@@ -42,7 +43,8 @@ class Deadline:
 
 
 def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int) -> OperationResult | None:
-    """Why the pass did not get there, if it could not; None when it is only a matter of waiting for somebody."""
+    """Why the pass did not get there, if it could not; None when it only has to wait for another
+    actor."""
     name, ledger, wait = spec.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)

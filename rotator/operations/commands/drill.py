@@ -15,7 +15,7 @@ from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
 
 REASON = "drill"
-"""The reason of the mark, by which everybody who reads of it knows that nothing leaked."""
+"""The reason of the mark, which shows that nothing leaked."""
 
 STEPS: Mapping[str, str] = {
     "compromise.marked": "the mark is in the ledger: from here on every actor acts on it",
@@ -25,7 +25,7 @@ STEPS: Mapping[str, str] = {
     "rotation.published": "consumers can read it",
     "rotation.committed": "the ledger follows",
     "key.deleted": "the old key is deleted",
-    "key.revoked": "the old key is proven dead",
+    "key.revoked": "the old key is verified as revoked",
     "compromise.contained": "contained",
 }
 """The events that are steps of the emergency, in words."""

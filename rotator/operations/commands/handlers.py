@@ -30,12 +30,12 @@ class RotateRequest(OperationRequest):
     """Applications whose keys are to be replaced now."""
 
     applications: Annotated[Names, Field(min_length=1)]
-    compromised: Annotated[bool, Field(description="Mark the keys first; they die at once, without grace. Needs a reason.")] = (
-        False
-    )
+    compromised: Annotated[
+        bool, Field(description="Mark the keys first; they are revoked at once, without grace. Needs a reason.")
+    ] = False
     revoke_first: Annotated[bool, Field(description="With compromised: delete before there is a replacement.")] = False
     override_hold: Annotated[bool, Field(description="With compromised: no operator's hold spares these keys.")] = False
-    confirm: Annotated[Maybe, Field(description="With compromised: unmanaged keys that are to die, by their full names.")]
+    confirm: Annotated[Maybe, Field(description="With compromised: unmanaged keys to revoke, by their full names.")]
     reason: Reason = ""
 
 
@@ -125,7 +125,8 @@ def handle_extend(call: OperationContext, request: ExtendRequest) -> tuple[Opera
 
 
 class RevokeRequest(OperationRequest):
-    """Keys that are to die before their time, or that are unmanaged; each has to be confirmed by its full name."""
+    """Keys to revoke before their time, or unmanaged ones; each has to be confirmed by its full
+    name."""
 
     access_keys: Annotated[Names, Field(min_length=1)]
     confirm: Maybe

@@ -1,4 +1,5 @@
-"""A change to a ledger on a person's word: written by check-and-set on what is there, as often as somebody else was faster."""
+"""Changes a ledger at an operator's request, by check-and-set; repeated when another process was
+faster."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from rotator.reconciler.context import ReconcileContext
 from rotator.reconciler.ledger_directory import read_former_document, read_related
 
 MAX_ATTEMPTS = 20
-"""How often a change is written again because somebody else was faster each time."""
+"""How often a change is written again because another process was faster each time."""
 
 
 def update_ledger(

@@ -32,7 +32,8 @@ def revoke(
     confirmed: str = "",
     override_hold: bool = False,
 ) -> OperationResult:
-    """Revoke this key of the application's bearer and see it dead: one in grace before its time, or an unmanaged key.
+    """Revoke this key of the application's bearer and verify it: one in grace before its time, or
+    an unmanaged key.
 
     Both only when ``confirmed`` is the full name of the key; what consumers read, never.
     """
@@ -71,10 +72,11 @@ def _known_key(context: ReconcileContext, access_key: str) -> Key | None:
 
 
 def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str, key: Key | None) -> None:
-    """Return when the key is one of the application's bearer that we did not make; raise ``Refused`` with the reason when not."""
+    """Return when the key is an unmanaged one of the application's bearer; raise ``Refused`` with
+    the reason when not."""
     name = spec.application
     if key is None:
-        raise Refused(f"there is no key {access_key}: it is dead already, or of another organisation")
+        raise Refused(f"there is no key {access_key}: it is revoked already, or of another organisation")
     if key.bearer != spec.bearer:
         raise Refused(f"{access_key} belongs to another bearer than {name}: it is not touched")
     if not key.revocable:
@@ -82,7 +84,7 @@ def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_k
     marker = parse_marker(key.description)
     if marker is not None and marker.installation == context.vault.installation():
         raise Refused(
-            f"{access_key} was made by us and is not in the ledger of {name} yet: the next pass judges it"
+            f"{access_key} was created by rotator and is not in the ledger of {name} yet: the next pass judges it"
             f" (if it leaked: rotator rotate {access_key} --compromised --reason TEXT)"
         )
 
@@ -90,11 +92,11 @@ def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_k
 def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResult:
     """Nothing is done to the key until its full name is repeated."""
     what = (
-        f"{access_key} is an unmanaged key, which {name} neither made nor published, and somebody may need it"
+        f"{access_key} is an unmanaged key, which {name} neither made nor published, and its owner may need it"
         if unmanaged
         else f"{access_key} of {name} is in grace, and consumers that have not moved yet will be refused"
     )
-    message = f"{what}: nothing was done; if it is to die all the same, repeat its full name: --confirm {access_key}"
+    message = f"{what}: nothing was done; to revoke it all the same, repeat its full name: --confirm {access_key}"
     return OperationResult(name, "refused", 4, message, "unconfirmed", access_key=access_key)
 
 
@@ -127,7 +129,7 @@ def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep,
                 spec.application,
                 "revoked",
                 0,
-                f"revoked: {access_key} is dead ({verification})",
+                f"revoked: {access_key} is revoked ({verification})",
                 revoked={access_key: verification},
             )
         if ledger is not None and ledger.current is not None and ledger.current.access_key == access_key:

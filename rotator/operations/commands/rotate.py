@@ -1,7 +1,8 @@
 """An ordinary rotation on a person's word: passes are driven until what was asked for is true and read back.
 
-Nothing here decides anything about keys. It asks (a ``RotationRequest``), runs passes, and judges their outcome: done, refused, failed, or
-a service that stayed away longer than the policy's patience.
+Nothing here decides anything about keys. It asks (a ``RotationRequest``), runs passes, and judges
+their outcome: done, refused, failed, or a service that stayed away longer than the timeout of the
+policy.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _fulfilled(
         spec.application,
         "rotated" if ours else "overtaken",
         0,
-        f"rotated: {published}{rest}" if ours else f"somebody else was faster, so nothing was left to do: {published}{rest}",
+        f"rotated: {published}{rest}" if ours else f"another process was faster, so nothing was left to do: {published}{rest}",
         access_key=current.access_key,
         version=document.version,
         replaced=replaces or "",

@@ -24,7 +24,7 @@ from rotator.util.concurrency import run_concurrently
 from rotator.util.formatting import pluralize
 
 BEFORE = timedelta(days=1)
-"""How long before the report a key is taken to have been in the wrong hands, when nobody says."""
+"""How long before the report a key counts as leaked, without ``since``."""
 
 MOST_TRAILS = 20
 """Applications whose audit trail is asked for without being told to: each takes calls at the provider."""

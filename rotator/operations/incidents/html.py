@@ -1,5 +1,5 @@
-"""The report as one HTML file to hand to others: nothing is loaded from anywhere, nothing runs, and everything that was written by
-somebody (reasons, user agents, paths) is escaped."""
+"""The report as one HTML file to hand to others: nothing is loaded from anywhere, nothing runs, and
+all text of others (reasons, user agents, paths) is escaped."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def render_html(report: IncidentReport) -> str:
         f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{_(state)}</span></h1>",
         f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
         _figures(report),
-        "<h2>From the mark to the proof of death</h2>",
+        "<h2>From the mark to the verified revocation</h2>",
         _lives(report),
         _applications(report.affected),
-        "<h2>Coverage: what is alive from before that time</h2>",
+        "<h2>Coverage: keys from before that time that are valid</h2>",
         *map(_coverage, report.coverage),
         "<h2>What the bearers did since then</h2>",
         _trails(report),
@@ -76,10 +76,10 @@ def _figures(report: IncidentReport) -> str:
     keys = sum(len(one.revocations) for one in report.affected)
     figures = [
         (pluralize(len(report.affected), "application"), "affected"),
-        (f"{dead} of {keys}", "compromised keys proven dead"),
+        (f"{dead} of {keys}", "compromised keys verified as revoked"),
     ]
     if lives:
-        figures.append((format_seconds(median(lives)), "from mark to death, half of them"))
+        figures.append((format_seconds(median(lives)), "from mark to revocation, half of them"))
         figures.append((format_seconds(max(lives)), "the longest"))
     if report.coverage:
         valid = sum(len(proof.open) for proof in report.coverage)
@@ -117,7 +117,8 @@ def _svg(height: int, inside: Iterable[str], what: str) -> str:
 
 
 def _lives(report: IncidentReport) -> str:
-    """Each application's compromised keys as a line from the mark to their death, with the moment of the replacement on it."""
+    """Each application's compromised keys as a line from the mark to their revocation, with the
+    moment of the replacement on it."""
     if not report.affected:
         return "<p class='faint'>No application is marked yet.</p>"
     labelled = len(report.affected) <= MOST_LABELLED
@@ -135,7 +136,7 @@ def _lives(report: IncidentReport) -> str:
         size = 4 if labelled else 1.5
         made = f"<circle class='made' cx='{axis.x(one.replaced_at)}' cy='{y}' r='{size}'/>" if one.replaced_at else ""
         drawn.append(f"<g><title>{_(one.application)}: {_(_lived(one))}</title>{name}{line}{made}</g>")
-    legend = "<p class='faint'>red: a compromised key is alive; green: consumers have another one</p>"
+    legend = "<p class='faint'>red: a compromised key is valid; green: consumers have another one</p>"
     return _svg(height, drawn, "how long the compromised keys of each application lived") + legend
 
 
@@ -178,7 +179,7 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
             + (
                 f"dead {format_time(revocation.at)} ({_(revocation.verification)})"
                 if revocation.at
-                else "<b class='bad'>not proven dead</b>"
+                else "<b class='bad'>not verified as revoked</b>"
             )
             + (f"; versions {', '.join(map(str, revocation.destroyed))} destroyed" if revocation.destroyed else "")
             + (f"; <span class='faint'>{_(revocation.remark)}</span>" if revocation.remark else "")

@@ -1,7 +1,8 @@
-"""The report of one incident: from the mark to the proof of death, and what the bearers did since it was suspected. Pure.
+"""The report of one incident: from the mark to the verified revocation, and what the bearers did since it was suspected. Pure.
 
-It is put together from what is remembered anyway, so that it can be asked for at any time and by anybody who may read ledgers. It says
-what it cannot tell beside what it tells: a report that is believed too far does more harm than none.
+It is put together from what is remembered anyway, so that it can be asked for at any time and by
+every reader of the ledgers. It says what it cannot tell beside what it tells: a report that is
+believed too far does more harm than none.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from rotator.util.formatting import format_timestamp, pluralize
 
 LIMITS = (
     "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
-    "It leaves out Object Storage, and mostly tells of calls that change something: that nothing is told proves nothing.",
+    "It leaves out Object Storage, and mostly records calls that change something: the absence of a call proves nothing.",
     "The ledger keeps the last twenty incidents and the last fifty events of each application.",
 )
-"""What no report of ours can tell."""
+"""The limits of every report."""
 
 TRAIL_MISSING = "The audit trail was not asked for; say --trail."
 
@@ -98,7 +99,7 @@ class IncidentReport:
 
     @property
     def opened_at(self) -> datetime:
-        """When it was reported to us."""
+        """When it was reported."""
         times = [one.opened_at for one in self.affected] + [mass.begun_at for mass in self.masses]
         return min(times)
 
@@ -128,7 +129,7 @@ class IncidentReport:
 
     @property
     def reason(self) -> str:
-        """Why, as it was said."""
+        """The reason of the request."""
         return self.mass.reason if self.mass else self.affected[0].reason
 
     @property

@@ -1,4 +1,4 @@
-"""One account with everything of ours in it, and a look at all of it at once."""
+"""One account with its applications, ledgers and keys, read at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The gate that a mass rotation passes through: it lets in as many applications as there is room for keys, whoever makes those."""
+"""Admission control for mass rotations: starts a rotation only if the account's quota has room for
+its new key."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from rotator.domain.ports import EventSink
 from rotator.operations.mass_rotation.capacity import free_slots
 
 QUOTA_REFRESH_INTERVAL = 0.5
-"""Seconds between two questions to the provider for its room; between them only what we let in ourselves is counted."""
+"""Seconds between two questions to the provider for its free quota; between them only the admitted
+rotations are counted."""
 
 
 class AdmissionController:

@@ -1,8 +1,9 @@
 """How many applications may be under way at once, and how long all of them will take. Pure.
 
-A rotation needs room for one key more for a while: in a compromise until the old key is deleted, else until its grace ends. The
-organisation has room for so many keys, daemons beside us make some as well, and an answer that gets lost leaves one behind for a
-moment. So nobody is let in unless everybody who is under way and has not made a key yet could make one now.
+A rotation needs room for one key more for a while: in a compromise until the old key is deleted,
+else until its grace ends. The quota of the organisation is shared with daemons, which create keys
+as well, and an answer that gets lost leaves a key behind for a moment. So a rotation is admitted
+only if every rotation under way without a key could create one now.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ MAX_PARALLEL = 64
 
 
 def free_slots(room: int | None, unmade: int, under_way: int) -> int:
-    """How many more may be let in. ``room`` is what the provider had left when ``unmade`` of those ``under_way`` had made no key yet;
-    whoever is let in before it is asked again counts as one of these. One at a time may go as long as there is any room at all."""
+    """How many more may be let in. ``room`` is what the provider had left when ``unmade`` of those
+    ``under_way`` had made no key yet; a rotation that is admitted before the next question counts
+    as one of these. One at a time may start as long as there is any room at all."""
     if room is None:
         return UNTOLD - under_way
     more = room - RESERVE - unmade
@@ -58,7 +60,7 @@ def request_count(proof: VerificationPolicy) -> int:
 
 
 def estimate(count: int, room: int | None, rate: float, proof: VerificationPolicy) -> Estimate:
-    """What so many rotations will take, each with this proof of life and of death, when all goes well."""
+    """How long so many rotations take, each with this verification, when all goes well."""
     together = max(1, min(max_parallel(rate, proof), free_slots(room, 0, 0)))
     by_rate, by_turns = count * request_count(proof) / rate, math.ceil(count / together) * _seconds(proof)
     return Estimate(together, count * request_count(proof), timedelta(seconds=max(by_rate, by_turns)))

@@ -1,9 +1,11 @@
 """A mass rotation: the chosen applications, oldest keys first, as many at once as there is room for, to the coverage proof.
 
-The time before which keys are replaced is fixed in the account's document before anything else happens, and every mark names the
-mass rotation. So the same command goes on after a kill: it looks again, and what was done meanwhile, by whomever, is no longer old.
-Marks are written only for those who are let in. A kill therefore leaves few marks behind, on which daemons act, and the others wait
-for the command to be given again: the room for keys is shared by all, and a mark that nobody has room for helps nobody.
+The time before which keys are replaced is fixed in the account's document before anything else
+happens, and every mark names the mass rotation. So the same command goes on after a kill: it looks
+again, and what was done meanwhile, by whomever, is no longer old. Marks are written only for
+admitted applications. A kill therefore leaves few marks behind, on which daemons act, and the
+others wait for the command to be repeated: the quota is shared by all, and a mark without free
+quota has no effect.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from rotator.reconciler.runner import drive, reconcile
 from rotator.util.formatting import format_timestamp
 
 LOOK_AGAIN = timedelta(minutes=1)
-"""How long to wait for room at most before looking again, whatever the ledgers tell: keys die for other reasons too."""
+"""How long to wait for free quota at most before the next check: keys are also revoked for other
+reasons than the ledgers name."""
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -47,7 +50,8 @@ GOES_ON_IN_A_BREACH = timedelta(hours=1)
 """The same in a compromise. Later they mean another one, with a time of its own; to go on all the same, say the time."""
 
 WHOLE_SECONDS = timedelta(seconds=2)
-"""How much later than by our own clock a grace ends: other clocks tell whole seconds, and the slowest counts."""
+"""How much later than by this machine's clock a grace ends: other clocks show whole seconds, and
+the slowest counts."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ class MassRotationResult:
 
 @dataclass(frozen=True)
 class MassRotationRequest:
-    """What a person asks for. ``said_before`` is the time as it was said, ``created_before`` what it means now: for a time that is
-    told as so long ago, and for none at all, that is fixed by the first start of the command; ``fixed`` when it was told
-    itself. ``at`` is now."""
+    """What an operator requests. ``said_before`` is the time as it was written, ``created_before``
+    what it means now: for a relative time, and for none at all, the first start of the command
+    fixes it; ``fixed`` for an absolute time. ``at`` is now."""
 
     selection: Selection
     said_before: str
@@ -145,7 +149,8 @@ def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep
 
 
 def by_its_clock(scope: AccountScope, request: MassRotationRequest) -> MassRotationRequest:
-    """The same; where no time was told, it is now by the clock that stamps the keys, as far as an answer has told it."""
+    """The same; without a time, it is now by the clock that stamps the keys, as far as an answer
+    has shown it."""
     if request.said_before:
         return request
     now = scope.clock.now() + scope.provider.clock_offset()
@@ -168,10 +173,11 @@ def run_mass_rotation(
     again: bool,
     wait: bool,
 ) -> MassRotationResult:
-    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken; ``again`` when an earlier start of
-    the same command is gone on with. With ``wait`` it does not end before everybody found room. Raises when the account as a whole
-    cannot be looked at, and what ``go_on`` and ``sleep`` raise at the end of the daemon that carries it out: first nobody is let in
-    any more, then those under way are cut short."""
+    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken;
+    ``again`` when an earlier start of the same command is continued. With ``wait`` it does not end
+    before every application found room. Raises when the account as a whole cannot be read, and what
+    ``go_on`` and ``sleep`` raise at the end of the daemon that executes it: first no more are
+    admitted, then those under way are cut short."""
     start = scope.clock.now()
     sight = take_snapshot(scope)
     results = {name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])}
@@ -201,7 +207,7 @@ def run_mass_rotation(
         )
         for result in turns:
             if result.reason == "quota":
-                continue  # somebody else was faster at the room that there was: it finds none, and is no more broken than the rest
+                continue  # another process took the free quota: the application has not failed, it waits like the rest
             results[result.application] = result
             _tell(scope, order, result)
         sight = take_snapshot(scope)
@@ -262,9 +268,9 @@ def _in_waves(
 ) -> Iterator[OperationResult]:
     """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
 
-    Ends when all are done, or when nobody is under way and there is no room for the next. ``go_on`` raises when nobody is to be let
-    in any more; that is raised again once those under way have ended. The threads are daemons: Ctrl-C ends the command at once, as
-    any kill may.
+    Ends when all are done, or when no rotation is under way and there is no room for the next.
+    ``go_on`` raises when no more are to be admitted; that is raised again once those under way have
+    ended. The threads are daemons: Ctrl-C ends the command at once, as any kill may.
     """
     waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, OperationResult | BaseException]](), 0
     over: RotatorError | None = None
@@ -311,7 +317,7 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
     except RotatorError as error:
         return failed(one.name, error)
     if published not in one.keys:
-        message = f"somebody else was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
+        message = f"another process was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
         return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
     return rotate(spec, context, sleep, order.reason, order.by)
 

@@ -114,7 +114,7 @@ def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
         wanted = without_waiver(request.access_key)
     else:
         if scope.provider.get_key(request.access_key) is None:
-            raise Refused(f"account {scope.account} has no key {request.access_key}: a dead key needs no waiver")
+            raise Refused(f"account {scope.account} has no key {request.access_key}: a revoked key needs no waiver")
         wanted = with_waiver(Waiver(request.access_key, reason, call.by, now, request.until))
     document = update_account(scope.vault, scope.account, wanted, clock=scope.clock, sleep=_sleep(call))
     return WaiveResult(document.account, document.waivers)
@@ -132,7 +132,11 @@ class PreviewRequest(Asked):
     globs: Annotated[Maybe, Field(description="Patterns such as shop-*, of which a name has to fit one.")]
     created_before: Perhaps = None
     selector: Annotated[
-        str, Field(max_length=100, description="That time as it was said, such as 36h, by which the same order is known again.")
+        str,
+        Field(
+            max_length=100,
+            description="That time as it was written, such as 36h; the same text continues the same mass rotation.",
+        ),
     ] = ""
     compromised: bool = False
     reason: Reason = ""
@@ -167,7 +171,7 @@ def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -
     def go_on() -> None:
         if call.daemon_handle is not None and call.daemon_handle.stopping.is_set():
             raise OperationError(
-                "stopping", "the daemon is stopping and lets nobody in any more; give the same order again, it goes on", 3
+                "stopping", "the daemon is stopping and starts no more rotations; repeat the command to continue", 3
             )
 
     def one(scope: AccountScope) -> MassRotationResult:
@@ -198,7 +202,7 @@ def _selection(request: PreviewRequest) -> Selection:
 
 
 def _said(request: PreviewRequest) -> str:
-    """The time by which the same order is known again: as it was said, else as it is."""
+    """The time that identifies the mass rotation: as it was written, else as a timestamp."""
     return request.selector or (format_timestamp(request.created_before) if request.created_before else "")
 
 

@@ -18,8 +18,8 @@ from rotator.util.formatting import format_timestamp
 
 @dataclass(frozen=True)
 class PreviewEntry:
-    """One application whose turn will come, and its keys that are too old; ``needs_room`` when another key is made first, ``held``
-    when it will be passed by, for somebody holds it."""
+    """One application whose turn will come, and its keys that are too old; ``needs_room`` when
+    another key is made first, ``held`` when it will be skipped because it is on hold."""
 
     name: str
     keys: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Which applications a mass rotation is about, which of their keys, and in which order. Pure.
 
-It begins with the provider's list of all keys of the account. A key is taken to be an application's when the ledger names it, when
-consumers read it, or when it has our marker; everything else stays for the coverage proof.
+It begins with the provider's list of all keys of the account. A key counts as an application's when
+the ledger names it, when consumers read it, or when it has a marker of this installation;
+everything else stays for the coverage proof.
 """
 
 from __future__ import annotations
@@ -76,8 +77,9 @@ class SelectionInput:
 class Candidate:
     """One application whose turn will come, and its keys that are too old.
 
-    ``needs_room``: consumers read one of them, so that another key has to be made, and none of the others dies before that. ``marked``: a mark is in the ledger already,
-    so that every daemon acts on it now.
+    ``needs_room``: consumers read one of them, so that another key has to be made, and none of the
+    others is revoked before that. ``marked``: a mark is in the ledger already, so that every daemon
+    acts on it now.
     """
 
     spec: ApplicationSpec
@@ -95,10 +97,11 @@ class Candidate:
 def candidates(
     specs: Iterable[ApplicationSpec], survey: SelectionInput, *, created_before: datetime, compromised: bool
 ) -> tuple[Candidate, ...]:
-    """The applications that have a key from before that time, in the order in which they are to be worked on: first those that need no
-    room and may make some; then those that a mark is set for already, for nobody can stop what daemons do with them; then by the age of
-    their oldest key. Without a compromise, only a key that consumers read is to be replaced, and
-    only of an application that is configured: one in grace dies by itself."""
+    """The applications that have a key from before that time, in the order in which they are to be
+    worked on: first those that need no room and may make some; then those that are marked already,
+    because daemons act on them in any case; then by the age of their oldest key. Without a
+    compromise, only a key that consumers read is to be replaced, and only of an application that is
+    configured: one in grace is revoked by itself."""
     found = [
         candidate
         for spec in specs

@@ -18,8 +18,8 @@ STATES: Mapping[str, str] = {
     "current": "the current key",
     "grace": "in grace: consumers have a newer one",
     "revoking": "scheduled for revocation",
-    "compromised": "marked compromised, about to die",
-    "untracked": "made by us, not in the ledger yet",
+    "compromised": "marked compromised, scheduled for revocation",
+    "untracked": "created by rotator, not in the ledger yet",
     "unmanaged": "unmanaged: neither created nor published by rotator",
     "management": "the key that its account logs in with: never revoked by rotator",
     "protected": "managed or not deletable at the provider",
@@ -161,17 +161,17 @@ def _impact(state: str, found: KeyLookup, now: datetime) -> str:
     confirmed = f"rotator rotate {key} --compromised --reason TEXT --confirm {key}"
     if state == "grace":
         until = _revoked_at(found.ledger, key)
-        rest = f"; it dies by itself in {format_span(until - now)}" if until and until > now else ""
+        rest = f"; it is revoked by itself in {format_span(until - now)}" if until and until > now else ""
         return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
     return {
         "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",
         "revoking": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
         "compromised": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
         "untracked": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
-        "unmanaged": f"whoever made it beside us would be refused, and we do not know who that is; if it leaked: {confirmed}",
+        "unmanaged": f"its owner, who is not known, would be refused; if it leaked: {confirmed}",
         "management": management_key_message(key, found.account),
         "protected": "it cannot be revoked here: have it removed at the provider",
         "revoked": "nothing: it is not accepted any more",
         "foreign": "not by this program: it touches no bearer that is not in its configuration; revoke it at the provider",
-        "unknown": "nothing here: it is dead for long, or of an organisation that is not in the configuration",
+        "unknown": "nothing here: it was revoked long ago, or is of an organisation that is not in the configuration",
     }[state]

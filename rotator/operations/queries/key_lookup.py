@@ -26,8 +26,9 @@ FEW = 3
 class KeyLookup:
     """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
 
-    Without ``key`` no account has it any more; without ``spec`` no application of ours has, or had, to do with it. ``version`` of
-    the credential document publishes it, 0 when none does as far as we may read.
+    Without ``key`` no account has it any more; without ``spec`` no configured application has, or
+    had, to do with it. ``version`` of the credential document publishes it, 0 when none does as far
+    as it may be read.
     """
 
     access_key: str
@@ -95,7 +96,8 @@ def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, t
 
 
 def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
-    """The account of each of these keys that is alive, and the key: one question to each account. Raises as ``look_up_keys`` does."""
+    """The account of each of these keys that is valid, and the key: one question to each account.
+    Raises as ``look_up_keys`` does."""
     accounts: dict[str, Provider] = {}
     for spec in runtime.specs.values():
         if spec.account not in accounts:
@@ -129,7 +131,7 @@ def _one(provider: Provider, access_key: str) -> Key | None:
     except Rejected as refusal:
         if refusal.argument != "access_key":
             raise
-        return None  # no name of a key, so nobody's
+        return None  # no name of a key
 
 
 def _with_ledgers(
@@ -151,7 +153,8 @@ def _with_ledgers(
 
 
 def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None, one: KeyLookup) -> int:
-    """The version that publishes the key: by the ledger, and for a living key that no ledger names by the document itself."""
+    """The version that publishes the key: by the ledger, and for a valid key that no ledger names
+    by the document itself."""
     if ledger is not None and one.access_key in ledger.names():
         return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
     if one.key is None:
@@ -203,5 +206,5 @@ def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, 
             " application of this configuration: nothing was done; revoke it at the provider"
         )
     if found.key is None and access_key not in (found.ledger.names() if found.ledger else frozenset()):
-        raise Refused(f"{access_key} of {found.spec.application} is dead already, as its ledger says: nothing was done")
+        raise Refused(f"{access_key} of {found.spec.application} is revoked already, as its ledger says: nothing was done")
     return found.spec, found

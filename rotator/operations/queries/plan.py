@@ -41,7 +41,8 @@ Sleep = Callable[[Clock, datetime], None]
 """Sleeps until that clock shows that time."""
 
 FEWEST_VERSIONS = 3
-"""A document that keeps fewer loses old secrets before their keys are due to be proven dead with them."""
+"""A document that keeps fewer loses old secrets before the revocation of their keys is verified
+with them."""
 
 NO_INSTALLATION = "0" * 16
 """Stands for the id of an installation that has none yet."""
@@ -189,7 +190,7 @@ def _told(event: Event) -> tuple[str, str] | None:
         case "rotation.claimed":
             return "rotate", f"make a new key, prove it, publish it in place of version {f['base']}, because: {f['reason']}"
         case "rotation.taken_over":
-            return "rotate", f"take over rotation {f['rotation_id']}, which nobody finished"
+            return "rotate", f"take over rotation {f['rotation_id']}, which was not finished"
         case "rotation.committed":
             return "follow", f"take {f['access_key']}, which is published in version {f['version']}, as the current key"
         case "rotation.abandoned":
@@ -199,13 +200,13 @@ def _told(event: Event) -> tuple[str, str] | None:
         case "application.renamed":
             return "follow", f"take over the ledger of {f['previous_name']}, the name that it had before"
         case "document.changed_externally":
-            return "follow", f"take {f['access_key']}, which somebody else published, as the current key"
+            return "follow", f"take {f['access_key']}, which another writer published, as the current key"
         case "document.rewritten":
             return "follow", f"note that version {f['version']} holds the same key {f['access_key']}"
         case "key.grace_started":
             return "follow", f"give {f['access_key']} its grace until {_time(f['revoke_after'])} ({f['reason']})"
         case "key.revocation_scheduled":
-            return "revoke", f"revoke {f['access_key']} and prove that it is dead ({f['reason']})"
+            return "revoke", f"revoke {f['access_key']} and verify its revocation ({f['reason']})"
         case "key.republished":
             return "rotate", f"replace {f['access_key']}, which was scheduled for revocation and is published again"
         case _:
@@ -219,9 +220,9 @@ def _time(value: object) -> str:
 def _act(step: object) -> tuple[str, str]:
     match step:
         case DeleteKey():
-            return "revoke", f"delete {step.access_key} at the provider and prove that it is dead ({step.reason})"
+            return "revoke", f"delete {step.access_key} at the provider and verify its revocation ({step.reason})"
         case VerifyRevocation():
-            return "verification", f"prove that {step.access_key} is dead"
+            return "verification", f"verify the revocation of {step.access_key}"
         case FenceDocument():
             return (
                 "fence",
@@ -246,7 +247,7 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
         found.append(f"account {spec.account} has {left}: delete keys that are not needed, or have the quota raised")
     if observation.clocks.spread > spec.max_clock_skew:
         found.append(
-            f"our clock, Vault's and the provider's differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
+            f"the clocks of this machine, Vault and the provider differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
         )
     if observation.document.expires_at is not None:
         found.append(
@@ -272,7 +273,7 @@ def _few_versions(spec: ApplicationSpec, vault: Store) -> list[str]:
     try:
         kept = vault.document_limits(spec.path)
     except ServiceError as error:
-        return [f"how many versions the credential document keeps could not be told: {error}"]
+        return [f"the number of versions that the credential document keeps is unknown: {error}"]
     if kept >= FEWEST_VERSIONS:
         return []
     proofs = "old keys are proven gone by name only; raise its max_versions"

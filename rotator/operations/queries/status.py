@@ -36,7 +36,8 @@ def status_report(
         if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
             raise found
         failure = explain(found)
-        # A damaged ledger is shown as such, and that is all that can be done; a missing right is a failure of our own.
+        # A damaged ledger is shown as such, and that is all that can be done; a missing right is a
+        # failure of this query.
         worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
         views.append(unreadable_status(spec, failure.kind, str(found), now))
     return StatusReport(tuple(views), tuple(remarks), worst, now)

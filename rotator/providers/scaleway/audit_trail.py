@@ -14,7 +14,7 @@ from rotator.util.formatting import strip_control_characters
 from rotator.util.instants import clamp
 
 REGIONS = ("fr-par", "nl-ams")
-"""Where Scaleway keeps a trail. Changes to IAM itself are told in the first."""
+"""Where Scaleway keeps a trail. Changes to IAM itself are in the first."""
 
 MOST_PAGES = 20
 PAGE = 100
@@ -59,7 +59,7 @@ def _region(
         events = body.get("events")
         if not isinstance(events, list):
             raise Unexpected("events")
-        # The filter is the server's; that it was heeded is for us to see.
+        # The filter is the server's; the client checks that it was applied.
         audit_events += [audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
         token = body.get("next_page_token")
         if not token:

@@ -118,7 +118,7 @@ class ScalewayClient:
         end: float,
     ) -> HttpResponse:
         if not self._limiter.wait(until=end, urgent=urgent):
-            raise call.not_done("our own rate_limit leaves no turn within the account's timeout", kind="own_rate_limit")
+            raise call.not_done("the configured rate_limit leaves no turn within the account's timeout", kind="own_rate_limit")
         deadline = timedelta(seconds=max(0.0, end - time.monotonic()))
         try:
             answer = self.http.request(

@@ -1,4 +1,5 @@
-"""What it means when Scaleway does not do what it was asked, or does not answer: the table from answers to our errors.
+"""What it means when Scaleway does not do what it was asked, or does not answer: the table from
+answers to ``rotator.errors``.
 
 Nothing of a body gets into an error but short words, such as a type, an argument's name or a resource. An answer that is not
 the API's own (a page of HTML, a 404 of some gateway) proves nothing, whatever its status.
@@ -46,7 +47,7 @@ class ApiCall:
         return Rejected(self._about(why), service=self.service, kind=kind, argument=argument)
 
     def denied(self, why: str, *, kind: str, capability: str = "") -> PermissionDenied:
-        """Our management key does not allow it."""
+        """The management key does not allow it."""
         return PermissionDenied(self._about(why), service=self.service, kind=kind, capability=capability)
 
     def failed(self, failure: HttpFailure) -> ServiceError:
@@ -130,7 +131,7 @@ def error_of(answer: HttpResponse, call: ApiCall) -> ServiceError:
 def _unauthenticated(complaint: ApiError, call: ApiCall) -> ServiceError:
     why = complaint.reason or "not valid"
     return call.denied(
-        f"our management key is refused ({why}); replace the secret that the account's secret_key refers to",
+        f"the management key is refused ({why}); replace the secret that the account's secret_key refers to",
         kind="unauthenticated",
     )
 
@@ -139,7 +140,7 @@ def _permissions(complaint: ApiError, call: ApiCall) -> ServiceError:
     wanted = f"{complaint.word('action')} {complaint.word('resource')}".strip() or "do that"
     needed = "AuditTrailReadOnly" if "audit_trail" in complaint.word("resource") else "IAMApplicationManager"
     return call.denied(
-        f"our management key may not {wanted}; give its bearer the permission set {needed}",
+        f"the management key may not {wanted}; give its bearer the permission set {needed}",
         kind="permissions_denied",
         capability=wanted,
     )

@@ -133,7 +133,8 @@ class ScalewayProvider:
         return True
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Look at the key with its own secret. Whoever may not look has authenticated all the same."""
+        """Look at the key with its own secret. A key without the right to look has authenticated
+        all the same."""
         call = self._call(f"trying the key {access_key}")
         try:
             answer = self._api.try_secret(call, secret, _key_path(access_key, call), urgent=self._urgent)
@@ -171,7 +172,7 @@ class ScalewayProvider:
         return read_audit_trail(ask, self._organization, bearer, since, until)
 
     def clock_offset(self) -> timedelta:
-        """Scaleway's clock minus ours, from the latest answer; zero before the first."""
+        """Scaleway's clock minus this machine's, from the latest answer; zero before the first."""
         return self._api.http.clock_offset()
 
     def close(self) -> None:
@@ -204,10 +205,12 @@ class ScalewayProvider:
         raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
 
     def _all_pages(self, call: ApiCall, params: dict[str, str]) -> list[Key] | None:
-        """Every key that is alive all the while; None when the pages do not add up, so that one may be missing.
+        """Every key that is valid all the while; None when the pages do not add up, so that one may
+        be missing.
 
-        The oldest keys come first, so a key that dies moves later ones to earlier pages. Were these read in their order, one could
-        move from a page that is still to be read to one that has been. So several pages are read from the last to the first.
+        The oldest keys come first, so a key that is deleted moves later ones to earlier pages. Were
+        these read in their order, one could move from a page that is still to be read to one that
+        has been. So several pages are read from the last to the first.
         """
         found, first, total = self._keys_on(call, 1, params)
         if not first or first >= total:

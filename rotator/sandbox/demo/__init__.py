@@ -1,8 +1,8 @@
 """``rotator demo``: the whole life cycle of keys on this machine, in under a minute, with a verdict at the end.
 
-A real OpenBao, a stand-in of Scaleway's API as its own process, the real daemon and the real command line; three applications
-that work all the time; a kill -9 in the middle; a compromise. What is told was seen at Vault and at the provider, not heard
-from rotator.
+A real OpenBao, a stand-in of Scaleway's API as its own process, the real daemon and the real
+command line; three applications that work all the time; a kill -9 in the middle; a compromise. What
+is printed was observed at Vault and at the provider, not reported from rotator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NoReturn
 from rotator.sandbox import require_sandbox
 
 LIMIT = 55.0
-"""Seconds that the story may take. It usually takes about half of that."""
+"""Seconds that the scenario may take. It usually takes about half of that."""
 
 
 def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
@@ -29,7 +29,7 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
     On a terminal a live picture, otherwise plain lines as things happen; ``as_json`` prints the summary alone, for machines.
     Raises ``RotatorError`` when the packages of the extra ``sandbox`` are missing.
     """
-    from rotator.sandbox.demo import presentation as show  # noqa: PLC0415 - rich and the sandbox are loaded by nobody else
+    from rotator.sandbox.demo import presentation as show  # noqa: PLC0415 - rich and the sandbox are loaded for this command only
     from rotator.sandbox.demo.environment import APPLICATIONS, World  # noqa: PLC0415 - same
     from rotator.sandbox.demo.recording import Chronicle  # noqa: PLC0415 - same
 

@@ -25,7 +25,7 @@ PAUSE = (0.02, 0.1)
 """Seconds between two calls of the API: from, to."""
 
 CERTAIN = 10
-"""Refusals in a row after which a leaked key is taken for dead."""
+"""Refusals in a row after which a leaked key counts as revoked."""
 
 
 class ConsumerProcess:
@@ -134,7 +134,8 @@ class Consumer:
 
 
 class Finder:
-    """Somebody with a leaked key in hand, who tries it again and again. ``dead_at`` is when it began to be refused for good."""
+    """The finder of a leaked key, who tries it again and again. ``dead_at`` is when it began to be
+    refused for good."""
 
     def __init__(self, api: str, access_key: str, secret: Secret) -> None:
         self.accepted = 0

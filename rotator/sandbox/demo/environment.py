@@ -1,6 +1,6 @@
 """Everything that the demo runs on: a real OpenBao, the stand-in of Scaleway as its own process, the daemon, the consumers.
 
-It all lives in one directory that nobody else can enter, and is gone when the demo ends.
+All of it is in one directory that no other user can enter, and is removed when the demo ends.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class World:
         return thread
 
     def freeze(self) -> None:
-        """Let nothing happen any more: end the daemon, if it still runs, and everybody who works or looks."""
+        """Let nothing happen any more: end the daemon, if it still runs, and every consumer and
+        observer."""
         self.kill_daemon()
         self.stop.set()
         for thread in self._threads:
@@ -164,7 +165,7 @@ class World:
         self.daemon = Process([*self._rotator("run"), "--log-format", "json"], self.log)
 
     def kill_daemon(self) -> None:
-        """Kill the daemon with -9; it is told nothing."""
+        """Kill the daemon with -9, without a warning."""
         if self.daemon:
             self.daemon.end(signal.SIGKILL)
             self.daemon = None
@@ -190,7 +191,7 @@ class World:
     def command(self, *arguments: str, patience: float) -> subprocess.CompletedProcess[str]:
         """Run one command of ``rotator`` to its end."""
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.directory)}
-        return subprocess.run(  # noqa: S603 - our own command, no shell
+        return subprocess.run(  # noqa: S603 - a fixed command, no shell
             self._rotator(*arguments), env=environment, capture_output=True, text=True, timeout=patience, check=False
         )
 

@@ -120,7 +120,7 @@ class Picture:
 
     def _ticker(self, room: int, width: int) -> list[Text]:
         told: list[Text] = []
-        happened = [line for line in list(self._chronicle.lines) if line.who]  # the story's own words are in the head
+        happened = [line for line in list(self._chronicle.lines) if line.who]  # the lines of the scenario are in the head
         for line in happened[-max(room, 1) :]:
             text = Text(f" {line.at:5.1f} s  ", style="bright_black")
             text.append(f"{line.who:<8} ", style="bold").append(shorten(line.text, width - 19), style="red" if line.bad else "")

@@ -1,4 +1,5 @@
-"""Looks at Vault and at the provider all the time, and writes down what truly happened; it asks nobody at rotator."""
+"""Observes Vault and the provider all the time, and records what truly happened; it does not ask
+rotator."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ class DemoObserver:
             if event.kind == "created" and event.bearer in self._names:
                 stranger = event.access_key == self._world.stranger
                 life = chronicle.born(event.access_key, self._names[event.bearer], at, stranger=stranger)
-                made = "was made by hand; it is not rotator's business" if stranger else "is made, and has to prove itself"
+                made = "was made by hand; it is not managed by rotator" if stranger else "is made, and has to prove itself"
                 chronicle.say(life.application, f"{life.short} {made}", at=at)
             elif event.kind == "deleted" and event.access_key in chronicle.lives:
                 chronicle.lives[event.access_key].died = at
@@ -86,7 +87,7 @@ class DemoObserver:
         text = f"{life.short} is published (version {version})"
         if old:
             old.left = at
-            text += f"; {old.short} " + ("has 3 s of grace" if old.leaked is None else "dies at once")
+            text += f"; {old.short} " + ("has 3 s of grace" if old.leaked is None else "is revoked at once")
         chronicle.say(application, text, at=at)
 
     def _see_deaths(self) -> None:
@@ -113,7 +114,7 @@ class DemoObserver:
 
 def _obituary(life: Life) -> str:
     if life.leaked is not None:
-        return "is revoked at once and proven dead"
+        return "is revoked at once, and that is verified"
     if life.published is None:
-        return "is revoked and proven dead: nobody ever read it"
-    return "is revoked after its grace and proven dead"
+        return "is revoked, and that is verified: it was never published"
+    return "is revoked after its grace, and that is verified"

@@ -34,8 +34,8 @@ class Stage:
         """Take notice of one line."""
 
     @contextlib.contextmanager
-    def showing(self, chronicle: Chronicle, world: World) -> Iterator[None]:  # noqa: ARG002 - what other stages need
-        """Show what happens while the story is told."""
+    def showing(self, chronicle: Chronicle, world: World) -> Iterator[None]:  # noqa: ARG002 - what other presentations need
+        """Show what happens while the scenario runs."""
         yield
 
     def conclude(self, verdict: Verdict) -> None:
@@ -65,7 +65,8 @@ class Lines(Stage):
     """Plain lines, as things happen."""
 
     def hear(self, line: Line) -> None:
-        """Print it. When nobody reads the pipe any more, the demo ends as if it had been interrupted."""
+        """Print it. When the reader of the pipe is gone, the demo ends as if it had been
+        interrupted."""
         who = f"{line.who:<8}  " if line.who else ""
         try:
             self.console.print(Text(f"{line.at:5.1f} s  {who}{line.text}"))
@@ -78,7 +79,7 @@ class Screen(Stage):
 
     @contextlib.contextmanager
     def showing(self, chronicle: Chronicle, world: World) -> Iterator[None]:
-        """Draw until the story ends."""
+        """Draw until the scenario ends."""
         picture = Picture(chronicle, world.consumers)
         with Live(picture, console=self.console, screen=True, refresh_per_second=8):
             yield

@@ -1,7 +1,7 @@
 """What happened in the demo, as one growing record that the picture, the plain lines and the verdict all read.
 
-Times are seconds since the demo began. One thread adds to it (the observer) and the story adds its own words; readers take
-copies of lists, so nobody needs a lock.
+Times are seconds since the demo began. One thread adds to it (the observer) and the scenario adds
+its own lines; readers take copies of lists, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ LANES = 4
 
 @dataclass
 class Life:
-    """One key from its creation to its proven death. ``lane`` is the row that it is drawn in."""
+    """One key from its creation to its verified revocation. ``lane`` is the row that it is drawn
+    in."""
 
     access_key: str
     application: str
@@ -36,13 +37,14 @@ class Life:
 
     @property
     def leftover(self) -> bool:
-        """Whether it died without ever having been published."""
+        """Whether it was revoked without ever having been published."""
         return self.died is not None and self.published is None
 
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence about something that happened. ``who`` is an application, ``daemon``, or empty for the story itself."""
+    """One sentence about something that happened. ``who`` is an application, ``daemon``, or empty
+    for the scenario itself."""
 
     at: float
     who: str
@@ -61,7 +63,7 @@ class Span:
 
 @dataclass
 class Chronicle:
-    """The record. ``on_line`` is told each line as it is written."""
+    """The record. ``on_line`` gets each line as it is written."""
 
     applications: tuple[str, ...]
     on_line: Callable[[Line], None] = lambda line: None  # noqa: ARG005 - the default listener is deaf
@@ -83,7 +85,7 @@ class Chronicle:
         self.on_line(line)
 
     def enter(self, phase: str) -> None:
-        """Begin the next part of the story."""
+        """Begin the next part of the scenario."""
         self.phase = phase
         self.say("", phase)
 

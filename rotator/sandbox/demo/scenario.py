@@ -1,6 +1,7 @@
-"""The story that the demo tells: rotations, a kill in the middle of one, a compromise, and rest.
+"""The scenario of the demo: rotations, a kill in the middle of one, a compromise, and rest.
 
-Each part lasts until something has truly happened, and never longer than the whole story may take.
+Each part lasts until something has truly happened, and never longer than the whole scenario may
+take.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ DRILLED = "shop"
 
 
 class Stuck(RotatorError):
-    """The story does not go on: something did not happen in time, or the daemon ended by itself."""
+    """The scenario does not go on: something did not happen in time, or the daemon ended by
+    itself."""
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Drill:
 
 @dataclass
 class Story:
-    """The story as far as it went. ``limit`` is how long it may take in all, in seconds."""
+    """The scenario as far as it went. ``limit`` is how long it may take in all, in seconds."""
 
     world: World
     chronicle: Chronicle
@@ -73,14 +75,14 @@ class Story:
     # --- the parts ------------------------------------------------------------------------------------------------------
 
     def rotate(self) -> None:
-        """Until every application has seen a whole life of a key: made, proven, published, in grace, revoked, proven dead."""
+        """Until every application has seen a whole life of a key: made, proven, published, in grace, revoked, verified as revoked."""
         self.chronicle.enter("Three applications without a key; the daemon starts and makes the first ones")
         self.world.configure()
         self.start_daemon()
         self.until(lambda: all(self.lives(name, "published") for name in self.names), "every application has its first key")
         self.until(lambda: all(consumer.served for consumer in self.world.consumers), "every application works with its key")
         self.chronicle.enter("A rotation every 6 to 8 s; each old key has 3 s of grace, then it is revoked")
-        self.until(lambda: all(self.lives(name, "proven_dead") for name in self.names), "every first key is replaced and dead")
+        self.until(lambda: all(self.lives(name, "proven_dead") for name in self.names), "every first key is replaced and revoked")
 
     def kill_in_the_middle(self) -> None:
         """Kill the daemon when it has made a key that it has not published yet."""
@@ -120,7 +122,7 @@ class Story:
         )
 
     def leak(self) -> None:
-        """Until the leaked key is refused and the command has said that it is dead."""
+        """Until the leaked key is refused and the command has reported that it is revoked."""
         document = self.world.document(DRILLED)
         assert document  # noqa: S101 - published long ago
         access_key, secret = document["data"]["access_key"], Secret(document["data"]["secret_key"])
@@ -141,7 +143,7 @@ class Story:
         self.command_output = done.stdout + done.stderr
         if done.returncode != 0:
             raise Stuck(f"`rotator rotate {DRILLED} --compromised` failed with exit code {done.returncode}.")
-        self.chronicle.say(DRILLED, f"the command is back after {took:.1f} s and says: dead")
+        self.chronicle.say(DRILLED, f"the command is back after {took:.1f} s and reports: revoked")
         self.until(lambda: finder.dead_at is not None, "the leaked key is refused")
         self.until(lambda: not consumer.cut_off_at or bool(consumer.back_at), f"{DRILLED} works again")
         self.drill = Drill(
@@ -153,11 +155,12 @@ class Story:
             accepted_meanwhile=finder.accepted,
             application_without_key=consumer.back_at - consumer.cut_off_at,
         )
-        self.chronicle.say(DRILLED, f"whoever found {life.short} is refused since {self.drill.dead_after:.1f} s after the alarm")
+        self.chronicle.say(DRILLED, f"the finder of {life.short} is refused since {self.drill.dead_after:.1f} s after the alarm")
 
     def rest(self) -> None:
-        """Until nothing is under way any more: a longer interval, told to the running daemon, and then its orderly end."""
-        self.chronicle.enter('The daemon is told every = "30d" (SIGHUP), so that everything comes to rest')
+        """Until nothing is under way any more: a longer interval for the running daemon, and then
+        its orderly end."""
+        self.chronicle.enter('The daemon reloads every = "30d" (SIGHUP), so that everything comes to rest')
         self.world.configure("30d")
         self.world.reload_daemon()
         self.until(self.observer.quiet, "no rotation is under way and no old key is left")
@@ -181,7 +184,7 @@ class Story:
         self.chronicle.say("daemon", "started: rotator run")
 
     def lives(self, application: str, stage: str) -> list[Life]:
-        """The application's keys that have come to this stage of their life."""
+        """The application's keys that have reached this state."""
         return [life for life in self.chronicle.of(application) if getattr(life, stage) is not None]
 
     def unpublished(self) -> list[Life]:
@@ -198,7 +201,7 @@ class Story:
         self.until(lambda: self.observer.looks >= looks + 2, "the observer looks")
 
     def remaining(self) -> float:
-        """Seconds that the story may still take."""
+        """Seconds that the scenario may still take."""
         return max(self.limit - self.chronicle.now(), 0.1)
 
     def until(self, condition: Callable[[], object], what: str, *, often: float = 0.05) -> None:
@@ -212,7 +215,7 @@ class Story:
 
 
 def from_the_mark(answer: str) -> float | None:
-    """The seconds from the mark to the proof of death that the command's answer tells."""
+    """The seconds from the mark to the verified revocation that the command's answer names."""
     try:
         return float(json.loads(answer)["applications"][0]["seconds_from_mark"])
     except (ValueError, LookupError, TypeError):

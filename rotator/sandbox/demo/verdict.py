@@ -43,7 +43,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether nothing was refused, nothing is left over, and the whole story was told."""
+        """Whether nothing was refused, nothing is left over, and the whole scenario ran."""
         return not self.problems
 
     def as_json(self) -> dict[str, Any]:
@@ -52,7 +52,8 @@ class Verdict:
 
 
 def judge(world: World, chronicle: Chronicle, story: Story, trouble: str = "") -> Verdict:
-    """Look at everything once more, and say what is wrong. ``trouble`` is what cut the story short, if anything did."""
+    """Look at everything once more, and say what is wrong. ``trouble`` is what cut the scenario
+    short, if anything did."""
     rest = look_at_rest(world)
     log = world.log.read_text() if world.log.exists() else ""
     found = [secret for secret in world.all_secrets() if secret in log or secret in story.command_output]
@@ -75,8 +76,8 @@ def judge(world: World, chronicle: Chronicle, story: Story, trouble: str = "") -
             for problem in (
                 trouble,
                 *(wrong_with(consumer) for consumer in world.consumers),
-                rest.left_over and f"left over: {', '.join(rest.left_over)} is alive and no document or ledger knows it",
-                rest.dead_but_published and f"dead but published: {', '.join(rest.dead_but_published)}",
+                rest.left_over and f"left over: {', '.join(rest.left_over)} is valid and no document or ledger knows it",
+                rest.dead_but_published and f"revoked but published: {', '.join(rest.dead_but_published)}",
                 not rest.stranger_untouched and "the key that a person made by hand was touched",
                 found and f"{len(found)} secrets are in the daemon's log or in the output of the command",
                 story.kill and not trouble and not story.stopped_well and "the daemon did not end when it was asked to",
@@ -164,7 +165,7 @@ def _kill_sentence(kill: Kill, dead_after: float | None) -> str:
 def _rest_sentence(rest: Rest) -> str:
     touched = "untouched" if rest.stranger_untouched else "NOT untouched"
     return (
-        f"{len(rest.published)} keys published and alive, {len(rest.in_grace)} in grace, {len(rest.left_over)} left over, "
+        f"{len(rest.published)} keys published and valid, {len(rest.in_grace)} in grace, {len(rest.left_over)} left over, "
         f"and one that a person had made by hand, {touched}."
     )
 
@@ -173,7 +174,7 @@ def _drill_sentence(drill: Drill) -> str:
     mark = f" ({drill.mark_to_proof:.1f} s after the mark in the ledger)" if drill.mark_to_proof else ""
     sentence = (
         f"`rotator rotate {drill.application} --compromised`: the leaked key was refused {drill.dead_after:.1f} s after the command "
-        f"began, and proven dead after {drill.command_took:.1f} s{mark}."
+        f"began, and verified as revoked after {drill.command_took:.1f} s{mark}."
     )
     if drill.application_without_key:
         sentence += f" {drill.application} noticed, and went on with the next key after {drill.application_without_key:.1f} s."
@@ -185,7 +186,8 @@ def _short(access_key: str) -> str:
 
 
 def complaints(log: str, most: int = 5) -> tuple[str, ...]:
-    """The last lines of a daemon's log that are more than information, for whoever has to find out why the story is stuck."""
+    """The last lines of a daemon's log that are more than information, to find out why the scenario
+    is stuck."""
     found = []
     for text in log.splitlines():
         try:

@@ -19,7 +19,8 @@ _MOMENTS = ("created_at", "updated_at", "expires_at", "deleted_at")
 
 
 class SandboxClient:
-    """Drives a stand-in that runs elsewhere. What the methods do is said at ``Control``; what they return is a copy."""
+    """Drives a stand-in that runs elsewhere. ``Control`` describes the methods; what they return is
+    a copy."""
 
     def __init__(self, url: str, *, timeout: float = 30.0) -> None:
         self.url = url
@@ -36,7 +37,7 @@ class SandboxClient:
     def call(self, verb: str, **arguments: Any) -> Any:
         """Send one command and return its result as JSON; raises what the method itself would raise."""
         body = json.dumps(arguments, default=_moment_text).encode()
-        request = urllib.request.Request(f"{self.url}/_sandbox/{verb}", data=body, method="POST")  # noqa: S310 - our own URL
+        request = urllib.request.Request(f"{self.url}/_sandbox/{verb}", data=body, method="POST")  # noqa: S310 - a local URL
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 return json.loads(answer.read())["result"]
@@ -130,7 +131,7 @@ class SandboxClient:
         return bool(self.call("accepts", access_key=access_key, everywhere=everywhere))
 
     def secret_of(self, access_key: str) -> str:
-        """The secret of a key, alive or deleted."""
+        """The secret of a key, valid or deleted."""
         return str(self.call("secret_of", access_key=access_key))
 
     def all_secrets(self) -> list[str]:

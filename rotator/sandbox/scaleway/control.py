@@ -161,7 +161,7 @@ class ControlInterface:
             return accepting == self._state.settings.instances if everywhere else accepting > 0
 
     def secret_of(self, access_key: str) -> str:
-        """The secret of a key, alive or deleted."""
+        """The secret of a key, valid or deleted."""
         with self._state.settled():
             return self._any(access_key).secret
 

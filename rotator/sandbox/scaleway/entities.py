@@ -82,7 +82,8 @@ class IamBearer:
 
 @dataclass(eq=False)
 class ApiKey:
-    """A key, alive or deleted. ``born`` and ``died`` are times of the clock, the others calendar times."""
+    """A key, valid or deleted. ``born`` and ``died`` are times of the clock, the others calendar
+    times."""
 
     access_key: str
     secret: str = field(repr=False)

@@ -1,7 +1,8 @@
 """What stands in front of the operations: rate limit, fault rules, the secret, the right; and the order of these.
 
-One request is ``admit``-ted first, which may end it with an answer or hand back the fault that picked it, and then executed,
-or postponed. Whoever drives this (see ``app``) adds what is about time and wire: latency, lost and cut answers.
+One request is ``admit``-ted first, which may end it with an answer or hand back the fault that
+picked it, and then executed, or postponed. The caller (see ``app``) adds what is about time and
+wire: latency, lost and cut answers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What goes over the wire: bodies of answers, successes and errors, as the recordings show them.
 
-An error is compact JSON with its keys in alphabetical order; a success has its keys in the order of the object, compact or
-with a space after each comma. Where no recording exists, the answer is our assumption, and says so in a comment.
+An error is compact JSON with its keys in alphabetical order; a success has its keys in the order of
+the object, compact or with a space after each comma. Where no recording exists, the answer is an
+assumption, and a comment says so.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def error(status: int, **fields: object) -> Answer:
 
 
 def denied(reason: str) -> Answer:
-    """401: nobody, or nobody any more, has this secret."""
+    """401: no key, or none any more, has this secret."""
     return error(401, message="authentication is denied", method="api_key", reason=reason, type="denied_authentication")
 
 

@@ -111,7 +111,7 @@ class ScalewaySandbox(ControlInterface):
         await server.startup(sockets=[listener])
         self._ready.set()
         await self._finish.wait()
-        # uvicorn's own shutdown is polite and takes a tenth of a second; nobody here needs its politeness.
+        # uvicorn's own shutdown is polite and takes a tenth of a second, which is not needed here.
         for listening in server.servers:
             listening.close()
         for connection in list(server.server_state.connections):

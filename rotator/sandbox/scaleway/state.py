@@ -203,7 +203,7 @@ class StandInState:
         default_project_id: str | None = None,
         actor: Actor = HAND,
     ) -> ApiKey:
-        """A new key. Its secret is in ``secret`` and is told to nobody but the one who made it."""
+        """A new key. Its secret is in ``secret`` and is returned only to its creator."""
         now = self.now()
         key = ApiKey(
             access_key="SCW" + "".join(self._random.choices(CROCKFORD, k=17)),

@@ -133,7 +133,7 @@ def test_a_compromise_is_told_at_once_also_soon_after_another_message() -> None:
     assert message.title == "rotator: compromise"
     assert message.body.startswith("compromise: a key was marked compromised; it is replaced and revoked at once: billing\n")
     news.note("compromise.contained", {"application": "billing", "incident": "x", "access_keys": ["SCWX"]}, 36)
-    assert "every compromised key is proven dead: billing" in told(news, 400).body
+    assert "every compromised key is verified as revoked: billing" in told(news, 400).body
 
 
 def test_the_mark_and_the_claim_of_one_emergency_are_told_once() -> None:

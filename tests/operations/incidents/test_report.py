@@ -29,7 +29,7 @@ NASTY = "<script>alert('&\"')</script>"
 
 
 def ledger(**changes: Any) -> Ledger:
-    """An application whose compromised key was replaced after two seconds and proven dead after three."""
+    """An application whose compromised key was replaced after two seconds and verified as revoked after three."""
     incident = Incident(
         "i1",
         T,
