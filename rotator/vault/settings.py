@@ -89,7 +89,7 @@ class VaultSettings:
     timeout: timedelta = timedelta(seconds=15)
     proxy: str | None = None
     connections: int = 8
-    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - nobody wants to know
+    observe: ResponseObserver = lambda outcome, seconds: None  # noqa: ARG005 - no observer
     own_secret_id: OwnSecretIdSettings | None = None
     """How the secret id of an AppRole login is rotated, if it is."""
     refusals: Refusals = field(default_factory=Refusals)

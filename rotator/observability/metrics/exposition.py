@@ -23,7 +23,7 @@ class Exposition:
     """What a scrape is answered. ``samples`` gives what was known at that moment."""
 
     def __init__(self, samples: Callable[[], Iterable[Sample]], calls: CallDurations) -> None:
-        # The library's own habit of telling when each series was made doubles them and tells nobody anything.
+        # The library's series of creation times double the number of series and are of no use here.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Calls(calls))

@@ -96,7 +96,7 @@ def stage(*, as_json: bool) -> Stage:
 
 
 def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> Verdict:
-    """Tell the story in a world that is ready, and judge it."""
+    """Run the scenario in a world that is ready, and judge it."""
     observer = DemoObserver(world, chronicle)
     story = Story(world, chronicle, observer, limit)
     trouble = ""

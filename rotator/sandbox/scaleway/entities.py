@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """One thing that truly happened, as opposed to what a client was told.
+    """One thing that truly happened, as opposed to the answer that a client got.
 
     ``kind`` is ``created``, ``updated`` or ``deleted`` for keys, the same with ``application_`` for applications,
     ``security_updated``; ``quota_exceeded`` for a create that found no room; ``authenticated`` or ``refused`` for every

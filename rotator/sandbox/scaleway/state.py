@@ -32,7 +32,7 @@ EVENTS_KEPT = 200_000
 
 
 class StandInState:
-    """Everything. Whoever uses it does so within ``settled``, for the length of one operation."""
+    """Everything. It is used within ``settled``, for the length of one operation."""
 
     def __init__(self, clock: Callable[[], float], *, seed: int | None = None, events_kept: int = EVENTS_KEPT) -> None:
         self.lock = threading.RLock()
