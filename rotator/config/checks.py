@@ -21,7 +21,8 @@ def check_address(options: dict[str, Any], name: str, where: tuple[str, ...], pr
     parts = urlsplit(options.get(name, ""))
     if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
-            dotted(*where, name), "is without TLS, so everybody on the way can read secrets; write https://, or set allow_http"
+            dotted(*where, name),
+            "is without TLS, so secrets would cross the network unencrypted; write https://, or set allow_http",
         )
     check_proxy(parts, options, where, problems)
 
@@ -94,6 +95,6 @@ def check_url(reference: Reference, options: dict[str, Any], problems: Problems)
     if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
             "heartbeat.url",
-            f"{reference} holds an address without TLS, so everybody on the way can read it; use https://, or set allow_http",
+            f"{reference} holds an address without TLS, so it would cross the network unencrypted; use https://, or set allow_http",
         )
     check_proxy(parts, options, ("heartbeat",), problems)

@@ -84,7 +84,9 @@ class VaultTable(Table):
 
     address: Url = option("The address of Vault or OpenBao, such as `https://vault.example.com:8200`.")
     auth: AuthTable = option("How to log in: the table below.")
-    ledger_path: VaultPath = option("Where we keep our ledgers: the mount of a KV version 2 engine, then a prefix of our own.")
+    ledger_path: VaultPath = option(
+        "Where the ledgers are: the mount of a KV version 2 engine, then a prefix that only rotator uses."
+    )
     namespace: Token | None = option("The namespace of everything, where Vault has namespaces.", None)
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
@@ -126,7 +128,7 @@ class WindowTable(Table):
 
 
 class VerificationTable(Table):
-    """`verification`: how a new key proves that it is alive, and an old one that it is dead."""
+    """`verification`: how a new key is verified as valid, and an old one as revoked."""
 
     model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
 
@@ -177,7 +179,7 @@ class DefaultsTable(Table):
         "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
     )
     verification: VerificationTable = option(
-        "How a new key proves that it is alive, and an old one that it is dead: the table below.", VerificationTable()
+        "How a new key is verified as valid, and an old one as revoked: the table below.", VerificationTable()
     )
     emergency_verification: EmergencyVerificationTable = option(
         "The same for a compromised key: the table below.", EmergencyVerificationTable()

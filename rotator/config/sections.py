@@ -217,7 +217,8 @@ def read_webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webh
         problems.add("webhook.certificate", "and key belong together; write both")
     elif "certificate" not in said and (client_ca is not None or not is_loopback(at.host)):
         problems.add(
-            "webhook.certificate", "is missing: without TLS everybody on the way can read the token; write certificate and key"
+            "webhook.certificate",
+            "is missing: without TLS the token would cross the network unencrypted; write certificate and key",
         )
     complete = with_defaults(schema.WebhookTable, options)
     if complete is None or "signing_key" not in references:

@@ -290,8 +290,7 @@ class ApplicationState:
 
     @property
     def in_backoff(self) -> bool:
-        """Whether an earlier failure still asks for a backoff; an operator's request does not wait,
-        nor does a clock that was wrong."""
+        """Whether an earlier failure asks for a backoff; a request or a wrong clock does not wait."""
         not_before = self.ledger.not_before
         if self.observation.request is not None or not_before is None:
             return False

@@ -116,4 +116,4 @@ def test_one_that_is_under_way_says_so(desk: Desk) -> None:
     name = desk.sim.ledger().incidents[-1].id
     result = desk.type("incident", name)
     assert f"incident {name}: NOT CONTAINED" in result.stdout
-    assert "▶  alive" in result.stdout
+    assert "▶  valid" in result.stdout
