@@ -1,4 +1,4 @@
-"""The key that an account logs in with: which one is in use, and that it is never revoked while it is."""
+"""The key that an account logs in with: which one is in use, and that it is then never revoked."""
 
 from __future__ import annotations
 
@@ -50,11 +50,13 @@ class KeyPair:
 
 
 class OwnKey:
-    """The management key of an account that is rotated like the key of an application: read from the document that the rotation publishes.
+    """The management key of an account that is rotated like the key of an application.
 
-    A key that is new in the document comes into use after it authenticates. While the document cannot be read, and while its key
-    does not authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first login, which an operator
-    made; it is also tried when the published key is refused. Thread-safe; no lock is held over a call.
+    It is read from the document that the rotation publishes. A key that is new in the document comes
+    into use after it authenticates. While the document cannot be read, and while its key does not
+    authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first login,
+    which an operator made; it is also tried when the published key is refused. Thread-safe; no lock is
+    held over a call.
     """
 
     rotated = True
