@@ -83,7 +83,9 @@ class OwnKey:
         return self._pair.secret if self._pair else None
 
     def __call__(self) -> Secret:
-        """Another secret to log in with, where there is one: for the first login, and when the provider refuses the ``current`` one.
+        """Another secret to log in with, where there is one.
+
+        Called for the first login, and when the provider refuses the ``current`` one.
 
         Raises ``ServiceError`` when the document cannot be read, and ``ConfigurationError`` when the initial key cannot.
         """
@@ -91,7 +93,9 @@ class OwnKey:
         return pair.secret
 
     def refresh(self, authenticate: Authenticate) -> None:
-        """Change over to the published key if it is another one and authenticates. Raises ``ServiceError`` when it cannot be read."""
+        """Change over to the published key if it is another one and authenticates.
+
+        Raises ``ServiceError`` when the document cannot be read."""
         published = self._read()
         if published is None or published == self._pair:
             return

@@ -48,9 +48,11 @@ Examples:
 @common
 @pass_session
 def command(session: Session, verb: str, what: str | None, directory: Path) -> int:
-    """Practise on this machine: a real OpenBao, a stand-in of Scaleway, three applications with consumers, and a daemon.
+    """Practise on this machine.
 
-    Nothing outside of the directory is touched. The commands of rotator work on it with the configuration in the directory.
+    A real OpenBao, a stand-in of Scaleway, three applications with consumers, and a daemon. Nothing
+    outside of the directory is touched. The commands of rotator work on it with the configuration
+    in the directory.
     """
     require_sandbox("sandbox")
     from rotator.sandbox.practice import client  # noqa: PLC0415 - the sandbox is an optional extra

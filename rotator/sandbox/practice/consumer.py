@@ -1,4 +1,4 @@
-"""A consumer that reads its key from Vault now and then and calls the provider with it, until it is stopped."""
+"""A consumer that reads its key from Vault now and then, and calls the provider with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALL_INTERVAL = 0.5
 
 
 class PractisingConsumer:
-    """One application at work. ``frozen``: it reads no new key, like a process that was never told to read again."""
+    """One application at work. ``frozen``: it reads no new key, like a process without a reload."""
 
     def __init__(self, vault: str, document: str, token: Secret, api: str) -> None:
         self.calls = self.refused = 0
