@@ -181,7 +181,7 @@ def test_an_application_that_is_given_a_dead_key_is_refused_and_the_verdict_says
     assert [entry["refused"] for entry in verdict.consumers] == [1, 1, 1]
     assert sum(problem.startswith("1 calls of ") for problem in verdict.problems) == 3
     assert verdict.rest.dead_but_published == dead
-    assert any(problem.startswith("dead but published: ") for problem in verdict.problems)
+    assert any(problem.startswith("revoked but published: ") for problem in verdict.problems)
 
 
 def test_a_key_that_nobody_knows_is_left_over(scene: Scene) -> None:
