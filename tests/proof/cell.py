@@ -112,6 +112,7 @@ class Cell:
         rig.prefixes[name] = f"rotator/{name}"
         rig.configure(
             self.speed,
+            daemon='startup_spread = "0s"',  # a key that is due is replaced in the first pass of a cell
             applications=[name],
             to=self.file,
             account=f'api_url = "{scaleway}"\ntimeout = "{seconds}"\nca_cert = "{AUTHORITY}"',
