@@ -52,8 +52,8 @@ def management_key_message(access_key: str, account: str) -> str:
 def own_key_message(access_key: str, account: str) -> str:
     """Why a key that the daemon rotates itself is not deleted yet."""
     return (
-        f"{access_key} is still the key that account {account} logs in with, because the published key does not authenticate yet;"
-        " the deletion is tried again"
+        f"{access_key} is the key that account {account} logs in with, and no other published key authenticates yet: it is deleted"
+        " once one does"
     )
 
 

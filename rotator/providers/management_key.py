@@ -26,8 +26,8 @@ class ManagementKeyName(Protocol):
     def rotated(self) -> bool:
         """Whether the daemon itself replaces it."""
 
-    def refresh(self, authenticate: Authenticate) -> None:
-        """Change over to a newer key, where there is one."""
+    def refresh(self, authenticate: Authenticate) -> str:
+        """Change over to a newer key, where there is one. Returns the access key that is to log in, which does so once it authenticates."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class FixedKeyName:
     in_use: str
     rotated = False
 
-    def refresh(self, authenticate: Authenticate) -> None:
-        """A reload brings another name."""
+    def refresh(self, authenticate: Authenticate) -> str:  # noqa: ARG002 - a reload brings another name
+        """The name in the configuration."""
+        return self.in_use
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,16 @@ class OwnKey:
         pair = self._pair = self._published_or_initial()
         return pair.secret
 
-    def refresh(self, authenticate: Authenticate) -> None:
-        """Change over to the published key if it is another one and authenticates.
+    def refresh(self, authenticate: Authenticate) -> str:
+        """Change over to the published key if it is another one and authenticates; the published access key.
 
         Raises ``ServiceError`` when the document cannot be read."""
         published = self._read()
-        if published is None or published == self._pair:
-            return
-        if authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:
+        if published is None:
+            return self.in_use
+        if published != self._pair and authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:
             self._pair = published
+        return published.access_key
 
     def _published_or_initial(self) -> KeyPair:
         published, used = self._read(), self._pair
@@ -148,16 +150,15 @@ class ManagementKeyGuard:
         return self._known(key) if key else None
 
     def delete_key(self, access_key: str) -> bool:
-        """Delete the key, unless it is the one that the account logs in with."""
-        if access_key == self._key.in_use and self._key.rotated:
+        """Delete the key, unless the account logs in with it.
+
+        Raises ``Rejected`` when no other key is to log in, and ``Unavailable`` as long as the other one does not authenticate."""
+        if access_key == self._key.in_use:
+            wanted = ""
             with suppress(ServiceError):  # the key in use stays in use
-                self._key.refresh(self.authenticate)
+                wanted = self._key.refresh(self.authenticate)
             if access_key == self._key.in_use:
-                raise Unavailable(own_key_message(access_key, self.name), service=self.name, kind="management_key")
-        elif access_key == self._key.in_use:
-            raise Rejected(
-                management_key_message(access_key, self.name), service=self.name, kind="management_key", argument="access_key"
-            )
+                raise self._still_in_use(access_key, replaced=wanted != access_key)
         return self._provider.delete_key(access_key)
 
     def urgent(self) -> ManagementKeyGuard:
@@ -168,6 +169,12 @@ class ManagementKeyGuard:
         """Close what the provider holds open."""
         if callable(close := getattr(self._provider, "close", None)):
             close()
+
+    def _still_in_use(self, access_key: str, *, replaced: bool) -> Rejected | Unavailable:
+        message = (own_key_message if self._key.rotated else management_key_message)(access_key, self.name)
+        if replaced:
+            return Unavailable(message, service=self.name, kind="management_key")
+        return Rejected(message, service=self.name, kind="management_key", argument="access_key")
 
     def _known(self, key: Key) -> Key:
         return replace(key, manages_account=True) if key.access_key == self._key.in_use else key

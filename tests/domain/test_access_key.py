@@ -33,7 +33,7 @@ def test_what_keeps_a_text_from_being_an_access_key_is_named(text: str, fault: s
 
 
 def test_a_key_that_is_still_in_use_is_named_with_its_account() -> None:
-    assert own_key_message(KEY, "acme").startswith(f"{KEY} is still the key that account acme logs in with")
+    assert own_key_message(KEY, "acme").startswith(f"{KEY} is the key that account acme logs in with")
 
 
 def test_a_ledger_in_memory_has_no_past_and_the_same_present() -> None:

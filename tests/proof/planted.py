@@ -830,7 +830,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the account changes over to a published key that does not authenticate",
         "providers/management_key.py",
-        ("if authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:", "if published.secret:"),
+        (" and authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:", ":"),
         tests=OWN_KEY,
     ),
     bug(
@@ -840,6 +840,12 @@ BUGS: tuple[Bug, ...] = (
             "            if access_key == self._key.in_use:\n                raise",
             "            if not access_key:\n                raise",
         ),
+        tests=OWN_KEY,
+    ),
+    bug(
+        "an own key that is to be revoked first is waited for instead of replaced",
+        "providers/management_key.py",
+        ("replaced=wanted != access_key", "replaced=True"),
         tests=OWN_KEY,
     ),
     bug(
