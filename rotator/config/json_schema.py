@@ -14,32 +14,17 @@ from rotator.config import schema
 from rotator.config.specs import NAME
 from rotator.util.durations import format_duration
 
-SINGLE: dict[str, type[schema.Table]] = {
-    "vault": schema.VaultTable,
-    "defaults": schema.DefaultsTable,
-    "daemon": schema.DaemonTable,
-    "control": schema.ControlTable,
-    "webhook": schema.WebhookTable,
-    "metrics": schema.MetricsTable,
-    "heartbeat": schema.HeartbeatTable,
-    "notifications": schema.NotificationsTable,
-}
-"""Tables that are there once."""
-
-NAMED: dict[str, type[schema.Table]] = {"accounts": schema.AccountTable, "applications": schema.ApplicationTable}
-"""Tables of tables."""
-
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole configuration file."""
-    tables = [*SINGLE.values(), *NAMED.values()]
+    tables = [*schema.SINGLE.values(), *schema.NAMED.values()]
     references, definitions = models_json_schema([(table, "validation") for table in tables])
     found: dict[str, Any] = definitions["$defs"]
     for table in _every(schema.Table):
         for name, option in found.get(table.__name__, {}).get("properties", {}).items():
             _set_default(option, table.model_fields[name].default)
-    properties: dict[str, Any] = {name: references[table, "validation"] for name, table in SINGLE.items()}
-    for name, table in NAMED.items():
+    properties: dict[str, Any] = {name: references[table, "validation"] for name, table in schema.SINGLE.items()}
+    for name, table in schema.NAMED.items():
         properties[name] = {
             "type": "object",
             "minProperties": 1,

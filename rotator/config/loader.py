@@ -22,18 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-_TABLES = (
-    "vault",
-    "accounts",
-    "defaults",
-    "applications",
-    "daemon",
-    "control",
-    "webhook",
-    "metrics",
-    "heartbeat",
-    "notifications",
-)
+_TABLES = (*schema.SINGLE, *schema.NAMED)
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a configuration that are read; one with ten thousand applications needs a part of it."""

@@ -299,3 +299,19 @@ class NotificationsTable(Table):
     deadline_warning: Duration = option(
         "How long before its hard deadline a key that cannot be replaced is worth a message.", timedelta(days=3)
     )
+
+
+SINGLE: dict[str, type[Table]] = {
+    "vault": VaultTable,
+    "defaults": DefaultsTable,
+    "daemon": DaemonTable,
+    "control": ControlTable,
+    "webhook": WebhookTable,
+    "metrics": MetricsTable,
+    "heartbeat": HeartbeatTable,
+    "notifications": NotificationsTable,
+}
+"""Tables that are there once."""
+
+NAMED: dict[str, type[Table]] = {"accounts": AccountTable, "applications": ApplicationTable}
+"""Tables of tables."""

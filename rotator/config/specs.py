@@ -46,14 +46,14 @@ def build(
 ) -> dict[str, model.ApplicationSpec]:
     """The specs of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only; ``users``
     are the applications of each account."""
-    paths: dict[str, str] = {}
-    bearers: dict[tuple[str, ...], str] = {}
+    paths: dict[str, _Application] = {}
+    bearers: dict[tuple[str, ...], _Application] = {}
     specs = {}
     for name, options in applications.items():
         own = next((account for account in accounts if own_key_name(account) == name), None)
         where = ("accounts", own, "own_key") if own and options.get("account") == own else ("applications", name)
-        with problems.concerning(users.get(own or "", {name})):
-            one = _Application(name, where, options, defaults, problems)
+        one = _Application(name, where, users.get(own or "", {name}), options, defaults, problems)
+        with problems.concerning(one.concerned):
             account = one.account(accounts)
             one.check_path(ledger, paths)
             one.check_bearer(account, bearers)
@@ -65,10 +65,12 @@ def build(
 
 @dataclass
 class _Application:
-    """One application being looked at: its own options, and those that it takes from [defaults]."""
+    """One application being looked at: its own options, and those that it takes from [defaults]. ``concerned`` are the
+    applications that its problems keep from being worked on: all of the account, where it is the key of the account."""
 
     name: str
     where: tuple[str, ...]
+    concerned: AbstractSet[str]
     own: dict[str, Any]
     defaults: dict[str, Any]
     problems: Problems
@@ -131,30 +133,30 @@ class _Application:
             self.complain(f"is not one of [accounts]; {closest_match(name, accounts)}", "account")
         return accounts.get(name) if name else None
 
-    def check_path(self, ledger: object, taken: dict[str, str]) -> None:
+    def check_path(self, ledger: object, taken: dict[str, _Application]) -> None:
         """The path is this application's alone, and not among the ledgers."""
         path = self.own.get("path")
         if path is None:
             return
         if path in taken:
-            with self.problems.concerning({self.name, taken[path]}):
-                self.complain(f"is also the path of application {taken[path]}; give each its own", "path")
-        taken.setdefault(path, self.name)
+            with self.problems.concerning(self.concerned | taken[path].concerned):
+                self.complain(f"is also the path of application {taken[path].name}; give each its own", "path")
+        taken.setdefault(path, self)
         if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
             self.complain("is inside of vault.ledger_path, which only rotator uses; write another path", "path")
 
-    def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], str]) -> None:
+    def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], _Application]) -> None:
         """The bearer is this application's alone: two could not tell whose keys are whose."""
         if account is None or "application_id" not in self.own:
             return
         bearer = (account.provider, account.organization_id, self.own["application_id"])
         if bearer in taken:
-            with self.problems.concerning({self.name, taken[bearer]}):
+            with self.problems.concerning(self.concerned | taken[bearer].concerned):
                 self.complain(
-                    f"is also borne by application {taken[bearer]}; give each its own IAM application, or merge the two",
+                    f"is also borne by application {taken[bearer].name}; give each its own IAM application, or merge the two",
                     "application_id",
                 )
-        taken.setdefault(bearer, self.name)
+        taken.setdefault(bearer, self)
 
     # --- times that must fit together -------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from rotator.cli.main import root
-from rotator.config.json_schema import NAMED, SINGLE, json_schema
+from rotator.config.json_schema import json_schema
+from rotator.config.schema import NAMED, SINGLE
 
 jsonschema_rs = pytest.importorskip("jsonschema_rs", reason="it comes with schemathesis")
 

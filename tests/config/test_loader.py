@@ -702,6 +702,9 @@ NEEDED = {
     "what it inherits": {"defaults.grace": "nonsense"},
     "another one on its path": {"applications.reports.path": "secret/apps/billing"},
     "another one with its bearer": {"applications.reports.application_id": "b-1"},
+    "the key of its account": {"accounts.acme.own_key": OWN_KEY | {"grace": "91d"}},
+    "another one on the path of the key of its account": {"accounts.acme.own_key": OWN_KEY | {"path": "secret/apps/reports"}},
+    "another one with the bearer of the key of its account": {"accounts.acme.own_key": OWN_KEY | {"application_id": "r-1"}},
 }
 
 
