@@ -149,16 +149,23 @@ OPERATIONS: Mapping[str, Operation] = {
         _operation("lookup", "Whose keys these are, and how they stand.", Keys, _who, refuses=(409,)),
         _operation(
             "hold",
-            "Leave applications alone until they are resumed.",
+            "Pause rotation and revocation for applications until they are resumed.",
             HoldRequest,
             handle_hold,
             refuses=_COMMAND,
             per_application=True,
         ),
         _operation(
-            "resume", "Let held applications go on.", ResumeRequest, handle_resume, refuses=_COMMAND, per_application=True
+            "resume",
+            "Resume applications that are on hold.",
+            ResumeRequest,
+            handle_resume,
+            refuses=_COMMAND,
+            per_application=True,
         ),
-        _operation("extend", "Let keys in grace live on.", ExtendRequest, handle_extend, refuses=_COMMAND, per_application=True),
+        _operation(
+            "extend", "Extend the grace period of old keys.", ExtendRequest, handle_extend, refuses=_COMMAND, per_application=True
+        ),
         _operation(
             "revoke",
             "End a grace, or revoke an unmanaged key; answers when the revocation is verified.",
@@ -174,7 +181,7 @@ OPERATIONS: Mapping[str, Operation] = {
             refuses=(404, 409),
         ),
         _operation(
-            "waive", "Let an old key stay, by name and with a reason, or no longer.", WaiveRequest, handle_waive, refuses=_COMMAND
+            "waive", "Exempt an old key from coverage, with a reason, or no longer.", WaiveRequest, handle_waive, refuses=_COMMAND
         ),
         _operation(
             "preview",
@@ -195,7 +202,7 @@ OPERATIONS: Mapping[str, Operation] = {
         _operation("incident", "What happened in an emergency.", IncidentRequest, handle_incident, refuses=(409,)),
         _operation(
             "drill",
-            "Practise the emergency on one application, for real.",
+            "Run an emergency on one application as an exercise, with real keys.",
             DrillRequest,
             handle_drill,
             refuses=_COMMAND,

@@ -38,7 +38,7 @@ Examples:
 @common
 @pass_session
 def command(session: Session, application: str | None, sandbox: bool, yes: bool) -> int:
-    """Practise the emergency on one application, timed step by step.
+    """Run an emergency on one application as an exercise, timed step by step.
 
     It is a real one, on a key that has not leaked: the mark, the replacement, the verified
     revocation of the old key, with the reason "drill". In the end the time is compared with what

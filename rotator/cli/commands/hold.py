@@ -24,7 +24,7 @@ Examples:
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str], everything: bool, reason: str | None) -> int:
-    """Leave applications alone: nothing is claimed and nothing revoked, until they are resumed. Observation goes on.
+    """Pause rotation and revocation for applications: nothing is claimed and nothing revoked, until they are resumed. Observation goes on.
 
     Deadlines stay where they are; what is past due by then is done when the application is resumed. An emergency waits as well,
     unless it is ordered with --override-hold.

@@ -25,7 +25,7 @@ Examples:
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str]) -> int:
-    """Say what would be done next for each application, when and why, and warn of what will go wrong; change nothing."""
+    """Show the next action of each application, when and why, and warn of what will go wrong; change nothing."""
     found: Sequence[PlanResult] = session.ask("plan", applications=list(applications))
     answers, failures, worst = list[dict[str, object]](), list[tuple[str, str]](), 0
     for one in found:

@@ -66,7 +66,7 @@ def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:
 
 
 def with_waiver(waiver: Waiver) -> Change:
-    """Let an old key stay; the same word given twice is one."""
+    """Exempt an old key from coverage; the same waiver again changes nothing."""
 
     def note(document: AccountDocument) -> AccountDocument:
         known = next((one for one in document.waivers if one.access_key == waiver.access_key), None)
@@ -77,5 +77,5 @@ def with_waiver(waiver: Waiver) -> Change:
 
 
 def without_waiver(access_key: str) -> Change:
-    """Let an old key stay no longer."""
+    """End the exemption of an old key."""
     return lambda document: document.without_waiver(access_key)

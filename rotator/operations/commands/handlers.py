@@ -84,7 +84,7 @@ class HoldRequest(OperationRequest):
 
 
 def handle_hold(call: OperationContext, request: HoldRequest) -> tuple[OperationResult, ...]:
-    """Leave applications alone."""
+    """Pause rotation and revocation for applications."""
     return each(
         call,
         _named(call, request),
@@ -100,7 +100,7 @@ class ResumeRequest(OperationRequest):
 
 
 def handle_resume(call: OperationContext, request: ResumeRequest) -> tuple[OperationResult, ...]:
-    """Let held applications go on."""
+    """Resume applications that are on hold."""
     return each(call, _named(call, request), lambda spec: brake.resume(spec, *call.execution(spec), call.by))
 
 
@@ -118,7 +118,7 @@ class ExtendRequest(OperationRequest):
 
 
 def handle_extend(call: OperationContext, request: ExtendRequest) -> tuple[OperationResult, ...]:
-    """Let keys in grace live on."""
+    """Extend the grace period of old keys."""
     longer = timedelta(seconds=request.seconds)
     specs = select_applications(call.runtime, request.applications)
     return each(call, specs, lambda spec: extend(spec, *call.execution(spec), longer, call.by))
@@ -172,7 +172,7 @@ class DrillRequest(OperationRequest):
 
 
 def handle_drill(call: OperationContext, request: DrillRequest) -> DrillResult:
-    """Practise the emergency, and time every step of it."""
+    """Run an emergency as an exercise, and time each step."""
     (spec,) = select_applications(call.runtime, [request.application])
     try:
         return drill(spec, *call.execution(spec), call.by)
