@@ -1,8 +1,10 @@
 """The client of the control API: how a command queries the daemon and gives it commands.
 
-One request is one connection. It is HTTP/1.0, so the answer ends where the daemon closes the connection, and no library is needed
-to read it: the libraries take longer to import than the daemon takes to answer. No wait is without a bound. The daemon sends the first byte at once and then a line every few seconds; a daemon that does not is
-left alone. What an untrusted process answers is not believed.
+One request is one connection. It is HTTP/1.0, so the answer ends where the daemon closes the
+connection, and no library is needed to read it: the libraries take longer to import than the daemon
+takes to answer. Every wait has a limit. The daemon sends the first byte at once and then a line
+every few seconds; a daemon that does not is left alone. What an untrusted process answers is not
+believed.
 """
 
 from __future__ import annotations

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rotator.errors import RotatorError
 from rotator.system.access import group_access
 from rotator.system.trust import listener_problem
-
-if TYPE_CHECKING:
-    pass
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to connect and to send the request."""

@@ -188,19 +188,16 @@ class Connection:
 
     def _open(self, exchange: Exchange) -> httpcore.NetworkStream:
         origin, proxy = self._origin, self._proxy
-        if proxy is None:
-            return self._secured(_connect(origin, exchange), self._tls, origin, exchange)
-        stream = _connect(proxy.origin, exchange)
-        if proxy.tls is not None:
-            stream = self._secured(stream, proxy.tls, proxy.origin, exchange)
-        if origin.secure:
-            try:
+        stream = _connect(proxy.origin if proxy else origin, exchange)
+        try:
+            if proxy is not None and proxy.tls is not None:
+                stream = self._secured(stream, proxy.tls, proxy.origin, exchange)
+            if proxy is not None and origin.secure:
                 _open_tunnel(stream, origin, proxy, exchange)
-            except BaseException:
-                stream.close()
-                raise
-            stream = self._secured(stream, self._tls, origin, exchange)
-        return stream
+            return self._secured(stream, self._tls, origin, exchange)
+        except BaseException:
+            stream.close()
+            raise
 
     def _secured(
         self, stream: httpcore.NetworkStream, tls: ssl.SSLContext, origin: Origin, exchange: Exchange

@@ -84,11 +84,11 @@ class ConnectionPool:
 
     def give_back(self, lane: Lane) -> None:
         """The request on the lane is over."""
-        if self.closed:
-            lane.close()
         self._drop_expired()
         self.idle.append(lane)
         self._free.put(None)
+        if self.closed:  # asked last: the pool may be closed meanwhile, and would not find this lane
+            lane.close()
 
     def _drop_expired(self) -> None:
         """Close the connection that has been idle for longest if it has expired: a busy moment leaves none open for good."""

@@ -54,6 +54,9 @@ class RepeatFilter:
 
     def emit(self, event: str, **fields: object) -> None:
         """Log the event, or count it."""
+        if not self.groups and event not in REPEATED:
+            self._sink.emit(event, **fields)  # without errors, threads do not queue at the lock
+            return
         name = str(fields.get("application", ""))
         with self._lock:
             summaries = list(self._due())

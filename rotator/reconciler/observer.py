@@ -46,10 +46,8 @@ class Observer:
         spec = self._pass.spec = containment_place(self._pass.configured, ledger)
         related = read_related(spec, vault, tuple(self._pass.context.related(spec)))
         document = self._pass.find_document(ledger)
-        if found is None:
-            self._pass.local_state.floor = (
-                document.version
-            )  # a ledger that is gone, or never was, is the word to begin from what there is
+        if found is None:  # a ledger that is gone, or never was: begin from what there is
+            self._pass.local_state.floor = document.version
         installation = vault.installation()
         keys = {key.access_key: key for key in self._pass.provider_for(ledger).list_keys(spec.bearer)}
         presence, foreign = self._find_unlisted(document.published, ledger, keys)

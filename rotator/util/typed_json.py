@@ -25,7 +25,7 @@ def from_json(kind: Any, value: Any) -> Any:
     """The value of that type which ``value`` describes. Raises ``ValueError`` without any of it: it may hold anything."""
     try:
         return _reader(kind)(value)
-    except (ArithmeticError, AttributeError, KeyError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise ValueError("the value is not of its type") from None
 
 

@@ -147,7 +147,7 @@ class SecretIdRotation:
             raise failure(reply, path=f"{self._settings.role_path}/custom-secret-id", capability="update", writing=True)
         login = self._api.try_secret_id(pending)
         if not login.ok:
-            raise failure(login, path="auth/approle/login", capability="update", writing=True)
+            raise failure(login, path=f"auth/{self._settings.mount}/login", capability="update", writing=True)
         self._file.write(accepted(held, self._now(), self._settings.policy))
         self._settings.sink.emit("login.secret_id_rotated", role=role)
 

@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import ssl
@@ -294,6 +295,20 @@ class Rig:
         """Whether the role of the rig takes that secret id."""
         credentials = {"role_id": (self.directory / "role-id").read_text(), "secret_id": secret_id.reveal()}
         return self.vault.call("POST", "auth/approle/login", credentials).status == 200
+
+    def changes(self) -> int:
+        """How many keys were asked to be created or deleted."""
+        return sum(count for (method, _), count in self.scaleway.calls().items() if method in {"POST", "DELETE"})
+
+    def kill_at_random(self, daemons: Sequence[Daemon], kills: int, chance: random.Random) -> None:
+        """Kill one of the daemons and start it again, so many times. The moment is chosen by what happens, not by a clock: after so
+        many more changes at the provider."""
+        for _ in range(kills):
+            goal = self.changes() + chance.choice((1, 1, 1, 2, 3))
+            wait_until(lambda goal=goal: self.changes() >= goal, "the daemons go on")  # type: ignore[misc]  # bound on purpose
+            victim = chance.choice(daemons)
+            victim.end(signal.SIGKILL)
+            victim.start()
 
     # --- the truth ---
 

@@ -25,14 +25,7 @@ def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_lea
         probers = [Prober(rig, name) for name in rig.bearers]
         for prober in probers:
             prober.start()
-        for _ in range(KILLS):
-            # The moment is chosen by what happens, not by a clock: after so many more changes at the provider.
-            changes = chance.choice((1, 1, 1, 2, 3))
-            goal = _changes(rig) + changes
-            wait_until(lambda goal=goal: _changes(rig) >= goal, "the daemons go on")  # type: ignore[misc]  # bound on purpose
-            victim = chance.choice(daemons)
-            victim.end(signal.SIGKILL)
-            victim.start()
+        rig.kill_at_random(daemons, KILLS, chance)
         assert sum(map(rig.rotations, rig.bearers)) >= KILLS / 10, "hardly anything was rotated while they were killed"
         # calm: the daemons stop in good order, a slower configuration lets everything come to rest
         for daemon in daemons:
@@ -50,8 +43,3 @@ def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_lea
             assert rig.check_history(name, GRACE) > 0
         assert rig.scaleway.accepts(stranger), "I5"
         rig.check_no_secret()
-
-
-def _changes(rig: Rig) -> int:
-    calls = rig.scaleway.calls()
-    return sum(count for (method, _), count in calls.items() if method in {"POST", "DELETE"})

@@ -39,12 +39,7 @@ def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_ro
         probers = [Prober(rig, name) for name in rig.bearers]
         for prober in probers:
             prober.start()
-        for _ in range(KILLS):
-            goal = _changes(rig) + chance.choice((1, 1, 1, 2, 3))
-            wait_until(lambda goal=goal: _changes(rig) >= goal, "the daemons log in and go on")  # type: ignore[misc]  # bound on purpose
-            victim = chance.choice(daemons)
-            victim.end(signal.SIGKILL)
-            victim.start()
+        rig.kill_at_random(daemons, KILLS, chance)
         assert rig.rotations(OWN) >= KILLS / 10, "the account's key was hardly rotated while they were killed"
         for daemon in daemons:
             daemon.end(signal.SIGTERM)
@@ -80,10 +75,6 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
 
 def _wait_for_end(machine: Daemon) -> None:
     wait_until(lambda: not machine.alive(), f"the command of {machine.name} ends", patience=120)
-
-
-def _changes(rig: Rig) -> int:
-    return sum(count for (method, _), count in rig.scaleway.calls().items() if method in {"POST", "DELETE"})
 
 
 def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_time() -> None:

@@ -83,8 +83,10 @@ def test_the_printed_policy_lets_the_login_make_prove_and_destroy_its_secret_ids
     assert login.accepts(login.current)
     assert not login.accepts(first)
     assert not login.accepts(login.initial)
-    fresh = login.store()
-    assert fresh.list_ledgers() is not None, "a new process logs in with the file alone"
+    leaked_again = login.current
+    rotation.rotate(compromised=True)
+    assert not login.accepts(leaked_again), "the command can be repeated, although the configured secret id is gone"
+    assert login.store().list_ledgers() is not None, "a new process logs in with the file alone"
 
 
 def test_a_secret_id_that_was_registered_before_a_crash_is_taken_into_use(login: Login) -> None:

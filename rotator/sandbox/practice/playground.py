@@ -68,7 +68,7 @@ class Playground:
         self.consumers: dict[str, PractisingConsumer] = {}
         self._stop = threading.Event()
         self._stack = contextlib.ExitStack()
-        self._breaks: dict[str, Callable[[], str]] = {
+        self._faults: dict[str, Callable[[], str]] = {
             "answer": self._lose_an_answer,
             "vault": self._seal,
             "provider": self._refuse_calls,
@@ -114,13 +114,13 @@ class Playground:
             "broken": self.broken,
         }
 
-    def break_(self, what: str) -> str:
-        """Break one thing; what happened, as a sentence. Raises ``Refused`` for a word that means nothing here."""
-        if what not in self._breaks:
-            raise Refused(f"{what!r} cannot be broken; choose one of: {', '.join(self._breaks)}")
-        told = self._breaks[what]()
-        self.broken = [*dict.fromkeys([*self.broken, what])]
-        return told
+    def inject(self, fault: str) -> str:
+        """Inject one fault; what happened, as a sentence. Raises ``Refused`` for an unknown fault."""
+        if fault not in self._faults:
+            raise Refused(f"{fault!r} cannot be broken; choose one of: {', '.join(self._faults)}")
+        report = self._faults[fault]()
+        self.broken = [*dict.fromkeys([*self.broken, fault])]
+        return report
 
     def mend(self) -> str:
         """Repair everything that was broken, and start the daemon again if it stopped."""

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from rotator.errors import RotatorError
 from rotator.sandbox.practice.client import SOCKET
@@ -46,22 +45,23 @@ def _serve(listener: socket.socket, playground: Playground) -> bool:
         connection.settimeout(REQUEST_TIMEOUT)
         try:
             request = json.loads(connection.recv(LONGEST_REQUEST))
-            answer, more = {"result": _carry_out(playground, request)}, bool(request["verb"] != "stop")
+            verb = str(request["verb"])
+            answer = {"result": _carry_out(playground, verb, str(request.get("what", "")))}
         except RotatorError as error:
-            answer, more = {"error": str(error)}, True
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            answer, more = {"error": f"the request cannot be understood ({type(error).__name__})"}, True
+            verb, answer = "", {"error": str(error)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            verb, answer = "", {"error": f"the request cannot be understood ({type(error).__name__})"}
         with contextlib.suppress(OSError):
             connection.sendall(json.dumps(answer).encode() + b"\n")
-    return more
+    return verb != "stop"
 
 
-def _carry_out(playground: Playground, request: dict[str, Any]) -> object:
-    match request["verb"]:
+def _carry_out(playground: Playground, verb: str, what: str) -> object:
+    match verb:
         case "status":
             return playground.status()
         case "break":
-            return playground.break_(str(request["what"]))
+            return playground.inject(what)
         case "mend":
             return playground.mend()
         case "stop":
