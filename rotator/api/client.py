@@ -26,8 +26,8 @@ from rotator.api.exchange import DaemonExchange, DaemonUnavailable, connect
 from rotator.api.socket_names import CONTROL, LINES, READ
 from rotator.operations.failures import FailureReport, ReportedError
 from rotator.operations.signatures import SIGNATURES, Signature
+from rotator.system.file_permissions import read_file
 from rotator.system.paths import RUNTIME_DIRECTORY
-from rotator.system.trust import read_file
 from rotator.system.users import user_id
 from rotator.util.typed_json import from_json
 

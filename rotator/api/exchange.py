@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 
 from rotator.errors import RotatorError
-from rotator.system.access import group_access
-from rotator.system.trust import listener_problem
+from rotator.system.file_diagnosis import group_access
+from rotator.system.peer_credentials import listener_problem
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to connect and to send the request."""

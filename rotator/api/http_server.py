@@ -26,8 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from rotator import __version__
-from rotator.system.trust import peer_uid
-from rotator.system.users import NOBODY, user_name
+from rotator.api.access_control import Peer, peer_of
 
 T = TypeVar("T")
 
@@ -54,18 +53,6 @@ HEADERS = [
 VERSION_HEADER = (b"rotator-version", __version__.encode())
 
 
-@dataclass(frozen=True)
-class Peer:
-    """The process at the other end of a Unix socket, by the kernel's word."""
-
-    uid: int
-
-    @property
-    def user(self) -> str | None:
-        """The user's name; None where a user namespace hides it. May ask the network (NSS), so never in the event loop."""
-        return None if self.uid == NOBODY else user_name(self.uid)
-
-
 class HttpProtocol(H11Protocol):
     """One connection: one request, one answer. The application finds it as ``request.state.connection``.
 
@@ -85,7 +72,7 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start the deadline."""
         super().connection_made(transport)
-        self.peer = _peer(transport.get_extra_info("socket"))
+        self.peer = peer_of(transport.get_extra_info("socket"))
         self.app_state = {"connection": self}
         self.allow(REQUEST_TIMEOUT)
 
@@ -121,10 +108,6 @@ class HttpProtocol(H11Protocol):
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket").fileno(), 0)
         return bool(poll.poll(0))
-
-
-def _peer(connection: socket.socket) -> Peer | None:
-    return Peer(peer_uid(connection)) if connection.family == socket.AF_UNIX else None
 
 
 @dataclass(eq=False)

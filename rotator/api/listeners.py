@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rotator.api.access_control import allowed_group, offers_commands
 from rotator.api.executor import CommandExecutor
 from rotator.api.socket_names import CONTROL, READ
 from rotator.api.webhook_auth import ReplayGuard
@@ -39,9 +40,7 @@ class ListenerSettings:
 
     def group(self, name: str) -> str:
         """The group that may use a socket."""
-        if self.control is None:
-            return ""
-        return self.control.control_group if name == CONTROL else self.control.read_group
+        return allowed_group(self.control, name) if self.control else ""
 
 
 class Listeners:
@@ -105,7 +104,7 @@ class Listeners:
         if name == HOOK:
             self._daemon_handle.sink.emit("webhook.listening", listen=where)
         else:
-            self._daemon_handle.sink.emit("control.listening", listen=where, orders=name == CONTROL)
+            self._daemon_handle.sink.emit("control.listening", listen=where, orders=offers_commands(name))
 
     def _renew_tls(self, where: str) -> None:
         """Serve a certificate that was renewed on disk; the old one is served until the new one can be."""
@@ -155,7 +154,7 @@ class Listeners:
             entrance = Port(webhook.at.host, webhook.at.port)
             listener = HttpListener(entrance.socket, app.app, tls, answers_malformed=False)
         elif control:
-            api = ControlApi(self._daemon_handle, self.executor, commands=name == CONTROL)
+            api = ControlApi(self._daemon_handle, self.executor, commands=offers_commands(name))
             entrance = SocketFile(control.directory / name, self._settings.group(name))
             listener = HttpListener(entrance.socket, api.app, on_shutdown=api.close_streams, headers=(VERSION_HEADER,))
         else:

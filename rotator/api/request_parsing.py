@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from typing import get_origin
-from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -27,22 +25,11 @@ NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.
 ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
 """Options that name what a command is about."""
 
-MAX_NAME_LENGTH = 64
-"""Characters of a user name that the caller states."""
-
 
 def connection_of(request: Request) -> HttpProtocol:
     """The connection that the request came over."""
     connection: HttpProtocol = request.state.connection
     return connection
-
-
-def user_name(connection: HttpProtocol, stated: str) -> str:
-    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's own word, marked as such."""
-    by_kernel = connection.peer.user if connection.peer else None
-    own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
-    name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
-    return f"{name} via control socket@{socket.gethostname()}"
 
 
 def subjects_of(arguments: OperationRequest) -> list[str]:

@@ -23,12 +23,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from rotator.api.access_control import caller_name, offered_operations
 from rotator.api.errors import error_response
 from rotator.api.event_stream import EventStream, Line
 from rotator.api.executor import CommandExecutor
 from rotator.api.http_server import HttpProtocol
 from rotator.api.openapi import openapi_document
-from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of, user_name
+from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of
 from rotator.api.socket_names import LINES
 from rotator.domain.ports import EventSink
 from rotator.errors import RotatorError
@@ -71,7 +72,7 @@ class ControlApi:
     ) -> None:
         self._daemon_handle = daemon_handle
         self._executor = executor
-        self._operations = [operation for operation in operations if commands or not operation.changes]
+        self._operations = offered_operations(operations, commands=commands)
         self._readers = ThreadPoolExecutor(MAX_QUERIES, thread_name_prefix="reader")
         self._queries = 0
         self._subscribers: set[EventStream] = set()
@@ -151,7 +152,7 @@ class ControlApi:
 
         def run() -> bytes | Future[Any]:
             if operation.changes:
-                return self._run(operation, adapter, arguments, user_name(connection, stated_user), feed)
+                return self._run(operation, adapter, arguments, caller_name(connection.peer, stated_user), feed)
             if connection.ended.done():
                 raise OperationError("busy", "the caller was gone before the query was begun", 3)
             return self._run(operation, adapter, arguments, "", None)

@@ -30,7 +30,7 @@ from rotator.api.http_server import HttpProtocol
 from rotator.api.webhook_auth import ReplayGuard, is_authentic
 from rotator.api.webhook_slots import MarkedKeys, ReportSlots
 from rotator.config import Webhook
-from rotator.decision.transitions import is_verified_revoked
+from rotator.decision.transitions.revocation import is_verified_revoked
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, Refused, RotatorError
 from rotator.observability.serialization import to_json_value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rotator import config
-from rotator.app.runtime import AppRuntime
+from rotator.app.app_runtime import AppRuntime
 from rotator.domain.ports import EventSink, NullEventSink, RequestObserver
 from rotator.util.refusals import Refusals
 

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from rotator.config.problems import Problems, dotted
 from rotator.errors import ConfigurationError
-from rotator.system.access import absence
-from rotator.system.trust import file_problem
+from rotator.system.file_diagnosis import absence
+from rotator.system.file_permissions import file_problem
 from rotator.util.addresses import is_loopback
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rotator.config.settings import (
 )
 from rotator.config.specs import build
 from rotator.config.table_reader import read_table, table_of
-from rotator.system.trust import UntrustedFile, read_file
+from rotator.system.file_permissions import UntrustedFile, read_file
 from rotator.util.suggestions import closest_match
 
 if TYPE_CHECKING:

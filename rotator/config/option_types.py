@@ -18,8 +18,8 @@ from pydantic import BeforeValidator, WithJsonSchema
 from rotator.config.secret_reference import Reference, parse_reference
 from rotator.config.settings import Listener
 from rotator.domain import document as model
+from rotator.domain.due_time import next_cron, zone
 from rotator.domain.marker import MAX_PURPOSE
-from rotator.domain.schedule import next_cron, zone
 from rotator.domain.secret import to_displayable
 from rotator.util.durations import parse_duration
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import form_fault
 from rotator.errors import ConfigurationError, ConfigurationProblem
-from rotator.system.access import absence
-from rotator.system.trust import file_problem
+from rotator.system.file_diagnosis import absence
+from rotator.system.file_permissions import file_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

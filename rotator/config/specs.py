@@ -12,7 +12,7 @@ from rotator.config import option_types, schema
 from rotator.config.problems import Problems, dotted
 from rotator.domain import document
 from rotator.domain import spec as model
-from rotator.domain.schedule import next_cron
+from rotator.domain.due_time import next_cron
 from rotator.util.durations import format_duration
 from rotator.util.suggestions import closest_match
 

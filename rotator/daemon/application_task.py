@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.observation import RotationFailure
 from rotator.decision.status import overdue_at

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 from rotator.api.listeners import Listeners
 from rotator.daemon.control_handle import LocalDaemonHandle
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.engine import Engine
 from rotator.daemon.main_loop import DaemonParts, MainLoop
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
-from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.single_run import SingleRun
 from rotator.domain.ports import EventSink, RequestObserver
 from rotator.observability.fan_out import FanOutSink
-from rotator.observability.logs import Format, LogSink, capture_crashes, capture_libraries
+from rotator.observability.log_fields import Format
+from rotator.observability.logs import LogSink, capture_crashes, capture_libraries
 from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.counters import EventCounters
 from rotator.observability.notifications import Notifier

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.engine import Engine
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
-from rotator.daemon.runtime import DaemonRuntime
 from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from rotator.domain.due_time import due
 from rotator.domain.ports import EventSink
-from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.context import PassOutcome
 

@@ -18,11 +18,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from rotator.daemon.application_task import ApplicationTask, used_runtimes
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.deadline_alerts import DeadlineAlerts
 from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import MAINTENANCE, pass_workers, urgent_workers
 from rotator.daemon.removed_applications import RemovedApplications, remove_from_configuration
-from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.runtime_lease import RuntimeLeases
 from rotator.daemon.scheduler import Pool, Scheduler
 from rotator.daemon.service_monitor import ServiceMonitor

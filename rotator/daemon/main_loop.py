@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from rotator import __version__
 from rotator.api.listeners import Listeners
 from rotator.daemon import status_line as status
+from rotator.daemon.daemon_runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.engine import Engine
 from rotator.daemon.heartbeat import HealthCheck
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
-from rotator.daemon.runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.status import mismatch_problem
 from rotator.errors import ConfigurationError, RotatorError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from rotator.daemon.application_task import ApplicationTask
-from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.decision.ownership import REMOVED_CLAIM_TIMEOUT, owner_of
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.daemon_runtime import DaemonRuntime
 
 LOGOUT_TIMEOUT = 3.0
 """Seconds that the end of the daemon waits for each login to be given back."""

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import probe_worker
-from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.services import VAULT, ServiceHealth, ServiceState, tracked_services
 from rotator.daemon.snapshot import ServiceSnapshot
 from rotator.domain.ports import EventSink

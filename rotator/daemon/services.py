@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle
 
-from rotator.daemon.runtime import DaemonRuntime
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.errors import Indeterminate, PermissionDenied, RotatorError, ServiceError, Unavailable
 
 VAULT = "vault"

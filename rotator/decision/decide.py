@@ -33,16 +33,16 @@ from rotator.decision.rules.document import (
     key_in_other_field,
     sync_ledger,
 )
+from rotator.decision.rules.grace import expire_grace_periods
 from rotator.decision.rules.in_flight import continue_in_flight
-from rotator.decision.rules.issuance import fence_pending_keys, renew_expiring_document, rotate_urgently, rotate_when_due
 from rotator.decision.rules.ownership import claim_ownership
 from rotator.decision.rules.revocation import (
     classify_unaccounted_keys,
     delete_revoking_keys,
-    expire_grace_periods,
     finalize_revocations,
     verify_revocations,
 )
+from rotator.decision.rules.rotation import fence_pending_keys, renew_expiring_document, rotate_urgently, rotate_when_due
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import Step, Wait
 from rotator.domain.spec import ApplicationSpec

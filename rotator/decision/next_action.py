@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.rules.document import bearer_gone
-from rotator.decision.rules.issuance import fence_due_at
+from rotator.decision.rules.rotation import fence_due_at
 from rotator.decision.state import RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import Step
 from rotator.domain.keys import management_key_message

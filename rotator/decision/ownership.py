@@ -21,7 +21,9 @@ from typing import TypeVar
 
 from rotator.decision.observation import Clocks, RelatedLedger
 from rotator.decision.steps import Event, SupersedeLedger, WriteLedger
-from rotator.decision.transitions import incidents_within_limit, new_ledger
+from rotator.decision.transitions.compromise import incidents_within_limit
+from rotator.decision.transitions.grace import grace_deadline
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import HISTORY_LIMIT, HistoryEntry, Ledger, Predecessor, RetiringKey
 from rotator.domain.spec import ApplicationSpec
 
@@ -199,7 +201,7 @@ def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, publish
         predecessors=_predecessors(spec, ledger, replace(_predecessor(theirs), taken_over=True, access_key=elsewhere), theirs),
         history=tuple(sorted((*ledger.history, *theirs.history), key=lambda entry: entry.at))[-HISTORY_LIMIT:],
     )
-    after = _with_promises(after, theirs, current.access_key if current else published, clocks.latest + spec.grace, moved=moved)
+    after = _with_promises(after, theirs, current.access_key if current else published, grace_deadline(spec, clocks), moved=moved)
     note = HistoryEntry(clocks.ours, "renamed", current.access_key if current else "", reason=f"from {theirs.application}")
     event = Event(
         "application.renamed",

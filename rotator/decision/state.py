@@ -9,13 +9,13 @@ from rotator.decision.classification import Disposition, classify, wanted_versio
 from rotator.decision.observation import Observation, Presence
 from rotator.decision.other_fields import keys_in_other_fields
 from rotator.decision.steps import Event, Step, Wait, WriteLedger
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.document import DocumentState
+from rotator.domain.due_time import Due, plan_rotation
 from rotator.domain.keys import Key, ProbeResult
 from rotator.domain.ledger import CurrentKey, Intent, Ledger, Predecessor, Problem, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
 from rotator.domain.reasons import REASONS, Reason, action_for
-from rotator.domain.schedule import Due, plan_rotation
 from rotator.domain.spec import ApplicationSpec
 from rotator.domain.status import NextAction
 from rotator.util.cached import cached_property

@@ -12,9 +12,9 @@ from rotator.decision.ownership import superseded_message
 from rotator.decision.rules.document import configuration_moved
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import Wait
+from rotator.domain.due_time import due
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, phase_of
-from rotator.domain.schedule import due
 from rotator.domain.spec import ApplicationSpec
 from rotator.domain.status import PHASES, ApplicationStatus, NextAction
 

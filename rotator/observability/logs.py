@@ -9,107 +9,18 @@ lines can be written again.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import select
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Literal
-
-import structlog
 
 from rotator.domain.ports import EventSink
 from rotator.observability.events import CATALOGUE
-from rotator.observability.serialization import to_json_value
+from rotator.observability.line_buffer import Descriptor, LineBuffer
+from rotator.observability.log_fields import Format, line_maker
 from rotator.system.journald import Journald
 from rotator.util.crash import crash_site
-from rotator.util.terminal import visible_line
-
-Format = Literal["json", "console", "journal"]
-
-
-FORMATS: tuple[Format, ...] = ("json", "console", "journal")
-
-
-PATIENCE = 1.0
-"""Seconds that a line waits for a reader who does not read; then it is lost, and lines after it do not wait at all."""
-
-
-MAX_WAITING = 10_000
-"""Lines that wait for the thread that writes; older ones are lost."""
-
-
-_AT_ONCE = 4096
-"""Bytes that a pipe which is ready for writing takes without blocking (PIPE_BUF)."""
-
-
-class LineBuffer:
-    """Where finished lines go. Never raises, never blocks for long, and makes no thread wait for another.
-
-    One thread at a time writes, and it writes the lines of others that come meanwhile. What cannot be written is lost and counted;
-    ``confess`` makes the line that tells how many, which goes before the next one that can be written. ``put`` writes a line and
-    waits for its reader no longer than the seconds that it is given; then it raises ``OSError``.
-    """
-
-    def __init__(self, put: Callable[[str, float], None], confess: Callable[[int], str]) -> None:
-        self._put = put
-        self._confess = confess
-        self._waiting: deque[str] = deque()
-        self._writing = threading.Lock()
-        self.lost = 0
-
-    def write(self, line: str) -> None:
-        """Write one line, or leave it to the thread that writes now, or lose it."""
-        self._waiting.append(line)
-        # A line that came after the writer's last look and before its release is found by the next turn.
-        while self._waiting and self._writing.acquire(blocking=False):
-            try:
-                self._write_waiting()
-            finally:
-                self._writing.release()
-
-    def _write_waiting(self) -> None:
-        while self._waiting:
-            if (surplus := len(self._waiting) - MAX_WAITING) > 0:
-                self.lost += surplus
-                for _ in range(surplus):
-                    self._waiting.popleft()
-            line = self._waiting.popleft()
-            patience = 0.0 if self.lost else PATIENCE
-            try:
-                if self.lost:
-                    self._put(self._confess(self.lost), patience)
-                    self.lost = 0
-                self._put(line, patience)
-            except (OSError, ValueError):
-                self.lost += 1
-
-
-class Descriptor:
-    """A file descriptor that takes lines."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._torn = False
-
-    def put(self, line: str, patience: float) -> None:
-        """Write the whole line; the reader may delay the call by so many seconds between its
-        parts."""
-        data = line.encode(errors="backslashreplace") + b"\n"
-        if self._torn:
-            data = b"\n" + data  # what was cut off in the middle must not swallow this line as well
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
-        rest = memoryview(data)
-        while rest:
-            if not poll.poll(patience * 1000):
-                raise BlockingIOError
-            written = os.write(self._descriptor, rest[:_AT_ONCE])
-            rest = rest[written:]
-            self._torn = bool(rest)
 
 
 class LogSink:
@@ -134,18 +45,7 @@ class LogSink:
                 absent = error.strerror or type(error).__name__
         self._lines = LineBuffer(put, lambda lost: self._line("error", "logs.dropped", {"lines": lost}))
         self._least = getattr(logging, level.upper())
-        self._logger = structlog.wrap_logger(
-            _Sink(),
-            wrapper_class=structlog.BoundLogger,
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                _plain,
-                _ordered,
-                *([_visible] if form == "console" else []),
-                structlog.dev.ConsoleRenderer(colors=terminal, sort_keys=False, pad_event_to=24) if form == "console" else _json,
-            ],
-        )
+        self._logger = line_maker(form, colors=terminal)
         if absent:
             self.emit("logs.journal_unavailable", message=absent)
 
@@ -183,32 +83,6 @@ class _ToJournal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._journal.emit("library.warning", library=record.name, where=f"{record.module}:{record.lineno}")
-
-
-class _Sink:
-    """The end of structlog's chain: it hands the finished line back."""
-
-    def debug(self, line: str) -> str:
-        return line
-
-    info = warning = error = critical = debug
-
-
-def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
-    return {name: to_json_value(value) for name, value in fields.items()}
-
-
-def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
-    return {name: visible_line(value) if isinstance(value, str) else value for name, value in fields.items()}
-
-
-def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
-    first = ("timestamp", "level", "event", "application", "account")
-    return {name: fields[name] for name in first if name in fields} | dict(fields)
-
-
-def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> str:  # noqa: ARG001  # structlog's signature
-    return json.dumps(fields, separators=(", ", ": "), allow_nan=False)
 
 
 def _is_open(descriptor: int) -> bool:

@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from rotator.system.trust import directory_problem
+from rotator.system.file_permissions import directory_problem
 
 WAITING = 64
 """Connections that may wait to be accepted."""

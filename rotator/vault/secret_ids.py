@@ -20,7 +20,7 @@ from typing import Any
 
 from rotator.domain.secret import Secret
 from rotator.errors import Refused
-from rotator.system.trust import UntrustedFile, read_file
+from rotator.system.file_permissions import UntrustedFile, read_file
 from rotator.util.instants import clamp
 
 SCHEMA = 1

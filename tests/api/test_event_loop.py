@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rotator.api.http_server import Peer
+from rotator.api.access_control import Peer
 from rotator.api.listeners import Listeners
 from rotator.api.routes import MAX_QUERIES
 from rotator.config import Control

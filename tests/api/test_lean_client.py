@@ -48,8 +48,8 @@ CLIENT = ROOT_COMMAND | {
     "rotator.api.socket_names",
     "rotator.cli.commands",
     "rotator.operations.signatures",
-    "rotator.system.access",
-    "rotator.system.trust",
+    "rotator.system.file_diagnosis",
+    "rotator.system.file_permissions",
     "rotator.system.users",
     "rotator.util.typed_json",
 }

@@ -16,7 +16,7 @@ from rotator import __version__
 from rotator.cli.main import COMMANDS, root
 from rotator.cli.session import Session
 from rotator.decision.status import status_of
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import (
     CompromisedKey,
     CurrentKey,

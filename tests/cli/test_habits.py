@@ -13,7 +13,7 @@ from rotator.cli.commands.status import sort
 from rotator.cli.output.progress import Progress
 from rotator.cli.output.status_view import MAX_ROWS, draw, summary
 from rotator.decision.status import status_of, unreadable_status
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey, Hold
 from rotator.domain.status import ApplicationStatus
 from tests.cli.conftest import Desk

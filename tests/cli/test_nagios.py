@@ -11,7 +11,7 @@ import pytest
 
 from rotator.cli.output.nagios import State, has_problem, line, problem_line
 from rotator.decision.status import status_of, unreadable_status
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Problem, RetiringKey
 from rotator.domain.status import ApplicationStatus
 from rotator.errors import PermissionDenied, RotatorError, Unavailable

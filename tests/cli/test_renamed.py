@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.decision.ownership import removed_application
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from tests.cli.conftest import Desk
 from tests.support.simulated import Actor, Sim, spec
 

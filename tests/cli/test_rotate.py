@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.decision.observation import RotationRequest
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.ledger import Hold
 from rotator.errors import Indeterminate, Rejected, Unavailable
 from tests.cli.conftest import Desk

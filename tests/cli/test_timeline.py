@@ -14,7 +14,7 @@ from rich.console import Console
 from rotator.cli.output.status_view import draw
 from rotator.cli.output.timeline import FINE, Axis, bars, drawn
 from rotator.decision.status import status_of, unreadable_status
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, HistoryEntry, Ledger, Problem, RetiringKey, RevokingKey
 from rotator.domain.status import ApplicationStatus
 from tests.support.simulated import spec

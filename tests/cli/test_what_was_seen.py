@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rotator.api.client import DaemonUnavailable
-from rotator.system.access import absence, group_access
+from rotator.system.file_diagnosis import absence, group_access
 
 NOBODY = 65534
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def by_another_user(imports: str, code: str, *arguments: object, groups: tuple[i
     return done.stdout.strip()
 
 
-SEEN = ("from rotator.system.access import absence", "print(absence(Path(sys.argv[1])))")
+SEEN = ("from rotator.system.file_diagnosis import absence", "print(absence(Path(sys.argv[1])))")
 
 
 @AS_ROOT
@@ -100,7 +100,7 @@ def test_a_credential_that_is_nowhere_is_said_to_be_in_none_of_the_folders(folde
 
 @AS_ROOT
 def test_a_member_of_the_group_is_not_told_to_become_one(folder: Path) -> None:
-    code = ("from rotator.system.access import group_access", "print(group_access(Path(sys.argv[1])))")
+    code = ("from rotator.system.file_diagnosis import group_access", "print(group_access(Path(sys.argv[1])))")
     socket = folder / "control.sock"
     socket.touch()
     os.chown(socket, 0, 4)  # adm
@@ -114,12 +114,12 @@ def test_a_member_of_the_group_is_not_told_to_become_one(folder: Path) -> None:
 
 
 def test_who_became_a_member_after_the_session_began_logs_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rotator.system import access
+    from rotator.system import file_diagnosis
 
     socket = tmp_path / "control.sock"
     socket.touch(mode=0o660)
-    monkeypatch.setattr(access, "groups_of_process", frozenset)
-    monkeypatch.setattr(access, "groups_of_user", lambda: frozenset({socket.stat().st_gid}))
+    monkeypatch.setattr(file_diagnosis, "groups_of_process", frozenset)
+    monkeypatch.setattr(file_diagnosis, "groups_of_user", lambda: frozenset({socket.stat().st_gid}))
     assert group_access(socket).endswith("is a member of its group root since after this session began: log in again")
 
 

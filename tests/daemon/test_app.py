@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rotator.app import RuntimeBuilder, UnknownApplication, open_runtime
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ports import NullEventSink
 from rotator.errors import ConfigurationError, Unavailable
 

@@ -13,7 +13,7 @@ from rotator.daemon.engine import Engine
 from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.services import VAULT, ServiceState
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.errors import Unavailable
 from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, published, runtime, settled
 

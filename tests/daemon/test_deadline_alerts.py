@@ -10,7 +10,7 @@ import pytest
 
 from rotator.daemon.deadline_alerts import DeadlineAlerts
 from rotator.decision.steps import Wait
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey, Hold, Problem
 from rotator.errors import Unavailable
 from rotator.reconciler.context import PassOutcome

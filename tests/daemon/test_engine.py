@@ -15,7 +15,8 @@ from rotator.daemon import engine as engine_module
 from rotator.daemon.engine import Engine
 from rotator.daemon.scheduler import _Scheduler
 from rotator.daemon.services import VAULT, ServiceState
-from rotator.decision.transitions import mark_compromised, new_ledger
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey
 from rotator.domain.spec import VerificationPolicy
 from tests.support.daemon_stage import FakeFleet, application, bearer_of, eventually, published, runtime, settled

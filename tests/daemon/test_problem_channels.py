@@ -16,7 +16,7 @@ from rotator.decision.observation import Clocks, Observation
 from rotator.decision.state import ApplicationState
 from rotator.decision.status import status_of
 from rotator.decision.steps import Wait, WriteLedger
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey, Ledger, Problem
 from rotator.domain.reasons import REASONS, Reason, Source, action_for
 from rotator.domain.status import ApplicationStatus

@@ -8,8 +8,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
+from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.periodic import PeriodicTasks
-from rotator.daemon.runtime import DaemonRuntime
 from rotator.daemon.service_monitor import ServiceMonitor
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.errors import Unavailable

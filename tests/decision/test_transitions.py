@@ -9,20 +9,12 @@ import pytest
 
 from rotator.decision.observation import DestroyedVersions
 from rotator.decision.steps import Event
-from rotator.decision.transitions import (
-    abandon_rotation,
-    clear_hold,
-    commit_published,
-    end_grace,
-    extend_grace,
-    extendable_keys,
-    finish_revocation,
-    mark_compromised,
-    mark_republished,
-    set_hold,
-    start_grace,
-    start_revocation,
-)
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.grace import end_grace, extend_grace, extendable_keys, start_grace
+from rotator.decision.transitions.hold import clear_hold, set_hold
+from rotator.decision.transitions.publication import commit_published
+from rotator.decision.transitions.revocation import finish_revocation, mark_republished, start_revocation
+from rotator.decision.transitions.rotation import abandon_rotation
 from rotator.domain.ledger import (
     INCIDENT_LIMIT,
     CompromisedKey,

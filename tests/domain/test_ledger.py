@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rotator.decision.transitions import incidents_within_limit
+from rotator.decision.transitions.compromise import incidents_within_limit
 from rotator.domain.ledger import HistoryEntry, Incident, Intent, Ledger, Predecessor, RotationMode
 from tests.support.observations import FOURTH, NOW, OTHER, PUBLISHED, THIRD, intent, ledger, mark, retiring, revoking
 

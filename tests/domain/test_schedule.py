@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.domain.document import DEFAULT_FIELDS
+from rotator.domain.due_time import Due, contains, due, next_cron, next_open, plan_rotation, zone
 from rotator.domain.ledger import CurrentKey
-from rotator.domain.schedule import Due, contains, due, next_cron, next_open, plan_rotation, zone
 from rotator.domain.spec import ApplicationSpec, MaintenanceWindow, VerificationPolicy
 from rotator.util.backoff import backoff, fraction
 from rotator.util.durations import format_duration, parse_duration

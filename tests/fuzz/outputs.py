@@ -15,7 +15,8 @@ from rotator.domain.ports import NullEventSink
 from rotator.domain.secret import Secret
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
-from rotator.observability.logs import FORMATS, LogSink
+from rotator.observability.log_fields import FORMATS
+from rotator.observability.logs import LogSink
 from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.collector import samples
 from rotator.observability.metrics.counters import EventCounters

@@ -20,8 +20,8 @@ from rotator.config.runtime_directory import default_directory, socket_path_faul
 from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError, RotatorError
 from rotator.system import process_identity
+from rotator.system.file_permissions import read_file
 from rotator.system.sd_notify import ServiceManager
-from rotator.system.trust import read_file
 from rotator.system.users import user_id
 from rotator.util.durations import parse_duration
 from tests.fuzz.hostile import HUGE, LETTERS, NUMBERS, SECRET, TIMES, WORDS, string

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rotator.decision.observation import Clocks
-from rotator.decision.transitions import clear_hold, end_grace, extend_grace, mark_compromised, set_hold
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.grace import end_grace, extend_grace
+from rotator.decision.transitions.hold import clear_hold, set_hold
 from rotator.domain.ledger import Hold, Ledger
 from rotator.domain.marker import parse_marker
 from tests.histories.stage import DOCUMENT, EARLIER, LEDGER, Stage, StageVault

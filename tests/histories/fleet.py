@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rotator.daemon.services import VAULT
+from rotator.domain.due_time import contains, due, next_open
 from rotator.domain.ledger import Ledger
-from rotator.domain.schedule import contains, due, next_open
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands import contain as containment
 from tests.histories.fleet_world import (

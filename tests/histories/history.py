@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rotator.domain.due_time import due
 from rotator.domain.marker import parse_marker
-from rotator.domain.schedule import due
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.histories.accidents import ACCIDENTS, RARE, TROUBLES, ledger_gone, ledger_repaired, stranger, undelete

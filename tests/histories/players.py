@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rotator.decision.observation import RotationRequest
 from rotator.decision.ownership import removed_application
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, RotatorError
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext

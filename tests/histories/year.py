@@ -26,8 +26,8 @@ from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
 from rotator.decision.decide import decide
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.steps import Wait
+from rotator.domain.due_time import Due, contains, due
 from rotator.domain.ledger import CurrentKey
-from rotator.domain.schedule import Due, contains, due
 from rotator.domain.spec import ApplicationSpec
 from rotator.reconciler.observer import Observer
 from rotator.reconciler.pass_state import PassState

@@ -15,7 +15,8 @@ import pytest
 from rotator.domain.ledger import RotationMode
 from rotator.domain.secret import Secret
 from rotator.errors import Unavailable
-from rotator.observability.logs import LineBuffer, LogSink, capture_libraries
+from rotator.observability.line_buffer import LineBuffer
+from rotator.observability.logs import LogSink, capture_libraries
 from rotator.observability.serialization import to_json_value
 from rotator.util.crash import crash_site
 
@@ -164,7 +165,7 @@ def test_b_disk_full_and_then_not_the_lost_lines_are_counted_and_told(tmp_path: 
 
 
 def test_b_a_reader_who_does_not_read_stops_nobody(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
+    monkeypatch.setattr("rotator.observability.line_buffer.READER_TIMEOUT", 0.01)
     journal = LogSink(descriptor=pipe[1])
     for _ in range(2000):  # far more than a pipe holds
         journal.emit("service.up", service="v" * 200)
@@ -231,7 +232,7 @@ def test_no_thread_waits_for_one_whose_line_is_being_written() -> None:
 
 
 def test_lines_that_pile_up_behind_a_slow_reader_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.observability.logs.MAX_WAITING", 3)
+    monkeypatch.setattr("rotator.observability.line_buffer.MAX_WAITING", 3)
     written: list[str] = []
 
     def put(line: str, patience: float) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import mark_compromised, new_ledger, start_revocation
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.publication import new_ledger
+from rotator.decision.transitions.revocation import start_revocation
 from rotator.domain.account import AccountDocument, Waiver
 from rotator.domain.keys import Key
 from rotator.domain.ledger import CurrentKey, Ledger, RetiringKey

@@ -76,9 +76,9 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 1: named before done ---
     bug(
         "a key in grace is deleted without having been condemned first",
-        "decision/rules/revocation.py",
+        "decision/rules/grace.py",
         (
-            'return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))',
+            'return WriteLedger(ledger, (revocation_scheduled(entry.access_key, "grace ended"),))',
             "return DeleteKey(entry.access_key, entry.reason)",
         ),
     ),
@@ -189,15 +189,15 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 6: the ledger follows the document ---
     bug(
         "the old key's grace counts from the day that the new one was created",
-        "decision/transitions.py",
+        "decision/transitions/publication.py",
         (
-            "    deadline = max(since, clocks.latest) + spec.grace\n    after = replace(",
-            "    deadline = (key.created_at if key and marker else max(since, clocks.latest)) + spec.grace\n    after = replace(",
+            "    deadline = grace_deadline(spec, clocks, since)\n",
+            "    deadline = key.created_at + spec.grace if key and marker else grace_deadline(spec, clocks, since)\n",
         ),
     ),
     bug(
         "the old key's grace counts from when it became current",
-        "decision/transitions.py",
+        "decision/transitions/publication.py",
         (
             'RetiringKey(old.access_key, old.version, deadline, "replaced")',
             'RetiringKey(old.access_key, old.version, old.since + spec.grace, "replaced")',
@@ -205,7 +205,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a rotation that somebody else finished leaves the old key behind",
-        "decision/transitions.py",
+        "decision/transitions/publication.py",
         (
             "    if old is not None and not ledger.is_revoking(old.access_key) and",
             "    if old is not None and done and not ledger.is_revoking(old.access_key) and",
@@ -219,7 +219,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key that was published again meanwhile keeps its old deadline",
-        "decision/transitions.py",
+        "decision/transitions/publication.py",
         ("    return entry.access_key in meanwhile or (more and", "    return False and (more and"),
     ),
     # --- rule 7: the fence ---
@@ -230,12 +230,12 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "what a lost attempt left behind lives until the calendar's next rotation",
-        "decision/rules/issuance.py",
+        "decision/rules/rotation.py",
         ("    if not (quiet and", "    if True or not (quiet and"),
     ),
     bug(
         "the fence does not wait until nobody can be at the rotation any more",
-        "decision/rules/issuance.py",
+        "decision/rules/rotation.py",
         (
             " if key.access_key in state.possibly_pending)\n        + state.spec.stale_claim_timeout",
             " if key.access_key in state.possibly_pending)",
@@ -258,10 +258,10 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a found key that was published gets no grace",
-        "decision/transitions.py",
+        "decision/transitions/grace.py",
         (
-            "    deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest) + spec.grace\n",
-            "    deadline = max(observation.document.created_time or observation.clocks.latest, observation.clocks.latest)\n",
+            "    deadline = grace_deadline(spec, observation.clocks, observation.document.created_time)\n",
+            "    deadline = grace_deadline(spec, observation.clocks, observation.document.created_time) - spec.grace\n",
         ),
     ),
     bug(
@@ -336,7 +336,7 @@ BUGS: tuple[Bug, ...] = (
     # --- rule 9: compromised ---
     bug(
         "a mark leaves the ledger when its key is condemned, not when it is revoked",
-        "decision/transitions.py",
+        "decision/transitions/revocation.py",
         (
             "        revoking=(*ledger.revoking, RevokingKey(access_key, version, reason)),\n    )\n",
             (
@@ -446,7 +446,7 @@ BUGS: tuple[Bug, ...] = (
     # --- failures, time, hands ---
     bug(
         "a failure is not counted, so nothing is ever too soon",
-        "decision/transitions.py",
+        "decision/transitions/rotation.py",
         (
             "    after = replace(ledger, intent=None, failures=failures, not_before=now + pause, problem=problem)\n",
             "    after = replace(ledger, intent=None, failures=failures, not_before=now, problem=problem)\n",
@@ -460,7 +460,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an operator's hold keeps rotations back, but no revocations",
-        "decision/rules/revocation.py",
+        "decision/rules/grace.py",
         (
             "    if state.on_hold or not state.trusted_clocks or state.urgent_mode:\n",
             "    if not state.trusted_clocks or state.urgent_mode:\n",
@@ -482,29 +482,29 @@ BUGS: tuple[Bug, ...] = (
     # --- the schedule ---
     bug(
         "what is late is put off from the time at which it is looked at",
-        "domain/schedule.py",
+        "domain/due_time.py",
         ("        turn = base + period * (number", "        turn = max(base, now) + period * (number"),
     ),
     bug(
         "a turn is over the moment that it begins",
-        "domain/schedule.py",
+        "domain/due_time.py",
         ("        if now <= turn + slack:\n", "        if now < turn:\n"),
     ),
     bug(
         "late rotations begin at once, all of them",
-        "domain/schedule.py",
+        "domain/due_time.py",
         ("    if period <= slack or (exact and now <= base + slack):\n", "    if period <= slack or exact:\n"),
         deep=True,
     ),
     bug(
         "what waited for its window begins at its opening, all of it",
-        "domain/schedule.py",
+        "domain/due_time.py",
         ("min(found.spread, closes - base), exact=opens < base)", "min(found.spread, closes - base), exact=True)"),
         deep=True,
     ),
     bug(
         "a late rotation takes its turn whether its window is open or not",
-        "domain/schedule.py",
+        "domain/due_time.py",
         (
             "    elif spec.window is None:\n        at = _turn",
             "    elif spec.window is None or now > found.at:\n        at = _turn",
@@ -513,7 +513,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "an expiring key waits for its turn until it has expired",
-        "domain/schedule.py",
+        "domain/due_time.py",
         ("(current.expires_at - found.deadline) / 2)", "(current.expires_at - found.deadline) * 2)"),
         deep=True,
     ),
@@ -589,7 +589,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a key of a former document is revoked when its grace ends",
-        "decision/rules/revocation.py",
+        "decision/rules/grace.py",
         ("        if entry.access_key in state.ledger.published_elsewhere():\n            continue\n", ""),
         deep=True,
     ),
@@ -689,7 +689,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "a document that expires is not written again in time",
-        "decision/rules/issuance.py",
+        "decision/rules/rotation.py",
         ("    renew = state.observation.clocks.vault >= half and", "    renew = False and"),
         deep=True,
     ),

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.decision.observation import RotationRequest
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.ledger import Ledger
 from rotator.errors import Conflict, Indeterminate, Unavailable
 from tests.support.invariants import Monitor

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from rotator.decision.observation import RotationRequest
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.ledger import Ledger, RevokingKey
 from rotator.errors import Rejected
 from rotator.operations.commands.contain import CompromiseRequest, contain

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from rotator.decision.observation import RotationRequest
-from rotator.decision.transitions import extend_grace, mark_compromised, set_hold
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.grace import extend_grace
+from rotator.decision.transitions.hold import set_hold
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import Marker, parse_marker
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy

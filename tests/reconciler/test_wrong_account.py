@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.keys import Key
 from tests.support.scenarios import DAY, HOUR, adopted, mark, rotate
 from tests.support.simulated import PATH, Actor, Sim, SimProvider

@@ -23,7 +23,7 @@ from rotator.operations.queries.doctor import Check, diagnose
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, free_port
 from rotator.sandbox.process import wait_until
-from rotator.system import examination
+from rotator.system import service_facts
 from rotator.vault.policy import checked_rights, policy_text, required_rights
 from tests.e2e.rig import POLICY, Rig
 from tests.setup.conftest import SLOW
@@ -262,7 +262,7 @@ def unit(**properties: str) -> Fault:
         script = rig.directory / "systemctl"
         script.write_text("#!/bin/sh\n" + "".join(f"echo {name}={value}\n" for name, value in {**usual, **properties}.items()))
         script.chmod(0o755)
-        monkeypatch.setattr(examination.unit_properties, "__defaults__", ((str(script),),))
+        monkeypatch.setattr(service_facts.unit_properties, "__defaults__", ((str(script),),))
         yield
 
     return fault

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from rotator.decision.transitions import BACKOFF
+from rotator.decision.transitions.rotation import BACKOFF
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker
 from tests.support.simulated import Sim, Version

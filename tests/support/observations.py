@@ -9,7 +9,7 @@ from typing import Any
 from rotator.decision.decide import decide
 from rotator.decision.observation import Clocks, InFlightRotation, Observation, Presence
 from rotator.decision.steps import Step, Wait, WriteLedger
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import Key
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Intent, Ledger, RetiringKey, RevokingKey, RotationMode

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.decision.observation import RotationRequest
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.marker import Marker, incarnation_of
 from rotator.errors import Indeterminate, Unavailable
 from tests.support.simulated import PATH, Actor, Sim, no_hook, spec

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.document import DocumentState
 from rotator.errors import Conflict, Indeterminate
 from tests.support.simulated import EPOCH, PATH, Actor, Sim, SimVault, Version, no_hook, spec

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey
 from rotator.domain.secret import Secret
 from rotator.operations.queries.key_lookup import locate_key

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from rotator.cli.times import parse_time_argument
-from rotator.decision.transitions import extend_grace, new_ledger
+from rotator.decision.transitions.grace import extend_grace
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import Ledger, RetiringKey
 from rotator.util.instants import EARLIEST, LATEST, clamp, is_in_range
 from rotator.vault.codec import dump_ledger, load_ledger

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import mark_compromised
+from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.account import KEPT, MAX_WAIVERS, AccountDocument, MassRotation, Waiver
 from rotator.domain.ledger import (
     HISTORY_LIMIT,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import mark_compromised, new_ledger
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ledger import (
     HISTORY_LIMIT,

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.sandbox.openbao import OpenBao
 from tests.support.simulated import spec
 from tests.vault.conftest import Build, RootHand

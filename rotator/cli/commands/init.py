@@ -33,7 +33,7 @@ def command(session: Session, file: Path | None) -> int:
     Asks for Vault, the account and its applications, or takes them from a file. The provider is asked which applications there are;
     nothing is changed but the new file, and no file is overwritten.
     """
-    from rotator.app.runtime import SystemClock  # noqa: PLC0415 - pydantic and httpx are not for --help
+    from rotator.app.app_runtime import SystemClock  # noqa: PLC0415 - pydantic and httpx are not for --help
     from rotator.errors import Refused  # noqa: PLC0415 - see above
     from rotator.setup.answers import read_answers  # noqa: PLC0415 - see above
     from rotator.setup.instructions import instructions  # noqa: PLC0415 - see above

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotator.domain.schedule import due
+from rotator.domain.due_time import due
 from rotator.domain.status import ApplicationStatus
 from rotator.util.formatting import format_relative, format_span
 

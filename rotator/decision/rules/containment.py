@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rotator.decision.classification import Disposition
 from rotator.decision.rules.document import configuration_moved, document_stale, document_unreadable, document_unusable
-from rotator.decision.rules.revocation import _revoking, _verify, finalize_revocations
+from rotator.decision.rules.revocation import _verify, finalize_revocations
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
     CheckPreconditions,
@@ -13,7 +13,7 @@ from rotator.decision.steps import (
     Step,
     WriteLedger,
 )
-from rotator.decision.transitions import start_revocation
+from rotator.decision.transitions.revocation import revocation_scheduled, start_revocation
 
 
 def contain_compromised(state: ApplicationState) -> Step | None:
@@ -43,7 +43,7 @@ def contain_compromised(state: ApplicationState) -> Step | None:
                 return FenceDocument()
             return WriteLedger(
                 start_revocation(ledger, access_key, _version_of(state, access_key), "compromised"),
-                (_revoking(access_key, "compromised"),),
+                (revocation_scheduled(access_key, "compromised"),),
             )
         if not {access_key} & (
             state.observation.deleted | state.observation.revoked.keys() | state.observation.undeletable.keys()

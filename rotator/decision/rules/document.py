@@ -7,7 +7,8 @@ from rotator.decision.observation import Presence
 from rotator.decision.other_fields import fields_line
 from rotator.decision.state import ACCOUNT_SUSPECT_THRESHOLD, ApplicationState
 from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, WriteLedger
-from rotator.decision.transitions import commit_published, mark_republished
+from rotator.decision.transitions.publication import commit_published
+from rotator.decision.transitions.revocation import mark_republished
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import Ledger

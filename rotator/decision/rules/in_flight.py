@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rotator.decision.rules.revocation import _revoking
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import (
     CreateKey,
@@ -13,7 +12,8 @@ from rotator.decision.steps import (
     VerifyKey,
     WriteLedger,
 )
-from rotator.decision.transitions import abandon_rotation, start_revocation
+from rotator.decision.transitions.revocation import revocation_scheduled, start_revocation
+from rotator.decision.transitions.rotation import abandon_rotation
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import Key
 from rotator.domain.ledger import Intent, Ledger, Problem
@@ -72,5 +72,5 @@ def _end_in_flight(state: ApplicationState, ledger: Ledger, reason: str, *events
     in_flight = state.observation.in_flight
     if in_flight and in_flight.key and not in_flight.publish_sent and not ledger.is_revoking(in_flight.key.access_key):
         ledger = start_revocation(ledger, in_flight.key.access_key, 0, "leftover")
-        return WriteLedger(ledger, (*events, _revoking(in_flight.key.access_key, f"leftover, {reason}")))
+        return WriteLedger(ledger, (*events, revocation_scheduled(in_flight.key.access_key, f"leftover, {reason}")))
     return WriteLedger(ledger, events) if ledger != state.ledger else DiscardInFlight()

@@ -7,7 +7,8 @@ from dataclasses import replace
 from rotator.decision.ownership import OwnershipConflict, is_emptied, next_takeover_step, superseded_message
 from rotator.decision.rules.containment import contain_compromised
 from rotator.decision.state import ApplicationState
-from rotator.decision.steps import DiscardInFlight, Event, Step, WriteLedger
+from rotator.decision.steps import DiscardInFlight, Step, WriteLedger
+from rotator.decision.transitions.grace import grace_deadline, grace_started
 from rotator.domain.ledger import Predecessor
 from rotator.domain.reasons import Reason
 
@@ -42,12 +43,12 @@ def _follow_former_documents(state: ApplicationState) -> Step | None:
 
 
 def _left(state: ApplicationState, former: Predecessor, published: str) -> Step:
-    deadline, key = state.observation.clocks.latest + state.spec.grace, former.access_key
+    deadline, key = grace_deadline(state.spec, state.observation.clocks), former.access_key
     ledger = state.ledger.with_predecessor(replace(former, access_key=published))
     retiring = tuple(
         replace(entry, revoke_after=max(entry.revoke_after, deadline)) if entry.access_key == key else entry
         for entry in ledger.retiring
     )
     changed = retiring != ledger.retiring
-    event = Event("key.grace_started", {"access_key": key, "revoke_after": deadline, "reason": f"left {former.path}"})
+    event = grace_started(key, deadline, f"left {former.path}")
     return WriteLedger(replace(ledger, retiring=retiring), (event,) if changed else ())

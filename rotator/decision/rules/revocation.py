@@ -1,4 +1,4 @@
-"""Ends grace periods, deletes keys, verifies their revocation, and classifies keys that nothing names (rules 7 and 8)."""
+"""Deletes keys, verifies their revocation, and classifies keys that nothing names (rules 7 and 8)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from rotator.decision.steps import (
     VerifyRevocation,
     WriteLedger,
 )
-from rotator.decision.transitions import finish_revocation, start_grace, start_revocation
-
-
-def _revoking(access_key: str, reason: str) -> Event:
-    return Event("key.revocation_scheduled", {"access_key": access_key, "reason": reason})
+from rotator.decision.transitions.grace import start_grace
+from rotator.decision.transitions.revocation import finish_revocation, revocation_scheduled, start_revocation
 
 
 def finalize_revocations(state: ApplicationState) -> Step | None:
@@ -65,22 +62,6 @@ def _verify(state: ApplicationState, among: frozenset[str]) -> Step | None:
     return None
 
 
-def expire_grace_periods(state: ApplicationState) -> Step | None:
-    """A retiring key whose deadline has passed by every clock is scheduled for revocation (rules 8, 13)."""
-    if state.on_hold or not state.trusted_clocks or state.urgent_mode:
-        return None  # while consumers are down or in danger, a key that still works may be their only one
-    for entry in state.ledger.retiring:
-        key = state.observation.key(entry.access_key)
-        if entry.access_key == state.published or (key is not None and not key.revocable):
-            continue
-        if entry.access_key in state.ledger.published_elsewhere():
-            continue
-        if state.observation.clocks.passed(entry.revoke_after):
-            ledger = start_revocation(state.ledger, entry.access_key, entry.version, entry.reason)
-            return WriteLedger(ledger, (_revoking(entry.access_key, "grace ended"),))
-    return None
-
-
 def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
     """Schedules orphaned keys for revocation and gives a grace period to published ones that the ledger does not name (rule 7)."""
     if state.on_hold:
@@ -92,7 +73,7 @@ def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
         if verdict is Disposition.ORPHANED:
             events = (
                 Event("key.orphan_found", {"access_key": key.access_key, "rotation_id": marker.rotation}),
-                _revoking(key.access_key, "leftover"),
+                revocation_scheduled(key.access_key, "leftover"),
             )
             return WriteLedger(start_revocation(state.ledger, key.access_key, 0, "leftover"), events)
         if verdict in (Disposition.PUBLISHED, Disposition.ASSUMED):

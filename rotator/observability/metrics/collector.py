@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rotator import __version__
 from rotator.decision.status import status_of, unreadable_status
-from rotator.domain.schedule import due
+from rotator.domain.due_time import due
 from rotator.domain.status import PHASES
 from rotator.observability.metrics.counters import MODES, CounterValues, word
 

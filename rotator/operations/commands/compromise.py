@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.decision.transitions import is_verified_revoked
+from rotator.decision.transitions.revocation import is_verified_revoked
 from rotator.domain.access_key import is_access_key
 from rotator.domain.keys import management_key_message
 from rotator.domain.ledger import Ledger

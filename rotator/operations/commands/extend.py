@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from rotator.decision.transitions import extend_grace, extendable_keys
+from rotator.decision.transitions.grace import extend_grace, extendable_keys
 from rotator.domain.ledger import Ledger, RetiringKey
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError

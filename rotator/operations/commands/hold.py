@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotator.decision.transitions import clear_hold, set_hold
+from rotator.decision.transitions.hold import clear_hold, set_hold
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.commands.ledger_update import update_ledger

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rotator.decision.ownership import OwnershipConflict, next_takeover_step, own_ledger, superseded_message
 from rotator.decision.steps import SupersedeLedger, WriteLedger
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Conflict, Indeterminate, Refused, ServiceError, Unavailable

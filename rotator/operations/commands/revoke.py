@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotator.decision.transitions import end_grace
+from rotator.decision.transitions.grace import end_grace
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger
 from rotator.domain.marker import parse_marker

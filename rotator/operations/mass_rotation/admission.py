@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rotator.domain.ports import EventSink
-from rotator.operations.mass_rotation.capacity import free_slots
+from rotator.operations.mass_rotation.free_quota import free_slots
 
 QUOTA_REFRESH_INTERVAL = 0.5
 """Seconds between two questions to the provider for its free quota; between them only the admitted

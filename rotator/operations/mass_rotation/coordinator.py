@@ -28,30 +28,19 @@ from rotator.operations.commands.rotate import rotate
 from rotator.operations.coverage import CoverageReport
 from rotator.operations.mass_rotation.account_snapshot import AccountScope, AccountSnapshot, take_snapshot
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
-from rotator.operations.mass_rotation.capacity import max_parallel
+from rotator.operations.mass_rotation.estimate import max_parallel
+from rotator.operations.mass_rotation.quota_wait import next_room_at, wait_for_quota
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
 from rotator.operations.patience import patient_context
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
-from rotator.reconciler.context import LocalState
-from rotator.reconciler.runner import drive, reconcile
 from rotator.util.formatting import format_timestamp
-
-LOOK_AGAIN = timedelta(minutes=1)
-"""How long to wait for free quota at most before the next check: keys are also revoked for other
-reasons than the ledgers name."""
-
-LATEST = datetime.max.replace(tzinfo=UTC)
 
 GOES_ON = timedelta(days=7)
 """How long the same words go on with what they began: graces may have to end in between."""
 
 GOES_ON_IN_A_BREACH = timedelta(hours=1)
 """The same in a compromise. Later they mean another one, with a time of its own; to go on all the same, say the time."""
-
-WHOLE_SECONDS = timedelta(seconds=2)
-"""How much later than by this machine's clock a grace ends: other clocks show whole seconds, and
-the slowest counts."""
 
 
 @dataclass(frozen=True)
@@ -214,21 +203,14 @@ def run_mass_rotation(
         todo = [one for one in selected_applications(sight, selection, order) if one.name not in results]
         if not todo or not wait:
             break
-        room_at = _room_at(sight)
-        until = min(room_at + WHOLE_SECONDS if room_at else LATEST, scope.clock.now() + LOOK_AGAIN)  # others may make room
-        scope.sink.emit(
-            "mass_rotation.waiting_for_quota", account=scope.account, incident=order.id, applications=len(todo), until=until
-        )
-        sleep(until)
-        go_on()
-        _end_graces(scope, sight, sleep)
+        wait_for_quota(sight, order, len(todo), sleep, go_on)
     outcome = MassRotationResult(
         order,
         tuple(results.values()),
         sight.coverage_of(selection, order.created_before),
         (scope.clock.now() - start).total_seconds(),
         rest=tuple(one.name for one in todo),
-        room_at=_room_at(sight) if todo else None,
+        room_at=next_room_at(sight) if todo else None,
     )
     scope.sink.emit(
         "mass_rotation.finished",
@@ -320,25 +302,3 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
         message = f"another process was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
         return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
     return rotate(spec, context, sleep, order.reason, order.by)
-
-
-# --- room -----------------------------------------------------------------------------------------------------------------
-
-
-def _room_at(sight: AccountSnapshot) -> datetime | None:
-    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
-    now = sight.scope.clock.now()
-    ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
-    return min((end for end in ends if end > now), default=None)
-
-
-def _end_graces(scope: AccountScope, sight: AccountSnapshot, sleep: Sleep) -> None:
-    """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
-    now = scope.clock.now()
-    due: list[ApplicationSpec] = [
-        scope.specs[name]
-        for name, ledger in sight.survey.ledgers.items()
-        if any(entry.revoke_after <= now for entry in ledger.retiring)
-    ]
-    for spec in due:
-        drive(reconcile(spec, scope.context(spec), LocalState()), sleep)

@@ -11,8 +11,9 @@ from rotator.domain.account import MassRotation
 from rotator.operations.coverage import CoverageReport
 from rotator.operations.failures import explain
 from rotator.operations.mass_rotation.account_snapshot import AccountScope, take_snapshot
-from rotator.operations.mass_rotation.capacity import Estimate, estimate, free_slots
 from rotator.operations.mass_rotation.coordinator import MassRotationRequest, by_its_clock, proof_of, selected_applications
+from rotator.operations.mass_rotation.estimate import Estimate, estimate
+from rotator.operations.mass_rotation.free_quota import free_slots
 from rotator.util.formatting import format_timestamp
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rotator.decision.transitions import is_verified_revoked
+from rotator.decision.transitions.revocation import is_verified_revoked
 from rotator.domain.access_key import access_key_fault
 from rotator.domain.keys import Key, management_key_message
 from rotator.domain.ledger import Ledger

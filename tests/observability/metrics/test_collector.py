@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Ledger, RetiringKey, RevokingKey
 from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.collector import samples

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.transitions import mark_compromised, new_ledger
+from rotator.decision.transitions.compromise import mark_compromised
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.account import MassRotation
 from rotator.domain.audit import AuditEvent, AuditTrail
 from rotator.domain.keys import Key

@@ -1,4 +1,4 @@
-"""Judges by owner and mode whether a file, a directory or a listening process may be believed, as sshd does.
+"""Judges by owner and mode whether a file or a directory may be believed, as sshd does.
 
 Root and the user of this process are trusted. In a user namespace that does not map root, the owner of ``/`` stands for root.
 """
@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
-import struct
 from pathlib import Path
 
 from rotator.system.users import user_name
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 class UntrustedFile(OSError):
@@ -42,7 +38,7 @@ def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -
     ``folder`` is given for a folder of credentials, which systemd makes for the user of the service: its owner is believed too, so
     that root can run commands with the credentials of the service.
     """
-    owners = _trusted()
+    owners = trusted_users()
     if folder is not None and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         owners |= {folder.st_uid}
     if status.st_uid not in owners:
@@ -57,43 +53,13 @@ def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -
 
 def directory_problem(status: os.stat_result) -> str:
     """Why no socket may be put into a directory, as a sentence; empty when one may be."""
-    if status.st_uid not in _trusted():
+    if status.st_uid not in trusted_users():
         return f"the directory belongs to {user_name(status.st_uid)}; give it to the user of the service"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "other users can write into the directory and could put their own socket there; run chmod go-w on it"
     return ""
 
 
-def listener_problem(connection: socket.socket, path: Path) -> str:
-    """Why the process that listens at a path must not be believed, as a sentence; empty when it may be.
-
-    It has to run as root, as this user, or as the owner of the directory, which only root (or this user) can have created there.
-    """
-    uid = peer_uid(connection)
-    if uid in _trusted():
-        return ""
-    directory = path.absolute().parent
-    try:
-        owner = directory.stat().st_uid
-        writable = next((part for part in (directory, *directory.parents) if _others_write(part)), None)
-    except OSError:
-        return f"{directory} cannot be examined"
-    if writable is not None:
-        return f"{user_name(uid)} listens there, and {writable} can be written by users who are not the daemon's; run chmod go-w on it"
-    if uid != owner:
-        return f"{user_name(uid)} listens there, and the directory belongs to {user_name(owner)}"
-    return ""
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """The user of the process at the other end of a Unix socket, by the kernel's word."""
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return int(uid)
-
-
-def _others_write(directory: Path) -> bool:
-    return bool(directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-
-
-def _trusted() -> frozenset[int]:
+def trusted_users() -> frozenset[int]:
+    """The users whose files and processes are believed."""
     return frozenset({0, os.geteuid(), Path("/").stat().st_uid})

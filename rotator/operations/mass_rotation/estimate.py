@@ -1,10 +1,4 @@
-"""How many applications may be under way at once, and how long all of them will take. Pure.
-
-A rotation needs room for one key more for a while: in a compromise until the old key is deleted,
-else until its grace ends. The quota of the organisation is shared with daemons, which create keys
-as well, and an answer that gets lost leaves a key behind for a moment. So a rotation is admitted
-only if every rotation under way without a key could create one now.
-"""
+"""How long a mass rotation takes, how many calls it needs, and how many rotations run at once. Pure."""
 
 from __future__ import annotations
 
@@ -13,31 +7,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rotator.domain.spec import VerificationPolicy
-
-RESERVE = 2
-"""Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that got lost."""
-
-UNTOLD = 4
-"""How many at once where the provider does not tell how much room there is."""
+from rotator.operations.mass_rotation.free_quota import free_slots
 
 CALLS_BESIDE_PROOFS = 4
 """What a rotation asks of the provider beside its proofs: two lists, the create and the delete."""
 
+
 ANSWER = timedelta(milliseconds=250)
 """How long the provider takes to answer, about."""
 
+
 MAX_PARALLEL = 64
 """Applications under way at once, whatever room there is: each has a thread."""
-
-
-def free_slots(room: int | None, unmade: int, under_way: int) -> int:
-    """How many more may be let in. ``room`` is what the provider had left when ``unmade`` of those
-    ``under_way`` had made no key yet; a rotation that is admitted before the next question counts
-    as one of these. One at a time may start as long as there is any room at all."""
-    if room is None:
-        return UNTOLD - under_way
-    more = room - RESERVE - unmade
-    return more if under_way else max(more, min(1, room - unmade))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rotator.domain.ports import NullEventSink
 from rotator.domain.spec import VerificationPolicy
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
-from rotator.operations.mass_rotation.capacity import RESERVE, UNTOLD, estimate, free_slots, max_parallel, request_count
+from rotator.operations.mass_rotation.estimate import estimate, max_parallel, request_count
+from rotator.operations.mass_rotation.free_quota import RESERVE, UNTOLD, free_slots
 
 QUICK = VerificationPolicy(2, timedelta(seconds=0.5), timedelta(minutes=1))
 SLOW = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))

@@ -192,7 +192,7 @@ class AppRuntime:
 
     def facts(self) -> Facts:
         """What an examination of Vault, the accounts and this machine finds out, for `rotator doctor`."""
-        from rotator.setup.examination import collect  # noqa: PLC0415 - one command needs it
+        from rotator.setup.doctor_facts import collect  # noqa: PLC0415 - one command needs it
 
         return collect(
             self.configuration, self.vault, self.provider, lambda name: self.account(name).access_key or "", self.clock.now

@@ -10,7 +10,7 @@ from rotator.decision.classification import Disposition
 from rotator.decision.rules.document import bearer_gone
 from rotator.decision.state import MAX_SCHEDULED_LIVE_KEYS, RETRY_INTERVAL, ApplicationState
 from rotator.decision.steps import CheckPreconditions, Event, FenceDocument, Step, WriteLedger
-from rotator.decision.transitions import abandon_rotation
+from rotator.decision.transitions.rotation import abandon_rotation
 from rotator.domain.ledger import Intent, RotationMode
 from rotator.domain.marker import incarnation_of
 from rotator.domain.reasons import Reason

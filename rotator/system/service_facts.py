@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rotator.system.trust import directory_problem
+from rotator.system.file_permissions import directory_problem
 
 SYSTEMCTL = ("/usr/bin/systemctl", "show", "rotator.service")
 """What begins the command that shows the unit."""

@@ -10,11 +10,11 @@ from rotator.domain.facts import ExaminedAccount, Facts, MachineFacts, UnitFacts
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, RotatorError
-from rotator.providers.examination import examine_account
-from rotator.system.examination import missing_groups, socket_fault, unit_properties
+from rotator.providers.account_facts import examine_account
+from rotator.system.service_facts import missing_groups, socket_fault, unit_properties
 from rotator.util.concurrency import run_concurrently
-from rotator.vault.examination import endpoint, examine_vault
 from rotator.vault.store import KvStore
+from rotator.vault.vault_facts import endpoint, examine_vault
 
 
 def collect(

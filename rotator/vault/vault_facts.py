@@ -9,7 +9,7 @@ from pathlib import Path
 from rotator.domain.facts import DocumentFacts, Endpoint, TokenFacts, VaultFacts
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, PermissionDenied, RotatorError, ServiceError
-from rotator.http.examination import WayEnds, examine
+from rotator.http.reachability import WayEnds, examine
 from rotator.vault.responses import Reply
 from rotator.vault.store import KvStore
 

@@ -1,0 +1,55 @@
+"""The ledger with keys marked compromised, and the incidents that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from rotator.domain.ledger import (
+    INCIDENT_LIMIT,
+    CompromisedKey,
+    Incident,
+    Ledger,
+)
+
+
+def mark_compromised(
+    ledger: Ledger,
+    access_keys: Iterable[str],
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    incident: str,
+    mode: str,
+    override_hold: bool = False,
+) -> Ledger:
+    """The ledger with these keys marked compromised and any open intent abandoned, in one write, so that every later claim is
+    known to be newer than the mark. A key that is marked already keeps its first mark, which only ever becomes sharper."""
+    keys, known = tuple(sorted(access_keys)), ledger.compromised_keys()
+    return replace(
+        ledger,
+        compromised=(
+            *(_sharper(mark, mode, override_hold) if mark.access_key in keys else mark for mark in ledger.compromised),
+            *(CompromisedKey(key, reason, by, at, mode, incident, override_hold) for key in keys if key not in known),
+        ),
+        incidents=incidents_within_limit(
+            (*ledger.incidents, Incident(incident, at, reason, by, keys, mode=mode, override_hold=override_hold))
+        ),
+        intent=None,
+        not_before=None,
+    )
+
+
+def incidents_within_limit(incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
+    """The incidents without the oldest closed ones beyond the limit. An open one stays, however many there are: what it is about is
+    still to be contained."""
+    surplus = len(incidents) - INCIDENT_LIMIT
+    leaving = [incident.id for incident in incidents if incident.closed_at is not None][: max(0, surplus)]
+    return tuple(incident for incident in incidents if incident.id not in leaving)
+
+
+def _sharper(mark: CompromisedKey, mode: str, override_hold: bool) -> CompromisedKey:
+    """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is ever taken back."""
+    return replace(mark, mode=mode if mode == "revoke_first" else mark.mode, override_hold=mark.override_hold or override_hold)
