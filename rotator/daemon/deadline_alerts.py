@@ -23,7 +23,7 @@ class DeadlineAlerts:
         ledger = outcome.ledger
         if ledger is None or ledger.current is None or not spec.configured:
             return
-        if not (ledger.hold or outcome.error or outcome.wait.problem):
+        if not (ledger.held(now) or outcome.error or outcome.wait.problem):
             return
         found = due(spec, ledger.current)
         deadline = found.deadline if found else None

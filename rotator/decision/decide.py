@@ -34,6 +34,7 @@ from rotator.decision.rules.document import (
     sync_ledger,
 )
 from rotator.decision.rules.grace import expire_grace_periods
+from rotator.decision.rules.hold import expire_hold
 from rotator.decision.rules.in_flight import continue_in_flight
 from rotator.decision.rules.ownership import claim_ownership
 from rotator.decision.rules.revocation import (
@@ -50,6 +51,7 @@ from rotator.domain.spec import ApplicationSpec
 RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
     claim_ownership,
     contain_compromised,
+    expire_hold,
     configuration_moved,
     document_unreadable,
     document_stale,

@@ -85,8 +85,9 @@ def next_action(state: ApplicationState) -> NextAction:
     spec, ledger, clocks = state.spec, state.ledger, state.observation.clocks
     horizon = clocks.ours + spec.resync_interval
     patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
-    if ledger.hold:
-        held = NextAction(horizon, "held", f"held by {ledger.hold.by}: {ledger.hold.reason}")
+    if ledger.hold and state.on_hold:
+        ends = clocks.ours_at(ledger.hold.until) if ledger.hold.until else horizon
+        held = NextAction(min(horizon, ends), "held", f"held by {ledger.hold.by}: {ledger.hold.reason}")
         return _next_under_hold(state, patience) or held
     candidates = [
         NextAction(

@@ -24,7 +24,7 @@ from rotator.decision.steps import Event, SupersedeLedger, WriteLedger
 from rotator.decision.transitions.compromise import incidents_within_limit
 from rotator.decision.transitions.grace import grace_deadline
 from rotator.decision.transitions.publication import new_ledger
-from rotator.domain.ledger import HISTORY_LIMIT, HistoryEntry, Ledger, Predecessor, RetiringKey
+from rotator.domain.ledger import HISTORY_LIMIT, HistoryEntry, Ledger, Predecessor, RetiringKey, stronger_hold
 from rotator.domain.spec import ApplicationSpec
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, publish
         access_field=theirs.access_field if fresh else ledger.access_field,
         secret_field=theirs.secret_field if fresh else ledger.secret_field,
         current=current,
-        hold=ledger.hold or theirs.hold,
+        hold=stronger_hold(ledger.hold, theirs.hold),
         failures=max(ledger.failures, theirs.failures),
         not_before=max(filter(None, (ledger.not_before, theirs.not_before)), default=None),
         compromised=_united(ledger.compromised, theirs.compromised, "access_key"),

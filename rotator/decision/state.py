@@ -63,8 +63,8 @@ class ApplicationState:
 
     @property
     def on_hold(self) -> bool:
-        """Whether an operator holds this application: no claim and no revocation, but for an emergency that goes through."""
-        return self.ledger.hold is not None
+        """Whether an operator's hold is in force: one clock has not passed its end."""
+        return self.ledger.held(self.observation.clocks.earliest)
 
     @property
     def override_hold(self) -> frozenset[str]:

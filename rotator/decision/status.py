@@ -21,7 +21,7 @@ from rotator.domain.status import PHASES, ApplicationStatus, NextAction
 
 def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
     """From when on something is overdue by the policy, whatever a pass plans and whatever holds it back; None without a duty."""
-    return min((latest for _, latest, _, _ in _obligations(spec, replace(ledger, hold=None))), default=None)
+    return min((latest for _, latest, _, _ in _duties(spec, ledger)), default=None)
 
 
 def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None) -> ApplicationStatus:
@@ -31,7 +31,7 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, obser
         next_ = NextAction(now, "observe", "no ledger yet")
         return ApplicationStatus(spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed)
     next_ = _next(spec, ledger, now)
-    late = max([now - at for at, latest, _, _ in _obligations(spec, ledger) if latest <= now], default=timedelta(0))
+    late = max([now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0))
     if spec.owner or ledger.successor:
         problem = Problem(Reason.SUPERSEDED, superseded_message(spec.application, ledger, spec.owner), now)
         return ApplicationStatus(
@@ -59,7 +59,7 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
     stopped = phase_of(view.problem.reason) if view.problem else "failing" if ledger.failures else ""
     truths: Mapping[str, bool] = {
         "compromised": bool(ledger.compromised),
-        "held": ledger.hold is not None,
+        "held": ledger.held(view.as_of),
         "rotating": ledger.intent is not None,
         "unreadable": stopped == "unreadable",
         "failing": stopped == "failing",
@@ -78,17 +78,21 @@ def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         NextAction(since, what, why)
-        for since, latest, what, why in _obligations(spec, ledger)
+        for since, latest, what, why in _obligations(spec, ledger, now)
         if latest <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
     return min([next_action(ApplicationState(spec, Observation.of_ledger(ledger, now))), *overdue])
 
 
-def _obligations(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
+def _obligations(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> list[tuple[datetime, datetime, str, str]]:
+    """The duties that no hold puts off."""
+    held = ledger.held(now) and not any(mark.override_hold for mark in ledger.compromised)
+    return [] if held else _duties(spec, ledger)
+
+
+def _duties(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
     """What is owed: since or from when, from when on it is overdue, what and why. The policy says it, not what a pass plans: a
     retry that waits, a restart or a turn that was missed does not make a key younger."""
-    if ledger.hold is not None and not any(mark.override_hold for mark in ledger.compromised):
-        return []
     if ledger.compromised:
         mark = ledger.compromised[0]
         return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]

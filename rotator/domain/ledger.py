@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from rotator.domain.spec import VerificationPolicy
 
-SCHEMA = 4
-"""The schema of the ledger that this program writes. It reads this one and older ones."""
+SCHEMA = 5
+"""The latest schema of the ledger that this program writes and reads. ``rotator.vault.codec``
+reads older ones, and writes the former one where a ledger holds nothing that is new."""
 
 
 HISTORY_LIMIT = 50
@@ -109,11 +110,28 @@ class CompromisedKey:
 
 @dataclass(frozen=True)
 class Hold:
-    """An operator's hold: no claim and no revocation for this application."""
+    """An operator's hold: no claim and no revocation for this application, ``until`` then or until
+    it is resumed."""
 
     reason: str
     by: str
     at: datetime
+    until: datetime | None = None
+
+    def in_force(self, at: datetime) -> bool:
+        """Whether it has not ended by the clock that shows this time; for a decision, the clock
+        that is furthest behind."""
+        return self.until is None or at < self.until
+
+
+def stronger_hold(one: Hold | None, other: Hold | None) -> Hold | None:
+    """Of two holds the one that ends later, which is one without an end; the first if they end
+    together."""
+    if one is None or other is None:
+        return one or other
+    if one.until is None or (other.until is not None and other.until <= one.until):
+        return one
+    return other
 
 
 @dataclass(frozen=True)
@@ -233,6 +251,10 @@ class Ledger:
         """This ledger with an earlier name more, or with a known one as it is now."""
         others = tuple(one for one in self.predecessors if one.application != changed.application)
         return replace(self, predecessors=(*others, changed))
+
+    def held(self, at: datetime) -> bool:
+        """Whether an operator's hold is in force by the clock that shows this time."""
+        return self.hold is not None and self.hold.in_force(at)
 
     def compromised_keys(self) -> frozenset[str]:
         """The access keys that are marked compromised."""

@@ -40,6 +40,9 @@ PHASES = (
 )
 """Every phase, the most pressing first."""
 
+FORGOTTEN_HOLD = timedelta(days=7)
+"""How old a hold without an end is when it is shown as one that may have been forgotten."""
+
 FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdue_seconds")
 """What only the ledger tells."""
 
@@ -69,6 +72,13 @@ class ApplicationStatus:
     def overdue(self) -> bool:
         """Whether what is late is not just on its way: a rotation takes as long as its proof."""
         return self.late > self.spec.verification.timeout
+
+    @property
+    def hold_forgotten(self) -> bool:
+        """Whether the application has been on hold for so long, without an end, that the hold may
+        have been forgotten."""
+        hold = self.ledger.hold if self.ledger else None
+        return hold is not None and hold.until is None and self.as_of - hold.at >= FORGOTTEN_HOLD
 
     @property
     def known(self) -> bool:
@@ -104,7 +114,7 @@ class ApplicationStatus:
                 _stamped(access_key=mark.access_key, reason=mark.reason, by=mark.by, at=mark.at, incident=mark.incident)
                 for mark in (ledger.compromised if ledger else ())
             ],
-            "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at) if hold else None,
+            "hold": _stamped(reason=hold.reason, by=hold.by, at=hold.at, until=hold.until) if hold else None,
             "next": _stamped(action=self.next.action, at=self.next.at, reason=self.next.reason),
             "overdue_seconds": int(self.late.total_seconds()),
             "problem": _stamped(reason=self.problem.reason, message=self.problem.message, since=self.problem.since)

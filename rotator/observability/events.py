@@ -116,9 +116,10 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "application.held": EventKind(
         "warning",
-        "An operator put a hold on the application: nothing is claimed or revoked until it is resumed.",
-        ("reason", "by"),
+        "An operator put a hold on the application: nothing is claimed or revoked until it is resumed, or until then.",
+        ("reason", "by", "until"),
     ),
+    "application.hold_ended": EventKind("info", "The time of an operator's hold is over.", ("until", "reason", "by")),
     "application.resumed": EventKind("info", "An operator released the hold.", ("by",)),
     "application.recovered": EventKind("info", "The problem is over.", ("reason",)),
     # emergencies

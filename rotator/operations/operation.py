@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
@@ -20,6 +21,7 @@ from rotator.operations.signatures import Signature
 from rotator.reconciler.context import ReconcileContext
 from rotator.util.concurrency import run_concurrently
 from rotator.util.formatting import strip_control_characters
+from rotator.util.instants import clamp
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[
@@ -31,6 +33,22 @@ Names = Annotated[list[Name], Field(max_length=10_000, description="The applicat
 
 Maybe = Annotated[Names, Field(default_factory=list)]
 """Names that may be left out."""
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any key."""
+
+
+def _usual(moment: datetime) -> datetime:
+    """The same time in UTC; one that no key is older than, or every key is, is as good as any such
+    time."""
+    return max(clamp(moment), EPOCH)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_usual)]
+"""A time with its zone."""
+
+Perhaps = Moment | SkipJsonSchema[None]
+"""The same, or left out."""
 
 
 class OperationRequest(BaseModel):

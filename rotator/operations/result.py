@@ -32,6 +32,7 @@ class OperationResult:
     contained_at: datetime | None = None
     outage_seconds: float | None = None
     until: Mapping[str, datetime] = field(default_factory=dict)
+    held_until: datetime | None = None
 
     @property
     def seconds_from_mark(self) -> float | None:
@@ -45,8 +46,10 @@ class OperationResult:
         answer: dict[str, Any] = {"name": self.application, "outcome": self.outcome, "exit_code": self.exit_code}
         if self.exit_code:
             return {**answer, "error": {"kind": self.reason, "message": self.message, "exit_code": self.exit_code}}
-        if self.outcome in {"held", "resumed"}:
+        if self.outcome == "resumed":
             return answer
+        if self.outcome == "held":
+            return {**answer, "until": format_timestamp(self.held_until) if self.held_until else None}
         if self.outcome == "extended":
             return {**answer, "until": {key: format_timestamp(deadline) for key, deadline in self.until.items()}}
         if self.outcome != "revoked":

@@ -40,8 +40,15 @@ _INNER_ROWS: Mapping[type, Mapping[str, type]] = {Incident: {"revocations": Revo
 
 
 def dump_ledger(ledger: Ledger) -> dict[str, Any]:
-    """The ledger as JSON values."""
-    return _packed(_ledgers.dump_python(ledger, mode="json"), _LEDGER_ROWS)
+    """The ledger as JSON values, of schema 4 unless it holds what only schema 5 can say: a rotator
+    that knows no more than schema 4 goes on with every other one, as during an upgrade or after it
+    was taken back."""
+    data = _packed(_ledgers.dump_python(ledger, mode="json"), _LEDGER_ROWS)
+    if ledger.hold is None:
+        return {**data, "schema": 4}
+    if ledger.hold.until is None:
+        return {**data, "hold": {name: value for name, value in data["hold"].items() if name != "until"}, "schema": 4}
+    return data
 
 
 def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
@@ -100,7 +107,7 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
 
 def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """A ledger of an older schema as this one would have written it. What is damaged stays damaged: it is refused afterwards."""
-    for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2), (3, _from_schema_3)):
+    for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2), (3, _from_schema_3), (4, _from_schema_4)):
         if data.get("schema") == schema and data["schema"] is not True:
             data = {**migrate(data), "schema": schema + 1}
     return data
@@ -149,6 +156,14 @@ def _from_schema_3(data: Mapping[str, Any]) -> Mapping[str, Any]:
     current = data.get("current")
     known = {**data, "current": {**current, "purpose": ""}} if isinstance(current, dict) else data
     return {"predecessors": [], "successor": "", **_packed(known, _LEDGER_ROWS)}
+
+
+def _from_schema_4(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A hold may have an end. One that has it already is none of schema 4, and is refused later."""
+    hold = data.get("hold")
+    if not isinstance(hold, dict):
+        return data
+    return {**data, "hold": [hold] if "until" in hold else {**hold, "until": None}}
 
 
 def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -71,6 +71,45 @@ def test_a_hold_that_is_there_already_stays_with_the_name_of_who_set_it(desk: De
     assert hold.reason == "first"
 
 
+def test_a_hold_with_an_end_ends_then_by_itself_and_what_was_held_back_is_done(desk: Desk) -> None:
+    result = desk.type("hold", "billing", "--reason", "migration", "--until", "40d")
+    assert result.stdout == (
+        "billing: held: nothing is claimed or revoked until 2026-02-10 00:00:00 UTC, or: rotator resume billing\n"
+    )
+    assert "next: held, until 2026-02-10T00:00:00Z" in desk.type("status").stdout
+    assert desk.json("status")["applications"][0]["hold"]["until"] == "2026-02-10T00:00:00Z"
+    daemon = desk.daemon()
+    daemon.run_for(40 * DAY - timedelta(minutes=5))
+    assert desk.sim.live_keys() == [OLD]
+    daemon.run_for(timedelta(minutes=10))
+    assert desk.sim.published_key() == NEW
+    assert desk.sim.ledger().hold is None
+    assert [entry.event for entry in desk.sim.ledger().history if entry.event in ("held", "resumed")] == ["held", "resumed"]
+
+
+def test_a_later_end_counts_and_an_earlier_one_does_not(desk: Desk) -> None:
+    desk.type("hold", "billing", "--reason", "first", "--until", "2d")
+    [entry] = desk.json("hold", "billing", "--reason", "second", "--until", "1d")["applications"]
+    assert entry["until"] == "2026-01-03T00:00:00Z"
+    [entry] = desk.json("hold", "billing", "--reason", "second", "--until", "2026-01-05T00:00:00Z")["applications"]
+    assert entry["until"] == "2026-01-05T00:00:00Z"
+    [entry] = desk.json("hold", "billing", "--reason", "third")["applications"]
+    assert entry["until"] is None
+
+
+def test_a_hold_without_an_end_is_pointed_at_after_a_week(desk: Desk) -> None:
+    desk.type("hold", "billing", "--reason", "migration")
+    assert "forgotten" not in desk.type("status").stdout
+    desk.sim.time.advance(7 * DAY)
+    assert "(migration); it may have been forgotten" in desk.type("status").stdout
+
+
+def test_a_rotation_of_a_held_application_is_refused_with_the_end_of_the_hold(desk: Desk) -> None:
+    desk.type("hold", "billing", "--reason", "migration", "--until", "2d")
+    result = desk.type("rotate", "billing")
+    assert (result.exit_code, "until 2026-01-03 00:00:00 UTC" in result.stderr) == (4, True)
+
+
 def test_what_was_not_held_need_not_be_resumed(desk: Desk) -> None:
     versions = len(desk.sim.kv["ledger:billing"])
     assert desk.type("resume", "billing").stdout == "billing: was not held\n"
@@ -90,6 +129,8 @@ def test_who_resumes_is_told_which_keys_die_now(desk: Desk) -> None:
         (("hold", "billing"), "say why, with --reason"),
         (("hold", "billing", "--reason", " "), "say why, with --reason"),
         (("hold", "--reason", "x"), "say which applications"),
+        (("hold", "billing", "--reason", "x", "--until", "yesterday"), "is no time"),
+        (("hold", "billing", "--reason", "x", "--until", "2020-01-01T00:00:00Z"), "has passed"),
         (("hold", "billing", "--all", "--reason", "x"), "say which applications"),
         (("resume",), "say which applications"),
         (("extend", "billing"), "missing option"),

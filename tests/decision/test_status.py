@@ -290,7 +290,7 @@ def test_the_entry_of_an_application_in_trouble_names_every_key_with_its_time() 
     assert entry["compromised"] == [
         {"access_key": THIRD, "reason": "leaked", "by": "ops", "at": format_timestamp(NOW - MINUTE), "incident": "i1"}
     ]
-    assert entry["hold"] == {"reason": "audit", "by": "ops", "at": format_timestamp(NOW - HOUR)}
+    assert entry["hold"] == {"reason": "audit", "by": "ops", "at": format_timestamp(NOW - HOUR), "until": None}
     assert entry["problem"] == {"reason": "quota", "message": BLOCKED.message, "since": format_timestamp(NOW - MINUTE)}
     assert entry["overdue_seconds"] == 0
 

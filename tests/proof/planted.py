@@ -374,8 +374,8 @@ BUGS: tuple[Bug, ...] = (
         "what is wrong with the document goes before containment",
         "decision/decide.py",
         (
-            "    contain_compromised,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n",
-            "    configuration_moved,\n    document_unreadable,\n    document_stale,\n    contain_compromised,\n",
+            "    contain_compromised,\n    expire_hold,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n",
+            "    expire_hold,\n    configuration_moved,\n    document_unreadable,\n    document_stale,\n    contain_compromised,\n",
         ),
         tests=(
             "tests/reconciler/test_containment.py::test_r9_a_compromised_key_in_grace_is_revoked_while_the_document_cannot_be_trusted",
@@ -465,6 +465,24 @@ BUGS: tuple[Bug, ...] = (
             "    if state.on_hold or not state.trusted_clocks or state.urgent_mode:\n",
             "    if not state.trusted_clocks or state.urgent_mode:\n",
         ),
+    ),
+    bug(
+        "a hold ends by the clock that is furthest ahead",
+        "decision/state.py",
+        ("self.ledger.held(self.observation.clocks.earliest)", "self.ledger.held(self.observation.clocks.latest)"),
+        tests=("tests/decision/test_hold.py",),
+    ),
+    bug(
+        "of two holds the one that ends sooner counts",
+        "domain/ledger.py",
+        ("other.until is not None and other.until <= one.until)", "other.until is not None and other.until > one.until)"),
+        tests=("tests/decision/test_hold.py",),
+    ),
+    bug(
+        "a held application is not looked at when its hold ends",
+        "decision/next_action.py",
+        ("NextAction(min(horizon, ends), ", "NextAction(horizon, "),
+        tests=("tests/decision/test_hold.py",),
     ),
     bug(
         "a document older than what the ledger knows is believed",

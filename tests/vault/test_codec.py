@@ -98,6 +98,9 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("schema", None),
         ("schema", ...),
         ("schema", 5),
+        ("schema", 6),
+        ("hold.until", None),
+        ("hold.until", "2026-05-04T03:02:01Z"),
     ],
 )
 def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: Any) -> None:
@@ -107,7 +110,7 @@ def test_r11_whatever_is_not_exactly_what_we_write_is_damaged(path: str, value: 
 
 def test_r11_a_newer_schema_says_so_and_names_the_remedy() -> None:
     with pytest.raises(LedgerUnreadable, match=r"billing.*newer rotator.*upgrade"):
-        load_ledger(change("schema", 5), "billing")
+        load_ledger(change("schema", 6), "billing")
 
 
 def test_a_damaged_ledger_is_reported_by_the_name_of_the_field_and_never_by_its_content() -> None:
@@ -128,12 +131,12 @@ def test_the_history_is_bounded() -> None:
     ("path", "value", "said"),
     [
         ("schema", 0, "damaged: it has no schema number; restore an earlier version of it in Vault"),
-        ("schema", 5, "written by a newer rotator (schema 5, this one knows 4); upgrade this rotator"),
+        ("schema", 6, "written by a newer rotator (schema 6, this one knows 5); upgrade this rotator"),
         ("retiring.0.version", "x", "damaged at retiring.0.version; restore an earlier version of it in Vault"),
         (
             "surprise",
             1,
-            "damaged: it says more, or says it otherwise, than schema 4 allows; restore an earlier version of it in Vault",
+            "damaged: it says more, or says it otherwise, than schema 5 allows; restore an earlier version of it in Vault",
         ),
     ],
 )
@@ -176,6 +179,35 @@ def of_schema_1() -> dict[str, Any]:
 def test_r11_a_ledger_of_schema_2_is_read_as_it_is_and_written_as_schema_4() -> None:
     assert load_ledger(of_schema_2()) == full()
     assert dump_ledger(load_ledger(of_schema_2()))["schema"] == 4
+
+
+def test_r11_a_ledger_of_schema_4_is_read_as_it_is_and_written_back_unchanged() -> None:
+    stored = json.loads((DATA / "ledger-schema-4.json").read_text())
+    assert load_ledger(stored) == full()
+    assert dump_ledger(load_ledger(stored)) == stored
+
+
+def test_r11_only_a_hold_with_an_end_takes_schema_5_so_that_the_former_program_reads_every_other_ledger() -> None:
+    hold = full().hold
+    assert hold is not None
+    assert dump_ledger(replace(full(), hold=None))["schema"] == 4
+    ending = replace(full(), hold=replace(hold, until=NOW + timedelta(days=3)))
+    stored = json.loads(json.dumps(dump_ledger(ending)))
+    assert (stored["schema"], stored["hold"]["until"]) == (5, "2026-05-07T03:02:01.123456Z")
+    assert load_ledger(stored) == ending
+    assert dump_ledger(replace(load_ledger(stored), hold=None))["schema"] == 4, "the next write after the end is of schema 4"
+
+
+@pytest.mark.parametrize("until", [..., "soon", "2026-05-07T03:02:01", 17])
+def test_r11_a_ledger_of_schema_5_whose_hold_has_a_damaged_end_is_damaged(until: Any) -> None:
+    hold = full().hold
+    assert hold is not None
+    stored = dump_ledger(replace(full(), hold=replace(hold, until=NOW)))
+    stored["hold"] = {name: value for name, value in stored["hold"].items() if name != "until"}
+    if until is not ...:
+        stored["hold"]["until"] = until
+    with pytest.raises(LedgerUnreadable):
+        load_ledger(stored)
 
 
 def test_r11_a_ledger_of_schema_3_is_read_as_it_is_and_written_as_schema_4() -> None:

@@ -144,7 +144,8 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
         late = f", past due by {format_span(found.late)}" if found.phase == "overdue" else ""
         when = f"{coming.action} {format_timestamp(coming.at)} ({coming.reason}{late})"
         if coming.action == "held":
-            when = "held, until it is resumed"
+            ends = ledger.hold.until if ledger and ledger.hold else None
+            when = f"held, until {format_timestamp(ends) if ends else 'it is resumed'}"
         lines.append(f"{found.name:<{width}}  {found.phase:<11}  {key}  next: {when}")
         if ledger:
             lines += [
@@ -157,7 +158,10 @@ def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
                 for mark in ledger.compromised
             ]
             if ledger.hold:
-                lines.append(f"  held: since {format_timestamp(ledger.hold.at)} by {ledger.hold.by} ({ledger.hold.reason})")
+                until = f" until {format_timestamp(ledger.hold.until)}" if ledger.hold.until else ""
+                remark = "; it may have been forgotten" if found.hold_forgotten else ""
+                since = format_timestamp(ledger.hold.at)
+                lines.append(f"  held: since {since}{until} by {ledger.hold.by} ({ledger.hold.reason}){remark}")
         if current and current.purpose:
             lines.append(f"  purpose: {current.purpose}")
         if not found.spec.configured:

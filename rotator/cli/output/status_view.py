@@ -123,7 +123,7 @@ def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
     if view.phase == "overdue":
         return Text(f"{view.next.action}, past due by {format_span(view.late)}", "bold red")
     if view.next.action == "held":
-        return Text(view.next.reason, "magenta")
+        return _held(view)
     when = format_relative(view.next.at, view.as_of)
     if view.next.at <= view.as_of:
         when = "now"
@@ -133,6 +133,17 @@ def _next(view: ApplicationStatus, *, reasons: bool) -> Text:
     if not view.spec.configured:
         text.append(", not in the configuration", "dim italic")
     return text
+
+
+def _held(view: ApplicationStatus) -> Text:
+    """Who holds the application, why and until when; in red where the hold may be forgotten."""
+    hold = view.ledger.hold if view.ledger else None
+    if hold is None:
+        return Text(view.next.reason, "magenta")
+    if hold.until:
+        return Text(f"{view.next.reason}, ends {format_relative(hold.until, view.as_of)}", "magenta")
+    told = f"{view.next.reason}, for {format_span(view.as_of - hold.at)}, without an end"
+    return Text(told, "bold red" if view.hold_forgotten else "magenta")
 
 
 def _with_problem(views: Sequence[ApplicationStatus], console: Console, *, fine: bool) -> None:

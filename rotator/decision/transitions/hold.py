@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from rotator.domain.ledger import (
-    HistoryEntry,
-    Hold,
-    Ledger,
-)
+from rotator.decision.steps import Event
+from rotator.domain.ledger import HistoryEntry, Hold, Ledger, stronger_hold
 
 
-def set_hold(ledger: Ledger, reason: str, by: str, at: datetime) -> Ledger:
-    """The ledger with an operator's hold; a hold that is there already stays as it is."""
-    if ledger.hold is not None:
+def set_hold(ledger: Ledger, reason: str, by: str, at: datetime, until: datetime | None = None) -> Ledger:
+    """The ledger with an operator's hold. A hold that is there already stays as it is, unless it
+    ends sooner than this one."""
+    wanted = Hold(reason, by, at, until)
+    if stronger_hold(ledger.hold, wanted) == ledger.hold:
         return ledger
-    entry = HistoryEntry(at, "held", "", reason=f"{reason} ({by})")
-    return replace(ledger, hold=Hold(reason, by, at)).with_history(entry)
+    return replace(ledger, hold=wanted).with_history(HistoryEntry(at, "held", "", reason=f"{reason} ({by})"))
 
 
 def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
@@ -25,3 +23,13 @@ def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
     if ledger.hold is None:
         return ledger
     return replace(ledger, hold=None).with_history(HistoryEntry(at, "resumed", "", reason=f"by {by}"))
+
+
+def end_hold(ledger: Ledger, at: datetime) -> tuple[Ledger, Event]:
+    """The ledger without the hold, whose end has passed."""
+    hold = ledger.hold
+    if hold is None:
+        raise AssertionError("only called when there is a hold")
+    entry = HistoryEntry(at, "resumed", "", reason=f"the hold of {hold.by} has ended")
+    event = Event("application.hold_ended", {"until": hold.until, "reason": hold.reason, "by": hold.by})
+    return replace(ledger, hold=None).with_history(entry), event

@@ -53,6 +53,9 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_grace_ends_timestamp_seconds": Metric(
         "gauge", "When the next grace period ends and its key is revoked. Missing without a key in grace.", ABOUT_ONE
     ),
+    "rotator_open_hold_timestamp_seconds": Metric(
+        "gauge", "Since when an operator's hold without an end is on. Missing without one.", ABOUT_ONE
+    ),
     "rotator_keys": Metric(
         "gauge",
         "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until the revocation is verified.",

@@ -63,6 +63,8 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     keys = {"current": 1 if ledger.current else 0, "grace": len(ledger.retiring), "revoking": len(ledger.revoking)}
     for state, count in {**keys, "compromised": len(ledger.compromised)}.items():
         yield "rotator_keys", (state,), count
+    if ledger.hold and ledger.hold.until is None:
+        yield "rotator_open_hold_timestamp_seconds", (), ledger.hold.at.timestamp()
     if ledger.retiring:
         yield "rotator_grace_ends_timestamp_seconds", (), min(entry.revoke_after for entry in ledger.retiring).timestamp()
     if ledger.current:

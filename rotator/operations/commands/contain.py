@@ -259,7 +259,7 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
             return done
         if lost := _mark_lost(spec, outcome, keys):
             return lost
-        hurdle = blocking_reason(spec, outcome, failures)
+        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = outcome.ledger.failures if outcome.ledger else failures
         over = patience.over(hurdle, outcome.ledger)
         if hurdle and hurdle.exit_code == 4:

@@ -10,6 +10,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import PassOutcome, ReconcileContext
+from rotator.util.formatting import format_time
 
 AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
 """Shortest and longest pause between two passes: the other actor's work is watched, not awaited blindly."""
@@ -42,14 +43,16 @@ class Deadline:
         return self._last if now - self._since >= self._limit and not under_way else None
 
 
-def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int) -> OperationResult | None:
+def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int, now: datetime) -> OperationResult | None:
     """Why the pass did not get there, if it could not; None when it only has to wait for another
     actor."""
     name, ledger, wait = spec.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)
-    if ledger is not None and ledger.hold is not None and not any(mark.override_hold for mark in ledger.compromised):
-        message = f"{name} is held by {ledger.hold.by} ({ledger.hold.reason}): nothing is claimed or revoked until it is released"
+    hold = ledger.hold if ledger and not any(mark.override_hold for mark in ledger.compromised) else None
+    if hold is not None and hold.in_force(now):
+        until = format_time(hold.until) if hold.until else "it is resumed"
+        message = f"{name} is held by {hold.by} ({hold.reason}): nothing is claimed or revoked until {until}"
         return short_of(name, 4, message, "held")
     problem = wait.problem
     if problem is None:

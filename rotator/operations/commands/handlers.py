@@ -18,7 +18,17 @@ from rotator.operations.commands.drill import DrillResult, drill
 from rotator.operations.commands.extend import extend
 from rotator.operations.commands.revoke import revoke
 from rotator.operations.commands.rotate import rotate
-from rotator.operations.operation import Maybe, Name, Names, OperationContext, OperationRequest, Reason, each, reconcile_now
+from rotator.operations.operation import (
+    Maybe,
+    Name,
+    Names,
+    OperationContext,
+    OperationRequest,
+    Perhaps,
+    Reason,
+    each,
+    reconcile_now,
+)
 from rotator.operations.queries.key_lookup import application_of, refuse_malformed_keys
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
@@ -81,14 +91,18 @@ class HoldRequest(OperationRequest):
     applications: Maybe
     everything: bool = False
     reason: Annotated[Reason, Field(min_length=1)]
+    until: Annotated[Perhaps, Field(description="When the hold ends; only by resume when it is left out.")] = None
 
 
 def handle_hold(call: OperationContext, request: HoldRequest) -> tuple[OperationResult, ...]:
     """Pause rotation and revocation for applications."""
+    if request.until and request.until <= call.now():
+        raise OperationError("usage", "the time until which the applications are held has passed: name a time to come")
+    reason = request.reason.strip() or "held"
     return each(
         call,
         _named(call, request),
-        lambda spec: brake.hold(spec, *call.execution(spec), request.reason.strip() or "held", call.by),
+        lambda spec: brake.hold(spec, *call.execution(spec), reason, call.by, request.until),
     )
 
 

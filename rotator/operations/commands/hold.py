@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rotator.decision.transitions.hold import clear_hold, set_hold
+from rotator.domain.ledger import Hold
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import RotatorError
 from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
-from rotator.util.formatting import pluralize
+from rotator.util.formatting import format_time, pluralize
 
 
-def hold(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
-    """Nothing is claimed and nothing revoked for the application until it is resumed; observation goes on."""
+def hold(
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str, until: datetime | None = None
+) -> OperationResult:
+    """Nothing is claimed and nothing revoked for the application until it is resumed, or until
+    then; observation goes on."""
     name = spec.application
     try:
-        ledger, written = update_ledger(spec, context, sleep, lambda ledger: set_hold(ledger, reason, by, context.clock.now()))
+        ledger, written = update_ledger(
+            spec, context, sleep, lambda ledger: set_hold(ledger, reason, by, context.clock.now(), until)
+        )
     except RotatorError as error:
         return failed(name, error)
     if written:
-        context.sink.emit("application.held", application=name, account=spec.account, reason=reason, by=by)
-    found = ledger.hold
-    first = "" if found is None or (found.reason, found.by) == (reason, by) else f" already, by {found.by} ({found.reason})"
-    return OperationResult(name, "held", 0, f"held{first}: nothing is claimed or revoked until: rotator resume {name}")
+        told = {"reason": reason, "by": by, "until": until or ""}
+        context.sink.emit("application.held", application=name, account=spec.account, **told)
+    found = ledger.hold or Hold(reason, by, context.clock.now(), until)
+    first = "" if (found.reason, found.by) == (reason, by) else f" already, by {found.by} ({found.reason})"
+    ends = f"{format_time(found.until)}, or: " if found.until else ": "
+    message = f"held{first}: nothing is claimed or revoked until{' ' if found.until else ''}{ends}rotator resume {name}"
+    return OperationResult(name, "held", 0, message, held_until=found.until)
 
 
 def resume(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> OperationResult:

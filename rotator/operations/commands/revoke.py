@@ -137,7 +137,7 @@ def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep,
                 f"{access_key} was published again meanwhile, so it is what consumers of {spec.application} read: it lives on"
             )
             return short_of(spec.application, 4, message, "published_again")
-        hurdle = blocking_reason(spec, outcome, failures)
+        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = ledger.failures if ledger else failures
         if hurdle and hurdle.exit_code == 4:
             return hurdle

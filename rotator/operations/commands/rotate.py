@@ -60,7 +60,7 @@ def _rotate(
         outcome = drive(reconcile(spec, context, local_state, request), sleep)
         if done := _fulfilled(spec, outcome, replaces, recorder):
             return done
-        hurdle = blocking_reason(spec, outcome, failures)
+        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = outcome.ledger.failures if outcome.ledger else failures
         if hurdle and hurdle.exit_code != 3:
             return hurdle

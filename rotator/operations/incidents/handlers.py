@@ -16,9 +16,9 @@ from rotator.errors import Refused, RotatorError
 from rotator.operations.incidents.collection import all_incidents
 from rotator.operations.incidents.report import ApplicationImpact, IncidentList, IncidentReport
 from rotator.operations.mass_rotation.account_snapshot import AccountSnapshot, take_snapshot
-from rotator.operations.mass_rotation.handlers import Perhaps, of
+from rotator.operations.mass_rotation.handlers import of
 from rotator.operations.mass_rotation.selection import is_partial
-from rotator.operations.operation import Name, NoArguments, OperationContext, OperationRequest
+from rotator.operations.operation import Name, NoArguments, OperationContext, OperationRequest, Perhaps
 from rotator.operations.refusal import OperationError
 from rotator.util.concurrency import run_concurrently
 from rotator.util.formatting import pluralize

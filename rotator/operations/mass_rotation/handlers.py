@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field
 
 from rotator.domain.access_key import is_access_key
 from rotator.domain.account import MassRotation, Waiver
@@ -25,7 +24,7 @@ from rotator.operations.mass_rotation.coordinator import (
 from rotator.operations.mass_rotation.preview import Preview, build_preview
 from rotator.operations.mass_rotation.results import MassRotationReport, WaiveResult
 from rotator.operations.mass_rotation.selection import Selection
-from rotator.operations.operation import Maybe, Name, OperationContext, Reason, reconcile_now
+from rotator.operations.operation import Maybe, Moment, Name, OperationContext, Perhaps, Reason, reconcile_now
 from rotator.operations.operation import OperationRequest as Asked
 from rotator.operations.queries.key_lookup import refuse_malformed_keys
 from rotator.operations.refusal import OperationError
@@ -34,22 +33,6 @@ from rotator.operations.runtime import Sleep
 from rotator.util.concurrency import run_concurrently
 from rotator.util.durations import parse_duration
 from rotator.util.formatting import format_timestamp
-from rotator.util.instants import clamp
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before any key."""
-
-
-def _usual(moment: datetime) -> datetime:
-    """The same time in UTC; one that no key is older than, or every key is, is as good as any such time."""
-    return max(clamp(moment), EPOCH)
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_usual)]
-"""A time with its zone."""
-
-Perhaps = Moment | SkipJsonSchema[None]
-"""The same, or left out."""
 
 Account = Annotated[str, Field(max_length=200, description="The account; the only one when it is left out.")]
 

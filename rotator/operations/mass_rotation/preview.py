@@ -93,7 +93,7 @@ def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
     room = scope.provider.headroom(fresh=True)
     proofs = [proof_of(one.spec, compromised=request.compromised) for one in found]
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
-    held = {name for name, ledger in sight.survey.ledgers.items() if ledger.hold}
+    held = {name for name, ledger in sight.survey.ledgers.items() if ledger.held(scope.clock.now())}
     dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
     coverage = sight.coverage_of(request.selection, order.created_before)
     return Preview(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rotator.domain.ledger import RetiringKey
+from rotator.domain.ledger import Hold, RetiringKey
 from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.call_durations import CallDurations
 from rotator.observability.metrics.catalogue import CATALOGUE, table
@@ -29,7 +29,7 @@ def everything() -> dict[str, tuple[str, frozenset[str]]]:
     counters = EventCounters(NullEventSink())
     counters.emit("rotation.abandoned", reason="quota", **ABOUT)
     counters.emit("pass.failed", reason="sealed", **ABOUT)
-    ledger = of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),))
+    ledger = of(retiring=(RetiringKey("SCW0", 1, EPOCH, "x"),), hold=Hold("x", "ann", EPOCH))
     billing = ApplicationSample(spec(), EPOCH, ledger, 1, 0, EPOCH, EPOCH, "quota")
     services = (ServiceSample("vault", up=True), ServiceSample("acme", up=True, headroom=1))
     hour = timedelta(hours=1)

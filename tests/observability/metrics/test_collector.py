@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.decision.transitions.publication import new_ledger
-from rotator.domain.ledger import CompromisedKey, CurrentKey, Ledger, RetiringKey, RevokingKey
+from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, RetiringKey, RevokingKey
 from rotator.domain.ports import NullEventSink
 from rotator.observability.metrics.collector import samples
 from rotator.observability.metrics.counters import MODES, EventCounters
@@ -84,6 +84,12 @@ def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
     }  # fmt: skip
     assert found["rotator_grace_ends_timestamp_seconds"] == {ABOUT: (EPOCH + 2 * DAY).timestamp()}
     assert found["rotator_overdue_seconds"] == {ABOUT: 86400}, "a compromised key is past due from its mark on"
+
+
+def test_a_hold_without_an_end_says_since_when_it_is_on() -> None:
+    assert told(billing(of(hold=Hold("x", "ann", EPOCH))))["rotator_open_hold_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
+    for hold in (None, Hold("x", "ann", EPOCH, EPOCH + 40 * DAY)):
+        assert "rotator_open_hold_timestamp_seconds" not in told(billing(of(hold=hold)))
 
 
 def test_a_grace_that_is_over_is_overdue_and_ended_then() -> None:

@@ -66,6 +66,9 @@ CASES: dict[str, Case] = {
         {**HERE, "service": "vault"}, "45s", {'rotator_max_clock_skew_seconds{job="rotator", instance="host"}': 30},
     ),
     "RotatorReloadRefused": Case("rotator_config_reload_refused", 0, 1),
+    "RotatorHoldForgotten": Case(
+        f"rotator_open_hold_timestamp_seconds{{{ABOUT}}}", 6 * 86400, 8 * 86400, BILLING, "8d 0h 0m 0s", ages=True
+    ),
 }  # fmt: skip
 
 
