@@ -55,7 +55,23 @@ COMPLETION = "_ROTATOR_COMPLETE"
 ALIASES = {"who": "lookup"}
 """Former names of commands, still understood."""
 
-ORDERS = frozenset({"run", "reload", "rotate", "revoke", "extend", "hold", "resume", "waive", "drill", "notify", "rotate-login"})
+ORDERS = frozenset(
+    {
+        "run",
+        "reload",
+        "init",
+        "rotate",
+        "revoke",
+        "extend",
+        "hold",
+        "resume",
+        "waive",
+        "drill",
+        "rotate-login",
+        "notify",
+        "sandbox",
+    }
+)
 """The commands that change something: their exit code tells what became of the order and not of its report."""
 
 INTERRUPTED = (
@@ -90,6 +106,7 @@ class Root(click.Group):
             from rotator.util.suggestions import closest_match  # noqa: PLC0415 - only mistakes pay for it
 
             raise click.UsageError(f"there is no command {name!r}; {closest_match(name, COMMANDS)}", ctx)
+        ctx.ensure_object(Session).question = name not in ORDERS
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -139,12 +156,12 @@ class Root(click.Group):
             sys.exit(tell(explain(Interrupted(INTERRUPTED)), as_json=session.json))
         except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence and never a traceback
             sys.exit(tell(explain(error), as_json=session.json))
-        sys.exit(_answered(code if isinstance(code, int) else 0, arguments))
+        sys.exit(_answered(code if isinstance(code, int) else 0, session))
 
 
-def _answered(code: int, arguments: Sequence[str]) -> int:
+def _answered(code: int, session: Session) -> int:
     """The exit code of the order, whatever became of its report. A question whose answer could not be written has failed."""
-    if code or "output" not in LOST or ORDERS & set(arguments):
+    if code or "output" not in LOST or not session.question:
         return code
     return tell(FailureReport("output", ("the answer could not be written to standard output",), 1), as_json=False)
 

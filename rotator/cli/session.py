@@ -60,6 +60,8 @@ class Session:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     started: float = STARTED
     can_ask: Callable[[], bool] = _at_a_terminal
+    question: bool = True
+    """Whether this run changes nothing, so that it has failed when its answer is lost."""
     ordered: bool = False
     """Whether a daemon has taken the order, and goes on with it if this command ends."""
     alone: str = ""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
+LONGEST_NAME = 100
+"""Characters of a name that are repeated; a sound one has at most 64."""
+
 
 _WRONG_TYPE = {
     "string_type": "is not text; write it in quotes",
@@ -45,7 +48,12 @@ _LIMITS = {
 
 def dotted(*parts: str) -> str:
     """The path of an option, such as ``applications.billing.grace``; a secret key in the place of a name is not repeated."""
-    return ".".join(to_displayable(part if _BARE.fullmatch(part) else repr(part)) for part in parts)
+    return ".".join(_displayed(to_displayable(part)) for part in parts)
+
+
+def _displayed(name: str) -> str:
+    name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return name if _BARE.fullmatch(name) else repr(name)
 
 
 class Problems:

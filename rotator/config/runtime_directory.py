@@ -24,6 +24,6 @@ def default_directory() -> Path:
 
 def socket_path_fault(path: Path) -> str:
     """What is wrong with the length of a socket's path; empty when nothing is."""
-    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+    if (length := len(os.fsencode(path))) <= SOCKET_PATH_LIMIT:
         return ""
-    return f"is too long: {path} has more than the {SOCKET_PATH_LIMIT} bytes that Linux takes as the path of a socket; write a shorter one"
+    return f"is too long: the path of the socket has {length:,} bytes, and Linux takes at most {SOCKET_PATH_LIMIT}; write a shorter one"

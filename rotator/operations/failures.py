@@ -10,6 +10,10 @@ from typing import Any
 
 from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
+MAX_SENTENCE = 4000
+MAX_SENTENCES = 2000
+"""Characters of a sentence and sentences of a report that are shown; a path, or the answer of a daemon, may have any number."""
+
 
 @dataclass(frozen=True)
 class FailureReport:
@@ -20,6 +24,10 @@ class FailureReport:
     sentences: tuple[str, ...]
     exit_code: int
     details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Cut what is too long; begin and end of a sentence stay, since the end tells what to do."""
+        object.__setattr__(self, "sentences", tuple(map(_cut, self.sentences[:MAX_SENTENCES])))
 
     def as_json(self) -> dict[str, Any]:
         """The value of ``error`` in the JSON answer."""
@@ -43,8 +51,9 @@ def explain(error: BaseException) -> FailureReport:
 
     sentence = redact(str(error))
     if isinstance(error, ConfigurationError):
-        problems = [{"file": problem.file, "path": problem.path, "message": problem.message} for problem in error.problems]
-        return FailureReport("configuration", tuple(map(str, error.problems)), error.exit_code, {"problems": problems})
+        problems = [{"file": one.file, "path": _cut(one.path), "message": _cut(redact(one.message))} for one in error.problems]
+        sentences = tuple(redact(str(problem)) for problem in error.problems)
+        return FailureReport("configuration", sentences, error.exit_code, {"problems": problems})
     if isinstance(error, ServiceError):
         details = {name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))}
         return FailureReport(error.kind, (sentence,), error.exit_code, details)
@@ -54,6 +63,11 @@ def explain(error: BaseException) -> FailureReport:
 
     kind, where = crash_site(error)
     return FailureReport("program", (f"an error of the program: {kind} at {where}; please report it",), 1)
+
+
+def _cut(sentence: str) -> str:
+    half = MAX_SENTENCE // 2
+    return sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[:half]} … {sentence[-half:]}"
 
 
 def _snake(name: str) -> str:

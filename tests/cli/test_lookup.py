@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from rotator.cli.commands.lookup import scanned
 from rotator.cli.main import root
 from rotator.cli.session import Session
 from rotator.errors import PermissionDenied, TooManyKeys, Unavailable
@@ -242,3 +245,34 @@ def test_a_text_without_keys_is_said_to_have_none(office: Desk) -> None:
     result = given(office, "nothing\n", "lookup", "--scan", "-")
     assert (result.exit_code, result.stdout) == (0, "the text names no key of a configured application\n")
     assert office.sim.calls == []
+
+
+@pytest.mark.parametrize("before", [0, 10, 65_520, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("separator", [" ", "="])
+def test_a_line_of_any_length_is_scanned_in_pieces_that_cut_no_key(before: int, separator: str) -> None:
+    name, secret = "SCWAAAAAAAAAAAAAAAAA", "8e3a0b7c-1111-4222-8333-944445555666"
+    text = f"first\n{'x' * before}{separator}{name}{separator}{'-' * 65_500}{separator}{secret}{separator}{'y' * 70_000}"
+    for line in (text, f"{text}\nlast", f"{text}\n"):
+        found = scanned(io.StringIO(line))
+        assert {key: set(lines) for key, lines in (found.names | found.secrets).items()} == {name: {2}, secret: {2}}
+
+
+@pytest.mark.parametrize("before", [65_526, 65_536, 131_060])
+def test_a_part_of_a_longer_word_is_no_key_where_a_line_is_cut(before: int) -> None:
+    found = scanned(io.StringIO(f"{'A' * before}SCWAAAAAAAAAAAAAAAAA and SCWAAAAAAAAAAAAAAAAAB{'C' * 70_000}"))
+    assert (found.names, found.secrets) == ({}, {})
+
+
+def test_a_line_without_an_end_is_scanned_in_bounded_memory() -> None:
+    class Endless(io.StringIO):
+        pieces = 0
+
+        def readline(self, size: int = -1) -> str:  # type: ignore[override]  # the stub of the class above is of bytes
+            assert 0 < size < 1_000_000
+            self.pieces += 1
+            return "x" * size if self.pieces < 1000 else ""
+
+    tracemalloc.start()
+    assert scanned(Endless()).names == {}
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()

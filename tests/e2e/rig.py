@@ -277,10 +277,12 @@ class Rig:
         self.daemons.append(daemon)
         return daemon.start()
 
-    def command(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, check: bool = True, timeout: float = 300, configuration: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run one command of rotator to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", "rotator", *arguments, "--config", str(self.configuration)],
+            [sys.executable, "-m", "rotator", *arguments, "--config", str(configuration or self.configuration)],
             capture_output=True,
             text=True,
             env={"PATH": os.environ["PATH"], "HOME": str(self.directory)},

@@ -13,7 +13,7 @@ import pytest
 from rotator.errors import Indeterminate, Rejected, RotatorError, Unavailable
 from rotator.http import HttpClient, HttpResponse
 from rotator.observability.notifications.digest import Digest
-from rotator.operations.failures import explain
+from rotator.operations.failures import MAX_SENTENCE, MAX_SENTENCES, FailureReport, explain
 from rotator.providers.scaleway.quota import limit_on_keys
 from rotator.providers.scaleway.responses import Unexpected, page_of
 from rotator.system import process_identity
@@ -127,3 +127,30 @@ def test_c18_a_secret_that_a_service_repeats_is_masked_where_the_error_is_told()
     error = Rejected(f"acme: the argument {used.reveal()} was refused", service="acme", kind="invalid_arguments")
     assert SECRET not in explain(error).sentences[0]
     assert SECRET not in explain(Unavailable(SECRET, service="acme", kind="x")).as_json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("target", "seed", "number"),
+    [
+        ("configuration", 101, 47230),  # the message about a directory repeated it, with a secret in it
+        ("configuration", 101, 236904),  # the same, of any length
+        (
+            "configuration",
+            103,
+            48779,
+        ),  # a secret after a tabulator in a name was masked after the tabulator had become two letters
+        ("files", 103, 184689),  # a file of 20,000 letters
+        ("daemon", 101, 95830),  # a daemon's message of any length
+        ("daemon", 103, 136927),
+    ],
+)
+def test_c18_a_case_that_once_broke_is_sound(target: str, seed: int, number: int) -> None:
+    assert running.run(1, seed, only=target, first=number) == []
+
+
+def test_c18_a_sentence_is_cut_in_its_middle_and_a_report_after_thousands_of_them() -> None:
+    report = FailureReport("refused", (f"seen {'x' * 100_000}; write another",) * 5000, 4)
+    assert len(report.sentences) == MAX_SENTENCES
+    assert {len(sentence) <= MAX_SENTENCE + 3 for sentence in report.sentences} == {True}
+    assert report.sentences[0].startswith("seen xxx")
+    assert report.sentences[0].endswith("xxx; write another")

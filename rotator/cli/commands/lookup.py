@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -20,6 +21,10 @@ from rotator.operations.queries.key_info import KeyInfo
 from rotator.operations.queries.key_lookup import refuse_malformed_keys
 from rotator.operations.queries.secret_lookup import SecretMatch, alive_anywhere, held_in_vault
 from rotator.util.formatting import pluralize
+
+LONGEST_PIECE = 64 * 1024
+OVERLAP = 64
+"""Characters of a line that are read at once, and that are looked at again with the next ones."""
 
 NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
 
@@ -137,14 +142,19 @@ class KeyScan:
     secrets: dict[str, list[int]]
 
 
-def scanned(lines: Iterable[str]) -> KeyScan:
-    """Everything in the text that looks like a key."""
+def scanned(text: TextIO) -> KeyScan:
+    """Everything in the text that looks like a key. A line of any length is read in pieces that overlap by more than a key."""
     found = KeyScan({}, {})
-    for number, line in enumerate(lines, 1):
-        for name in NAME.findall(line):
-            found.names.setdefault(name, []).append(number)
-        for uuid in SECRET_KEY.findall(line):
-            found.secrets.setdefault(uuid.lower(), []).append(number)
+    number, rest = 1, ""
+    for piece in chain(iter(lambda: text.readline(LONGEST_PIECE), ""), ["\n"]):
+        whole = rest + piece
+        for pattern, places in ((NAME, found.names), (SECRET_KEY, found.secrets)):
+            for match in pattern.finditer(whole):
+                if (match.start() or not rest) and match.end() < len(whole):  # else its surroundings are in another piece
+                    places.setdefault(match[0] if pattern is NAME else match[0].lower(), []).append(number)
+        ended = whole.endswith("\n")
+        rest = "" if ended else whole[-OVERLAP:]
+        number += ended
     return found
 
 
@@ -183,7 +193,7 @@ def _lines(numbers: Sequence[int]) -> str:
     return f"{shown} and more" if len(numbers) > 5 else shown
 
 
-def _opened(file: str) -> AbstractContextManager[Iterable[str]]:
+def _opened(file: str) -> AbstractContextManager[TextIO]:
     if file == "-":
         return nullcontext(sys.stdin)
     try:

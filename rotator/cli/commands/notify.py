@@ -28,6 +28,7 @@ Examples:
 @pass_session
 def command(session: Session, test: bool) -> int:
     """List the targets of the alarm's messages by their references; send each of them a test. The addresses are never shown."""
+    session.question = not test
     with session.app() as app:
         settings = app.alarm
         if not settings.targets:

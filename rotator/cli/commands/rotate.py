@@ -81,6 +81,7 @@ def command(
         raise click.UsageError("--revoke-first, --override-hold and --confirm are for --compromised")
     if not compromised and (keys := [name for name in applications if is_access_key(name)]):
         raise click.UsageError(f"{keys[0]} is an access key: name its application, or say --compromised")
+    session.question = dry_run
     many = bool(everything or accounts or globs or created_before or dry_run)
     if applications and everything:
         raise click.UsageError("--all and the names of applications exclude each other")

@@ -54,6 +54,7 @@ def command(session: Session, verb: str, what: str | None, directory: Path) -> i
     outside of the directory is touched. The commands of rotator work on it with the configuration
     in the directory.
     """
+    session.question = verb == "status"
     require_sandbox("sandbox")
     from rotator.sandbox.practice import client  # noqa: PLC0415 - the sandbox is an optional extra
 
