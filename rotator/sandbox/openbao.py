@@ -176,6 +176,11 @@ class OpenBao:
         return agent
 
     @property
+    def unseal_key(self) -> Secret | None:
+        """The only share of the unseal key."""
+        return self._unseal_key
+
+    @property
     def pid(self) -> int | None:
         """The process id, as long as it was not ended from here."""
         return self._process.pid if self._process else None

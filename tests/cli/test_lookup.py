@@ -72,8 +72,14 @@ def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(off
     assert told[0].endswith("published in version 2 of secret/apps/billing/scaleway, made for: made by hand")
     assert "the consumers of billing would be refused until they read another key" in told[1]
     assert told[2].startswith(f"{OLD}: in grace")
-    assert ", lives until 2026-01-02" in told[2]
+    assert ", valid until 2026-01-02" in told[2]
     assert "that have not read the newer key yet would be refused; it is revoked by itself in 22h" in told[3]
+
+
+def test_a_key_in_grace_that_a_person_deleted_is_revoked_and_has_no_end_ahead(office: Desk) -> None:
+    del office.sim.keys[OLD]
+    assert office.type("lookup", OLD).stdout.splitlines()[0] == f"{OLD}: revoked (application billing, account acme)"
+    assert office.json("lookup", OLD)["keys"][0]["dies_at"] is None
 
 
 @pytest.mark.parametrize(("names", "asked"), [(2, "get_key"), (9, "list_all_keys")])

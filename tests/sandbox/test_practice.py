@@ -77,13 +77,13 @@ def test_the_tutorial_is_true_word_for_word(desk: Desk) -> None:
 def test_what_was_broken_is_seen_and_mended(desk: Desk) -> None:
     assert desk.type("rotator sandbox start").returncode == 0
     config = f"--config {desk.directory}/rotator.toml"
-    for what in ("vault", "provider", "quota", "consumer", "daemon"):
+    for what in ("login", "unmanaged-key", "vault", "provider", "quota", "consumer", "daemon"):
         assert desk.type(f"rotator sandbox break {what}").returncode == 0
     seen = desk.status()
     assert (seen["vault"], seen["daemon"]) == ("sealed", "frozen")
     assert seen["applications"]["billing"]["frozen"]
-    assert seen["broken"] == ["vault", "provider", "quota", "consumer", "daemon"]
-    assert "mended: vault" in desk.type("rotator sandbox mend").stdout
+    assert seen["broken"] == ["login", "unmanaged-key", "vault", "provider", "quota", "consumer", "daemon"]
+    assert "mended: login" in desk.type("rotator sandbox mend").stdout
     seen = desk.status()
     assert (seen["vault"], seen["daemon"], seen["broken"]) == ("unsealed", "running", [])
     done = desk.type(f"rotator rotate billing {config}")
@@ -105,6 +105,32 @@ def test_a_second_sandbox_in_one_directory_and_a_directory_with_other_files_are_
     assert [path.name for path in other.iterdir()] == ["precious"]
     assert desk.type("rotator sandbox start").returncode == 0
     assert "runs in" in desk.type("rotator sandbox start").stderr
+
+
+def test_a_sandbox_that_was_stopped_starts_again_in_its_directory(desk: Desk) -> None:
+    for _ in range(2):
+        done = desk.type("rotator sandbox start")
+        assert done.returncode == 0, done.stderr
+        assert desk.type("rotator sandbox stop").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("tool", "message"),
+    [
+        ("systemctl stop sshd", "the playground does not know this"),
+        ("systemctl restart nginx", "there is no unit 'nginx'"),
+        ("scw iam api-key delete SCWNOSUCHKEY12345678", "there is no key"),
+        ("scw instance server list", "the playground does not know this"),
+    ],
+)
+def test_the_tools_of_the_playground_refuse_what_is_not_of_it(desk: Desk, tool: str, message: str) -> None:
+    assert desk.type("rotator sandbox start").returncode == 0
+    name, *words = tool.split()
+    done = subprocess.run(
+        [desk.directory / "bin" / name, *words], env=desk.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

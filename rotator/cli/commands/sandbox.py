@@ -18,9 +18,12 @@ VERBS = ("start", "status", "break", "mend", "stop")
 THINGS = {
     "answer": "lose the answer to the next creation of a key",
     "vault": "seal Vault",
+    "login": "lock the AppRole of the daemon, and end its token",
     "provider": "let the provider answer 503",
     "quota": "exhaust the quota on keys",
     "key": "leak the key of billing",
+    "former-key": "leak the key of billing that is in grace",
+    "unmanaged-key": "make a key of billing by hand, and leak it",
     "consumer": "let the consumer of billing read no new key",
     "configuration": "write half an application into the configuration",
     "daemon": "stop the daemon in the middle of its work (SIGSTOP)",
@@ -87,7 +90,8 @@ def _started(answer: dict[str, Any]) -> str:
 
 
 def _picture(answer: dict[str, Any]) -> str:
-    lines = [f"Vault {answer['vault']} · daemon {answer['daemon']}"]
+    second = f" · second daemon {answer['second_daemon']}" if answer["second_daemon"] != "stopped" else ""
+    lines = [f"Vault {answer['vault']} · daemon {answer['daemon']}{second}"]
     for name, one in answer["applications"].items():
         frozen = "  reads no new key" if one["frozen"] else ""
         lines.append(

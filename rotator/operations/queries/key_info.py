@@ -68,7 +68,7 @@ class KeyInfo:
         if self.published_at:
             parts.append(f"published in version {self.version} of {self.published_at}")
         if self.revoke_at:
-            parts.append(f"lives until {format_time(self.revoke_at)}")
+            parts.append(f"valid until {format_time(self.revoke_at)}")
         if self.purpose:
             parts.append(f"made for: {self.purpose}")
         if self.account_error:
@@ -116,7 +116,7 @@ def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
         bearer=key.bearer if key else (spec.bearer if spec else ""),
         created_at=key.created_at if key else None,
         expires_at=key.expires_at if key else None,
-        revoke_at=_revoked_at(ledger, found.access_key),
+        revoke_at=None if state == "revoked" else _revoked_at(ledger, found.access_key),
         published_at=spec.path if spec and found.version else "",
         version=found.version,
         purpose=purpose_of(key.description) if key else "",

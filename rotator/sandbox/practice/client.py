@@ -19,7 +19,10 @@ ANSWER_TIMEOUT = 60.0
 
 
 def start(directory: Path) -> None:
-    """Start the playground in that directory, which is made, and return when it can be used. Raises ``Refused`` if one runs there."""
+    """Start the playground in that directory and return when it can be used.
+
+    Makes the directory. Raises ``Refused`` if a playground runs there.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (directory / SOCKET).exists() and _runs(directory):
         raise Refused(f"a sandbox runs in {directory} already; see: rotator sandbox status")
@@ -59,12 +62,18 @@ OWN_FILES = frozenset(
         "secret-id",
         "management-key",
         "run",
+        "bin",
+        "administrator",
+        "second",
     }
 )
 
 
 def ask(directory: Path, verb: str, what: str = "") -> Any:
-    """The answer of the playground in that directory. Raises ``Refused`` when none runs there, and for what it refuses."""
+    """The answer of the playground in that directory.
+
+    Raises ``Refused`` when none runs there, and for what it refuses.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_TIMEOUT)

@@ -29,7 +29,7 @@ class PractisingConsumer:
         waited = REFRESH_INTERVAL
         while not stop.wait(CALL_INTERVAL):
             waited += CALL_INTERVAL
-            if not self.frozen and (waited >= REFRESH_INTERVAL or self._secret is None):
+            if self._secret is None or (waited >= REFRESH_INTERVAL and not self.frozen):
                 self._read()
                 waited = 0.0
             if self._secret is not None and (accepted := self._api.try_key(self.access_key, self._secret)) is not None:
@@ -37,6 +37,14 @@ class PractisingConsumer:
                 self.refused += not accepted
         self._vault.close()
         self._api.close()
+
+    def freeze(self) -> None:
+        """Read the document once more, and never again."""
+        self.access_key, self._secret, self.frozen = "", None, True
+
+    def restart(self) -> None:
+        """Forget the key, and read the document at the next call."""
+        self.frozen, self._secret = False, None
 
     def _read(self) -> None:
         status, body = self._vault.get(f"/v1/{self._document}", "X-Vault-Token", self._token)

@@ -1,7 +1,8 @@
-"""The process that holds the playground: ``python -m rotator.sandbox.practice.supervisor DIRECTORY``.
+"""The process of the playground: ``python -m rotator.sandbox.practice.supervisor DIRECTORY``.
 
-It answers one request a connection on a Unix socket in the directory: a line of JSON with ``verb`` (``status``, ``break``, ``mend``,
-``stop``) and ``what``; the answer is a line of JSON with ``result`` or ``error``. It ends by ``stop`` or SIGTERM, and all parts with it.
+It answers one request a connection on a Unix socket in the directory: a line of JSON with ``verb``
+and ``what``; the verbs are those of ``_carry_out``. The answer is a line of JSON with ``result`` or
+``error``. It ends by ``stop`` or SIGTERM, and all parts with it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,12 @@ def _carry_out(playground: Playground, verb: str, what: str) -> object:
             return playground.inject(what)
         case "mend":
             return playground.mend()
+        case "unit":
+            return playground.control_unit(*what.split())
+        case "consumer":
+            return playground.restart_consumer(what)
+        case "delete-key":
+            return playground.delete_key(what)
         case "stop":
             return "stopped"
     raise ValueError
