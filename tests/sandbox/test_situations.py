@@ -87,7 +87,7 @@ class Shell:
         assert self._bash.stdout
         self._bash.stdin.write(f"{line}\necho END-OF-COMMAND $?\n")
         self._bash.stdin.flush()
-        lines = []
+        lines: list[str] = []
         for text in self._bash.stdout:
             before, end, code = text.rpartition("END-OF-COMMAND ")
             if end:
