@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -106,11 +107,13 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell() -> Iterator[Shell]:
+    """In a home directory with a short name: the path of a socket has at most 107 bytes."""
     pytest.importorskip("uvicorn", reason="the stand-in is made with it: the extra sandbox")
-    found = Shell(tmp_path)
-    yield found
-    found.close()
+    with TemporaryDirectory(prefix="home-") as home:
+        found = Shell(Path(home))
+        yield found
+        found.close()
 
 
 def test_every_situation_is_practised_word_for_word(shell: Shell) -> None:
