@@ -112,7 +112,7 @@ class Playground:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    # --- what it answers --------------------------------------------------------------------------------------------------
+    # --- what it answers --------------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """The state of every part, for people and machines."""
@@ -185,7 +185,7 @@ class Playground:
         answer = self.vault.call("GET", f"secret/data/apps/{application}", token=self.vault.root_token)
         return str(answer.data["data"]["access_key"]) if answer.status == 200 else ""
 
-    # --- what can be broken -----------------------------------------------------------------------------------------------
+    # --- what can be broken -----------------------------------------------------------------------------------------
 
     def _lose_an_answer(self) -> str:
         self.scaleway.faults.add("drop", method="POST", path="*/api-keys", executed=True)
@@ -197,7 +197,8 @@ class Playground:
 
     def _lock_the_login(self) -> str:
         for _ in range(REFUSALS_THAT_LOCK):
-            self.vault.call("POST", "auth/approle/login", {"role_id": self._role_id.reveal(), "secret_id": WRONG_SECRET_ID})
+            credentials = {"role_id": self._role_id.reveal(), "secret_id": WRONG_SECRET_ID}
+            self.vault.call("POST", "auth/approle/login", credentials)
         self.vault.admin("POST", "sys/leases/revoke-prefix/auth/approle/login")
         return "a wrong secret id has locked the AppRole, and the token of the daemon has ended; see: rotator status"
 
@@ -248,14 +249,15 @@ class Playground:
         self.machines["first"].stop(signal.SIGKILL)
         return "the daemon was killed; rotator sandbox mend starts it again"
 
-    # --- how it is made -------------------------------------------------------------------------------------------------------
+    # --- how it is made ---------------------------------------------------------------------------------------------
 
     def _furnish(self) -> None:
         for name in APPLICATIONS:
             self.bearers[name] = self.scaleway.create_application(name)
             document = f"secret/data/apps/{name}"
             self.vault.policy(name, f'path "{document}" {{ capabilities = ["read"] }}')
-            self.consumers[name] = PractisingConsumer(self.vault.address, document, self.vault.token([name]), self.scaleway.url)
+            token, api = self.vault.token([name]), self.scaleway.url
+            self.consumers[name] = PractisingConsumer(self.vault.address, document, token, api)
             threading.Thread(target=self.consumers[name].work, args=(self._stop,), daemon=True).start()
         rights = required_rights("secret/rotator", [f"secret/apps/{name}" for name in APPLICATIONS])
         self.vault.policy("rotator", policy_text(rights))
