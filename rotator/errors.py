@@ -15,8 +15,8 @@
              ├─ NotFound           exit 1   the thing named does not exist
              └─ QuotaExceeded      exit 4   no room for another key
 
-Every message is one sentence for a person: what happened, to what, and what to do. No error ever carries the body of an
-answer, because the body of an answer may hold a secret.
+Every message is one sentence for a person: what happened, to what, and what to do. No error ever
+carries the body of an answer, because the body of an answer may hold a secret.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class RotatorError(Exception):
 
 @dataclass(frozen=True)
 class ConfigurationProblem:
-    """One mistake in the configuration: where it stands and what to write instead. ``private``: it may be sound, and is only not
-    for this user to read."""
+    """One mistake in the configuration: where it stands and what to write instead. ``private``: it
+    may be sound, and is only not for this user to read."""
 
     file: str
     path: str
@@ -71,8 +71,8 @@ class LedgerUnreadable(RotatorError):
 class ServiceError(RotatorError):
     """A call to Vault or to a provider did not succeed.
 
-    ``service`` names who was called (``"vault"`` or the account's name), ``kind`` is a short identifier for logs and
-    metrics such as ``"sealed"``, ``"rate_limited"`` or ``"timeout"``.
+    ``service`` names who was called (``"vault"`` or the account's name), ``kind`` is a short
+    identifier for logs and metrics such as ``"sealed"``, ``"rate_limited"`` or ``"timeout"``.
     """
 
     def __init__(self, message: str, *, service: str, kind: str) -> None:
@@ -82,13 +82,15 @@ class ServiceError(RotatorError):
 
 
 class Unavailable(ServiceError):
-    """The call was surely not executed (refused connection, sealed, no leader, 429): the same call may be made later."""
+    """The call was surely not executed (refused connection, sealed, no leader, 429): the same call
+    may be made later."""
 
     exit_code = 3
 
 
 class Indeterminate(ServiceError):
-    """The call may or may not have been executed (time-out, reset, 5xx to a write): look before doing anything else."""
+    """The call may or may not have been executed (time-out, reset, 5xx to a write): look before
+    doing anything else."""
 
     exit_code = 3
 
@@ -108,7 +110,8 @@ class Conflict(ServiceError):
 
 
 class Rejected(ServiceError):
-    """The call was understood and refused for good; ``argument`` names the offending one where the service told it."""
+    """The call was understood and refused for good; ``argument`` names the offending one where the
+    service told it."""
 
     def __init__(self, message: str, *, service: str, kind: str, argument: str = "") -> None:
         super().__init__(message, service=service, kind=kind)

@@ -46,7 +46,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = [str(report.longrepr).lower() for report in terminalreporter.stats.get("skipped", [])]
     missing = sorted({package for word, package in NEEDED.items() if any(word in reason for reason in reasons)})
     if missing:
-        terminalreporter.write_line(f"skipped for want of programs; to run these tests: apt-get install {' '.join(missing)}")
+        terminalreporter.write_line(
+            f"skipped for want of programs; to run these tests: apt-get install {' '.join(missing)}"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)  # the suite runs without xdist's plugin, too

@@ -95,7 +95,9 @@ def judge(answer: Answer, exceptions: Sequence[Exempt], today: date, *, soft: bo
             lines.append(f"not needed: {exempt.package} has no {exempt.id} any more; remove the exception")
     if answer.unaudited:
         total = len(answer.audited) + len(answer.unaudited)
-        lines.append(f"NOT AUDITED: {len(answer.unaudited)} of {total} packages, nothing is known of them: {answer.unaudited[0]}")
+        lines.append(
+            f"NOT AUDITED: {len(answer.unaudited)} of {total} packages, nothing is known of them: {answer.unaudited[0]}"
+        )
     lines.append(f"{len(answer.audited)} packages audited, {open_} open")
     return Verdict(1 if open_ else 3 if answer.unaudited and not soft else 0, tuple(lines))
 
@@ -105,11 +107,15 @@ def read_exceptions(text: str, today: date) -> list[Exempt]:
     found = []
     for entry in tomllib.loads(text).get("exception", []):
         if set(entry) != {"id", "package", "until", "reason"} or not all(entry.values()):
-            raise ValueError(f"an exception has exactly id, package, until and reason; this one has {', '.join(sorted(entry))}")
+            raise ValueError(
+                f"an exception has exactly id, package, until and reason; this one has {', '.join(sorted(entry))}"
+            )
         if isinstance(entry["until"], datetime) or not isinstance(entry["until"], date):
             raise ValueError(f"until of {entry['id']} is no date; write it without quotes, such as 2027-01-31")  # noqa: TRY004 - a mistake in a file, told as all of them
         if entry["until"] > today + FURTHEST:
-            raise ValueError(f"until of {entry['id']} is more than {FURTHEST.days} days ahead; an exception is for a while")
+            raise ValueError(
+                f"until of {entry['id']} is more than {FURTHEST.days} days ahead; an exception is for a while"
+            )
         found.append(Exempt(entry["id"], entry["package"].lower(), entry["until"], entry["reason"]))
     return found
 
@@ -118,18 +124,32 @@ def read_answer(report: dict[str, Any]) -> Answer:
     """The answer in a report of pip-audit."""
     packages = report["dependencies"]
     findings = [
-        Finding(package["name"].lower(), package["version"], (found["id"], *found["aliases"]), tuple(found["fix_versions"]))
+        Finding(
+            package["name"].lower(), package["version"], (found["id"], *found["aliases"]), tuple(found["fix_versions"])
+        )
         for package in packages
         for found in package.get("vulns", [])
     ]
     audited = frozenset(package["name"].lower() for package in packages if "skip_reason" not in package)
-    return Answer(audited, tuple(findings), tuple(package["skip_reason"] for package in packages if "skip_reason" in package))
+    return Answer(
+        audited, tuple(findings), tuple(package["skip_reason"] for package in packages if "skip_reason" in package)
+    )
 
 
 def ask(lock: Path, options: Sequence[str]) -> Answer:
     """Have pip-audit ask about everything in one lock. A service that does not answer has judged nothing; ``ValueError`` when
     pip-audit itself fails, which no softness may hide."""
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "--progress-spinner", "off", "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--disable-pip",
+        "--no-deps",
+        "--progress-spinner",
+        "off",
+        "--format",
+        "json",
+    ]
     command += [*options, "--requirement", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words, no shell
     if done.stdout.startswith("{"):

@@ -86,7 +86,9 @@ def build(source: Path, directory: Path, name: str) -> Path:
         control = tree / "DEBIAN"
         control.mkdir()
         template = (source / "packaging" / "control").read_text()
-        (control / "control").write_text(template.format(version=name, architecture=architecture, size=size, python=PYTHON))
+        (control / "control").write_text(
+            template.format(version=name, architecture=architecture, size=size, python=PYTHON)
+        )
         (control / "conffiles").write_text(CONFFILES)
         for script in SCRIPTS:
             put(source / "packaging" / script, control / script, 0o755)
@@ -98,8 +100,14 @@ def build(source: Path, directory: Path, name: str) -> Path:
 
 def contents(source: Path) -> dict[str, str]:
     """Every place of the package outside of its libraries, and the file of the project that goes there."""
-    paths = [path for name in DOCUMENTS for path in ((source / name).rglob("*") if (source / name).is_dir() else [source / name])]
-    shipped = sorted(str(path.relative_to(source)) for path in paths if path.is_file() and "__pycache__" not in path.parts)
+    paths = [
+        path
+        for name in DOCUMENTS
+        for path in ((source / name).rglob("*") if (source / name).is_dir() else [source / name])
+    ]
+    shipped = sorted(
+        str(path.relative_to(source)) for path in paths if path.is_file() and "__pycache__" not in path.parts
+    )
     installed = ("systemd/rotator.service",)
     documents = {f"usr/share/doc/rotator/{name}": name for name in shipped if name not in installed}
     return {place: file for file, place in FILES.items()} | documents
@@ -134,7 +142,19 @@ def lay_out(source: Path, tree: Path, pip: Path) -> None:
     for unused in ("bin", "share"):
         shutil.rmtree(site / unused, ignore_errors=True)
     # The service cannot write, so it finds its bytecode ready; and as nobody changes these files, nothing is compared.
-    run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/", str(site))
+    run(
+        sys.executable,
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode",
+        "unchecked-hash",
+        "-s",
+        str(tree),
+        "-p",
+        "/",
+        str(site),
+    )
 
 
 def put(file: Path, place: Path, mode: int) -> None:

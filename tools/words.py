@@ -134,7 +134,9 @@ def main(arguments: list[str]) -> None:
                 sys.stdout.write(f"{place.file}:{place.line}: {place.text.strip()}\n")
         elif arguments == ["--lower"] and len(found) < word.left:
             header = re.escape(f"[{word.word}]" if re.fullmatch(r"[\w-]+", word.word) else f'["{word.word}"]')
-            LIST.write_text(re.sub(rf"(?<=\n)({header}\n(?:.+\n)*?left = )\d+", rf"\g<1>{len(found)}", LIST.read_text()))
+            LIST.write_text(
+                re.sub(rf"(?<=\n)({header}\n(?:.+\n)*?left = )\d+", rf"\g<1>{len(found)}", LIST.read_text())
+            )
         elif not arguments:
             sys.stdout.write(f"{len(found):4} (at most {word.left}) {word.word}: write {word.use}\n")
 

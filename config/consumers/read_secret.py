@@ -54,7 +54,9 @@ class ScalewayKey:
 
     def _read(self) -> Key:
         vault = hvac.Client(token=self._token_file.read_text().strip())  # read anew: the agent replaces it
-        answer = vault.secrets.kv.v2.read_secret_version(self._path, mount_point=self._mount, raise_on_deleted_version=True)
+        answer = vault.secrets.kv.v2.read_secret_version(
+            self._path, mount_point=self._mount, raise_on_deleted_version=True
+        )
         fields = answer["data"]["data"]
         self._key = Key(fields["access_key"], fields["secret_key"])
         self._read_at = time.monotonic()

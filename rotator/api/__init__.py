@@ -1,4 +1,5 @@
 """The control API on two Unix sockets, its client, and the webhook for machines outside.
 
-The client does not import the server libraries (Starlette, uvicorn). The daemon imports them only to open a listener.
+The client does not import the server libraries (Starlette, uvicorn). The daemon imports them only
+to open a listener.
 """

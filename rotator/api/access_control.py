@@ -44,7 +44,8 @@ class Peer:
 
     @property
     def user(self) -> str | None:
-        """The user's name; None where a user namespace hides it. May ask the network (NSS), so never in the event loop."""
+        """The user's name; None where a user namespace hides it. May ask the network (NSS), so
+        never in the event loop."""
         return None if self.uid == NOBODY else user_name(self.uid)
 
 
@@ -54,7 +55,8 @@ def peer_of(connection: socket.socket) -> Peer | None:
 
 
 def caller_name(peer: Peer | None, stated: str) -> str:
-    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's own word, marked as such."""
+    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's
+    own word, marked as such."""
     by_kernel = peer.user if peer else None
     own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
     name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")

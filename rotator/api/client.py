@@ -52,7 +52,8 @@ _TIME = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
 def directory(config: Path) -> Path | None:
-    """The directory of the sockets of the daemon that works for this configuration; None when it has none.
+    """The directory of the sockets of the daemon that works for this configuration; None when it
+    has none.
 
     A configuration that this user may not read counts as one without the option.
     """
@@ -72,12 +73,14 @@ def directory(config: Path) -> Path | None:
 
 
 class DaemonClient:
-    """The daemon behind one socket. Methods raise ``DaemonUnavailable``, or ``ReportedError`` with what the daemon reports.
+    """The daemon behind one socket. Methods raise ``DaemonUnavailable``, or ``ReportedError`` with
+    what the daemon reports.
 
     ``remark`` receives sentences for people, such as that the daemon has another version.
     """
 
-    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005 - no people there
+    # ARG005: no people there
+    def __init__(self, path: Path, config: Path, remark: Callable[[str], None] = lambda sentence: None) -> None:  # noqa: ARG005
         self._path = path
         self._config = config
         self._remark = remark
@@ -86,7 +89,8 @@ class DaemonClient:
 
     @classmethod
     def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, commands: bool) -> Self:
-        """The daemon whose sockets are in that directory. A query goes to the control socket where this user may not read."""
+        """The daemon whose sockets are in that directory. A query goes to the control socket where
+        this user may not read."""
         path = folder / CONTROL
         if not commands and os.access(folder / READ, os.W_OK):
             path = folder / READ
@@ -105,12 +109,14 @@ class DaemonClient:
         self.close()
 
     def call(self, name: str, sink: EventSink | None = None, **arguments: Any) -> Any:
-        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile. The daemon checks the arguments."""
+        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile. The
+        daemon checks the arguments."""
         operation = SIGNATURES[name]
         try:
             return self._call(operation, arguments, str(self._config.absolute()), sink)
         except _OtherConfiguration as other:
-            # The daemon compares names only. Links are resolved here, where a path that hangs harms this command alone.
+            # The daemon compares names only. Links are resolved here, where a path that hangs harms
+            # this command alone.
             if os.path.realpath(other.config) != os.path.realpath(self._config):
                 raise
             return self._call(operation, arguments, other.config, sink)
@@ -135,7 +141,10 @@ class DaemonClient:
             line = _parsed(text) if text else {}
             if "event" in line:
                 waiting_since = None
-                event, fields = str(line.pop("event")), {name: value for name, value in line.items() if name.isidentifier()}
+                event, fields = (
+                    str(line.pop("event")),
+                    {name: value for name, value in line.items() if name.isidentifier()},
+                )
                 if sink is not None:
                     sink.emit(event, **{name: _timed(value) for name, value in fields.items()})
             elif "result" in line:
@@ -159,7 +168,9 @@ class DaemonClient:
         theirs = headers.get("rotator-version", "?")
         if theirs != __version__ and not self._remarked:
             self._remarked = True
-            self._remark(f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade")
+            self._remark(
+                f"the daemon is rotator {theirs} and this command is {__version__}: restart the daemon after an upgrade"
+            )
 
     def _value(self, operation: Signature, content: Any) -> Any:
         try:
@@ -171,7 +182,8 @@ class DaemonClient:
 
 
 def _request(operation: Signature, arguments: Mapping[str, Any], config: str) -> bytes:
-    """The bytes of the request. An option that is off is left out, so a daemon that does not know it yet understands the rest."""
+    """The bytes of the request. An option that is off is left out, so a daemon that does not know
+    it yet understands the rest."""
     given = {name: value for name, value in arguments.items() if value is not None and value is not False}
     target, body = operation.path, b""
     if operation.method == "GET":

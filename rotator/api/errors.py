@@ -1,4 +1,5 @@
-"""Errors of the API in one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with ``--json``."""
+"""Errors of the API in one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with
+``--json``."""
 
 from __future__ import annotations
 

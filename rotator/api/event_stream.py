@@ -16,13 +16,15 @@ MAX_EVENTS = 1000
 """Events that may wait for one caller."""
 
 KEEPALIVE_INTERVAL = 3.0
-"""Seconds without an event after which an empty line is sent, which shows the caller that the daemon still runs."""
+"""Seconds without an event after which an empty line is sent, which shows the caller that the
+daemon still runs."""
 
 Line = Mapping[str, Any]
 
 
 class EventStream:
-    """The queue of one caller, filled from any thread and emptied in the event loop that made it."""
+    """The queue of one caller, filled from any thread and emptied in the event loop that made
+    it."""
 
     def __init__(self, most: int = MAX_EVENTS) -> None:
         self._loop = asyncio.get_running_loop()
@@ -52,7 +54,8 @@ class EventStream:
             self._loop.call_soon_threadsafe(self._ready.set)
 
     async def lines(self) -> AsyncIterator[Line]:
-        """Every event until the stream is closed, and an empty one after each `KEEPALIVE_INTERVAL` of silence.
+        """Every event until the stream is closed, and an empty one after each `KEEPALIVE_INTERVAL`
+        of silence.
 
         After a gap comes ``{"event": "events.lost", "lines": …}``.
         """

@@ -1,4 +1,5 @@
-"""One exchange with the daemon over a Unix socket, in HTTP/1.0: the request, then the answer as it comes. Every wait has a limit."""
+"""One exchange with the daemon over a Unix socket, in HTTP/1.0: the request, then the answer as it
+comes. Every wait has a limit."""
 
 from __future__ import annotations
 
@@ -22,13 +23,16 @@ RECEIVE_SIZE = 64 * 1024
 class DaemonUnavailable(RotatorError):
     """The daemon did not answer; ``why`` is part of a sentence.
 
-    ``denied``: this user may not use the socket. ``off``: the configuration opens no socket. ``present``: something listens, so
-    there may be a daemon that works. ``sent``: the daemon may have begun the operation.
+    ``denied``: this user may not use the socket. ``off``: the configuration opens no socket.
+    ``present``: something listens, so there may be a daemon that works. ``sent``: the daemon may
+    have begun the operation.
     """
 
     exit_code = 3
 
-    def __init__(self, why: str, *, denied: bool = False, off: bool = False, present: bool = False, sent: bool = False) -> None:
+    def __init__(
+        self, why: str, *, denied: bool = False, off: bool = False, present: bool = False, sent: bool = False
+    ) -> None:
         way_out = "; start the daemon, or see docs/control.md"
         if sent:
             way_out = "; rotator status shows what it has done; restart it, or give the command again with --direct"
@@ -53,12 +57,15 @@ class DaemonExchange:
         self._searched = 0
 
     def send(self, request: bytes) -> None:
-        """Send the whole request. A daemon that refuses early may answer before it has read all of it."""
+        """Send the whole request. A daemon that refuses early may answer before it has read all of
+        it."""
         self._connection.settimeout(CONNECT_TIMEOUT)
         try:
             self._connection.sendall(request)
         except TimeoutError:
-            raise DaemonUnavailable(f"the daemon at {self._path} does not read its socket", present=True, sent=True) from None
+            raise DaemonUnavailable(
+                f"the daemon at {self._path} does not read its socket", present=True, sent=True
+            ) from None
         except OSError:
             return
         finally:
@@ -133,7 +140,9 @@ def _unreachable(path: Path, error: OSError) -> DaemonUnavailable:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return DaemonUnavailable(f"no daemon answers: there is no {path}")
     if isinstance(error, BlockingIOError | TimeoutError):
-        return DaemonUnavailable(f"the daemon at {path} has too many callers, or does not read its socket", present=True)
+        return DaemonUnavailable(
+            f"the daemon at {path} has too many callers, or does not read its socket", present=True
+        )
     return DaemonUnavailable(f"no daemon answers at {path}: it is not running any more")
 
 

@@ -1,7 +1,8 @@
 """Runs commands from the control API and the webhook, each in its own thread.
 
-At most `MAX_COMMANDS` run at once; `RESERVED_FOR_URGENT` of these slots are available to emergencies only. A command continues
-when its caller disconnects. On shutdown, commands are interrupted at their next wait; their progress is in the ledger.
+At most `MAX_COMMANDS` run at once; `RESERVED_FOR_URGENT` of these slots are available to
+emergencies only. A command continues when its caller disconnects. On shutdown, commands are
+interrupted at their next wait; their progress is in the ledger.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ RESERVED_FOR_URGENT = 8
 class CommandExecutor:
     """Runs commands until the shutdown. ``stopping`` is set when the shutdown begins."""
 
-    def __init__(self, stopping: threading.Event, *, slots: int = MAX_COMMANDS, reserved: int = RESERVED_FOR_URGENT) -> None:
+    def __init__(
+        self, stopping: threading.Event, *, slots: int = MAX_COMMANDS, reserved: int = RESERVED_FOR_URGENT
+    ) -> None:
         self._stopping = stopping
         self._slots = slots
         self._reserved = reserved
@@ -39,13 +42,18 @@ class CommandExecutor:
     def carry_out(self, command: Callable[[], T], *, urgent: bool = False, exclusive_key: str = "") -> Future[T]:
         """Start the command in its own thread.
 
-        Raises ``OperationError`` when no slot is free, when a command with the same key runs, or during the shutdown.
+        Raises ``OperationError`` when no slot is free, when a command with the same key runs, or
+        during the shutdown.
         """
         with self._lock:
             if self._stopping.is_set():
-                raise OperationError("stopping", "the daemon is stopping and accepts no commands; try again after its restart", 3)
+                raise OperationError(
+                    "stopping", "the daemon is stopping and accepts no commands; try again after its restart", 3
+                )
             if self._busy >= self._slots - (0 if urgent else self._reserved):
-                raise OperationError("busy", f"{self._busy} commands are running, which is the limit; try again in a moment", 3)
+                raise OperationError(
+                    "busy", f"{self._busy} commands are running, which is the limit; try again in a moment", 3
+                )
             if exclusive_key in self._exclusive:
                 raise OperationError(
                     "under_way", f"this command is already running ({exclusive_key}); watch it with rotator status", 3
@@ -55,10 +63,14 @@ class CommandExecutor:
                 self._exclusive.add(exclusive_key)
         future: Future[T] = Future()
         try:
-            threading.Thread(target=self._work, args=(command, future, exclusive_key), name="command", daemon=True).start()
+            threading.Thread(
+                target=self._work, args=(command, future, exclusive_key), name="command", daemon=True
+            ).start()
         except RuntimeError:
             self._release(exclusive_key)
-            raise OperationError("busy", "the machine lets the daemon start no more threads; try again in a moment", 3) from None
+            raise OperationError(
+                "busy", "the machine lets the daemon start no more threads; try again in a moment", 3
+            ) from None
         return future
 
     def _work(self, command: Callable[[], T], future: Future[T], exclusive_key: str) -> None:
@@ -77,11 +89,14 @@ class CommandExecutor:
             self._exclusive.discard(exclusive_key)
 
     def sleep(self, clock: Clock, until: datetime) -> None:
-        """Sleep until the clock shows that time; raises ``OperationError`` when the shutdown interrupts it."""
+        """Sleep until the clock shows that time; raises ``OperationError`` when the shutdown
+        interrupts it."""
         seconds = (until - clock.now()).total_seconds()
         if self._interrupted.wait(max(0.0, seconds)):
             raise OperationError(
-                "stopping", "the daemon was stopped meanwhile; what was begun is in the ledger and continues after its restart", 3
+                "stopping",
+                "the daemon was stopped meanwhile; what was begun is in the ledger and continues after its restart",
+                3,
             )
 
     @property

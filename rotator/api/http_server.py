@@ -1,4 +1,5 @@
-"""Serves HTTP from one thread with one event loop. No connection can hang the daemon, and connections cannot pile up.
+"""Serves HTTP from one thread with one event loop. No connection can hang the daemon, and
+connections cannot pile up.
 
 uvicorn speaks the protocol. This module adds what uvicorn leaves to others: a bounded number of
 connections for each listener, one request for each connection, a deadline over all of it (the TLS
@@ -31,7 +32,8 @@ from rotator.api.access_control import Peer, peer_of
 T = TypeVar("T")
 
 REQUEST_TIMEOUT = 10.0
-"""Seconds that a caller has to send the request and to read the answer. An operation extends it while it runs."""
+"""Seconds that a caller has to send the request and to read the answer. An operation extends it
+while it runs."""
 
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds for the TLS handshake."""
@@ -54,10 +56,11 @@ VERSION_HEADER = (b"rotator-version", __version__.encode())
 
 
 class HttpProtocol(H11Protocol):
-    """One connection: one request, one answer. The application finds it as ``request.state.connection``.
+    """One connection: one request, one answer. The application finds it as
+    ``request.state.connection``.
 
-    ``admitted`` is set by the application when the request is complete and the caller known. Until then the connection may be
-    closed in favour of another one.
+    ``admitted`` is set by the application when the request is complete and the caller known. Until
+    then the connection may be closed in favour of another one.
     """
 
     peer: Peer | None = None
@@ -99,7 +102,8 @@ class HttpProtocol(H11Protocol):
             self.transport.close()
 
     def caller_is_gone(self) -> bool:
-        """Whether the process at the other end of a Unix socket has closed it, by the kernel's word of this moment.
+        """Whether the process at the other end of a Unix socket has closed it, by the kernel's word
+        of this moment.
 
         The event loop may not have read that yet, for example after the daemon was stopped.
         """
@@ -114,9 +118,10 @@ class HttpProtocol(H11Protocol):
 class HttpListener:
     """A listening socket and its application. ``max_connections`` may be open at once.
 
-    ``tls`` may be replaced; the next connection uses it. ``on_shutdown`` is called in the loop when the listener is closed, to end
-    answers that have no end of their own. ``headers`` are added to each answer. ``answers_malformed``: whether what is no HTTP gets an
-    answer; that of the library names itself.
+    ``tls`` may be replaced; the next connection uses it. ``on_shutdown`` is called in the loop when
+    the listener is closed, to end answers that have no end of their own. ``headers`` are added to
+    each answer. ``answers_malformed``: whether what is no HTTP gets an answer; that of the library
+    names itself.
     """
 
     listening: socket.socket
@@ -140,7 +145,8 @@ class HttpListener:
 
 
 class HttpServer:
-    """The thread of the event loop. Its methods are called from other threads and wait for a bounded time only."""
+    """The thread of the event loop. Its methods are called from other threads and wait for a
+    bounded time only."""
 
     def __init__(self) -> None:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of unknown clients are no news
@@ -156,7 +162,8 @@ class HttpServer:
         self._do(self._open(listener), REQUEST_TIMEOUT)
 
     def shut(self, *listeners: HttpListener) -> None:
-        """Accept no more connections. Returns when the open ones have ended, or after `SHUTDOWN_TIMEOUT`."""
+        """Accept no more connections. Returns when the open ones have ended, or after
+        `SHUTDOWN_TIMEOUT`."""
         with suppress(TimeoutError):  # a loop that hangs must not delay the shutdown of the daemon
             self._do(self._shut(listeners), SHUTDOWN_TIMEOUT + 2)
 
@@ -175,7 +182,7 @@ class HttpServer:
     def _do(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
-    # --- in the loop --------------------------------------------------------------------------------------------------------
+    # --- in the loop ------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         self.ticked_at = time.monotonic()
@@ -198,13 +205,15 @@ class HttpServer:
         state.default_headers = [*HEADERS, *listener.headers]
 
         def accept() -> None:
-            # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection that it has accepted.
+            # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection
+            # that it has accepted.
             try:
                 connection, _ = listener.listening.accept()
             except BlockingIOError:
                 return
             except OSError:
-                # No descriptor is free. The caller still waits, and asking again at once would take all time.
+                # No descriptor is free. The caller still waits, and asking again at once would take
+                # all time.
                 self._loop.remove_reader(listener.listening)
                 self._loop.call_later(0.1, self._listen, listener, accept)
                 return
@@ -226,7 +235,9 @@ class HttpServer:
         if not listener.is_shut:
             self._loop.add_reader(listener.listening, accept)
 
-    async def _serve(self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState) -> None:
+    async def _serve(
+        self, listener: HttpListener, connection: socket.socket, config: uvicorn.Config, state: ServerState
+    ) -> None:
         try:
             transport, protocol = await self._loop.connect_accepted_socket(
                 lambda: HttpProtocol(config, state, {}, self._loop, answers_malformed=listener.answers_malformed),

@@ -1,4 +1,5 @@
-"""Opens the listeners that the configuration in force names, retries those that fail, and closes them at the end."""
+"""Opens the listeners that the configuration in force names, retries those that fail, and closes
+them at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from rotator.api.http_server import HttpListener, HttpServer
 
 HOOK = "webhook"
-"""The name of the listener for reports from outside; the other two are named after their sockets."""
+"""The name of the listener for reports from outside; the other two are named after their
+sockets."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Listeners:
         self._maintaining = threading.Lock()
 
     def maintain(self, control: Control | None, webhook: Webhook | None = None) -> None:
-        """Open what should be open. A failure is reported once, and tried again at the next call."""
+        """Open what should be open. A failure is reported once, and tried again at the next
+        call."""
         with self._maintaining:
             if self._closed:
                 return
@@ -70,7 +73,9 @@ class Listeners:
             moved = [READ, CONTROL] * (before.control != control) + [HOOK] * (before.webhook != webhook)
             for name in moved:
                 self._reported.pop(name, None)
-            self._shut(name for name, (entrance, _) in self._open.items() if fallen or name in moved or not entrance.there)
+            self._shut(
+                name for name, (entrance, _) in self._open.items() if fallen or name in moved or not entrance.there
+            )
             for name, where in self._settings.where().items():
                 if name not in self._open:
                     self._try(name, where)
@@ -92,7 +97,7 @@ class Listeners:
                 self._server.close()
                 self._server = None
 
-    # --- one listener -------------------------------------------------------------------------------------------------------
+    # --- one listener -----------------------------------------------------------------------------
 
     def _try(self, name: str, where: str) -> None:
         try:
@@ -107,7 +112,8 @@ class Listeners:
             self._daemon_handle.sink.emit("control.listening", listen=where, orders=offers_commands(name))
 
     def _renew_tls(self, where: str) -> None:
-        """Serve a certificate that was renewed on disk; the old one is served until the new one can be."""
+        """Serve a certificate that was renewed on disk; the old one is served until the new one can
+        be."""
         webhook = self._settings.webhook
         if webhook is None or (states := file_states(webhook)) == self._tls_files:
             return
@@ -134,12 +140,16 @@ class Listeners:
             return "the certificate and the key are no good, or do not belong together"
         group = self._settings.group(name)
         if isinstance(error, PermissionError) and name != HOOK and group:
-            return f"may not be made, or not be given to group {group}: make the service's user a member (SupplementaryGroups=)"
+            return (
+                f"may not be made, or not be given to group {group}: make the service's user a member "
+                "(SupplementaryGroups=)"
+            )
         reason = error.strerror or "input or output error"
         return reason[:1].lower() + reason[1:]
 
     def _opened(self, name: str) -> tuple[SocketFile | Port, HttpListener]:
-        # Imported here, because it costs half a second and some megabytes that only a daemon with listeners needs.
+        # Imported here, because it costs half a second and some megabytes that only a daemon with
+        # listeners needs.
         from rotator.api.http_server import VERSION_HEADER, HttpListener, HttpServer  # noqa: PLC0415
         from rotator.api.routes import ControlApi  # noqa: PLC0415
         from rotator.api.webhook import WebhookApp  # noqa: PLC0415

@@ -1,4 +1,5 @@
-"""The OpenAPI description of the API, made from the table of operations; pydantic makes the schemas from the types."""
+"""The OpenAPI description of the API, made from the table of operations; pydantic makes the schemas
+from the types."""
 
 from __future__ import annotations
 
@@ -54,7 +55,9 @@ def openapi_document(operations: Iterable[Operation], *, events: bool = True) ->
     for operation in operations:
         arguments = schemas[f"{operation.name} request", "validation"]
         answer = schemas[f"{operation.name} answer", "serialization"]
-        paths[operation.path] = {operation.method.lower(): _operation(operation, arguments, answer, definitions.get("$defs", {}))}
+        paths[operation.path] = {
+            operation.method.lower(): _operation(operation, arguments, answer, definitions.get("$defs", {}))
+        }
     if events:
         paths["/v1/events"] = {"get": _events()}
     return {
@@ -70,7 +73,8 @@ def openapi_document(operations: Iterable[Operation], *, events: bool = True) ->
 
 
 def _with_fractions(schema: Any) -> Any:
-    """Durations without JSON Schema's format of that name, which forbids the fractions of a second that ISO 8601 allows."""
+    """Durations without JSON Schema's format of that name, which forbids the fractions of a second
+    that ISO 8601 allows."""
     if isinstance(schema, dict):
         if schema.get("format") == "duration":
             return {

@@ -20,7 +20,8 @@ BODY_TIMEOUT = 5.0
 """Seconds within which the body has to be there."""
 
 NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
-"""Names of applications and of keys, and patterns of them; other text in their place is not repeated."""
+"""Names of applications and of keys, and patterns of them; other text in their place is not
+repeated."""
 
 ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
 """Options that name what a command is about."""
@@ -47,7 +48,9 @@ async def read_body(request: Request) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BODY:
-                    raise OperationError("too_large", f"a body of more than {MAX_BODY} bytes is not read; name fewer at once")
+                    raise OperationError(
+                        "too_large", f"a body of more than {MAX_BODY} bytes is not read; name fewer at once"
+                    )
     except (TimeoutError, ClientDisconnect):
         raise OperationError("too_slow", f"the body was not there within {BODY_TIMEOUT:g} seconds") from None
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -56,7 +59,8 @@ async def read_body(request: Request) -> bytes:
 
 
 def arguments_of(operation: Operation, request: Request, body: bytes) -> OperationRequest:
-    """The validated arguments of an operation, from the query or the body. Raises `OperationError`."""
+    """The validated arguments of an operation, from the query or the body. Raises
+    `OperationError`."""
     if operation.method == "POST":
         refuse_query(request)
         return operation.request(body or b"{}")

@@ -1,7 +1,9 @@
-"""The routes of the control API: every operation that the listener offers, the stream of events, and the OpenAPI document.
+"""The routes of the control API: every operation that the listener offers, the stream of events,
+and the OpenAPI document.
 
-Requests are small, complete within a deadline, and validated before anything is done. The event loop does nothing of unbounded
-length and takes no lock: it reads requests, hands them to threads, and passes finished bytes on.
+Requests are small, complete within a deadline, and validated before anything is done. The event
+loop does nothing of unbounded length and takes no lock: it reads requests, hands them to threads,
+and passes finished bytes on.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ MAX_QUERIES_WAITING = 16
 
 
 class ControlApi:
-    """The application of one listener. ``commands``: whether it offers the operations that change something, too."""
+    """The application of one listener. ``commands``: whether it offers the operations that change
+    something, too."""
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class ControlApi:
             exception_handlers={HTTPException: _no_page},
         )
 
-    # --- every request --------------------------------------------------------------------------------------------------------
+    # --- every request ----------------------------------------------------------------------------
 
     def _guarded(self, answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -111,7 +114,8 @@ class ControlApi:
     def _check_configuration(self, request: Request) -> None:
         """Refuse a caller that names another configuration.
 
-        Names are compared and links are not resolved, which could block on the caller's path. The client does that on its side.
+        Names are compared and links are not resolved, which could block on the caller's path. The
+        client does that on its side.
         """
         wanted = request.headers.get("rotator-config")
         source = str(Path(self._daemon_handle.runtime.source).absolute())
@@ -123,7 +127,9 @@ class ControlApi:
 
         async def answer(request: Request) -> Response:
             connection = connection_of(request)
-            arguments = arguments_of(operation, request, await read_body(request) if operation.method == "POST" else b"")
+            arguments = arguments_of(
+                operation, request, await read_body(request) if operation.method == "POST" else b""
+            )
             connection.admitted = True
             connection.allow(None)
             if operation.immediate:
@@ -131,7 +137,9 @@ class ControlApi:
                 return _json(_content(adapter.dump_python(result, mode="json")))
             feed = EventStream()
             follow = LINES in request.headers.get("accept", "")
-            future = self._start(operation, adapter, arguments, connection, request.headers.get("rotator-user", ""), feed)
+            future = self._start(
+                operation, adapter, arguments, connection, request.headers.get("rotator-user", ""), feed
+            )
             future.add_done_callback(lambda _: feed.close())
             if follow:
                 return StreamingResponse(_followed(connection, feed, future, adapter), media_type=LINES)
@@ -148,7 +156,8 @@ class ControlApi:
         stated_user: str,
         feed: EventStream,
     ) -> Future[Any]:
-        """Start the operation in a thread: a command in a slot of the executor, a query in a reader."""
+        """Start the operation in a thread: a command in a slot of the executor, a query in a
+        reader."""
 
         def run() -> bytes | Future[Any]:
             if operation.changes:
@@ -162,7 +171,9 @@ class ControlApi:
         if connection.caller_is_gone():
             # It may have acted in another way since, so a late start could do harm.
             raise OperationError("abandoned", "the caller was gone before the command was begun", 3)
-        return self._executor.carry_out(run, urgent=operation.urgent(arguments), exclusive_key=operation.exclusive_key(arguments))
+        return self._executor.carry_out(
+            run, urgent=operation.urgent(arguments), exclusive_key=operation.exclusive_key(arguments)
+        )
 
     def _start_query(self, run: Callable[[], Any]) -> Future[Any]:
         if self._queries >= MAX_QUERIES_WAITING:
@@ -173,7 +184,9 @@ class ControlApi:
         try:
             future = self._readers.submit(run)
         except RuntimeError:
-            raise OperationError("busy", "the machine lets the daemon start no more threads; ask again in a moment", 3) from None
+            raise OperationError(
+                "busy", "the machine lets the daemon start no more threads; ask again in a moment", 3
+            ) from None
         self._queries += 1
 
         def answered(_: object) -> None:
@@ -199,7 +212,9 @@ class ControlApi:
             context = self._context(runtime, by, feed)
             if operation.changes:
                 reason = getattr(arguments, "reason", "")
-                context.sink.emit("control.command", operation=operation.name, by=by, about=subjects_of(arguments), reason=reason)
+                context.sink.emit(
+                    "control.command", operation=operation.name, by=by, about=subjects_of(arguments), reason=reason
+                )
             result = operation.execute(context, arguments)
         return result if isinstance(result, Future) else _content(adapter.dump_python(result, mode="json"))
 
@@ -220,7 +235,7 @@ class ControlApi:
         for feed in list(self._subscribers):
             feed.close()
 
-    # --- pages that are no operations -------------------------------------------------------------------------------------------
+    # --- pages that are no operations -------------------------------------------------------------
 
     async def _describe(self, request: Request) -> Response:
         connection_of(request).admitted = True
@@ -228,7 +243,9 @@ class ControlApi:
 
     async def _events(self, request: Request) -> Response:
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
-            raise OperationError("busy", f"{MAX_SUBSCRIBERS} callers follow the events, which is the limit; try again later", 3)
+            raise OperationError(
+                "busy", f"{MAX_SUBSCRIBERS} callers follow the events, which is the limit; try again later", 3
+            )
         refuse_query(request)
         connection, feed = connection_of(request), EventStream()
         connection.admitted = True
@@ -281,7 +298,8 @@ async def _followed(
 
 
 async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
-    """The result of an operation as JSON. A result that is a future is waited for without holding a thread."""
+    """The result of an operation as JSON. A result that is a future is waited for without holding a
+    thread."""
     result = await asyncio.wrap_future(future)
     if not isinstance(result, Future):
         return bytes(result)
@@ -289,12 +307,15 @@ async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
         # The future may be shared with other callers, so giving up the wait must not cancel it.
         value = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(result)), RELOAD_TIMEOUT)
     except TimeoutError:
-        message = f"the main loop of the daemon did not answer within {RELOAD_TIMEOUT:g} seconds; look at /healthz, or restart it"
+        message = (
+            f"the main loop of the daemon did not answer within {RELOAD_TIMEOUT:g} seconds; look at /healthz, or "
+            "restart it"
+        )
         raise OperationError("hung", message, 3) from None
     return _content(adapter.dump_python(value, mode="json"))
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def _line(line: Line) -> bytes:

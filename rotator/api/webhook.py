@@ -1,8 +1,9 @@
-"""The webhook: machines outside (leak scanners, a SIEM) report a leaked key, and can do nothing else.
+"""The webhook: machines outside (leak scanners, a SIEM) report a leaked key, and can do nothing
+else.
 
-A caller that is not authenticated learns nothing: every request without a good token, signature or time gets the same empty 401,
-whatever it asks for. An authenticated caller can have the keys of one configured application replaced and revoked, a few times
-a minute.
+A caller that is not authenticated learns nothing: every request without a good token, signature or
+time gets the same empty 401, whatever it asks for. An authenticated caller can have the keys of one
+configured application replaced and revoked, a few times a minute.
 """
 
 from __future__ import annotations
@@ -122,18 +123,23 @@ class WebhookApp:
                 raise OperationError("not_found", f"there is only POST {PATH}")
             report = _report(body or b"")
             marked = asyncio.wrap_future(self._start(report, _source(request)))
-            found = await asyncio.wait_for(asyncio.shield(marked), MARK_TIMEOUT)  # the report continues without the caller
+            found = await asyncio.wait_for(
+                asyncio.shield(marked), MARK_TIMEOUT
+            )  # the report continues without the caller
         except TimeoutError:
-            return _json({"error": {"kind": "too_slow", "message": "whether it is marked is not known: report it again"}}, 503)
+            return _json(
+                {"error": {"kind": "too_slow", "message": "whether it is marked is not known: report it again"}}, 503
+            )
         except RotatorError as error:
             refusal = error_response(error)
             return _json(refusal.body, refusal.status)
         return _json({"application": found.application, "access_keys": found.access_keys, "state": found.state}, 202)
 
-    # --- authentication -----------------------------------------------------------------------------------------------------
+    # --- authentication ---------------------------------------------------------------------------
 
     def _reject(self, request: Request, body: bytes | None) -> str:
-        """Why the caller is not authenticated, or nothing; reports it. Reads files and may wait for the log."""
+        """Why the caller is not authenticated, or nothing; reports it. Reads files and may wait for
+        the log."""
         why = self._authenticate(request, body)
         if why and why != "starting":
             with self._lock:
@@ -162,16 +168,18 @@ class WebhookApp:
     def _come_again(self) -> Response:
         seconds = max(1, math.ceil(self._guard.floor - self._clock()) + 1)
         message = (
-            f"the daemon has just started and cannot tell a repeated report yet: sign and report it again in {seconds} seconds"
+            "the daemon has just started and cannot tell a repeated report yet: sign and report it again in "
+            f"{seconds} seconds"
         )
         response = _json({"error": {"kind": "starting", "message": message}}, 503)
         response.headers["retry-after"] = str(seconds)
         return response
 
-    # --- containment --------------------------------------------------------------------------------------------------------
+    # --- containment ------------------------------------------------------------------------------
 
     def _start(self, report: LeakReport, source: str) -> Future[MarkedKeys]:
-        """Start the report in a slot; the future completes when the mark is durable, and the containment continues."""
+        """Start the report in a slot; the future completes when the mark is durable, and the
+        containment continues."""
         name = report.application or ""
         marked, is_new = self._slots.admit(name, self._settings.rate_limit)
         if not is_new:
@@ -194,8 +202,14 @@ class WebhookApp:
             marked.set_exception(error)
         return marked
 
-    def _carry_out(self, runtime: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]) -> None:
-        spec = runtime.spec(report.application) if report.application else _application_of(runtime, report.access_key or "")
+    def _carry_out(
+        self, runtime: RuntimeWithSource, report: LeakReport, source: str, marked: Future[MarkedKeys]
+    ) -> None:
+        spec = (
+            runtime.spec(report.application)
+            if report.application
+            else _application_of(runtime, report.access_key or "")
+        )
         only = frozenset({report.access_key}) if report.access_key else None
         if only and not _is_valid(runtime, spec, report.access_key or ""):
             marked.set_result(MarkedKeys(spec.application, (), "revoked"))
@@ -207,7 +221,9 @@ class WebhookApp:
         def sleep(until: datetime) -> None:
             self._executor.sleep(context.clock, until)
 
-        self._daemon_handle.sink.emit("control.command", operation="compromised", by=by, about=[spec.application], reason=reason)
+        self._daemon_handle.sink.emit(
+            "control.command", operation="compromised", by=by, about=[spec.application], reason=reason
+        )
         try:
             keys = mark(spec, context, sleep, request, keys=only).keys
             with self._slots.containing(spec.application) as alone:
@@ -220,7 +236,8 @@ class WebhookApp:
 
 
 def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
-    """The configured application of a key: by the ledgers, and by its account where no ledger names the key."""
+    """The configured application of a key: by the ledgers, and by its account where no ledger names
+    the key."""
     named = find_in_ledgers(runtime, [access_key]).get(access_key)
     if named is not None and named[0].application in runtime.specs:
         return named[0]
@@ -232,17 +249,20 @@ def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationS
 
 
 def _is_valid(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
-    """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for a person to revoke."""
+    """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for
+    a person to revoke."""
     ledger = read_whole_ledger(spec, runtime.context(spec))
     published = runtime.vault.read_document(*spec.location).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
         return True
     if ledger is not None and is_verified_revoked(ledger, access_key):
         return False
-    raise Refused(f"{access_key} of {spec.application} is an unmanaged key: a person has to look, and to revoke it by name")
+    raise Refused(
+        f"{access_key} of {spec.application} is an unmanaged key: a person has to look, and to revoke it by name"
+    )
 
 
-# --- requests and answers ---------------------------------------------------------------------------------------------------
+# --- requests and answers -------------------------------------------------------------------------
 
 
 def _connection(request: Request) -> HttpProtocol:

@@ -1,4 +1,5 @@
-"""Authenticates callers of the webhook: a bearer token, and a signature over time and body that is good once.
+"""Authenticates callers of the webhook: a bearer token, and a signature over time and body that is
+good once.
 
 ::
 
@@ -17,10 +18,12 @@ TOLERANCE = 300
 """Seconds by which a timestamp may lie in the past."""
 
 MAX_AHEAD = 30
-"""Seconds by which a timestamp may lie in the future. For as long after a start no report is accepted, see ``ReplayGuard``."""
+"""Seconds by which a timestamp may lie in the future. For as long after a start no report is
+accepted, see ``ReplayGuard``."""
 
 MAX_REMEMBERED = 10_000
-"""Signatures that are remembered at once. Only accepted ones are, so unauthenticated requests cannot push any out."""
+"""Signatures that are remembered at once. Only accepted ones are, so unauthenticated requests
+cannot push any out."""
 
 
 def signature(key: Secret, timestamp: str, body: bytes) -> str:
@@ -36,9 +39,9 @@ def is_authentic(authorization: str, token: Secret) -> bool:
 class ReplayGuard:
     """Accepts each signature once. One guard serves the whole process, whatever a reload changes.
 
-    ``floor`` is the time up to which no timestamp is accepted any more. It begins `MAX_AHEAD` after the start, because an
-    earlier process accepted none later than that. It rises when a signature is forgotten, so that a clock that goes back makes
-    no forgotten signature good again.
+    ``floor`` is the time up to which no timestamp is accepted any more. It begins `MAX_AHEAD` after
+    the start, because an earlier process accepted none later than that. It rises when a signature
+    is forgotten, so that a clock that goes back makes no forgotten signature good again.
     """
 
     def __init__(self, started: float) -> None:
@@ -48,7 +51,8 @@ class ReplayGuard:
     def refuse(self, key: Secret, timestamp: str, given: str, body: bytes, now: float) -> str:
         """Why the signature is not accepted, or nothing, and then it is remembered.
 
-        The reasons are ``signature``, ``timestamp``, ``starting`` (sign again after ``floor``), ``replayed`` and ``too_many``.
+        The reasons are ``signature``, ``timestamp``, ``starting`` (sign again after ``floor``),
+        ``replayed`` and ``too_many``.
         """
         if not hmac.compare_digest(given.encode(), signature(key, timestamp, body).encode()):
             return "signature"

@@ -1,4 +1,5 @@
-"""Bounds what reports of the webhook may occupy: a rate, a few slots, and one running containment for each application.
+"""Bounds what reports of the webhook may occupy: a rate, a few slots, and one running containment
+for each application.
 
 One object serves the whole process, whatever a reload changes.
 """
@@ -41,20 +42,24 @@ class ReportSlots:
     def admit(self, application: str, per_minute: int) -> tuple[Future[MarkedKeys], bool]:
         """The future of the mark, and whether the caller has to carry out the report.
 
-        A report that names an application whose report still runs is the same incident: it gets the same future. Raises
-        ``OperationError`` when the rate is exceeded or no slot is free.
+        A report that names an application whose report still runs is the same incident: it gets the
+        same future. Raises ``OperationError`` when the rate is exceeded or no slot is free.
         """
         with self._lock:
             now = time.monotonic()
             while self._admitted_at and self._admitted_at[0] <= now - 60:
                 self._admitted_at.popleft()
             if len(self._admitted_at) >= per_minute:
-                raise OperationError("busy", f"{per_minute} reports a minute are accepted, and no more; report it again", 3)
+                raise OperationError(
+                    "busy", f"{per_minute} reports a minute are accepted, and no more; report it again", 3
+                )
             self._admitted_at.append(now)
             if application in self._named:
                 return self._named[application], False
             if self._running >= MAX_REPORTS:
-                raise OperationError("busy", f"{self._running} reports are running, which is the limit; report it again", 3)
+                raise OperationError(
+                    "busy", f"{self._running} reports are running, which is the limit; report it again", 3
+                )
             self._running += 1
             marked: Future[MarkedKeys] = Future()
             if application:
@@ -69,9 +74,11 @@ class ReportSlots:
 
     @contextmanager
     def containing(self, application: str) -> Iterator[bool]:
-        """Whether no other report contains the application; until the end of the block no other one does then.
+        """Whether no other report contains the application; until the end of the block no other one
+        does then.
 
-        A mark is durable and every pass acts on it, so a report that only adds a mark needs no containment of its own.
+        A mark is durable and every pass acts on it, so a report that only adds a mark needs no
+        containment of its own.
         """
         with self._lock:
             alone = application not in self._contained

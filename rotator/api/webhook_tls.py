@@ -15,10 +15,13 @@ class UnusableKey(OSError):
 
 
 def tls_context(settings: Webhook) -> ssl.SSLContext | None:
-    """The context, or None without a certificate. With ``client_ca``, callers need a certificate of that authority."""
+    """The context, or None without a certificate. With ``client_ca``, callers need a certificate of
+    that authority."""
     if settings.certificate is None or settings.key is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # the default context writes keys to the file that the environment names
+    context = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_SERVER
+    )  # the default context writes keys to the file that the environment names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.certificate.file(), settings.key.file(), password=_no_pass_phrase)
     if settings.client_ca is not None:
@@ -30,7 +33,10 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
 def file_states(settings: Webhook) -> FileStates:
     """What changes when a file is renewed. A file that is missing has no state."""
     references = (settings.certificate, settings.key)
-    paths = [*(reference.file() for reference in references if reference), *([settings.client_ca] if settings.client_ca else [])]
+    paths = [
+        *(reference.file() for reference in references if reference),
+        *([settings.client_ca] if settings.client_ca else []),
+    ]
     return tuple(map(_state, paths))
 
 
@@ -45,5 +51,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 def _no_pass_phrase() -> str:
     # Without this, OpenSSL would ask for the phrase on the terminal and wait.
     raise UnusableKey(
-        0, "the key has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out NEW"
+        0,
+        "the key has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out "
+        "NEW",
     )

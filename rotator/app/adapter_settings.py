@@ -1,4 +1,5 @@
-"""Turns the configuration into the settings of the adapters. A secret is never a value: it is supplied anew on every call."""
+"""Turns the configuration into the settings of the adapters. A secret is never a value: it is
+supplied anew on every call."""
 
 from __future__ import annotations
 
@@ -12,28 +13,42 @@ from rotator.domain.secret import Secret
 from rotator.http import ResponseObserver
 from rotator.observability.notifications import HeartbeatSettings, NotificationSettings
 from rotator.util.refusals import Refusals
-from rotator.vault import AppRoleAuth, Auth, CertAuth, JwtAuth, OwnSecretIdSettings, SecretIdPolicy, TokenAuth, VaultSettings
+from rotator.vault import (
+    AppRoleAuth,
+    Auth,
+    CertAuth,
+    JwtAuth,
+    OwnSecretIdSettings,
+    SecretIdPolicy,
+    TokenAuth,
+    VaultSettings,
+)
 
 SPARE_CONNECTIONS = 4
 """Connections to a service beyond one for each worker: for probes and for the login."""
 
 
 VAULT_ACCOUNTS = 4
-"""For so many accounts Vault has connections for all workers; with more accounts a call waits until one of them is free."""
+"""For so many accounts Vault has connections for all workers; with more accounts a call waits until
+one of them is free."""
 
 ORDER_CONNECTIONS = 16
 """As many more where the daemon takes orders: each has a thread of its own."""
 
 
 def connections_for(configuration: Configuration, accounts: int = 1) -> int:
-    """Connections to one service: one for each thread that may call it, of workers, urgent workers and commands, and some to spare."""
+    """Connections to one service: one for each thread that may call it, of workers, urgent workers
+    and commands, and some to spare."""
     workers = configuration.daemon.workers
     commands = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
     return accounts * (workers + max(1, workers // 4)) + commands + SPARE_CONNECTIONS
 
 
-def vault_settings(configuration: Configuration, sink: EventSink, observe: ResponseObserver, refusals: Refusals) -> VaultSettings:
-    """How Vault is reached and logged in to. ``sink`` receives the events of the login's own rotation."""
+def vault_settings(
+    configuration: Configuration, sink: EventSink, observe: ResponseObserver, refusals: Refusals
+) -> VaultSettings:
+    """How Vault is reached and logged in to. ``sink`` receives the events of the login's own
+    rotation."""
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -48,7 +63,9 @@ def vault_settings(configuration: Configuration, sink: EventSink, observe: Respo
         proxy=found.proxy,
         connections=connections_for(configuration, min(len(configuration.accounts) or 1, VAULT_ACCOUNTS)),
         observe=observe,
-        own_secret_id=_own_secret_id(found.auth.own_secret_id, found.auth.mount, sink) if found.auth.own_secret_id else None,
+        own_secret_id=_own_secret_id(found.auth.own_secret_id, found.auth.mount, sink)
+        if found.auth.own_secret_id
+        else None,
         refusals=refusals,
     )
 
@@ -59,9 +76,12 @@ def _own_secret_id(own: config.OwnSecretId, mount: str, sink: EventSink) -> OwnS
 
 
 def _auth(auth: config.Auth) -> Auth:
-    """How to log in, with suppliers in place of references. The schema made sure that each method has what it needs."""
+    """How to log in, with suppliers in place of references. The schema made sure that each method
+    has what it needs."""
     if auth.method == "approle":
-        return AppRoleAuth(required(auth.role_id), ReferenceSupplier(auth.secret_id) if auth.secret_id else None, auth.mount)
+        return AppRoleAuth(
+            required(auth.role_id), ReferenceSupplier(auth.secret_id) if auth.secret_id else None, auth.mount
+        )
     if auth.method == "cert":
         return CertAuth(auth.role, auth.mount)
     if auth.method == "jwt":
@@ -71,7 +91,8 @@ def _auth(auth: config.Auth) -> Auth:
 
 @dataclass(frozen=True)
 class ReferenceSupplier:
-    """Reads the secret of a reference anew on every call; ``source`` names the reference in messages."""
+    """Reads the secret of a reference anew on every call; ``source`` names the reference in
+    messages."""
 
     reference: Reference
     read: Callable[[str, str], Secret] | None = None

@@ -1,4 +1,5 @@
-"""The runtime: everything that one configuration describes, built and not yet contacted. Nothing in it changes after it was built."""
+"""The runtime: everything that one configuration describes, built and not yet contacted. Nothing in
+it changes after it was built."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rotator import providers, vault
-from rotator.app.adapter_settings import ReferenceSupplier, connections_for, notification_settings, required, vault_settings
+from rotator.app.adapter_settings import (
+    ReferenceSupplier,
+    connections_for,
+    notification_settings,
+    required,
+    vault_settings,
+)
 from rotator.config import Account, Configuration, Control, Listener, Webhook
 from rotator.decision.ownership import removed_application
 from rotator.domain.facts import Facts
@@ -31,7 +38,8 @@ from rotator.vault import KvStore
 
 
 class UnknownApplication(RotatorError):
-    """A name that the configuration does not have; what looks like a secret key in the place of one is not repeated."""
+    """A name that the configuration does not have; what looks like a secret key in the place of one
+    is not repeated."""
 
     exit_code = 2
 
@@ -52,33 +60,42 @@ class SystemClock:
 
 
 class AppRuntime:
-    """Everything that one configuration describes. ``sink`` is where its passes report; ``observe`` receives every call to a
-    service: which, its outcome, its seconds. ``refusals`` are the credentials that this process has seen refused before."""
+    """Everything that one configuration describes. ``sink`` is where its passes report; ``observe``
+    receives every call to a service: which, its outcome, its seconds. ``refusals`` are the
+    credentials that this process has seen refused before."""
 
-    def __init__(self, configuration: Configuration, sink: EventSink, observe: RequestObserver, refusals: Refusals) -> None:
+    def __init__(
+        self, configuration: Configuration, sink: EventSink, observe: RequestObserver, refusals: Refusals
+    ) -> None:
         self.configuration = configuration
         self.sink = sink
         self.refusals = refusals
         self._observe = observe
         self.clock = SystemClock()
         # Vault comes first: the management keys of accounts may be kept in it.
-        self.vault: KvStore = vault.build(vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals))
+        self.vault: KvStore = vault.build(
+            vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals)
+        )
         self.vault.watch_paths([spec.path for spec in configuration.specs.values()])
-        self._ledgers = LedgerDirectory(self.vault, configuration.specs, self.clock.now, left_out=configuration.left_out)
+        self._ledgers = LedgerDirectory(
+            self.vault, configuration.specs, self.clock.now, left_out=configuration.left_out
+        )
         self._own_keys: dict[str, OwnKey] = {}
         self._providers = {
-            name: self._build(account, connections_for(configuration)) for name, account in configuration.accounts.items()
+            name: self._build(account, connections_for(configuration))
+            for name, account in configuration.accounts.items()
         }
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     def close(self) -> None:
-        """Close the providers, then give the login back to Vault: a provider may read its key from there to the last."""
+        """Close the providers, then give the login back to Vault: a provider may read its key from
+        there to the last."""
         for provider in self._providers.values():
             if callable(close := getattr(provider, "close", None)):
                 close()
         self.vault.close()
 
-    # --- what it is made of -------------------------------------------------------------------------------------------------
+    # --- what it is made of -----------------------------------------------------------------------
 
     @property
     def source(self) -> str:
@@ -131,8 +148,8 @@ class AppRuntime:
         return frozenset(self.configuration.accounts)
 
     def account(self, name: str) -> Account:
-        """What the configuration says of the account of that name, with the key that it logs in with by now. An unknown one raises
-        with the nearest name."""
+        """What the configuration says of the account of that name, with the key that it logs in
+        with by now. An unknown one raises with the nearest name."""
         accounts = self.configuration.accounts
         if name not in accounts:
             raise UnknownApplication(f"there is no account {name} in {self.source}; {closest_match(name, accounts)}")
@@ -191,18 +208,25 @@ class AppRuntime:
         return self.vault.login_problem()
 
     def facts(self) -> Facts:
-        """What an examination of Vault, the accounts and this machine finds out, for `rotator doctor`."""
+        """What an examination of Vault, the accounts and this machine finds out, for `rotator
+        doctor`."""
         from rotator.setup.doctor_facts import collect  # noqa: PLC0415 - one command needs it
 
         return collect(
-            self.configuration, self.vault, self.provider, lambda name: self.account(name).access_key or "", self.clock.now
+            self.configuration,
+            self.vault,
+            self.provider,
+            lambda name: self.account(name).access_key or "",
+            self.clock.now,
         )
 
     def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
-        """Applications that have a ledger and are not in the configuration, with what the ledger says of them. Asks Vault.
+        """Applications that have a ledger and are not in the configuration, with what the ledger
+        says of them. Asks Vault.
 
-        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other. ``sink`` hears of it, that of
-        this runtime when none is given. One whose ledger was taken over is left out too.
+        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other.
+        ``sink`` hears of it, that of this runtime when none is given. One whose ledger was taken
+        over is left out too.
         """
 
         def unreadable(name: str, error: Exception) -> None:
@@ -219,7 +243,7 @@ class AppRuntime:
             max_clock_skew=self.configuration.daemon.max_clock_skew,
         )
 
-    # --- how it is made -----------------------------------------------------------------------------------------------------
+    # --- how it is made ---------------------------------------------------------------------------
 
     def _build(self, account: Account, connections: int) -> Provider:
         first = ReferenceSupplier(account.secret_key, self.vault.read_field) if account.secret_key else None
@@ -246,7 +270,8 @@ class AppRuntime:
             raise _at(error, self.source, f"accounts.{account.name}") from None
 
     def _own_key(self, account: Account, first: Callable[[], Secret] | None) -> OwnKey:
-        """The management key of an account whose own key is rotated, as its application publishes it."""
+        """The management key of an account whose own key is rotated, as its application publishes
+        it."""
         spec = self.configuration.specs[account.own_key]
 
         def read() -> KeyPair | None:

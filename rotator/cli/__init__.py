@@ -1,4 +1,5 @@
-"""The command line. Every command is an actor under the same protocol as the daemon, with or without one beside it.
+"""The command line. Every command is an actor under the same protocol as the daemon, with or
+without one beside it.
 
 What a command needs is imported when it runs: in an emergency the first thing to happen is the
 rotation, not imports.
@@ -21,7 +22,8 @@ def main() -> None:
 
     protect()
     if sys.argv[1:] == ["--version"]:
-        print(f"rotator {__version__}")  # noqa: T201 - the library of the command line takes longer to import than this whole answer
+        # T201: the library of the command line takes longer to import than this whole answer
+        print(f"rotator {__version__}")  # noqa: T201
         return
     from rotator.system.environment import ignore_connection_settings  # noqa: PLC0415 - see above
     from rotator.system.private_memory import keep_memory_private  # noqa: PLC0415 - same

@@ -1,4 +1,5 @@
-"""The words that a shell completes: applications, accounts and keys as the daemon knows them, else the names of the configuration."""
+"""The words that a shell completes: applications, accounts and keys as the daemon knows them, else
+the names of the configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from rotator.domain.status import StatusReport
 
 PATIENCE = 2.0
-"""Seconds for which a person waits after the tab key; a daemon that does not answer until then is not asked."""
+"""Seconds for which a person waits after the tab key; a daemon that does not answer until then is
+not asked."""
 
 KINDS = {
     "application": "applications",
@@ -34,7 +36,8 @@ def attach(command: click.Command) -> None:
     for parameter in command.params:
         if kind := KINDS.get(parameter.name or ""):
             # What `shell_complete=` sets at each option; here it is one place.
-            parameter._custom_shell_complete = _completer(kind)  # noqa: SLF001 - the library has no other way after the fact
+            # SLF001: the library has no other way after the fact
+            parameter._custom_shell_complete = _completer(kind)  # noqa: SLF001
 
 
 def _completer(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -46,7 +49,8 @@ def _completer(kind: str) -> Callable[[click.Context, click.Parameter, str], lis
 
 
 def known(session: Session) -> dict[str, list[str]]:
-    """The names that there are, by kind. Never raises, and never waits for long: a shell shows no error."""
+    """The names that there are, by kind. Never raises, and never waits for long: a shell shows no
+    error."""
     found: list[dict[str, list[str]]] = []
     asking = threading.Thread(target=lambda: found.append(_from_daemon(session)), daemon=True)
     asking.start()
@@ -69,7 +73,11 @@ def _named(report: StatusReport) -> dict[str, list[str]]:
             keys |= {ledger.current.access_key: None} if ledger.current else {}
             keys |= {key.access_key: None for key in ledger.retiring}
     accounts = dict.fromkeys(view.spec.account for view in report.views)
-    return {"applications": [view.spec.application for view in report.views], "accounts": list(accounts), "keys": list(keys)}
+    return {
+        "applications": [view.spec.application for view in report.views],
+        "accounts": list(accounts),
+        "keys": list(keys),
+    }
 
 
 def _from_configuration(session: Session) -> dict[str, list[str]]:

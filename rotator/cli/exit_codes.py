@@ -13,13 +13,15 @@ EXIT_CODES = """\
 5  status: an application is overdue or has a problem
 6  coverage: the list lacks keys that are known to be there, so nothing is proven
 130  interrupted (Ctrl-C)"""
-"""What the program's exit codes mean, as ``--help`` shows it. With several applications it is the highest of theirs."""
+"""What the program's exit codes mean, as ``--help`` shows it. With several applications it is the
+highest of theirs."""
 
 REFUSED = 4
 """The exit code of what is not done because it would be unsafe."""
 
 PROBLEM = 5
-"""The exit code of ``status`` when it could look, and an application is overdue or has a problem."""
+"""The exit code of ``status`` when it could look, and an application is overdue or has a
+problem."""
 
 
 class Interrupted(RotatorError):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class LocalRuntime(Runtime, Protocol):
-    """The composition root as the command line sees it; ``rotator.app.AppRuntime`` is the one that there is."""
+    """The composition root as the command line sees it; ``rotator.app.AppRuntime`` is the one that
+    there is."""
 
     @property
     def alarm(self) -> NotificationSettings:

@@ -1,4 +1,5 @@
-"""``rotator`` itself: finds the command, imports only that one, and turns every ending into a sentence and an exit code."""
+"""``rotator`` itself: finds the command, imports only that one, and turns every ending into a
+sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ COMMANDS = {
     "demo": "Show a whole life cycle on this machine.",
     "sandbox": "Practise on this machine: start, status, break, mend, stop.",
 }
-"""Each is a module of this package that has a ``command``. The sentences stand here so that help imports none of them."""
+"""Each is a module of this package that has a ``command``. The sentences stand here so that help
+imports none of them."""
 
 COMPLETION = "_ROTATOR_COMPLETE"
 """The variable by which a shell asks for completion."""
@@ -72,11 +74,12 @@ ORDERS = frozenset(
         "sandbox",
     }
 )
-"""The commands that change something: their exit code tells what became of the order and not of its report."""
+"""The commands that change something: their exit code tells what became of the order and not of its
+report."""
 
 INTERRUPTED = (
-    "interrupted; nothing is lost: every step is written to the ledger before it is taken, so the daemon goes on with it,"
-    " or the same command does"
+    "interrupted; nothing is lost: every step is written to the ledger before it is taken, so the daemon goes on with "
+    "it, or the same command does"
 )
 
 
@@ -99,7 +102,9 @@ class Root(click.Group):
             attach(command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was named, or an error with the nearest one."""
         name = args[0]
         if name not in (*COMMANDS, *ALIASES) and not name.startswith("-"):
@@ -117,7 +122,8 @@ class Root(click.Group):
             return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return super().shell_complete(ctx, incomplete)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
+    # ARG002: click passes it
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -131,12 +137,16 @@ class Root(click.Group):
             formatter.write_paragraph()
             formatter.write_text(f"Documents and examples: {place}")
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # it only ever ends the process
+    # type: it only ever ends the process
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run one command and end the process. No exception passes this point."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no reason to fail
-        # The library writes the words for a shell as bytes, which no stream of text takes; they are names of commands and options.
+                stream.reconfigure(
+                    errors="backslashreplace"
+                )  # a terminal that cannot show a letter is no reason to fail
+        # The library writes the words for a shell as bytes, which no stream of text takes; they are
+        # names of commands and options.
         with nullcontext() if COMPLETION in os.environ else plain_streams():
             self._run_and_exit(list(sys.argv[1:] if args is None else args), prog_name, **extra)
 
@@ -160,7 +170,8 @@ class Root(click.Group):
 
 
 def _answered(code: int, session: Session) -> int:
-    """The exit code of the order, whatever became of its report. A question whose answer could not be written has failed."""
+    """The exit code of the order, whatever became of its report. A question whose answer could not
+    be written has failed."""
     if code or "output" not in LOST or not session.question:
         return code
     return tell(FailureReport("output", ("the answer could not be written to standard output",), 1), as_json=False)
@@ -176,12 +187,14 @@ def _usage(error: click.ClickException) -> FailureReport:
 
 
 def _begun(message: str) -> str:
-    """The message with a small first letter, unless its first word is written in capitals, as an access key is."""
+    """The message with a small first letter, unless its first word is written in capitals, as an
+    access key is."""
     return message if message[1:2].isupper() else f"{message[:1].lower()}{message[1:]}"
 
 
 def tell(failure: FailureReport, *, as_json: bool) -> int:
-    """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on standard output."""
+    """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on
+    standard output."""
     for sentence in failure.sentences:
         click.echo(f"rotator: {sentence}", err=True)
     if as_json:
@@ -203,7 +216,9 @@ Examples:
 """
 
 
-@click.group(cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Root, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @common
 @click.version_option(__version__, message="rotator %(version)s")
 def root() -> None:

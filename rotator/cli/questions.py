@@ -1,4 +1,5 @@
-"""The questions of ``rotator init`` at a terminal. Each answer is checked at once, by the schema of the configuration."""
+"""The questions of ``rotator init`` at a terminal. Each answer is checked at once, by the schema of
+the configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ METHODS: dict[str, dict[str, str]] = {
 
 
 def ask(clock: Clock, folder: Path) -> tuple[Answers, dict[str, Callable[[], Secret]]]:
-    """Ask for everything; the answers, and the secret of each account that was typed. Ends with ``click.Abort`` on Ctrl-C."""
+    """Ask for everything; the answers, and the secret of each account that was typed. Ends with
+    ``click.Abort`` on Ctrl-C."""
     click.echo("Vault or OpenBao")
     vault: dict[str, Any] = {"address": _question("  Address", VaultAnswers, "address")}
     method = click.prompt("  How to log in", type=click.Choice(list(METHODS)), default="approle")
@@ -45,7 +47,9 @@ def ask(clock: Clock, folder: Path) -> tuple[Answers, dict[str, Callable[[], Sec
         "organization_id": _question("  Organisation id", AccountAnswers, "organization_id"),
         "access_key": _question("  Access key of the management key", AccountAnswers, "access_key"),
     }
-    api_url = _question("  Address of the API", AccountAnswers, "api_url", AccountAnswers.model_fields["api_url"].default)
+    api_url = _question(
+        "  Address of the API", AccountAnswers, "api_url", AccountAnswers.model_fields["api_url"].default
+    )
     if api_url != AccountAnswers.model_fields["api_url"].default:
         account["api_url"] = api_url
     typed = Secret(click.prompt("  Secret key of the management key (is not stored)", hide_input=True))
@@ -68,7 +72,9 @@ def ask(clock: Clock, folder: Path) -> tuple[Answers, dict[str, Callable[[], Sec
 
 def _chosen(candidates: tuple[ApplicationCandidate, ...], clock: Clock) -> list[str]:
     if not candidates:
-        raise click.UsageError("the account has no application beside the one that bears the management key; create one first")
+        raise click.UsageError(
+            "the account has no application beside the one that bears the management key; create one first"
+        )
     click.echo("Applications")
     for number, one in enumerate(candidates, 1):
         click.echo(f"  {number:>3}  {one.bearer.name}  ({one.summary(clock.now())})")
@@ -77,7 +83,9 @@ def _chosen(candidates: tuple[ApplicationCandidate, ...], clock: Clock) -> list[
         if text.strip() == "all":
             return [one.bearer.id for one in candidates]
         picked = [part.strip() for part in text.split(",") if part.strip()]
-        if not picked or not all(part.isascii() and part.isdecimal() and 0 < int(part) <= len(candidates) for part in picked):
+        if not picked or not all(
+            part.isascii() and part.isdecimal() and 0 < int(part) <= len(candidates) for part in picked
+        ):
             raise click.BadParameter(f"write numbers from 1 to {len(candidates)} with commas between them, or all")
         return [candidates[int(part) - 1].bearer.id for part in picked]
 

@@ -1,6 +1,7 @@
 """What every command shares: the common options, and how it gets at the world.
 
-A ``Session`` is an ordinary object that tests replace parts of: how the application is opened, and how time passes.
+A ``Session`` is an ordinary object that tests replace parts of: how the application is opened, and
+how time passes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ TAKES_NO_COMMAND = frozenset({"busy", "stopping", "hung"})
 
 def open_app(path: Path, sink: EventSink, only: Collection[str] = ()) -> LocalRuntime:
     """The real thing, for these applications or for all: everything built, nothing contacted."""
-    from rotator.app import open_runtime  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
+    # PLC0415: hvac, httpx and pydantic are for commands that contact something
+    from rotator.app import open_runtime  # noqa: PLC0415
 
     return open_runtime(path, sink, only)
 
@@ -73,9 +75,12 @@ class Session:
         return locate(self.config)
 
     @contextmanager
-    def app(self, sink: EventSink | None = None, *, tell: bool = False, only: Collection[str] = ()) -> Iterator[LocalRuntime]:
-        """The runtime, closed at the end. With ``tell``, people hear of what happens, as they do from the daemon. What is wrong
-        with others than the applications in ``only`` stops nothing and is a warning."""
+    def app(
+        self, sink: EventSink | None = None, *, tell: bool = False, only: Collection[str] = ()
+    ) -> Iterator[LocalRuntime]:
+        """The runtime, closed at the end. With ``tell``, people hear of what happens, as they do
+        from the daemon. What is wrong with others than the applications in ``only`` stops nothing
+        and is a warning."""
         from rotator.domain.ports import NullEventSink  # noqa: PLC0415 - for commands that act themselves
         from rotator.util.formatting import pluralize  # noqa: PLC0415 - same
 
@@ -85,7 +90,9 @@ class Session:
             for problem in app.set_aside[:MAX_WARNINGS]:
                 click.echo(f"rotator: warning: {problem}", err=True)
             if more := len(app.set_aside[MAX_WARNINGS:]):
-                click.echo(f"rotator: warning: {pluralize(more, 'more problem')} of others; rotator check lists them", err=True)
+                click.echo(
+                    f"rotator: warning: {pluralize(more, 'more problem')} of others; rotator check lists them", err=True
+                )
             try:
                 if notifier is not None:
                     notifier.apply_runtime(app.alarm)
@@ -94,11 +101,13 @@ class Session:
                 app.close()
 
     def ask(self, name: str, sink: EventSink | None = None, *, tell: bool = False, **request: Any) -> Any:
-        """The result of an operation: from the daemon where it answers, else from this process, which then needs the credentials.
+        """The result of an operation: from the daemon where it answers, else from this process,
+        which then needs the credentials.
 
-        A daemon that is there and does not answer may have begun a command. An emergency continues without it: every write is
-        a check-and-set, so both may act. Other commands are refused with the way out. ``sink`` receives the events meanwhile; with
-        ``tell``, people hear of them as from the daemon.
+        A daemon that is there and does not answer may have begun a command. An emergency continues
+        without it: every write is a check-and-set, so both may act. Other commands are refused with
+        the way out. ``sink`` receives the events meanwhile; with ``tell``, people hear of them as
+        from the daemon.
         """
         from rotator.operations.signatures import SIGNATURES  # noqa: PLC0415 - not for --help
 
@@ -132,19 +141,25 @@ class Session:
             raise
 
     def _act(self, name: str, app: LocalRuntime, request: Mapping[str, Any]) -> Any:
-        from rotator.operations.operation import OperationContext  # noqa: PLC0415 - pydantic is for commands that act themselves
+        # PLC0415: pydantic is for commands that act themselves
+        from rotator.operations.operation import OperationContext  # noqa: PLC0415
         from rotator.operations.registry import OPERATIONS  # noqa: PLC0415 - same
 
         operation = OPERATIONS[name]
-        return operation.execute(OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request))
+        return operation.execute(
+            OperationContext(app, who(), app.sink, self.sleep, self.now), operation.request(request)
+        )
 
     def daemon(self, *, commands: bool) -> DaemonClient:
-        """The client of the daemon that works for this configuration; raises ``DaemonUnavailable``."""
+        """The client of the daemon that works for this configuration; raises
+        ``DaemonUnavailable``."""
         from rotator.api.client import DaemonClient, DaemonUnavailable, directory  # noqa: PLC0415 - see above
 
         folder = directory(self.path)
         if folder is None:
-            raise DaemonUnavailable(f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True)
+            raise DaemonUnavailable(
+                f"no daemon answers: {self.path} switches its sockets off ([control] enabled)", off=True
+            )
         return DaemonClient.at(
             folder, self.path, lambda sentence: click.echo(f"rotator: {sentence}", err=True), commands=commands
         )
@@ -179,12 +194,15 @@ def _stranded(unreached: DaemonUnavailable, error: ConfigurationError) -> Report
     problem = next(problem for problem in error.problems if problem.private)
     way_out = "or run as root" if unreached.denied else "start the daemon, or run as root"
     message = f"{unreached.why}, and this user cannot act without it: {problem}; {way_out}"
-    return ReportedError(FailureReport("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3))
+    return ReportedError(
+        FailureReport("denied" if unreached.denied else "no_daemon", (message,), 4 if unreached.denied else 3)
+    )
 
 
 @contextmanager
 def _notifier(sink: EventSink) -> Iterator[Notifier]:
-    from rotator.observability.notifications import Notifier  # noqa: PLC0415 - for the few commands that send notifications
+    # PLC0415: for the few commands that send notifications
+    from rotator.observability.notifications import Notifier  # noqa: PLC0415
 
     with closing(Notifier(sink)) as notifier:
         yield notifier
@@ -219,7 +237,11 @@ def asking(function: F) -> F:
 def common(function: F) -> F:
     """The options that every command takes, before and after its name."""
     function = click.option(
-        "--json", is_flag=True, expose_value=False, callback=_set_json, help="Answer with one JSON document on standard output."
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_json,
+        help="Answer with one JSON document on standard output.",
     )(function)
     return click.option(
         "--config",

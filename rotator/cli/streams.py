@@ -1,6 +1,7 @@
 """Keeps a standard stream that is closed, full or broken from stopping a command.
 
-What a command says stands beside what it does: a line that cannot be written is dropped, and the order is carried out.
+What a command says stands beside what it does: a line that cannot be written is dropped, and the
+order is carried out.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class _Lossy(io.FileIO):
 
 
 def protect() -> None:
-    """Make the standard streams of this process safe to use. Called before anything else is opened: a descriptor of a closed stream
-    would be given to the next file or socket, and what is printed would go there."""
+    """Make the standard streams of this process safe to use. Called before anything else is opened:
+    a descriptor of a closed stream would be given to the next file or socket, and what is printed
+    would go there."""
     closed = set[int]()
     for descriptor in (0, 1, 2):
         try:
@@ -56,5 +58,9 @@ def _lossy(descriptor: int, stream: TextIO | None, title: str) -> TextIO:
     file = _Lossy(descriptor, title)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
-        io.BufferedWriter(file), encoding, "backslashreplace", line_buffering=file.isatty(), write_through=descriptor == 2
+        io.BufferedWriter(file),
+        encoding,
+        "backslashreplace",
+        line_buffering=file.isatty(),
+        write_through=descriptor == 2,
     )

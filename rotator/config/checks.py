@@ -1,4 +1,5 @@
-"""Checks what one option means beside others: addresses without TLS, files that others could write, references that cannot be read."""
+"""Checks what one option means beside others: addresses without TLS, files that others could write,
+references that cannot be read."""
 
 from __future__ import annotations
 
@@ -28,20 +29,25 @@ def check_address(options: dict[str, Any], name: str, where: tuple[str, ...], pr
 
 
 def check_proxy(parts: SplitResult, options: dict[str, Any], where: tuple[str, ...], problems: Problems) -> None:
-    """A request without TLS that goes through another machine can be read there, also when its address is this machine."""
+    """A request without TLS that goes through another machine can be read there, also when its
+    address is this machine."""
     proxy = urlsplit(options.get("proxy") or "").hostname or ""
     if parts.scheme != "http" or not proxy or is_loopback(proxy):
         return
     if is_loopback(parts.hostname or ""):
-        problems.add(dotted(*where, "proxy"), "is another machine, and the address without TLS is of this one; leave out proxy")
+        problems.add(
+            dotted(*where, "proxy"), "is another machine, and the address without TLS is of this one; leave out proxy"
+        )
     elif not options.get("allow_http"):
         problems.add(
-            dotted(*where, "proxy"), "is another machine, and can read what goes to an address without TLS; write https://"
+            dotted(*where, "proxy"),
+            "is another machine, and can read what goes to an address without TLS; write https://",
         )
 
 
 def check_file(file: Path | None, path: str, folder: Path, problems: Problems) -> Path | None:
-    """The file, relative to the folder of the configuration; a problem unless it exists and only trusted users write it."""
+    """The file, relative to the folder of the configuration; a problem unless it exists and only
+    trusted users write it."""
     if file is None:
         return None
     file = folder / file
@@ -57,7 +63,8 @@ def check_file(file: Path | None, path: str, folder: Path, problems: Problems) -
 
 
 def check_reference(reference: Reference, path: str, problems: Problems, *, pem: str = "") -> None:
-    """``pem`` is ``"certificate"`` for a file that everybody may read, ``"key"`` for one that has many lines."""
+    """``pem`` is ``"certificate"`` for a file that everybody may read, ``"key"`` for one that has
+    many lines."""
     if not problems.files:
         return
     if pem == "certificate" and reference.kind == "file":
@@ -90,11 +97,14 @@ def check_url(reference: Reference, options: dict[str, Any], problems: Problems)
     except ValueError:
         sound = None
     if not sound:
-        problems.add("heartbeat.url", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it")
+        problems.add(
+            "heartbeat.url", f"{reference} holds no web address; put one such as https://ping.example.com/TOKEN into it"
+        )
         return
     if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
             "heartbeat.url",
-            f"{reference} holds an address without TLS, so it would cross the network unencrypted; use https://, or set allow_http",
+            f"{reference} holds an address without TLS, so it would cross the network unencrypted; use https://, or "
+            "set allow_http",
         )
     check_proxy(parts, options, ("heartbeat",), problems)

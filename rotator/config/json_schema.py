@@ -1,6 +1,7 @@
 """The JSON Schema of the configuration, for editors: made from the tables that validate it.
 
-An editor knows types, names and descriptions. What options mean together only ``rotator check`` tells.
+An editor knows types, names and descriptions. What options mean together only ``rotator check``
+tells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Loads the configuration: the file, then its sections, then what the applications mean together."""
+"""Loads the configuration: the file, then its sections, then what the applications mean
+together."""
 
 from __future__ import annotations
 
@@ -29,10 +30,11 @@ _LARGEST = 64 * 1024 * 1024
 
 
 def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:
-    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every problem found.
+    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every
+    problem found.
 
-    ``only``: the applications that it is read for; what is wrong with others alone is in ``set_aside``. Without ``credentials``
-    the files that it names are not looked at.
+    ``only``: the applications that it is read for; what is wrong with others alone is in
+    ``set_aside``. Without ``credentials`` the files that it names are not looked at.
     """
     problems = Problems(str(path), files=credentials)
     data = _parse(path, problems)
@@ -51,7 +53,9 @@ def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) ->
         listen = sections.read_listen(data, problems)
         webhook = sections.read_webhook(data, folder, problems)
         heartbeat = sections.read_heartbeat(data, folder, problems) or sections.read_heartbeat({}, folder, problems)
-        notifications = sections.read_notifications(data, folder, problems) or sections.read_notifications({}, folder, problems)
+        notifications = sections.read_notifications(data, folder, problems) or sections.read_notifications(
+            {}, folder, problems
+        )
     accounts = sections.read_accounts(data, folder, users, problems)
     own_keys = sections.read_own_keys(data, users, problems)
     defaults = read_table(schema.DefaultsTable, data.get("defaults", {}), ("defaults",), problems)
@@ -88,8 +92,8 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
     except FileNotFoundError:
         problems.add(
             "",
-            "there is no configuration here; begin with config/rotator.small.toml of the project, or say where yours is "
-            "with --config FILE or $ROTATOR_CONFIG (to see everything work without any configuration: rotator demo)",
+            "there is no configuration here; begin with config/rotator.small.toml of the project, or say where yours "
+            "is with --config FILE or $ROTATOR_CONFIG (to see everything work without any configuration: rotator demo)",
         )
     except PermissionError:
         problems.add("", "this user may not read it; run as the user of the service, or as root", private=True)
@@ -103,7 +107,8 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            # The message of the parser names the place and at most one character of what stands there.
+            # The message of the parser names the place and at most one character of what stands
+            # there.
             message = str(error)
             problems.add("", f"is not TOML: {message[:1].lower()}{message[1:]}; correct it there or just before")
         except ValueError:

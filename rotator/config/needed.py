@@ -1,4 +1,5 @@
-"""Which tables of a configuration the work on some applications needs, and whose table each problem is."""
+"""Which tables of a configuration the work on some applications needs, and whose table each problem
+is."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def needed(data: dict[str, Any], only: Collection[str]) -> frozenset[str]:
-    """The applications that the configuration is read for; empty, which means all of them, when one of the names is not in it: an
-    access key, or an application that was removed."""
+    """The applications that the configuration is read for; empty, which means all of them, when one
+    of the names is not in it: an access key, or an application that was removed."""
     known = _table(data, "applications").keys() | {own_key_name(name) for name in _table(data, "accounts")}
     return frozenset(only) if set(only) <= known else frozenset()
 

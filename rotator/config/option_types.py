@@ -1,7 +1,7 @@
 """How the values of options are written, and what each is converted to.
 
-No message repeats a value: what was written may be a secret in the wrong place. So messages begin in the middle of a sentence ("is
-not a duration; …"), after the path of the option.
+No message repeats a value: what was written may be a secret in the wrong place. So messages begin
+in the middle of a sentence ("is not a duration; …"), after the path of the option.
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ def _duration(value: object, minimum: timedelta) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError('is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
+        # TRY004: pydantic reports ValueError, and lets TypeError through
+        raise ValueError('is a bare number; write it in quotes with its unit, such as "90s", "15m" or "30d"')  # noqa: TRY004
     return parse_duration(value if isinstance(value, str) else "", minimum=minimum)
 
 
 def vault_path(value: object) -> str:
-    """The path of a document, such as ``secret/apps/billing``; raises ``ValueError`` with the rest of a sentence."""
+    """The path of a document, such as ``secret/apps/billing``; raises ``ValueError`` with the rest
+    of a sentence."""
     segments = value.split("/") if isinstance(value, str) else []
     if len(segments) < 2 or any(segment in (".", "..") or not _SEGMENT.fullmatch(segment) for segment in segments):
-        raise ValueError('is not MOUNT/PATH; write the mount of a KV version 2 engine and a path, such as "secret/apps/billing"')
+        raise ValueError(
+            'is not MOUNT/PATH; write the mount of a KV version 2 engine and a path, such as "secret/apps/billing"'
+        )
     if segments[1] == "data":
         raise ValueError('has "data" after the mount, which only the HTTP API wants; leave it out: MOUNT/PATH')
     return "/".join(segments)
@@ -70,9 +74,13 @@ def _token(value: object) -> str:
 
 def _purpose(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable() or to_displayable(value) != value:
-        raise ValueError("is not a line of text that may be shown; write what the key is for, in one line and without a secret")
+        raise ValueError(
+            "is not a line of text that may be shown; write what the key is for, in one line and without a secret"
+        )
     if len(value.encode()) > MAX_PURPOSE:
-        raise ValueError(f"is too long; write at most {MAX_PURPOSE} letters (one that is not ASCII counts as two to four)")
+        raise ValueError(
+            f"is too long; write at most {MAX_PURPOSE} letters (one that is not ASCII counts as two to four)"
+        )
     return " ".join(value.split())
 
 
@@ -91,15 +99,27 @@ def _listener(value: object) -> Listener:
     if text.startswith("unix:/") and "\0" not in text:
         return Listener(path=Path(text.removeprefix("unix:")))
     host, _, port = text.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    host = (
+        "127.0.0.1"
+        if host == "localhost"
+        else host.removeprefix("[").removesuffix("]")
+        if host.startswith("[")
+        else host
+    )
     try:
         address = ip_address(host)
-        if port.isascii() and port.isdecimal() and 0 < int(port) < 65536 and (address.version == 4) == ("[" not in text):
+        if (
+            port.isascii()
+            and port.isdecimal()
+            and 0 < int(port) < 65536
+            and (address.version == 4) == ("[" not in text)
+        ):
             return Listener(host=str(address), port=int(port))
     except ValueError:
         pass
     raise ValueError(
-        'is not where to listen; write an address and a port, "127.0.0.1:9464", or a socket, "unix:/run/rotator/metrics.sock"'
+        'is not where to listen; write an address and a port, "127.0.0.1:9464", or a socket, '
+        '"unix:/run/rotator/metrics.sock"'
     )
 
 
@@ -132,7 +152,8 @@ def _hours(value: object) -> str:
 
 def _references(value: object) -> list[Reference]:
     if not isinstance(value, list):
-        raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004 - pydantic reports ValueError, and lets TypeError through
+        # TRY004: pydantic reports ValueError, and lets TypeError through
+        raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004
     found = [parse_reference(item) for item in value]
     if len({str(reference) for reference in found}) < len(found):
         raise ValueError("names one reference twice; leave one out, or everybody there hears everything twice")
@@ -141,16 +162,23 @@ def _references(value: object) -> list[Reference]:
 
 def _fields(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(name and isinstance(template, str) for name, template in value.items()):
-        raise ValueError('is not a table of fields; write { SCW_ACCESS_KEY = "{access_key}", SCW_SECRET_KEY = "{secret_key}" }')
+        raise ValueError(
+            'is not a table of fields; write { SCW_ACCESS_KEY = "{access_key}", SCW_SECRET_KEY = "{secret_key}" }'
+        )
     known = "{" + "}, {".join(model.DEFAULT_FIELDS) + "}"
     for template in value.values():
-        if set("{}") & set(_PLACEHOLDER.sub("", template)) or set(_PLACEHOLDER.findall(template)) - set(model.DEFAULT_FIELDS):
+        if set("{}") & set(_PLACEHOLDER.sub("", template)) or set(_PLACEHOLDER.findall(template)) - set(
+            model.DEFAULT_FIELDS
+        ):
             raise ValueError(f"has a placeholder that does not exist; these do: {known}")
     for placeholder in ("{access_key}", "{secret_key}"):
         users = [template for template in value.values() if placeholder in template]
-        # The ledger finds the published key by these two fields, and a secret in a second field could not be taken out of logs.
+        # The ledger finds the published key by these two fields, and a secret in a second field
+        # could not be taken out of logs.
         if users != [placeholder]:
-            raise ValueError(f'must have exactly one field that is "{placeholder}" and nothing else, and no other that holds it')
+            raise ValueError(
+                f'must have exactly one field that is "{placeholder}" and nothing else, and no other that holds it'
+            )
     return value
 
 
@@ -170,7 +198,9 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 ListenAt = Annotated[Listener, BeforeValidator(_listener), WithJsonSchema({"type": "string"})]
 SecretReference = Annotated[Reference, BeforeValidator(parse_reference), WithJsonSchema(_REFERENCE)]
 SecretReferences = Annotated[
-    list[Reference], BeforeValidator(_references), WithJsonSchema({"type": "array", "items": _REFERENCE, "uniqueItems": True})
+    list[Reference],
+    BeforeValidator(_references),
+    WithJsonSchema({"type": "array", "items": _REFERENCE, "uniqueItems": True}),
 ]
 WeekDays = Annotated[list[str], BeforeValidator(_days)]
 Hours = Annotated[str, BeforeValidator(_hours)]

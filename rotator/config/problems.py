@@ -1,6 +1,7 @@
 """Everything that is wrong with one configuration file, as sentences for a person.
 
-No sentence repeats a value, because a value may be a secret in the wrong place; the path says where to look.
+No sentence repeats a value, because a value may be a secret in the wrong place; the path says where
+to look.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _LIMITS = {
 
 
 def dotted(*parts: str) -> str:
-    """The path of an option, such as ``applications.billing.grace``; a secret key in the place of a name is not repeated."""
+    """The path of an option, such as ``applications.billing.grace``; a secret key in the place of a
+    name is not repeated."""
     return ".".join(_displayed(to_displayable(part)) for part in parts)
 
 
@@ -59,8 +61,9 @@ def _displayed(name: str) -> str:
 class Problems:
     """A collector: one file, its problems in the order of their discovery, each once.
 
-    ``only`` names the applications that the configuration is read for; empty: all of them. A problem that concerns none of
-    them is set aside. ``files``: whether the files that the configuration names are looked at.
+    ``only`` names the applications that the configuration is read for; empty: all of them. A
+    problem that concerns none of them is set aside. ``files``: whether the files that the
+    configuration names are looked at.
     """
 
     def __init__(self, file: str, *, files: bool = True) -> None:

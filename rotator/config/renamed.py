@@ -1,4 +1,5 @@
-"""Options by their former names: understood for one version, each with a warning that names the new one.
+"""Options by their former names: understood for one version, each with a warning that names the new
+one.
 
 `CHANGELOG.md` has the same table, and a test holds both together.
 """
@@ -42,7 +43,8 @@ RENAMED: tuple[tuple[str, str], ...] = (
 
 
 def translate(data: dict[str, Any], problems: Problems) -> tuple[ConfigurationProblem, ...]:
-    """Move values to their present names in ``data``; returns the warnings. An option under both names is a problem."""
+    """Move values to their present names in ``data``; returns the warnings. An option under both
+    names is a problem."""
     warnings: list[ConfigurationProblem] = []
     for old, new in RENAMED:
         for table, name in _tables(data, old):
@@ -74,7 +76,9 @@ def _tables(data: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any], s
     for parent in parents:
         found = [table for table in tables if isinstance(table, dict)]
         tables = (
-            [value for table in found for value in table.values()] if parent == "*" else [table.get(parent) for table in found]
+            [value for table in found for value in table.values()]
+            if parent == "*"
+            else [table.get(parent) for table in found]
         )
     yield from ((table, name) for table in tables if isinstance(table, dict))
 

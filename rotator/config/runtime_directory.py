@@ -1,4 +1,5 @@
-"""The runtime directory: where the sockets of the daemon are unless the configuration says otherwise."""
+"""The runtime directory: where the sockets of the daemon are unless the configuration says
+otherwise."""
 
 from __future__ import annotations
 
@@ -26,4 +27,7 @@ def socket_path_fault(path: Path) -> str:
     """What is wrong with the length of a socket's path; empty when nothing is."""
     if (length := len(os.fsencode(path))) <= SOCKET_PATH_LIMIT:
         return ""
-    return f"is too long: the path of the socket has {length:,} bytes, and Linux takes at most {SOCKET_PATH_LIMIT}; write a shorter one"
+    return (
+        f"is too long: the path of the socket has {length:,} bytes, and Linux takes at most {SOCKET_PATH_LIMIT}; "
+        "write a shorter one"
+    )

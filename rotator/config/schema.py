@@ -1,7 +1,8 @@
 """The schema of the configuration file: every option with its type, its default and its meaning.
 
-Each class is one table. The descriptions are the text of docs/configuration.md and of the messages about missing options; a test holds
-the three together. A default of None with a ``computed`` text depends on other options.
+Each class is one table. The descriptions are the text of docs/configuration.md and of the messages
+about missing options; a test holds the three together. A default of None with a ``computed`` text
+depends on other options.
 """
 
 from __future__ import annotations
@@ -68,8 +69,12 @@ class AuthTable(Table):
     method: Literal["approle", "cert", "jwt", "token"] = option("How to log in: `approle`, `cert`, `jwt` or `token`.")
     mount: Token | None = option("Where the method is mounted.", None, computed="the name of the method")
     role_id: SecretReference | None = option("`approle`: a reference to the role id.", None)
-    secret_id: SecretReference | None = option("`approle`: a reference to the secret id, unless the role binds none.", None)
-    certificate: SecretReference | None = option("`cert`: `file:` or `credential:` of the client certificate, in PEM.", None)
+    secret_id: SecretReference | None = option(
+        "`approle`: a reference to the secret id, unless the role binds none.", None
+    )
+    certificate: SecretReference | None = option(
+        "`cert`: `file:` or `credential:` of the client certificate, in PEM.", None
+    )
     key: SecretReference | None = option("`cert`: `file:` or `credential:` of the private key, in PEM.", None)
     jwt: SecretReference | None = option("`jwt`: a reference to the token, read afresh for every login.", None)
     token: SecretReference | None = option("`token`: a reference to a Vault token.", None)
@@ -92,7 +97,8 @@ class VaultTable(Table):
     timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
     proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.", default=False
+        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.",
+        default=False,
     )
 
 
@@ -102,7 +108,9 @@ class AccountTable(Table):
     provider: Token = option("The kind of provider.", "scaleway")
     organization_id: Token = option("The id of the organisation.")
     secret_key: SecretReference | None = option(
-        "A reference to the secret key that manages the organisation's keys; with `own_key`, the one of the first login.", None
+        "A reference to the secret key that manages the organisation's keys; with `own_key`, the one of the first "
+        "login.",
+        None,
     )
     access_key: Token | None = option(
         "The public name of that key. It is never revoked, and a coverage proof can tell it from unmanaged keys.", None
@@ -116,7 +124,8 @@ class AccountTable(Table):
     rate_limit: float = option("The most calls in one second.", 50.0, gt=0, le=10_000)
     proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.", default=False
+        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.",
+        default=False,
     )
 
 
@@ -169,14 +178,18 @@ class DefaultsTable(Table):
         computed="a tenth of `every`, none for `cron`",
     )
     max_age: Duration | None = option("The age at which a key is replaced even outside of the window.", None)
-    lifetime: Duration | None = option("After how long new keys expire at the provider by themselves.", None, computed="never")
+    lifetime: Duration | None = option(
+        "After how long new keys expire at the provider by themselves.", None, computed="never"
+    )
     grace: Duration | None = option(
         "How long an old key lives on after a new one is published.",
         None,
         computed="`24h`, or the interval where that is shorter",
     )
     consumer_refresh: Duration | None = option(
-        "How often consumers read Vault; a shorter `grace` is an error.", None, computed="`5m`, or `grace` where that is shorter"
+        "How often consumers read Vault; a shorter `grace` is an error.",
+        None,
+        computed="`5m`, or `grace` where that is shorter",
     )
     verification: VerificationTable = option(
         "How a new key is verified as valid, and an old one as revoked: the table below.", VerificationTable()
@@ -184,8 +197,12 @@ class DefaultsTable(Table):
     emergency_verification: EmergencyVerificationTable = option(
         "The same for a compromised key: the table below.", EmergencyVerificationTable()
     )
-    resync_interval: Duration = option("How often an application is looked at when nothing is due.", timedelta(minutes=15))
-    publish_timeout: Duration = option("How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2))
+    resync_interval: Duration = option(
+        "How often an application is looked at when nothing is due.", timedelta(minutes=15)
+    )
+    publish_timeout: Duration = option(
+        "How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2)
+    )
     stale_claim_timeout: Duration | None = option(
         "After how long a rotation that another process left unfinished is begun anew.",
         None,
@@ -200,15 +217,17 @@ class DefaultsTable(Table):
 
 
 class ApplicationTable(DefaultsTable):
-    """`[applications.NAME]`: an application whose key is rotated. It may say all that `[defaults]` may say, and:"""
+    """`[applications.NAME]`: an application whose key is rotated. It may say all that `[defaults]`
+    may say, and:"""
 
     application_id: Token = option("The id of the IAM application that bears the key.")
     path: VaultPath = option("Where consumers read the key: the mount of a KV version 2 engine, then a path.")
 
 
 class OwnKeyTable(ApplicationTable):
-    """`[accounts.NAME.own_key]`: the management key of the account as an application of its own, `NAME-own-key`. It may say all that
-    `[applications.NAME]` may say except `account` and `fields`."""
+    """`[accounts.NAME.own_key]`: the management key of the account as an application of its own,
+    `NAME-own-key`. It may say all that `[applications.NAME]` may say except `account` and
+    `fields`."""
 
 
 class DaemonTable(Table):
@@ -268,16 +287,20 @@ class WebhookTable(Table):
     signing_key: SecretReference | None = option("A reference to the key that callers sign with (HMAC-SHA256).", None)
     token: SecretReference | None = option("A reference to the bearer token of callers.", None)
     client_ca: File | None = option("A file of certificates, in PEM, one of which must have signed the caller's.", None)
-    certificate: SecretReference | None = option("TLS: `file:` or `credential:` of the webhook's certificate, in PEM.", None)
+    certificate: SecretReference | None = option(
+        "TLS: `file:` or `credential:` of the webhook's certificate, in PEM.", None
+    )
     key: SecretReference | None = option("TLS: `file:` or `credential:` of its private key, in PEM.", None)
     rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
 
 
 class HeartbeatTable(Table):
-    """`[heartbeat]`: a request to a monitoring service while every application is healthy; its absence is the alert."""
+    """`[heartbeat]`: a request to a monitoring service while every application is healthy; its
+    absence is the alert."""
 
     url: SecretReference | None = option(
-        "A reference to the address that is requested while every application is healthy, such as one of healthchecks.", None
+        "A reference to the address that is requested while every application is healthy, such as one of healthchecks.",
+        None,
     )
     interval: Duration = option(
         "Interval between health checks; the heartbeat is sent after each that passes.", timedelta(minutes=1)

@@ -25,8 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _IN_VAULT = re.compile(r"[^/\s#]+(?:/[^/\s#]+)+#[^\s#]+")
 
 CREDENTIAL_FOLDERS = ("/run/credentials/rotator.service", "/etc/credstore")
-"""Where credentials are looked for when ``$CREDENTIALS_DIRECTORY`` is not set: by an operator in a shell on the machine where
-the service runs. The first exists while it runs, the second is where systemd's ``LoadCredential=`` takes plain ones from."""
+"""Where credentials are looked for when ``$CREDENTIALS_DIRECTORY`` is not set: by an operator in a
+shell on the machine where the service runs. The first exists while it runs, the second is where
+systemd's ``LoadCredential=`` takes plain ones from."""
 
 ENCRYPTED_FOLDER = Path("/etc/rotator/credentials")
 """Where the unit has the encrypted ones. Root of the same machine can read them too, when the
@@ -38,7 +39,8 @@ DECRYPT = ("/usr/bin/systemd-creds", "decrypt")
 
 @dataclass(frozen=True)
 class Reference:
-    """``file:PATH``, ``credential:NAME`` (in systemd's credentials directory) or ``vault:MOUNT/PATH#FIELD``."""
+    """``file:PATH``, ``credential:NAME`` (in systemd's credentials directory) or
+    ``vault:MOUNT/PATH#FIELD``."""
 
     kind: Literal["file", "credential", "vault"]
     target: str
@@ -46,11 +48,13 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """The reference written in ``text``. The ``ValueError`` for anything else never repeats it: it may be a secret."""
+        """The reference written in ``text``. The ``ValueError`` for anything else never repeats it:
+        it may be a secret."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in _KINDS:
             raise ValueError(
-                "is written in the open; put the secret into a file that only the service can read, and write a reference: "
+                "is written in the open; put the secret into a file that only the service can read, and write a "
+                "reference: "
                 '"file:PATH", "credential:NAME" or "vault:MOUNT/PATH#FIELD"'
             )
         if kind == "file" and target and "\0" not in target:
@@ -71,7 +75,8 @@ class Reference:
         return replace(self, target=str(folder / self.target)) if self.kind == "file" else self
 
     def file(self) -> Path:
-        """The file that holds the secret, whether it exists or not. Only for ``file:`` and ``credential:``."""
+        """The file that holds the secret, whether it exists or not. Only for ``file:`` and
+        ``credential:``."""
         if self.kind == "file":
             return Path(self.target)
         given = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -80,7 +85,8 @@ class Reference:
         return next((candidate for candidate in candidates if _is_provided(candidate)), candidates[0])
 
     def check(self, *, lines: bool = False) -> None:
-        """Return when the secret could be read, where ``lines`` allows many as of a key in PEM; raise ``ConfigurationError`` if not.
+        """Return when the secret could be read, where ``lines`` allows many as of a key in PEM;
+        raise ``ConfigurationError`` if not.
 
         What is in Vault is not looked for: a check contacts nothing.
         """
@@ -90,13 +96,15 @@ class Reference:
                 self._line(content)
             elif b"ENCRYPTED" in content:
                 raise self._error(
-                    "has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out NEW"
+                    "has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY "
+                    "-out NEW"
                 )
 
     def resolve(self, vault: Callable[[str, str], Secret] | None = None) -> Secret:
         """The secret, without the newline that ends its file; read afresh on every call.
 
-        ``vault`` reads a field of a document in Vault: it is given path and field. Raises ``ConfigurationError``.
+        ``vault`` reads a field of a document in Vault: it is given path and field. Raises
+        ``ConfigurationError``.
         """
         if self.kind == "vault":
             if vault is None:
@@ -149,11 +157,14 @@ class Reference:
     def _decrypted(self, path: Path) -> bytes:
         command = [*DECRYPT, f"--name={self.target}", str(path), "-"]
         try:
-            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - a fixed command
+            # S603: a fixed command
+            done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
         except OSError:
             done = None
         if done is None or done.returncode:
-            raise self._error(f"cannot be decrypted; it belongs to another machine or another name, or is damaged: {path}")
+            raise self._error(
+                f"cannot be decrypted; it belongs to another machine or another name, or is damaged: {path}"
+            )
         return done.stdout
 
     def _bounded(self, content: bytes) -> bytes:
@@ -164,7 +175,8 @@ class Reference:
         return content
 
     def _create(self) -> str:
-        """What to do about a credential for which the unit provides an empty line, because systemd found no file."""
+        """What to do about a credential for which the unit provides an empty line, because systemd
+        found no file."""
         return (
             "has no secret; encrypt it with "
             f"systemd-creds encrypt --name={self.target} - {ENCRYPTED_FOLDER / self.target}, then restart the service"
@@ -173,7 +185,10 @@ class Reference:
     def _reason(self, error: Exception, path: Path) -> str:
         if isinstance(error, FileNotFoundError) and self.kind == "credential":
             if os.environ.get("CREDENTIALS_DIRECTORY"):
-                return "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or LoadCredentialEncrypted="
+                return (
+                    "is not in $CREDENTIALS_DIRECTORY; add it to the unit with LoadCredential= or "
+                    "LoadCredentialEncrypted="
+                )
             return self._nowhere()
         if isinstance(error, FileNotFoundError):
             return "does not exist; create the file, readable only by the service, or correct the path"
@@ -187,7 +202,10 @@ class Reference:
         closed = [folder for folder in folders if "may not look" in absence(folder / self.target)]
         searched = [str(folder) for folder in folders if folder not in closed]
         if not closed:
-            return f"is neither in {' nor '.join(searched)}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder that holds it"
+            return (
+                f"is neither in {' nor '.join(searched)}, and $CREDENTIALS_DIRECTORY is not set; set it to the folder "
+                "that holds it"
+            )
         seen = f"it is not in {' and not in '.join(searched)}, and " if searched else ""
         return (
             f"was not found: {seen}this user may not look into {' and '.join(map(str, closed))}; run as root, or set"
@@ -195,7 +213,8 @@ class Reference:
         )
 
     def _is_private(self, error: Exception) -> bool:
-        """Whether another user may find what this one does not: the service's credentials are in a folder of its own."""
+        """Whether another user may find what this one does not: the service's credentials are in a
+        folder of its own."""
         hidden = self.kind == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY")
         return isinstance(error, PermissionError) or (isinstance(error, FileNotFoundError) and hidden)
 
@@ -204,7 +223,8 @@ class Reference:
 
 
 def _is_provided(path: Path) -> bool:
-    """Whether a file holds a credential. The unit provides an empty line for one whose encrypted file does not exist."""
+    """Whether a file holds a credential. The unit provides an empty line for one whose encrypted
+    file does not exist."""
     try:
         return path.stat().st_size > 1
     except OSError:
@@ -212,7 +232,8 @@ def _is_provided(path: Path) -> bool:
 
 
 def parse_reference(value: object) -> Reference:
-    """What stands in the configuration, as a reference; the ``ValueError`` never repeats the value."""
+    """What stands in the configuration, as a reference; the ``ValueError`` never repeats the
+    value."""
     if isinstance(value, Reference):
         return value
     return Reference.parse(value if isinstance(value, str) else "")

@@ -67,7 +67,9 @@ def _auth(auth: schema.AuthTable | None, folder: Path, problems: Problems) -> Au
     needed, optional = _METHODS[auth.method]
     given = auth.model_fields_set - {"method"}
     for name in sorted(given - {*needed, *optional}):
-        problems.add(f"vault.auth.{name}", f'does not belong to method "{auth.method}"; leave it out, or choose another method')
+        problems.add(
+            f"vault.auth.{name}", f'does not belong to method "{auth.method}"; leave it out, or choose another method'
+        )
     for name in needed:
         if name not in given:
             problems.add(f"vault.auth.{name}", f'is missing: method "{auth.method}" needs it')
@@ -76,7 +78,9 @@ def _auth(auth: schema.AuthTable | None, folder: Path, problems: Problems) -> Au
         reference: Reference = getattr(auth, name).within(folder)
         options[name] = reference
         if reference.kind == "vault":
-            problems.add(f"vault.auth.{name}", "is in Vault, which cannot be read before the login; use file: or credential:")
+            problems.add(
+                f"vault.auth.{name}", "is in Vault, which cannot be read before the login; use file: or credential:"
+            )
         else:
             check_reference(reference, f"vault.auth.{name}", problems, pem=name)
     if own := options.pop("own_secret_id", None):
@@ -137,10 +141,13 @@ def read_own_keys(data: dict[str, Any], users: Mapping[str, set[str]], problems:
             for option in sorted({"account", "fields"} & options.keys()):
                 problems.add(dotted(*where, option), "cannot be chosen for the key of an account; leave it out")
             if name in table_of(data, "applications"):
-                problems.add(dotted("applications", name), f"has the name of the key of account {account}; write another one")
+                problems.add(
+                    dotted("applications", name), f"has the name of the key of account {account}; write another one"
+                )
             if not NAME.fullmatch(name):
                 problems.add(
-                    dotted(*where), f"needs the name {name} for its application, which is too long; write a shorter account"
+                    dotted(*where),
+                    f"needs the name {name} for its application, which is too long; write a shorter account",
                 )
         found[name] = options | {"account": account, "fields": DEFAULT_FIELDS}
     return found
@@ -157,7 +164,9 @@ def read_applications(data: dict[str, Any], problems: Problems) -> dict[str, dic
 
 def read_daemon(data: dict[str, Any], problems: Problems) -> Daemon | None:
     """`[daemon]`."""
-    complete = with_defaults(schema.DaemonTable, read_table(schema.DaemonTable, data.get("daemon", {}), ("daemon",), problems))
+    complete = with_defaults(
+        schema.DaemonTable, read_table(schema.DaemonTable, data.get("daemon", {}), ("daemon",), problems)
+    )
     return Daemon(**complete) if complete else None
 
 
@@ -170,7 +179,8 @@ def read_listen(data: dict[str, Any], problems: Problems) -> Listener | None:
     if listen and not listen.path and not is_loopback(listen.host) and not options.get("allow_remote"):
         problems.add(
             "metrics.listen",
-            "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set allow_remote",
+            "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set "
+            "allow_remote",
         )
     return listen
 
@@ -195,12 +205,15 @@ def read_webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webh
     at: Listener | None = options.get("listen")
     said = table_of(data, "webhook").keys()  # what was written badly is told already, and is not missing too
     references: dict[str, Reference] = {
-        name: options[name].within(folder) for name in ("signing_key", "token", "certificate", "key") if options.get(name)
+        name: options[name].within(folder)
+        for name in ("signing_key", "token", "certificate", "key")
+        if options.get(name)
     }
     for name, reference in references.items():
         if reference.kind == "vault":
             problems.add(
-                f"webhook.{name}", "is in Vault, and an emergency must get in when Vault is slow; use file: or credential:"
+                f"webhook.{name}",
+                "is in Vault, and an emergency must get in when Vault is slow; use file: or credential:",
             )
         else:
             check_reference(reference, f"webhook.{name}", problems, pem=name)
@@ -208,9 +221,13 @@ def read_webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webh
     if at is None:
         return None
     if at.path is not None:
-        problems.add("webhook.listen", "is a socket of this machine; that is what [control] is for; write an address and a port")
+        problems.add(
+            "webhook.listen", "is a socket of this machine; that is what [control] is for; write an address and a port"
+        )
     if "signing_key" not in said:
-        problems.add("webhook.signing_key", "is missing: nobody could prove who they are; write a reference to a random key")
+        problems.add(
+            "webhook.signing_key", "is missing: nobody could prove who they are; write a reference to a random key"
+        )
     if not said & {"token", "client_ca"}:
         problems.add("webhook.token", "is missing: write a reference to a random token, or client_ca, or both")
     if ("certificate" in said) != ("key" in said):
@@ -250,7 +267,8 @@ def read_notifications(data: dict[str, Any], folder: Path, problems: Problems) -
         check_destination(reference, "notifications.targets", problems)
     if options["targets"] and find_spec("apprise") is None:
         problems.add(
-            "notifications.targets", f"needs the library apprise, which is not installed here; run: {advice('notify', 'check')}"
+            "notifications.targets",
+            f"needs the library apprise, which is not installed here; run: {advice('notify', 'check')}",
         )
     complete = with_defaults(schema.NotificationsTable, options)
     return Notifications(**complete) if complete else None

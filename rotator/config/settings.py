@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OwnSecretId:
-    """How the secret id of the login is rotated: its role at Vault, how often, with which grace, and the file that keeps it."""
+    """How the secret id of the login is rotated: its role at Vault, how often, with which grace,
+    and the file that keeps it."""
 
     role: str
     every: timedelta
@@ -28,8 +29,9 @@ class OwnSecretId:
 
 @dataclass(frozen=True)
 class Auth:
-    """How to log in to Vault. ``method`` is ``approle`` (role_id, perhaps secret_id), ``cert`` (certificate, key, perhaps role),
-    ``jwt`` (role, jwt) or ``token`` (token); ``mount`` is where the method is mounted, empty for a token.
+    """How to log in to Vault. ``method`` is ``approle`` (role_id, perhaps secret_id), ``cert``
+    (certificate, key, perhaps role), ``jwt`` (role, jwt) or ``token`` (token); ``mount`` is where
+    the method is mounted, empty for a token.
     """
 
     method: str
@@ -46,7 +48,8 @@ class Auth:
 
 @dataclass(frozen=True)
 class Vault:
-    """Where Vault (or OpenBao) is, how to log in, and where the ledgers are: ``ledger`` is a KV v2 mount, then a prefix."""
+    """Where Vault (or OpenBao) is, how to log in, and where the ledgers are: ``ledger`` is a KV v2
+    mount, then a prefix."""
 
     address: str
     auth: Auth
@@ -59,9 +62,10 @@ class Vault:
 
 @dataclass(frozen=True)
 class Account:
-    """An organisation at a provider, and the reference to the key that manages its keys, whose public name is ``access_key``.
-    ``own_key`` is the application that rotates that key, empty where an operator replaces it; ``secret_key`` is then the key of the
-    first login, if there is one. ``rate_limit`` is calls a second."""
+    """An organisation at a provider, and the reference to the key that manages its keys, whose
+    public name is ``access_key``. ``own_key`` is the application that rotates that key, empty where
+    an operator replaces it; ``secret_key`` is then the key of the first login, if there is one.
+    ``rate_limit`` is calls a second."""
 
     name: str
     provider: str
@@ -88,7 +92,8 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Listener:
-    """Where the daemon answers: a host (an IP address) and a port, or the ``path`` of a Unix socket."""
+    """Where the daemon answers: a host (an IP address) and a port, or the ``path`` of a Unix
+    socket."""
 
     host: str = ""
     port: int = 0
@@ -96,13 +101,18 @@ class Listener:
 
     def __str__(self) -> str:
         return (
-            f"unix:{self.path}" if self.path else f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            f"unix:{self.path}"
+            if self.path
+            else f"[{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{self.host}:{self.port}"
         )
 
 
 @dataclass(frozen=True)
 class Control:
-    """Where the sockets are on which the daemon is asked and ordered. A group is empty where only the daemon's own may use one."""
+    """Where the sockets are on which the daemon is asked and ordered. A group is empty where only
+    the daemon's own may use one."""
 
     directory: Path
     read_group: str = ""
@@ -111,8 +121,9 @@ class Control:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where machines outside report keys, and how they prove who they are: a token, a certificate of ``client_ca``, or both, and always
-    a signature. Without certificate and key it speaks no TLS, which only this machine may hear."""
+    """Where machines outside report keys, and how they prove who they are: a token, a certificate
+    of ``client_ca``, or both, and always a signature. Without certificate and key it speaks no TLS,
+    which only this machine may hear."""
 
     at: Listener
     signing_key: Reference
@@ -125,7 +136,8 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """`[heartbeat]`. ``url`` refers to an address that is a secret: who knows it can report this installation as healthy."""
+    """`[heartbeat]`. ``url`` refers to an address that is a secret: who knows it can report this
+    installation as healthy."""
 
     url: Reference | None
     interval: timedelta
@@ -135,7 +147,8 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Notifications:
-    """`[notifications]`. ``targets`` refer to addresses that are secrets: who knows one can send messages to it."""
+    """`[notifications]`. ``targets`` refer to addresses that are secrets: who knows one can send
+    messages to it."""
 
     name: str
     targets: tuple[Reference, ...]
@@ -146,7 +159,8 @@ class Notifications:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A whole configuration that is sound, and the file that it was read from. The keys are names of accounts and applications."""
+    """A whole configuration that is sound, and the file that it was read from. The keys are names
+    of accounts and applications."""
 
     path: Path
     vault: Vault
@@ -160,7 +174,8 @@ class Configuration:
     webhook: Webhook | None = None
     warnings: tuple[ConfigurationProblem, ...] = ()
     set_aside: tuple[ConfigurationProblem, ...] = ()
-    """Problems of tables that were not needed, where the configuration was read for some applications only."""
+    """Problems of tables that were not needed, where the configuration was read for some
+    applications only."""
     left_out: frozenset[str] = frozenset()
     """The applications that have no spec because of such a problem."""
     """Options that are set by their former names."""

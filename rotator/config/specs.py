@@ -1,4 +1,5 @@
-"""What the options of an application mean together: defaults, checks across options and applications, and the policy."""
+"""What the options of an application mean together: defaults, checks across options and
+applications, and the policy."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from rotator.config.settings import Account, Daemon
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-"""The names that applications and accounts may have: they become parts of paths, markers and metrics."""
+"""The names that applications and accounts may have: they become parts of paths, markers and
+metrics."""
 
 _GRACE = timedelta(hours=24)
 _REFRESH = timedelta(minutes=5)
@@ -44,8 +46,8 @@ def build(
     daemon: Daemon | None,
     problems: Problems,
 ) -> dict[str, model.ApplicationSpec]:
-    """The specs of all applications that have no problem. ``applications`` and ``defaults`` hold valid options only; ``users``
-    are the applications of each account."""
+    """The specs of all applications that have no problem. ``applications`` and ``defaults`` hold
+    valid options only; ``users`` are the applications of each account."""
     paths: dict[str, _Application] = {}
     bearers: dict[tuple[str, ...], _Application] = {}
     specs = {}
@@ -65,8 +67,9 @@ def build(
 
 @dataclass
 class _Application:
-    """One application being looked at: its own options, and those that it takes from [defaults]. ``concerned`` are the
-    applications that its problems keep from being worked on: all of the account, where it is the key of the account."""
+    """One application being looked at: its own options, and those that it takes from [defaults].
+    ``concerned`` are the applications that its problems keep from being worked on: all of the
+    account, where it is the key of the account."""
 
     name: str
     where: tuple[str, ...]
@@ -87,7 +90,9 @@ class _Application:
                 self.set[verification] = self.defaults[verification].model_copy(
                     update=self.own[verification].model_dump(exclude_unset=True)
                 )
-        self.all = {name: self.set.get(name, field.default) for name, field in schema.DefaultsTable.model_fields.items()}
+        self.all = {
+            name: self.set.get(name, field.default) for name, field in schema.DefaultsTable.model_fields.items()
+        }
         self._compute()
 
     def _compute(self) -> None:
@@ -106,13 +111,15 @@ class _Application:
             options["fields"] = document.DEFAULT_FIELDS
 
     def longest_rotation(self) -> timedelta:
-        """How long the owner of an intent may be at it: the slower of the two proofs, then the publication."""
+        """How long the owner of an intent may be at it: the slower of the two proofs, then the
+        publication."""
         timeouts = (self.all["verification"].timeout, self.all["emergency_verification"].timeout)
         result: timedelta = max(timeouts) + self.all["publish_timeout"]
         return result
 
     def complain(self, message: str, *names: str) -> None:
-        """A problem of these options together, told at the first of them that is set here, or else in [defaults]."""
+        """A problem of these options together, told at the first of them that is set here, or else
+        in [defaults]."""
         for options, where in ((self.own, self.where), (self.defaults, ("defaults",))):
             for name in names:
                 if name in options:
@@ -120,7 +127,7 @@ class _Application:
                     return
         self.problems.add(dotted(*self.where, names[0]), message)
 
-    # --- across applications ----------------------------------------------------------------------------------------------
+    # --- across applications ----------------------------------------------------------------------
 
     def account(self, accounts: Mapping[str, Account | None]) -> Account | None:
         """The account of the application, where it is certain which one it is."""
@@ -153,12 +160,13 @@ class _Application:
         if bearer in taken:
             with self.problems.concerning(self.concerned | taken[bearer].concerned):
                 self.complain(
-                    f"is also borne by application {taken[bearer].name}; give each its own IAM application, or merge the two",
+                    f"is also borne by application {taken[bearer].name}; give each its own IAM application, or merge "
+                    "the two",
                     "application_id",
                 )
         taken.setdefault(bearer, self)
 
-    # --- times that must fit together -------------------------------------------------------------------------------------
+    # --- times that must fit together -------------------------------------------------------------
 
     def check_times(self) -> None:
         """Every rule about two or more durations."""
@@ -171,14 +179,16 @@ class _Application:
             self._check_interval(interval)
         if options["grace"] < options["consumer_refresh"]:
             self.complain(
-                f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), so consumers would hold a revoked "
-                "key; write a longer grace, or a shorter consumer_refresh if they read Vault more often",
+                f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), "
+                "so consumers would hold a revoked key; write a longer grace, or a shorter consumer_refresh if they "
+                "read Vault more often",
                 "grace",
                 "consumer_refresh",
             )
         if options["stale_claim_timeout"] <= self.longest_rotation():
             self.complain(
-                f"must be above the timeout of the proofs and publish_timeout together; write more than {_text(self.longest_rotation())}",
+                "must be above the timeout of the proofs and publish_timeout together; write more than "
+                f"{_text(self.longest_rotation())}",
                 "stale_claim_timeout",
                 "publish_timeout",
                 "verification",
@@ -188,8 +198,8 @@ class _Application:
             verification = options[name]
             if verification.interval * (verification.successes - 1) >= verification.timeout:
                 self.complain(
-                    f"cannot succeed: {verification.successes} answers {_text(verification.interval)} apart take longer than its timeout "
-                    f"({_text(verification.timeout)}); write a longer timeout",
+                    f"cannot succeed: {verification.successes} answers {_text(verification.interval)} apart take "
+                    f"longer than its timeout ({_text(verification.timeout)}); write a longer timeout",
                     name,
                 )
 
@@ -198,7 +208,8 @@ class _Application:
         schedule = f"the interval ({_text(interval)})"
         if options["grace"] > interval:
             self.complain(
-                f"{_text(options['grace'])} is longer than {schedule}, so old keys would pile up; write a shorter grace or a longer interval",
+                f"{_text(options['grace'])} is longer than {schedule}, so old keys would pile up; write a shorter "
+                "grace or a longer interval",
                 "grace",
                 "every",
                 "cron",
@@ -216,18 +227,30 @@ class _Application:
             enough = max(interval + options["grace"], interval / 9 * 10)
             if options["lifetime"] < enough:
                 self.complain(
-                    f"is too short: a key has to live for {schedule} and then its grace; write at least {_text(enough)}",
+                    f"is too short: a key has to live for {schedule} and then its grace; write at least "
+                    f"{_text(enough)}",
                     "lifetime",
                     "every",
                     "cron",
                     "grace",
                 )
 
-    # --- the result -------------------------------------------------------------------------------------------------------
+    # --- the result -------------------------------------------------------------------------------
 
     def spec(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
         """The policy that all of this comes to."""
-        same = ("every", "cron", "timezone", "grace", "jitter", "max_age", "lifetime", "default_project_id", "purpose", "fields")
+        same = (
+            "every",
+            "cron",
+            "timezone",
+            "grace",
+            "jitter",
+            "max_age",
+            "lifetime",
+            "default_project_id",
+            "purpose",
+            "fields",
+        )
         more = ("resync_interval", "publish_timeout", "stale_claim_timeout", "max_live_keys")
         return model.ApplicationSpec(
             application=self.name,
@@ -264,7 +287,8 @@ def _window(table: schema.WindowTable | None) -> model.MaintenanceWindow | None:
 
 @lru_cache
 def _cron_interval(expression: str) -> timedelta:
-    """The shortest time between two of the next occurrences, in UTC so that changes of clocks do not count."""
+    """The shortest time between two of the next occurrences, in UTC so that changes of clocks do
+    not count."""
     moment = next_cron(expression, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
     gaps = []
     for _ in range(20):

@@ -1,4 +1,5 @@
-"""Reads one table by its schema. The good options of a table with a bad one are still read, so that all problems are reported at once."""
+"""Reads one table by its schema. The good options of a table with a bad one are still read, so that
+all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def read_table(table: type[schema.Table], raw: object, where: tuple[str, ...], p
 
 
 def with_defaults(table: type[schema.Table], options: dict[str, Any]) -> dict[str, Any] | None:
-    """The options with the defaults of those that are not set; None when a required one is missing."""
+    """The options with the defaults of those that are not set; None when a required one is
+    missing."""
     if any(field.is_required() and name not in options for name, field in table.model_fields.items()):
         return None
     return {name: options.get(name, field.default) for name, field in table.model_fields.items()}
@@ -58,6 +60,7 @@ def named_tables(data: dict[str, Any], name: str, problems: Problems) -> dict[st
             with problems.concerning((key,)):
                 problems.add(
                     dotted(name, key),
-                    'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-", the first a letter or digit',
+                    'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-", the first a letter or '
+                    "digit",
                 )
     return {key: value for key, value in raw.items() if NAME.fullmatch(key)}

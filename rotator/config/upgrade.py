@@ -1,7 +1,9 @@
-"""Rewrites a configuration with the present names of its options, line by line, so that comments and order stay.
+"""Rewrites a configuration with the present names of its options, line by line, so that comments
+and order stay.
 
-The result is parsed and compared with what the loader makes of the former names. Text that is written in another way than a line for
-each option in its table is not changed: the caller gets the names to change by hand.
+The result is parsed and compared with what the loader makes of the former names. Text that is
+written in another way than a line for each option in its table is not changed: the caller gets the
+names to change by hand.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ class _Section:
 
 
 def upgrade(text: str, file: str) -> tuple[str, tuple[ConfigurationProblem, ...]]:
-    """The configuration with present names, and a warning for each name that was changed. Raises ``ConfigurationError`` when an option is
-    set under both names, and ``Refused`` when the text cannot be changed without losing something."""
+    """The configuration with present names, and a warning for each name that was changed. Raises
+    ``ConfigurationError`` when an option is set under both names, and ``Refused`` when the text
+    cannot be changed without losing something."""
     problems = Problems(file)
     wanted = tomllib.loads(text)
     warnings = translate(wanted, problems)
@@ -87,7 +90,9 @@ def _path(header: str) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _rename(sections: list[_Section], section: _Section, name: str, option: str, target: tuple[str, ...] | None) -> None:
+def _rename(
+    sections: list[_Section], section: _Section, name: str, option: str, target: tuple[str, ...] | None
+) -> None:
     for number, line in enumerate(section.lines):
         match = _OPTION.match(line)
         if match is None or match[2] != name:

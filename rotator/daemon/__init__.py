@@ -1,4 +1,5 @@
-"""The daemon: schedules the passes of every application in one process, reports its state, and shuts down in order."""
+"""The daemon: schedules the passes of every application in one process, reports its state, and
+shuts down in order."""
 
 from rotator.daemon.composition import run
 

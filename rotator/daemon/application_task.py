@@ -1,4 +1,5 @@
-"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret but the one in ``local_state``."""
+"""One application in the daemon: its pass, when it goes on, and what the last one found. No secret
+but the one in ``local_state``."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class PassResult(enum.StrEnum):
 
 @dataclass(frozen=True)
 class PassSummary:
-    """What is remembered of an outcome: enough for the status and for the order of work. Never a document."""
+    """What is remembered of an outcome: enough for the status and for the order of work. Never a
+    document."""
 
     result: PassResult
     next: NextAction
@@ -50,7 +52,8 @@ class PassSummary:
     service_away: bool = False
     unreadable: bool = False
     overdue_at: datetime | None = None
-    """From when on something is overdue by the policy, whatever is planned or held; None without a duty."""
+    """From when on something is overdue by the policy, whatever is planned or held; None without a
+    duty."""
     on_hold: bool = False
 
     @property
@@ -64,8 +67,9 @@ class PassSummary:
 class ApplicationTask:
     """One application's place in the daemon.
 
-    ``ledger`` (without its past) and ``key_count`` (keys that the provider listed) are as last seen. ``last_reconciled_at`` is the end
-    of the last pass that got through, and ``last_success_at`` of the last one without a problem.
+    ``ledger`` (without its past) and ``key_count`` (keys that the provider listed) are as last
+    seen. ``last_reconciled_at`` is the end of the last pass that got through, and
+    ``last_success_at`` of the last one without a problem.
 
     ``passing`` is a pass that waits in the middle, to be continued; ``due`` is when the task goes
     on. ``parked``: it would be due, but a service that it needs is away. ``expedited``: a change
@@ -100,7 +104,8 @@ class ApplicationTask:
 
     @property
     def holding(self) -> bool:
-        """Whether this process holds a new key that must be published or given up before it ends."""
+        """Whether this process holds a new key that must be published or given up before it
+        ends."""
         in_flight = self.local_state.in_flight
         return in_flight is not None and in_flight.key is not None
 
@@ -108,11 +113,16 @@ class ApplicationTask:
     def urgent(self) -> bool:
         """Whether it goes before others: consumers are in danger or down."""
         in_flight = self.local_state.in_flight
-        return self.expedited or bool(in_flight and in_flight.intent.mode.urgent) or bool(self.summary and self.summary.urgent)
+        return (
+            self.expedited
+            or bool(in_flight and in_flight.intent.mode.urgent)
+            or bool(self.summary and self.summary.urgent)
+        )
 
     @property
     def may_wait(self) -> bool:
-        """Whether it need not even try while a service is away: it is between two passes, and nothing is under way."""
+        """Whether it need not even try while a service is away: it is between two passes, and
+        nothing is under way."""
         return self.passing is None and self.local_state.in_flight is None and not self.urgent
 
     @property
@@ -142,7 +152,8 @@ class ApplicationTask:
         )
 
     def advance(self) -> PassOutcome | datetime:
-        """Continue the pass: its outcome when it is over, or the time until which it waits in the middle."""
+        """Continue the pass: its outcome when it is over, or the time until which it waits in the
+        middle."""
         if self.abandoning:
             self._give_up()
         if self.passing is None:
@@ -175,7 +186,8 @@ class ApplicationTask:
         return max(outcome.wait.until, now + SHORTEST)
 
     def switch_runtime(self) -> bool:
-        """Go over to the new configuration, if there is one and no pass is in the middle; whether another policy came of it."""
+        """Go over to the new configuration, if there is one and no pass is in the middle; whether
+        another policy came of it."""
         if self.pending_runtime is None or self.passing is not None or self.running:
             return False
         spec, runtime = self.pending_runtime
@@ -189,20 +201,23 @@ class ApplicationTask:
         return changed
 
     def _give_up(self) -> None:
-        """There is no time left to prove and publish: let the next steps revoke the new key instead. A publish that was sent
-        cannot be taken back, so its pass goes on."""
+        """There is no time left to prove and publish: let the next steps revoke the new key
+        instead. A publish that was sent cannot be taken back, so its pass goes on."""
         self.abandoning = False
         in_flight = self.local_state.in_flight
         if in_flight is None or in_flight.publish_sent or self.passing is None:
             return
         self.passing.close()
         self.passing = None
-        failure = RotationFailure(Reason.STOPPING, "the daemon was stopped before the new key was verified and published")
+        failure = RotationFailure(
+            Reason.STOPPING, "the daemon was stopped before the new key was verified and published"
+        )
         self.local_state.in_flight = replace(in_flight, failure=failure)
 
 
 def used_runtimes(tasks: Iterable[ApplicationTask]) -> Iterator[DaemonRuntime]:
-    """The runtimes of these tasks. The pending one is read first, so a task that switches meanwhile yields it once or twice."""
+    """The runtimes of these tasks. The pending one is read first, so a task that switches meanwhile
+    yields it once or twice."""
     for task in tasks:
         if (pending := task.pending_runtime) is not None:
             yield pending[1]
@@ -222,7 +237,8 @@ def _summarize(spec: ApplicationSpec, outcome: PassOutcome) -> PassSummary:
         next=following,
         in_grace=len(ledger.retiring),
         urgent=bool(ledger.compromised) or urgent_intent,
-        settled=outcome.error is None and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
+        settled=outcome.error is None
+        and not (ledger.retiring or ledger.revoking or ledger.compromised or ledger.intent),
         problem=wait.problem,
         service_away=away,
         unreadable=unreadable,

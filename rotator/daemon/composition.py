@@ -1,7 +1,7 @@
 """Builds the daemon, from what reports to what acts, and runs it.
 
-First the event sinks, then the runtime that reports to them, then engine, monitoring and control API, and the main loop last. No part
-is given to another after that one was built.
+First the event sinks, then the runtime that reports to them, then engine, monitoring and control
+API, and the main loop last. No part is given to another after that one was built.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
 
 BuildRuntime = Callable[[EventSink, RequestObserver], DaemonRuntime]
-"""Builds the runtime of the configuration as it is now; raises ``ConfigurationError``. Called at the start and on each reload."""
+"""Builds the runtime of the configuration as it is now; raises ``ConfigurationError``. Called at
+the start and on each reload."""
 
 
 @dataclass(frozen=True)
 class Sinks:
-    """What receives events and calls. The daemon emits to ``notifier``; from there an event passes through ``counters`` and
-    ``broadcast`` to ``log``, so it is in the log before it is sent to subscribers, and counted before it becomes a message."""
+    """What receives events and calls. The daemon emits to ``notifier``; from there an event passes
+    through ``counters`` and ``broadcast`` to ``log``, so it is in the log before it is sent to
+    subscribers, and counted before it becomes a message."""
 
     broadcast: FanOutSink
     counters: EventCounters
@@ -49,14 +51,19 @@ class Sinks:
 
 
 def build_sinks(log: EventSink) -> Sinks:
-    """The sinks in front of this log. The notifier is silent until it has the settings of a runtime."""
+    """The sinks in front of this log. The notifier is silent until it has the settings of a
+    runtime."""
     broadcast = FanOutSink(log)
     counters = EventCounters(broadcast)
     return Sinks(broadcast, counters, Notifier(counters), CallDurations())
 
 
 def build_daemon(
-    runtime: DaemonRuntime, rebuild: Callable[[], DaemonRuntime], sinks: Sinks, supervisor: ServiceManager, signals: Signals
+    runtime: DaemonRuntime,
+    rebuild: Callable[[], DaemonRuntime],
+    sinks: Sinks,
+    supervisor: ServiceManager,
+    signals: Signals,
 ) -> MainLoop:
     """The daemon that begins with this runtime. ``rebuild`` builds the one of the next reload."""
     sinks.notifier.apply_runtime(runtime.alarm)
@@ -69,10 +76,11 @@ def build_daemon(
 
 
 def run(build: BuildRuntime, *, once: bool = False, log_format: Format | None = None, log_level: str = "info") -> int:
-    """Run the daemon, or one round of passes, until it ends; the exit code. Only from the main thread: it handles signals.
+    """Run the daemon, or one round of passes, until it ends; the exit code. Only from the main
+    thread: it handles signals.
 
-    Logs go to standard output, as JSON lines unless that is a terminal; events below ``log_level`` are dropped. Raises
-    ``ConfigurationError`` before anything begins.
+    Logs go to standard output, as JSON lines unless that is a terminal; events below ``log_level``
+    are dropped. Raises ``ConfigurationError`` before anything begins.
     """
     log = RepeatFilter(LogSink(log_format, level=log_level))
     sinks = build_sinks(log)
@@ -96,7 +104,8 @@ def run(build: BuildRuntime, *, once: bool = False, log_format: Format | None = 
 
 
 def _leave(code: int) -> None:
-    """End without workers that hang in a call: Python joins them at its end, so they would outlast every stop timeout."""
+    """End without workers that hang in a call: Python joins them at its end, so they would outlast
+    every stop timeout."""
     end = time.monotonic() + 0.5  # an idle worker ends in much less
     workers = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     for thread in workers:

@@ -16,7 +16,8 @@ from rotator.operations.daemon_handle import RuntimeWithSource
 
 
 class DaemonRuntime(RuntimeWithSource, Protocol):
-    """One configuration with everything built from it. A reload builds another one beside it; nothing in one ever changes."""
+    """One configuration with everything built from it. A reload builds another one beside it;
+    nothing in one ever changes."""
 
     @property
     def warnings(self) -> Sequence[ConfigurationProblem]:

@@ -1,10 +1,12 @@
 """Schedules reconciliation passes: one task per application, run by the workers of its account.
 
-A task runs until its pass only waits. It is then scheduled again and its worker is free, so waiting rotations hold no thread. A task
-is scheduled when the scheduler has reported the end of its job, never from inside the job: the scheduler would discard the new date
-with the finished job. A task that is long overdue without a job is scheduled anew.
+A task runs until its pass only waits. It is then scheduled again and its worker is free, so waiting
+rotations hold no thread. A task is scheduled when the scheduler has reported the end of its job,
+never from inside the job: the scheduler would discard the new date with the finished job. A task
+that is long overdue without a job is scheduled anew.
 
-Thread safety: ``lock`` guards ``tasks`` and the states of the services. No call is made and no event is emitted while it is held.
+Thread safety: ``lock`` guards ``tasks`` and the states of the services. No call is made and no
+event is emitted while it is held.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from rotator.daemon.application_task import ApplicationTask, used_runtimes
 from rotator.daemon.daemon_runtime import DaemonRuntime
@@ -28,6 +29,7 @@ from rotator.daemon.scheduler import Pool, Scheduler
 from rotator.daemon.service_monitor import ServiceMonitor
 from rotator.daemon.services import ServiceHealth
 from rotator.daemon.snapshot import EngineSnapshot
+from rotator.daemon.worker_heartbeat import WorkerHeartbeat
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
@@ -44,7 +46,8 @@ CRASH_BACKOFF = (timedelta(seconds=5), timedelta(minutes=15))
 
 
 class Engine:
-    """Runs the passes of all applications, each when it is due. ``changed`` is called, from any thread, when a job has ended."""
+    """Runs the passes of all applications, each when it is due. ``changed`` is called, from any
+    thread, when a job has ended."""
 
     def __init__(
         self, runtime: DaemonRuntime, sink: EventSink, *, once: bool = False, changed: Callable[[], None] = lambda: None
@@ -57,15 +60,17 @@ class Engine:
         self.lock = threading.RLock()
         self._changed = changed
         self._workers = runtime.workers
-        self._heartbeat_interval: timedelta | None = None
         self._deadlines = DeadlineAlerts(sink)
         self._removed = RemovedApplications(sink)
         self._stopping = False
         self._closed = False
         self._schedule = Scheduler()
         self._periodic = PeriodicTasks(self._schedule, sink)
+        self.heartbeat = WorkerHeartbeat(self._periodic, self._workers, self._progressed)
         self._leases = RuntimeLeases(runtime, lambda: used_runtimes(list(self.tasks.values())))
-        self._monitor = ServiceMonitor(runtime, sink, self._periodic, self.lock, answered=self._service_answered, changed=changed)
+        self._monitor = ServiceMonitor(
+            runtime, sink, self._periodic, self.lock, answered=self._service_answered, changed=changed
+        )
 
     @property
     def runtime(self) -> DaemonRuntime:
@@ -78,7 +83,7 @@ class Engine:
         return self._monitor.services
 
     def snapshot(self) -> EngineSnapshot:
-        """What is known of every application and service. Never waits: neither for a lock nor for a call."""
+        """What is known of every application and service. Never waits for a lock or a call."""
         return EngineSnapshot(
             tasks=tuple(task.snapshot() for task in list(self.tasks.values())),
             services=self._monitor.snapshot(),
@@ -86,7 +91,7 @@ class Engine:
             progressed_at=self.progressed_at,
         )
 
-    # --- start and end ----------------------------------------------------------------------------------------------------
+    # --- start and end ----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Probe every service; the applications begin as soon as theirs have answered."""
@@ -94,13 +99,15 @@ class Engine:
             now = _now()
             self._schedule.start()
             for spec in self.runtime.specs.values():
-                wanted = replace(spec, startup_spread=timedelta(0)) if self.once else spec  # in one round no later turn comes
+                # In one round no later turn comes.
+                wanted = replace(spec, startup_spread=timedelta(0)) if self.once else spec
                 task = ApplicationTask(wanted, self.runtime, started=now, due=now, parked=True)
                 self.tasks[task.name] = task
             self._monitor.probe_all()
 
     def drain(self) -> None:
-        """Begin nothing any more; only tasks that hold a new key go on, until it is published or given up."""
+        """Begin no pass any more. A task that holds a new key goes on until the key is published or
+        given up."""
         with self.lock:
             self._stopping = True
             for task in self.tasks.values():
@@ -117,7 +124,7 @@ class Engine:
                         self._schedule_task(task, _now())
 
     def unfinished(self) -> list[str]:
-        """While draining: the applications that still have something to end. Of one round: those that are not done."""
+        """The applications that are under way while draining, or not done in one round."""
         with self.lock:
             if self._stopping:
                 return [task.name for task in self.tasks.values() if task.running or task.holding]
@@ -136,22 +143,13 @@ class Engine:
         self._schedule.close()
         self._leases.close()
 
-    # --- beside the passes ------------------------------------------------------------------------------------------------
+    # --- beside the passes ------------------------------------------------------------------------
 
-    def add_periodic(self, name: str, run: Callable[[], timedelta | None], *, pool: Pool = MAINTENANCE, delay: timedelta) -> None:
+    def add_periodic(
+        self, name: str, run: Callable[[], timedelta | None], *, pool: Pool = MAINTENANCE, delay: timedelta
+    ) -> None:
         """Have something done beside the passes, for the first time after ``delay``."""
         self._periodic.add(name, run, pool=pool, delay=delay)
-
-    def beat(self, interval: timedelta) -> None:
-        """Send a heartbeat through the workers of every account at this interval. Each is progress, as every pass is."""
-        self._heartbeat_interval = interval
-        for account in self.runtime.accounts:
-            pool = pass_workers(account, self._workers)
-            beat = partial(self._beat_again, account, interval)
-            self._periodic.add(f"heartbeat {account}", beat, pool=pool, delay=interval, ended=self._progressed)
-
-    def _beat_again(self, account: str, interval: timedelta) -> timedelta | None:
-        return interval if account in self.runtime.accounts else None
 
     def contacted(self) -> bool:
         """Whether every service has been probed, with whatever result."""
@@ -168,8 +166,8 @@ class Engine:
             self._give_in()
 
     def _resume(self) -> None:
-        """Let parked tasks begin that have what they need: urgent ones first, then as many as there are workers, the others
-        one after the other."""
+        """Let parked tasks begin that have what they need: urgent ones first, then as many as there
+        are workers, the others one after the other."""
         ready = sorted(
             (task for task in self.tasks.values() if task.parked and self._monitor.usable(task.spec.account)),
             key=lambda task: not task.urgent,
@@ -184,10 +182,10 @@ class Engine:
             if task.parked and self._monitor.down(task.spec.account):
                 task.parked, task.done = False, True
 
-    # --- passes -----------------------------------------------------------------------------------------------------------
+    # --- passes -----------------------------------------------------------------------------------
 
     def add_removed_applications(self, removed_applications: Mapping[str, ApplicationSpec]) -> None:
-        """Give applications that are not in the configuration their passes, until there is nothing left to revoke for them."""
+        """Run passes for removed applications until nothing is left to revoke for them."""
         with self.lock:
             runtime, known = self.runtime, set(self.tasks)
             for task in self._removed.tasks(removed_applications, known, runtime, _now()):
@@ -197,8 +195,8 @@ class Engine:
         self._removed.report_stuck(new, runtime)
 
     def reconcile_now(self, names: Iterable[str]) -> None:
-        """Run a pass of these now, because something about them was changed. A pass that only waits observes anew at once; one
-        that is in the middle of a call does at its next wait."""
+        """Run a pass of these now, because something about them was changed. A pass that only waits
+        observes anew at once; one that is in the middle of a call does at its next wait."""
         with self.lock:
             for name in names:
                 task = self.tasks.get(name)
@@ -218,11 +216,13 @@ class Engine:
             lambda: self._run_task(name),
             when,
             pool(task.spec.account, self._workers),
-            lambda done, following: self._task_ended(name, following if done else None, ran=not done or following is not None),
+            lambda done, following: self._task_ended(
+                name, following if done else None, ran=not done or following is not None
+            ),
         )
 
     def _run_task(self, name: str) -> datetime | None:
-        """Begin or continue the pass of one application, in a worker; when it goes on, None if it could not begin. Never raises."""
+        """Begin or continue a pass; returns when it goes on, None if not begun. Never raises."""
         task = self._begin(name)
         if task is None:
             return None
@@ -239,7 +239,7 @@ class Engine:
         return following
 
     def _crashed(self, task: ApplicationTask, error: Exception) -> datetime:
-        """Report an error of the program in the work for one application; returns when its next pass begins."""
+        """Report an error of the program; returns when the next pass of the application begins."""
         kind, where = crash_site(error)
         task.crashes += 1
         shortest, longest = CRASH_BACKOFF
@@ -260,7 +260,7 @@ class Engine:
             return task
 
     def _task_ended(self, name: str, following: datetime | None, *, ran: bool) -> None:
-        """Schedule the task again after its job has ended, whatever became of it. Without a date it goes on as it was due."""
+        """Schedule the task again after its job has ended; without a date, as it was due."""
         self._progressed()
         with self.lock:
             task = self.tasks.get(name)
@@ -270,7 +270,8 @@ class Engine:
             failure = None
             try:
                 self._next(task, following or task.due)
-            except Exception as error:  # noqa: BLE001  # the task must be scheduled whatever its data does to the program
+            # BLE001: the task must be scheduled whatever its data does to the program
+            except Exception as error:  # noqa: BLE001
                 failure = error
         if failure is not None:
             following = self._crashed(task, failure)
@@ -293,11 +294,11 @@ class Engine:
             return
         self._schedule_task(task, following)
 
-    # --- reload -----------------------------------------------------------------------------------------------------------
+    # --- reload -----------------------------------------------------------------------------------
 
     def apply_runtime(self, runtime: DaemonRuntime) -> None:
-        """Work for this runtime from now on. A pass in the middle ends under the configuration that it began with. The local state of
-        each application stays."""
+        """Work for this runtime from now on. A pass in the middle ends under the configuration that
+        it began with. The local state of each application stays."""
         with self.lock:
             now, before = _now(), self.runtime
             self._leases.replace(runtime)
@@ -318,17 +319,16 @@ class Engine:
         for name in sorted(before.specs.keys() - runtime.specs.keys()):
             self.sink.emit("daemon.application_removed", application=name, account=before.specs[name].account)
         self._leases.close_unused()
-        if self._heartbeat_interval is not None:
-            self.beat(self._heartbeat_interval)
+        self.heartbeat.follow(runtime.accounts)
 
     def lease_runtime(self) -> AbstractContextManager[DaemonRuntime]:
         """The runtime in force, which is not closed before it is given back. Waits for no pass."""
         return self._leases.lease()
 
-    # --- clock and lost dates ---------------------------------------------------------------------------------------------
+    # --- clock and lost dates ---------------------------------------------------------------------
 
     def clock_stepped(self, step: timedelta) -> None:
-        """Shift every date by a step of this machine's clock, so that each wait takes as long as it would have."""
+        """Shift every date by a step of this machine's clock: each wait keeps its length."""
         with self.lock:
             self._schedule.shift(step)
             for task in self.tasks.values():

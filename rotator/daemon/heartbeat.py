@@ -1,8 +1,9 @@
-"""Whether all is well, as the heartbeat reports it: a pure judgement, and the rounds in which it is asked for.
+"""Whether all is well, as the heartbeat reports it: a pure judgement, and the rounds in which it is
+asked for.
 
-A ping says: every application was looked at in its time, and none is overdue or has a problem. So it stops when Vault or a provider is
-away, when one application hangs in a call, when nothing goes through the workers, and, because it is the main loop that asks, when
-that one hangs.
+A ping says: every application was looked at in its time, and none is overdue or has a problem. So
+it stops when Vault or a provider is away, when one application hangs in a call, when nothing goes
+through the workers, and, because it is the main loop that asks, when that one hangs.
 """
 
 from __future__ import annotations
@@ -21,20 +22,26 @@ from rotator.domain.ports import EventSink
 from rotator.observability.notifications import Notifier
 
 IDLE = 60.0
-"""Seconds without anything going through the workers, heartbeats included, after which they count as hung."""
+"""Seconds without anything going through the workers, heartbeats included, after which they count
+as hung."""
 
 
 @dataclass(frozen=True)
 class UnhealthyReason:
-    """Why a round is not sound: ``login_failing``, ``service_away``, ``not_looked_at``, ``crashed``, ``stuck``, ``overdue``, ``problem`` or ``idle``;
-    and which service or application it is."""
+    """Why a round is not sound: ``login_failing``, ``service_away``, ``not_looked_at``,
+    ``crashed``, ``stuck``, ``overdue``, ``problem`` or ``idle``; and which service or application
+    it is."""
 
     reason: str
     subject: str = ""
 
 
 def unhealthy_reason(
-    tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime, *, login: LoginProblem | None = None
+    tasks: Iterable[TaskSnapshot],
+    services: Iterable[ServiceSnapshot],
+    now: datetime,
+    *,
+    login: LoginProblem | None = None,
 ) -> UnhealthyReason | None:
     """The first reason not to call it well, or None when every application and every service is."""
     if login is not None:
@@ -49,7 +56,8 @@ def unhealthy_reason(
 
 
 def _unhealthy_reason(task: TaskSnapshot, now: datetime) -> str:
-    # A working pass is never in one call, nor a rotation under way, for as long as its takeover takes: the schema sees to that.
+    # A working pass is never in one call, nor a rotation under way, for as long as its takeover
+    # takes: the schema sees to that.
     patience = task.spec.stale_claim_timeout
     if now - patience > task.due:
         return "stuck"  # it waits for a worker, or a worker has had it since
@@ -63,14 +71,16 @@ def _unhealthy_reason(task: TaskSnapshot, now: datetime) -> str:
 
 
 def _is_overdue(summary: PassSummary, now: datetime, patience: timedelta) -> bool:
-    """The policy judges, not the plan: a plan that is put off again and again would never be late."""
+    """The policy judges, not the plan: a plan that is put off again and again would never be
+    late."""
     at = summary.overdue_at
     # Under a hold nothing is on its way, so there is nothing to be patient for.
     return at is not None and at < (now if summary.on_hold else now - patience)
 
 
 class HealthCheck:
-    """Goes over all applications every so often, pings after a sound round, and tells when soundness changes."""
+    """Goes over all applications every so often, pings after a sound round, and tells when
+    soundness changes."""
 
     def __init__(self, engine: Engine, sink: EventSink, alarm: Notifier, *, idle: float = IDLE) -> None:
         self._engine = engine
@@ -89,7 +99,9 @@ class HealthCheck:
             return
         self._at = now
         seen, progress = self._engine.snapshot(), self._engine.progress
-        found = unhealthy_reason(seen.tasks, seen.services, datetime.now(UTC), login=self._engine.runtime.login_problem())
+        found = unhealthy_reason(
+            seen.tasks, seen.services, datetime.now(UTC), login=self._engine.runtime.login_problem()
+        )
         if progress != self._moved[0]:
             self._moved = (progress, now)
         if found is None and now - self._moved[1] > self._idle:

@@ -1,4 +1,5 @@
-"""Tells at once when the login to Vault fails while its token is still valid, and until when work goes on."""
+"""Tells at once when the login to Vault fails while its token is still valid, and until when work
+goes on."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from rotator.util.formatting import format_time
 
 
 class LoginWatch:
-    """Emits one event when the problem begins and one when it ends; ``remark`` is for the status line meanwhile."""
+    """Emits one event when the problem begins and one when it ends; ``remark`` is for the status
+    line meanwhile."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink

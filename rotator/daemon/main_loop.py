@@ -52,7 +52,8 @@ class DaemonParts:
 
 
 class MainLoop:
-    """The life of one process: start, first look, READY; then reloads and passes, until a signal asks for the end."""
+    """The life of one process: start, first look, READY; then reloads and passes, until a signal
+    asks for the end."""
 
     def __init__(
         self, parts: DaemonParts, rebuild: Callable[[], DaemonRuntime], supervisor: ServiceManager, signals: Signals
@@ -88,7 +89,7 @@ class MainLoop:
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         report_deprecated(runtime, self.sink)
         engine.start()
-        engine.beat(self._beat_every)
+        engine.heartbeat.start(self._beat_every, engine.runtime.accounts)
         engine.add_periodic("maintain", self._maintain, delay=MAINTENANCE_INTERVAL)
         engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
         engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))
@@ -117,7 +118,7 @@ class MainLoop:
         # After READY the sockets are used, and the unit gives them to their groups in that moment.
         return self._listeners_tried and self.engine.contacted()
 
-    # --- between two waits ------------------------------------------------------------------------------------------------
+    # --- between two waits ------------------------------------------------------------------------
 
     def _maintenance(self) -> None:
         now = time.monotonic()
@@ -131,14 +132,16 @@ class MainLoop:
             for task in (self.engine.reschedule_lost, self._tell, self._rounds.look):
                 self._survive(task)
         progress, beaten_at = self._beaten
-        # Only real work counts: some pass, or the heartbeat that goes through the same scheduler and the same workers.
+        # Only real work counts: some pass, or the heartbeat that goes through the same scheduler
+        # and the same workers.
         due = now - beaten_at >= self._beat_every.total_seconds() / 2
         if due and self.engine.progress != progress and all(well for _, well, _ in self.monitor.health()):
             self.supervisor.watchdog()
             self._beaten = (self.engine.progress, now)
 
     def _survive(self, task: Callable[[], None]) -> None:
-        """Do this. An error of the program in it is reported and ends neither the loop nor what comes after it."""
+        """Do this. An error of the program in it is reported and ends neither the loop nor what
+        comes after it."""
         try:
             task()
         except Exception as error:  # noqa: BLE001  # what reports about applications must not end the work for them
@@ -172,11 +175,11 @@ class MainLoop:
             self.signals.wake()
         return LISTENER_RETRY_INTERVAL
 
-    # --- signals ----------------------------------------------------------------------------------------------------------
+    # --- signals ----------------------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Read the configuration again, for every request that waits. Everything new is built before anything old is closed; a
-        configuration that is refused changes nothing."""
+        """Read the configuration again, for every request that waits. Everything new is built
+        before anything old is closed; a configuration that is refused changes nothing."""
         self.supervisor.reloading()
         requests = self.reloads.take()
         try:
@@ -195,13 +198,18 @@ class MainLoop:
     def _apply_runtime(self, runtime: DaemonRuntime) -> ReloadResult:
         """Put this runtime into force."""
         before = self.engine.runtime
-        added, removed = sorted(runtime.specs.keys() - before.specs.keys()), sorted(before.specs.keys() - runtime.specs.keys())
+        added, removed = (
+            sorted(runtime.specs.keys() - before.specs.keys()),
+            sorted(before.specs.keys() - runtime.specs.keys()),
+        )
         restart = ["daemon.workers"] if runtime.workers != before.workers else []
         blocked = self._blocked_by(runtime)
         for apply in self._receivers:
             apply(runtime)
         self.remark = ""
-        self.sink.emit("daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart)
+        self.sink.emit(
+            "daemon.reloaded", applications=len(runtime.specs), added=added, removed=removed, restart_needed=restart
+        )
         report_deprecated(runtime, self.sink)
         return ReloadResult(len(runtime.specs), tuple(added), tuple(removed), tuple(restart), blocked)
 
@@ -218,7 +226,8 @@ class MainLoop:
         self.engine.add_periodic("listeners", self._open_listeners, delay=timedelta(0))
 
     def _blocked_by(self, runtime: DaemonRuntime) -> tuple[BlockedApplication, ...]:
-        """Applications that the new configuration stops, by their ledgers as last read. Asks nothing."""
+        """Applications that the new configuration stops, by their ledgers as last read. Asks
+        nothing."""
         ledgers = {task.name: task.ledger for task in self.engine.snapshot().tasks}
         found = []
         for name, spec in runtime.specs.items():

@@ -1,8 +1,9 @@
 """Reports how the daemon is: metrics, ``/healthz``, ``/readyz`` and the health of the control API.
 
-Everything is read from the engine's memory when it is asked for, without a lock and without contacting a service, so that it can
-report on a daemon whose lock is never given back. The exception is the quota headroom of accounts, which only the provider knows:
-a periodic task asks for it while the metrics listener is open.
+Everything is read from the engine's memory when it is asked for, without a lock and without
+contacting a service, so that it can report on a daemon whose lock is never given back. The
+exception is the quota headroom of accounts, which only the provider knows: a periodic task asks for
+it while the metrics listener is open.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
     from rotator.observability.metrics.exposition import Exposition
 
 WATCHDOG_LIMIT = timedelta(minutes=3)
-"""How long a loop or the workers may do nothing before the daemon counts as hung; less where the service manager has less."""
+"""How long a loop or the workers may do nothing before the daemon counts as hung; less where the
+service manager has less."""
 
 LISTEN_EVERY = timedelta(seconds=10)
-"""Interval at which the listener is checked and the headroom requested. (The provider is asked once a minute.)"""
+"""Interval at which the listener is checked and the headroom requested. (The provider is asked once
+a minute.)"""
 
 
 class Monitoring:
-    """Reports on one engine. ``patience`` is the watchdog interval of the service manager, None without one."""
+    """Reports on one engine. ``patience`` is the watchdog interval of the service manager, None
+    without one."""
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class Monitoring:
         self._closed = False
         self._listening = threading.Lock()
 
-    # --- what the daemon reports ------------------------------------------------------------------------------------------
+    # --- what the daemon reports ------------------------------------------------------------------
 
     def loop_ticked(self) -> None:
         """Note that the main loop runs."""
@@ -100,7 +104,7 @@ class Monitoring:
             self._closed = True
             self._hang_up()
 
-    # --- listening --------------------------------------------------------------------------------------------------------
+    # --- listening --------------------------------------------------------------------------------
 
     def listen(self) -> None:
         """Listen where the configuration in force says. A failure is reported once, and the
@@ -120,7 +124,8 @@ class Monitoring:
 
     def _open(self, at: Listener) -> None:
         if self._exposition is None:
-            from rotator.observability.metrics.exposition import Exposition  # noqa: PLC0415 - its library costs a tenth of a second
+            # PLC0415: its library costs a tenth of a second
+            from rotator.observability.metrics.exposition import Exposition  # noqa: PLC0415
 
             self._exposition = Exposition(self._samples, self._calls)
         try:
@@ -143,7 +148,7 @@ class Monitoring:
                 except RotatorError:
                     self._headroom[name] = None
 
-    # --- pages ------------------------------------------------------------------------------------------------------------
+    # --- pages ------------------------------------------------------------------------------------
 
     def _page(self, path: str, accept: str) -> MetricsResponse | None:
         match path:
@@ -157,12 +162,17 @@ class Monitoring:
         return None
 
     def health(self) -> list[tuple[str, bool, str]]:
-        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. The watchdog is fed only if all are."""
+        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. The
+        watchdog is fed only if all are."""
         loops = {"loop": self._clock() - self._ticked_at} | {name: idle() for name, idle in self._loops.items()}
         idle = self._since_work()
         return [
             *(
-                (name, (since := timedelta(seconds=seconds)) <= self._patience, f"ran {format_duration(since, units=1)} ago")
+                (
+                    name,
+                    (since := timedelta(seconds=seconds)) <= self._patience,
+                    f"ran {format_duration(since, units=1)} ago",
+                )
                 for name, seconds in loops.items()
             ),
             ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
@@ -185,7 +195,7 @@ class Monitoring:
     def _since_work(self) -> timedelta:
         return timedelta(seconds=self._clock() - self._engine.progressed_at)
 
-    # --- the snapshot -----------------------------------------------------------------------------------------------------
+    # --- the snapshot -----------------------------------------------------------------------------
 
     def _samples(self) -> Iterator[Sample]:
         return samples(self.snapshot(), self._counters.counts())
@@ -196,7 +206,9 @@ class Monitoring:
         # A reload may come between the two: an account that the runtime does not know is left out.
         services = [service for service in engine.services if service.name == VAULT or service.name in runtime.accounts]
         clocks: dict[str, Callable[[], timedelta]] = {
-            service.name: runtime.vault.clock_offset if service.name == VAULT else runtime.provider(service.name).clock_offset
+            service.name: runtime.vault.clock_offset
+            if service.name == VAULT
+            else runtime.provider(service.name).clock_offset
             for service in services
         }
         return snapshot.MetricsSnapshot(
@@ -207,7 +219,9 @@ class Monitoring:
             reload_refused=bool(self._refused),
             applications=tuple(map(_application, engine.tasks)),
             services=tuple(
-                snapshot.ServiceSample(service.name, _up(service), clocks[service.name](), self._headroom.get(service.name))
+                snapshot.ServiceSample(
+                    service.name, _up(service), clocks[service.name](), self._headroom.get(service.name)
+                )
                 for service in services
             ),
             login=runtime.login_life(),

@@ -1,4 +1,5 @@
-"""Runs what the daemon does beside the passes, each at its own interval and again after every failure."""
+"""Runs what the daemon does beside the passes, each at its own interval and again after every
+failure."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ PERIODIC_RETRY_DELAY = timedelta(seconds=30)
 
 @dataclass(frozen=True, eq=False)
 class PeriodicTask:
-    """``run`` returns how long until it runs again, None for never. ``ended`` is called in the worker after each run."""
+    """``run`` returns how long until it runs again, None for never. ``ended`` is called in the
+    worker after each run."""
 
     run: Callable[[], timedelta | None]
     pool: Pool
@@ -63,7 +65,8 @@ class PeriodicTasks:
                 if pause is not None:
                     self._schedule(name, pause)
             elif not self._scheduler.has(job):
-                # Added anew while this one ran: its date may have come meanwhile, which the scheduler then skips and forgets.
+                # Added anew while this one ran: its date may have come meanwhile, which the
+                # scheduler then skips and forgets.
                 self._schedule(name, timedelta(0))
 
         job, pool = f"periodic {name}", self._tasks[name].pool

@@ -1,4 +1,5 @@
-"""Requests to read the configuration again, from SIGHUP and from the control API, in one queue that the main loop empties."""
+"""Requests to read the configuration again, from SIGHUP and from the control API, in one queue that
+the main loop empties."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class ReloadRequests:
         self._queue: SimpleQueue[ReloadRequest] = SimpleQueue()
 
     def put(self) -> ReloadRequest:
-        """Request a reload. One reload answers every request that was put before it began to read the file."""
+        """Request a reload. One reload answers every request that was put before it began to read
+        the file."""
         request: ReloadRequest = Future()
         self._queue.put(request)
         if self.stopping.is_set():
@@ -36,13 +38,15 @@ class ReloadRequests:
         return not self._queue.empty()
 
     def take(self) -> list[ReloadRequest]:
-        """The requests that the reload which begins now answers, except those that their callers have cancelled."""
+        """The requests that the reload which begins now answers, except those that their callers
+        have cancelled."""
         taken = []
         while True:
             try:
                 taken.append(self._queue.get_nowait())
             except Empty:
-                # A future that runs can no longer be cancelled by a caller, so its result can always be set.
+                # A future that runs can no longer be cancelled by a caller, so its result can
+                # always be set.
                 return [request for request in taken if request.set_running_or_notify_cancel()]
 
     def stop(self) -> None:
@@ -54,6 +58,8 @@ class ReloadRequests:
         for request in self.take():
             request.set_exception(
                 Unavailable(
-                    "the daemon is stopping: the new configuration is read at its next start", service="daemon", kind="stopping"
+                    "the daemon is stopping: the new configuration is read at its next start",
+                    service="daemon",
+                    kind="stopping",
                 )
             )

@@ -1,4 +1,5 @@
-"""The runtime in force, and those before it: each is closed when no pass and no request uses it any more."""
+"""The runtime in force, and those before it: each is closed when no pass and no request uses it any
+more."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ LOGOUT_TIMEOUT = 3.0
 
 
 class RuntimeLeases:
-    """Lends the runtime in force. ``used`` yields the runtimes that passes use, also those that they will use next.
+    """Lends the runtime in force. ``used`` yields the runtimes that passes use, also those that
+    they will use next.
 
-    Its lock guards the leases alone and is held for no call, so a request never waits for a pass, a reload or a logout.
+    Its lock guards the leases alone and is held for no call, so a request never waits for a pass, a
+    reload or a logout.
     """
 
     def __init__(self, runtime: DaemonRuntime, used: Callable[[], Iterator[DaemonRuntime]]) -> None:
@@ -34,7 +37,8 @@ class RuntimeLeases:
 
     @contextmanager
     def lease(self) -> Iterator[DaemonRuntime]:
-        """The runtime in force, which is not closed before it is given back, whatever a reload brings meanwhile."""
+        """The runtime in force, which is not closed before it is given back, whatever a reload
+        brings meanwhile."""
         with self._lock:
             runtime = self.current
             self._leases[id(runtime)] += 1
@@ -63,7 +67,8 @@ class RuntimeLeases:
 
 
 def _log_out(runtime: DaemonRuntime) -> threading.Thread:
-    """Closing asks Vault to revoke the login, which may take as long as any call; no worker waits for it."""
+    """Closing asks Vault to revoke the login, which may take as long as any call; no worker waits
+    for it."""
     thread = threading.Thread(target=runtime.close, name="logout", daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,5 @@
-"""Begins jobs at their dates, each in the worker pool that it names: APScheduler, as the engine needs it."""
+"""Begins jobs at their dates, each in the worker pool that it names: APScheduler, as the engine
+needs it."""
 
 from __future__ import annotations
 
@@ -21,15 +22,17 @@ Ended = Callable[[bool, Any], None]
 
 @dataclass(frozen=True)
 class Pool:
-    """A worker pool of its own. It exists from the first job on that names it; its threads start when they are needed."""
+    """A worker pool of its own. It exists from the first job on that names it; its threads start
+    when they are needed."""
 
     name: str
     workers: int
 
 
 class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
-    """APScheduler's, whose thread does not end with an exception when it is stopped in the middle of its work: from the moment
-    of the stop on it looks for the jobs that it has just handed out in the wrong place."""
+    """APScheduler's, whose thread does not end with an exception when it is stopped in the middle
+    of its work: from the moment of the stop on it looks for the jobs that it has just handed out in
+    the wrong place."""
 
     def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
         try:
@@ -40,7 +43,8 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ship
 
 
 class Scheduler:
-    """Jobs by name, each with the date at which it begins once. A job waits only for the workers of its own pool."""
+    """Jobs by name, each with the date at which it begins once. A job waits only for the workers of
+    its own pool."""
 
     def __init__(self) -> None:
         self._scheduler = _Scheduler(
@@ -63,7 +67,8 @@ class Scheduler:
         self._scheduler.shutdown(wait=False)
 
     def schedule_at(self, name: str, run: Callable[[], object], when: datetime, pool: Pool, ended: Ended) -> None:
-        """Have this done then; an earlier date of the same job is forgotten. ``ended`` is called after it."""
+        """Have this done then; an earlier date of the same job is forgotten. ``ended`` is called
+        after it."""
 
         def job() -> object:
             self._wait_until_removed(name)
@@ -76,8 +81,9 @@ class Scheduler:
         self._scheduler.add_job(job, trigger, id=name, name=name, executor=pool.name, replace_existing=True)
 
     def _wait_until_removed(self, name: str) -> None:
-        """Wait until the scheduler has removed the job that it handed to a worker; it does both under one lock, which every
-        question takes. A job that ended before that and was scheduled again would lose its new date with the old one."""
+        """Wait until the scheduler has removed the job that it handed to a worker; it does both
+        under one lock, which every question takes. A job that ended before that and was scheduled
+        again would lose its new date with the old one."""
         self._scheduler.get_job(name)
 
     def _add(self, pool: Pool) -> None:

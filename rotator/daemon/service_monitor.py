@@ -1,4 +1,5 @@
-"""Probes the services and keeps what is known of them: which passes may begin, and which wait for a service to be back.
+"""Probes the services and keeps what is known of them: which passes may begin, and which wait for a
+service to be back.
 
 Each service is probed by a worker of its own, so a probe that hangs delays no other.
 """
@@ -19,8 +20,8 @@ from rotator.errors import Indeterminate, PermissionDenied, RotatorError, Unavai
 
 
 class ServiceMonitor:
-    """The services of one runtime. ``lock`` guards their states; ``answered`` is called with it held, after each probe that a
-    service answered or not, and ``changed`` without it."""
+    """The services of one runtime. ``lock`` guards their states; ``answered`` is called with it
+    held, after each probe that a service answered or not, and ``changed`` without it."""
 
     def __init__(
         self,
@@ -60,7 +61,12 @@ class ServiceMonitor:
             if known is not None:
                 # Taken to be as it was until it is probed, so that a reload stops no application
                 # and announces nothing twice.
-                service.state, service.since, service.kind, service.message = known.state, known.since, known.kind, known.message
+                service.state, service.since, service.kind, service.message = (
+                    known.state,
+                    known.since,
+                    known.kind,
+                    known.message,
+                )
         self.services = fresh
         self.probe_all()
 

@@ -1,8 +1,9 @@
 """Which services are up: Vault, and the provider behind each account.
 
-Everything begins unknown and is asked once. A service that fails a pass is asked again; while it is down it is asked every few
-seconds by one cheap call, and the passes that need it are not even begun. So a thousand applications do not call a service
-that one has found closed, and work begins within seconds when it opens.
+Everything begins unknown and is asked once. A service that fails a pass is asked again; while it is
+down it is asked every few seconds by one cheap call, and the passes that need it are not even
+begun. So a thousand applications do not call a service that one has found closed, and work begins
+within seconds when it opens.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ AGAIN = timedelta(seconds=2)
 """How long until a service that is down is asked again."""
 
 AGAIN_DENIED = timedelta(seconds=15)
-"""The same for an account that refuses the management key. (A refused login at Vault is remembered where it is made.)"""
+"""The same for an account that refuses the management key. (A refused login at Vault is remembered
+where it is made.)"""
 
 DENIED = frozenset({"unauthenticated", "permissions_denied", "secret_key"})
 """What that is called."""
@@ -43,7 +45,8 @@ class ServiceState(enum.Enum):
 
 @dataclass
 class ServiceHealth:
-    """One service: how it is since when, and how to ask. ``said`` is the sentence for the status."""
+    """One service: how it is since when, and how to ask. ``said`` is the sentence for the
+    status."""
 
     name: str
     ask: Callable[[], object]
@@ -66,7 +69,8 @@ class ServiceHealth:
         return None
 
     def note(self, problem: ServiceError | None, now: datetime) -> bool:
-        """Remember what a probe found; whether that is news to people: down, down in another way, or back."""
+        """Remember what a probe found; whether that is news to people: down, down in another way,
+        or back."""
         before = self.kind
         self.kind, self.message = (problem.kind, str(problem)) if problem else ("", "")
         if bool(before) != bool(problem) or self.since is None:
@@ -83,7 +87,8 @@ class ServiceHealth:
 def tracked_services(runtime: DaemonRuntime) -> dict[str, ServiceHealth]:
     """The services that the applications of a fleet need, none of them asked yet.
 
-    Each probe asks about the next application, so that one which is broken in itself cannot make a service look down for long.
+    Each probe asks about the next application, so that one which is broken in itself cannot make a
+    service look down for long.
     """
     names = cycle(runtime.specs)
     found = {

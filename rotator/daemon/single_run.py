@@ -28,7 +28,8 @@ class SingleRun:
         self.engine = Engine(runtime, notifier, once=True, changed=signals.wake)
 
     def run(self) -> int:
-        """The exit code of the worst outcome: it failed, it was refused, a service was unreachable, or all is well."""
+        """The exit code of the worst outcome: it failed, it was refused, a service was unreachable,
+        or all is well."""
         runtime, engine = self.engine.runtime, self.engine
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         report_deprecated(runtime, self.sink)
@@ -66,7 +67,8 @@ class SingleRun:
         return worst.exit_code
 
     def _ping(self) -> None:
-        """Send the heartbeat, unless something is overdue by the policy, such as a rotation that missed its window."""
+        """Send the heartbeat, unless something is overdue by the policy, such as a rotation that
+        missed its window."""
         seen = self.engine.snapshot()
         found = unhealthy_reason(seen.tasks, seen.services, datetime.now(UTC))
         if found is None:

@@ -1,7 +1,9 @@
-"""What the daemon knows at one moment, as values that no lock guards: for status, health and metrics.
+"""What the daemon knows at one moment, as values that no lock guards: for status, health and
+metrics.
 
-A snapshot is made without the lock of the engine, so a reader never waits for the work and the work never for a reader. Each
-field is what it was when the snapshot was made; of a pass that ends at that very moment, some fields may be from before it.
+A snapshot is made without the lock of the engine, so a reader never waits for the work and the work
+never for a reader. Each field is what it was when the snapshot was made; of a pass that ends at
+that very moment, some fields may be from before it.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ class ServiceSnapshot:
 
 @dataclass(frozen=True)
 class EngineSnapshot:
-    """Every application and every service. ``progressed_at`` is a time of the monotonic clock: the last end of a pass or of a
-    heartbeat through the workers."""
+    """Every application and every service. ``progressed_at`` is a time of the monotonic clock: the
+    last end of a pass or of a heartbeat through the workers."""
 
     tasks: tuple[TaskSnapshot, ...]
     services: tuple[ServiceSnapshot, ...]

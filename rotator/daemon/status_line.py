@@ -18,7 +18,9 @@ _WORDS = {
 }
 
 
-def status_line(tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime, *, remark: str = "") -> str:
+def status_line(
+    tasks: Iterable[TaskSnapshot], services: Iterable[ServiceSnapshot], now: datetime, *, remark: str = ""
+) -> str:
     """Such as ``3 applications: 1 in grace; next: billing rotates in 4h; Vault: sealed for 3m``."""
     tasks = list(tasks)
     summary = [(task.name, task.summary) for task in tasks if task.summary]

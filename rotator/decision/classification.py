@@ -10,8 +10,8 @@ The version after its base tells, so that nothing hangs on the ledger being comp
     anything else                 ASSUMED     unknown: treat as published, full grace
     made for a former path       ELSEWHERE   that document may still take it: leave it
 
-A rotation claimed before the document existed (base 0) has no incarnation by which the document could be known again, so its
-key is never certainly orphaned.
+A rotation claimed before the document existed (base 0) has no incarnation by which the document
+could be known again, so its key is never certainly orphaned.
 """
 
 from __future__ import annotations
@@ -35,9 +35,15 @@ class Disposition(enum.StrEnum):
 
 
 def classify(
-    access_key: str, marker: Marker, *, path: str, document: CredentialDocument, versions: Mapping[int, CredentialDocument]
+    access_key: str,
+    marker: Marker,
+    *,
+    path: str,
+    document: CredentialDocument,
+    versions: Mapping[int, CredentialDocument],
 ) -> Disposition:
-    """What became of the key; ``versions`` holds the versions ``base`` and ``base + 1`` of the document."""
+    """What became of the key; ``versions`` holds the versions ``base`` and ``base + 1`` of the
+    document."""
     if marker.base > document.version:
         return Disposition.RESTORED
     if marker.base == document.version:
@@ -58,5 +64,8 @@ def _same_document(marker: Marker, path: str, versions: Mapping[int, CredentialD
 
 
 def wanted_versions(markers: list[Marker], document: CredentialDocument) -> frozenset[int]:
-    """The versions of the document that must be read to judge keys with these markers; the current one is known."""
-    return frozenset(number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version)
+    """The versions of the document that must be read to judge keys with these markers; the current
+    one is known."""
+    return frozenset(
+        number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version
+    )

@@ -5,9 +5,10 @@ instant, whose answers get lost and whose writes arrive late. The invariant: wha
 works, and nothing is revoked that a consumer may still need. The end state: the published key is
 the ledger's current one, nothing is unaccounted for, and there is a time to look again.
 
-``RULES`` reads as the specification. Each rule looks at the case and either returns a step or passes. They are ordered by what
-must not wait: first what forbids acting at all, then what is compromised, then what holds a secret, then what consumers lack,
-then the tidying, then the calendar. Every step leads to a new observation and a new decision, so a rule never plans ahead.
+``RULES`` reads as the specification. Each rule looks at the case and either returns a step or
+passes. They are ordered by what must not wait: first what forbids acting at all, then what is
+compromised, then what holds a secret, then what consumers lack, then the tidying, then the
+calendar. Every step leads to a new observation and a new decision, so a rule never plans ahead.
 
 The life of a key::
 
@@ -43,7 +44,12 @@ from rotator.decision.rules.revocation import (
     finalize_revocations,
     verify_revocations,
 )
-from rotator.decision.rules.rotation import fence_pending_keys, renew_expiring_document, rotate_urgently, rotate_when_due
+from rotator.decision.rules.rotation import (
+    fence_pending_keys,
+    renew_expiring_document,
+    rotate_urgently,
+    rotate_when_due,
+)
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import Step, Wait
 from rotator.domain.spec import ApplicationSpec
@@ -72,7 +78,8 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
 
 
 def decide(spec: ApplicationSpec, observation: Observation) -> Step:
-    """The one step to take next for one application. Pure: the same observation always leads to the same step."""
+    """The one step to take next for one application. Pure: the same observation always leads to the
+    same step."""
     state = ApplicationState(spec, observation)
     step = next((step for rule in RULES if (step := rule(state)) is not None), None) or idle(state)
     return replace(step, next=next_action(state)) if isinstance(step, Wait) and step.next is None else step

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rotator.decision.blocking import block, uncontained
 from rotator.decision.rules.document import bearer_gone
 from rotator.decision.rules.rotation import fence_due_at
 from rotator.decision.state import RETRY_INTERVAL, ApplicationState
@@ -19,63 +20,78 @@ MIN_DELAY = timedelta(milliseconds=200)
 
 def idle(state: ApplicationState) -> Step:
     """Nothing to do now: when next, and why."""
-    unheard = {key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid}
+    unheard = {
+        key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid
+    }
     if unheard:
-        return state.block(
-            Reason.DELETE_UNCONFIRMED, "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items()))
+        return block(
+            state,
+            Reason.DELETE_UNCONFIRMED,
+            "; ".join(f"{key} still answers: {message}" for key, message in sorted(unheard.items())),
         )
     if state.observation.still_valid and state.observation.bearer_observed:
         keys = ", ".join(sorted(state.observation.still_valid))
-        return state.block(
-            Reason.REVOCATION_UNVERIFIED, f"the deleted key {keys} of {state.spec.application} still answers, and probing goes on"
+        return block(
+            state,
+            Reason.REVOCATION_UNVERIFIED,
+            f"the deleted key {keys} of {state.spec.application} still answers, and probing goes on",
         )
     if state.observation.undeletable:
         refusals = "; ".join(message for _, message in sorted(state.observation.undeletable.items()))
-        return state.block(Reason.DELETE_REFUSED, refusals)
+        return block(state, Reason.DELETE_REFUSED, refusals)
     if not state.observation.bearer_observed:
         return bearer_gone(state)
     irrevocable = [
-        key for key in state.observation.keys if not key.revocable and key.access_key in state.ledger.names() - {state.published}
+        key
+        for key in state.observation.keys
+        if not key.revocable and key.access_key in state.ledger.names() - {state.published}
     ]
     if management := next((key.access_key for key in irrevocable if key.manages_account), None):
-        return state.block(Reason.MANAGEMENT_KEY, management_key_message(management, state.spec.account))
+        return block(state, Reason.MANAGEMENT_KEY, management_key_message(management, state.spec.account))
     if not_revocable := [key.access_key for key in irrevocable]:
-        return state.block(
+        return block(
+            state,
             Reason.NOT_REVOCABLE,
             f"key {', '.join(not_revocable)} of {state.spec.application} became managed or not deletable",
         )
     if kept := _published_elsewhere(state):
-        return state.block(Reason.FORMER_DOCUMENT, kept)
+        return block(state, Reason.FORMER_DOCUMENT, kept)
     foreign = state.observation.foreign & state.ledger.compromised_keys()
     if foreign:
-        return state.block(
+        return block(
+            state,
             Reason.FOREIGN_KEY,
-            f"the compromised key {', '.join(sorted(foreign))} named for {state.spec.application} belongs to another bearer"
-            " or is no key at all",
+            f"the compromised key {', '.join(sorted(foreign))} named for {state.spec.application} belongs to another "
+            "bearer or is no key at all",
         )
     if not state.trusted_clocks and (state.ledger.retiring or state.ledger.revoking):
-        return state.block(
+        return block(
+            state,
             Reason.CLOCK_SKEW,
-            "the clocks of this machine, of Vault and of the provider differ by"
-            f" {state.observation.clocks.spread.total_seconds():.0f} s, so revocations of {state.spec.application} wait",
+            "the clocks of this machine, of Vault and of the provider differ by "
+            f"{state.observation.clocks.spread.total_seconds():.0f} s, so revocations of {state.spec.application} wait",
         )
     if state.urgent_mode and not state.spec.configured:
-        return state.block(
+        return block(
+            state,
             Reason.NOT_CONFIGURED,
-            f"the published key of {state.spec.application} must be replaced, but the application left the configuration",
-            remark=state.uncontained(),
+            f"the published key of {state.spec.application} must be replaced, but the application left the "
+            "configuration",
+            remark=uncontained(state),
         )
     return state.wait(next_action(state))
 
 
 def _published_elsewhere(state: ApplicationState) -> str:
-    """Why a key that is due to be revoked is not: a document at a former path still publishes it."""
+    """Why a key that is due to be revoked is not: a document at a former path still publishes
+    it."""
     ledger = state.ledger
     due = {entry.access_key for entry in ledger.retiring if state.observation.clocks.passed(entry.revoke_after)}
     due |= ledger.compromised_keys() | {entry.access_key for entry in ledger.revoking}
     kept = [former for former in ledger.predecessors if former.access_key in due - {state.published}]
     return "; ".join(
-        f"{former.access_key} is not revoked because {former.path}, the former document of {state.spec.application}, publishes it"
+        f"{former.access_key} is not revoked because {former.path}, the former document of {state.spec.application}, "
+        "publishes it"
         for former in kept
     )
 

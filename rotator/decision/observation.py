@@ -1,4 +1,5 @@
-"""What one observation of an application holds. Plain values, so that every test can write one down."""
+"""What one observation of an application holds. Plain values, so that every test can write one
+down."""
 
 from __future__ import annotations
 
@@ -66,10 +67,12 @@ class RotationFailure:
 
 @dataclass(frozen=True)
 class InFlightRotation:
-    """A rotation that this process holds in memory, from its claim to its end. The only place where an unpublished secret is.
+    """A rotation that this process holds in memory, from its claim to its end. The only place where
+    an unpublished secret is.
 
-    ``posted``: the one POST was sent. ``verifying_since`` and ``successes``: how far its proof has come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever
-    the answer was. ``publish_by``: until when the secret waits for Vault to come back.
+    ``posted``: the one POST was sent. ``verifying_since`` and ``successes``: how far its proof has
+    come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever the
+    answer was. ``publish_by``: until when the secret waits for Vault to come back.
     """
 
     intent: Intent
@@ -86,7 +89,8 @@ class InFlightRotation:
 
 @dataclass(frozen=True)
 class RotationRequest:
-    """A person's request to rotate now; fulfilled when the published key is another one than ``replaces``."""
+    """A person's request to rotate now; fulfilled when the published key is another one than
+    ``replaces``."""
 
     reason: str
     replaces: str | None
@@ -115,8 +119,8 @@ class DestroyedVersions:
 
 @dataclass(frozen=True)
 class RelatedLedger:
-    """The ledger of another name that names the same bearer or document, and its version. ``document`` is the one at its path,
-    where that is another one and can be read."""
+    """The ledger of another name that names the same bearer or document, and its version.
+    ``document`` is the one at its path, where that is another one and can be read."""
 
     ledger: Ledger
     version: int
@@ -168,7 +172,8 @@ class Observation:
 
     @classmethod
     def of_ledger(cls, ledger: Ledger, now: datetime) -> Observation:
-        """What the ledger alone shows, by the clock of this machine: neither document nor keys are known."""
+        """What the ledger alone shows, by the clock of this machine: neither document nor keys are
+        known."""
         return cls(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
 
     def key(self, access_key: str | None) -> Key | None:
@@ -176,7 +181,8 @@ class Observation:
         return next((key for key in self.keys if key.access_key == access_key), None)
 
     def marker(self, key: Key, applications: Collection[str]) -> Marker | None:
-        """The key's marker, if it is one of this installation and of one of these names, and the key may be touched at all."""
+        """The key's marker, if it is one of this installation and of one of these names, and the
+        key may be touched at all."""
         marker = parse_marker(key.description)
         if marker and marker.installation == self.installation and marker.application in applications and key.revocable:
             return marker

@@ -1,8 +1,9 @@
 """Keys of a bearer in fields of a credential document that the configuration does not name.
 
-The problem: a document that a person wrote may hold its key as ``SCW_ACCESS_KEY`` while the configuration says ``access_key``. To
-rotator it then holds no key, and a rotation adds fields that no consumer reads. The invariant: a key that a consumer may read in
-another field is neither passed over nor taken for unpublished. The end state: the configuration names the field.
+The problem: a document that a person wrote may hold its key as ``SCW_ACCESS_KEY`` while the
+configuration says ``access_key``. To rotator it then holds no key, and a rotation adds fields that
+no consumer reads. The invariant: a key that a consumer may read in another field is neither passed
+over nor taken for unpublished. The end state: the configuration names the field.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ MAX_DEPTH = 8
 
 
 def keys_in_other_fields(document: CredentialDocument, keys: Iterable[Key], named: Collection[str]) -> dict[str, str]:
-    """The keys whose names stand in fields other than ``named``, each with the first such field. Pure."""
+    """The keys whose names stand in fields other than ``named``, each with the first such field.
+    Pure."""
     if document.state is not DocumentState.LIVE:
         return {}
     other = {name: list(_texts(value)) for name, value in sorted(document.fields.items()) if name not in named}
@@ -37,8 +39,11 @@ def keys_in_other_fields(document: CredentialDocument, keys: Iterable[Key], name
 
 
 def fields_line(document: CredentialDocument, access_field: str, named: Collection[str]) -> str:
-    """The line of the configuration that names that field, and the one field that may hold the secret, where there is one."""
-    texts = {name: value for name, value in sorted(document.fields.items()) if name not in named and isinstance(value, str)}
+    """The line of the configuration that names that field, and the one field that may hold the
+    secret, where there is one."""
+    texts = {
+        name: value for name, value in sorted(document.fields.items()) if name not in named and isinstance(value, str)
+    }
     called = [name for name, value in texts.items() if "secret" in name.lower() and SECRET_OF_A_KEY.fullmatch(value)]
     formed = [name for name, value in texts.items() if SECRET.fullmatch(value)]
     likely = called if len(called) == 1 else formed

@@ -1,15 +1,17 @@
-"""Decides which ledger owns a bearer and a credential document, and carries a ledger over to a new name. Pure.
+"""Decides which ledger owns a bearer and a credential document, and carries a ledger over to a new
+name. Pure.
 
-One bearer and one document have one owner: the application that the configuration names for them. A ledger of another name for
-the same bearer is its past. Four check-and-set writes carry it over, and a kill between any two of them loses nothing::
+One bearer and one document have one owner: the application that the configuration names for them. A
+ledger of another name for the same bearer is its past. Four check-and-set writes carry it over, and
+a kill between any two of them loses nothing::
 
     1  announce    the ledger of the new name names the old one            (CAS on the new ledger)
     2  supersede   the old ledger names its successor; nothing acts by it  (CAS on the old ledger)
     3  copy        the new ledger takes the content                        (CAS on the new ledger)
     4  empty       the old ledger keeps its names only                     (CAS on the old ledger)
 
-Announcing comes before superseding, so that of two daemons whose configurations use each other's name at most one succeeds; if both
-announce, neither supersedes, and both report a conflict.
+Announcing comes before superseding, so that of two daemons whose configurations use each other's
+name at most one succeeds; if both announce, neither supersedes, and both report a conflict.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from rotator.domain.spec import ApplicationSpec
 T = TypeVar("T")
 
 REMOVED_CLAIM_TIMEOUT = timedelta(days=1)
-"""Age at which the claim of a removed application is dropped. Another installation may have it configured and be at work on it."""
+"""Age at which the claim of a removed application is dropped. Another installation may have it
+configured and be at work on it."""
 
 
 MAX_TAKEOVER_STEPS = 50
@@ -43,7 +46,8 @@ class OwnershipConflict(Exception):  # an answer, not an error of the program
 
 
 def owner_of(bearer: str, path: str, specs: Iterable[ApplicationSpec]) -> str:
-    """The configured application that has this bearer, else the one that has this document; empty when there is none."""
+    """The configured application that has this bearer, else the one that has this document; empty
+    when there is none."""
     found = list(specs)
     by_bearer = [spec.application for spec in found if spec.bearer == bearer]
     by_path = [spec.application for spec in found if spec.path == path]
@@ -53,7 +57,8 @@ def owner_of(bearer: str, path: str, specs: Iterable[ApplicationSpec]) -> str:
 def removed_application(
     ledger: Ledger, specs: Iterable[ApplicationSpec], *, organization_id: str, max_clock_skew: timedelta
 ) -> ApplicationSpec:
-    """An application that left the configuration, from what its ledger says; ``specs`` are those of the configuration."""
+    """An application that left the configuration, from what its ledger says; ``specs`` are those of
+    the configuration."""
     return ApplicationSpec(
         application=ledger.application,
         account=ledger.account,
@@ -74,13 +79,17 @@ def removed_application(
 def next_takeover_step(
     spec: ApplicationSpec, own: Ledger | None, related: Sequence[RelatedLedger], published: str | None, clocks: Clocks
 ) -> WriteLedger | SupersedeLedger | None:
-    """The next write that makes the ledgers of one bearer one; None when they are. Raises ``OwnershipConflict``."""
+    """The next write that makes the ledgers of one bearer one; None when they are. Raises
+    ``OwnershipConflict``."""
     ledger = own or new_ledger(spec)
     if ledger.bearer != spec.bearer:
-        return None  # the name was given to another bearer: that is blocked, and two applications never share one ledger
+        return (
+            None  # the name was given to another bearer: that is blocked, and two applications never share one ledger
+        )
     names = {spec.application, *(one.application for one in ledger.predecessors)}
     present = {other.ledger.application for other in related}
-    # An empty ledger comes last: what is known of it, and of its document, comes along with the ledger that took it over.
+    # An empty ledger comes last: what is known of it, and of its document, comes along with the
+    # ledger that took it over.
     for other in sorted(related, key=lambda other: is_emptied(other.ledger)):
         theirs = other.ledger
         if theirs.bearer != spec.bearer:
@@ -90,20 +99,21 @@ def next_takeover_step(
             if theirs.successor in present or is_emptied(theirs):
                 continue  # its successor is taken over first, and brings this name along
             raise OwnershipConflict(
-                f"the ledger of {theirs.application} names the same bearer as {spec.application} and was given to"
-                f" {theirs.successor}, which has none: restore the ledger of {theirs.successor} in Vault, or remove both"
+                f"the ledger of {theirs.application} names the same bearer as {spec.application} and was given to "
+                f"{theirs.successor}, which has none: restore the ledger of {theirs.successor} in Vault, or remove "
+                "both"
             )
         mine = theirs.predecessor(spec.application)
         if not theirs.successor and mine is not None and not mine.taken_over:
             raise OwnershipConflict(
-                f"two configurations name one bearer: as {spec.application} here and as {theirs.application} elsewhere; use one"
-                f" name in both, then remove the ledger of the other name in Vault"
+                f"two configurations name one bearer: as {spec.application} here and as {theirs.application} "
+                "elsewhere; use one name in both, then remove the ledger of the other name in Vault"
             )
         if known is None or (known.taken_over and not theirs.successor):
             if not (spec.configured or theirs.successor):
                 raise OwnershipConflict(
-                    f"{spec.application} and {theirs.application} left the configuration, and their ledgers name one bearer: configure"
-                    f" one of them, or remove the ledger of the other in Vault"
+                    f"{spec.application} and {theirs.application} left the configuration, and their ledgers name one "
+                    "bearer: configure one of them, or remove the ledger of the other in Vault"
                 )
             return WriteLedger(ledger.with_predecessor(replace(known or _predecessor(theirs), taken_over=False)))
         if not theirs.successor:
@@ -141,22 +151,25 @@ def is_emptied(ledger: Ledger) -> bool:
 
 
 def own_ledger(spec: ApplicationSpec, found: Ledger | None) -> Ledger | None:
-    """What was found under the application's name; None for the empty remains of another application that once had this name."""
+    """What was found under the application's name; None for the empty remains of another
+    application that once had this name."""
     if found is not None and is_emptied(found) and spec.bearer != found.bearer and spec.path != found.path:
         return None
     return found
 
 
 def superseded_message(name: str, ledger: Ledger, owner: str) -> str:
-    """Why an application that owns neither bearer nor document does nothing, and what a person can do."""
+    """Why an application that owns neither bearer nor document does nothing, and what a person can
+    do."""
     if ledger.successor:
         return (
-            f"{name} was renamed to {ledger.successor}, which has taken its ledger over: use that name in every configuration; to"
-            f" use {name} again, remove its empty ledger in Vault"
+            f"{name} was renamed to {ledger.successor}, which has taken its ledger over: use that name in every "
+            f"configuration; to use {name} again, remove its empty ledger in Vault"
         )
     return (
-        f"{name} left the configuration and {owner} has its bearer or its document: nothing is done for {name}; what is left of its"
-        f" keys is looked after by {owner}, or, where the bearer is another one, has to be revoked at the provider"
+        f"{name} left the configuration and {owner} has its bearer or its document: nothing is done for {name}; what "
+        f"is left of its keys is looked after by {owner}, or, where the bearer is another one, has to be revoked at "
+        "the provider"
     )
 
 
@@ -182,8 +195,11 @@ def _predecessor(theirs: Ledger) -> Predecessor:
     return Predecessor(theirs.application, theirs.path, theirs.access_field, theirs.secret_field)
 
 
-def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, published: str | None, clocks: Clocks) -> WriteLedger:
-    """The ledger with the content of the other one. A key that both name keeps the longer promise."""
+def _copied(
+    spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, published: str | None, clocks: Clocks
+) -> WriteLedger:
+    """The ledger with the content of the other one. A key that both name keeps the longer
+    promise."""
     theirs, moved = other.ledger, other.ledger.path != spec.path
     fresh = ledger.current is None and not moved
     current = theirs.current if fresh else ledger.current
@@ -198,11 +214,17 @@ def _copied(spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, publish
         not_before=max(filter(None, (ledger.not_before, theirs.not_before)), default=None),
         compromised=_united(ledger.compromised, theirs.compromised, "access_key"),
         incidents=incidents_within_limit(_united(ledger.incidents, theirs.incidents, "id")),
-        predecessors=_predecessors(spec, ledger, replace(_predecessor(theirs), taken_over=True, access_key=elsewhere), theirs),
+        predecessors=_predecessors(
+            spec, ledger, replace(_predecessor(theirs), taken_over=True, access_key=elsewhere), theirs
+        ),
         history=tuple(sorted((*ledger.history, *theirs.history), key=lambda entry: entry.at))[-HISTORY_LIMIT:],
     )
-    after = _with_promises(after, theirs, current.access_key if current else published, grace_deadline(spec, clocks), moved=moved)
-    note = HistoryEntry(clocks.ours, "renamed", current.access_key if current else "", reason=f"from {theirs.application}")
+    after = _with_promises(
+        after, theirs, current.access_key if current else published, grace_deadline(spec, clocks), moved=moved
+    )
+    note = HistoryEntry(
+        clocks.ours, "renamed", current.access_key if current else "", reason=f"from {theirs.application}"
+    )
     event = Event(
         "application.renamed",
         {"previous_name": theirs.application, "previous_path": theirs.path, "access_keys": sorted(theirs.names())},
@@ -217,10 +239,14 @@ def _published_elsewhere(other: RelatedLedger) -> str:
     return other.ledger.current.access_key if other.ledger.current else ""
 
 
-def _predecessors(spec: ApplicationSpec, ledger: Ledger, former: Predecessor, theirs: Ledger) -> tuple[Predecessor, ...]:
+def _predecessors(
+    spec: ApplicationSpec, ledger: Ledger, former: Predecessor, theirs: Ledger
+) -> tuple[Predecessor, ...]:
     known = _united(ledger.with_predecessor(former).predecessors, theirs.predecessors, "application")
     return tuple(
-        replace(one, access_key="") if one.path == spec.path else one for one in known if one.application != spec.application
+        replace(one, access_key="") if one.path == spec.path else one
+        for one in known
+        if one.application != spec.application
     )
 
 

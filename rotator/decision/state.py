@@ -1,4 +1,5 @@
-"""One application at one instant: what is wanted and what was seen, with the questions that the rules ask of it."""
+"""One application at one instant: what is wanted and what was seen, with the questions that the
+rules ask of it."""
 
 from __future__ import annotations
 
@@ -13,9 +14,8 @@ from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.document import DocumentState
 from rotator.domain.due_time import Due, plan_rotation
 from rotator.domain.keys import Key, ProbeResult
-from rotator.domain.ledger import CurrentKey, Intent, Ledger, Predecessor, Problem, RevokingKey, RotationMode
+from rotator.domain.ledger import CurrentKey, Intent, Ledger, Predecessor, RevokingKey, RotationMode
 from rotator.domain.marker import Marker
-from rotator.domain.reasons import REASONS, Reason, action_for
 from rotator.domain.spec import ApplicationSpec
 from rotator.domain.status import NextAction
 from rotator.util.cached import cached_property
@@ -41,7 +41,8 @@ ACCOUNT_SUSPECT_THRESHOLD = 2
 
 @dataclass(frozen=True)
 class ApplicationState:
-    """One application at one instant: what is wanted and what was seen, with the questions that rules ask of it."""
+    """One application at one instant: what is wanted and what was seen, with the questions that
+    rules ask of it."""
 
     spec: ApplicationSpec
     observation: Observation
@@ -104,12 +105,14 @@ class ApplicationState:
 
     @cached_property
     def keys_in_other_fields(self) -> dict[str, str]:
-        """The bearer's keys that stand in fields of the document which the configuration does not name, each with its field."""
+        """The bearer's keys that stand in fields of the document which the configuration does not
+        name, each with its field."""
         return keys_in_other_fields(self.observation.document, self.observation.keys, self.spec.fields)
 
     def surely_unpublished(self, access_key: str) -> bool:
-        """Whether consumers do not read this key, whatever else is unknown. Where the document is in doubt, that is a key that the
-        ledger saw replaced; and, where a document can be read and shows another key, one that was not made for this application."""
+        """Whether consumers do not read this key, whatever else is unknown. Where the document is
+        in doubt, that is a key that the ledger saw replaced; and, where a document can be read and
+        shows another key, one that was not made for this application."""
         if access_key == self.published:
             return False
         if not self.document_in_doubt:
@@ -126,7 +129,9 @@ class ApplicationState:
     def _was_published(self, access_key: str) -> bool:
         """Whether the ledger knows the key as one that consumers have read."""
         current = {self.ledger.current.access_key} if self.ledger.current else set()
-        leaving = {entry.access_key for entry in self.ledger.retiring} | {entry.access_key for entry in self.ledger.revoking}
+        leaving = {entry.access_key for entry in self.ledger.retiring} | {
+            entry.access_key for entry in self.ledger.revoking
+        }
         return access_key in current | leaving
 
     @property
@@ -152,13 +157,15 @@ class ApplicationState:
 
     @property
     def published_has_expired(self) -> bool:
-        """Whether the provider stopped accepting the published key because of its date, by every clock."""
+        """Whether the provider stopped accepting the published key because of its date, by every
+        clock."""
         key = self.observation.key(self.published)
         return key is not None and key.expired(self.observation.clocks.earliest)
 
     @property
     def published_just_verified_here(self) -> bool:
-        """Whether consumers read exactly the pair that this very process has made and proven, secret included."""
+        """Whether consumers read exactly the pair that this very process has made and proven,
+        secret included."""
         in_flight = self.observation.in_flight
         if in_flight is None or not in_flight.verified or in_flight.key is None or in_flight.secret is None:
             return False
@@ -171,13 +178,15 @@ class ApplicationState:
 
     @cached_property
     def tagged_keys(self) -> list[tuple[Key, Marker]]:
-        """The bearer's keys with a marker of this application, under any of its names, oldest first."""
+        """The bearer's keys with a marker of this application, under any of its names, oldest
+        first."""
         found = [(key, self.observation.marker(key, self.names)) for key in self.observation.keys]
         return [(key, marker) for key, marker in found if marker is not None]
 
     @cached_property
     def unaccounted_keys(self) -> list[tuple[Key, Marker]]:
-        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation ends it before asking.)"""
+        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation
+        ends it before asking.)"""
         known = self.ledger.names() | self.ledger.published_elsewhere() | {self.published}
         return [(key, marker) for key, marker in self.tagged_keys if key.access_key not in known]
 
@@ -195,8 +204,8 @@ class ApplicationState:
         )
 
     def _disposition_elsewhere(self, former: Predecessor, marker: Marker) -> Disposition:
-        """The same for a key that was made for a document at a former path: while that document stands at the base of the key, a
-        process may still publish it there."""
+        """The same for a key that was made for a document at a former path: while that document
+        stands at the base of the key, a process may still publish it there."""
         document = self.observation.former_documents.get(former.path)
         if former.access_key and (document is None or document.version <= marker.base):
             return Disposition.ELSEWHERE
@@ -204,7 +213,8 @@ class ApplicationState:
 
     @property
     def unobserved_versions(self) -> frozenset[int]:
-        """Versions of the document that unnamed keys ask for and that this pass has not read yet."""
+        """Versions of the document that unnamed keys ask for and that this pass has not read
+        yet."""
         former = {one.application for one in self.ledger.predecessors if one.path != self.spec.path}
         markers = [marker for _, marker in self.unaccounted_keys if marker.application not in former]
         return wanted_versions(markers, self.observation.document) - set(self.observation.versions)
@@ -222,7 +232,8 @@ class ApplicationState:
 
     @cached_property
     def published_meanwhile(self) -> frozenset[str]:
-        """The keys that consumers may have read from the skipped versions, as far as these can be read."""
+        """The keys that consumers may have read from the skipped versions, as far as these can be
+        read."""
         found = [self.observation.versions.get(number) for number in self.skipped_versions]
         return frozenset(document.access_key for document in found if document and document.access_key)
 
@@ -230,14 +241,17 @@ class ApplicationState:
     def missed_versions(self) -> bool:
         """Whether consumers may have read other keys meanwhile that are no longer known."""
         current, version = self.ledger.current, self.observation.document.version
-        if current is not None and (version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)):
+        if current is not None and (
+            version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)
+        ):
             return True
         found = [self.observation.versions.get(number) for number in self.skipped_versions]
         return any(document is None or document.state is not DocumentState.LIVE for document in found)
 
     def _still_the_same_document(self, current: CurrentKey) -> bool:
-        """Whether the version that the ledger knows holds what the ledger says. A document that was deleted with its metadata
-        and written anew counts its versions from 1 again, and says nothing of what consumers read before."""
+        """Whether the version that the ledger knows holds what the ledger says. A document that was
+        deleted with its metadata and written anew counts its versions from 1 again, and says
+        nothing of what consumers read before."""
         known = self.observation.versions.get(current.version)
         if known is None:
             return self.published_just_verified_here
@@ -246,13 +260,20 @@ class ApplicationState:
     @cached_property
     def possibly_pending(self) -> list[str]:
         """Unnamed keys that another process may still publish."""
-        return [key.access_key for key, marker in self.unaccounted_keys if self.disposition(key, marker) is Disposition.POSSIBLE]
+        return [
+            key.access_key
+            for key, marker in self.unaccounted_keys
+            if self.disposition(key, marker) is Disposition.POSSIBLE
+        ]
 
     @property
     def live_key_count(self) -> int:
-        """How many tagged keys the provider lists, expired ones included: they count in its quota."""
+        """How many tagged keys the provider lists, expired ones included: they count in its
+        quota."""
         tagged_keys = {key.access_key for key, _ in self.tagged_keys}
-        return sum(key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys)
+        return sum(
+            key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys
+        )
 
     @property
     def urgent_mode(self) -> RotationMode | None:
@@ -279,7 +300,8 @@ class ApplicationState:
 
     @cached_property
     def scheduled_rotation(self) -> Due | None:
-        """The next scheduled rotation of the current key and when it begins, by the earliest clock; None when none is wanted."""
+        """The next scheduled rotation of the current key and when it begins, by the earliest clock;
+        None when none is wanted."""
         ledger = self.ledger
         if ledger.current is None or not self.spec.configured:
             return None
@@ -290,14 +312,16 @@ class ApplicationState:
 
     @property
     def in_backoff(self) -> bool:
-        """Whether an earlier failure asks for a backoff; a request or a wrong clock does not wait."""
+        """Whether an earlier failure asks for a backoff; a request or a wrong clock does not
+        wait."""
         not_before = self.ledger.not_before
         if self.observation.request is not None or not_before is None:
             return False
         return self.now < not_before <= self.now + MAX_BACKOFF
 
     def may_delete(self, entry: RevokingKey) -> bool:
-        """Whether a key that is scheduled for revocation may be deleted now; `contain` has seen to those that are compromised."""
+        """Whether a key that is scheduled for revocation may be deleted now; `contain` has seen to
+        those that are compromised."""
         key = self.observation.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.revocable):
             return False
@@ -316,35 +340,3 @@ class ApplicationState:
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))
         until = max(min(following.at, self.now + self.spec.resync_interval), self.now)
         return Wait(until, following.action, following.reason, self.ledger.problem, following)
-
-    def other_keys(self) -> str:
-        """What a message that says how to begin anew adds: the keys with a marker of this application that are not published. While
-        one of them is there, a document that knows nothing of it looks restored."""
-        keys = [key.access_key for key, _ in self.tagged_keys if key.access_key != self.published]
-        return f" ({', '.join(keys)})" if keys else ""
-
-    def uncontained(self) -> str:
-        """What a message that forbids acting says of compromised keys: which ones it keeps from being revoked. Empty if none."""
-        keys = sorted(key for key in self.ledger.compromised_keys() if not self.ledger.is_revoking(key))
-        if not keys:
-            return ""
-        first = any(mark.access_key in keys and mark.mode == "revoke_first" for mark in self.ledger.compromised)
-        why = "consumers may read it and it cannot be replaced" if first else "consumers may read it"
-        way_out = " (--revoke-first waits for that; to revoke it all the same, delete it at the provider)" if first else ""
-        return f"; compromised, and not revoked because {why}: {', '.join(keys)}{way_out}"
-
-    def block(self, reason: Reason, observed: str, *, until: datetime | None = None, remark: str = "") -> Step:
-        """Stop, and report why and what to do; a reason that every process sees is recorded in the ledger until it clears."""
-        spec, known = self.spec, self.ledger.problem
-        action = action_for(reason, application=spec.application, account=spec.account, path=spec.path, bearer=spec.bearer)
-        message = f"{observed}{remark}" if REASONS[reason].specific else f"{observed}: {action}{remark}"
-        # What stops only a request is the answer to its caller; the next pass without the request
-        # would remove it from the ledger.
-        record = REASONS[reason].recorded and self.observation.request is None
-        problem = Problem(reason, message, known.since if known and known.reason == reason else self.now)
-        if record and self.observation.ledger and (known is None or known.reason != reason):
-            return WriteLedger(
-                replace(self.ledger, problem=problem), (Event("application.blocked", {"reason": reason, "message": message}),)
-            )
-        latest = self.now + self.spec.resync_interval
-        return Wait(min(until or self.now + RETRY_INTERVAL, latest), reason, message, problem)

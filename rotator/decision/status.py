@@ -1,4 +1,5 @@
-"""The status of one application by its ledger, which ``status`` and the metrics show. Pure; nothing is contacted."""
+"""The status of one application by its ledger, which ``status`` and the metrics show. Pure; nothing
+is contacted."""
 
 from __future__ import annotations
 
@@ -20,18 +21,25 @@ from rotator.domain.status import PHASES, ApplicationStatus, NextAction
 
 
 def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
-    """From when on something is overdue by the policy, whatever a pass plans and whatever holds it back; None without a duty."""
+    """From when on something is overdue by the policy, whatever a pass plans and whatever holds it
+    back; None without a duty."""
     return min((latest for _, latest, _, _ in _duties(spec, ledger)), default=None)
 
 
-def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None) -> ApplicationStatus:
-    """The application as its ledger tells it now; None when it has none yet. ``observed``: the problem that the daemon's last
-    pass saw, which the ledger need not record."""
+def status_of(
+    spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None
+) -> ApplicationStatus:
+    """The application as its ledger tells it now; None when it has none yet. ``observed``: the
+    problem that the daemon's last pass saw, which the ledger need not record."""
     if ledger is None:
         next_ = NextAction(now, "observe", "no ledger yet")
-        return ApplicationStatus(spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed)
+        return ApplicationStatus(
+            spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed
+        )
     next_ = _next(spec, ledger, now)
-    late = max([now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0))
+    late = max(
+        [now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0)
+    )
     if spec.owner or ledger.successor:
         problem = Problem(Reason.SUPERSEDED, superseded_message(spec.application, ledger, spec.owner), now)
         return ApplicationStatus(
@@ -44,7 +52,8 @@ def status_of(spec: ApplicationSpec, ledger: Ledger | None, now: datetime, obser
 
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
-    """The problem that follows from the configuration and the ledger alone, as a pass reports it."""
+    """The problem that follows from the configuration and the ledger alone, as a pass reports
+    it."""
     step = configuration_moved(ApplicationState(spec, Observation.of_ledger(ledger, now)))
     return step.problem if isinstance(step, Wait) else None
 
@@ -74,12 +83,14 @@ def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
 
 
 def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
-    """What a pass would wait for, by the ledger alone; where that time has passed already, since when."""
+    """What a pass would wait for, by the ledger alone; where that time has passed already, since
+    when."""
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         NextAction(since, what, why)
         for since, latest, what, why in _obligations(spec, ledger, now)
-        if latest <= now and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
+        if latest <= now
+        and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
     ]
     return min([next_action(ApplicationState(spec, Observation.of_ledger(ledger, now))), *overdue])
 
@@ -91,8 +102,9 @@ def _obligations(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> list[t
 
 
 def _duties(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
-    """What is owed: since or from when, from when on it is overdue, what and why. The policy says it, not what a pass plans: a
-    retry that waits, a restart or a turn that was missed does not make a key younger."""
+    """What is owed: since or from when, from when on it is overdue, what and why. The policy says
+    it, not what a pass plans: a retry that waits, a restart or a turn that was missed does not make
+    a key younger."""
     if ledger.compromised:
         mark = ledger.compromised[0]
         return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]

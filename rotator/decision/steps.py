@@ -22,7 +22,8 @@ class Event:
 class Wait:
     """Nothing to do until then. With ``problem``, nothing can be done until it clears.
 
-    ``next`` is the next action, which may come later than the next observation at ``until``; `decide` sets it on each step to wait.
+    ``next`` is the next action, which may come later than the next observation at ``until``;
+    `decide` sets it on each step to wait.
     """
 
     until: datetime
@@ -42,7 +43,8 @@ class WriteLedger:
 
 @dataclass(frozen=True)
 class SupersedeLedger:
-    """Write the ledger of another name, which this application takes over, by check-and-set on the version that was read."""
+    """Write the ledger of another name, which this application takes over, by check-and-set on the
+    version that was read."""
 
     ledger: Ledger
     version: int
@@ -87,17 +89,20 @@ class VerifyKey:
 
 @dataclass(frozen=True)
 class PublishKey:
-    """Look once more, then write the new key into the credential document by check-and-set, then read it back."""
+    """Look once more, then write the new key into the credential document by check-and-set, then
+    read it back."""
 
 
 @dataclass(frozen=True)
 class FenceDocument:
-    """Rewrite the unchanged credential document, which moves its version on, so that possibly orphaned keys are certainly orphaned."""
+    """Rewrite the unchanged credential document, which moves its version on, so that possibly
+    orphaned keys are certainly orphaned."""
 
 
 @dataclass(frozen=True)
 class DeleteKey:
-    """Look at the document once more, then delete the key at the provider. ``even_if_published``: an operator's revoke-first."""
+    """Look at the document once more, then delete the key at the provider. ``even_if_published``:
+    an operator's revoke-first."""
 
     access_key: str
     reason: str
@@ -106,7 +111,8 @@ class DeleteKey:
 
 @dataclass(frozen=True)
 class VerifyRevocation:
-    """See the deleted key refused, with the secret that ``version`` of the document held, or gone by name."""
+    """See the deleted key refused, with the secret that ``version`` of the document held, or gone
+    by name."""
 
     access_key: str
     version: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
-"""What the name of a key looks like; names of applications are in small letters, so nothing is both."""
+"""What the name of a key looks like; names of applications are in small letters, so nothing is
+both."""
 
 KEY_LENGTH = 20
 """Characters of an access key."""
@@ -17,7 +18,8 @@ def is_access_key(text: str) -> bool:
 
 
 def access_key_fault(text: str) -> str:
-    """What keeps a text from being the access key that it nearly is; empty for a key, and for what is nothing like one."""
+    """What keeps a text from being the access key that it nearly is; empty for a key, and for what
+    is nothing like one."""
     key = text.strip()
     if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"scw[a-z0-9\s]{12,21}", key, re.IGNORECASE)):
         return ""

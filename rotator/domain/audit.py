@@ -9,7 +9,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One call that the bearer made: when, from where, with which client, and what. Refused ones are among them (``status``)."""
+    """One call that the bearer made: when, from where, with which client, and what. Refused ones
+    are among them (``status``)."""
 
     at: datetime
     source: str
@@ -22,8 +23,9 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """The bearer's calls, oldest first. ``asked`` are the regions whose trail was read, ``unavailable`` those without an answer and
-    why; ``truncated`` when there are more calls than were read."""
+    """The bearer's calls, oldest first. ``asked`` are the regions whose trail was read,
+    ``unavailable`` those without an answer and why; ``truncated`` when there are more calls than
+    were read."""
 
     audit_events: tuple[AuditEvent, ...] = ()
     asked: tuple[str, ...] = ()

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from rotator.domain.reason_info import Reason, ReasonInfo, Source
 
 _NOTHING_TOUCHED = "rotator changes nothing for the application, apart from keys that are marked compromised."
-_KEY_STAYS = "The published key stays; rotator revokes nothing that consumers may still need, and looks again every 30 seconds."
+_KEY_STAYS = (
+    "The published key stays; rotator revokes nothing that consumers may still need, and looks again every 30 seconds."
+)
 _CLEARS = "`application.recovered` is logged, and `rotator status` shows no problem."
 _R, _S = Reason, Source
 
@@ -23,7 +25,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.FIELDS_RENAMED: ReasonInfo(
         _S.CONFIGURATION,
         4,
-        "The configuration names other fields of the credential document than the ledger, so the published key cannot be found.",
+        "The configuration names other fields of the credential document than the ledger, so the published key cannot "
+        "be found.",
         _NOTHING_TOUCHED,
         "put the old names back, or give the application a new name and path",
         _CLEARS,
@@ -40,7 +43,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.LEDGER_CONFLICT: ReasonInfo(
         _S.OBSERVER,
         4,
-        "Two ledgers name one bearer, and nothing tells which of them owns it: two configurations use two names, or a ledger was lost.",
+        "Two ledgers name one bearer, and nothing tells which of them owns it: two configurations use two names, or a "
+        "ledger was lost.",
         "rotator does nothing for either name, apart from keys that are marked compromised.",
         "use one name in every configuration, then remove the ledger of the other name in Vault",
         _CLEARS,
@@ -57,8 +61,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.NOT_CONFIGURED: ReasonInfo(
         _S.CONFIGURATION,
         4,
-        "The published key is compromised or about to be revoked, and the application is not in the configuration any more,"
-        " so no new key may be made for it.",
+        "The published key is compromised or about to be revoked, and the application is not in the configuration any "
+        "more, so no new key may be made for it.",
         "rotator goes on revoking the other keys of the application; the published one stays valid.",
         "put {application} back into the configuration, or delete the key at the provider when nothing uses it",
         _CLEARS,
@@ -86,8 +90,9 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         "The credential document is older than the ledger, or than a key that was made for it: it was restored from a"
         " backup, or deleted and written anew. Consumers may read a key that is revoked.",
         _NOTHING_TOUCHED,
-        "restore the ledger of the same time as well, or write the newest key into {path} again; or, to begin anew from what the"
-        " document holds, remove the ledger and delete at the provider the other keys that were made for it",
+        "restore the ledger of the same time as well, or write the newest key into {path} again; or, to begin anew "
+        "from what the document holds, remove the ledger and delete at the provider the other keys that were made for "
+        "it",
         _CLEARS,
         consumers_at_risk=True,
     ),
@@ -96,17 +101,19 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document was deleted, so consumers find no key.",
         _KEY_STAYS,
-        "undelete it in Vault; or, to begin anew, remove its metadata and the ledger, and delete at the provider the keys that were"
-        " made for it",
+        "undelete it in Vault; or, to begin anew, remove its metadata and the ledger, and delete at the provider the "
+        "keys that were made for it",
         _CLEARS,
         consumers_at_risk=True,
     ),
     _R.DOCUMENT_EXPIRES: ReasonInfo(
         _S.SHARED,
         4,
-        "Vault deletes versions of the credential document by itself, because delete_version_after is set on its mount or on it.",
-        "rotator writes the document again, unchanged, when half of the time of a version has passed. It claims no rotation, except in"
-        " an emergency. A version that has expired is not taken for a document that a person deleted; nothing is revoked.",
+        "Vault deletes versions of the credential document by itself, because delete_version_after is set on its "
+        "mount or on it.",
+        "rotator writes the document again, unchanged, when half of the time of a version has passed. It claims no "
+        "rotation, except in an emergency. A version that has expired is not taken for a document that a person "
+        "deleted; nothing is revoked.",
         "set delete_version_after of the mount and of {path} to 0s; undelete a version that has expired",
         _CLEARS,
         consumers_at_risk=True,
@@ -125,7 +132,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document held a key before and holds none now.",
         _KEY_STAYS,
-        "roll {path} back in Vault; or, to begin anew, remove the ledger and delete at the provider the keys that were made for it",
+        "roll {path} back in Vault; or, to begin anew, remove the ledger and delete at the provider the keys that "
+        "were made for it",
         _CLEARS,
         consumers_at_risk=True,
     ),
@@ -141,11 +149,12 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.KEY_IN_OTHER_FIELD: ReasonInfo(
         _S.SHARED,
         4,
-        "The credential document holds a key of the application in a field that the configuration does not name, so consumers may read"
-        " a key that a rotation would not replace.",
-        "rotator makes no key by the calendar and revokes nothing. A published key that is compromised or invalid is still replaced. A"
-        " compromised key that only the other field holds is revoked with --revoke-first.",
-        "write a `fields` line that names the field into the configuration of {application}, or remove the key from that field of {path}",
+        "The credential document holds a key of the application in a field that the configuration does not name, so "
+        "consumers may read a key that a rotation would not replace.",
+        "rotator makes no key by the calendar and revokes nothing. A published key that is compromised or invalid is "
+        "still replaced. A compromised key that only the other field holds is revoked with --revoke-first.",
+        "write a `fields` line that names the field into the configuration of {application}, or remove the key from "
+        "that field of {path}",
         _CLEARS,
         consumers_at_risk=True,
         specific=True,
@@ -153,7 +162,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.SECRET_REJECTED: ReasonInfo(
         _S.SHARED,
         4,
-        "The provider rejects the published secret although its key exists: the document holds a secret of another key.",
+        "The provider rejects the published secret although its key exists: the document holds a secret of another "
+        "key.",
         _KEY_STAYS,
         "publish the right secret in {path}, or roll it back",
         _CLEARS,
@@ -179,7 +189,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.WRONG_ACCOUNT: ReasonInfo(
         _S.OBSERVER,
         4,
-        "The published key authenticates, and the account has no key of that name: the account is another organisation.",
+        "The published key authenticates, and the account has no key of that name: the account is another "
+        "organisation.",
         "rotator revokes nothing: a key that this account does not list is not taken for gone.",
         "correct organization_id and secret_key of account {account}",
         _CLEARS,
@@ -187,16 +198,19 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.MANY_KEYS_INVALID: ReasonInfo(
         _S.SHARED,
         4,
-        "The published keys of several applications of one account are rejected at once, so the account looks wrong and not the keys.",
+        "The published keys of several applications of one account are rejected at once, so the account looks wrong "
+        "and not the keys.",
         "rotator replaces no further key of the account on its own.",
-        "check organisation and address of account {account}; when the keys are really invalid, run: rotator rotate {application}",
+        "check organisation and address of account {account}; when the keys are really invalid, run: rotator rotate "
+        "{application}",
         _CLEARS,
         consumers_at_risk=True,
     ),
     _R.ORPHAN_AMBIGUOUS: ReasonInfo(
         _S.SHARED,
         4,
-        "Several attempts to make the first key may have left keys behind, and no document tells which of them could be published.",
+        "Several attempts to make the first key may have left keys behind, and no document tells which of them could "
+        "be published.",
         "rotator makes no further key for the application.",
         "delete these keys at the provider by hand",
         _CLEARS,
@@ -220,7 +234,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.VAULT_PERMISSION_MISSING: ReasonInfo(
         _S.OBSERVER,
         1,
-        "The Vault token of this process lacks a capability on the credential path, so a new key could not be published.",
+        "The Vault token of this process lacks a capability on the credential path, so a new key could not be "
+        "published.",
         "The published key stays; rotator asks again every 30 seconds and makes no key that it could not publish.",
         "extend the Vault policy of rotator for {path}",
         _CLEARS,
@@ -270,7 +285,8 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         _S.OBSERVER,
         1,
         "The clocks of this machine, of Vault and of the provider differ by more than `max_clock_skew`.",
-        "Revocations by a deadline wait. Rotations and emergencies go on. A process whose clock agrees is not affected.",
+        "Revocations by a deadline wait. Rotations and emergencies go on. A process whose clock agrees is not "
+        "affected.",
         "correct the clock of this machine, for instance with chrony, or that of Vault",
         _CLEARS,
     ),

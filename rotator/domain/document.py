@@ -12,10 +12,12 @@ from rotator.domain.secret import Secret
 
 
 class DocumentState(enum.StrEnum):
-    """Whether a version of a document can be read. Vault answers the same 404 for several of these; metadata tells them apart."""
+    """Whether a version of a document can be read. Vault answers the same 404 for several of these;
+    metadata tells them apart."""
 
     ABSENT = "absent"
-    """There is nothing, and as far as Vault says there never was: version 0. Of a single version: pruned or never written."""
+    """There is nothing, and as far as Vault says there never was: version 0. Of a single version:
+    pruned or never written."""
     LIVE = "live"
     DELETED = "deleted"
     """Soft-deleted or destroyed; the version number is known."""
@@ -38,7 +40,8 @@ class CredentialDocument:
     secret: Secret | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     expires_at: datetime | None = None
-    """When Vault deletes this version by itself, because ``delete_version_after`` is set; None where it never does."""
+    """When Vault deletes this version by itself, because ``delete_version_after`` is set; None
+    where it never does."""
     expired: bool = False
     """Whether a deleted version ended so, and not by the decision of a person."""
 
@@ -49,8 +52,9 @@ class CredentialDocument:
 
     @property
     def can_be_fenced(self) -> bool:
-        """Whether the document can be moved on by one version without a change to what consumers read: a sound one is written
-        once more, one that never was is written empty. A damaged or deleted one stays as a person left it."""
+        """Whether the document can be moved on by one version without a change to what consumers
+        read: a sound one is written once more, one that never was is written empty. A damaged or
+        deleted one stays as a person left it."""
         if self.state is DocumentState.ABSENT:
             return self.version == 0
         return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
@@ -73,4 +77,5 @@ DEFAULT_FIELDS: Mapping[str, str] = {
         "rotation_id",
     )
 }
-"""The fields of a credential document unless the configuration says otherwise: flat strings, empty when there is no value."""
+"""The fields of a credential document unless the configuration says otherwise: flat strings, empty
+when there is no value."""

@@ -20,21 +20,24 @@ def zone(name: str) -> tzinfo:
     """The time zone of that name. Raises ``ValueError`` with a sentence for a person."""
     if name == "UTC":
         return UTC
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - costs milliseconds at every start, and most configurations are in UTC
+    # PLC0415: costs milliseconds at every start, and most configurations are in UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     try:
         return ZoneInfo(name)
-    # Besides KeyError (unknown), ValueError (not a name) and OSError (a folder such as "Europe") come from odd names.
+    # Besides KeyError (unknown), ValueError (not a name) and OSError (a folder such as "Europe")
+    # come from odd names.
     except (KeyError, ValueError, OSError):
         raise ValueError('is not a time zone; write a name such as "Europe/Paris" or "UTC"') from None
 
 
 @lru_cache(1024)
 def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
-    """The first time strictly after ``after`` that the five fields of the cron expression name, in local time.
+    """The first time strictly after ``after`` that the five fields of the cron expression name, in
+    local time.
 
-    A local time that a change of clocks skips happens right after the gap; one that happens twice counts once. Raises
-    ``ValueError`` with a sentence for a person.
+    A local time that a change of clocks skips happens right after the gap; one that happens twice
+    counts once. Raises ``ValueError`` with a sentence for a person.
     """
     from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only configurations with cron pay for it
 
@@ -42,22 +45,27 @@ def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
     if len(expression.split()) != 5:
         raise ValueError('is not a cron expression; write five fields, such as "0 3 * * 1" (Mondays at 03:00)')
     try:
-        # Where a local hour happens twice, cronsim may answer with a time before the one given: look on from there.
+        # Where a local hour happens twice, cronsim may answer with a time before the one given:
+        # look on from there.
         for moment in CronSim(expression, after.astimezone(place)):
             found = moment.astimezone(UTC)
             if found > after:
                 return found
     except CronSimError as error:
         field = str(error).removeprefix("Bad ")
-        raise ValueError(f'has a bad {field} field; write five fields, such as "0 3 * * 1" (Mondays at 03:00)') from None
+        raise ValueError(
+            f'has a bad {field} field; write five fields, such as "0 3 * * 1" (Mondays at 03:00)'
+        ) from None
     raise ValueError("never happens; write a date that exists")
 
 
 def _openings(window: MaintenanceWindow, around: datetime, place: tzinfo) -> Iterator[tuple[datetime, datetime]]:
-    """When the window opens and closes, from the day before ``around`` on, in order, for three weeks.
+    """When the window opens and closes, from the day before ``around`` on, in order, for three
+    weeks.
 
-    A local time that a change of clocks skips is taken as if the clocks had not changed yet, one that happens twice is
-    its first time. An opening that the change swallows whole is left out; hence more than one week.
+    A local time that a change of clocks skips is taken as if the clocks had not changed yet, one
+    that happens twice is its first time. An opening that the change swallows whole is left out;
+    hence more than one week.
     """
     yesterday = around.astimezone(place).date() - timedelta(days=1)
     for offset in range(22):
@@ -90,13 +98,15 @@ SPREAD_SHARE = 10
 """A late rotation begins at most one such part of its interval later than it could."""
 
 MIN_SLACK = timedelta(minutes=1)
-"""How late a rotation may begin and still count as begun at its time; a spread that is not above twice of it is none."""
+"""How late a rotation may begin and still count as begun at its time; a spread that is not above
+twice of it is none."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """When the next scheduled rotation of a key begins, and the hard deadline that beats windows, if it has one. By ``latest``
-    it has begun, where nothing is wrong: ``spread`` keeps apart what became due together."""
+    """When the next scheduled rotation of a key begins, and the hard deadline that beats windows,
+    if it has one. By ``latest`` it has begun, where nothing is wrong: ``spread`` keeps apart what
+    became due together."""
 
     at: datetime
     deadline: datetime | None
@@ -110,11 +120,13 @@ class Due:
 
 
 def due(spec: ApplicationSpec, current: CurrentKey) -> Due | None:
-    """When the policy wants the current key replaced; None when nothing asks for it (no schedule, no maximum age, no expiry).
+    """When the policy wants the current key replaced; None when nothing asks for it (no schedule,
+    no maximum age, no expiry).
 
-    ``every`` counts from the provider's own creation date, and jitter only makes it earlier. ``cron`` is the first time
-    that it names after the creation (plus the tolerated difference of clocks, or a key made on the stroke would be due
-    again at once), and jitter makes it later. The result waits for the window. The hard deadline beats all of these.
+    ``every`` counts from the provider's own creation date, and jitter only makes it earlier.
+    ``cron`` is the first time that it names after the creation (plus the tolerated difference of
+    clocks, or a key made on the stroke would be due again at once), and jitter makes it later. The
+    result waits for the window. The hard deadline beats all of these.
     """
     created = min(current.created_at or current.since, current.since).astimezone(UTC)
     deadline, limit = _deadline(spec, current, created)
@@ -131,11 +143,12 @@ def due(spec: ApplicationSpec, current: CurrentKey) -> Due | None:
 def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> Due | None:
     """When the rotation that ``due`` tells of is to begin, seen from ``now``.
 
-    At its time, as long as that is ahead or has just come. What is late, whatever made it late (no daemon, an outage, another
-    configuration, a closed window), begins at the first of its turns that is not past. The turns of an application are
-    counted from when it became due, or from when its window opened. They depend on nothing but the policy, the key and the
-    name, so a restart moves none; there are two in each ``spread``, at places that change from one to the next, so that
-    nothing that comes and goes by the hour misses all of them.
+    At its time, as long as that is ahead or has just come. What is late, whatever made it late (no
+    daemon, an outage, another configuration, a closed window), begins at the first of its turns
+    that is not past. The turns of an application are counted from when it became due, or from when
+    its window opened. They depend on nothing but the policy, the key and the name, so a restart
+    moves none; there are two in each ``spread``, at places that change from one to the next, so
+    that nothing that comes and goes by the hour misses all of them.
     """
     found = due(spec, current)
     if found is None:
@@ -152,7 +165,8 @@ def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> 
 
 
 def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelta, *, exact: bool) -> datetime:
-    """The first turn after ``base`` that is not past at ``now``; ``exact``: ``base`` is one itself."""
+    """The first turn after ``base`` that is not past at ``now``; ``exact``: ``base`` is one
+    itself."""
     period = spread / 2
     slack = max(period / 10, MIN_SLACK)
     if period <= slack or (exact and now <= base + slack):
@@ -167,9 +181,12 @@ def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelt
 
 
 def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due, now: datetime) -> datetime:
-    """The first turn that is not past and lies in the window. What waited for the window is counted from its opening."""
+    """The first turn that is not past and lies in the window. What waited for the window is counted
+    from its opening."""
     soonest = max(found.at, now.astimezone(UTC))
-    openings = ((max(opens, found.at), opens, closes) for opens, closes in _openings(window, soonest, zone(spec.timezone)))
+    openings = (
+        (max(opens, found.at), opens, closes) for opens, closes in _openings(window, soonest, zone(spec.timezone))
+    )
     turns = (
         (_turn(spec, base, now, min(found.spread, closes - base), exact=opens < base), closes)
         for base, opens, closes in openings
@@ -178,7 +195,9 @@ def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due
     return next(turn for turn, closes in turns if turn < closes)  # a window that opens has room for a turn
 
 
-def _spread(spec: ApplicationSpec, interval: timedelta | None, current: CurrentKey, deadline: datetime | None) -> timedelta:
+def _spread(
+    spec: ApplicationSpec, interval: timedelta | None, current: CurrentKey, deadline: datetime | None
+) -> timedelta:
     """Over how long late rotations are spread: at most a part of what there is time for."""
     shares = [interval] if interval is not None else []
     if deadline and current.expires_at is not None:
@@ -209,8 +228,9 @@ def _deadline(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> 
         limits.append((created + spec.max_age, f"max_age {format_duration(spec.max_age)}"))
     if current.expires_at is not None:
         life = max(current.expires_at - created, timedelta(0))
-        # The old key has to outlive its grace. A key whose whole life is shorter than that is replaced at half of it:
-        # counting back the full grace would make every new key due at once, without end.
+        # The old key has to outlive its grace. A key whose whole life is shorter than that is
+        # replaced at half of it: counting back the full grace would make every new key due at once,
+        # without end.
         margin = max(min(spec.grace, life / 2), life / 10)
         limits.append(
             (current.expires_at.astimezone(UTC) - margin, f"the key expires at {current.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -1,6 +1,8 @@
-"""What an examination found out: of a service as this machine reaches it, of Vault, of the accounts, and of the machine itself.
+"""What an examination found out: of a service as this machine reaches it, of Vault, of the
+accounts, and of the machine itself.
 
-An empty ``fault`` means that there is none. What could not be asked is None or empty, and the checks leave it out.
+An empty ``fault`` means that there is none. What could not be asked is None or empty, and the
+checks leave it out.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address of a service as this machine reaches it. ``stage``: where the way ends: ``dns``, ``connect``, ``proxy`` or ``tls``."""
+    """The address of a service as this machine reaches it. ``stage``: where the way ends: ``dns``,
+    ``connect``, ``proxy`` or ``tls``."""
 
     address: str
     stage: str = ""
@@ -22,7 +25,8 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """The token of the login. ``uses``: how many calls are left; 0 is without a limit. ``life``: how long it can be renewed in all."""
+    """The token of the login. ``uses``: how many calls are left; 0 is without a limit. ``life``:
+    how long it can be renewed in all."""
 
     uses: int = 0
     life: timedelta | None = None
@@ -32,7 +36,8 @@ class TokenFacts:
 
 @dataclass(frozen=True)
 class DocumentFacts:
-    """One credential document. ``missing_rights``: lines that the policy lacks; ``ledger_fault``: why its ledger cannot be read."""
+    """One credential document. ``missing_rights``: lines that the policy lacks; ``ledger_fault``:
+    why its ledger cannot be read."""
 
     application: str
     path: str
@@ -58,7 +63,8 @@ class VaultFacts:
 
 @dataclass(frozen=True)
 class ExaminedAccount:
-    """An account at its provider. ``missing``: applications whose bearer does not exist; ``unmanaged``: keys of no origin that is known."""
+    """An account at its provider. ``missing``: applications whose bearer does not exist;
+    ``unmanaged``: keys of no origin that is known."""
 
     name: str
     endpoint: Endpoint
@@ -84,7 +90,8 @@ class UnitFacts:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """This machine: the unit, the folder of the sockets, and whether people and a monitor hear of problems."""
+    """This machine: the unit, the folder of the sockets, and whether people and a monitor hear of
+    problems."""
 
     unit: UnitFacts | None = None
     sockets: str = ""

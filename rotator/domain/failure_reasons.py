@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from rotator.domain.reason_info import Reason, ReasonInfo, Source
 
 _NEXT_ATTEMPT = (
-    "The published key stays. rotator drops the new key, revokes it, and makes another attempt after a delay that grows."
+    "The published key stays. rotator drops the new key, revokes it, and makes another attempt after a delay that "
+    "grows."
 )
 _REPEATS = "rotator repeats the pass every 30 seconds and writes nothing meanwhile."
 _ROTATES = "`rotation.committed` is logged, and `rotator status` shows the new key."
@@ -177,7 +178,8 @@ FAILURES: Mapping[Reason, ReasonInfo] = {
     _R.VERSIONS_EXPIRE: ReasonInfo(
         _S.SERVICE,
         1,
-        "The mount of the ledgers deletes every version after a time, so that ledgers and the installation id would expire.",
+        "The mount of the ledgers deletes every version after a time, so that ledgers and the installation id would "
+        "expire.",
         _REPEATS,
         "set delete_version_after of the mount to 0s, or name another mount in ledger_path",
         _ANSWERS,
@@ -185,7 +187,8 @@ FAILURES: Mapping[Reason, ReasonInfo] = {
     _R.TOO_LARGE: ReasonInfo(
         _S.SERVICE,
         1,
-        "Vault refused a write because the document is too large or has too many strings; a ledger was tried without its past as well.",
+        "Vault refused a write because the document is too large or has too many strings; a ledger was tried without "
+        "its past as well.",
         _REPEATS,
         "raise max_request_json_strings and max_request_size of the listener of Vault",
         _ANSWERS,

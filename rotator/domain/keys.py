@@ -9,7 +9,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Key:
-    """A key as the provider describes it; never its secret. ``manages_account``: its account logs in with it."""
+    """A key as the provider describes it; never its secret. ``manages_account``: its account logs
+    in with it."""
 
     access_key: str
     bearer: str
@@ -22,14 +23,15 @@ class Key:
     manages_account: bool = False
 
     def expired(self, now: datetime) -> bool:
-        """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed and count in quotas. A date before
-        the creation of the key, such as zero, expires nothing: the key is valid until its secret is refused."""
+        """Whether the provider stopped accepting the key before ``now``. Expired keys stay listed
+        and count in quotas. A date before the creation of the key, such as zero, expires nothing:
+        the key is valid until its secret is refused."""
         return self.expires_at is not None and self.created_at < self.expires_at <= now
 
     @property
     def revocable(self) -> bool:
-        """Whether the key may be revoked at all: not one that is managed or not deletable at the provider, nor the one that its
-        account logs in with, whatever their descriptions say."""
+        """Whether the key may be revoked at all: not one that is managed or not deletable at the
+        provider, nor the one that its account logs in with, whatever their descriptions say."""
         return self.deletable and not self.provider_managed and not self.manages_account
 
 
@@ -44,16 +46,16 @@ class Bearer:
 def management_key_message(access_key: str, account: str) -> str:
     """Why the key that an account logs in with is not revoked, and what a person can do."""
     return (
-        f"{access_key} is the key that account {account} logs in with, so it is not revoked: put another key into secret_key and"
-        f" access_key of [accounts.{account}] and reload; the old one can be revoked then"
+        f"{access_key} is the key that account {account} logs in with, so it is not revoked: put another key into "
+        f"secret_key and access_key of [accounts.{account}] and reload; the old one can be revoked then"
     )
 
 
 def own_key_message(access_key: str, account: str) -> str:
     """Why a key that the daemon rotates itself is not deleted yet."""
     return (
-        f"{access_key} is the key that account {account} logs in with, and no other published key authenticates yet: it is deleted"
-        " once one does"
+        f"{access_key} is the key that account {account} logs in with, and no other published key authenticates yet: "
+        "it is deleted once one does"
     )
 
 

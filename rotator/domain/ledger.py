@@ -1,4 +1,5 @@
-"""The ledger of an application and its entries. It names keys and holds no secret. Times are UTC."""
+"""The ledger of an application and its entries. It names keys and holds no secret. Times are
+UTC."""
 
 from __future__ import annotations
 
@@ -31,16 +32,18 @@ class RotationMode(enum.StrEnum):
 
     @property
     def urgent(self) -> bool:
-        """Whether consumers are in danger or down, so that windows and long backoff do not apply."""
+        """Whether consumers are in danger or down, so that windows and long backoff do not
+        apply."""
         return self in (RotationMode.COMPROMISED, RotationMode.RECOVERY)
 
 
 @dataclass(frozen=True)
 class CurrentKey:
-    """The key that consumers should be using, and the document version that made it so (or last confirmed it).
+    """The key that consumers should be using, and the document version that made it so (or last
+    confirmed it).
 
-    ``written`` is when that version was written, by Vault's clock: by it the document is known again. ``purpose`` is what the
-    description of the key says beside the marker.
+    ``written`` is when that version was written, by Vault's clock: by it the document is known
+    again. ``purpose`` is what the description of the key says beside the marker.
     """
 
     access_key: str
@@ -54,7 +57,8 @@ class CurrentKey:
 
 @dataclass(frozen=True)
 class Intent:
-    """The claim of a rotation, written before anything is created. Only the process that wrote it may create for it."""
+    """The claim of a rotation, written before anything is created. Only the process that wrote it
+    may create for it."""
 
     id: str
     base: int
@@ -67,7 +71,8 @@ class Intent:
 
 @dataclass(frozen=True)
 class RetiringKey:
-    """A key that left the credential document and lives on until ``revoke_after``. ``version`` last held its secret."""
+    """A key that left the credential document and lives on until ``revoke_after``. ``version`` last
+    held its secret."""
 
     access_key: str
     version: int
@@ -77,7 +82,8 @@ class RetiringKey:
 
 @dataclass(frozen=True)
 class RevokingKey:
-    """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version is known to.
+    """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version
+    is known to.
 
     ``republished``: a person published the key again after it had been scheduled for revocation. It
     is then revoked at ``not_before``, which is set when another key replaces it: the end of its
@@ -95,8 +101,8 @@ class RevokingKey:
 class CompromisedKey:
     """A mark: this key has leaked. It leaves the ledger when the revocation is verified.
 
-    ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the key live a moment longer.
-    ``override_hold``: an operator's hold does not spare this key.
+    ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the
+    key live a moment longer. ``override_hold``: an operator's hold does not spare this key.
     """
 
     access_key: str
@@ -136,7 +142,8 @@ def stronger_hold(one: Hold | None, other: Hold | None) -> Hold | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why the application cannot go on, since when; written when it appears and removed when it clears."""
+    """Why the application cannot go on, since when; written when it appears and removed when it
+    clears."""
 
     reason: str
     message: str
@@ -185,10 +192,12 @@ class Incident:
 
 @dataclass(frozen=True)
 class Predecessor:
-    """An earlier name of the application, whose ledger this one takes over, with the document that it published to.
+    """An earlier name of the application, whose ledger this one takes over, with the document that
+    it published to.
 
-    ``taken_over`` is False from the announcement until the content has been copied. ``access_key`` is the key that a document
-    at another path still publishes: it is not revoked until that document is gone.
+    ``taken_over`` is False from the announcement until the content has been copied. ``access_key``
+    is the key that a document at another path still publishes: it is not revoked until that
+    document is gone.
     """
 
     application: str
@@ -203,8 +212,9 @@ class Predecessor:
 class Ledger:
     """What is remembered of one application. It names keys and never holds a secret.
 
-    It says enough to finish the revocations of an application that has left the configuration. ``successor`` is the application
-    that has taken this ledger over: from then on nothing acts by this one.
+    It says enough to finish the revocations of an application that has left the configuration.
+    ``successor`` is the application that has taken this ledger over: from then on nothing acts by
+    this one.
     """
 
     application: str
@@ -233,7 +243,11 @@ class Ledger:
 
     def names(self) -> frozenset[str]:
         """Every access key that this ledger holds an obligation for."""
-        entries: tuple[RetiringKey | RevokingKey | CompromisedKey, ...] = (*self.retiring, *self.revoking, *self.compromised)
+        entries: tuple[RetiringKey | RevokingKey | CompromisedKey, ...] = (
+            *self.retiring,
+            *self.revoking,
+            *self.compromised,
+        )
         named = {entry.access_key for entry in entries}
         if self.current:
             named.add(self.current.access_key)
@@ -275,7 +289,8 @@ class Ledger:
         return max(versions, default=0)
 
     def without_past(self) -> Ledger:
-        """This ledger without history and incidents, for memory: what has ended is read from Vault when it is asked for."""
+        """This ledger without history and incidents, for memory: what has ended is read from Vault
+        when it is asked for."""
         return replace(self, history=(), incidents=())
 
     def with_history(self, *entries: HistoryEntry) -> Ledger:

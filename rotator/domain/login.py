@@ -8,7 +8,8 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class LoginProblem:
-    """Why the login can be neither renewed nor made anew, and for how long the present token is still good."""
+    """Why the login can be neither renewed nor made anew, and for how long the present token is
+    still good."""
 
     message: str
     left: timedelta

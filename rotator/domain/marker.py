@@ -1,13 +1,16 @@
-"""The marker: the tag in the description of a key at the provider, by which rotator knows its own keys.
+"""The marker: the tag in the description of a key at the provider, by which rotator knows its own
+keys.
 
 A description is the *purpose* of the key, in the words of its owner, and then the marker::
 
     checkout of the web shop rotator:v2:6f1c…:shop:09ab…:17:c0de…
 
-The marker names the installation, the application, the rotation, the *base* (the version of the credential document that the
-rotation was claimed on) and the *incarnation* (a digest that tells this document from another one that once stood at the same
-path). It is the end of the description, so no purpose can hide it or take its place, and a person may edit the purpose. A
-description with anything else in the place of the marker is that of an unmanaged key, unless the ledger or the document names it.
+The marker names the installation, the application, the rotation, the *base* (the version of the
+credential document that the rotation was claimed on) and the *incarnation* (a digest that tells
+this document from another one that once stood at the same path). It is the end of the description,
+so no purpose can hide it or take its place, and a person may edit the purpose. A description with
+anything else in the place of the marker is that of an unmanaged key, unless the ledger or the
+document names it.
 
 Version 1 was the whole description, up to 187 characters of it. It is still read.
 """
@@ -22,10 +25,12 @@ from datetime import UTC, datetime
 from rotator.domain.secret import to_displayable
 
 LIMIT = 200
-"""Bytes that a description may have. Scaleway says 200 characters; in bytes it fits however they are counted."""
+"""Bytes that a description may have. Scaleway says 200 characters; in bytes it fits however they
+are counted."""
 
 MAX_PURPOSE = 60
-"""Bytes that a purpose may have for any application: what is left of a description by the longest marker, and a little less."""
+"""Bytes that a purpose may have for any application: what is left of a description by the longest
+marker, and a little less."""
 
 _NAMES = (
     "(?P<installation>[0-9a-f]{16})",
@@ -38,7 +43,8 @@ _VERSION_1 = re.compile("rotator v1 installation={} application={} rotation={} b
 _VERSION_2 = re.compile("(?:(?P<purpose>.*) )?rotator:v2:{}:{}:{}:{}:{}".format(*_NAMES), re.DOTALL)
 
 NO_INCARNATION = "-"
-"""Of a rotation that was claimed before the document existed: there is nothing by which to know the document again."""
+"""Of a rotation that was claimed before the document existed: there is nothing by which to know the
+document again."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ def parse_marker(description: str) -> Marker | None:
 
 
 def purpose_of(description: str) -> str:
-    """What a description says beside its marker, in one printable line: all of it where there is none."""
+    """What a description says beside its marker, in one printable line: all of it where there is
+    none."""
     if _VERSION_1.fullmatch(description):
         return ""
     found = _VERSION_2.fullmatch(description)
@@ -92,7 +99,8 @@ def _shortened(text: str, room: int) -> str:
 
 
 def incarnation_of(path: str, created_time: datetime | None) -> str:
-    """The digest of a document's path (mount and path) and of the time at which its version ``base`` was created."""
+    """The digest of a document's path (mount and path) and of the time at which its version
+    ``base`` was created."""
     if created_time is None:
         return NO_INCARNATION
     stamp = created_time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,8 +1,9 @@
-"""The contracts between the protocol and the world: a provider of keys, a Vault, a clock, a journal.
+"""The contracts between the protocol and the world: a provider of keys, a Vault, a clock, a
+journal.
 
-Each has a contract test suite that every implementation passes, the real one and the ones that tests use. All calls are
-synchronous, thread-safe and bounded in time, and raise nothing but ``rotator.errors.ServiceError`` (and, where said,
-``LedgerUnreadable``).
+Each has a contract test suite that every implementation passes, the real one and the ones that
+tests use. All calls are synchronous, thread-safe and bounded in time, and raise nothing but
+``rotator.errors.ServiceError`` (and, where said, ``LedgerUnreadable``).
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ class Provider(Protocol):
     ) -> tuple[Key, Secret]:
         """Make one key with exactly one request, never repeated.
 
-        Raises ``Unavailable`` only when it was surely not executed (nothing was sent, or 429), ``Unclear`` when it may
-        have been, ``Rejected`` (``QuotaExceeded``, ``NotFound``) or ``Denied`` when it was refused for good.
+        Raises ``Unavailable`` only when it was surely not executed (nothing was sent, or 429),
+        ``Unclear`` when it may have been, ``Rejected`` (``QuotaExceeded``, ``NotFound``) or
+        ``Denied`` when it was refused for good.
         """
 
     def delete_key(self, access_key: str) -> bool:
-        """Delete the key; True when this call did it, False when it was already gone (404 is success).
+        """Delete the key; True when this call did it, False when it was already gone (404 is
+        success).
 
         Raises ``Unclear`` when it may have been executed.
         """
@@ -66,8 +69,8 @@ class Provider(Protocol):
         """Whether the provider knows the bearer. False only on a plain 404."""
 
     def headroom(self, *, fresh: bool = False) -> int | None:
-        """How many keys the account still has room for; None when the provider does not say. May be a minute old, unless
-        ``fresh``."""
+        """How many keys the account still has room for; None when the provider does not say. May be
+        a minute old, unless ``fresh``."""
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
         """What the bearer did between these times, as far as the provider keeps a trail that may be
@@ -75,7 +78,8 @@ class Provider(Protocol):
         places without an answer."""
 
     def urgent(self) -> Provider:
-        """The same account for an emergency, whose calls may use the share of the rate limit that no other call may."""
+        """The same account for an emergency, whose calls may use the share of the rate limit that
+        no other call may."""
 
     def clock_offset(self) -> timedelta:
         """The provider's clock minus this machine's, from the latest answer; zero before the
@@ -84,10 +88,12 @@ class Provider(Protocol):
 
 @runtime_checkable
 class BearerDirectory(Protocol):
-    """A provider that can list its bearers. A provider without a directory works; ``rotator init`` then asks for ids."""
+    """A provider that can list its bearers. A provider without a directory works; ``rotator init``
+    then asks for ids."""
 
     def list_bearers(self) -> tuple[Bearer, ...]:
-        """Every bearer of the account that keys can be made for, by name. Raises ``Unavailable`` when the pages do not add up."""
+        """Every bearer of the account that keys can be made for, by name. Raises ``Unavailable``
+        when the pages do not add up."""
 
 
 class DocumentVersion(Protocol):
@@ -113,44 +119,48 @@ class DocumentVersion(Protocol):
 class VaultStore(Protocol):
     """The two documents of each application, in Vault KV v2, and a little beside them.
 
-    Reading verbs raise ``Unavailable`` (``kind`` is ``sealed``, ``standby``, ``unreachable``, …) and ``Denied`` (with path
-    and capability). Writing verbs also raise ``Unclear`` and, only after a fresh read said so too, ``Conflict``. All reads
-    are at least as new as anything that this process has seen.
+    Reading verbs raise ``Unavailable`` (``kind`` is ``sealed``, ``standby``, ``unreachable``, …)
+    and ``Denied`` (with path and capability). Writing verbs also raise ``Unclear`` and, only after
+    a fresh read said so too, ``Conflict``. All reads are at least as new as anything that this
+    process has seen.
     """
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
-        """The ledger and its version; (None, 0) only when Vault has never had one. A deleted, damaged or newer one
-        raises ``LedgerUnreadable``."""
+        """The ledger and its version; (None, 0) only when Vault has never had one. A deleted,
+        damaged or newer one raises ``LedgerUnreadable``."""
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
-        """Write the ledger if its version is still ``cas`` (0: if there is none); the new version."""
+        """Write the ledger if its version is still ``cas`` (0: if there is none); the new
+        version."""
 
     def list_ledgers(self) -> tuple[str, ...]:
         """The applications that have a ledger."""
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
-        """What is remembered of an account and of no application, and its version; an empty one and 0 only when there never was
-        one. Raises ``LedgerUnreadable`` as for a ledger."""
+        """What is remembered of an account and of no application, and its version; an empty one and
+        0 only when there never was one. Raises ``LedgerUnreadable`` as for a ledger."""
 
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
         """Write the document of an account if its version is still ``cas``; the new version."""
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
-        """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
+        """The current version of a credential document, or its absence, or that it was deleted
+        (with its version)."""
 
     def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
-        """One version. A deleted one has its ``created_time``; a pruned one or one that never was is ABSENT, with the
-        version asked for."""
+        """One version. A deleted one has its ``created_time``; a pruned one or one that never was
+        is ABSENT, with the version asked for."""
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
-        """Write the credential document if its version is still ``cas``; the new version and its created time. Values may
-        be ``Secret``; everything else is JSON."""
+        """Write the credential document if its version is still ``cas``; the new version and its
+        created time. Values may be ``Secret``; everything else is JSON."""
 
     def list_versions(self, path: str) -> Sequence[DocumentVersion]:
         """The versions of a document that Vault still knows, oldest first."""
 
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
-        """Destroy the data of these versions for good. One that is destroyed already, or that never was, is no error."""
+        """Destroy the data of these versions for good. One that is destroyed already, or that never
+        was, is no error."""
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
         """Merge into the document's custom metadata, for people who look. Never needed."""
@@ -160,11 +170,12 @@ class VaultStore(Protocol):
         The answer may be a few minutes old."""
 
     def require_kv2(self, path: str) -> None:
-        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""
+        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when
+        it is not."""
 
     def installation(self) -> str:
-        """The random id of this installation, made on first use. Raises ``LedgerUnreadable`` when it is missing while
-        ledgers exist."""
+        """The random id of this installation, made on first use. Raises ``LedgerUnreadable`` when
+        it is missing while ledgers exist."""
 
     def clock_offset(self) -> timedelta:
         """Vault's clock minus this machine's, from the latest answer; zero before the first."""
@@ -188,11 +199,13 @@ class EventSink(Protocol):
 
 
 RequestObserver = Callable[[str, str, float], None]
-"""Hears of every call: the service (``"vault"`` or the account's name), the outcome, the seconds. Never raises."""
+"""Hears of every call: the service (``"vault"`` or the account's name), the outcome, the seconds.
+Never raises."""
 
 
 class NullEventSink:
-    """The journal of commands that print their results: events are for the daemon's logs and for the ledger."""
+    """The journal of commands that print their results: events are for the daemon's logs and for
+    the ledger."""
 
     def emit(self, event: str, **fields: object) -> None:
         """Nothing is recorded."""

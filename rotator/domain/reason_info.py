@@ -12,17 +12,21 @@ class Source(enum.StrEnum):
     SHARED = "shared"
     """Every process sees the same in Vault and at the provider. The ledger records it."""
     CONFIGURATION = "configuration"
-    """It follows from the configuration and the ledger alone. It is derived wherever both are read, and never written."""
+    """It follows from the configuration and the ledger alone. It is derived wherever both are read,
+    and never written."""
     OBSERVER = "observer"
-    """It depends on one process: its clock, its network, its token. That process reports it and never writes it."""
+    """It depends on one process: its clock, its network, its token. That process reports it and
+    never writes it."""
     ATTEMPT = "attempt"
-    """It ended one rotation. The ledger counts the failure, and the next attempt follows after a delay."""
+    """It ended one rotation. The ledger counts the failure, and the next attempt follows after a
+    delay."""
     SERVICE = "service"
     """A call to Vault or to the provider did not succeed. The pass is repeated."""
 
 
 class Reason(enum.StrEnum):
-    """The identifiers: ``problem.reason`` in JSON, the field ``reason`` of events, the label ``reason`` of metrics."""
+    """The identifiers: ``problem.reason`` in JSON, the field ``reason`` of events, the label
+    ``reason`` of metrics."""
 
     CONFIGURATION_MOVED = "configuration_moved"
     FIELDS_RENAMED = "fields_renamed"
@@ -86,9 +90,10 @@ class Reason(enum.StrEnum):
 class ReasonInfo:
     """What is known of one reason.
 
-    ``action`` ends every message about it and may name ``{application}``, ``{account}``, ``{path}`` and ``{bearer}``.
-    ``kinds`` are the kinds of service errors that it stands for. ``consumers_at_risk``: what consumers read may not work.
-    ``specific``: what to do depends on more than the reason, so the message says it itself.
+    ``action`` ends every message about it and may name ``{application}``, ``{account}``, ``{path}``
+    and ``{bearer}``. ``kinds`` are the kinds of service errors that it stands for.
+    ``consumers_at_risk``: what consumers read may not work. ``specific``: what to do depends on
+    more than the reason, so the message says it itself.
     """
 
     source: Source

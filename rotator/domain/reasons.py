@@ -1,7 +1,8 @@
 """Every reason why work on an application stops, each with what it means and what to do.
 
-This is the one source: the exit code, the phase, whether the ledger records it, the last words of the message, the
-metric's label and the section of docs/runbook.md come from here. ``python -m rotator.observability.runbook`` prints that document.
+This is the one source: the exit code, the phase, whether the ledger records it, the last words of
+the message, the metric's label and the section of docs/runbook.md come from here. ``python -m
+rotator.observability.runbook`` prints that document.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ from rotator.domain.block_reasons import BLOCKS
 from rotator.domain.failure_reasons import FAILURES
 from rotator.domain.reason_info import Reason, ReasonInfo, Source
 
-__all__ = ["FORMER_NAMES", "REASONS", "Reason", "ReasonInfo", "Source", "action_for", "exit_code_of", "phase_of", "reason_of"]
+__all__ = [
+    "FORMER_NAMES",
+    "REASONS",
+    "Reason",
+    "ReasonInfo",
+    "Source",
+    "action_for",
+    "exit_code_of",
+    "phase_of",
+    "reason_of",
+]
 
 REASONS: Mapping[Reason, ReasonInfo] = {**BLOCKS, **FAILURES}
 """Every reason. The keys are all members of ``Reason``."""
@@ -39,18 +50,21 @@ _BY_NAME: Mapping[str, Reason] = {
 
 
 def reason_of(name: str) -> Reason | None:
-    """The reason of that name, or the one that a kind of service error stands for. None for what a plug-in made up."""
+    """The reason of that name, or the one that a kind of service error stands for. None for what a
+    plug-in made up."""
     return _BY_NAME.get(name)
 
 
 def exit_code_of(name: str) -> int:
-    """The exit code for the reason, or kind of service error, of that name: 3 passes with a service, 4 would be unsafe, 1 failed."""
+    """The exit code for the reason, or kind of service error, of that name: 3 passes with a
+    service, 4 would be unsafe, 1 failed."""
     reason = reason_of(name)
     return REASONS[reason].exit_code if reason else 1
 
 
 def phase_of(name: str) -> str:
-    """The phase of an application that is stopped by the reason, or kind of service error, of that name."""
+    """The phase of an application that is stopped by the reason, or kind of service error, of that
+    name."""
     reason = reason_of(name)
     if reason in (Reason.LEDGER_UNREADABLE, Reason.HELD):
         return "unreadable" if reason is Reason.LEDGER_UNREADABLE else "held"

@@ -15,11 +15,13 @@ SECRET_KEY = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[
 """What a secret key looks like; so do the ids of projects, applications and much else."""
 
 SHORTEST_MASKED = 12
-"""Characters of the shortest value that is masked: a shorter one is a word that stands in texts which hold no secret."""
+"""Characters of the shortest value that is masked: a shorter one is a word that stands in texts
+which hold no secret."""
 
 LONGEST_MASKED = 16 * 1024
 MOST_MASKED = 50_000
-"""Values of more characters, and further values than this, are not masked in texts; a ``Secret`` shows itself nowhere still."""
+"""Values of more characters, and further values than this, are not masked in texts; a ``Secret``
+shows itself nowhere still."""
 
 _copies: dict[str, int] = {}
 """Values in use that are masked, each with the number of its copies."""
@@ -28,7 +30,8 @@ _by_start: dict[str, tuple[str, ...]] = {}
 """The same values by their first ``SHORTEST_MASKED`` characters, the longest first."""
 
 _ended: deque[str] = deque()
-"""Values of copies that ended. A copy can end at any allocation, also of a thread that holds the lock: they are counted later."""
+"""Values of copies that ended. A copy can end at any allocation, also of a thread that holds the
+lock: they are counted later."""
 
 _lock = threading.Lock()
 
@@ -36,8 +39,8 @@ _lock = threading.Lock()
 class Secret:
     """A value that is shown by ``reveal()`` and by nothing else.
 
-    It has no ``str``, no ``repr``, no format and no pickle that would show it. While it is in use, ``redact`` masks its value in
-    texts; this is the second net under the logs, not the first.
+    It has no ``str``, no ``repr``, no format and no pickle that would show it. While it is in use,
+    ``redact`` masks its value in texts; this is the second net under the logs, not the first.
     """
 
     __slots__ = ("__weakref__", "_value")
@@ -66,7 +69,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    # Equal contents with different hashes: a set of secrets may hold one twice, and the hash says nothing of what it holds.
+    # Equal contents with different hashes: a set of secrets may hold one twice, and the hash says
+    # nothing of what it holds.
     def __hash__(self) -> int:
         return id(self)
 
@@ -81,8 +85,9 @@ def to_displayable(words: str) -> str:
 
 
 def redact(text: str) -> str:
-    """``text`` without the value of any secret that is in use. One pass: the cost does not grow with the number of secrets, and
-    a mask is not looked into again. For values, before they are serialised: a finished text is more than its values."""
+    """``text`` without the value of any secret that is in use. One pass: the cost does not grow
+    with the number of secrets, and a mask is not looked into again. For values, before they are
+    serialised: a finished text is more than its values."""
     _settle()
     if not _by_start or len(text) < SHORTEST_MASKED:
         return text

@@ -8,15 +8,17 @@ import re
 from rotator.util.placeholders import is_placeholder
 
 SECRET_OF_A_KEY = re.compile(r"[!-~]{12,256}")
-"""A UUID at Scaleway so far; whatever it becomes, it must go into a header, and a shorter one could be guessed."""
+"""A UUID at Scaleway so far; whatever it becomes, it must go into a header, and a shorter one could
+be guessed."""
 
 
 def form_fault(text: str) -> str:
-    """What is wrong with the form of a secret, as the end of a sentence that never repeats it; empty when nothing is."""
+    """What is wrong with the form of a secret, as the end of a sentence that never repeats it;
+    empty when nothing is."""
     if not text.isascii():
         return (
-            "holds a character that is not ASCII, such as a curly quote, a no-break space or a byte order mark; write the secret"
-            " into it again"
+            "holds a character that is not ASCII, such as a curly quote, a no-break space or a byte order mark; write "
+            "the secret into it again"
         )
     if not text.isprintable():
         return "holds more than one line of text; leave only the secret in it"

@@ -19,9 +19,11 @@ class VerificationPolicy:
 
 @dataclass(frozen=True)
 class MaintenanceWindow:
-    """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the day, local time.
+    """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the
+    day, local time.
 
-    ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means the next day.
+    ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means
+    the next day.
     """
 
     days: frozenset[int]
@@ -31,8 +33,9 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """What the configuration wants for one application. ``configured`` is False for one that left the configuration; ``owner`` is
-    then the configured application that has its bearer or its document, which makes it act on neither."""
+    """What the configuration wants for one application. ``configured`` is False for one that left
+    the configuration; ``owner`` is then the configured application that has its bearer or its
+    document, which makes it act on neither."""
 
     application: str
     account: str
@@ -63,7 +66,8 @@ class ApplicationSpec:
 
     @property
     def location(self) -> tuple[str, str, str]:
-        """Where the credential document is: its path, and the names of the fields with the access key and the secret."""
+        """Where the credential document is: its path, and the names of the fields with the access
+        key and the secret."""
         return self.path, self.access_field, self.secret_field
 
     @property

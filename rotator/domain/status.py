@@ -49,7 +49,8 @@ FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdu
 
 @dataclass(frozen=True, order=True)
 class NextAction:
-    """What is to be done next for an application, when and why. A time that has passed means that the action is overdue."""
+    """What is to be done next for an application, when and why. A time that has passed means that
+    the action is overdue."""
 
     at: datetime
     action: str
@@ -58,7 +59,8 @@ class NextAction:
 
 @dataclass(frozen=True)
 class ApplicationStatus:
-    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should have been done."""
+    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should
+    have been done."""
 
     spec: ApplicationSpec
     ledger: Ledger | None
@@ -91,7 +93,8 @@ class ApplicationStatus:
         return self.spec.application
 
     def as_json(self) -> dict[str, Any]:
-        """The entry of ``status --json``. Without a ledger that could be read, what only it tells is null."""
+        """The entry of ``status --json``. Without a ledger that could be read, what only it tells
+        is null."""
         ledger = self.ledger
         hold = ledger.hold if ledger else None
         told = {
@@ -140,7 +143,8 @@ class ApplicationStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The applications in order, remarks beside them, and the exit code for what could not be read."""
+    """The applications in order, remarks beside them, and the exit code for what could not be
+    read."""
 
     views: tuple[ApplicationStatus, ...]
     remarks: tuple[str, ...]

@@ -1,11 +1,15 @@
-"""One HTTP client for every service: a request and its whole answer within one deadline, or one kind of failure.
+"""One HTTP client for every service: a request and its whole answer within one deadline, or one
+kind of failure.
 
-Vault and the providers share it, so that both have the same deadlines, TLS, connections and limits. Addresses, headers, proxies and
-errors are those of httpx; the engine is h11 on the network streams of httpcore (docs/decisions/0033). It differs from a client of httpx:
+Vault and the providers share it, so that both have the same deadlines, TLS, connections and limits.
+Addresses, headers, proxies and errors are those of httpx; the engine is h11 on the network streams
+of httpcore (docs/decisions/0033). It differs from a client of httpx:
 
-- the deadline of a request covers everything: the name look-up, waiting for a connection, connecting, TLS, sending, headers
-  and body. httpx bounds each read by itself, which a server that sends one byte a second can stretch for ever;
-- no redirect is followed (the token would go along), nothing is taken from the environment, cookies are not kept;
+- the deadline of a request covers everything: the name look-up, waiting for a connection,
+  connecting, TLS, sending, headers and body. httpx bounds each read by itself, which a server that
+  sends one byte a second can stretch for ever;
+- no redirect is followed (the token would go along), nothing is taken from the environment, cookies
+  are not kept;
 - the answer has a size limit and is never decompressed;
 - nothing is ever sent twice, and a failure says whether the request may have been executed.
 

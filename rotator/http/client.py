@@ -27,17 +27,20 @@ BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that are read at most; a page of 100 keys has 60,000."""
 
 KEEP_ALIVE = timedelta(seconds=20)
-"""How long an idle connection is used again. Shorter than the idle limits of gateways and firewalls, so that a request (a
-create above all) hardly ever meets a connection that the other side has just given up."""
+"""How long an idle connection is used again. Shorter than the idle limits of gateways and
+firewalls, so that a request (a create above all) hardly ever meets a connection that the other side
+has just given up."""
 
 ResponseObserver = Callable[[str, float], None]
-"""Told of every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of ``HttpFailure``) and its seconds."""
+"""Told of every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of
+``HttpFailure``) and its seconds."""
 
 HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of an answer; ``ValueError`` when a field stands in it twice, because readers then differ in what it says."""
+    """An object of an answer; ``ValueError`` when a field stands in it twice, because readers then
+    differ in what it says."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a field stands twice in one object")
@@ -46,7 +49,8 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a secret."""
+    """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a
+    secret."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -54,8 +58,8 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; ``ValueError``, without any of its text, when it is none, names a field of one object twice, or
-        holds a number that is not finite or half of a character."""
+        """The body as JSON; ``ValueError``, without any of its text, when it is none, names a field
+        of one object twice, or holds a number that is not finite or half of a character."""
         try:
             return _parsed(self.body)
         except (ValueError, RecursionError):
@@ -127,7 +131,8 @@ class HttpClient:
         json: Any = None,
         deadline: timedelta | None = None,
     ) -> HttpResponse:
-        """Send exactly one request and return its whole answer, whatever its status; raises ``HttpFailure``.
+        """Send exactly one request and return its whole answer, whatever its status; raises
+        ``HttpFailure``.
 
         ``deadline`` is the time for all of it, from now.
         """
@@ -147,7 +152,8 @@ class HttpClient:
             return answer
         finally:
             self._observe(outcome, time.monotonic() - begun)
-        # Raised here and not above: the exceptions of the libraries hold the request, and so the token.
+        # Raised here and not above: the exceptions of the libraries hold the request, and so the
+        # token.
         raise failure
 
     def clock_offset(self) -> timedelta:
@@ -205,12 +211,16 @@ class HttpClient:
 
     def _body(self, connection: Connection, headers: httpx.Headers, exchange: Exchange) -> bytes:
         if headers.get("content-encoding", "identity").lower() != "identity":
-            raise HttpFailure("the answer is compressed although that was not requested", kind="encoding", sent="unknown")
+            raise HttpFailure(
+                "the answer is compressed although that was not requested", kind="encoding", sent="unknown"
+            )
         body = bytearray()
         for piece in connection.body(exchange):
             body += piece
             if len(body) > self._body_limit:
-                raise HttpFailure(f"the answer has more than {self._body_limit} bytes", kind="too_large", sent="unknown")
+                raise HttpFailure(
+                    f"the answer has more than {self._body_limit} bytes", kind="too_large", sent="unknown"
+                )
         return bytes(body)
 
 

@@ -1,7 +1,9 @@
-"""One connection to a service: it carries one request at a time, and the caller knows whether any byte of it was sent.
+"""One connection to a service: it carries one request at a time, and the caller knows whether any
+byte of it was sent.
 
-The network streams are those of httpcore and the messages are those of h11. What httpcore and httpx do between them (cookies,
-redirects, authentication, tracing, one lock for each connection) is of no use here and takes most of the time of a call.
+The network streams are those of httpcore and the messages are those of h11. What httpcore and httpx
+do between them (cookies, redirects, authentication, tracing, one lock for each connection) is of no
+use here and takes most of the time of a call.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """One request on its way: when it must be over, and whether any byte of it was handed to a socket."""
+    """One request on its way: when it must be over, and whether any byte of it was handed to a
+    socket."""
 
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit
@@ -93,7 +96,8 @@ class Request:
 
 
 class Connection:
-    """A connection that is opened with its first request and kept until it expires, fails, or the service ends it."""
+    """A connection that is opened with its first request and kept until it expires, fails, or the
+    service ends it."""
 
     def __init__(self, origin: Origin, tls: ssl.SSLContext, proxy: Proxy | None, keep_alive: float) -> None:
         self._origin = origin
@@ -114,7 +118,8 @@ class Connection:
         """Whether the next request may go over this connection: nothing is known against it."""
         if self._stream is None or self.expired:
             return False
-        # An idle connection has nothing to say: what can be read is its end, or an answer that no request asked for.
+        # An idle connection has nothing to say: what can be read is its end, or an answer that no
+        # request asked for.
         return not self._stream.get_extra_info("is_readable")
 
     def close(self) -> None:
@@ -124,7 +129,8 @@ class Connection:
             stream.close()
 
     def send(self, request: Request, exchange: Exchange) -> tuple[int, Headers]:
-        """Send the request; the status and the headers of the answer, whose ``body`` is then to be read."""
+        """Send the request; the status and the headers of the answer, whose ``body`` is then to be
+        read."""
         if not self.usable:
             self.close()
             self._stream = self._open(exchange)
@@ -184,7 +190,7 @@ class Connection:
             raise httpcore.ReadError("the connection is closed")
         return self._stream
 
-    # --- opening --------------------------------------------------------------------------------------------------------
+    # --- opening ----------------------------------------------------------------------------------
 
     def _open(self, exchange: Exchange) -> httpcore.NetworkStream:
         origin, proxy = self._origin, self._proxy
@@ -212,8 +218,8 @@ def _messages() -> h11.Connection:
 
 
 def _connect(origin: Origin, exchange: Exchange) -> httpcore.NetworkStream:
-    """Try the host's addresses one after the other; each gets its share of the time, so that one that swallows packets does not
-    hide the next."""
+    """Try the host's addresses one after the other; each gets its share of the time, so that one
+    that swallows packets does not hide the next."""
     backend = httpcore.SyncBackend()
     addresses = look_up(origin.host, origin.port, exchange.left(httpcore.ConnectTimeout))
     failure: Exception = httpcore.ConnectError("no address")

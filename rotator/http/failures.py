@@ -1,4 +1,5 @@
-"""What went wrong when no usable answer came, as one exception. The table from the libraries' exceptions is here."""
+"""What went wrong when no usable answer came, as one exception. The table from the libraries'
+exceptions is here."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ Sent = Literal["no", "unknown"]
 class HttpFailure(Exception):
     """No usable answer came.
 
-    ``sent`` is "no" when surely nothing of the request left this machine, so that it was not executed, and "unknown"
-    otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls, connect, proxy, lost, protocol, too_large, encoding,
-    request or closed. The message is half a sentence without any part of the request or the answer.
+    ``sent`` is "no" when surely nothing of the request left this machine, so that it was not
+    executed, and "unknown" otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls,
+    connect, proxy, lost, protocol, too_large, encoding, request or closed. The message is half a
+    sentence without any part of the request or the answer.
     """
 
     def __init__(self, message: str, *, kind: str, sent: Sent) -> None:
@@ -50,7 +52,11 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
         "request",
         "the request cannot be expressed in HTTP",
     ),
-    ((httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol), "request", "the address is neither http:// nor https://"),
+    (
+        (httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol),
+        "request",
+        "the address is neither http:// nor https://",
+    ),
     ((httpx.ProtocolError, httpcore.ProtocolError, h11.ProtocolError), "protocol", "the answer is not HTTP"),
     ((httpx.DecodingError,), "encoding", "the answer could not be decoded"),
     ((httpx.InvalidURL,), "request", "the address is not valid"),

@@ -25,7 +25,8 @@ class Lane:
         self.generation = 0
 
     def connection(self, origin: Origin, make: Callable[[Origin], Connection]) -> Connection:
-        """The connection to the service. There is one at a time: one to another service is closed."""
+        """The connection to the service. There is one at a time: one to another service is
+        closed."""
         if self._connection is None or self._connection[0] != origin:
             self.close()
             self._connection = origin, make(origin)
@@ -51,8 +52,9 @@ class Lane:
 class ConnectionPool:
     """At most ``limit`` connections, of which the last used is lent first.
 
-    Requests share no lock: a token in a queue stands for each lane that is free, and both the queue and the deque of lanes are
-    atomic. A lock would stop every thread whenever its holder is not running.
+    Requests share no lock: a token in a queue stands for each lane that is free, and both the queue
+    and the deque of lanes are atomic. A lock would stop every thread whenever its holder is not
+    running.
     """
 
     def __init__(self, limit: int, generation: Callable[[], int]) -> None:
@@ -64,9 +66,11 @@ class ConnectionPool:
         self.closed = False
 
     def take(self, seconds: float) -> Lane:
-        """A free lane, within so many seconds. A connection that was opened with earlier certificates is closed first."""
+        """A free lane, within so many seconds. A connection that was opened with earlier
+        certificates is closed first."""
         if self.closed:
-            # A worker that outlasts the stop timeout may still ask: it was cut short, and the program is not at fault.
+            # A worker that outlasts the stop timeout may still ask: it was cut short, and the
+            # program is not at fault.
             raise HttpFailure("the client was closed", kind="closed", sent="no")
         try:
             self._free.get(timeout=seconds)
@@ -91,7 +95,8 @@ class ConnectionPool:
             lane.close()
 
     def _drop_expired(self) -> None:
-        """Close the connection that has been idle for longest if it has expired: a busy moment leaves none open for good."""
+        """Close the connection that has been idle for longest if it has expired: a busy moment
+        leaves none open for good."""
         try:
             oldest = self.idle.popleft()
         except IndexError:

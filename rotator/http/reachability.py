@@ -1,4 +1,5 @@
-"""Goes the way to a service one stage at a time, so that a fault is named by the stage where it is: name, connection, proxy, TLS."""
+"""Goes the way to a service one stage at a time, so that a fault is named by the stage where it is:
+name, connection, proxy, TLS."""
 
 from __future__ import annotations
 
@@ -21,8 +22,11 @@ class WayEnds(Exception):
         self.stage = stage
 
 
-def examine(address: str, *, ca_cert: Path | None = None, proxy: str | None = None, timeout: float = 5.0) -> datetime | None:
-    """When the certificate of the service ends; None without TLS, and behind a proxy. Raises ``WayEnds``."""
+def examine(
+    address: str, *, ca_cert: Path | None = None, proxy: str | None = None, timeout: float = 5.0
+) -> datetime | None:
+    """When the certificate of the service ends; None without TLS, and behind a proxy. Raises
+    ``WayEnds``."""
     target = urlsplit(address)
     nearest = urlsplit(proxy) if proxy else target
     stages = ("proxy", "proxy") if proxy else ("dns", "connect")

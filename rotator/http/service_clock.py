@@ -30,7 +30,8 @@ class ServiceClock:
         self._told: tuple[timedelta, datetime, float] | None = None
 
     def answered(self, date: str | None, sent: float) -> None:
-        """An answer has arrived to a request that was ``sent`` then, by the monotonic clock; ``date`` is its header."""
+        """An answer has arrived to a request that was ``sent`` then, by the monotonic clock;
+        ``date`` is its header."""
         after, now = self._monotonic(), self._now()
         difference = clock_difference(date, now - timedelta(seconds=max(0.0, after - sent)), now)
         if difference is not None:

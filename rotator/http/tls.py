@@ -1,4 +1,5 @@
-"""TLS from files that change: a certificate is renewed on disk, an authority is replaced, and no restart is needed."""
+"""TLS from files that change: a certificate is renewed on disk, an authority is replaced, and no
+restart is needed."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from rotator.http.failures import reason_of
 
 
 class TlsFiles(ssl.SSLContext):
-    """A context for clients that verifies names and certificates, and is built anew whenever one of its files has changed.
+    """A context for clients that verifies names and certificates, and is built anew whenever one of
+    its files has changed.
 
-    ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is the files of a certificate and of its key. The
-    files are compared by name before each connection and after each refused handshake. Files that cannot be used (half written,
-    or not readable) leave the context that there is in use, and ``problem`` says so. Raises ``ConfigurationError`` where there
-    is none yet. Thread-safe.
+    ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is the files of a
+    certificate and of its key. The files are compared by name before each connection and after each
+    refused handshake. Files that cannot be used (half written, or not readable) leave the context
+    that there is in use, and ``problem`` says so. Raises ``ConfigurationError`` where there is none
+    yet. Thread-safe.
     """
 
     def __new__(cls, *_: object, **__: object) -> Self:
@@ -36,10 +39,12 @@ class TlsFiles(ssl.SSLContext):
         self.problem = ""
         """Why the files as they are now are not in use; empty when they are."""
         self.generation = 1
-        """A number that changes with the context: connections of an earlier one show an earlier certificate."""
+        """A number that changes with the context: connections of an earlier one show an earlier
+        certificate."""
 
     def refresh(self, *, again: bool = False) -> int:
-        """Read the files if they have changed, or ``again`` in any case; the generation of the context in use."""
+        """Read the files if they have changed, or ``again`` in any case; the generation of the
+        context in use."""
         if not self._files:
             return self.generation
         stamps = self._stamps()
@@ -56,7 +61,8 @@ class TlsFiles(ssl.SSLContext):
             return self.generation
 
     def explain(self, error: ssl.SSLError) -> str:
-        """Which file a refused handshake is about, as the end of a sentence; empty when it is about none."""
+        """Which file a refused handshake is about, as the end of a sentence; empty when it is about
+        none."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"; the authorities that are trusted are in {self._ca_cert}" if self._ca_cert else ""
         if self._client_cert and "alert" in (error.reason or "").lower():
@@ -104,15 +110,17 @@ def _stamp(file: Path) -> tuple[int, int, int]:
 
 
 def _system_authorities() -> list[dict[str, str]]:
-    """Where OpenSSL was built to look, whatever the environment says; where that is empty, the authorities of the library."""
+    """Where OpenSSL was built to look, whatever the environment says; where that is empty, the
+    authorities of the library."""
     built_in = ssl.get_default_verify_paths()
     places = {"cafile": built_in.openssl_cafile, "capath": built_in.openssl_capath}
     return [{kind: place} for kind, place in places.items() if Path(place).exists()] or [{"cafile": certifi.where()}]
 
 
 def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """Against ``ca_cert``, else the system's authorities, else httpx's. The environment has no say: it may name other
-    authorities, and a file that the keys of TLS are written to (which ``ssl.create_default_context`` obeys)."""
+    """Against ``ca_cert``, else the system's authorities, else httpx's. The environment has no say:
+    it may name other authorities, and a file that the keys of TLS are written to (which
+    ``ssl.create_default_context`` obeys)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     if ca_cert is None:
         for location in _system_authorities():
@@ -129,6 +137,9 @@ def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl
             # Without a password OpenSSL would ask for one on the terminal and wait.
             context.load_cert_chain(certificate, key, password="")
         except OSError as error:
-            message = f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM files"
+            message = (
+                f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM "
+                "files"
+            )
             raise ConfigurationError([ConfigurationProblem(str(certificate), "", message)]) from None
     return context

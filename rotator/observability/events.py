@@ -1,8 +1,8 @@
 """The catalogue of events: every name that a log line may have, how loud it is, and what it means.
 
-``docs/events.md`` is made from this table and a test holds both to what the code emits. Names are stable: people build alarms
-on them. Every line also has ``event``, ``level`` and ``timestamp`` (RFC 3339, UTC); lines about one application have
-``application`` and ``account``.
+``docs/events.md`` is made from this table and a test holds both to what the code emits. Names are
+stable: people build alarms on them. Every line also has ``event``, ``level`` and ``timestamp`` (RFC
+3339, UTC); lines about one application have ``application`` and ``account``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ class EventKind:
 CATALOGUE: dict[str, EventKind] = {
     # a rotation, step by step
     "rotation.claimed": EventKind(
-        "info", "A rotation was announced in the ledger; nothing was created yet.", ("rotation_id", "base", "reason", "mode")
+        "info",
+        "A rotation was announced in the ledger; nothing was created yet.",
+        ("rotation_id", "base", "reason", "mode"),
     ),
     "rotation.taken_over": EventKind(
         "warning",
@@ -36,10 +38,14 @@ CATALOGUE: dict[str, EventKind] = {
         ("rotation_id", "reason", "message", "unclear"),
     ),
     "rotation.verified": EventKind(
-        "info", "The new key authenticated as often as the policy asks.", ("rotation_id", "access_key", "successes", "reason")
+        "info",
+        "The new key authenticated as often as the policy asks.",
+        ("rotation_id", "access_key", "successes", "reason"),
     ),
     "rotation.verification_failed": EventKind(
-        "error", "The new key did not become valid in time; it is dropped and revoked.", ("rotation_id", "access_key", "reason")
+        "error",
+        "The new key did not become valid in time; it is dropped and revoked.",
+        ("rotation_id", "access_key", "reason"),
     ),
     "rotation.published": EventKind(
         "info",
@@ -47,7 +53,9 @@ CATALOGUE: dict[str, EventKind] = {
         ("rotation_id", "access_key", "version", "reason"),
     ),
     "rotation.committed": EventKind(
-        "info", "The ledger followed: the new key is the current one.", ("rotation_id", "access_key", "version", "reason")
+        "info",
+        "The ledger followed: the new key is the current one.",
+        ("rotation_id", "access_key", "version", "reason"),
     ),
     "rotation.abandoned": EventKind(
         "warning", "A rotation was given up; the published key stays as it is.", ("rotation_id", "reason", "message")
@@ -58,26 +66,36 @@ CATALOGUE: dict[str, EventKind] = {
         "A key left the credential document and will be revoked after its grace.",
         ("access_key", "revoke_after", "reason"),
     ),
-    "grace.extended": EventKind("warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")),
+    "grace.extended": EventKind(
+        "warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")
+    ),
     "grace.ended": EventKind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
     "key.revocation_scheduled": EventKind(
         "info", "The ledger schedules a key for revocation; this is final.", ("access_key", "reason")
     ),
     "key.republished": EventKind(
-        "warning", "A person published a key again that is scheduled for revocation; it is replaced at once.", ("access_key",)
+        "warning",
+        "A person published a key again that is scheduled for revocation; it is replaced at once.",
+        ("access_key",),
     ),
     "key.deleted": EventKind(
-        "info", "The provider deleted the key, or had none of that name (already_gone).", ("access_key", "reason", "already_gone")
+        "info",
+        "The provider deleted the key, or had none of that name (already_gone).",
+        ("access_key", "reason", "already_gone"),
     ),
     "key.delete_unconfirmed": EventKind(
         "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
     ),
     "key.revoked": EventKind(
-        "info", "The revocation of the key is verified, and the key leaves the ledger.", ("access_key", "reason", "verification")
+        "info",
+        "The revocation of the key is verified, and the key leaves the ledger.",
+        ("access_key", "reason", "verification"),
     ),
     "key.revocation_unverified": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
     "key.published_key_invalid": EventKind(
-        "critical", "The published key is invalid at the provider: consumers are down; it is replaced at once.", ("access_key",)
+        "critical",
+        "The published key is invalid at the provider: consumers are down; it is replaced at once.",
+        ("access_key",),
     ),
     "key.orphan_found": EventKind(
         "warning",
@@ -95,16 +113,22 @@ CATALOGUE: dict[str, EventKind] = {
         "Another writer changed the published key; the ledger followed.",
         ("access_key", "version", "rotation_id", "reason"),
     ),
-    "document.rewritten": EventKind("info", "Another writer wrote a new version with the same key.", ("access_key", "version")),
+    "document.rewritten": EventKind(
+        "info", "Another writer wrote a new version with the same key.", ("access_key", "version")
+    ),
     "document.fenced": EventKind(
-        "info", "The unchanged document was rewritten so that unpublished keys are certainly orphaned.", ("access_key", "version")
+        "info",
+        "The unchanged document was rewritten so that unpublished keys are certainly orphaned.",
+        ("access_key", "version"),
     ),
     "document.annotate_failed": EventKind(
         "warning", "The document's custom metadata could not be merged; nothing depends on it.", ("message",)
     ),
     # applications
     "application.adopted": EventKind(
-        "info", "The key that consumers already use was taken over as it is.", ("access_key", "version", "rotation_id", "reason")
+        "info",
+        "The key that consumers already use was taken over as it is.",
+        ("access_key", "version", "rotation_id", "reason"),
     ),
     "application.renamed": EventKind(
         "warning",
@@ -125,12 +149,17 @@ CATALOGUE: dict[str, EventKind] = {
     # emergencies
     "mass_rotation.started": EventKind(
         "warning",
-        "An operator replaces all keys of an account that are older than a time; the marks of a compromise have the same incident.",
+        "An operator replaces all keys of an account that are older than a time; the marks of a compromise have the "
+        "same incident.",
         ("incident", "created_before", "compromised", "reason", "applications", "begun_at", "again"),
     ),
-    "mass_rotation.application_done": EventKind("info", "One application of the mass rotation is done.", ("incident", "outcome")),
+    "mass_rotation.application_done": EventKind(
+        "info", "One application of the mass rotation is done.", ("incident", "outcome")
+    ),
     "mass_rotation.application_failed": EventKind(
-        "error", "One application of the mass rotation could not be rotated; the others go on.", ("incident", "reason", "message")
+        "error",
+        "One application of the mass rotation could not be rotated; the others go on.",
+        ("incident", "reason", "message"),
     ),
     "mass_rotation.waiting_for_quota": EventKind(
         "warning",
@@ -139,11 +168,14 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "mass_rotation.finished": EventKind(
         "info",
-        "The mass rotation has handled all of them; which failed or found no free quota, and whether no old key is valid (complete).",
+        "The mass rotation has handled all of them; which failed or found no free quota, and whether no old key is "
+        "valid (complete).",
         ("incident", "rotated", "broken", "without_room", "complete"),
     ),
     "compromise.marked": EventKind(
-        "critical", "Keys were marked compromised; from here on every pass acts on it.", ("incident", "access_keys", "reason")
+        "critical",
+        "Keys were marked compromised; from here on every pass acts on it.",
+        ("incident", "access_keys", "reason"),
     ),
     "versions.destroyed": EventKind(
         "info",
@@ -152,19 +184,28 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "versions.destroy_failed": EventKind(
         "warning",
-        "Vault refused to destroy the versions that hold the secret of a revoked compromised key; the key is revoked all the same.",
+        "Vault refused to destroy the versions that hold the secret of a revoked compromised key; the key is revoked "
+        "all the same.",
         ("access_key", "message"),
     ),
-    "compromise.contained": EventKind("info", "Every key of the incident is verified as revoked.", ("incident", "access_keys")),
+    "compromise.contained": EventKind(
+        "info", "Every key of the incident is verified as revoked.", ("incident", "access_keys")
+    ),
     # passes
     "pass.decided": EventKind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
-    "pass.interrupted": EventKind("warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")),
+    "pass.interrupted": EventKind(
+        "warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")
+    ),
     "pass.failed": EventKind("error", "A pass was cut short; it is repeated.", ("reason", "message")),
-    "pass.crashed": EventKind("critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")),
+    "pass.crashed": EventKind(
+        "critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")
+    ),
     # the daemon
     "daemon.started": EventKind("info", "The daemon began.", ("version", "applications", "config")),
     "daemon.deprecated_option": EventKind(
-        "warning", "An option is set by its former name, which the next version does not understand.", ("path", "message")
+        "warning",
+        "An option is set by its former name, which the next version does not understand.",
+        ("path", "message"),
     ),
     "daemon.ready": EventKind("info", "The first look was made.", ("applications", "down")),
     "daemon.reloaded": EventKind(
@@ -172,25 +213,35 @@ CATALOGUE: dict[str, EventKind] = {
         "A new configuration is in force; restart_needed names options that only a restart brings into force.",
         ("applications", "added", "removed", "restart_needed"),
     ),
-    "daemon.reload_refused": EventKind("error", "The new configuration is not sound; the old one stays in force.", ("problems",)),
-    "daemon.stopping": EventKind("info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)),
+    "daemon.reload_refused": EventKind(
+        "error", "The new configuration is not sound; the old one stays in force.", ("problems",)
+    ),
+    "daemon.stopping": EventKind(
+        "info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)
+    ),
     "daemon.stopped": EventKind("info", "The daemon ended.", ("unfinished",)),
     "daemon.application_removed": EventKind(
         "warning", "An application left the configuration; its keys in grace are still revoked on time.", ()
     ),
     "daemon.removed_application_stuck": EventKind(
-        "error", "The keys of an application that left the configuration cannot be revoked by this process.", ("message",)
+        "error",
+        "The keys of an application that left the configuration cannot be revoked by this process.",
+        ("message",),
     ),
     "daemon.clock_stepped": EventKind(
         "warning", "The clock of this machine was set; what waits goes on waiting as long.", ("seconds",)
     ),
-    "daemon.task_failed": EventKind("warning", "Something beside the passes failed and is repeated.", ("chore", "message")),
+    "daemon.task_failed": EventKind(
+        "warning", "Something beside the passes failed and is repeated.", ("chore", "message")
+    ),
     "daemon.crashed": EventKind("critical", "An error of the program outside of any pass.", ("error", "where")),
     "metrics.listening": EventKind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
     "metrics.unavailable": EventKind(
         "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
     ),
-    "control.listening": EventKind("info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")),
+    "control.listening": EventKind(
+        "info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")
+    ),
     "control.unavailable": EventKind(
         "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
     ),
@@ -199,7 +250,9 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
     "webhook.unavailable": EventKind(
-        "error", "It is not possible to listen there for reports; it is tried again. The work goes on.", ("listen", "message")
+        "error",
+        "It is not possible to listen there for reports; it is tried again. The work goes on.",
+        ("listen", "message"),
     ),
     "webhook.rejected": EventKind(
         "warning",
@@ -234,10 +287,13 @@ CATALOGUE: dict[str, EventKind] = {
     "deadline.missed": EventKind(
         "error", "A key is past its hard deadline and cannot be replaced as things are.", ("access_key", "deadline")
     ),
-    "service.down": EventKind("error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")),
+    "service.down": EventKind(
+        "error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")
+    ),
     "login.failing": EventKind(
         "error",
-        "The login to Vault can be neither renewed nor made anew; work goes on until the present token ends, which is `until`.",
+        "The login to Vault can be neither renewed nor made anew; work goes on until the present token ends, which is "
+        "`until`.",
         ("service", "message", "until"),
     ),
     "login.secret_id_rotated": EventKind(
@@ -246,7 +302,8 @@ CATALOGUE: dict[str, EventKind] = {
     "login.secret_id_destroyed": EventKind("info", "A former secret id of the AppRole login was destroyed.", ("role",)),
     "login.secret_id_failed": EventKind(
         "warning",
-        "The secret id of the AppRole login could not be rotated; the present one stays in use, and the rotation is tried again.",
+        "The secret id of the AppRole login could not be rotated; the present one stays in use, and the rotation is "
+        "tried again.",
         ("role", "message"),
     ),
     "login.recovered": EventKind("info", "The login to Vault was renewed or made anew.", ("service",)),
@@ -269,32 +326,5 @@ CATALOGUE: dict[str, EventKind] = {
 """Every event that may be emitted."""
 
 COMMON = ("event", "level", "timestamp", "application", "account")
-"""Fields that lines have beside those of their kind; the last two only where the line is about one application."""
-
-
-def events_markdown() -> str:
-    """The text of ``docs/events.md``; ``python -m rotator.observability.events`` prints it."""
-    lines = [
-        "# Events",
-        "",
-        "<!-- Made from rotator/observability/events.py by: python -m rotator.observability.events > docs/events.md -->",
-        "",
-        "Every line that `rotator run` logs is one of these events. Names and fields are stable, so alarms can be built on them; new",
-        "ones may come. Every line also has `event`, `level` and `timestamp` (RFC 3339, UTC); lines about one application have",
-        "`application` and `account`. No line ever holds a secret; `access_key` is the public name of a key.",
-        "",
-        "Worth an alarm: everything at level `critical`, and `error` that does not go away.",
-        "",
-        "| event | level | meaning | fields |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, kind in CATALOGUE.items():
-        fields = ", ".join(f"`{field}`" for field in kind.fields) or "—"
-        lines.append(f"| `{name}` | {kind.level} | {kind.meaning} | {fields} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(events_markdown())
+"""Fields that lines have beside those of their kind; the last two only where the line is about one
+application."""

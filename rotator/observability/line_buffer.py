@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 READER_TIMEOUT = 1.0
-"""Seconds that a line waits for a reader who does not read; then it is lost, and lines after it do not wait at all."""
+"""Seconds that a line waits for a reader who does not read; then it is lost, and lines after it do
+not wait at all."""
 
 
 MAX_WAITING = 10_000
@@ -21,11 +22,13 @@ _AT_ONCE = 4096
 
 
 class LineBuffer:
-    """Where finished lines go. Never raises, never blocks for long, and makes no thread wait for another.
+    """Where finished lines go. Never raises, never blocks for long, and makes no thread wait for
+    another.
 
-    One thread at a time writes, and it writes the lines of others that come meanwhile. What cannot be written is lost and counted;
-    ``confess`` makes the line that tells how many, which goes before the next one that can be written. ``put`` writes a line and
-    waits for its reader no longer than the seconds that it is given; then it raises ``OSError``.
+    One thread at a time writes, and it writes the lines of others that come meanwhile. What cannot
+    be written is lost and counted; ``confess`` makes the line that tells how many, which goes
+    before the next one that can be written. ``put`` writes a line and waits for its reader no
+    longer than the seconds that it is given; then it raises ``OSError``.
     """
 
     def __init__(self, put: Callable[[str, float], None], confess: Callable[[int], str]) -> None:
@@ -38,7 +41,8 @@ class LineBuffer:
     def write(self, line: str) -> None:
         """Write one line, or leave it to the thread that writes now, or lose it."""
         self._waiting.append(line)
-        # A line that came after the writer's last look and before its release is found by the next turn.
+        # A line that came after the writer's last look and before its release is found by the next
+        # turn.
         while self._waiting and self._writing.acquire(blocking=False):
             try:
                 self._write_waiting()

@@ -31,7 +31,9 @@ def line_maker(form: Format, *, colors: bool) -> Any:
             _plain,
             _ordered,
             *([_visible] if form == "console" else []),
-            structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=24) if form == "console" else _json,
+            structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=24)
+            if form == "console"
+            else _json,
         ],
     )
 
@@ -45,18 +47,22 @@ class _Sink:
     info = warning = error = critical = debug
 
 
-def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+# ARG001: structlog's signature
+def _plain(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
     return {name: to_json_value(value) for name, value in fields.items()}
 
 
-def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+# ARG001: structlog's signature
+def _visible(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
     return {name: visible_line(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001  # structlog's signature
+# ARG001: structlog's signature
+def _ordered(logger: object, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:  # noqa: ARG001
     first = ("timestamp", "level", "event", "application", "account")
     return {name: fields[name] for name in first if name in fields} | dict(fields)
 
 
-def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> str:  # noqa: ARG001  # structlog's signature
+# ARG001: structlog's signature
+def _json(logger: object, method: str, fields: structlog.typing.EventDict) -> str:  # noqa: ARG001
     return json.dumps(fields, separators=(", ", ": "), allow_nan=False)

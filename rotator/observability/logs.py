@@ -1,4 +1,5 @@
-"""The logs: one event per line on standard output, and a promise that no fault of theirs disturbs the work.
+"""The logs: one event per line on standard output, and a promise that no fault of theirs disturbs
+the work.
 
 JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made
 from the same lines. Names and levels are those of ``rotator.observability.events``. A secret is a
@@ -24,8 +25,9 @@ from rotator.util.crash import crash_site
 
 
 class LogSink:
-    """The journal that writes to a file descriptor, standard output unless said otherwise, or to the journal of systemd. Where
-    that is asked for and is not there, it says so and writes JSON lines instead. Events below ``level`` are dropped."""
+    """The journal that writes to a file descriptor, standard output unless said otherwise, or to
+    the journal of systemd. Where that is asked for and is not there, it says so and writes JSON
+    lines instead. Events below ``level`` are dropped."""
 
     def __init__(
         self,
@@ -67,8 +69,8 @@ class LogSink:
 
 
 def capture_libraries(journal: EventSink) -> None:
-    """Let warnings of the libraries' own logging become events. Their exceptions and arguments are left out: they may quote
-    answers, and with them secrets."""
+    """Let warnings of the libraries' own logging become events. Their exceptions and arguments are
+    left out: they may quote answers, and with them secrets."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)

@@ -1,5 +1,5 @@
-"""The log says an error once and then counts it: a problem that lasts is not a line a minute, and one that two hundred applications
-share is not two hundred lines.
+"""The log says an error once and then counts it: a problem that lasts is not a line a minute, and
+one that two hundred applications share is not two hundred lines.
 
 Only the log is spared. Counters, notifications and the stream of events receive every event.
 """
@@ -44,7 +44,8 @@ class _Group:
 
 
 class RepeatFilter:
-    """Passes events on to ``sink``, but for those of ``REPEATED`` that say the same again. Thread-safe."""
+    """Passes events on to ``sink``, but for those of ``REPEATED`` that say the same again.
+    Thread-safe."""
 
     def __init__(self, sink: EventSink, now: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
@@ -96,7 +97,8 @@ class RepeatFilter:
                 yield self._told(group)
 
     def _cleared(self, name: str) -> list[dict[str, object]]:
-        """A pass of that application got through: what it had is over, and news when it comes again."""
+        """A pass of that application got through: what it had is over, and news when it comes
+        again."""
         summaries = []
         for key, group in list(self.groups.items()):
             if name in group.members and group.event != "daemon.removed_application_stuck":

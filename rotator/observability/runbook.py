@@ -1,6 +1,8 @@
-"""The runbook: what every reason means, what rotator does by itself, what to do, and how to see that it is over.
+"""The runbook: what every reason means, what rotator does by itself, what to do, and how to see
+that it is over.
 
-``python -m rotator.observability.runbook > docs/runbook.md`` writes it; a test holds it to the catalogue.
+``python -m rotator.observability.runbook > docs/runbook.md`` writes it; a test holds it to the
+catalogue.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def document() -> str:
 
 def _section(reason: Reason, info: ReasonInfo) -> str:
     danger = " **Consumers may be without a key that works.**" if info.consumers_at_risk else ""
-    kinds = f" Kinds of errors that count as this: {', '.join(f'`{kind}`' for kind in info.kinds)}." if info.kinds else ""
+    kinds = (
+        f" Kinds of errors that count as this: {', '.join(f'`{kind}`' for kind in info.kinds)}." if info.kinds else ""
+    )
     action = info.general_action[:1].upper() + info.general_action[1:]
     return (
         f"## {reason}\n\n{info.meaning}{danger}{kinds}\n\n"

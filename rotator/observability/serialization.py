@@ -1,4 +1,5 @@
-"""Values as JSON can hold them, with secrets masked: in the values, before anything is serialised."""
+"""Values as JSON can hold them, with secrets masked: in the values, before anything is
+serialised."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from rotator.util.formatting import format_rfc3339
 
 
 def to_json_value(value: object) -> Any:
-    """The value as JSON can say it: times in RFC 3339 UTC, durations in seconds, secrets masked, strange things as their type."""
+    """The value as JSON can say it: times in RFC 3339 UTC, durations in seconds, secrets masked,
+    strange things as their type."""
     match value:
         case None | bool() | int() | float():
             return value

@@ -1,8 +1,10 @@
-"""The coverage proof: every valid key of an account that is older than a time, managed or unmanaged, by name. Pure.
+"""The coverage proof: every valid key of an account that is older than a time, managed or
+unmanaged, by name. Pure.
 
-A rotation of many keys is over when no older key is valid, not when every command succeeded: a key that no ledger names is easily
-missed. So the proof begins with the list of the provider and not with the ledgers. It fails until the list is empty or a person has
-waived each key that is on it, by name and with a reason. Of chosen applications it is about the keys of their bearers.
+A rotation of many keys is over when no older key is valid, not when every command succeeded: a key
+that no ledger names is easily missed. So the proof begins with the list of the provider and not
+with the ledgers. It fails until the list is empty or a person has waived each key that is on it, by
+name and with a reason. Of chosen applications it is about the keys of their bearers.
 """
 
 from __future__ import annotations
@@ -57,8 +59,9 @@ class StaleKey:
 
 @dataclass(frozen=True)
 class CoverageReport:
-    """What is left of the keys of one account that were made before a time. ``expired`` are old as well, no longer accepted, and
-    still count in the quota; ``unread`` are applications whose ledger could not be read, so that the state of their keys is unknown."""
+    """What is left of the keys of one account that were made before a time. ``expired`` are old as
+    well, no longer accepted, and still count in the quota; ``unread`` are applications whose ledger
+    could not be read, so that the state of their keys is unknown."""
 
     account: str
     created_before: datetime
@@ -68,23 +71,29 @@ class CoverageReport:
     expired: tuple[Key, ...] = ()
     unread: tuple[str, ...] = ()
     unlisted: str = ""
-    """Why keys of bearers that no application has were not listed; the report is not complete then."""
+    """Why keys of bearers that no application has were not listed; the report is not complete
+    then."""
     missing: tuple[str, ...] = ()
     """Keys that are known to be there and that the list lacks: it proves nothing then."""
     manager_named: bool = True
-    """Whether the configuration names the key that manages the account, so that no other row can be it."""
+    """Whether the configuration names the key that manages the account, so that no other row can be
+    it."""
     part: str = ""
-    """What the report is restricted to, such as ``the 3 chosen applications``; empty where it is about the whole account."""
+    """What the report is restricted to, such as ``the 3 chosen applications``; empty where it is
+    about the whole account."""
     outside: int | None = None
     """How many keys that are in the way of the whole account's proof are outside of that part."""
 
     def restricted(self, bearers: Collection[str], part: str) -> CoverageReport:
-        """The same for the keys of these bearers. Their keys are listed also where the account has too many for one list."""
+        """The same for the keys of these bearers. Their keys are listed also where the account has
+        too many for one list."""
         return replace(
             self,
             rows=tuple(row for row in self.rows if row.key.bearer in bearers),
             expired=tuple(key for key in self.expired if key.bearer in bearers),
-            unread=tuple(sorted(set(self.unread) & {row.application for row in self.rows if row.key.bearer in bearers})),
+            unread=tuple(
+                sorted(set(self.unread) & {row.application for row in self.rows if row.key.bearer in bearers})
+            ),
             part=part,
             outside=sum(row.key.bearer not in bearers for row in self.open),
         )
@@ -96,12 +105,14 @@ class CoverageReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every key was listed and no old one is valid but those that a person has waived."""
+        """Whether every key was listed and no old one is valid but those that a person has
+        waived."""
         return not self.open and not self.gap
 
     @property
     def gap(self) -> str:
-        """Why the list may lack keys, so that no number of it is the whole; empty when it is whole."""
+        """Why the list may lack keys, so that no number of it is the whole; empty when it is
+        whole."""
         if self.missing:
             return f"the list lacks {', '.join(self.missing)}"
         return f"not every key was listed: {self.unlisted}" if self.unlisted and not self.part else ""
@@ -164,9 +175,12 @@ class Inventory:
     unlisted: str = ""
 
 
-def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime) -> CoverageReport:
-    """The proof, from one list of the account's keys. ``now`` is the earliest of the clocks: no key is called expired
-    too soon. A key that seems to be made in the future counts as old, because its date is wrong."""
+def coverage_report(
+    keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime
+) -> CoverageReport:
+    """The proof, from one list of the account's keys. ``now`` is the earliest of the clocks: no key
+    is called expired too soon. A key that seems to be made in the future counts as old, because its
+    date is wrong."""
     listed = {key.access_key for key in keys}
     old = sorted(
         (key for key in keys if key.created_at < created_before or key.created_at > now + CLOCK_TOLERANCE),
@@ -187,8 +201,8 @@ def coverage_report(keys: Sequence[Key], known: Inventory, *, created_before: da
 
 
 def _known_keys(known: Inventory) -> frozenset[str]:
-    """The keys that a whole list holds: those that ledgers call valid or not yet verified as revoked, and the one that the account
-    logs in with, which a list by application lacks."""
+    """The keys that a whole list holds: those that ledgers call valid or not yet verified as
+    revoked, and the one that the account logs in with, which a list by application lacks."""
     found = {known.management_key} if known.management_key and not known.unlisted else set()
     for ledger in known.ledgers.values():
         found |= {entry.access_key for entry in ledger.retiring} | {entry.access_key for entry in ledger.revoking}
@@ -200,7 +214,9 @@ def _row(key: Key, known: Inventory, now: datetime) -> StaleKey:
     application = known.bearers.get(key.bearer, "")
     ledger = known.ledgers.get(application)
     revoke_at = (
-        next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None) if ledger else None
+        next((entry.revoke_after for entry in ledger.retiring if entry.access_key == key.access_key), None)
+        if ledger
+        else None
     )
     kind = _kind(key, known, ledger)
     if application in known.unread and kind in ("untracked", "unmanaged"):

@@ -26,7 +26,8 @@ class HealthCause:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """The daemon: its version, the configuration that it works for, whether it lives and whether it can do its work."""
+    """The daemon: its version, the configuration that it works for, whether it lives and whether it
+    can do its work."""
 
     version: str
     config: str
@@ -46,8 +47,8 @@ class BlockedApplication:
 
 @dataclass(frozen=True)
 class ReloadResult:
-    """What a reload brought: how many applications there are now, which came and which left, and options that only a restart
-    brings into force."""
+    """What a reload brought: how many applications there are now, which came and which left, and
+    options that only a restart brings into force."""
 
     applications: int
     added: tuple[str, ...] = ()
@@ -76,16 +77,19 @@ class DaemonHandle(Protocol):
 
     @property
     def runtime(self) -> RuntimeWithSource:
-        """The configuration in force, for reading what is in memory; takes no lock. A reload may close its connections."""
+        """The configuration in force, for reading what is in memory; takes no lock. A reload may
+        close its connections."""
 
     def lease_runtime(self) -> AbstractContextManager[RuntimeWithSource]:
-        """The configuration in force, which stays open until it is given back, also when another one comes into force."""
+        """The configuration in force, which stays open until it is given back, also when another
+        one comes into force."""
 
     def reconcile_now(self, applications: Iterable[str]) -> None:
         """Reconcile these applications at once, because a command changed something about them."""
 
     def observed_problems(self) -> Mapping[str, Problem]:
-        """What the last pass of each application saw to stop it, by name: not all of it is in a ledger."""
+        """What the last pass of each application saw to stop it, by name: not all of it is in a
+        ledger."""
 
     def reload(self) -> Future[ReloadResult]:
         """Read the configuration again; the future holds the result or the ``ConfigurationError``.
@@ -93,7 +97,8 @@ class DaemonHandle(Protocol):
         Requests share one future until the main loop begins to read."""
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. Takes no lock."""
+        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. Takes
+        no lock."""
 
     def readiness(self) -> Sequence[tuple[str, bool, str]]:
         """Whether the daemon can do its work, cause by cause. Takes no lock."""

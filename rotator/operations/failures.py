@@ -12,7 +12,8 @@ from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
 MAX_SENTENCE = 4000
 MAX_SENTENCES = 2000
-"""Characters of a sentence and sentences of a report that are shown; a path, or the answer of a daemon, may have any number."""
+"""Characters of a sentence and sentences of a report that are shown; a path, or the answer of a
+daemon, may have any number."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class FailureReport:
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Cut what is too long; begin and end of a sentence stay, since the end tells what to do."""
+        """Cut what is too long; begin and end of a sentence stay, since the end tells what to
+        do."""
         object.__setattr__(self, "sentences", tuple(map(_cut, self.sentences[:MAX_SENTENCES])))
 
     def as_json(self) -> dict[str, Any]:
@@ -51,11 +53,15 @@ def explain(error: BaseException) -> FailureReport:
 
     sentence = redact(str(error))
     if isinstance(error, ConfigurationError):
-        problems = [{"file": one.file, "path": _cut(one.path), "message": _cut(redact(one.message))} for one in error.problems]
+        problems = [
+            {"file": one.file, "path": _cut(one.path), "message": _cut(redact(one.message))} for one in error.problems
+        ]
         sentences = tuple(redact(str(problem)) for problem in error.problems)
         return FailureReport("configuration", sentences, error.exit_code, {"problems": problems})
     if isinstance(error, ServiceError):
-        details = {name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))}
+        details = {
+            name: value for name in ("service", "path", "capability", "argument") if (value := getattr(error, name, ""))
+        }
         return FailureReport(error.kind, (sentence,), error.exit_code, details)
     if isinstance(error, RotatorError):
         return FailureReport(_snake(type(error).__name__), (sentence,), error.exit_code)

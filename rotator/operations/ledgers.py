@@ -1,4 +1,5 @@
-"""Reads the ledger of an application as it is once every ledger of an earlier name is taken over."""
+"""Reads the ledger of an application as it is once every ledger of an earlier name is taken
+over."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from rotator.reconciler.ledger_directory import read_former_document, read_relat
 
 
 def read_whole_ledger(spec: ApplicationSpec, context: ReconcileContext) -> Ledger | None:
-    """What is remembered of the application under all of its names; None where Vault has never had anything. Writes nothing."""
+    """What is remembered of the application under all of its names; None where Vault has never had
+    anything. Writes nothing."""
     vault = context.vault
     ledger = own_ledger(spec, vault.read_ledger(spec.application)[0])
     related = read_related(spec, vault, tuple(context.related(spec)))
@@ -25,5 +27,6 @@ def read_whole_ledger(spec: ApplicationSpec, context: ReconcileContext) -> Ledge
 
 
 def is_renamed(removed: ApplicationSpec, specs: Mapping[str, ApplicationSpec]) -> bool:
-    """Whether a configured application has the bearer of the removed one, so that its ledger is part of that one's."""
+    """Whether a configured application has the bearer of the removed one, so that its ledger is
+    part of that one's."""
     return removed.owner in specs and specs[removed.owner].bearer == removed.bearer

@@ -1,4 +1,5 @@
-"""What verbs are made of: what comes in (a ``OperationRequest``), on what it is carried out (a ``OperationContext``), and what a ``Operation`` is."""
+"""What verbs are made of: what comes in (a ``OperationRequest``), on what it is carried out (a
+``OperationContext``), and what a ``Operation`` is."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ class OperationContext:
     """One query or command on its way: what it is executed with, its caller, where its events go,
     and time.
 
-    ``owner`` signs what is claimed; the process signs when it is empty. ``daemon_handle`` is the daemon, in which one is.
+    ``owner`` signs what is claimed; the process signs when it is empty. ``daemon_handle`` is the
+    daemon, in which one is.
     """
 
     runtime: Runtime
@@ -101,11 +103,13 @@ class OperationContext:
 class Operation:
     """One query or command.
 
-    ``signature`` is what a caller sees. ``run`` gets the context and the request, and returns a value of the type ``gives``, or a
-    future of one. A command (``changes``) is offered on the control socket only and takes a slot of the executor; a query takes a
-    reader. An ``immediate`` operation reads memory only, takes no lock and calls no service. ``per_application``: what it does
-    for a named application needs to know of no other, so that it can run where another one's configuration is broken.
-    ``exclusive_key``: requests with the same key run one at a time. ``refuses``: error statuses beyond those of every operation.
+    ``signature`` is what a caller sees. ``run`` gets the context and the request, and returns a
+    value of the type ``gives``, or a future of one. A command (``changes``) is offered on the
+    control socket only and takes a slot of the executor; a query takes a reader. An ``immediate``
+    operation reads memory only, takes no lock and calls no service. ``per_application``: what it
+    does for a named application needs to know of no other, so that it can run where another one's
+    configuration is broken. ``exclusive_key``: requests with the same key run one at a time.
+    ``refuses``: error statuses beyond those of every operation.
     """
 
     signature: Signature
@@ -151,15 +155,20 @@ class Operation:
         return self.signature.urgent(dict(request))
 
     def execute(self, call: OperationContext, request: Any) -> Any:
-        """What comes of it. What it reads by itself, outside of passes, rides out a service that is away, from the first call on."""
+        """What comes of it. What it reads by itself, outside of passes, rides out a service that is
+        away, from the first call on."""
         return self.run(
-            replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes), passes=call.runtime), request
+            replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes), passes=call.runtime),
+            request,
         )
 
     def request(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
-        """What was given, if it makes sense; raises ``OperationError`` without repeating any of it: it may be a secret in the wrong place."""
+        """What was given, if it makes sense; raises ``OperationError`` without repeating any of it:
+        it may be a secret in the wrong place."""
         try:
-            return self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
+            return (
+                self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
+            )
         except ValidationError as error:
             raise OperationError("usage", "; ".join(_complaints(error))) from None
 
@@ -178,7 +187,8 @@ def _complaints(error: ValidationError) -> list[str]:
 def each(
     call: OperationContext, specs: list[ApplicationSpec], work: Callable[[ApplicationSpec], OperationResult]
 ) -> tuple[OperationResult, ...]:
-    """What became of each application; afterwards the daemon, if there is one, looks at them too."""
+    """What became of each application; afterwards the daemon, if there is one, looks at them
+    too."""
     try:
         found = run_concurrently(work, specs, lane=lambda spec: spec.account)
     finally:

@@ -1,7 +1,8 @@
 """How long an operation rides out a service that is away, from its first call on.
 
-One rule for all operations: a call that surely was not executed, or that only reads, is repeated until the services have been
-away for the operation's patience. Passes have a patience of their own, because they hold secrets and must see emergencies.
+One rule for all operations: a call that surely was not executed, or that only reads, is repeated
+until the services have been away for the operation's patience. Passes have a patience of their own,
+because they hold secrets and must see emergencies.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ READS = frozenset(
 
 
 class Patience:
-    """One operation's patience. Calls of several threads share it, so that many applications do not add up."""
+    """One operation's patience. Calls of several threads share it, so that many applications do not
+    add up."""
 
     def __init__(self, clock: Clock, sleep: Sleep, limit: timedelta) -> None:
         self._clock = clock
@@ -60,7 +62,8 @@ class Patience:
         self._since: datetime | None = None
 
     def wait_after(self, error: ServiceError) -> None:
-        """Wait until the call that failed so may be repeated; raises the error when the services have been away for too long."""
+        """Wait until the call that failed so may be repeated; raises the error when the services
+        have been away for too long."""
         now = self._clock.now()
         self._since = self._since or now
         if now - self._since >= self._limit:
@@ -84,7 +87,8 @@ class Patience:
 
 
 class _Patient:
-    """A Vault, a provider or a runtime as it is, but for the reading calls, which ride out an absence."""
+    """A Vault, a provider or a runtime as it is, but for the reading calls, which ride out an
+    absence."""
 
     def __init__(self, inner: Any, patience: Patience) -> None:
         self._inner = inner

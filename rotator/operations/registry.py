@@ -1,7 +1,9 @@
-"""The verbs, as a table: what can be asked and ordered, through a socket or by a command that acts itself.
+"""The verbs, as a table: what can be asked and ordered, through a socket or by a command that acts
+itself.
 
-Routes, checks and the OpenAPI description of the API are made from this table, and the command line asks and orders by it, so both
-do the same. Each function gets a ``OperationContext`` and a ``OperationRequest`` and returns plain values.
+Routes, checks and the OpenAPI description of the API are made from this table, and the command line
+asks and orders by it, so both do the same. Each function gets a ``OperationContext`` and a
+``OperationRequest`` and returns plain values.
 """
 
 from __future__ import annotations
@@ -41,21 +43,24 @@ from rotator.operations.mass_rotation.handlers import (
     handle_waive,
 )
 from rotator.operations.operation import Maybe, Name, Names, NoArguments, Operation, OperationContext, OperationRequest
-from rotator.operations.queries.doctor import Diagnosis, diagnose
+from rotator.operations.queries.diagnosis import Diagnosis
+from rotator.operations.queries.doctor import diagnose
 from rotator.operations.queries.history import History, read_history
 from rotator.operations.queries.key_info import KeyInfo, describe_keys
 from rotator.operations.queries.plan import PlanResult, plan_applications
 from rotator.operations.queries.status import status_report
 from rotator.operations.signatures import SIGNATURES
 
-# --- queries --------------------------------------------------------------------------------------------------------------
+# --- queries --------------------------------------------------------------------------------------
 
 
 def _health(call: OperationContext, _: NoArguments) -> HealthReport:
     alive = [HealthCause(*cause) for cause in call.daemon.health()]
     ready = [HealthCause(*cause) for cause in call.daemon.readiness()]
     source = call.daemon.runtime.source
-    return HealthReport(__version__, source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready))
+    return HealthReport(
+        __version__, source, all(one.well for one in alive), all(one.well for one in ready), (*alive, *ready)
+    )
 
 
 class Some(OperationRequest):
@@ -87,7 +92,7 @@ def _history(call: OperationContext, request: One) -> History:
     return read_history(call.runtime, request.application)
 
 
-# --- commands -------------------------------------------------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------------
 
 
 def _reload(call: OperationContext, _: NoArguments) -> Future[ReloadResult]:
@@ -104,7 +109,7 @@ def _who(call: OperationContext, request: Keys) -> tuple[KeyInfo, ...]:
     return describe_keys(call.runtime, request.access_keys, call.now())
 
 
-# --- the table ------------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 _COMMAND = (404, 408, 409, 429)
 """Error statuses of a command beyond those of every operation."""
@@ -128,15 +133,29 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         _operation("health", "How the daemon is.", NoArguments, _health),
         _operation(
-            "status", "How the applications are, by their ledgers.", Some, _status, refuses=(404, 409), per_application=True
+            "status",
+            "How the applications are, by their ledgers.",
+            Some,
+            _status,
+            refuses=(404, 409),
+            per_application=True,
         ),
         _operation("plan", "What would be done next, and why.", Some, _plan, refuses=(404, 409), per_application=True),
         _operation("doctor", "What keeps this installation from working, with remedies.", NoArguments, _doctor),
         _operation(
-            "history", "What happened to the keys of an application.", One, _history, refuses=(404, 409), per_application=True
+            "history",
+            "What happened to the keys of an application.",
+            One,
+            _history,
+            refuses=(404, 409),
+            per_application=True,
         ),
         _operation(
-            "reload", "Read the configuration again; answers when it is in force.", NoArguments, _reload, refuses=(422, 429)
+            "reload",
+            "Read the configuration again; answers when it is in force.",
+            NoArguments,
+            _reload,
+            refuses=(422, 429),
         ),
         _operation(
             "rotate",
@@ -164,7 +183,12 @@ OPERATIONS: Mapping[str, Operation] = {
             per_application=True,
         ),
         _operation(
-            "extend", "Extend the grace period of old keys.", ExtendRequest, handle_extend, refuses=_COMMAND, per_application=True
+            "extend",
+            "Extend the grace period of old keys.",
+            ExtendRequest,
+            handle_extend,
+            refuses=_COMMAND,
+            per_application=True,
         ),
         _operation(
             "revoke",
@@ -181,7 +205,11 @@ OPERATIONS: Mapping[str, Operation] = {
             refuses=(404, 409),
         ),
         _operation(
-            "waive", "Exempt an old key from coverage, with a reason, or no longer.", WaiveRequest, handle_waive, refuses=_COMMAND
+            "waive",
+            "Exempt an old key from coverage, with a reason, or no longer.",
+            WaiveRequest,
+            handle_waive,
+            refuses=_COMMAND,
         ),
         _operation(
             "preview",
@@ -198,7 +226,9 @@ OPERATIONS: Mapping[str, Operation] = {
             exclusive_key=lambda request: str(request.same),
             refuses=_COMMAND,
         ),
-        _operation("incidents", "Every incident that a ledger remembers.", NoArguments, handle_incidents, refuses=(409,)),
+        _operation(
+            "incidents", "Every incident that a ledger remembers.", NoArguments, handle_incidents, refuses=(409,)
+        ),
         _operation("incident", "What happened in an emergency.", IncidentRequest, handle_incident, refuses=(409,)),
         _operation(
             "drill",

@@ -57,7 +57,9 @@ class OperationResult:
         if self.outcome in {"contained", "revoked"}:
             if self.outage_seconds is not None:
                 answer["outage_seconds"] = round(self.outage_seconds, 3)
-            answer["revoked"] = [{"access_key": key, "verification": verification} for key, verification in self.revoked.items()]
+            answer["revoked"] = [
+                {"access_key": key, "verification": verification} for key, verification in self.revoked.items()
+            ]
         else:
             answer |= {
                 "replaced": self.replaced,

@@ -1,4 +1,5 @@
-"""What people's questions and orders are carried out with: the applications, the Vault, and the world that a pass acts through."""
+"""What people's questions and orders are carried out with: the applications, the Vault, and the
+world that a pass acts through."""
 
 from __future__ import annotations
 
@@ -89,11 +90,13 @@ class Runtime(Protocol):
         """What an examination of Vault, the accounts and this machine finds out."""
 
     def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
-        """Applications that left the configuration and still have a ledger. ``sink`` hears of ledgers that cannot be read."""
+        """Applications that left the configuration and still have a ledger. ``sink`` hears of
+        ledgers that cannot be read."""
 
 
 def select_applications(runtime: Runtime, names: Sequence[str]) -> list[ApplicationSpec]:
-    """The applications that were named, once each; all of the configuration when none was. An orphan may be named too."""
+    """The applications that were named, once each; all of the configuration when none was. An
+    orphan may be named too."""
     if not names:
         return list(runtime.specs.values())
     unknown = [name for name in names if name not in runtime.specs]

@@ -1,7 +1,7 @@
 """The operations as a caller sees them: name, method, and the type of the result.
 
-A command that asks the daemon needs no more, and imports neither the code of the operations nor the library that validates
-requests. The daemon validates, and its registry adds the rest.
+A command that asks the daemon needs no more, and imports neither the code of the operations nor the
+library that validates requests. The daemon validates, and its registry adds the rest.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any, Literal
 class Signature:
     """One query or command.
 
-    ``result``: the module and the class of what it gives; ``many``: a tuple of these. ``changes``: a command. ``immediate``:
-    answered in the event loop of the daemon. ``urgent``: whether a request with these arguments is an emergency.
+    ``result``: the module and the class of what it gives; ``many``: a tuple of these. ``changes``:
+    a command. ``immediate``: answered in the event loop of the daemon. ``urgent``: whether a
+    request with these arguments is an emergency.
     """
 
     name: str

@@ -1,13 +1,15 @@
 """Providers of keys: what one is built from, and how it is found by its name.
 
-A provider is an entry point in the group ``rotator.providers``, so that a package of its own can bring one::
+A provider is an entry point in the group ``rotator.providers``, so that a package of its own can
+bring one::
 
     [project.entry-points."rotator.providers"]
     scaleway = "rotator.providers.scaleway:build"
 
-The entry point is a builder: ``build(account, clock=clock)`` returns a ``rotator.domain.ports.Provider`` and contacts nothing. It
-raises ``ConfigurationError`` when the account's settings cannot be used. ``tests/providers/contract.py`` is the suite that
-every provider passes.
+The entry point is a builder: ``build(account, clock=clock)`` returns a
+``rotator.domain.ports.Provider`` and contacts nothing. It raises ``ConfigurationError`` when the
+account's settings cannot be used. ``tests/providers/contract.py`` is the suite that every provider
+passes.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def available() -> tuple[str, ...]:
 
 
 def load(name: str) -> Builder:
-    """The builder of the provider of that name. Raises ``ConfigurationError``, with the nearest names, if there is none."""
+    """The builder of the provider of that name. Raises ``ConfigurationError``, with the nearest
+    names, if there is none."""
     for entry in entry_points(group=GROUP, name=name):
         try:
             builder: Builder = entry.load()

@@ -1,4 +1,5 @@
-"""Examines an account for ``rotator doctor``: the login, its right, the quota, the bearers and their keys. Reads only."""
+"""Examines an account for ``rotator doctor``: the login, its right, the quota, the bearers and
+their keys. Reads only."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import PermissionDenied, ServiceError
 
 KnownKeys = Callable[[ApplicationSpec], frozenset[str] | None]
-"""The access keys that the documents of an application name; None where they cannot be read, or name none."""
+"""The access keys that the documents of an application name; None where they cannot be read, or
+name none."""
 
 
 def examine_account(
@@ -30,7 +32,9 @@ def examine_account(
             names = known(spec)
             keys = provider.list_keys(spec.bearer)
             if names is not None and (
-                odd := [key.access_key for key in keys if key.access_key not in names and not parse_marker(key.description)]
+                odd := [
+                    key.access_key for key in keys if key.access_key not in names and not parse_marker(key.description)
+                ]
             ):
                 unmanaged[spec.application] = tuple(odd)
         key = provider.get_key(facts.key) if facts.key else None

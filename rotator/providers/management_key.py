@@ -27,7 +27,8 @@ class ManagementKeyName(Protocol):
         """Whether the daemon itself replaces it."""
 
     def refresh(self, authenticate: Authenticate) -> str:
-        """Change over to a newer key, where there is one. Returns the access key that is to log in, which does so once it authenticates."""
+        """Change over to a newer key, where there is one. Returns the access key that is to log in,
+        which does so once it authenticates."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ class KeyPair:
 class OwnKey:
     """The management key of an account that is rotated like the key of an application.
 
-    It is read from the document that the rotation publishes. A key that is new in the document comes
-    into use after it authenticates. While the document cannot be read, and while its key does not
-    authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first login,
-    which an operator made; it is also tried when the published key is refused. Thread-safe; no lock is
-    held over a call.
+    It is read from the document that the rotation publishes. A key that is new in the document
+    comes into use after it authenticates. While the document cannot be read, and while its key does
+    not authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first
+    login, which an operator made; it is also tried when the published key is refused. Thread-safe;
+    no lock is held over a call.
     """
 
     rotated = True
@@ -88,13 +89,15 @@ class OwnKey:
 
         Called for the first login, and when the provider refuses the ``current`` one.
 
-        Raises ``ServiceError`` when the document cannot be read, and ``ConfigurationError`` when the initial key cannot.
+        Raises ``ServiceError`` when the document cannot be read, and ``ConfigurationError`` when
+        the initial key cannot.
         """
         pair = self._pair = self._published_or_initial()
         return pair.secret
 
     def refresh(self, authenticate: Authenticate) -> str:
-        """Change over to the published key if it is another one and authenticates; the published access key.
+        """Change over to the published key if it is another one and authenticates; the published
+        access key.
 
         Raises ``ServiceError`` when the document cannot be read."""
         published = self._read()
@@ -111,7 +114,8 @@ class OwnKey:
         if self._initial is not None:
             return KeyPair(self._initial_name, self._initial())
         raise Rejected(
-            "the document of own_key holds no key yet, and secret_key is not set: write the management key there, or set secret_key",
+            "the document of own_key holds no key yet, and secret_key is not set: write the management key there, or "
+            "set secret_key",
             service="the management key",
             kind="no_key",
         )
@@ -120,8 +124,9 @@ class OwnKey:
 class ManagementKeyGuard:
     """A provider that never deletes the key it logs in with, and marks that key where it is listed.
 
-    A key that the daemon rotates itself is not marked for its own application: the account changes over to the published key before
-    the deletion is sent, and the deletion is not sent as long as it did not.
+    A key that the daemon rotates itself is not marked for its own application: the account changes
+    over to the published key before the deletion is sent, and the deletion is not sent as long as
+    it did not.
     """
 
     def __init__(self, provider: Provider, key: ManagementKeyName) -> None:
@@ -152,7 +157,8 @@ class ManagementKeyGuard:
     def delete_key(self, access_key: str) -> bool:
         """Delete the key, unless the account logs in with it.
 
-        Raises ``Rejected`` when no other key is to log in, and ``Unavailable`` as long as the other one does not authenticate."""
+        Raises ``Rejected`` when no other key is to log in, and ``Unavailable`` as long as the other
+        one does not authenticate."""
         if access_key == self._key.in_use:
             wanted = ""
             with suppress(ServiceError):  # the key in use stays in use

@@ -1,4 +1,5 @@
-"""A limit on the rate of requests, shared by all threads of an account, of which a share is kept for emergencies."""
+"""A limit on the rate of requests, shared by all threads of an account, of which a share is kept
+for emergencies."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ RESERVE = 0.25
 class RateLimiter:
     """At most ``rate`` requests a second, after a first second's worth at once.
 
-    Ordinary requests get three quarters of it in the order in which they ask. Urgent ones get the rest to themselves, or an
-    ordinary turn if that comes sooner, so a queue of a thousand does not stand before an emergency.
+    Ordinary requests get three quarters of it in the order in which they ask. Urgent ones get the
+    rest to themselves, or an ordinary turn if that comes sooner, so a queue of a thousand does not
+    stand before an emergency.
     """
 
     def __init__(
@@ -27,7 +29,8 @@ class RateLimiter:
         self._reserve = _Turns(rate * RESERVE)
 
     def wait(self, *, until: float, urgent: bool) -> bool:
-        """Wait for a turn; False, at once and without taking one, when there is none before ``until``."""
+        """Wait for a turn; False, at once and without taking one, when there is none before
+        ``until``."""
         with self._lock:
             now = self._now()
             turns = min(self._ordinary, self._reserve, key=lambda turns: turns.wait(now)) if urgent else self._ordinary

@@ -1,1 +1,2 @@
-"""Runs reconciliation passes: observes, asks `decision` for the next step, and executes it against the ports."""
+"""Runs reconciliation passes: observes, asks `decision` for the next step, and executes it against
+the ports."""

@@ -41,9 +41,10 @@ class InvalidKeyBreaker:
 
 @dataclass
 class ReconcileContext:
-    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an owner on this machine that its
-    process has ended, and says nothing (False) of any other. ``related`` gives the names of the ledgers without configuration
-    that name the application's bearer."""
+    """What a pass acts through. ``owner`` is random per process start; ``is_gone`` tells of an
+    owner on this machine that its process has ended, and says nothing (False) of any other.
+    ``related`` gives the names of the ledgers without configuration that name the application's
+    bearer."""
 
     provider: Provider
     vault: VaultStore
@@ -52,7 +53,8 @@ class ReconcileContext:
     owner: str
     casualties: InvalidKeyBreaker = field(default_factory=InvalidKeyBreaker)
     is_gone: Callable[[str], bool] = lambda owner: False  # noqa: ARG005  # a default that knows no owners
-    related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005  # a default that knows no ledgers
+    # ARG005: a default that knows no ledgers
+    related: Callable[[ApplicationSpec], Sequence[str]] = lambda spec: ()  # noqa: ARG005
 
     def clocks(self) -> Clocks:
         """The time by the three clocks, now: one reading of each, taken again if this machine's
@@ -66,8 +68,9 @@ class ReconcileContext:
 
 @dataclass
 class LocalState:
-    """What a process carries from one pass of an application to the next: the rotation held in memory, the highest version of
-    the document seen, and which unmanaged keys were reported. ``look_again`` asks a pass that waits for a new observation."""
+    """What a process carries from one pass of an application to the next: the rotation held in
+    memory, the highest version of the document seen, and which unmanaged keys were reported.
+    ``look_again`` asks a pass that waits for a new observation."""
 
     in_flight: InFlightRotation | None = None
     floor: int = 0
@@ -79,7 +82,8 @@ class LocalState:
 
 @dataclass(frozen=True)
 class PassOutcome:
-    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut it short, if one did.
+    """How a pass ended: until when it may rest and why, what it last knew, and the error that cut
+    it short, if one did.
 
     ``keys`` is what the provider listed for the bearer, None when it was not asked.
     """

@@ -1,4 +1,5 @@
-"""Issues a key: creates it, verifies that it authenticates, publishes it, and fences the document against a publish under way."""
+"""Issues a key: creates it, verifies that it authenticates, publishes it, and fences the document
+against a publish under way."""
 
 from __future__ import annotations
 
@@ -43,23 +44,36 @@ class Issuer:
             reason = Reason.BEARER_GONE if isinstance(error, NotFound) else error.kind
             self._pass.in_flight = replace(in_flight, failure=RotationFailure(reason, str(error)))
             self._pass.emit(
-                "rotation.create_failed", rotation_id=in_flight.intent.id, reason=reason, message=str(error), unclear=unclear
+                "rotation.create_failed",
+                rotation_id=in_flight.intent.id,
+                reason=reason,
+                message=str(error),
+                unclear=unclear,
             )
             return
-        # Bounds how long the secret waits when Vault or the provider becomes unavailable before the verification begins.
-        verification = self._pass.spec.emergency_verification if in_flight.intent.mode.urgent else self._pass.spec.verification
+        # Bounds how long the secret waits when Vault or the provider becomes unavailable before the
+        # verification begins.
+        verification = (
+            self._pass.spec.emergency_verification if in_flight.intent.mode.urgent else self._pass.spec.verification
+        )
         deadline = now + verification.timeout + self._pass.spec.publish_timeout
         self._pass.in_flight = replace(in_flight, key=key, secret=secret, publish_by=deadline)
         self._pass.emit(
-            "rotation.created", rotation_id=in_flight.intent.id, access_key=key.access_key, reason=in_flight.intent.reason
+            "rotation.created",
+            rotation_id=in_flight.intent.id,
+            access_key=key.access_key,
+            reason=in_flight.intent.reason,
         )
         self._pass.observation = replace(observation, keys=(*observation.keys, key))
 
     def verify(self) -> Waits:
-        """Probe the new key until it has authenticated several times in a row, or the timeout is over."""
+        """Probe the new key until it has authenticated several times in a row, or the timeout is
+        over."""
         in_flight = self._held()
         key, secret = self._unpublished(in_flight)
-        verification = self._pass.spec.emergency_verification if in_flight.intent.mode.urgent else self._pass.spec.verification
+        verification = (
+            self._pass.spec.emergency_verification if in_flight.intent.mode.urgent else self._pass.spec.verification
+        )
         since = in_flight.verifying_since or self._pass.now()
         in_a_row = in_flight.successes
         while True:
@@ -67,13 +81,22 @@ class Issuer:
             in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
             now = self._pass.now()
             self._pass.in_flight = in_flight = replace(in_flight, verifying_since=since, successes=in_a_row)
-            about = {"rotation_id": in_flight.intent.id, "access_key": key.access_key, "reason": in_flight.intent.reason}
+            about = {
+                "rotation_id": in_flight.intent.id,
+                "access_key": key.access_key,
+                "reason": in_flight.intent.reason,
+            }
             if in_a_row >= verification.successes:
-                self._pass.in_flight = replace(in_flight, verified=True, publish_by=now + self._pass.spec.publish_timeout)
+                self._pass.in_flight = replace(
+                    in_flight, verified=True, publish_by=now + self._pass.spec.publish_timeout
+                )
                 self._pass.emit("rotation.verified", successes=in_a_row, **about)
                 return
             if now + verification.interval > since + verification.timeout:
-                message = f"the new key {key.access_key} did not authenticate within {verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+                message = (
+                    f"the new key {key.access_key} did not authenticate within "
+                    f"{verification.timeout.total_seconds():.0f} s: it is revoked, the old one stays"
+                )
                 self._pass.in_flight = replace(in_flight, failure=RotationFailure(Reason.VERIFICATION_FAILED, message))
                 self._pass.emit("rotation.verification_failed", **about)
                 return
@@ -90,11 +113,14 @@ class Issuer:
         if document is not None and same and (document.version, document.state) == (base, observation.document.state):
             fields = document_fields(self._pass.spec, document, key, secret, in_flight.intent.id)
             sent_before = in_flight.publish_sent
-            self._pass.in_flight = in_flight = replace(in_flight, publish_sent=True)  # before the call: its answer may never come
+            self._pass.in_flight = in_flight = replace(
+                in_flight, publish_sent=True
+            )  # before the call: its answer may never come
             try:
                 self._pass.vault.write_document(self._pass.spec.path, fields, cas=base)
             except (Conflict, Indeterminate) as error:
-                # Only an observation shows it: a lost answer says nothing, and a conflict may be with this actor's own earlier write.
+                # Only an observation shows it: a lost answer says nothing, and a conflict may be
+                # with this actor's own earlier write.
                 self._pass.emit("pass.interrupted", kind=error.kind, message=str(error))
             except ServiceError as error:
                 self._pass.in_flight = in_flight = replace(in_flight, publish_sent=sent_before)  # surely not executed
@@ -134,7 +160,8 @@ class Issuer:
     def _read_patiently(
         self, in_flight: InFlightRotation, read: Callable[[], CredentialDocument]
     ) -> Generator[datetime, None, CredentialDocument | None]:
-        """Read while a secret waits: a Vault that is away may come back before the time is up. None when it did not."""
+        """Read while a secret waits: a Vault that is away may come back before the time is up. None
+        when it did not."""
         while True:
             try:
                 return read()
@@ -155,13 +182,20 @@ class Issuer:
         return require(in_flight.key), require(in_flight.secret)
 
     def fence(self, observation: Observation) -> None:
-        """Move the document on by one version, which no publish based on this one survives. Where there is no document, check-and-set
-        0 writes an empty one: a first key may be about to be published as well. A last look narrows the time in which a document
-        that is recreated at the same version would be overwritten. Raises ``ObservationStale``."""
+        """Move the document on by one version, which no publish based on this one survives. Where
+        there is no document, check-and-set 0 writes an empty one: a first key may be about to be
+        published as well. A last look narrows the time in which a document that is recreated at the
+        same version would be overwritten. Raises ``ObservationStale``."""
         document, latest = observation.document, self._pass.read_document()
-        if (latest.version, latest.state, latest.created_time) != (document.version, document.state, document.created_time):
+        if (latest.version, latest.state, latest.created_time) != (
+            document.version,
+            document.state,
+            document.created_time,
+        ):
             raise ObservationStale
-        fields = {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
+        fields = (
+            {**document.fields, self._pass.spec.secret_field: document.secret} if document.secret else document.fields
+        )
         version, _ = self._pass.vault.write_document(self._pass.spec.path, fields, cas=document.version)
         self._pass.emit("document.fenced", access_key=document.published or "", version=version)
         raise ObservationStale

@@ -1,4 +1,5 @@
-"""Finds the ledgers that the configuration does not name, and those among them that name the bearer of a configured application."""
+"""Finds the ledgers that the configuration does not name, and those among them that name the bearer
+of a configured application."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ Unreadable = Callable[[str, Exception], None]
 
 
 class LedgerDirectory:
-    """Which ledgers there are beside those of the configuration, and whose bearer each names, which never changes. Thread-safe: an
-    entry is replaced whole. A list that is a minute old only delays a takeover."""
+    """Which ledgers there are beside those of the configuration, and whose bearer each names, which
+    never changes. Thread-safe: an entry is replaced whole. A list that is a minute old only delays
+    a takeover."""
 
     def __init__(
         self,
@@ -31,7 +33,8 @@ class LedgerDirectory:
         *,
         left_out: AbstractSet[str] = frozenset(),
     ) -> None:
-        """``left_out``: names that the configuration has and ``specs`` has not, because there was no need to read them."""
+        """``left_out``: names that the configuration has and ``specs`` has not, because there was
+        no need to read them."""
         self._vault = vault
         self._configured = specs.keys() | left_out
         self._now = now
@@ -85,7 +88,8 @@ def _ignore(name: str, error: Exception) -> None:
 
 
 def read_related(spec: ApplicationSpec, vault: VaultStore, names: tuple[str, ...]) -> tuple[RelatedLedger, ...]:
-    """The ledgers of these names, as far as they can be read and belong to the application's bearer, with their documents."""
+    """The ledgers of these names, as far as they can be read and belong to the application's
+    bearer, with their documents."""
     found = []
     for name in names:
         try:
@@ -94,13 +98,18 @@ def read_related(spec: ApplicationSpec, vault: VaultStore, names: tuple[str, ...
             continue
         if ledger is not None and spec.bearer == ledger.bearer:
             pending = ledger.path != spec.path and not (ledger.successor and ledger.current is None)
-            document = read_former_document(vault, ledger.path, ledger.access_field, ledger.secret_field) if pending else None
+            document = (
+                read_former_document(vault, ledger.path, ledger.access_field, ledger.secret_field) if pending else None
+            )
             found.append(RelatedLedger(ledger, version, document))
     return tuple(found)
 
 
-def read_former_document(vault: VaultStore, path: str, access_field: str, secret_field: str) -> CredentialDocument | None:
-    """The document at a former path; None when it cannot be read, which is not the same as absent."""
+def read_former_document(
+    vault: VaultStore, path: str, access_field: str, secret_field: str
+) -> CredentialDocument | None:
+    """The document at a former path; None when it cannot be read, which is not the same as
+    absent."""
     try:
         return vault.read_document(path, access_field, secret_field)
     except Unavailable:

@@ -1,4 +1,5 @@
-"""Observes one application: the ledger, then the document, then the provider's keys; the order matters."""
+"""Observes one application: the ledger, then the document, then the provider's keys; the order
+matters."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ from rotator.reconciler.pass_state import PassState
 
 
 def containment_place(spec: ApplicationSpec, ledger: Ledger | None) -> ApplicationSpec:
-    """Where a pass observes and acts: the place in the configuration or, while compromised keys are contained, the place in the
-    ledger. A ledger without a current key has seen none in its fields, so those of the configuration count."""
+    """Where a pass observes and acts: the place in the configuration or, while compromised keys are
+    contained, the place in the ledger. A ledger without a current key has seen none in its fields,
+    so those of the configuration count."""
     if ledger is None or not ledger.compromised or ledger.account != spec.account:
         return spec
     source = ledger if ledger.current is not None else spec
@@ -75,7 +77,8 @@ class Observer:
         return observation
 
     def _read_former_documents(self, ledger: Ledger | None) -> dict[str, CredentialDocument]:
-        """The documents at former paths that published a key when last seen, as far as they can be read."""
+        """The documents at former paths that published a key when last seen, as far as they can be
+        read."""
         found: dict[str, CredentialDocument] = {}
         for former in ledger.predecessors if ledger and not ledger.successor else ():
             if former.access_key:
@@ -86,7 +89,8 @@ class Observer:
     def _find_unlisted(
         self, published: str | None, ledger: Ledger | None, keys: dict[str, Key]
     ) -> tuple[Presence, frozenset[str]]:
-        """Absence is not proven by a list: the published key and the compromised ones are asked for by name."""
+        """Absence is not proven by a list: the published key and the compromised ones are asked for
+        by name."""
         foreign: set[str] = set()
         condemned = {entry.access_key for entry in ledger.revoking} if ledger else set()
         asked = {published} if published else set()
@@ -110,8 +114,12 @@ class Observer:
         return (Presence.FOREIGN if published in foreign else Presence.GONE), frozenset(foreign)
 
     def _report_unmanaged(self, state: ApplicationState) -> None:
-        """Report keys that this application neither made nor published, under any of its names, once each."""
-        observation, names = state.observation, state.names | {one.ledger.application for one in state.observation.related}
+        """Report keys that this application neither made nor published, under any of its names,
+        once each."""
+        observation, names = (
+            state.observation,
+            state.names | {one.ledger.application for one in state.observation.related},
+        )
         known = {key.access_key for key in observation.keys if observation.marker(key, names)} | {state.published}
         for ledger in (state.ledger, *(one.ledger for one in observation.related)):
             known |= ledger.names() | ledger.published_elsewhere()
@@ -121,9 +129,11 @@ class Observer:
         self._pass.local_state.unmanaged_keys = unmanaged_keys
 
     def report_problem(self, wait: Wait, observation: Observation) -> Wait:
-        """Report what stops the application and is not recorded, once when it appears and once when it clears.
+        """Report what stops the application and is not recorded, once when it appears and once when
+        it clears.
 
-        Who records a problem reports it with the write, and who asked for a rotation gets the answer."""
+        Who records a problem reports it with the write, and who asked for a rotation gets the
+        answer."""
         if self._pass.request is not None:
             return wait
         recorded = observation.ledger.problem if observation.ledger else None

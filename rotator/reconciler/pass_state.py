@@ -1,4 +1,5 @@
-"""What the parts of one pass share: the last observation, the rotation held in memory, and access to Vault and the provider."""
+"""What the parts of one pass share: the last observation, the rotation held in memory, and access
+to Vault and the provider."""
 
 from __future__ import annotations
 
@@ -35,8 +36,9 @@ def require(value: T | None) -> T:
 class PassState:
     """One pass. ``observation`` is the latest one, None before the first.
 
-    ``configured`` is the configuration of the application; ``spec`` is where the pass observes and acts, which differs only while
-    compromised keys are contained that the ledger names elsewhere. ``unreadable`` is why the document could not be read.
+    ``configured`` is the configuration of the application; ``spec`` is where the pass observes and
+    acts, which differs only while compromised keys are contained that the ledger names elsewhere.
+    ``unreadable`` is why the document could not be read.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class PassState:
         self.context.sink.emit(event, application=self.spec.application, account=self.spec.account, **fields)
 
     def wait_until(self, until: datetime) -> Waits:
-        """Wait until then. Raises ``ObservationStale`` when another observation was asked for, or when the ledger has changed: it is
-        read again every ``RETRY_INTERVAL``, so that no wait is blind to an emergency."""
+        """Wait until then. Raises ``ObservationStale`` when another observation was asked for, or
+        when the ledger has changed: it is read again every ``RETRY_INTERVAL``, so that no wait is
+        blind to an emergency."""
         nap = self.now()
         while nap < until:
             nap = min(until, nap + RETRY_INTERVAL)
@@ -90,7 +93,8 @@ class PassState:
                 raise ObservationStale
 
     def ledger_changed(self) -> bool:
-        """Whether the ledger is another one than was observed. A Vault that is away says nothing."""
+        """Whether the ledger is another one than was observed. A Vault that is away says
+        nothing."""
         now, read_at = self.now(), self.ledger_read_at
         if read_at is not None and read_at <= now < read_at + RETRY_INTERVAL:
             return False
@@ -108,7 +112,8 @@ class PassState:
         return document
 
     def find_document(self, ledger: Ledger | None) -> CredentialDocument:
-        """The credential document. One that Vault does not give out keeps no compromised key from being revoked."""
+        """The credential document. One that Vault does not give out keeps no compromised key from
+        being revoked."""
         self.unreadable = None
         try:
             self.vault.require_kv2(self.spec.path)

@@ -18,8 +18,9 @@ class PublishedKeyProbe:
     def __init__(self, current: PassState) -> None:
         self._pass = current
         self.found_invalid = ""
-        """The published key that this observation found invalid and no event reports yet. A node of Vault that is behind may still
-        show a key that was replaced and revoked, so the ledger is written first: the write fails unless its newest version was read."""
+        """The published key that this observation found invalid and no event reports yet. A node of
+        Vault that is behind may still show a key that was replaced and revoked, so the ledger is
+        written first: the write fails unless its newest version was read."""
 
     def run(self, observation: Observation) -> Waits:
         """Probe the published key; the result is part of the observation."""
@@ -27,7 +28,9 @@ class PublishedKeyProbe:
         verdict = yield from self._ask(
             lambda: self._pass.provider.authenticate(published, secret), self._pass.spec.emergency_verification
         )
-        bearer_observed = verdict is not ProbeResult.REFUSED or self._pass.provider.bearer_exists(self._pass.spec.bearer)
+        bearer_observed = verdict is not ProbeResult.REFUSED or self._pass.provider.bearer_exists(
+            self._pass.spec.bearer
+        )
         now = self._pass.now()
         if verdict is ProbeResult.REFUSED and bearer_observed and observation.presence is Presence.GONE:
             self.found_invalid = published
@@ -39,7 +42,8 @@ class PublishedKeyProbe:
     def _ask(
         self, try_once: Callable[[], ProbeResult], verification: VerificationPolicy
     ) -> Generator[datetime, None, ProbeResult]:
-        """One success settles that a secret works; that it does not takes several refusals in a row."""
+        """One success settles that a secret works; that it does not takes several refusals in a
+        row."""
         give_up, refusals = self._pass.now() + verification.timeout, 0
         while True:
             verdict = try_once()

@@ -26,12 +26,16 @@ def document_fields(
         "expires_at": format_timestamp(key.expires_at) if key.expires_at else "",
         "rotation_id": rotation_id,
     }
-    ours = {name: secret if name == spec.secret_field else template.format(**values) for name, template in spec.fields.items()}
+    ours = {
+        name: secret if name == spec.secret_field else template.format(**values)
+        for name, template in spec.fields.items()
+    }
     return {**document.fields, **ours}
 
 
 def notes(ledger: Ledger) -> dict[str, str]:
-    """What people see in the document's custom metadata; nothing reads it back. Vault takes no empty values."""
+    """What people see in the document's custom metadata; nothing reads it back. Vault takes no
+    empty values."""
     current = ledger.current
     if current is None:
         return {}

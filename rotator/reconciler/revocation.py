@@ -1,4 +1,5 @@
-"""Revokes a key: deletes it, verifies the revocation, and destroys the versions that hold its secret."""
+"""Revokes a key: deletes it, verifies the revocation, and destroys the versions that hold its
+secret."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Revoker:
         self._pass = current
 
     def delete(self, step: DeleteKey, observation: Observation) -> None:
-        """Read the document once more, then delete the key. Raises ``ObservationStale`` when the document moved on or holds the key."""
+        """Read the document once more, then delete the key. Raises ``ObservationStale`` when the
+        document moved on or holds the key."""
         document = self._pass.find_document(observation.ledger)
         if (document.version, document.state) != (observation.document.version, observation.document.state):
             raise ObservationStale
@@ -31,28 +33,35 @@ class Revoker:
                 self._require_own(step.access_key)
             done = self._pass.provider.delete_key(step.access_key)
         except (PermissionDenied, Rejected) as error:
-            self._pass.observation = replace(observation, undeletable={**observation.undeletable, step.access_key: str(error)})
+            self._pass.observation = replace(
+                observation, undeletable={**observation.undeletable, step.access_key: str(error)}
+            )
             return
         except Indeterminate as error:
-            self._pass.emit("key.delete_unconfirmed", access_key=step.access_key, reason=step.reason, message=str(error))
+            self._pass.emit(
+                "key.delete_unconfirmed", access_key=step.access_key, reason=step.reason, message=str(error)
+            )
             observation = replace(observation, unconfirmed={**observation.unconfirmed, step.access_key: str(error)})
         else:
             self._pass.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
         self._pass.observation = observation.without_key(step.access_key)
 
     def _require_own(self, access_key: str) -> None:
-        """Raise ``Rejected`` unless the key is absent or belongs to this bearer: a ledger may be wrong, or forged."""
+        """Raise ``Rejected`` unless the key is absent or belongs to this bearer: a ledger may be
+        wrong, or forged."""
         key = self._pass.provider.get_key(access_key)
         if key is not None and key.bearer != self._pass.spec.bearer:
             raise Rejected(
-                f"key {access_key} is scheduled for revocation in the ledger of {self._pass.spec.application} and belongs to another bearer: it is not"
-                " deleted; a person edited that ledger, so look at its earlier versions in Vault",
+                f"key {access_key} is scheduled for revocation in the ledger of {self._pass.spec.application} and "
+                "belongs to another bearer: it is not deleted; a person edited that ledger, so look at its earlier "
+                "versions in Vault",
                 service=self._pass.provider.name,
                 kind="foreign_key",
             )
 
     def destroy(self, step: DestroyVersions, observation: Observation) -> None:
-        """Destroy the versions that hold the secret of a revoked key. Failure is reported and does not delay the pass."""
+        """Destroy the versions that hold the secret of a revoked key. Failure is reported and does
+        not delay the pass."""
         try:
             if self._pass.unreadable is not None:
                 raise self._pass.unreadable
@@ -65,11 +74,14 @@ class Revoker:
         self._pass.observation = replace(observation, destroyed={**observation.destroyed, step.access_key: done})
 
     def _destroy_secret(self, step: DestroyVersions, observation: CredentialDocument) -> tuple[int, ...]:
-        """Destroy what holds the secret, below the newest version; which ones are destroyed now. The version that the ledger names
-        may have been destroyed by a pass that was killed before it could say so. Raises ``ObservationStale`` when a last look finds
-        another document: one that was recreated counts its versions anew."""
+        """Destroy what holds the secret, below the newest version; which ones are destroyed now.
+        The version that the ledger names may have been destroyed by a pass that was killed before
+        it could say so. Raises ``ObservationStale`` when a last look finds another document: one
+        that was recreated counts its versions anew."""
         older = [
-            version for version in self._pass.vault.list_versions(self._pass.spec.path) if version.version < observation.version
+            version
+            for version in self._pass.vault.list_versions(self._pass.spec.path)
+            if version.version < observation.version
         ]
         before = [version.version for version in older if version.destroyed and version.version == step.version]
         readable = [version.version for version in older if not version.deleted]
@@ -81,12 +93,14 @@ class Revoker:
         return tuple(sorted((*before, *holding)))
 
     def verify_revocation(self, step: VerifyRevocation, observation: Observation) -> Waits:
-        """Probe until the key is refused, or absent by name, several times in a row; report it when the timeout is over before."""
+        """Probe until the key is refused, or absent by name, several times in a row; report it when
+        the timeout is over before."""
         verification = self._pass.spec.emergency_verification if step.emergency else self._pass.spec.verification
         secret = self._old_secret(step)
         how = "refused" if secret else "gone, not probed"
         if secret is None and not self._pass.provider.bearer_exists(self._pass.spec.bearer):
-            # An account that does not know the bearer knows none of its keys: that it has no such key says nothing.
+            # An account that does not know the bearer knows none of its keys: that it has no such
+            # key says nothing.
             still_valid = observation.still_valid | {step.access_key}
             self._pass.observation = replace(observation, bearer_observed=False, still_valid=still_valid)
             return
@@ -95,7 +109,8 @@ class Revoker:
             verdict = self._probe_revoked(step.access_key, secret)
             in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
             if in_a_row >= verification.successes and secret is not None and step.access_key in observation.unconfirmed:
-                # No answer confirmed the DELETE, and expired and flapping keys are refused too: ask by name as well.
+                # No answer confirmed the DELETE, and expired and flapping keys are refused too: ask
+                # by name as well.
                 verdict = self._probe_revoked(step.access_key, None)
                 in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
             if in_a_row >= verification.successes:
@@ -109,7 +124,8 @@ class Revoker:
             yield from self._pass.wait_until(again)
 
     def _probe_revoked(self, access_key: str, secret: Secret | None) -> ProbeResult:
-        """What the key answers to its secret; without one, whether the provider still has it by name."""
+        """What the key answers to its secret; without one, whether the provider still has it by
+        name."""
         if secret is not None:
             return self._pass.provider.authenticate(access_key, secret)
         try:

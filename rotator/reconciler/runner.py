@@ -1,10 +1,13 @@
-"""Runs a reconciliation pass: observe, decide, carry out one step, observe again, until the step is to wait.
+"""Runs a reconciliation pass: observe, decide, carry out one step, observe again, until the step is
+to wait.
 
-`reconcile` is a generator. It yields the time until which there is nothing to do but wait, so that a worker thread can run another
-pass meanwhile, and returns a `PassOutcome`. A pass can be killed at any point: what it must not lose is in the ledger, except the
-secret of an unpublished key, which exists only in `LocalState`.
+`reconcile` is a generator. It yields the time until which there is nothing to do but wait, so that
+a worker thread can run another pass meanwhile, and returns a `PassOutcome`. A pass can be killed at
+any point: what it must not lose is in the ledger, except the secret of an unpublished key, which
+exists only in `LocalState`.
 
-Concurrent passes of one application are safe: every write is a check-and-set, and the pass that loses observes again.
+Concurrent passes of one application are safe: every write is a check-and-set, and the pass that
+loses observes again.
 """
 
 from __future__ import annotations
@@ -46,16 +49,19 @@ from rotator.reconciler.rendering import notes
 from rotator.reconciler.revocation import Revoker
 
 MAX_STEPS = 100
-"""Steps that one pass may take before it stops and looks at the calendar again; a sound one needs about a dozen."""
+"""Steps that one pass may take before it stops and looks at the calendar again; a sound one needs
+about a dozen."""
 
 MAX_OBSERVATIONS = 10
-"""Observations that one pass may begin, because others were faster each time, before it leaves the field to them."""
+"""Observations that one pass may begin, because others were faster each time, before it leaves the
+field to them."""
 
 
 def reconcile(
     spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None = None
 ) -> Generator[datetime, None, PassOutcome]:
-    """Run one pass for one application. Never raises a ``RotatorError``: the error that ended the pass is in the outcome."""
+    """Run one pass for one application. Never raises a ``RotatorError``: the error that ended the
+    pass is in the outcome."""
     current = PassRunner(spec, context, local_state, request)
     try:
         return (yield from current.run())
@@ -64,10 +70,15 @@ def reconcile(
 
 
 class PassRunner:
-    """Runs one pass: observes, decides, and hands each step to the collaborator that carries it out."""
+    """Runs one pass: observes, decides, and hands each step to the collaborator that carries it
+    out."""
 
     def __init__(
-        self, spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None = None
+        self,
+        spec: ApplicationSpec,
+        context: ReconcileContext,
+        local_state: LocalState,
+        request: RotationRequest | None = None,
     ) -> None:
         self._pass = current = PassState(spec, context, local_state, request)
         self._observer = Observer(current)
@@ -99,7 +110,8 @@ class PassRunner:
                 except ObservationStale:
                     break
                 except (Conflict, Indeterminate) as error:
-                    # A refused check-and-set, or an answer that got lost: what is true now has to be looked at.
+                    # A refused check-and-set, or an answer that got lost: what is true now has to
+                    # be looked at.
                     self._pass.emit("pass.interrupted", kind=error.kind, message=str(error))
                     yield self._pass.now() + RETRY_DELAY / 4
                     break
@@ -119,7 +131,9 @@ class PassRunner:
                     Reason.DEPENDENCIES_UNAVAILABLE, "Vault or the provider did not come back in time to publish"
                 )
                 self._pass.in_flight = replace(in_flight, secret=None, failure=failure)
-        wait = Wait(now + min(patience, self._pass.spec.resync_interval), reason, str(error), Problem(reason, str(error), now))
+        wait = Wait(
+            now + min(patience, self._pass.spec.resync_interval), reason, str(error), Problem(reason, str(error), now)
+        )
         return self._outcome(wait, error)
 
     def _outcome(self, wait: Wait, error: RotatorError | None = None) -> PassOutcome:
@@ -149,7 +163,8 @@ class PassRunner:
                     preconditions=Preconditions(
                         lacking,
                         None if lacking or step.urgent else self._pass.provider.headroom(),
-                        bearer_missing=step.revoke_first and not self._pass.provider.bearer_exists(self._pass.spec.bearer),
+                        bearer_missing=step.revoke_first
+                        and not self._pass.provider.bearer_exists(self._pass.spec.bearer),
                     ),
                 )
             case CreateKey():
@@ -173,8 +188,8 @@ class PassRunner:
         before, intent = observation.ledger, step.ledger.intent
         claimed = intent is not None and intent.id == observation.next_rotation_id
         if claimed and intent is not None:
-            # Held from before the write: if its answer is lost and the next observation finds the claim, it is known
-            # as this actor's, and that nothing was posted for it.
+            # Held from before the write: if its answer is lost and the next observation finds the
+            # claim, it is known as this actor's, and that nothing was posted for it.
             self._pass.in_flight = InFlightRotation(intent)
         version = self._pass.vault.write_ledger(step.ledger, cas=observation.ledger_version)
         self._probe.report_invalid()
@@ -205,7 +220,9 @@ class PassRunner:
     def observe(self) -> Generator[datetime, None, Observation]:
         """Observe, and carry out the steps that only read."""
         self._pass.observation = observation = self._observer.observe()
-        while isinstance(step := decide(self._pass.configured, observation), ProbePublished | CheckPreconditions | ReadVersions):
+        while isinstance(
+            step := decide(self._pass.configured, observation), ProbePublished | CheckPreconditions | ReadVersions
+        ):
             try:
                 yield from self._execute(step, observation)
             except ObservationStale:
@@ -229,8 +246,10 @@ def drive(passing: Generator[datetime, None, PassOutcome], sleep_until: Callable
 def observe(
     spec: ApplicationSpec, context: ReconcileContext, local_state: LocalState, request: RotationRequest | None = None
 ) -> Generator[datetime, None, Observation]:
-    """Observe one application and carry out the steps that only read, so that ``decide`` returns what a pass would do next.
+    """Observe one application and carry out the steps that only read, so that ``decide`` returns
+    what a pass would do next.
 
-    Changes nothing. Yields like ``reconcile``; raises ``RotatorError`` where a pass would be cut short.
+    Changes nothing. Yields like ``reconcile``; raises ``RotatorError`` where a pass would be cut
+    short.
     """
     return (yield from PassRunner(spec, context, local_state, request).observe())

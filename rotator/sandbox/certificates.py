@@ -1,6 +1,8 @@
-"""A certificate authority for one afternoon: TLS for servers on this machine, certificates for clients of them.
+"""A certificate authority for one afternoon: TLS for servers on this machine, certificates for
+clients of them.
 
-It needs the ``cryptography`` package, which only tests install; the demo speaks plain HTTP to its own machine.
+It needs the ``cryptography`` package, which only tests install; the demo speaks plain HTTP to its
+own machine.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ LIFETIME = timedelta(days=2)
 
 
 class Authority:
-    """An authority whose certificate is the file ``certificate``; ``issue`` makes server and client certificates."""
+    """An authority whose certificate is the file ``certificate``; ``issue`` makes server and client
+    certificates."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -30,7 +33,8 @@ class Authority:
         _write(self.certificate, _pem(self._own))
 
     def issue(self, name: str, lifetime: timedelta = LIFETIME) -> tuple[Path, Path]:
-        """The files of a new certificate and its key, good for servers on 127.0.0.1 and for clients called ``name``."""
+        """The files of a new certificate and its key, good for servers on 127.0.0.1 and for clients
+        called ``name``."""
         key = _new_key()
         certificate, private = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         _write(certificate, _pem(self._sign(name, key, authority=False, lifetime=lifetime)))
@@ -105,7 +109,9 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - an optional package
 
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

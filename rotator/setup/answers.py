@@ -1,7 +1,7 @@
 """The answers that ``rotator init`` makes a configuration from, given in a file or at a terminal.
 
-The tables are those of the configuration, with defaults for what usually needs no thought, and with the options that say which
-applications of an account are wanted.
+The tables are those of the configuration, with defaults for what usually needs no thought, and with
+the options that say which applications of an account are wanted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pydantic import BeforeValidator
 
 from rotator.config import Reference, option_types, schema
 from rotator.config.problems import Problems, dotted
-from rotator.config.schema import OwnKeyTable  # noqa: F401 - pydantic looks for the annotation of `own_key` in this module
+
+# F401: pydantic looks for the annotation of `own_key` in this module
+from rotator.config.schema import OwnKeyTable  # noqa: F401
 from rotator.config.specs import NAME
 from rotator.config.table_reader import read_table
 from rotator.util.suggestions import closest_match
@@ -30,13 +32,19 @@ EVERYTHING = "*"
 def _template(value: object) -> str:
     text = value if isinstance(value, str) else ""
     if text.count("{name}") != 1 or set("{}") & set(text.replace("{name}", "")):
-        raise ValueError('is not a pattern of paths; write one with {name} in it, such as "secret/apps/{name}/scaleway"')
+        raise ValueError(
+            'is not a pattern of paths; write one with {name} in it, such as "secret/apps/{name}/scaleway"'
+        )
     option_types.vault_path(text.replace("{name}", "name"))
     return text
 
 
 def _wanted(value: object) -> list[str] | dict[str, str]:
-    if isinstance(value, dict) and value and all(isinstance(one, str) and NAME.fullmatch(name) for name, one in value.items()):
+    if (
+        isinstance(value, dict)
+        and value
+        and all(isinstance(one, str) and NAME.fullmatch(name) for name, one in value.items())
+    ):
         return value
     if isinstance(value, list) and value and all(isinstance(one, str) and one for one in value):
         return value
@@ -66,7 +74,8 @@ class AccountAnswers(schema.AccountTable):
         "A reference to the management key.", Reference("credential", "scaleway-secret-key")
     )
     applications: Annotated[list[str] | dict[str, str], BeforeValidator(_wanted)] = schema.option(
-        "Names or ids of IAM applications, `*` for all, or a table of names with ids, for which the provider is not asked."
+        "Names or ids of IAM applications, `*` for all, or a table of names with ids, for which the provider is not "
+        "asked."
     )
     path: Annotated[str, BeforeValidator(_template)] = schema.option(
         "The path of each credential document, with `{name}` in it.", "secret/apps/{name}/scaleway"
@@ -79,7 +88,9 @@ class AccountAnswers(schema.AccountTable):
 class DefaultAnswers(schema.Table):
     """`[defaults]`: the schedule of all applications."""
 
-    every: option_types.Duration = schema.option("How long a key is used until the next replaces it.", timedelta(days=30))
+    every: option_types.Duration = schema.option(
+        "How long a key is used until the next replaces it.", timedelta(days=30)
+    )
     grace: option_types.Duration = schema.option("How long an old key stays valid.", timedelta(hours=24))
 
 
@@ -106,7 +117,8 @@ class Answers:
 
 
 def read_answers(path: Path) -> Answers:
-    """The answers in a file, TOML or JSON; raises ``ConfigurationError`` with every problem found."""
+    """The answers in a file, TOML or JSON; raises ``ConfigurationError`` with every problem
+    found."""
     problems = Problems(str(path))
     data = _parsed(path, problems)
     problems.stop()
@@ -114,7 +126,8 @@ def read_answers(path: Path) -> Answers:
 
 
 def check_answers(data: Mapping[str, Any], problems: Problems, folder: Path) -> Answers:
-    """The answers in these tables; raises ``ConfigurationError`` with every problem found. Relative files are taken from ``folder``."""
+    """The answers in these tables; raises ``ConfigurationError`` with every problem found. Relative
+    files are taken from ``folder``."""
     tables = ("vault", "accounts", "defaults")
     for name in data:
         if name not in tables:
@@ -130,7 +143,9 @@ def check_answers(data: Mapping[str, Any], problems: Problems, folder: Path) -> 
         raw = {}
     for name, table in raw.items():
         if not NAME.fullmatch(name):
-            problems.add(dotted("accounts", name), 'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-"')
+            problems.add(
+                dotted("accounts", name), 'is not a good name; write at most 64 of "a-z", "0-9", ".", "_" and "-"'
+            )
         accounts[name] = found = _table(AccountAnswers, table, ("accounts", name), problems)
         if found.get("discover_with"):
             found["discover_with"] = found["discover_with"].within(folder)
@@ -157,7 +172,9 @@ def _parsed(path: Path, problems: Problems) -> dict[str, Any]:
     except OSError:
         problems.add("", "cannot be read; name a plain file that this user may read")
     except (ValueError, RecursionError):
-        problems.add("", f"is not {'JSON' if path.suffix == '.json' else 'TOML, and a file of JSON is named .json'}; correct it")
+        problems.add(
+            "", f"is not {'JSON' if path.suffix == '.json' else 'TOML, and a file of JSON is named .json'}; correct it"
+        )
     else:
         if isinstance(data, dict):
             return data

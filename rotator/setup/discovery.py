@@ -1,4 +1,5 @@
-"""Which applications of an account there are, and which of them were wanted, with the name and the path of each."""
+"""Which applications of an account there are, and which of them were wanted, with the name and the
+path of each."""
 
 from __future__ import annotations
 
@@ -57,14 +58,16 @@ def discover(provider: Provider) -> tuple[ApplicationCandidate, ...]:
 def without_management_key(
     candidates: Iterable[ApplicationCandidate], access_key: str | None
 ) -> tuple[ApplicationCandidate, ...]:
-    """The candidates without the application that bears the management key: that one is rotated by ``own_key`` only."""
+    """The candidates without the application that bears the management key: that one is rotated by
+    ``own_key`` only."""
     return tuple(one for one in candidates if access_key not in {key.access_key for key in one.keys})
 
 
 def select(
     candidates: Sequence[ApplicationCandidate], wanted: Sequence[str]
 ) -> tuple[tuple[ApplicationCandidate, ...], tuple[str, ...]]:
-    """The candidates that these names or ids mean, and a sentence for each that means none or several."""
+    """The candidates that these names or ids mean, and a sentence for each that means none or
+    several."""
     if EVERYTHING in wanted:
         return tuple(candidates), ()
     found: dict[str, ApplicationCandidate] = {}
@@ -77,14 +80,17 @@ def select(
             ids = ", ".join(one.bearer.id for one in matching)
             faults.append(f"{name} is the name of several applications; write the id of one: {ids}")
         else:
-            faults.append(f"there is no application {name}; {closest_match(name, (one.bearer.name for one in candidates))}")
+            faults.append(
+                f"there is no application {name}; {closest_match(name, (one.bearer.name for one in candidates))}"
+            )
     return tuple(found.values()), tuple(faults)
 
 
 def choose(
     candidates: Iterable[ApplicationCandidate], account: str, template: str, now: datetime, taken: Collection[str] = ()
 ) -> tuple[Chosen, ...]:
-    """A name for the configuration and a path for each. ``taken`` are names that other accounts have already."""
+    """A name for the configuration and a path for each. ``taken`` are names that other accounts
+    have already."""
     used = set(taken)
     chosen = []
     for one in candidates:

@@ -1,4 +1,5 @@
-"""Collects the facts for ``rotator doctor``: from Vault, the accounts and this machine. Reads only; each account in its own thread."""
+"""Collects the facts for ``rotator doctor``: from Vault, the accounts and this machine. Reads only;
+each account in its own thread."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def collect(
     key_in_use: Callable[[str], str],
     now: Callable[[], datetime],
 ) -> Facts:
-    """Everything that ``rotator doctor`` judges. Raises nothing for what a service answers or fails to answer."""
+    """Everything that ``rotator doctor`` judges. Raises nothing for what a service answers or fails
+    to answer."""
     found, specs = configuration.vault, configuration.specs
     vault = examine_vault(store, endpoint(found.address, found.ca_cert, found.proxy), specs.values())
     sound = {one.application for one in vault.documents if not (one.fault or one.ledger_fault or one.missing_rights)}
@@ -41,7 +43,9 @@ def collect(
     names = list(configuration.accounts)
     results = run_concurrently(examine, names)
     accounts = tuple(
-        result if isinstance(result, ExaminedAccount) else ExaminedAccount(name, endpoint("", None, None), fault=str(result))
+        result
+        if isinstance(result, ExaminedAccount)
+        else ExaminedAccount(name, endpoint("", None, None), fault=str(result))
         for name, result in zip(names, results, strict=True)
     )
     return Facts(now(), vault, accounts, _machine(configuration), configuration.daemon.max_clock_skew)

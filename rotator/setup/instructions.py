@@ -1,4 +1,5 @@
-"""What an operator does after ``rotator init``, as commands to paste. Pure: nothing here is run by the program."""
+"""What an operator does after ``rotator init``, as commands to paste. Pure: nothing here is run by
+the program."""
 
 from __future__ import annotations
 
@@ -37,12 +38,15 @@ def instructions(configuration: Configuration) -> tuple[Instruction, ...]:
         )
     )
     if scripts := list(_credentials(configuration)):
-        steps.append(Instruction("On this machine: the credentials, encrypted to it or in files of root", "".join(scripts)))
+        steps.append(
+            Instruction("On this machine: the credentials, encrypted to it or in files of root", "".join(scripts))
+        )
     file = shlex.quote(str(configuration.path))
     steps.append(
         Instruction(
             "Validate, look, start",
-            f"sudo rotator check --config {file}\nsudo rotator plan --config {file}\nsudo systemctl enable --now rotator\n",
+            f"sudo rotator check --config {file}\nsudo rotator plan --config {file}\nsudo systemctl enable --now "
+            "rotator\n",
         )
     )
     return tuple(steps)

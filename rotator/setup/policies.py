@@ -1,4 +1,5 @@
-"""Policies as an operator installs them: HCL, JSON, shell commands or Terraform, with the AppRole of each login. Pure."""
+"""Policies as an operator installs them: HCL, JSON, shell commands or Terraform, with the AppRole
+of each login. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rotator.config import Account, Configuration
-from rotator.vault.policy import Right, consumer_rights, merged_capabilities, policy_text, required_rights, watcher_rights
+from rotator.vault.policy import (
+    Right,
+    consumer_rights,
+    merged_capabilities,
+    policy_text,
+    required_rights,
+    watcher_rights,
+)
 
 FORMATS = ("hcl", "json", "shell", "terraform")
 
@@ -28,7 +36,8 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy with its name. ``approle``: where the AppRole of its login is mounted; empty where it has another login."""
+    """One policy with its name. ``approle``: where the AppRole of its login is mounted; empty where
+    it has another login."""
 
     name: str
     title: str
@@ -50,19 +59,25 @@ def daemon_policy(configuration: Configuration) -> Policy:
 
 def watcher_policy(configuration: Configuration) -> Policy:
     """The policy of a login that only shows the state of applications."""
-    return Policy("rotator-watcher", "rotator status without the daemon", watcher_rights(configuration.vault.ledger_path))
+    return Policy(
+        "rotator-watcher", "rotator status without the daemon", watcher_rights(configuration.vault.ledger_path)
+    )
 
 
 def consumer_policies(configuration: Configuration, names: Sequence[str]) -> tuple[Policy, ...]:
-    """The policy of the consumer of each of these applications. A consumer has a login already, so no AppRole is made."""
+    """The policy of the consumer of each of these applications. A consumer has a login already, so
+    no AppRole is made."""
     return tuple(
-        Policy(f"{name}-consumer", f"the consumers of {name}", consumer_rights(configuration.specs[name].path), approle="")
+        Policy(
+            f"{name}-consumer", f"the consumers of {name}", consumer_rights(configuration.specs[name].path), approle=""
+        )
         for name in names
     )
 
 
 def render(policies: Sequence[Policy], form: str, *, cidrs: Sequence[str] = ()) -> str:
-    """The policies in one of ``FORMATS``. ``cidrs`` are the addresses that an AppRole accepts; empty accepts all."""
+    """The policies in one of ``FORMATS``. ``cidrs`` are the addresses that an AppRole accepts;
+    empty accepts all."""
     if form == "json":
         rendered = [json.dumps(policy_json(policy), indent=2) for policy in policies]
         return (
@@ -84,19 +99,21 @@ def policy_json(policy: Policy) -> dict[str, object]:
     return {"path": {path: {"capabilities": list(found)} for path, found in merged_capabilities(policy.rights).items()}}
 
 
-# --- shell ----------------------------------------------------------------------------------------------------------------
+# --- shell ----------------------------------------------------------------------------------------
 
 
 def _shell(policy: Policy, cidrs: Sequence[str]) -> str:
-    text = f"# The policy of {policy.title}.\nbao policy write {policy.name} - <<'EOF'\n{policy_text(policy.rights)}EOF\n"
+    text = (
+        f"# The policy of {policy.title}.\nbao policy write {policy.name} - <<'EOF'\n{policy_text(policy.rights)}EOF\n"
+    )
     if not policy.approle:
         return text
     options = [f"token_policies={policy.name}", *(f"{name}={_word(value)}" for name, value, _ in _limits(cidrs))]
     reasons = "".join(f"#   {name}: {why}\n" for name, _, why in _limits(cidrs))
     return (
-        f"{text}\n# The AppRole of {policy.title}.\n{reasons}"
-        f"bao auth list -format=json | grep -q '\"{policy.approle}/\"' || bao auth enable -path={policy.approle} approle\n"
-        f"bao write auth/{policy.approle}/role/{policy.name} \\\n    "
+        f"{text}\n# The AppRole of {policy.title}.\n{reasons}bao auth list -format=json | grep -q "
+        f"'\"{policy.approle}/\"' || bao auth enable -path={policy.approle} approle\nbao write "
+        f"auth/{policy.approle}/role/{policy.name} \\\n    "
         + " \\\n    ".join(shlex.quote(one) for one in options)
         + "\n"
     )
@@ -117,7 +134,7 @@ def _limits(cidrs: Sequence[str]) -> list[tuple[str, object, str]]:
     return found
 
 
-# --- Terraform ------------------------------------------------------------------------------------------------------------
+# --- Terraform ------------------------------------------------------------------------------------
 
 
 def _terraform(policy: Policy, cidrs: Sequence[str]) -> str:
@@ -144,7 +161,7 @@ def _terraform(policy: Policy, cidrs: Sequence[str]) -> str:
     return f'{text}\nresource "vault_approle_auth_backend_role" "{label}" {{\n{body}}}\n'
 
 
-# --- the provider ---------------------------------------------------------------------------------------------------------
+# --- the provider ---------------------------------------------------------------------------------
 
 
 def provider_rights(accounts: Sequence[Account], form: str) -> str:
@@ -155,7 +172,12 @@ def provider_rights(accounts: Sequence[Account], form: str) -> str:
 
 def _provider_json(account: Account) -> str:
     rule = {"organization_id": account.organization_id, "permission_set_names": [PERMISSION_SET]}
-    body = {"name": "rotator", "organization_id": account.organization_id, "application_id": "APPLICATION_ID", "rules": [rule]}
+    body = {
+        "name": "rotator",
+        "organization_id": account.organization_id,
+        "application_id": "APPLICATION_ID",
+        "rules": [rule],
+    }
     return json.dumps(body, indent=2) + "\n"
 
 
@@ -165,7 +187,8 @@ def _provider_shell(account: Account) -> str:
         f"# The IAM application that manages the keys of account {account.name}, its right, and its key.\n"
         f"id=$(scw iam application create name=rotator {organization} -o template='{{{{ .ID }}}}')\n"
         f'scw iam policy create name=rotator application-id="$id" {organization} \\\n'
-        f"    rules.0.permission-set-names.0={PERMISSION_SET} {shlex.quote(f'rules.0.organization-id={account.organization_id}')}\n"
+        f"    rules.0.permission-set-names.0={PERMISSION_SET} "
+        f"{shlex.quote(f'rules.0.organization-id={account.organization_id}')}\n"
         'scw iam api-key create application-id="$id" description="management key of rotator"\n'
     )
 
@@ -174,8 +197,10 @@ def _provider_terraform(account: Account) -> str:
     label = re.sub(r"[^A-Za-z0-9_-]", "_", f"rotator_{account.name}")
     organization = json.dumps(account.organization_id)
     return (
-        f'resource "scaleway_iam_application" "{label}" {{\n  name            = "rotator"\n  organization_id = {organization}\n}}\n\n'
-        f'resource "scaleway_iam_policy" "{label}" {{\n  name            = "rotator"\n  organization_id = {organization}\n'
+        f'resource "scaleway_iam_application" "{label}" {{\n  name            = "rotator"\n  organization_id = '
+        f"{organization}\n}}\n\n"
+        f'resource "scaleway_iam_policy" "{label}" {{\n  name            = "rotator"\n  organization_id = '
+        f"{organization}\n"
         f"  application_id  = scaleway_iam_application.{label}.id\n\n"
         f'  rule {{\n    organization_id      = {organization}\n    permission_set_names = ["{PERMISSION_SET}"]\n  }}\n}}\n'
     )

@@ -1,4 +1,5 @@
-"""From answers to the applications of a configuration: the provider of each account is asked once."""
+"""From answers to the applications of a configuration: the provider of each account is asked
+once."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ from rotator.setup.answers import Answers
 from rotator.setup.discovery import ApplicationCandidate, Chosen, choose, discover, select, without_management_key
 
 Secrets = Mapping[str, Callable[[], Secret]]
-"""What reads the secret of the management key of an account, where it was given otherwise than by a reference."""
+"""What reads the secret of the management key of an account, where it was given otherwise than by a
+reference."""
 
 
 def prepare(answers: Answers, clock: Clock, *, source: str, secrets: Secrets | None = None) -> tuple[Chosen, ...]:
     """The applications that were wanted, each with its name and path.
 
-    Raises ``ConfigurationError`` with every wrong answer, and ``ServiceError`` when a provider cannot be asked.
+    Raises ``ConfigurationError`` with every wrong answer, and ``ServiceError`` when a provider
+    cannot be asked.
     """
     problems = Problems(source)
     chosen: list[Chosen] = []
@@ -44,8 +47,8 @@ def prepare(answers: Answers, clock: Clock, *, source: str, secrets: Secrets | N
 
 
 def candidates_of(answers: Answers, account: str, clock: Clock, secrets: Secrets) -> tuple[ApplicationCandidate, ...]:
-    """The applications of the account, without the one that bears the management key. Raises ``ServiceError``, and
-    ``ConfigurationError`` when the management key cannot be read."""
+    """The applications of the account, without the one that bears the management key. Raises
+    ``ServiceError``, and ``ConfigurationError`` when the management key cannot be read."""
     read = secrets.get(account) or _by_reference(answers, account)
     read()  # a reference that cannot be followed is a wrong answer, and no fault of the provider
     provider = open_provider(answers, account, read, clock)

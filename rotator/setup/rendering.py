@@ -1,4 +1,5 @@
-"""The text of a new configuration, and its one way to the disk: a file that did not exist before."""
+"""The text of a new configuration, and its one way to the disk: a file that did not exist
+before."""
 
 from __future__ import annotations
 
@@ -29,9 +30,15 @@ def render(answers: Answers, chosen: Sequence[Chosen]) -> str:
     """The configuration, with a comment for each table and each application."""
     lines = [
         "# Configuration of rotator, made by `rotator init`. docs/configuration.md describes every option.",
-        "# `rotator check` validates it, `rotator plan` shows what would be done, and `rotator policy` prints what it needs at Vault.",
+        (
+            "# `rotator check` validates it, `rotator plan` shows what would be done, and `rotator policy` prints what it "
+            "needs at Vault."
+        ),
         "",
-        "# Vault or OpenBao: where it is, how to log in, and where the ledgers are, which name keys and hold no secret.",
+        (
+            "# Vault or OpenBao: where it is, how to log in, and where the ledgers are, which name keys and hold no "
+            "secret."
+        ),
         "[vault]",
         f"address = {_toml(answers.of_vault('address'))}",
         f"auth = {_toml(answers.of_vault('auth'))}",
@@ -64,14 +71,18 @@ def render(answers: Answers, chosen: Sequence[Chosen]) -> str:
 
 
 def write_new(path: Path, text: str) -> Configuration:
-    """Check the text as a configuration, and write it to a path where nothing is; the configuration.
+    """Check the text as a configuration, and write it to a path where nothing is; the
+    configuration.
 
-    Nothing is written when it is not sound. The file appears whole or not at all. Raises ``ConfigurationError`` and ``Refused``.
+    Nothing is written when it is not sound. The file appears whole or not at all. Raises
+    ``ConfigurationError`` and ``Refused``.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
     except OSError as error:
-        raise Refused(f"{path.absolute().parent} cannot be written: {error.strerror}; name another file with --config") from None
+        raise Refused(
+            f"{path.absolute().parent} cannot be written: {error.strerror}; name another file with --config"
+        ) from None
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -85,7 +96,9 @@ def write_new(path: Path, text: str) -> Configuration:
             raise ConfigurationError([_as_answer(problem) for problem in error.problems]) from None
         os.link(temporary, path)  # unlike a rename, it replaces nothing
     except FileExistsError:
-        raise Refused(f"{path} exists and is not overwritten; move it away, or name another file with --config") from None
+        raise Refused(
+            f"{path} exists and is not overwritten; move it away, or name another file with --config"
+        ) from None
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}; name another file with --config") from None
     finally:
@@ -107,7 +120,8 @@ def _key(name: str) -> str:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML. Strings of JSON are strings of TOML, for all that the schema lets through."""
+    """A value as TOML. Strings of JSON are strings of TOML, for all that the schema lets
+    through."""
     if isinstance(value, timedelta):
         return json.dumps(format_duration(value, units=5))
     if isinstance(value, bool):
@@ -115,7 +129,9 @@ def _toml(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, schema.Table):
-        return _toml({name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set})
+        return _toml(
+            {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        )
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{name} = {_toml(one)}" for name, one in value.items()) + " }"
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

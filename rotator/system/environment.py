@@ -1,4 +1,5 @@
-"""What the environment would change about connections, and must not: authorities, proxies, a file for the keys of TLS."""
+"""What the environment would change about connections, and must not: authorities, proxies, a file
+for the keys of TLS."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ _NAMES = (
 
 
 def ignore_connection_settings() -> None:
-    """Remove these variables, in both spellings, before a library reads them: the configuration alone says whom to trust.
+    """Remove these variables, in both spellings, before a library reads them: the configuration
+    alone says whom to trust.
 
-    ``HTTPS_PROXY`` stays for the messages of Apprise: a proxy for TLS passes on what it cannot read. Nothing else of rotator uses it.
+    ``HTTPS_PROXY`` stays for the messages of Apprise: a proxy for TLS passes on what it cannot
+    read. Nothing else of rotator uses it.
     """
     for name in _NAMES:
         os.environ.pop(name, None)

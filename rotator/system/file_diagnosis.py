@@ -49,7 +49,10 @@ def group_access(path: Path) -> str:
         return f"this user may not look into {closed_folder(path)}"
     name = _group_name(status.st_gid)
     if status.st_gid in groups_of_process():
-        return f"this user is a member of its group {name}, which may not write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+        return (
+            f"this user is a member of its group {name}, which may not write to it (mode "
+            f"{stat.S_IMODE(status.st_mode):04o})"
+        )
     if status.st_gid in groups_of_user():
         return f"this user is a member of its group {name} since after this session began: log in again"
     return f"it belongs to the group {name}: become a member of {name}, then log in again"

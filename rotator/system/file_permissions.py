@@ -1,6 +1,7 @@
 """Judges by owner and mode whether a file or a directory may be believed, as sshd does.
 
-Root and the user of this process are trusted. In a user namespace that does not map root, the owner of ``/`` stands for root.
+Root and the user of this process are trusted. In a user namespace that does not map root, the owner
+of ``/`` stands for root.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ class UntrustedFile(OSError):
 
 
 def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
-    """The first bytes of a plain file that may be believed, judged by the descriptor that is read. Never waits for a named pipe.
+    """The first bytes of a plain file that may be believed, judged by the descriptor that is read.
+    Never waits for a named pipe.
 
     ``folder`` is a folder of the service, whose owner is believed too."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -32,19 +34,21 @@ def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
 
 
 def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -> str:
-    """Why a file must not be believed, with what to do, as the rest of a sentence; empty when it may be.
+    """Why a file must not be believed, with what to do, as the rest of a sentence; empty when it
+    may be.
 
-    The status has to be that of the opened descriptor. Links are followed: what counts is the file, as with mounts of Kubernetes.
-    ``folder`` is given for a folder of credentials, which systemd makes for the user of the service: its owner is believed too, so
-    that root can run commands with the credentials of the service.
+    The status has to be that of the opened descriptor. Links are followed: what counts is the file,
+    as with mounts of Kubernetes. ``folder`` is given for a folder of credentials, which systemd
+    makes for the user of the service: its owner is believed too, so that root can run commands with
+    the credentials of the service.
     """
     owners = trusted_users()
     if folder is not None and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         owners |= {folder.st_uid}
     if status.st_uid not in owners:
         return (
-            f"belongs to {user_name(status.st_uid)}; only root and the user who runs this may own it: give it to one of them "
-            "with chown"
+            f"belongs to {user_name(status.st_uid)}; only root and the user who runs this may own it: give it to one "
+            "of them with chown"
         )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "can be written by other users than its owner; run chmod go-w on it"

@@ -1,7 +1,7 @@
 """What this installation holds: its documents, and how an optional part is added to it.
 
-The requirements of an optional part come from the package's own metadata. The name ``rotator`` on a public index belongs to another
-project, so no advice installs by that name.
+The requirements of an optional part come from the package's own metadata. The name ``rotator`` on a
+public index belongs to another project, so no advice installs by that name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SITE = Path(__file__).resolve().parents[2]
-"""The directory that holds the package ``rotator``: a checkout, or where the libraries are installed."""
+"""The directory that holds the package ``rotator``: a checkout, or where the libraries are
+installed."""
 
 
 def requirements(extra: str) -> list[str]:
-    """What the optional part needs, such as ``httptools>=0.6``; empty where no metadata is installed."""
+    """What the optional part needs, such as ``httptools>=0.6``; empty where no metadata is
+    installed."""
     from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
@@ -25,13 +27,19 @@ def requirements(extra: str) -> list[str]:
     except PackageNotFoundError:
         return []
     parts = (text.partition(";") for text in stated)
-    return [needed.strip() for needed, _, marker in parts if re.search(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]", marker)]
+    return [
+        needed.strip()
+        for needed, _, marker in parts
+        if re.search(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]", marker)
+    ]
 
 
 def advice(extra: str, command: str) -> str:
-    """The shell commands that add the optional part to this installation, and then run ``rotator`` with the words of ``command``.
+    """The shell commands that add the optional part to this installation, and then run ``rotator``
+    with the words of ``command``.
 
-    An installation without pip, as the Debian package is, stays as it is: an environment beside it sees its libraries.
+    An installation without pip, as the Debian package is, stays as it is: an environment beside it
+    sees its libraries.
     """
     wanted = " ".join(shlex.quote(needed) for needed in requirements(extra)) or f"the extra {extra!r} of pyproject.toml"
     if find_spec("pip"):

@@ -1,4 +1,5 @@
-"""The journal of systemd, spoken to in its native protocol: an entry is a set of fields that ``journalctl`` can filter by.
+"""The journal of systemd, spoken to in its native protocol: an entry is a set of fields that
+``journalctl`` can filter by.
 
 ::
 
@@ -8,7 +9,8 @@
     ROTATOR_EVENT=service.down          and every other field of the event, under the same prefix
     ROTATOR_APPLICATION=billing
 
-Text stands there as it is, everything else as JSON. What the journal knows better, the time and the level, is not repeated.
+Text stands there as it is, everything else as JSON. What the journal knows better, the time and the
+level, is not repeated.
 """
 
 from __future__ import annotations
@@ -31,18 +33,21 @@ _PLAIN = re.compile(r"[^\s\"=]+")
 
 
 class Journald:
-    """Takes the events of the log, each as its line of JSON. Raises ``OSError`` at once when no journal listens at the path."""
+    """Takes the events of the log, each as its line of JSON. Raises ``OSError`` at once when no
+    journal listens at the path."""
 
     def __init__(self, path: Path = SOCKET) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             probe.connect(str(path))
         from logging_journald import JournaldTransport  # noqa: PLC0415 - other ways of logging do not pay for it
 
-        # Not connected, it looks for the path with every entry, and so finds a journal that was restarted.
+        # Not connected, it looks for the path with every entry, and so finds a journal that was
+        # restarted.
         self._transport = JournaldTransport(path, connected=False)
 
     def put(self, line: str, patience: float) -> None:
-        """Send one event, waiting so many seconds for a journal that does not read. ``OSError`` means that it is lost."""
+        """Send one event, waiting so many seconds for a journal that does not read. ``OSError``
+        means that it is lost."""
         self._transport.socket.settimeout(patience)
         self._transport.send(entry(json.loads(line)).items())
 
@@ -63,7 +68,8 @@ def entry(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def message(event: Mapping[str, Any]) -> str:
-    """The event as one line for people: its name, then every field as ``name=value``, in quotes where it has to be."""
+    """The event as one line for people: its name, then every field as ``name=value``, in quotes
+    where it has to be."""
     fields = (f"{name}={_word(value)}" for name, value in _told(event))
     return " ".join((str(event["event"]), *fields))
 

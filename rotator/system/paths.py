@@ -1,4 +1,5 @@
-"""The files of this machine: the configuration and the runtime directory, unless another is named."""
+"""The files of this machine: the configuration and the runtime directory, unless another is
+named."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ from pathlib import Path
 DEFAULT_PATH = Path("/etc/rotator/rotator.toml")
 
 RUNTIME_DIRECTORY = Path("/run/rotator")
-"""The directory that ``RuntimeDirectory=rotator`` makes, and where a command in a shell looks for sockets."""
+"""The directory that ``RuntimeDirectory=rotator`` makes, and where a command in a shell looks for
+sockets."""
 
 
 def locate(given: Path | None = None) -> Path:
-    """The file to read: the one given, else the one that ``$ROTATOR_CONFIG`` names, else the default."""
+    """The file to read: the one given, else the one that ``$ROTATOR_CONFIG`` names, else the
+    default."""
     return given or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_PATH)

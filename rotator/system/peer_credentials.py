@@ -1,4 +1,5 @@
-"""Identifies the process at the other end of a Unix socket, and judges whether a listening one may be believed."""
+"""Identifies the process at the other end of a Unix socket, and judges whether a listening one may
+be believed."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def listener_problem(connection: socket.socket, path: Path) -> str:
-    """Why the process that listens at a path must not be believed, as a sentence; empty when it may be.
+    """Why the process that listens at a path must not be believed, as a sentence; empty when it may
+    be.
 
-    It has to run as root, as this user, or as the owner of the directory, which only root (or this user) can have created there.
+    It has to run as root, as this user, or as the owner of the directory, which only root (or this
+    user) can have created there.
     """
     uid = peer_uid(connection)
     if uid in trusted_users():
@@ -28,7 +31,10 @@ def listener_problem(connection: socket.socket, path: Path) -> str:
     except OSError:
         return f"{directory} cannot be examined"
     if writable is not None:
-        return f"{user_name(uid)} listens there, and {writable} can be written by users who are not the daemon's; run chmod go-w on it"
+        return (
+            f"{user_name(uid)} listens there, and {writable} can be written by users who are not the daemon's; run "
+            "chmod go-w on it"
+        )
     if uid != owner:
         return f"{user_name(uid)} listens there, and the directory belongs to {user_name(owner)}"
     return ""

@@ -11,9 +11,11 @@ from typing import Self
 
 
 class Signals:
-    """SIGTERM and SIGINT ask for the end, SIGHUP for a reload. The main loop asks, and waits here until something happened.
+    """SIGTERM and SIGINT ask for the end, SIGHUP for a reload. The main loop asks, and waits here
+    until something happened.
 
-    Handlers set a flag and do nothing else: they may run in the middle of anything, also of code that holds a lock.
+    Handlers set a flag and do nothing else: they may run in the middle of anything, also of code
+    that holds a lock.
     """
 
     def __init__(self) -> None:

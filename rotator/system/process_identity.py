@@ -1,4 +1,5 @@
-"""The owner: the name by which this process signs the rotations that it claims, and by which others see that it has ended.
+"""The owner: the name by which this process signs the rotations that it claims, and by which others
+see that it has ended.
 
 ::
 
@@ -20,7 +21,9 @@ import secrets
 import uuid
 from pathlib import Path
 
-_PATTERN = re.compile(r"[0-9a-f]{16}\.(?P<machine>[0-9a-f]{16}|-)\.(?P<pid>[1-9][0-9]{0,9})\.(?P<start>[0-9]{1,20})", re.ASCII)
+_PATTERN = re.compile(
+    r"[0-9a-f]{16}\.(?P<machine>[0-9a-f]{16}|-)\.(?P<pid>[1-9][0-9]{0,9})\.(?P<start>[0-9]{1,20})", re.ASCII
+)
 
 UNKNOWN = "-"
 """The machine of a process that may not read the boot id. No process shares it, so nothing is ever
@@ -33,7 +36,8 @@ def current() -> str:
 
 
 def fresh() -> str:
-    """One more owner of this process: for an actor of its own inside of it, whose rotations the others do not hold in memory."""
+    """One more owner of this process: for an actor of its own inside of it, whose rotations the
+    others do not hold in memory."""
     pid = os.getpid()
     return f"{secrets.token_hex(8)}.{_machine()}.{pid}.{_start(pid) or 0}"
 
@@ -44,7 +48,8 @@ def _make(pid: int) -> str:  # noqa: ARG001 - another process is another entry o
 
 
 def is_gone(owner: str) -> bool:
-    """True only when the owner ran on this machine and its process is no longer there. False whenever that is not sure."""
+    """True only when the owner ran on this machine and its process is no longer there. False
+    whenever that is not sure."""
     found = _PATTERN.fullmatch(owner)
     if found is None or found["machine"] == UNKNOWN or found["machine"] != _machine():
         return False
@@ -64,7 +69,8 @@ def _start(pid: int) -> int | None:
     """When the process began, in clock ticks since boot; None when it cannot be seen."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-        # The second field is the command's name in brackets and may hold anything, brackets and spaces too.
+        # The second field is the command's name in brackets and may hold anything, brackets and
+        # spaces too.
         return int(text.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None

@@ -14,15 +14,17 @@ _MICROSECONDS = re.compile("[0-9]{1,18}")
 """A number that fits into a duration."""
 
 TIMEOUT = 1.0
-"""Seconds that a message waits for a supervisor which does not listen; then it is lost. (The socket takes about ten.)"""
+"""Seconds that a message waits for a supervisor which does not listen; then it is lost. (The socket
+takes about ten.)"""
 
 
 class ServiceManager:
-    """Speaks the protocol of sd_notify(3) to ``$NOTIFY_SOCKET``. No method raises: a supervisor that does not listen must not
-    disturb the work."""
+    """Speaks the protocol of sd_notify(3) to ``$NOTIFY_SOCKET``. No method raises: a supervisor
+    that does not listen must not disturb the work."""
 
     def __init__(self) -> None:
-        # Without the socket the library would leave an open one of its own behind; it also drops one that it cannot connect.
+        # Without the socket the library would leave an open one of its own behind; it also drops
+        # one that it cannot connect.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
@@ -44,7 +46,8 @@ class ServiceManager:
         self._tell("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins. systemd wants the time in the same message, to tell it from an earlier one."""
+        """A reload begins. systemd wants the time in the same message, to tell it from an earlier
+        one."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
@@ -52,7 +55,8 @@ class ServiceManager:
         self._tell("STOPPING=1")
 
     def watchdog(self) -> None:
-        """A sign of life; for the caller to send only when something was really done since the last one."""
+        """A sign of life; for the caller to send only when something was really done since the last
+        one."""
         self._tell("WATCHDOG=1")
 
     def status(self, sentence: str) -> None:

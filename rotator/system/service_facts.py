@@ -1,4 +1,5 @@
-"""Asks systemd, the folder of the sockets and the list of groups how the service is set up on this machine. Reads only."""
+"""Asks systemd, the folder of the sockets and the list of groups how the service is set up on this
+machine. Reads only."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def unit_properties(command: Sequence[str] = SYSTEMCTL) -> Mapping[str, str]:
 
 
 def socket_fault(directory: Path) -> str:
-    """Why no client can use the sockets in this folder, as a sentence; empty when a daemon listens there."""
+    """Why no client can use the sockets in this folder, as a sentence; empty when a daemon listens
+    there."""
     try:
         status = directory.stat()
     except OSError:

@@ -1,4 +1,5 @@
-"""Unix sockets in the file system: opened so that only owner and group may connect, and removed only when no process listens."""
+"""Unix sockets in the file system: opened so that only owner and group may connect, and removed
+only when no process listens."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ WAITING = 64
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a socket without a listener. What is no socket, or is in use, stays: a bind then fails."""
+    """Remove a socket without a listener. What is no socket, or is in use, stays: a bind then
+    fails."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
@@ -31,10 +33,12 @@ def remove_stale(path: Path) -> None:
 
 
 class SocketFile:
-    """A listening socket at a path, for its owner and one group (the process's own when none is named).
+    """A listening socket at a path, for its owner and one group (the process's own when none is
+    named).
 
-    Owner and mode are set before it listens, on the socket itself and never on what a link in its place leads to. Raises
-    ``OSError`` when it cannot be opened, also when other users can write into the directory.
+    Owner and mode are set before it listens, on the socket itself and never on what a link in its
+    place leads to. Raises ``OSError`` when it cannot be opened, also when other users can write
+    into the directory.
     """
 
     def __init__(self, path: Path, group: str = "") -> None:
@@ -58,7 +62,8 @@ class SocketFile:
 
     @property
     def there(self) -> bool:
-        """Whether the path still leads to this socket: it may have been removed, or another process may have taken the path."""
+        """Whether the path still leads to this socket: it may have been removed, or another process
+        may have taken the path."""
         return _identity(self.path) == self._identity
 
     def close(self) -> None:
@@ -80,7 +85,8 @@ def require_safe_directory(directory: Path) -> None:
 
 
 def restrict(path: Path, gid: int = -1) -> None:
-    """Give the socket to the group, with mode 0660. A link in its place is an error and is not followed."""
+    """Give the socket to the group, with mode 0660. A link in its place is an error and is not
+    followed."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)

@@ -11,7 +11,8 @@ NOBODY = 65534
 see."""
 
 _NAME = re.compile(r"[\w.@\\-]{1,64}", re.ASCII)
-"""What a user name of this machine or of a directory looks like; the environment can hold anything."""
+"""What a user name of this machine or of a directory looks like; the environment can hold
+anything."""
 
 
 def user_name(uid: int) -> str:

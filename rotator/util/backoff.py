@@ -18,12 +18,14 @@ def fraction(*parts: str) -> float:
 
 
 def backoff(failures: int, *seed: str, base: timedelta, cap: timedelta) -> timedelta:
-    """How long to wait after so many failures in a row: anywhere between ``base`` and a ceiling that doubles up to ``cap``.
+    """How long to wait after so many failures in a row: anywhere between ``base`` and a ceiling
+    that doubles up to ``cap``.
 
     Nothing to wait for before the first failure. The same failures and seed give the same wait.
     """
     if failures <= 0:
         return timedelta(0)
-    # Twenty doublings are a factor of a million: beyond every sensible cap, and not beyond what a timedelta holds.
+    # Twenty doublings are a factor of a million: beyond every sensible cap, and not beyond what a
+    # timedelta holds.
     ceiling = max(base, min(cap, base * (1 << min(failures, 20))))
     return base + (ceiling - base) * fraction(*seed, str(failures))

@@ -9,8 +9,9 @@ T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801 - as that of the standard library, which it stands in for
-    """As ``functools.cached_property``, whose lock up to Python 3.11 is shared by all objects of a class: threads that work on
-    different objects queue at it. Two threads that ask one object at once may both compute."""
+    """As ``functools.cached_property``, whose lock up to Python 3.11 is shared by all objects of a
+    class: threads that work on different objects queue at it. Two threads that ask one object at
+    once may both compute."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
         self._compute = compute

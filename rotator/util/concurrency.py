@@ -23,11 +23,12 @@ def run_concurrently(
 def as_completed(
     function: Callable[[T], R], items: Iterable[T], *, at_once: int = 16, lane: Callable[[T], Hashable] = lambda _: None
 ) -> Iterator[tuple[int, R | Exception]]:
-    """The place of each item and what the function returned, or raised, for it, as soon as it is there.
+    """The place of each item and what the function returned, or raised, for it, as soon as it is
+    there.
 
-    Each lane has ``at_once`` threads of its own: with the account as the lane, the items of an account that hangs delay no item of
-    another. Who has seen enough may leave the rest. The threads are daemons: Ctrl-C ends the command at once, whatever they wait
-    for, as any kill may.
+    Each lane has ``at_once`` threads of its own: with the account as the lane, the items of an
+    account that hangs delay no item of another. Who has seen enough may leave the rest. The threads
+    are daemons: Ctrl-C ends the command at once, whatever they wait for, as any kill may.
     """
     lanes: dict[Hashable, SimpleQueue[tuple[int, T]]] = {}
     done: SimpleQueue[tuple[int, R | Exception]] = SimpleQueue()

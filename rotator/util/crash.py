@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 def crash_site(error: BaseException) -> tuple[str, str]:
-    """The type of an exception and the place in the code that it came from. Never its text, which may hold anything."""
+    """The type of an exception and the place in the code that it came from. Never its text, which
+    may hold anything."""
     place, trace = "", error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -33,7 +33,8 @@ _MOST_DIGITS = 15
 
 
 def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
-    """The duration written as ``90s``, ``15m``, ``24h``, ``30d``, ``1d12h`` or ``500ms``: units from large to small, each once.
+    """The duration written as ``90s``, ``15m``, ``24h``, ``30d``, ``1d12h`` or ``500ms``: units
+    from large to small, each once.
 
     Raises ``ValueError`` with a sentence for a person.
     """
@@ -52,7 +53,8 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
 
 
 def format_duration(duration: timedelta, *, units: int = 2) -> str:
-    """The duration as people write it, cut to its ``units`` largest units: ``1d12h``, ``1m30s``, ``500ms``, ``-5m``."""
+    """The duration as people write it, cut to its ``units`` largest units: ``1d12h``, ``1m30s``,
+    ``500ms``, ``-5m``."""
     if duration < timedelta(0):
         return "-" + format_duration(-duration, units=units)
     parts = []

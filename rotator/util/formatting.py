@@ -57,6 +57,7 @@ def format_seconds(duration: float) -> str:
 
 
 def identifier(value: object) -> str:
-    """A short word of another program for a message; "?" for anything that is none, whatever it holds."""
+    """A short word of another program for a message; "?" for anything that is none, whatever it
+    holds."""
     text = str(value) if isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 10**9) else ""
     return text if _IDENTIFIER.fullmatch(text) else "?"

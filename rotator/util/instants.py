@@ -1,7 +1,9 @@
-"""The times that the program computes with. Whatever comes from outside is held against these bounds where it is parsed.
+"""The times that the program computes with. Whatever comes from outside is held against these
+bounds where it is parsed.
 
-A datetime ends with the year 9999, and adding a duration to one near that end raises ``OverflowError``. Durations are at most a
-hundred years, so a time within the bounds leaves room for every sum and difference that the program makes of it.
+A datetime ends with the year 9999, and adding a duration to one near that end raises
+``OverflowError``. Durations are at most a hundred years, so a time within the bounds leaves room
+for every sum and difference that the program makes of it.
 """
 
 from __future__ import annotations

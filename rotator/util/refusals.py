@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from rotator.errors import ServiceError
 
 PAUSES = (15.0, 60.0, 300.0, 1200.0)
-"""Seconds until unchanged credentials are tried again, after the first refusal, the second, …; the last one repeats.
+"""Seconds until unchanged credentials are tried again, after the first refusal, the second, …; the
+last one repeats.
 
-Vault and OpenBao lock a role for 15 minutes after five refused logins, and count anew when 15 minutes passed without one.
-Four attempts fall into the first 15 minutes, and the fifth comes 20 minutes later.
+Vault and OpenBao lock a role for 15 minutes after five refused logins, and count anew when 15
+minutes passed without one. Four attempts fall into the first 15 minutes, and the fifth comes 20
+minutes later.
 """
 
 _KEY = secrets.token_bytes(16)
@@ -58,7 +60,8 @@ class Refusals:
         return refusal.error
 
     def note(self, login: str, credentials: bytes, error: ServiceError, *, longest: float = PAUSES[-1]) -> None:
-        """The service refused these credentials; ``longest`` bounds the pause where an attempt costs nothing."""
+        """The service refused these credentials; ``longest`` bounds the pause where an attempt
+        costs nothing."""
         with self._lock:
             known = self._refused.get(login)
             count = known.count + 1 if known is not None and known.credentials == credentials else 1

@@ -1,4 +1,5 @@
-"""Messages that differ by the name of an application only: said once, with the names and their number."""
+"""Messages that differ by the name of an application only: said once, with the names and their
+number."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ MOST_NAMED = 5
 
 
 def without_name(message: str, name: str) -> str:
-    """The message with ``NAME`` in place of the name, wherever it stands as a word or as a part of a path."""
+    """The message with ``NAME`` in place of the name, wherever it stands as a word or as a part of
+    a path."""
     return re.sub(rf"(?<![A-Za-z0-9_-]){re.escape(name)}(?![A-Za-z0-9_-])", "NAME", message) if name else message
 
 
 def grouped(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs of a name and its message, with one pair in place of those that share a message, in the order of the first of each."""
+    """Pairs of a name and its message, with one pair in place of those that share a message, in the
+    order of the first of each."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, message in found:
         groups.setdefault(without_name(message, name), []).append((name, message))

@@ -12,10 +12,12 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Lets one thread call; the others wait for its answer, or its exception, and call nothing themselves.
+    """Lets one thread call; the others wait for its answer, or its exception, and call nothing
+    themselves.
 
-    So a call that hangs costs each of them at most once, however many they are. A failure is raised again for ``failure_ttl``
-    seconds without a new call. The call itself must end by a deadline of its own.
+    So a call that hangs costs each of them at most once, however many they are. A failure is raised
+    again for ``failure_ttl`` seconds without a new call. The call itself must end by a deadline of
+    its own.
     """
 
     def __init__(self, *, failure_ttl: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +29,8 @@ class SingleFlight(Generic[T]):
         self._failed: tuple[float, Exception] | None = None
 
     def ask(self, call: Callable[[], T], *, since: float | None = None) -> T:
-        """The answer of ``call``, or that of another thread's call. With ``since``, only of one that began at that time or later."""
+        """The answer of ``call``, or that of another thread's call. With ``since``, only of one
+        that began at that time or later."""
         while True:
             with self._lock:
                 if self._failed is not None and self._now() < self._failed[0]:

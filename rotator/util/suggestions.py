@@ -1,6 +1,7 @@
 """Everything that is wrong with one configuration file, as sentences for a person.
 
-No sentence repeats a value, because a value may be a secret in the wrong place; the path says where to look.
+No sentence repeats a value, because a value may be a secret in the wrong place; the path says where
+to look.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ FEW = 8
 
 
 def closest_match(name: str, known: Iterable[str]) -> str:
-    """A suggestion for a name that is not known: the nearest one, or all there are; of many, how many and the first of them."""
+    """A suggestion for a name that is not known: the nearest one, or all there are; of many, how
+    many and the first of them."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
 
     names = sorted(known)

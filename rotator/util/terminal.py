@@ -1,8 +1,9 @@
 """The one way of text to a terminal: what others wrote is shown, and never obeyed.
 
-Names, reasons, access keys and messages can hold any character. A ``PlainStream`` stands in the place of standard output and
-standard error while a command runs, and a ``StyledConsole`` filters the texts that rich lays out, so no command has to think of it. What
-a command writes as JSON has only escaped characters already, and passes unchanged.
+Names, reasons, access keys and messages can hold any character. A ``PlainStream`` stands in the
+place of standard output and standard error while a command runs, and a ``StyledConsole`` filters
+the texts that rich lays out, so no command has to think of it. What a command writes as JSON has
+only escaped characters already, and passes unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _MAY_ACT = re.compile(r"[^ -~\n]")
 
 
 def visible(text: str) -> str:
-    """``text`` with every character that a terminal may obey, or that is not seen, as its escape in Python."""
+    """``text`` with every character that a terminal may obey, or that is not seen, as its escape in
+    Python."""
     return _MAY_ACT.sub(_escape, text)
 
 
@@ -32,7 +34,8 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class PlainStream:
-    """A stream of text that writes what is visible only. It has no ``buffer``, so nothing goes past it."""
+    """A stream of text that writes what is visible only. It has no ``buffer``, so nothing goes past
+    it."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.styled = stream

@@ -1,7 +1,8 @@
 """Builds frozen dataclasses from the JSON that describes them, by their annotations.
 
-It reads what this program wrote: unknown fields are ignored, and a value of another type is refused. A library that validates what
-people write takes longer to import than a whole command should take.
+It reads what this program wrote: unknown fields are ignored, and a value of another type is
+refused. A library that validates what people write takes longer to import than a whole command
+should take.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _DURATION = r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?(?:T(?:(?P<ho
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """The value of that type which ``value`` describes. Raises ``ValueError`` without any of it: it may hold anything."""
+    """The value of that type which ``value`` describes. Raises ``ValueError`` without any of it: it
+    may hold anything."""
     try:
         return _reader(kind)(value)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -103,7 +105,11 @@ def _duration(value: str) -> timedelta:
     match = re.fullmatch(_DURATION, value)
     if match is None:
         raise ValueError("not a duration")
-    numbers = {name: float(text) if "." in text else int(text) for name, text in match.groupdict("0").items() if name != "minus"}
+    numbers = {
+        name: float(text) if "." in text else int(text)
+        for name, text in match.groupdict("0").items()
+        if name != "minus"
+    }
     days = 365 * numbers.pop("years") + numbers.pop("days")
     duration = timedelta(days=days, **numbers)
     return -duration if match["minus"] else duration

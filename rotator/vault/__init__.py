@@ -1,4 +1,5 @@
-"""HashiCorp Vault and OpenBao behind ``rotator.domain.ports.VaultStore``; the only place that knows hvac."""
+"""HashiCorp Vault and OpenBao behind ``rotator.domain.ports.VaultStore``; the only place that knows
+hvac."""
 
 from __future__ import annotations
 
@@ -11,7 +12,16 @@ from rotator.vault.decoding import VersionInfo
 from rotator.vault.responses import SERVICE
 from rotator.vault.secret_id_rotation import KeptSecretId, SecretIdRotation
 from rotator.vault.secret_ids import SecretIdFile, SecretIdPolicy
-from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, OwnSecretIdSettings, Supplier, TokenAuth, VaultSettings
+from rotator.vault.settings import (
+    AppRoleAuth,
+    Auth,
+    CertAuth,
+    JwtAuth,
+    OwnSecretIdSettings,
+    Supplier,
+    TokenAuth,
+    VaultSettings,
+)
 from rotator.vault.store import KvStore
 
 __all__ = [

@@ -24,7 +24,9 @@ AT_ONCE = 300
 class Capabilities:
     """The capabilities that are missing, by path. Thread-safe."""
 
-    def __init__(self, connection: VaultConnection, mounts: Mounts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, connection: VaultConnection, mounts: Mounts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connection = connection
         self._mounts = mounts
         self._clock = clock
@@ -45,9 +47,12 @@ class Capabilities:
         return self._ask(path) if known is None else known
 
     def lacking(self, rights: Sequence[Right]) -> tuple[Right, ...]:
-        """Those of the rights that are not complete, each with what it lacks. What is not known is asked for in one call."""
+        """Those of the rights that are not complete, each with what it lacks. What is not known is
+        asked for in one call."""
         granted = self._granted_on([right.path for right in rights])
-        found = ((right, tuple(one for one in right.capabilities if one not in granted[right.path])) for right in rights)
+        found = (
+            (right, tuple(one for one in right.capabilities if one not in granted[right.path])) for right in rights
+        )
         return tuple(replace(right, capabilities=lacking) for right, lacking in found if lacking)
 
     def _granted_on(self, paths: Sequence[str]) -> dict[str, frozenset[str]]:

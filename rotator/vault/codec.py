@@ -1,11 +1,11 @@
 """The stored form of a ledger and of an account document: strict JSON with a schema version.
 
-Strict means: what would be written for the ledger that was read is exactly what was read. An unknown field, a number where a
-text belongs, a time without a zone: all of them make the ledger *damaged*, which is not the same as absent. Times are RFC 3339
-in UTC, durations ISO 8601.
+Strict means: what would be written for the ledger that was read is exactly what was read. An
+unknown field, a number where a text belongs, a time without a zone: all of them make the ledger
+*damaged*, which is not the same as absent. Times are RFC 3339 in UTC, durations ISO 8601.
 
-Lists that grow hold *rows*: the values of each record in the order of its fields, without their names, because a server counts
-names as well (``rotator.vault.budget``).
+Lists that grow hold *rows*: the values of each record in the order of its fields, without their
+names, because a server counts names as well (``rotator.vault.budget``).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def dump_ledger(ledger: Ledger) -> dict[str, Any]:
 
 
 def load_ledger(data: Mapping[str, Any], name: str = "?") -> Ledger:
-    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything but a sound ledger. ``name`` is
-    the application that it was looked up for, for messages."""
+    """The ledger that these JSON values hold; raises ``LedgerUnreadable`` when they are anything
+    but a sound ledger. ``name`` is the application that it was looked up for, for messages."""
     ledger: Ledger = _load(_ledgers, _migrated(data), f"the ledger of {name}", SCHEMA, _LEDGER_ROWS)
     return ledger
 
@@ -71,7 +71,8 @@ def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Where in a document something is wrong. A name that is no field of ours may be any text, so it is not repeated."""
+    """Where in a document something is wrong. A name that is no field of ours may be any text, so
+    it is not repeated."""
     return ".".join(str(part) if _FIELD.fullmatch(str(part)) else "?" for part in location)
 
 
@@ -82,7 +83,8 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
         raise LedgerUnreadable(f"{what} is damaged: it has no schema number; restore an earlier version of it in Vault")
     if schema > known:
         raise LedgerUnreadable(
-            f"{what} was written by a newer rotator (schema {min(schema, 10**9)}, this one knows {known}); upgrade this rotator"
+            f"{what} was written by a newer rotator (schema {min(schema, 10**9)}, this one knows {known}); upgrade "
+            "this rotator"
         )
     try:
         value = adapter.validate_python(_unpacked(stored, rows))
@@ -92,8 +94,8 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
     found = list(_times(value))
     if where := ", ".join(name for name, time in found if not _is_bounded(time)):
         raise LedgerUnreadable(
-            f"{what} is damaged at {where}: a time outside of the years 1970 to 9000, or a duration that is negative or above"
-            " a hundred years; restore an earlier version of it in Vault"
+            f"{what} is damaged at {where}: a time outside of the years 1970 to 9000, or a duration that is negative "
+            "or above a hundred years; restore an earlier version of it in Vault"
         )
     if not _same(_packed(adapter.dump_python(value, mode="json"), rows), stored) or not all(
         time.utcoffset() == timedelta(0) for _, time in found if isinstance(time, datetime)
@@ -106,7 +108,8 @@ def _load(adapter: TypeAdapter[Any], data: Mapping[str, Any], what: str, known: 
 
 
 def _migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A ledger of an older schema as this one would have written it. What is damaged stays damaged: it is refused afterwards."""
+    """A ledger of an older schema as this one would have written it. What is damaged stays damaged:
+    it is refused afterwards."""
     for schema, migrate in ((1, _from_schema_1), (2, _from_schema_2), (3, _from_schema_3), (4, _from_schema_4)):
         if data.get("schema") == schema and data["schema"] is not True:
             data = {**migrate(data), "schema": schema + 1}
@@ -127,7 +130,9 @@ def _from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Names of fields, of reasons and of one mode changed."""
-    renamed = _renamed(data, {"trouble": "problem", "prove": "verification", "prove_emergency": "emergency_verification"})
+    renamed = _renamed(
+        data, {"trouble": "problem", "prove": "verification", "prove_emergency": "emergency_verification"}
+    )
     hold = {"through_hold": "override_hold"}
     changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "compromised": lambda mark: _renamed(mark, hold),
@@ -146,13 +151,15 @@ def _from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _incident_from_schema_2(incident: dict[str, Any]) -> dict[str, Any]:
     renamed = _renamed(incident, {"deaths": "revocations"})
     if "revocations" in renamed:
-        renamed["revocations"] = _each(renamed["revocations"], lambda record: _renamed(record, {"proof": "verification"}))
+        renamed["revocations"] = _each(
+            renamed["revocations"], lambda record: _renamed(record, {"proof": "verification"})
+        )
     return renamed
 
 
 def _from_schema_3(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """History and incidents become rows; a ledger names those that it has taken over, and the one that has taken it over; the current
-    key has a purpose."""
+    """History and incidents become rows; a ledger names those that it has taken over, and the one
+    that has taken it over; the current key has a purpose."""
     current = data.get("current")
     known = {**data, "current": {**current, "purpose": ""}} if isinstance(current, dict) else data
     return {"predecessors": [], "successor": "", **_packed(known, _LEDGER_ROWS)}
@@ -176,7 +183,10 @@ def _account_migrated(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _account_from_schema_1(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """A field has another name."""
-    return {**data, "mass_rotations": _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"}))}
+    return {
+        **data,
+        "mass_rotations": _each(data.get("mass_rotations", []), lambda one: _renamed(one, {"words": "selector"})),
+    }
 
 
 def _account_from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -185,7 +195,8 @@ def _account_from_schema_2(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _packed(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, Any]:
-    """The same with the records of these lists as rows. A record that lacks a field, or has another one, stays as it is."""
+    """The same with the records of these lists as rows. A record that lacks a field, or has another
+    one, stays as it is."""
 
     def pack(record: Any, kind: type) -> Any:
         names = [field.name for field in fields(kind)]
@@ -201,7 +212,8 @@ def _packed(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, Any]
 
 
 def _unpacked(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, Any]:
-    """The same with the rows of these lists as records. A row of another length stays as it is, and is refused afterwards."""
+    """The same with the rows of these lists as records. A row of another length stays as it is, and
+    is refused afterwards."""
 
     def unpack(row: Any, kind: type) -> Any:
         names = [field.name for field in fields(kind)]
@@ -216,12 +228,15 @@ def _unpacked(data: Mapping[str, Any], rows: Mapping[str, type]) -> dict[str, An
 
 
 def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The same values under their new names. A value that stands under both names is kept as found, and refused afterwards."""
+    """The same values under their new names. A value that stands under both names is kept as found,
+    and refused afterwards."""
     return {names[name] if name in names and names[name] not in data else name: value for name, value in data.items()}
 
 
 def _each(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    return [change(entry) if isinstance(entry, dict) else entry for entry in value] if isinstance(value, list) else value
+    return (
+        [change(entry) if isinstance(entry, dict) else entry for entry in value] if isinstance(value, list) else value
+    )
 
 
 def _with(entry: Any, missing: dict[str, Any]) -> Any:

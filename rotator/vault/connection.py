@@ -29,7 +29,8 @@ from rotator.vault.settings import AppRoleAuth, Auth
 
 
 def _reads(method: str, path: str) -> bool:
-    """Whether a call changes nothing that matters when its answer is lost. Logins and questions are such calls."""
+    """Whether a call changes nothing that matters when its answer is lost. Logins and questions are
+    such calls."""
     return method in ("GET", "LIST", "HEAD") or path.startswith(("/v1/auth/", "/v1/sys/capabilities-self"))
 
 
@@ -54,7 +55,8 @@ class VaultTransport:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One request and its reply, whatever its status. Raises ``Unavailable`` and ``Indeterminate``."""
+        """One request and its reply, whatever its status. Raises ``Unavailable`` and
+        ``Indeterminate``."""
         sent = {**self._common, **self._freshness.headers(), **(headers or {})}
         if token is not None:
             sent["X-Vault-Token"] = token.reveal()
@@ -94,7 +96,10 @@ def _reply(answer: HttpResponse, *, reading: bool) -> Reply:
     except ValueError:
         body = {}
         if answer.status == 200:
-            words = "Vault answered with something that is not JSON: check the address, and what stands between rotator and Vault"
+            words = (
+                "Vault answered with something that is not JSON: check the address, and what stands between rotator "
+                "and Vault"
+            )
             raise (Unavailable if reading else Indeterminate)(words, service=SERVICE, kind="unreadable") from None
     errors = body.get("errors")
     return Reply(answer.status, tuple(map(str, errors)) if isinstance(errors, list) else (), body)
@@ -108,9 +113,11 @@ def _verb(method: str, path: str) -> str:
 
 
 class HvacAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no annotations
-    """What hvac sends its calls through: ``send`` makes one of them. Every answer is a ``Reply``."""
+    """What hvac sends its calls through: ``send`` makes one of them. Every answer is a
+    ``Reply``."""
 
-    # The base class would make a connection pool of its own, so only the attributes that hvac looks at are set.
+    # The base class would make a connection pool of its own, so only the attributes that hvac looks
+    # at are set.
     def __init__(self, send: Callable[..., Reply], address: str) -> None:
         self.base_uri = address
         self.token = ""
@@ -131,7 +138,8 @@ class HvacAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no a
         return self._send(method.upper(), url, params=kwargs.get("params"), json=kwargs.get("json"), headers=headers)
 
     def get_login_token(self, response: Any) -> str:
-        """Never asked for: tokens do not pass through hvac's clients, so that they cannot stay in one."""
+        """Never asked for: tokens do not pass through hvac's clients, so that they cannot stay in
+        one."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -187,7 +195,8 @@ class VaultConnection:
 
     @property
     def login_problem(self) -> LoginProblem | None:
-        """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        """What will stop the work when the present token ends; None when nothing is known to be
+        wrong."""
         if unusable := self._wire.http.tls.problem:
             left, _ = self._session.life or (timedelta(0), timedelta(0))
             return LoginProblem(unusable, left)
@@ -195,7 +204,9 @@ class VaultConnection:
 
     def health(self) -> Reply:
         """What the server says of its own state, without a login."""
-        return self._wire.send("GET", "v1/sys/health", None, headers={"X-Vault-Namespace": ""})  # it answers in the root only
+        return self._wire.send(
+            "GET", "v1/sys/health", None, headers={"X-Vault-Namespace": ""}
+        )  # it answers in the root only
 
     def own_token(self) -> Reply:
         """What Vault says of the token of the login."""
@@ -217,7 +228,7 @@ class VaultConnection:
         reply: Reply = self._client.sys.get_capabilities(paths)
         return reply
 
-    # --- the AppRole of the login: ``rotator.vault.secret_id_rotation`` -----------------------------------------------------------------
+    # --- the AppRole of the login: ``rotator.vault.secret_id_rotation`` ---------------------------
 
     def register_secret_id(self, role: str, secret: Secret) -> Reply:
         """Make this text a secret id of the role."""
@@ -230,7 +241,8 @@ class VaultConnection:
         return reply
 
     def secret_id_end(self, role: str, secret: Secret) -> datetime | None:
-        """When Vault ends a secret id by itself; None for never, and for one that Vault does not know."""
+        """When Vault ends a secret id by itself; None for never, and for one that Vault does not
+        know."""
         reply: Reply = self._client.auth.approle.read_secret_id(role, secret.reveal(), mount_point=self._mount)
         if not reply.ok and reply.status != 404:
             path = f"auth/{self._mount}/role/{role}/secret-id/lookup"

@@ -1,4 +1,5 @@
-"""What KV version 2 answers to a read, as a ``CredentialDocument``; and a few facts from a document's metadata."""
+"""What KV version 2 answers to a read, as a ``CredentialDocument``; and a few facts from a
+document's metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class VersionInfo:
 
 
 def parse_time(text: Any) -> datetime | None:
-    """A time of Vault's, which has nanoseconds, in UTC and within bounds; None for anything else."""
+    """A time of Vault's, which has nanoseconds, in UTC and within bounds; None for anything
+    else."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
@@ -51,8 +53,8 @@ def count_of(value: Any) -> int:
 def state_of(reply: Reply) -> tuple[DocumentState, int, datetime | None]:
     """Whether a read found something, with the version and its time.
 
-    The same 404 answers for nothing (no data) and for a deleted version (data with metadata); the caller has looked at all
-    other statuses.
+    The same 404 answers for nothing (no data) and for a deleted version (data with metadata); the
+    caller has looked at all other statuses.
     """
     metadata = mapping(reply.data.get("metadata"))
     version = metadata.get("version")
@@ -94,7 +96,9 @@ def credential_document(
     access_key = fields.get(access_field)
     if access_key in (None, "") and secret in (None, ""):
         return CredentialDocument(version, DocumentState.LIVE, created, None, None, fields)
-    readable = isinstance(access_key, str) and access_key and isinstance(secret, str) and SECRET_OF_A_KEY.fullmatch(secret)
+    readable = (
+        isinstance(access_key, str) and access_key and isinstance(secret, str) and SECRET_OF_A_KEY.fullmatch(secret)
+    )
     name = access_key if isinstance(access_key, str) else ""
     return CredentialDocument(version, DocumentState.LIVE, created, name, Secret(secret) if readable else None, fields)
 

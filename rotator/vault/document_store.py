@@ -29,7 +29,8 @@ class DocumentStore:
         self._kv = kv
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
-        """The current version of a credential document, or its absence, or that it was deleted (with its version)."""
+        """The current version of a credential document, or its absence, or that it was deleted
+        (with its version)."""
         reply, state, _ = self._kv.current(path)
         document = document_of(reply, access_field, secret_field)
         if state is DocumentState.DELETED:
@@ -42,7 +43,8 @@ class DocumentStore:
         return CredentialDocument(version, DocumentState.ABSENT) if document.state is DocumentState.ABSENT else document
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
-        """Write the credential document if its version is still ``cas``; the new version and its created time."""
+        """Write the credential document if its version is still ``cas``; the new version and its
+        created time."""
         plain = {name: value.reveal() if isinstance(value, Secret) else value for name, value in fields.items()}
         return self._kv.write(path, plain, cas)
 
@@ -51,13 +53,18 @@ class DocumentStore:
         reply, state, _ = self._kv.current(path)
         value = mapping(reply.data.get("data")).get(field) if state is DocumentState.LIVE else None
         if not isinstance(value, str) or not value:
-            raise NotFound(f"there is no text at {path}#{field} in Vault: check the reference", service=SERVICE, kind="no_field")
+            raise NotFound(
+                f"there is no text at {path}#{field} in Vault: check the reference", service=SERVICE, kind="no_field"
+            )
         return Secret(value)
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
-        """Merge into the document's custom metadata, for people who look. Whoever calls may ignore that it failed."""
+        """Merge into the document's custom metadata, for people who look. Whoever calls may ignore
+        that it failed."""
         mount, inside = self._kv.mounts.split(path)
-        reply = self._kv.connection.patch(f"/v1/{mount}/metadata/{inside}", {"custom_metadata": dict(values)}, MERGE_PATCH)
+        reply = self._kv.connection.patch(
+            f"/v1/{mount}/metadata/{inside}", {"custom_metadata": dict(values)}, MERGE_PATCH
+        )
         if not reply.ok:
             raise failure(reply, path=f"{mount}/metadata/{inside}", capability="patch", writing=True)
 
@@ -73,7 +80,8 @@ class DocumentStore:
             raise failure(reply, path=f"{mount}/destroy/{inside}", capability="update", writing=True)
 
     def document_limits(self, path: str) -> int:
-        """How many versions of a document Vault keeps: its own number, else its mount's, else the usual one."""
+        """How many versions of a document Vault keeps: its own number, else its mount's, else the
+        usual one."""
         own = count_of(self._kv.metadata(path).get("max_versions"))
         if own:
             return own

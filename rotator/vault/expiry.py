@@ -1,8 +1,9 @@
-"""Versions that Vault deletes by itself, because the mount or the document sets ``delete_version_after``.
+"""Versions that Vault deletes by itself, because the mount or the document sets
+``delete_version_after``.
 
-Every answer about such a version has a ``deletion_time`` to come. What rotator writes once, or seldom, is written again when
-half of its time has passed. Of a version that cannot be read any more, the same time after its creation tells an expiry from
-the deletion by a person.
+Every answer about such a version has a ``deletion_time`` to come. What rotator writes once, or
+seldom, is written again when half of its time has passed. Of a version that cannot be read any
+more, the same time after its creation tells an expiry from the deletion by a person.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def lifetime_of(reply: Reply) -> Lifetime | None:
 
 
 def delete_version_after(settings: Mapping[str, Any]) -> timedelta | None:
-    """The setting of a mount or of a document; None where versions do not expire. Vault writes durations such as ``2h0m5s``."""
+    """The setting of a mount or of a document; None where versions do not expire. Vault writes
+    durations such as ``2h0m5s``."""
     text = str(settings.get("delete_version_after") or "0s")
     try:
         return parse_duration(text, minimum=timedelta(0)) or None

@@ -28,7 +28,8 @@ class Freshness:
         return {INDEX: self._index, "X-Vault-Inconsistent": "forward-active-node"} if self._index else {}
 
     def saw(self, index: str | None) -> None:
-        """Remember an index that came with an answer, unless it is behind the one that is remembered."""
+        """Remember an index that came with an answer, unless it is behind the one that is
+        remembered."""
         if not index:
             return
         with self._lock:
@@ -37,13 +38,15 @@ class Freshness:
 
 
 def _behind(new: str, old: str) -> bool:
-    """Whether both speak of the same cluster and ``new`` is the older one. What cannot be compared is not behind."""
+    """Whether both speak of the same cluster and ``new`` is the older one. What cannot be compared
+    is not behind."""
     (new_cluster, new_position), (old_cluster, old_position) = _parse(new), _parse(old)
     return new_cluster == old_cluster and new_position < old_position
 
 
 def _parse(index: str) -> tuple[str, tuple[int, ...]]:
-    """The cluster and the position in its log: OpenBao sends JSON, Vault ``v1:CLUSTER:LOCAL:REPLICATED:…``, both in Base64."""
+    """The cluster and the position in its log: OpenBao sends JSON, Vault
+    ``v1:CLUSTER:LOCAL:REPLICATED:…``, both in Base64."""
     try:
         text = base64.b64decode(index, validate=True).decode()
         if text.startswith("{"):

@@ -1,4 +1,5 @@
-"""The calls of KV version 2, one function each, with what every one of them must see to: mounts, stale nodes, refused check-and-sets."""
+"""The calls of KV version 2, one function each, with what every one of them must see to: mounts,
+stale nodes, refused check-and-sets."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class KvCalls:
         return self.connection.clock_offset()
 
     def current(self, path: str) -> tuple[Reply, DocumentState, int]:
-        """A read of the current version that is at least as new as anything seen of that path before (rule 14)."""
+        """A read of the current version that is at least as new as anything seen of that path
+        before (rule 14)."""
         for pause in (*STALE_READ_DELAYS, None):
             reply = self.read(path)
             state, version, _ = state_of(reply)
@@ -51,8 +53,8 @@ class KvCalls:
             if pause is not None:
                 self._sleep(pause)
         raise Unavailable(
-            f"Vault answers for {path} with a version older than one seen before: a node is behind, or the document was "
-            "restored or recreated; check that, then restart rotator",
+            f"Vault answers for {path} with a version older than one seen before: a node is behind, or the document "
+            "was restored or recreated; check that, then restart rotator",
             service=SERVICE,
             kind="stale",
         )
@@ -66,7 +68,8 @@ class KvCalls:
         raise self._failed(reply, mount, inside, "read", writing=False)
 
     def write(self, path: str, data: Mapping[str, Any], cas: int) -> tuple[int, datetime]:
-        """Write the document if its version is still ``cas``; the new version and its created time."""
+        """Write the document if its version is still ``cas``; the new version and its created
+        time."""
         mount, inside = self.mounts.split(path)
         reply: Reply = self.connection.kv.create_or_update_secret(inside, dict(data), cas, mount)
         if reply.cas_mismatch:
@@ -77,7 +80,10 @@ class KvCalls:
         if reply.status == 204:
             self.mounts.forget(mount)
             raise Rejected(
-                f"the Vault mount {mount}/ is not KV version 2 any more", service=SERVICE, kind="not_kv2", argument=mount
+                f"the Vault mount {mount}/ is not KV version 2 any more",
+                service=SERVICE,
+                kind="not_kv2",
+                argument=mount,
             )
         if not version or created is None:
             raise Indeterminate(
@@ -92,12 +98,15 @@ class KvCalls:
             _, version, _ = state_of(self.read(path))
             if version != cas:
                 return Conflict(
-                    f"somebody else wrote {path} first: it is at version {version}, not {cas}", service=SERVICE, kind="conflict"
+                    f"somebody else wrote {path} first: it is at version {version}, not {cas}",
+                    service=SERVICE,
+                    kind="conflict",
                 )
             if pause is not None:
                 self._sleep(pause)  # the leader knows of a version that the node which answers us may not have yet
         return Unavailable(
-            f"Vault refused the write of {path} because of its version and then showed that very version: try again later",
+            f"Vault refused the write of {path} because of its version and then showed that very version: try again "
+            "later",
             service=SERVICE,
             kind="stale",
         )
@@ -121,8 +130,8 @@ class KvCalls:
         return lifetime is not None and lifetime.expired(self.delete_version_after(path))
 
     def delete_version_after(self, path: str) -> tuple[timedelta, ...]:
-        """After how long Vault deletes versions of the document, as its metadata and its mount say; empty where it never does, and
-        where our policy does not let us look."""
+        """After how long Vault deletes versions of the document, as its metadata and its mount say;
+        empty where it never does, and where our policy does not let us look."""
         mount, _ = self.mounts.split(path)
         found: list[timedelta | None] = []
         with suppress(PermissionDenied):

@@ -1,4 +1,5 @@
-"""Rotator's own documents in Vault: the ledger of each application, the document of each account, the installation id."""
+"""Rotator's own documents in Vault: the ledger of each application, the document of each account,
+the installation id."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ class LedgerStore:
         return ledger, version
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
-        """Write the ledger if its version is still ``cas``; the new version. Its past is dropped as far as it takes no more room
-        than there is."""
+        """Write the ledger if its version is still ``cas``; the new version. Its past is dropped as
+        far as it takes no more room than there is."""
         path = self._ledger_path(ledger.application)
         return write_first_accepted(reduced_ledgers(ledger), lambda data: self._kv.write(path, data, cas)[0])
 
@@ -67,12 +68,15 @@ class LedgerStore:
         names = reply.data.get("keys")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise Unavailable(
-                f"Vault answered the list of {path} without the names in it: try again later", service=SERVICE, kind="unreadable"
+                f"Vault answered the list of {path} without the names in it: try again later",
+                service=SERVICE,
+                kind="unreadable",
             )
         return tuple(sorted(map(unquote, names)))
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
-        """What is remembered of an account and of no application, and its version; an empty one and 0 when there never was one."""
+        """What is remembered of an account and of no application, and its version; an empty one and
+        0 when there never was one."""
         data, version = self._read_own(self._account_path(account), f"the document of account {account}")
         if data is None:
             return AccountDocument(account), 0
@@ -85,8 +89,8 @@ class LedgerStore:
         return document, version
 
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
-        """Write the document of an account if its version is still ``cas``; the new version. Old mass rotations are dropped as
-        far as it takes no more room than there is."""
+        """Write the document of an account if its version is still ``cas``; the new version. Old
+        mass rotations are dropped as far as it takes no more room than there is."""
         path = self._account_path(document.account)
         return write_first_accepted(reduced_accounts(document), lambda data: self._kv.write(path, data, cas)[0])
 
@@ -114,16 +118,18 @@ class LedgerStore:
 
     def _make_installation(self) -> str:
         if self.list_ledgers():
-            # Another process may have made both since we looked: what it made first is looked for last.
+            # Another process may have made both since we looked: what it made first is looked for
+            # last.
             if found := self._read_installation():
                 return found
             raise LedgerUnreadable(
-                f"the installation id at {self._prefix}/installation is missing while ledgers exist: restore it from a backup"
+                f"the installation id at {self._prefix}/installation is missing while ledgers exist: restore it from "
+                "a backup"
             )
         if self._kv.delete_version_after(self._prefix + "/installation"):
             raise Rejected(
-                f"Vault deletes every version below {self._prefix} after some time, ledgers included: set delete_version_after of the"
-                " mount to 0s, or name another mount in ledger_path",
+                f"Vault deletes every version below {self._prefix} after some time, ledgers included: set "
+                "delete_version_after of the mount to 0s, or name another mount in ledger_path",
                 service=SERVICE,
                 kind="versions_expire",
             )
@@ -141,13 +147,16 @@ class LedgerStore:
         return f"{self._prefix}/accounts/{name_in_path(account)}"
 
     def _read_own(self, path: str, what: str) -> tuple[Mapping[str, Any] | None, int]:
-        """The fields of a document of our own and its version; a deleted one is not the same as none."""
+        """The fields of a document of our own and its version; a deleted one is not the same as
+        none."""
         reply, state, version = self._kv.current(path)
         if state is DocumentState.ABSENT:
             return None, 0
         if state is DocumentState.DELETED:
             how = "expired, because of delete_version_after" if self._kv.expired(path, reply) else "was deleted"
-            raise LedgerUnreadable(f"{what} {how} (version {version} at {path}): undelete it, or restore an earlier version")
+            raise LedgerUnreadable(
+                f"{what} {how} (version {version} at {path}): undelete it, or restore an earlier version"
+            )
         data, lifetime = mapping(reply.data.get("data")), lifetime_of(reply)
         self._lifetimes[path] = lifetime
         if lifetime and lifetime.due(self._kv.clock_offset()):

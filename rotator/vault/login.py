@@ -1,9 +1,10 @@
 """The login at Vault: made when it is first needed, renewed at half of its lifetime, made anew when
 it is no longer valid.
 
-Vault answers 403 to a token that is no longer valid and to a call that the policy denies. So a refused token is asked about
-itself: only when Vault does not know it, a new login is made and the call is made once more. All threads share one attempt and
-its outcome; no lock is held over a call. Refused credentials are remembered (``rotator.util.refusals``).
+Vault answers 403 to a token that is no longer valid and to a call that the policy denies. So a
+refused token is asked about itself: only when Vault does not know it, a new login is made and the
+call is made once more. All threads share one attempt and its outcome; no lock is held over a call.
+Refused credentials are remembered (``rotator.util.refusals``).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ RETRY = 15.0
 """Seconds until a renewal that failed is tried again."""
 
 CAPPED = 0.9
-"""A renewal that grants less than this share of the first grant is near the maximum life of the token."""
+"""A renewal that grants less than this share of the first grant is near the maximum life of the
+token."""
 
 LAST_SHARE = 0.1
 """A configured token that cannot be renewed is a problem when this share of its life is left."""
@@ -53,7 +55,8 @@ TOLD = frozenset({"login", "credentials"})
 
 @dataclass(frozen=True)
 class Login:
-    """A token and what is known of its life, in seconds of the monotonic clock. ``ours`` is one that is revoked at the end."""
+    """A token and what is known of its life, in seconds of the monotonic clock. ``ours`` is one
+    that is revoked at the end."""
 
     token: Secret
     generation: int
@@ -75,8 +78,8 @@ class Login:
 
 
 class TokenSession:
-    """The one login that all threads share. ``client`` makes an hvac client that sends the given token, or none;
-    ``certificate`` is the client certificate of the connection."""
+    """The one login that all threads share. ``client`` makes an hvac client that sends the given
+    token, or none; ``certificate`` is the client certificate of the connection."""
 
     def __init__(
         self,
@@ -109,7 +112,8 @@ class TokenSession:
 
     @property
     def life(self) -> tuple[timedelta, timedelta] | None:
-        """How long the login is still good, and for how long it was last granted; None before the first, and without an end."""
+        """How long the login is still good, and for how long it was last granted; None before the
+        first, and without an end."""
         login = self._login
         if login is None or not login.lifetime:
             return None
@@ -117,7 +121,8 @@ class TokenSession:
 
     @property
     def problem(self) -> LoginProblem | None:
-        """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        """What will stop the work when the present token ends; None when nothing is known to be
+        wrong."""
         login, complaint = self._login, self._complaint
         if login is None or not complaint:
             return None
@@ -140,7 +145,8 @@ class TokenSession:
             self._accepted = login.generation
 
     def instead_of(self, refused: Secret) -> Secret | None:
-        """A valid token in place of one that was answered 403; None when Vault knows that one, so that the policy denied the call."""
+        """A valid token in place of one that was answered 403; None when Vault knows that one, so
+        that the policy denied the call."""
         login, now = self._login, self._clock()
         if login is None or login.token is not refused:
             return self.token()
@@ -148,8 +154,8 @@ class TokenSession:
         return None if fresh is login else fresh.token
 
     def maintain(self) -> None:
-        """Renew the login if half of its lifetime is over, or replace it when it cannot be renewed. Never raises for what
-        Vault answers: until its end the present token is good."""
+        """Renew the login if half of its lifetime is over, or replace it when it cannot be renewed.
+        Never raises for what Vault answers: until its end the present token is good."""
         # No thread waits for this lock: one thread is enough, and the others have a token that is
         # good.
         if not self._upkeep.acquire(blocking=False):
@@ -178,12 +184,14 @@ class TokenSession:
         except ServiceError:
             return
 
-    # --- one attempt for all who wait -------------------------------------------------------------------------------
+    # --- one attempt for all who wait -------------------------------------------------------------
 
     def _obtain(self, old: Login | None, asked: float, *, suspected: bool = False) -> Login:
-        """A login in place of ``old``, or ``old`` itself when it was only ``suspected`` and Vault knows it.
+        """A login in place of ``old``, or ``old`` itself when it was only ``suspected`` and Vault
+        knows it.
 
-        Who comes while one thread is at it shares the outcome; so does who asked before that outcome was known.
+        Who comes while one thread is at it shares the outcome; so does who asked before that
+        outcome was known.
         """
         with self._lock:
             if self._login is not old and self._login is not None:
@@ -201,7 +209,9 @@ class TokenSession:
 
     def _carry_out(self, attempt: Future[Login], old: Login | None, *, suspected: bool) -> Login:
         try:
-            login = old if old is not None and suspected and self._known(old) else self._log_in(old if suspected else None)
+            login = (
+                old if old is not None and suspected and self._known(old) else self._log_in(old if suspected else None)
+            )
         except BaseException as error:
             with self._lock:
                 self._attempt = None
@@ -219,7 +229,8 @@ class TokenSession:
         return login
 
     def _known(self, login: Login) -> bool:
-        """Whether Vault knows the token. One that may not look at itself is known: the policy of a token was judged."""
+        """Whether Vault knows the token. One that may not look at itself is known: the policy of a
+        token was judged."""
         reply = self._call(login.token, lambda client: client.auth.token.lookup_self())
         if not reply.ok and reply.status != 403:
             raise failure(reply, path="auth/token/lookup-self", capability="read", writing=False)
@@ -240,7 +251,9 @@ class TokenSession:
             error = login_failure(self._auth, credentials, reply)
             raise self._refused(credentials, error, longest=LOCKED_PAUSE if reply.status == 403 else PAUSES[-1])
         self._refusals.clear(login_key(self._auth))
-        return self._new(Secret(str(granted["client_token"])), granted.get("lease_duration"), granted.get("renewable"), ours=True)
+        return self._new(
+            Secret(str(granted["client_token"])), granted.get("lease_duration"), granted.get("renewable"), ours=True
+        )
 
     def _refused(self, credentials: Credentials, error: ServiceError, *, longest: float = PAUSES[-1]) -> ServiceError:
         if isinstance(error, PermissionDenied):
@@ -263,7 +276,7 @@ class TokenSession:
         granted = _seconds(lifetime)
         return Login(token, self.generation + 1, granted, granted, self._clock(), bool(renewable), ours)
 
-    # --- while the token is good ------------------------------------------------------------------------------------
+    # --- while the token is good ------------------------------------------------------------------
 
     def _prolong(self, login: Login, now: float) -> None:
         renewed = self._renewed(login, now)
@@ -272,7 +285,9 @@ class TokenSession:
             if credentials.parts[0] == login.token:
                 self._not_before = now + min(RETRY, login.lifetime / 8)
                 if login.end - now <= LAST_SHARE * login.granted:
-                    self._complaint = f"{credentials.named} cannot be renewed any more; put a new token there, it is read again"
+                    self._complaint = (
+                        f"{credentials.named} cannot be renewed any more; put a new token there, it is read again"
+                    )
                 return
         if renewed is None:
             self._obtain(login, now)
@@ -282,7 +297,8 @@ class TokenSession:
                 self._login, self._complaint = renewed, ""
 
     def _renewed(self, login: Login, now: float) -> Login | None:
-        """The login with a new lease of life; None when it cannot be renewed, or nears its maximum life."""
+        """The login with a new lease of life; None when it cannot be renewed, or nears its maximum
+        life."""
         if not login.renewable:
             return None
         reply = self._call(login.token, lambda client: client.auth.token.renew_self())

@@ -1,4 +1,5 @@
-"""How one login is made by each method, and what it means when Vault refuses it. Credentials are read afresh for each login."""
+"""How one login is made by each method, and what it means when Vault refuses it. Credentials are
+read afresh for each login."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from rotator.vault.responses import SERVICE, Reply, failure
 from rotator.vault.settings import AppRoleAuth, Auth, CertAuth, JwtAuth, Supplier, TokenAuth
 
 LOCKED_PAUSE = 60.0
-"""Seconds until a login is tried again that Vault did not look at: such an attempt is not counted against the role."""
+"""Seconds until a login is tried again that Vault did not look at: such an attempt is not counted
+against the role."""
 
 _METHODS = {AppRoleAuth: "AppRole", CertAuth: "certificate", JwtAuth: "JWT", TokenAuth: "token"}
 
@@ -43,7 +45,8 @@ NO_CERTIFICATE = _NoCertificate()
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one login sends, as read just now; ``named`` says where it was read, and never what it is."""
+    """What one login sends, as read just now; ``named`` says where it was read, and never what it
+    is."""
 
     named: str
     fingerprint: bytes
@@ -78,7 +81,8 @@ def send_login(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentials,
     elif isinstance(auth, JwtAuth):
         reply = client.auth.jwt.jwt_login(auth.role, plain[0], use_token=False, path=auth.mount)
     else:
-        # hvac's own verb for this insists on handling the certificate, which belongs to the connection here.
+        # hvac's own verb for this insists on handling the certificate, which belongs to the
+        # connection here.
         name = {"name": auth.role} if auth.role else {}
         reply = client.adapter.login(f"/v1/auth/{auth.mount}/login", use_token=False, json=name)
     return reply
@@ -93,22 +97,25 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
     """The error for a login that gave no token."""
     path = f"auth/{auth.mount}/login"
     error = failure(reply, path=path, capability="update", writing=False)
-    expired = isinstance(auth, CertAuth) and reply.says("verify client's certificate")  # with the status of a failing server
+    expired = isinstance(auth, CertAuth) and reply.says(
+        "verify client's certificate"
+    )  # with the status of a failing server
     if not expired and (reply.status not in (200, 400, 403) or isinstance(error, Unavailable)):
         return error
     method = _METHODS[type(auth)]
     if reply.status == 403 and isinstance(auth, AppRoleAuth):
         return refused(
-            f"Vault answers the {method} login at {path} without a look at its credentials: after five refused logins it has "
-            f"locked the role for all who use it, for 15 minutes as a rule, or no AppRole method is at that path and namespace; an "
-            "administrator ends a lock-out with `bao write -f sys/locked-users/ACCESSOR/unlock/ROLE_ID`",
+            f"Vault answers the {method} login at {path} without a look at its credentials: after five refused logins "
+            "it has locked the role for all who use it, for 15 minutes as a rule, or no AppRole method is at that "
+            "path and namespace; an administrator ends a lock-out with `bao write -f "
+            "sys/locked-users/ACCESSOR/unlock/ROLE_ID`",
             path,
         )
     lock_out = "; five refusals lock the role for all who use it, so" if isinstance(auth, AppRoleAuth) else ";"
     return refused(
-        f"Vault refuses the {method} login at {path} with {credentials.named}: check that it is right, has not ended, is not used up, "
-        f"may be used from this address, and that role and namespace are right{lock_out} unchanged credentials are tried again "
-        "after 15 seconds and then ever more rarely, changed ones at once",
+        f"Vault refuses the {method} login at {path} with {credentials.named}: check that it is right, has not ended, "
+        f"is not used up, may be used from this address, and that role and namespace are right{lock_out} unchanged "
+        "credentials are tried again after 15 seconds and then ever more rarely, changed ones at once",
         path,
     )
 
@@ -116,7 +123,8 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
 def token_failure(credentials: Credentials) -> PermissionDenied:
     """The error for a configured token that Vault does not know."""
     return refused(
-        f"Vault does not know {credentials.named}: the token ended, was revoked or is used up; put a new one there, it is read again",
+        f"Vault does not know {credentials.named}: the token ended, was revoked or is used up; put a new one there, "
+        "it is read again",
         "auth/token/lookup-self",
     )
 
@@ -125,8 +133,8 @@ def fresh_token_failure(auth: AppRoleAuth | CertAuth | JwtAuth) -> PermissionDen
     """The error for a token that Vault refuses although it has just given it."""
     path = f"auth/{auth.mount}/login"
     return refused(
-        f"Vault refuses the token that the {_METHODS[type(auth)]} login at {path} has just given: check token_bound_cidrs and "
-        "token_num_uses of the role, and the namespace",
+        f"Vault refuses the token that the {_METHODS[type(auth)]} login at {path} has just given: check "
+        "token_bound_cidrs and token_num_uses of the role, and the namespace",
         path,
     )
 

@@ -1,7 +1,7 @@
 """Which mount a path belongs to, with the proof that it is KV version 2.
 
-A KV version 1 mount takes the calls of version 2 for ordinary paths, ignores check-and-set and answers 204, so nothing is read
-or written before Vault itself has said what the mount is.
+A KV version 1 mount takes the calls of version 2 for ordinary paths, ignores check-and-set and
+answers 204, so nothing is read or written before Vault itself has said what the mount is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from rotator.vault.policy import first_segment, policy_line
 from rotator.vault.responses import SERVICE, Reply, failure, mapping
 
 PROOF_LASTS = 300.0
-"""Seconds for which a proof is good. Mounts do not change their version from one minute to the next."""
+"""Seconds for which a proof is good. Mounts do not change their version from one minute to the
+next."""
 
 
 class Mounts:
-    """The mounts that were proven, asked for with ``ask(path)`` when they are needed. Thread-safe."""
+    """The mounts that were proven, asked for with ``ask(path)`` when they are needed.
+    Thread-safe."""
 
     def __init__(self, ask: Callable[[str], Reply], clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
@@ -29,7 +31,8 @@ class Mounts:
         self._proven: dict[str, float] = {}
 
     def split(self, path: str) -> tuple[str, str]:
-        """The mount and the path inside it. A mount may have slashes in its name, so only Vault can tell."""
+        """The mount and the path inside it. A mount may have slashes in its name, so only Vault can
+        tell."""
         found = self._known(path)
         if found is None:
             found = self._verify(path)
@@ -78,8 +81,8 @@ def _unproven(reply: Reply, path: str) -> Exception:
     mount, inside = first_segment(path)
     needed = f"{mount}/data/{inside}"
     return PermissionDenied(
-        f"Vault has no mount for {path}, or the policy of the login gives nothing on it: check the name of the mount and the "
-        f"namespace, or add {policy_line(needed, ('read',))}",
+        f"Vault has no mount for {path}, or the policy of the login gives nothing on it: check the name of the mount "
+        f"and the namespace, or add {policy_line(needed, ('read',))}",
         service=SERVICE,
         kind="policy",
         path=needed,

@@ -1,6 +1,8 @@
-"""Which rights the login at Vault needs: one table, from which policies, checks and the hints of errors are made. Pure.
+"""Which rights the login at Vault needs: one table, from which policies, checks and the hints of
+errors are made. Pure.
 
-A policy names paths of the API (``secret/data/apps/billing``), not those of documents (``secret/apps/billing``).
+A policy names paths of the API (``secret/data/apps/billing``), not those of documents
+(``secret/apps/billing``).
 """
 
 from __future__ import annotations
@@ -10,17 +12,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Split = Callable[[str], tuple[str, str]]
-"""The mount of a path and the path inside it. A mount may have slashes in its name, so only Vault can tell for sure."""
+"""The mount of a path and the path inside it. A mount may have slashes in its name, so only Vault
+can tell for sure."""
 
 Scope = Literal["login", "ledger", "document", "mount", "secret", "role"]
 
 
 @dataclass(frozen=True)
 class Need:
-    """One line of the table: what is done in that area of the API, with which capabilities, and why.
+    """One line of the table: what is done in that area of the API, with which capabilities, and
+    why.
 
-    Below the ledger's prefix ``inside`` is the pattern that a policy needs, and ``checked`` what stands for it where rights are
-    asked for: Vault is asked about paths and not about patterns.
+    Below the ledger's prefix ``inside`` is the pattern that a policy needs, and ``checked`` what
+    stands for it where rights are asked for: Vault is asked about paths and not about patterns.
     """
 
     scope: Scope
@@ -50,7 +54,14 @@ NEEDS: tuple[Need, ...] = (
     Need("login", "auth/token/renew-self", ("update",), "renew the token"),
     Need("login", "auth/token/revoke-self", ("update",), "give the token back when the program ends"),
     Need("login", "sys/capabilities-self", ("update",), "ask for the rights before they are needed"),
-    Need("ledger", "data", ("create", "read", "update"), "remember what was done and is to be done", "/*", "/applications/NAME"),
+    Need(
+        "ledger",
+        "data",
+        ("create", "read", "update"),
+        "remember what was done and is to be done",
+        "/*",
+        "/applications/NAME",
+    ),
     Need("ledger", "metadata", ("list",), "find applications that left the configuration", "/*", "/applications"),
     Need("document", "data", ("create", "read", "update"), "publish new keys"),
     Need("document", "metadata", ("read", "patch"), "see which versions there are, and annotate them for people"),
@@ -73,7 +84,8 @@ WATCHER_NEEDS: tuple[Need, ...] = (
 """The table of a login that shows the state of applications, and reads no credential."""
 
 CONSUMER_NEEDS: tuple[Need, ...] = (Need("document", "data", ("read",), "read the key"),)
-"""The table of a consumer, whose login has Vault's default policy or its own rights on its token."""
+"""The table of a consumer, whose login has Vault's default policy or its own rights on its
+token."""
 
 
 def first_segment(path: str) -> tuple[str, str]:
@@ -84,7 +96,9 @@ def first_segment(path: str) -> tuple[str, str]:
 
 def needed(scope: Scope, area: str) -> tuple[str, ...]:
     """The capabilities that are needed in that area."""
-    return tuple(capability for need in NEEDS if (need.scope, need.area) == (scope, area) for capability in need.capabilities)
+    return tuple(
+        capability for need in NEEDS if (need.scope, need.area) == (scope, area) for capability in need.capabilities
+    )
 
 
 def required_rights(
@@ -95,12 +109,17 @@ def required_rights(
     role: str = "",
     split: Split = first_segment,
 ) -> tuple[Right, ...]:
-    """What a policy has to give: for the ledgers below that prefix, for these documents, and for secrets that are only read.
+    """What a policy has to give: for the ledgers below that prefix, for these documents, and for
+    secrets that are only read.
 
-    A document may be a pattern, such as ``secret/apps/*``. ``role`` is the AppRole whose secret id is rotated, such as
-    ``auth/approle/role/rotator``.
+    A document may be a pattern, such as ``secret/apps/*``. ``role`` is the AppRole whose secret id
+    is rotated, such as ``auth/approle/role/rotator``.
     """
-    places: dict[Scope, list[str]] = {"document": list(documents), "secret": list(secrets), "role": [role] if role else []}
+    places: dict[Scope, list[str]] = {
+        "document": list(documents),
+        "secret": list(secrets),
+        "role": [role] if role else [],
+    }
     return _rights(NEEDS, ledger, places, split, lambda need: need.inside)
 
 
@@ -115,7 +134,8 @@ def consumer_rights(document: str, *, split: Split = first_segment) -> tuple[Rig
 
 
 def checked_rights(ledger: str, application: str, path: str, *, split: Split = first_segment) -> tuple[Right, ...]:
-    """The same, in the same order, for one application and as they are asked of ``sys/capabilities-self``."""
+    """The same, in the same order, for one application and as they are asked of
+    ``sys/capabilities-self``."""
     return _rights(NEEDS, ledger, {"document": [path]}, split, lambda need: need.checked.replace("NAME", application))
 
 

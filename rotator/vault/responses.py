@@ -1,8 +1,9 @@
 """What the answers of Vault mean: a reply as a value, and the table from a refusal to
 ``rotator.errors``.
 
-The table is careful in one direction: a write is called not executed only where that is sure. A standby that lost its
-leader while passing a write on answers with a redirect, so 307 to a write is unclear.
+The table is careful in one direction: a write is called not executed only where that is sure. A
+standby that lost its leader while passing a write on answers with a redirect, so 307 to a write is
+unclear.
 """
 
 from __future__ import annotations
@@ -21,21 +22,26 @@ _NOT_EXECUTED: Mapping[str, tuple[str, str]] = {
     "openbao is sealed": ("sealed", "Vault is sealed: unseal it"),
     "node not active but active cluster node not found": ("standby", "Vault has no active node: look at its cluster"),
     "upgrading from non-versioned": ("upgrading", "the mount is being upgraded to KV version 2: it takes a moment"),
-    "waiting for the primary to upgrade": ("upgrading", "the mount is being upgraded to KV version 2: it takes a moment"),
+    "waiting for the primary to upgrade": (
+        "upgrading",
+        "the mount is being upgraded to KV version 2: it takes a moment",
+    ),
     "server is not yet initialized": ("uninitialized", "Vault is not initialised: initialise it"),
     "required index state not present": ("stale", "the Vault node that answered has not caught up with its leader"),
 }
 """Words in an answer that prove that the call was not executed."""
 
 _TOO_LARGE = ("refused json input", "value being too large", "exceeds allowed", "request body too large")
-"""Words in an answer that prove that a write was refused because the document is too large or has too many parts."""
+"""Words in an answer that prove that a write was refused because the document is too large or has
+too many parts."""
 
 _CAS = "check-and-set parameter did not match"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of Vault, never shown: its body may hold a secret, and even its errors may quote one."""
+    """An answer of Vault, never shown: its body may hold a secret, and even its errors may quote
+    one."""
 
     status: int
     errors: tuple[str, ...] = field(default=(), repr=False)
@@ -53,8 +59,8 @@ class Reply:
 
     @property
     def nothing_there(self) -> bool:
-        """Whether this is the 404 of a path that holds nothing (or a deleted version), and not that of a missing mount or of
-        something that is not Vault."""
+        """Whether this is the 404 of a path that holds nothing (or a deleted version), and not that
+        of a missing mount or of something that is not Vault."""
         return self.status == 404 and not self.errors and ("errors" in self.body or "data" in self.body)
 
     @property
@@ -66,8 +72,9 @@ class Reply:
     def token_unknown(self) -> bool:
         """Whether Vault does not know the token: it ended, was revoked or is used up.
 
-        A policy that denies a call is reported as ``1 error occurred: * permission denied``, an unknown token as the bare words;
-        the last use of a token that may be used a few times only is reported as ``invalid token``.
+        A policy that denies a call is reported as ``1 error occurred: * permission denied``, an
+        unknown token as the bare words; the last use of a token that may be used a few times only
+        is reported as ``invalid token``.
         """
         if self.status == 403:
             bare = [error.strip().lower() for error in self.errors] == ["permission denied"]
@@ -92,8 +99,8 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
             return Unavailable(f"{message} ({path} was not touched)", service=SERVICE, kind=kind)
     if status == 413 or (writing and any(map(reply.says, _TOO_LARGE))):
         return Rejected(
-            f"Vault refused the write of {path} as too large: raise max_request_json_strings and max_request_size of its"
-            " listener, or remove what the document does not need",
+            f"Vault refused the write of {path} as too large: raise max_request_json_strings and max_request_size of "
+            "its listener, or remove what the document does not need",
             service=SERVICE,
             kind="too_large",
             argument=path,
@@ -114,7 +121,10 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
         )
     if status in (400, 405, 415):
         return Rejected(
-            f"Vault refused the call for {path} as wrong (status {status})", service=SERVICE, kind="bad_request", argument=path
+            f"Vault refused the call for {path} as wrong (status {status})",
+            service=SERVICE,
+            kind="bad_request",
+            argument=path,
         )
     kind = "standby" if status < 400 else "server_error"
     return _no_clear_answer(status, path, kind, writing=writing)
@@ -122,7 +132,8 @@ def failure(reply: Reply, *, path: str, capability: str, writing: bool) -> Servi
 
 def _denied(path: str, capability: str) -> PermissionDenied:
     return PermissionDenied(
-        f"the policy of the login at Vault does not allow {capability} on {path}: add {policy_line(path, (capability,))}",
+        f"the policy of the login at Vault does not allow {capability} on {path}: add "
+        f"{policy_line(path, (capability,))}",
         service=SERVICE,
         kind="policy",
         path=path,

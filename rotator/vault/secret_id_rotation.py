@@ -1,4 +1,5 @@
-"""Rotates the secret id of the daemon's AppRole login: make a new one, prove it by a login, use it, destroy the former one after its grace."""
+"""Rotates the secret id of the daemon's AppRole login: make a new one, prove it by a login, use it,
+destroy the former one after its grace."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from rotator.vault.secret_ids import (
 from rotator.vault.settings import OwnSecretIdSettings, Supplier
 
 RETRY_DELAY = timedelta(minutes=5)
-"""Until a rotation that failed goes on. Five refused logins within 15 minutes lock the role for all who use it."""
+"""Until a rotation that failed goes on. Five refused logins within 15 minutes lock the role for all
+who use it."""
 
 MAX_STEPS = 64
 """More steps than that in one go are an error of the program."""
@@ -47,7 +49,8 @@ class AppRoleApi(Protocol):
 
 
 class KeptSecretId:
-    """Supplies the secret id to log in with: the current one of the file, or else the configured one."""
+    """Supplies the secret id to log in with: the current one of the file, or else the configured
+    one."""
 
     def __init__(self, file: SecretIdFile, initial: Supplier | None) -> None:
         self._file = file
@@ -59,7 +62,8 @@ class KeptSecretId:
         return f"file:{self._file.path}"
 
     def __call__(self) -> Secret:
-        """The secret id. Raises ``Refused`` when the file cannot be read, and when there is none."""
+        """The secret id. Raises ``Refused`` when the file cannot be read, and when there is
+        none."""
         held = self._file.read()
         if held.current is not None:
             return held.current
@@ -69,8 +73,8 @@ class KeptSecretId:
 
 
 class SecretIdRotation:
-    """Rotates the secret id of one login. Several processes of one machine share the file; each machine has its own, so that none
-    of them destroys what another logs in with."""
+    """Rotates the secret id of one login. Several processes of one machine share the file; each
+    machine has its own, so that none of them destroys what another logs in with."""
 
     def __init__(
         self, settings: OwnSecretIdSettings, initial: Supplier | None, api: AppRoleApi, now: Callable[[], datetime]
@@ -87,7 +91,8 @@ class SecretIdRotation:
         """Why the last attempt failed, as a sentence; empty when it did not."""
 
     def maintain(self) -> None:
-        """Take the steps that are due. Never raises: what fails is reported and tried again after ``RETRY_DELAY``."""
+        """Take the steps that are due. Never raises: what fails is reported and tried again after
+        ``RETRY_DELAY``."""
         if self._now() < self._not_before or not self._running.acquire(blocking=False):
             return
         try:
@@ -101,8 +106,8 @@ class SecretIdRotation:
             self._running.release()
 
     def rotate(self, *, compromised: bool = False) -> int:
-        """Replace the secret id now; how many former ones were destroyed. ``compromised``: they are destroyed at once, also the
-        configured one. Raises ``RotatorError``."""
+        """Replace the secret id now; how many former ones were destroyed. ``compromised``: they are
+        destroyed at once, also the configured one. Raises ``RotatorError``."""
         with self._running:
             return self._run(wanted=True, compromised=compromised)
 
@@ -111,7 +116,9 @@ class SecretIdRotation:
         with self._file.locked() as alone:
             if not alone:
                 if wanted:
-                    raise Refused(f"another process is rotating the secret id in {self._settings.file}: try again in a minute")
+                    raise Refused(
+                        f"another process is rotating the secret id in {self._settings.file}: try again in a minute"
+                    )
                 return 0
             for _ in range(MAX_STEPS):
                 held = self._file.read()
@@ -140,7 +147,8 @@ class SecretIdRotation:
         return self._ends[1]
 
     def _register(self, held: SecretIds, pending: Secret) -> None:
-        """Make the pending secret id known to Vault, prove it, and use it from now on. What was done before a crash is done again."""
+        """Make the pending secret id known to Vault, prove it, and use it from now on. What was
+        done before a crash is done again."""
         role = self._settings.role
         reply = self._api.register_secret_id(role, pending)
         if not reply.ok and not reply.says("already registered"):
@@ -171,12 +179,15 @@ class SecretIdRotation:
         role = self._settings.role
         reply = self._api.destroy_secret_id(role, secret)
         if not reply.ok and reply.status != 404:
-            raise failure(reply, path=f"{self._settings.role_path}/secret-id/destroy", capability="update", writing=True)
+            raise failure(
+                reply, path=f"{self._settings.role_path}/secret-id/destroy", capability="update", writing=True
+            )
         self._settings.sink.emit("login.secret_id_destroyed", role=role)
 
 
 def end_of(reply: Reply) -> datetime | None:
-    """The end of a secret id from the answer to its lookup; None where the answer does not tell one."""
+    """The end of a secret id from the answer to its lookup; None where the answer does not tell
+    one."""
     expires = reply.data.get("expiration_time") if reply.ok else None
     if not isinstance(expires, str) or expires.startswith("0001-"):
         return None

@@ -1,7 +1,9 @@
-"""The secret ids of the daemon's AppRole login, as a file keeps them, and which step of their rotation is next. No call is made here.
+"""The secret ids of the daemon's AppRole login, as a file keeps them, and which step of their
+rotation is next. No call is made here.
 
-A secret id is generated here and written into the file before Vault learns of it. So a process that is killed at any point leaves a
-file that names every secret id that it may have made, and the next one goes on from there.
+A secret id is generated here and written into the file before Vault learns of it. So a process that
+is killed at any point leaves a file that names every secret id that it may have made, and the next
+one goes on from there.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ class FormerSecretId:
 
 @dataclass(frozen=True)
 class SecretIds:
-    """What the file holds. ``current`` logs in since ``since``; ``pending`` may be known to Vault or not, and has not logged in yet."""
+    """What the file holds. ``current`` logs in since ``since``; ``pending`` may be known to Vault
+    or not, and has not logged in yet."""
 
     current: Secret | None = None
     since: datetime | None = None
@@ -68,7 +71,8 @@ class SecretIdPolicy:
 
 
 def due_at(held: SecretIds, policy: SecretIdPolicy, ends_at: datetime | None = None) -> datetime | None:
-    """When the current secret id is replaced; None for at once. ``ends_at`` is when Vault ends it by itself."""
+    """When the current secret id is replaced; None for at once. ``ends_at`` is when Vault ends it
+    by itself."""
     if held.current is None or held.since is None:
         return None
     due = held.since + policy.every
@@ -111,13 +115,15 @@ def expedited(held: SecretIds, now: datetime) -> SecretIds:
 
 
 class SecretIdFile:
-    """The file, readable only by the user of the service. Written whole and atomically, and changed by one process at a time."""
+    """The file, readable only by the user of the service. Written whole and atomically, and changed
+    by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> SecretIds:
-        """What it holds; nothing when it does not exist. Raises ``Refused`` for a file that is damaged or may not be believed."""
+        """What it holds; nothing when it does not exist. Raises ``Refused`` for a file that is
+        damaged or may not be believed."""
         try:
             content = read_file(self.path, LARGEST, folder=self.path.parent)
         except FileNotFoundError:
@@ -132,7 +138,8 @@ class SecretIdFile:
             raise self._refusal("is damaged: remove it, and the login uses the configured secret_id again") from None
 
     def write(self, held: SecretIds) -> None:
-        """Replace what it holds. Raises ``Refused`` when it cannot be written; it then holds what it held before."""
+        """Replace what it holds. Raises ``Refused`` when it cannot be written; it then holds what
+        it held before."""
         fresh = self.path.with_name(f".{self.path.name}.new")
         try:
             fresh.unlink(missing_ok=True)
@@ -182,7 +189,9 @@ def _dumped(held: SecretIds) -> dict[str, Any]:
         "current": held.current.reveal() if held.current else None,
         "since": held.since.isoformat() if held.since else None,
         "pending": held.pending.reveal() if held.pending else None,
-        "former": [{"secret": former.secret.reveal(), "destroy_at": former.destroy_at.isoformat()} for former in held.former],
+        "former": [
+            {"secret": former.secret.reveal(), "destroy_at": former.destroy_at.isoformat()} for former in held.former
+        ],
     }
 
 
@@ -193,7 +202,9 @@ def _loaded(data: Any) -> SecretIds:
         current=_secret(data["current"]),
         since=_instant(data["since"]) if data["since"] is not None else None,
         pending=_secret(data["pending"]),
-        former=tuple(FormerSecretId(Secret(_text(one["secret"])), _instant(one["destroy_at"])) for one in data["former"]),
+        former=tuple(
+            FormerSecretId(Secret(_text(one["secret"])), _instant(one["destroy_at"])) for one in data["former"]
+        ),
     )
 
 

@@ -14,8 +14,9 @@ from rotator.util.refusals import Refusals
 from rotator.vault.secret_ids import SecretIdPolicy
 
 Supplier = Callable[[], Secret]
-"""Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to replace it. An attribute
-``source``, where there is one, is the reference by which messages name it."""
+"""Reads a secret from where it is kept, anew for every login, so that a replaced file is enough to
+replace it. An attribute ``source``, where there is one, is the reference by which messages name
+it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class AppRoleAuth:
 
 @dataclass(frozen=True)
 class CertAuth:
-    """The TLS certificate method, with the client certificate of the connection. An empty role lets Vault choose."""
+    """The TLS certificate method, with the client certificate of the connection. An empty role lets
+    Vault choose."""
 
     role: str = ""
     mount: str = "cert"
@@ -53,7 +55,8 @@ class JwtAuth:
 
 @dataclass(frozen=True)
 class OwnSecretIdSettings:
-    """How the secret id of the login is rotated: the role that it belongs to, the file that keeps it, and how often."""
+    """How the secret id of the login is rotated: the role that it belongs to, the file that keeps
+    it, and how often."""
 
     role: str
     file: Path
@@ -72,7 +75,8 @@ Auth = TokenAuth | AppRoleAuth | CertAuth | JwtAuth
 
 @dataclass(frozen=True)
 class VaultSettings:
-    """Everything that ``build`` needs. ``ledger`` is a KV v2 mount and then a prefix, such as ``secret/rotator``.
+    """Everything that ``build`` needs. ``ledger`` is a KV v2 mount and then a prefix, such as
+    ``secret/rotator``.
 
     ``ca_cert`` names a file with the authorities to trust instead of the system's; ``client_cert``
     and ``client_key`` are PEM files. ``timeout`` bounds one call from start to end; ``connections``
@@ -93,4 +97,5 @@ class VaultSettings:
     own_secret_id: OwnSecretIdSettings | None = None
     """How the secret id of an AppRole login is rotated, if it is."""
     refusals: Refusals = field(default_factory=Refusals)
-    """Which credentials were refused; a configuration that is read again is given what the one before it has learnt."""
+    """Which credentials were refused; a configuration that is read again is given what the one
+    before it has learnt."""

@@ -1,7 +1,8 @@
-"""The two documents of each application in Vault KV version 2: the implementation of ``rotator.domain.ports.VaultStore``.
+"""The two documents of each application in Vault KV version 2: the implementation of
+``rotator.domain.ports.VaultStore``.
 
-Every verb is one call in the normal case; the version of a mount, the rights and the login are asked for once in a while. A write is
-made with check-and-set or not at all.
+Every verb is one call in the normal case; the version of a mount, the rights and the login are
+asked for once in a while. A write is made with check-and-set or not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from rotator.vault.secret_id_rotation import SecretIdRotation
 
 
 class KvStore:
-    """Ledgers under a prefix of rotator's own, credential documents wherever their consumers read them. Thread-safe.
+    """Ledgers under a prefix of rotator's own, credential documents wherever their consumers read
+    them. Thread-safe.
 
     The verbs on documents are those of ``LedgerStore`` and ``DocumentStore``.
     """
@@ -69,11 +71,15 @@ class KvStore:
         return self._rights.missing(path)
 
     def missing_rights(self, application: str, path: str) -> tuple[Right, ...]:
-        """What the login lacks of all that the life of an application needs, at most five minutes ago."""
-        return self._rights.lacking(checked_rights(self._prefix, name_in_path(application), path, split=self._kv.mounts.split))
+        """What the login lacks of all that the life of an application needs, at most five minutes
+        ago."""
+        return self._rights.lacking(
+            checked_rights(self._prefix, name_in_path(application), path, split=self._kv.mounts.split)
+        )
 
     def require_kv2(self, path: str) -> None:
-        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when it is not."""
+        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when
+        it is not."""
         self._kv.mounts.split(path)
 
     def clock_offset(self) -> timedelta:
@@ -86,7 +92,8 @@ class KvStore:
         return self._connection.login_life
 
     def login_problem(self) -> LoginProblem | None:
-        """What will stop the work when the present token ends; None when nothing is known to be wrong."""
+        """What will stop the work when the present token ends; None when nothing is known to be
+        wrong."""
         return self._connection.login_problem
 
     def health(self) -> Reply:
@@ -102,7 +109,8 @@ class KvStore:
         return self._connection.calls()
 
     def maintain(self) -> None:
-        """Renew the login and rotate its secret id when it is time. Calls renew the login too; this renews it while there are none."""
+        """Renew the login and rotate its secret id when it is time. Calls renew the login too; this
+        renews it while there are none."""
         self._connection.maintain()
         if self.secret_ids is not None:
             self.secret_ids.maintain()

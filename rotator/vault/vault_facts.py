@@ -1,4 +1,5 @@
-"""Examines Vault for ``rotator doctor``: its state, the login, the rights and each document. Reads only."""
+"""Examines Vault for ``rotator doctor``: its state, the login, the rights and each document. Reads
+only."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def endpoint(address: str, ca_cert: Path | None, proxy: str | None) -> Endpoint:
 
 
 def examine_vault(store: KvStore, way: Endpoint, specs: Iterable[ApplicationSpec]) -> VaultFacts:
-    """What there is to know of Vault. Each question is asked only when the one before it was answered."""
+    """What there is to know of Vault. Each question is asked only when the one before it was
+    answered."""
     if way.fault:
         return VaultFacts(way)
     try:
@@ -72,7 +74,9 @@ def _document(store: KvStore, spec: ApplicationSpec) -> DocumentFacts:
         versions = store.document_limits(spec.path)
         limits = store.delete_version_after(spec.path)
     except PermissionDenied as error:
-        line = f'path "{error.path}" {{ capabilities = ["{error.capability}"] }}' if error.kind == "policy" else str(error)
+        line = (
+            f'path "{error.path}" {{ capabilities = ["{error.capability}"] }}' if error.kind == "policy" else str(error)
+        )
         if "has no mount" in str(error):
             return DocumentFacts(spec.application, spec.path, fault=str(error))
         return DocumentFacts(spec.application, spec.path, missing_rights=(line,))

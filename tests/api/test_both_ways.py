@@ -46,14 +46,19 @@ def at_work() -> Desk:
     sim = Sim()
     key, _ = sim.make_key()
     sim.publish_by_hand(key.access_key, database="kept")
-    desk = Desk(sim, specs={"billing": spec(), "mailer": spec(application="mailer", path="secret/apps/mailer", bearer="another")})
+    desk = Desk(
+        sim,
+        specs={"billing": spec(), "mailer": spec(application="mailer", path="secret/apps/mailer", bearer="another")},
+    )
     sim.bearers.add("another")
     desk.daemon().run()
     return desk
 
 
 def closed(path: Path, sink: EventSink, only: Collection[str] = ()) -> SimApp:
-    raise ConfigurationError([ConfigurationProblem(str(path), "", "this user may not read it; run as root", private=True)])
+    raise ConfigurationError(
+        [ConfigurationProblem(str(path), "", "this user may not read it; run as root", private=True)]
+    )
 
 
 class Counter:
@@ -157,7 +162,12 @@ def test_a_mass_rotation_says_the_same_both_ways_to_the_incident_report(counter:
     alone = at_work()
     for desk in (alone, counter.desk):
         desk.sim.time.advance(timedelta(hours=1))
-    for words in (f"rotate --all {more}", "coverage --created-before 0s", "incident list", f"rotate --all {more} --json"):
+    for words in (
+        f"rotate --all {more}",
+        "coverage --created-before 0s",
+        "incident list",
+        f"rotate --all {more} --json",
+    ):
         assert said(counter.type(*words.split())) == said(alone.type(*words.split(), "--direct"))
     assert set(counter.desk.sim.keys) == set(alone.sim.keys)
     assert len(counter.desk.sim.live_keys()) > 1 or more
@@ -174,7 +184,9 @@ def test_a_person_with_credentials_acts_without_a_daemon(tmp_path: Path, monkeyp
     assert at_work().type("status", "--direct").stderr == ""
 
 
-def test_without_a_daemon_and_without_credentials_one_sentence_says_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_daemon_and_without_credentials_one_sentence_says_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ROTATOR_CONTROL", str(tmp_path))
     session = Session(config=tmp_path / "rotator.toml", opener=closed)
     found = CliRunner().invoke(root, ["rotate", "billing"], obj=session)
@@ -204,7 +216,9 @@ def test_a_configuration_that_is_not_sound_is_told_as_ever(tmp_path: Path, monke
 
 def test_the_daemon_of_another_configuration_is_left_alone(counter: Counter) -> None:
     desk = at_work()
-    session = Session(counter.config.with_name("other.toml"), opener=desk.open, pause=desk.pause, now=lambda: desk.sim.time.now)
+    session = Session(
+        counter.config.with_name("other.toml"), opener=desk.open, pause=desk.pause, now=lambda: desk.sim.time.now
+    )
     before, theirs = desk.sim.published_key(), counter.desk.sim.published_key()
     assert CliRunner().invoke(root, ["rotate", "billing"], obj=session).exit_code == 0
     assert desk.sim.published_key() != before
@@ -239,7 +253,9 @@ def beside(desk: Desk, folder: Path, *words: str) -> Result:
     return CliRunner().invoke(root, list(words), obj=session)
 
 
-@pytest.mark.parametrize("words", ["rotate billing", "rotate --all", "extend billing --by 1h", "hold billing --reason x"])
+@pytest.mark.parametrize(
+    "words", ["rotate billing", "rotate --all", "extend billing --by 1h", "hold billing --reason x"]
+)
 def test_an_order_that_a_dying_daemon_may_have_carried_out_is_not_given_a_second_time(dying: Path, words: str) -> None:
     desk = at_work()
     before = desk.sim.ledger()

@@ -138,7 +138,8 @@ def slow_queries(house: House) -> Iterator[None]:
 
     house.stage.hook = hang
     callers = [
-        threading.Thread(target=lambda: house.front.ask("GET", "/v1/history?application=billing")) for _ in range(MAX_QUERIES)
+        threading.Thread(target=lambda: house.front.ask("GET", "/v1/history?application=billing"))
+        for _ in range(MAX_QUERIES)
     ]
     for caller in callers:
         caller.start()

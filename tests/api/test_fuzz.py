@@ -60,7 +60,9 @@ def operations(described: dict[str, Any]) -> list[Any]:
 def send(client: httpx.Client, case: Any) -> tuple[httpx.Response, dict[str, Any]]:
     request = case.as_transport_kwargs(base_url="http://rotator")
     known = {
-        name: request[name] for name in ("method", "url", "params", "headers", "json", "data", "cookies") if request.get(name)
+        name: request[name]
+        for name in ("method", "url", "params", "headers", "json", "data", "cookies")
+        if request.get(name)
     }
     if isinstance(known.get("data"), bytes | str):
         known["content"] = known.pop("data")

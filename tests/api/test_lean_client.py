@@ -50,6 +50,7 @@ CLIENT = ROOT_COMMAND | {
     "rotator.operations.signatures",
     "rotator.system.file_diagnosis",
     "rotator.system.file_permissions",
+    "rotator.system.peer_credentials",
     "rotator.system.users",
     "rotator.util.typed_json",
 }
@@ -163,7 +164,12 @@ def test_the_completion_names_the_commands_with_their_sentences(front: Front) ->
     done = subprocess.run(
         [sys.executable, "-m", "rotator"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "_ROTATOR_COMPLETE": "zsh_complete", "COMP_WORDS": "rotator re", "COMP_CWORD": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "_ROTATOR_COMPLETE": "zsh_complete",
+            "COMP_WORDS": "rotator re",
+            "COMP_CWORD": "1",
+        },
         capture_output=True,
         text=True,
         timeout=120,

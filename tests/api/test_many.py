@@ -37,7 +37,9 @@ def order(front: Front, **more: Any) -> Any:
 
 
 def marked(front: Front) -> list[str]:
-    return [str(fields["application"]) for name, fields in front.daemon_handle.events.events if name == "compromise.marked"]
+    return [
+        str(fields["application"]) for name, fields in front.daemon_handle.events.events if name == "compromise.marked"
+    ]
 
 
 @pytest.fixture
@@ -87,7 +89,11 @@ def test_the_same_mass_rotation_is_not_taken_twice_at_once(many: Front, stuck: t
     soon(many)
     thread, answers = begin(many)
     again = order(many)
-    assert (again.status_code, again.json()["error"]["kind"], again.json()["error"]["exit_code"]) == (429, "under_way", 3)
+    assert (again.status_code, again.json()["error"]["kind"], again.json()["error"]["exit_code"]) == (
+        429,
+        "under_way",
+        3,
+    )
     other = order(many, applications=["nobody"])
     assert other.status_code == 404, "other words are another order"
     stuck.set()

@@ -122,7 +122,9 @@ def test_the_reload_of_another_configuration_is_not_ours_to_order(play: Play) ->
     assert not play.events("daemon.reloaded")
 
 
-def test_a_reload_may_take_the_sockets_elsewhere_and_is_still_answered(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reload_may_take_the_sockets_elsewhere_and_is_still_answered(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play.start()
     eventually(lambda: listening(play))
     play.configure("billing")

@@ -97,7 +97,9 @@ def test_the_steps_of_an_order_are_heard_while_it_goes_on_and_the_result_comes_l
 
 def test_whoever_gave_the_order_stands_in_the_ledger_as_the_kernel_tells_it(front: Front) -> None:
     settled("billing", front.daemon_handle.runtime)
-    front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True, "reason": "found on a wiki"})
+    front.ask(
+        "POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True, "reason": "found on a wiki"}
+    )
     ledger, _ = front.daemon_handle.runtime.vault.read_ledger("billing")
     assert ledger
     user = pwd.getpwuid(os.getuid()).pw_name
@@ -142,7 +144,9 @@ def test_who_hangs_up_after_an_order_does_not_end_it(front: Front) -> None:
     before = published(front.daemon_handle.runtime, "billing")
     connection = front.raw()
     body = json.dumps({"applications": ["billing"]}).encode()
-    head = f"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     connection.sendall(head.encode() + body)
     eventually(lambda: front.listeners.executor.busy == 1)
     connection.close()
@@ -181,16 +185,21 @@ def test_questions_have_a_limit_of_their_own_and_who_hung_up_meanwhile_is_not_se
         caller.sendall(b"GET /v1/history?application=billing HTTP/1.1\r\nHost: x\r\n\r\n")
         if number < api.MAX_QUERIES:
             asked.acquire(timeout=60)
-    eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 429, "no more questions are taken")
+    eventually(
+        lambda: front.ask("GET", "/v1/history?application=billing").status_code == 429, "no more questions are taken"
+    )
     assert front.ask("GET", "/v1/health").status_code == 200, "what is at hand is told all the same"
     for caller in callers:
         caller.close()
     eventually(
-        lambda: front.ask("GET", "/v1/history?application=billing").json()["error"]["kind"] == "busy", "hanging up frees nothing"
+        lambda: front.ask("GET", "/v1/history?application=billing").json()["error"]["kind"] == "busy",
+        "hanging up frees nothing",
     )
     assert len(begun) == api.MAX_QUERIES
     goes_on.set()
-    eventually(lambda: front.ask("GET", "/v1/history?application=billing").status_code == 200, "questions are taken again")
+    eventually(
+        lambda: front.ask("GET", "/v1/history?application=billing").status_code == 200, "questions are taken again"
+    )
     assert len(begun) == api.MAX_QUERIES + 1, "nobody worked for those who had hung up"
 
 
@@ -212,7 +221,9 @@ def test_a_daemon_that_stops_takes_no_orders(front: Front) -> None:
 def test_an_order_under_way_is_cut_short_at_the_end_and_says_so(front: Front) -> None:
     settled("billing", front.daemon_handle.runtime)
     stage = front.daemon_handle.runtime.stages["acme"]
-    stage.hook = lambda name, phase: front.listeners.executor.give_up() if name == "create_key" and phase == "after" else None
+    stage.hook = lambda name, phase: (
+        front.listeners.executor.give_up() if name == "create_key" and phase == "after" else None
+    )
     (result,) = front.ask("POST", "/v1/rotate", json={"applications": ["billing"]}).json()
     assert (result["outcome"], result["reason"]) == ("unreachable", "stopping")
 
@@ -233,7 +244,13 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "a body that does not say what it is": ("POST", "/v1/rotate", {"content": b"{}"}, 415, "not_json"),
     "nobody named": ("POST", "/v1/rotate", {"json": {"applications": []}}, 400, "usage"),
     "an unknown field": ("POST", "/v1/rotate", {"json": {"applications": ["billing"], "yes": 1}}, 400, "usage"),
-    "another configuration": ("GET", "/v1/health", {"headers": {"rotator-config": "/x.toml"}}, 421, "other_configuration"),
+    "another configuration": (
+        "GET",
+        "/v1/health",
+        {"headers": {"rotator-config": "/x.toml"}},
+        421,
+        "other_configuration",
+    ),
 }
 
 
@@ -293,7 +310,9 @@ def test_a_command_says_that_the_daemon_has_another_version(front: Front, monkey
     with front.daemon(remark=said.append) as daemon:
         daemon.call("health")
         daemon.call("health")
-    assert said == [f"the daemon is rotator {__version__} and this command is 9.9.9: restart the daemon after an upgrade"]
+    assert said == [
+        f"the daemon is rotator {__version__} and this command is 9.9.9: restart the daemon after an upgrade"
+    ]
 
 
 def test_what_the_daemon_refuses_a_command_tells_as_its_own(front: Front) -> None:

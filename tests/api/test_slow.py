@@ -31,7 +31,9 @@ def rest(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/health HTT", b"GET /v1/health HTTP/1.1\r\nHost: x\r\n"])
-def test_who_does_not_say_what_he_wants_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+def test_who_does_not_say_what_he_wants_is_hung_up_on(
+    front: Front, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
     monkeypatch.setattr(serving, "REQUEST_TIMEOUT", 0.2)
     connection = front.raw()
     connection.sendall(said)
@@ -41,7 +43,9 @@ def test_who_does_not_say_what_he_wants_is_hung_up_on(front: Front, monkeypatch:
 def test_a_body_that_does_not_come_is_not_waited_for(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_parsing, "BODY_TIMEOUT", 0.2)
     connection = front.raw()
-    connection.sendall(b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    connection.sendall(
+        b"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
     answer = rest(connection)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b'"too_slow"' in answer
@@ -50,7 +54,9 @@ def test_a_body_that_does_not_come_is_not_waited_for(front: Front, monkeypatch: 
 @pytest.mark.parametrize("length", ["Content-Length: 10000000", "Transfer-Encoding: chunked"])
 def test_a_body_that_is_too_large_is_not_read_to_its_end(front: Front, length: str) -> None:
     connection = front.raw()
-    connection.sendall(f"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode())
+    connection.sendall(
+        f"POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode()
+    )
     part = b"x" * 65536
     if "chunked" in length:
         part = b"10000\r\n" + part + b"\r\n"
@@ -66,7 +72,9 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(front: Front, length: s
 
 
 def test_a_body_just_too_large_is_refused_with_a_sentence(front: Front) -> None:
-    answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * request_parsing.MAX_BODY})
+    answer = front.ask(
+        "POST", "/v1/rotate", json={"applications": ["billing"], "reason": "x" * request_parsing.MAX_BODY}
+    )
     assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
 
 
@@ -98,7 +106,9 @@ def test_one_request_is_one_conversation(front: Front) -> None:
     assert rest(connection).count(b"HTTP/1.1 200") == 1
 
 
-def test_a_listener_that_does_not_read_stops_nobody_and_is_hung_up_on(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_that_does_not_read_stops_nobody_and_is_hung_up_on(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(api, "WRITE_TIMEOUT", 0.5)
     connection = front.raw("read")
     connection.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -51,7 +51,9 @@ class Outside:
             "rotator-signature": signature(key, timestamp, body),
         }
 
-    def send(self, body: bytes, headers: dict[str, str], path: str = webhook.PATH, method: str = "POST") -> httpx.Response:
+    def send(
+        self, body: bytes, headers: dict[str, str], path: str = webhook.PATH, method: str = "POST"
+    ) -> httpx.Response:
         with httpx.Client(timeout=60, trust_env=False) as client:
             return client.request(method, self.url + path, content=body, headers=headers)
 
@@ -186,14 +188,18 @@ def test_what_was_signed_once_is_good_once(outside: Outside) -> None:
     assert [event["reason"] for event in events(outside, "webhook.rejected")] == ["replayed"]
 
 
-def test_a_large_body_is_not_read_and_a_slow_one_not_waited_for(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_body_is_not_read_and_a_slow_one_not_waited_for(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = json.dumps({"application": "billing", "reason": "x" * webhook.MAX_BODY}).encode()
     assert outside.send(large, outside.sign(large)).status_code == 401
     monkeypatch.setattr(webhook, "BODY_TIMEOUT", 0.1)
     body = b'{"application": "billing"}'
     with socket.create_connection((outside.settings.at.host, outside.settings.at.port), timeout=60) as slow:
         head = "".join(f"{name}: {value}\r\n" for name, value in outside.sign(body).items())
-        slow.sendall(f"POST {webhook.PATH} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1])
+        slow.sendall(
+            f"POST {webhook.PATH} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-1]
+        )
         assert slow.recv(65536).startswith(b"HTTP/1.1 401")
 
 
@@ -251,7 +257,9 @@ def test_a_port_that_is_taken_is_said_and_tried_again(front: Front) -> None:
         settings = Webhook(at, signing_key=Reference("file", str(front.folder / "key")))
         front.listeners.maintain(None, settings)
         front.listeners.maintain(None, settings)
-        assert [name for name, _ in front.daemon_handle.events.events if name.startswith("webhook.")] == ["webhook.unavailable"]
+        assert [name for name, _ in front.daemon_handle.events.events if name.startswith("webhook.")] == [
+            "webhook.unavailable"
+        ]
         assert front.listeners.remark == f"cannot listen at {at}"
     front.listeners.maintain(None, settings)
     assert front.daemon_handle.events.events[-1][0] == "webhook.listening"
@@ -290,7 +298,9 @@ def test_the_shell_example_of_the_documentation_works(outside: Outside) -> None:
         "TOKEN_HEADER_FILE": str(header),
         "URL": outside.url,
     }
-    done = subprocess.run(["sh", "-euc", script], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["sh", "-euc", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert json.loads(done.stdout)["state"] == "marked", done.stderr
 
 

@@ -75,7 +75,9 @@ def idle(outside: Outside, count: int, said: bytes) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("said", IDLE)
-def test_c12_idle_strangers_keep_nobody_from_reporting(outside: Outside, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_c12_idle_strangers_keep_nobody_from_reporting(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
     monkeypatch.setattr(http_server, "REQUEST_TIMEOUT", 600.0)
     monkeypatch.setattr("rotator.api.webhook.BODY_TIMEOUT", 600.0)
     with idle(outside, 100, IDLE[said]):
@@ -162,7 +164,9 @@ def encrypted(key: Path) -> Path:
     path = key.with_suffix(".encrypted")
     path.write_bytes(
         private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"a phrase")
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"a phrase"),
         )
     )
     path.chmod(0o600)
@@ -185,7 +189,9 @@ def served(outside: Outside, authority: Authority) -> int:
 
 
 def with_tls(outside: Outside, certificate: Path, key: Path, **more: Any) -> Any:
-    return replace(outside.settings, certificate=Reference("file", str(certificate)), key=Reference("file", str(key)), **more)
+    return replace(
+        outside.settings, certificate=Reference("file", str(certificate)), key=Reference("file", str(key)), **more
+    )
 
 
 def test_c6_a_renewed_certificate_is_served_without_a_reload(outside: Outside) -> None:
@@ -202,7 +208,9 @@ def test_c6_a_renewed_certificate_is_served_without_a_reload(outside: Outside) -
     assert [event["listen"] for event in events(outside, "webhook.listening")] == [str(outside.settings.at)] * 3
 
 
-def test_c6_a_half_renewed_certificate_is_reported_once_and_the_old_one_served_until_it_is_whole(outside: Outside) -> None:
+def test_c6_a_half_renewed_certificate_is_reported_once_and_the_old_one_served_until_it_is_whole(
+    outside: Outside,
+) -> None:
     authority = Authority(outside.front.folder / "authority")
     certificate, key = authority.issue("127.0.0.1")
     settings = with_tls(outside, certificate, key)

@@ -99,7 +99,12 @@ def commands(runs: int = 15) -> None:
         rotator = str(Path(sys.executable).with_name("rotator"))
         measured: dict[tuple[str, ...], list[float]] = {}
         for _ in range(runs):
-            for words in ((sys.executable, "-c", "pass"), (rotator, "--version"), (rotator, "--help"), (rotator, "status")):
+            for words in (
+                (sys.executable, "-c", "pass"),
+                (rotator, "--version"),
+                (rotator, "--help"),
+                (rotator, "status"),
+            ):
                 measured.setdefault(words, []).append(_command_seconds(words, rig.configuration))
         bare, *others = ((words[-1], statistics.median(seconds)) for words, seconds in measured.items())
         for name, seconds in others:
@@ -135,7 +140,9 @@ def calls() -> None:
             _end_grace(app, name, memory)
             provider_before, vault_before = rig.scaleway.calls(), dict(app.vault.calls())
             drive(
-                reconcile(spec, world, memory, RotationRequest("bench", rest.document.published if rest.document else None)),
+                reconcile(
+                    spec, world, memory, RotationRequest("bench", rest.document.published if rest.document else None)
+                ),
                 _sleep,
             )
             _end_grace(app, name, memory)
@@ -149,7 +156,10 @@ def calls() -> None:
             row("Vault calls", f"{sum(vault.values())}", "13")
             row(
                 "  of the provider",
-                ", ".join(f"{count} {method} {route.rsplit('/', 1)[-1]}" for (method, route), count in sorted(provider.items())),
+                ", ".join(
+                    f"{count} {method} {route.rsplit('/', 1)[-1]}"
+                    for (method, route), count in sorted(provider.items())
+                ),
             )
             row("  of Vault", ", ".join(f"{count} {kind}" for kind, count in sorted(vault.items()) if count))
             app.close()
@@ -191,8 +201,14 @@ def fleet(count: int = 200) -> None:
             rig.set_up(f'every = "30d"\ngrace = "1s"\nresync_interval = "1h"\n{ONE_SUCCESS}', names)
             daemon = rig.daemon()
             wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
-            wait_until(lambda daemon=daemon: _dead(daemon.log) >= count, "every old key is verified as revoked", patience=600)  # type: ignore[misc]  # bound on purpose
-            moments = [_moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked"}]
+            wait_until(
+                lambda daemon=daemon: _dead(daemon.log) >= count,  # type: ignore[misc]  # bound on purpose
+                "every old key is verified as revoked",
+                patience=600,
+            )
+            moments = [
+                _moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked"}
+            ]
             rate = count / (max(moments) - min(moments))
             daemon.end()
             row(f"script, {label}", f"{script:.1f} /s")
@@ -238,7 +254,10 @@ def _say_emergencies(rig: Bench, names: list[str], label: str, *options: str, ai
         from_command.append(dead - began)
         from_mark.append(dead - marked)
     row(f"create + write + delete, {label}", f"{bare * 1000:.0f} ms")
-    for what, found, aim in (("the start of the command", from_command, "4 x"), ("the durable mark", from_mark, "2.5 x")):
+    for what, found, aim in (
+        ("the start of the command", from_command, "4 x"),
+        ("the durable mark", from_mark, "2.5 x"),
+    ):
         middle = sorted(found)[len(found) // 2]
         row(f"verified as revoked, from {what} ({middle * 1000:.0f} ms)", f"{middle / bare:.1f} x", aim if aims else "")
 
@@ -260,16 +279,22 @@ def leak(count: int = 1000) -> None:
     with bench() as rig:
         rig.scaleway.configure(**REAL_LATENCY)
         leaked, others = rig.fleet(16, "leak"), rig.fleet(count)
-        rig.set_up(f'every = "1000d"\ngrace = "1h"\nresync_interval = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50)
+        rig.set_up(
+            f'every = "1000d"\ngrace = "1h"\nresync_interval = "1h"\n{ONE_SUCCESS}', [*leaked, *others], rate_limit=50
+        )
         with rig.configuration.open("a") as file:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()
-        wait_until(lambda: _adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600)
+        wait_until(
+            lambda: _adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600
+        )
         beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
         rig.daemons.append(beside)
         published = {name: rig.published(name) for name in others[: count // 50]}
         wait_until(
-            lambda: any(rig.published(name) != key for name, key in published.items()), "the fleet is on its way", patience=300
+            lambda: any(rig.published(name) != key for name, key in published.items()),
+            "the fleet is on its way",
+            patience=300,
         )
         _say_emergencies(rig, leaked[:8], "beside the fleet, through the daemon", aims=True)
         _say_emergencies(rig, leaked[8:], "beside the fleet, without the daemon", "--direct", aims=True)
@@ -281,7 +306,10 @@ def breach(count: int = 1000, quota: int = 1020, rate: float = 200.0) -> None:
     say(
         f"{count} applications, all compromised, a quota of {quota} keys, 429 and 500 and lost answers, one kill -9 in the middle"
     )
-    for ordered, who in ((True, "the daemon acts, by order of a command"), (False, "the command acts, beside a daemon")):
+    for ordered, who in (
+        (True, "the daemon acts, by order of a command"),
+        (False, "the command acts, beside a daemon"),
+    ):
         with Bench() as rig:
             found = prepare(rig, count, quota, rate, ordered=ordered)
             found.settle(resync_interval="60s")
@@ -290,7 +318,10 @@ def breach(count: int = 1000, quota: int = 1020, rate: float = 200.0) -> None:
             found.check()
             say(f"  {who}:")
             row("coverage proof empty, invariants hold, quota errors seen", "0")
-            row(f"rotations a second, kill and resume included ({found.seconds:.0f} s in all)", f"{count / found.seconds:.1f} /s")
+            row(
+                f"rotations a second, kill and resume included ({found.seconds:.0f} s in all)",
+                f"{count / found.seconds:.1f} /s",
+            )
             row(f"of what {rate:g} calls a second would allow if no call was in vain", f"{found.ratio:.2f} x")
             row(f"calls a second, of {rate:g} that are let through", f"{found.calls / found.seconds:.0f} /s")
 

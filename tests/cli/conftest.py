@@ -90,7 +90,9 @@ class SimApp:
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
         provider = self.guarded(CountingProvider(self.sim, most=self.creates))
-        world = ReconcileContext(provider, self.vault, self.clock, self.sink, "command-line", related=self.ledgers.related)
+        world = ReconcileContext(
+            provider, self.vault, self.clock, self.sink, "command-line", related=self.ledgers.related
+        )
         return self.world_of(world)
 
     def facts(self) -> Facts:

@@ -126,7 +126,9 @@ def test_a16_an_error_of_the_program_is_told_by_type_and_place_and_never_by_its_
     ):
         result = desk.type(*words)
         assert result.exit_code == 1
-        assert re.search(r"an error of the program: ZeroDivisionError at rotator\.(cli|operations|reconciler)\.", result.stderr)
+        assert re.search(
+            r"an error of the program: ZeroDivisionError at rotator\.(cli|operations|reconciler)\.", result.stderr
+        )
         assert "secretsecret" not in result.output
         assert "Traceback" not in result.output
 
@@ -204,11 +206,17 @@ def test_the_configuration_is_found_by_the_environment(file: Path, monkeypatch: 
             "application_id = 7",
             "is not an identifier; write it in quotes",
         ),
-        ('secret_key      = "file:token"', 'secret_key = "11111111-2222-3333-4444-555555555555"', "is written in the open"),
+        (
+            'secret_key      = "file:token"',
+            'secret_key = "11111111-2222-3333-4444-555555555555"',
+            "is written in the open",
+        ),
         ('secret_key      = "file:token"', 'secret_key = "file:nothing"', "does not exist"),
     ],
 )
-def test_every_mistake_in_the_configuration_is_a_sentence_with_its_place(file: Path, before: str, after: str, said: str) -> None:
+def test_every_mistake_in_the_configuration_is_a_sentence_with_its_place(
+    file: Path, before: str, after: str, said: str
+) -> None:
     file.write_text(CONFIGURATION.replace(before, after))
     code, stdout, stderr = check(file)
     assert (code, stdout) == (2, "")
@@ -294,7 +302,10 @@ SITUATIONS: dict[str, tuple[dict[str, object], timedelta]] = {
     "compromised": ({"compromised": (MARK,), "intent": INTENT, "problem": TROUBLE}, timedelta(0)),
     "held": ({"hold": Hold("x", "bob", EPOCH), "retiring": (GRACE,)}, timedelta(0)),
     "rotating": ({"intent": INTENT, "retiring": (GRACE,)}, timedelta(0)),
-    "failing": ({"failures": 2, "problem": Problem("verification_failed", "it did not authenticate", EPOCH)}, timedelta(0)),
+    "failing": (
+        {"failures": 2, "problem": Problem("verification_failed", "it did not authenticate", EPOCH)},
+        timedelta(0),
+    ),
     "blocked": ({"problem": TROUBLE}, timedelta(0)),
     "overdue": ({}, 31 * DAY),
     "revoking": ({"revoking": (RevokingKey("SCW0", 1, "x"),), "retiring": (GRACE,)}, timedelta(0)),

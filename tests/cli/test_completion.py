@@ -45,7 +45,9 @@ def completed(folder: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["plan", "status", "rotate", "history", "hold", "resume", "extend"])
-def test_the_applications_of_the_configuration_are_offered_where_no_daemon_answers(tmp_path: Path, command: str) -> None:
+def test_the_applications_of_the_configuration_are_offered_where_no_daemon_answers(
+    tmp_path: Path, command: str
+) -> None:
     assert completed(tmp_path, command, "b") == ["billing", "bakery"]
 
 

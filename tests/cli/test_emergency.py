@@ -266,7 +266,9 @@ def test_a_held_application_is_refused_and_the_flag_is_named_that_goes_through(d
 
 def test_revoke_first_says_what_outage_that_means_before_and_how_long_it_was_after(desk: Desk) -> None:
     order: list[str] = []
-    desk.sim.hook = lambda name, phase: order.append(name) if phase == "after" and name in {"delete_key", "create_key"} else None
+    desk.sim.hook = lambda name, phase: (
+        order.append(name) if phase == "after" and name in {"delete_key", "create_key"} else None
+    )
     result = desk.type("rotate", "billing", *LEAK, "--revoke-first")
     assert result.exit_code == 0, result.stderr
     assert order == ["delete_key", "create_key"]
@@ -302,7 +304,9 @@ def test_the_incident_tells_who_asked_why_how_each_key_died_and_which_versions_a
     desk.type("rotate", "billing", *LEAK)
     [incident] = desk.sim.ledger().incidents
     assert (incident.reason, incident.mode, "@" in incident.by) == ("found on a wiki", "replace_first", True)
-    assert {revocation.access_key: (revocation.verification, revocation.destroyed) for revocation in incident.revocations} == {
+    assert {
+        revocation.access_key: (revocation.verification, revocation.destroyed) for revocation in incident.revocations
+    } == {
         OLD: ("refused", (1,)),
         NEW: ("refused", (2,)),
     }

@@ -58,7 +58,8 @@ def test_an_unknown_name_among_many_names_a_few_of_them(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(("help",), "Rotate Scaleway API keys"), (("help", "rotate"), "Rotate now, and wait until the new key")]
+    ("words", "said"),
+    [(("help",), "Rotate Scaleway API keys"), (("help", "rotate"), "Rotate now, and wait until the new key")],
 )
 def test_help_is_a_word_too(desk: Desk, words: tuple[str, ...], said: str) -> None:
     result = desk.type(*words)
@@ -114,7 +115,9 @@ def test_the_rate_that_is_shown_is_that_of_the_whole_and_not_of_a_moment() -> No
     clock = iter([0.0, *(100.0 + 0.0001 * n for n in range(20))])
     sink = ProgressSink(shown=True, say=None, elapsed=lambda: next(clock))
     with sink:
-        sink.emit("mass_rotation.started", incident="i", applications=10, account="acme", created_before="x", compromised=True)
+        sink.emit(
+            "mass_rotation.started", incident="i", applications=10, account="acme", created_before="x", compromised=True
+        )
         for _ in range(10):
             sink.emit("mass_rotation.application_done", account="acme", application="a")
         assert sink.rates() == {"acme": "0.1 a second"}

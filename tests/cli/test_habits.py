@@ -133,7 +133,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
-def test_no_color_is_heeded_by_the_steps_of_a_rotation(monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool) -> None:
+def test_no_color_is_heeded_by_the_steps_of_a_rotation(
+    monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool
+) -> None:
     monkeypatch.setenv("NO_COLOR", value)
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     Progress(lambda: 1.0).emit("rotation.published", application="billing", access_key="SCW1", version=2)

@@ -44,7 +44,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=ascii)
-def test_c15_no_text_of_a_ledger_or_of_the_provider_reaches_a_terminal_as_it_is(desk: Desk, words: tuple[str, ...]) -> None:
+def test_c15_no_text_of_a_ledger_or_of_the_provider_reaches_a_terminal_as_it_is(
+    desk: Desk, words: tuple[str, ...]
+) -> None:
     daemon = desk.daemon()
     ledger = desk.sim.ledger()
     assert ledger.current
@@ -101,7 +103,9 @@ def test_c15_the_steps_of_an_emergency_keep_their_styles_and_escape_texts(monkey
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with plain_streams():
-        Progress(lambda: 1.0).emit("key.revoked", application=HOSTILE, access_key=HOSTILE, reason=HOSTILE, verification=HOSTILE)
+        Progress(lambda: 1.0).emit(
+            "key.revoked", application=HOSTILE, access_key=HOSTILE, reason=HOSTILE, verification=HOSTILE
+        )
         assert styled(sys.stderr) is stream
     assert stream.getvalue().count("\n") == 1
     assert not MAY_ACT.search(stream.getvalue())

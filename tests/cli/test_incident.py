@@ -32,7 +32,13 @@ def test_it_tells_of_the_time_line_the_coverage_and_the_calls_by_address_and_cli
     result = desk.type("incident", name)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"incident {name}: contained after ")
-    for said in ("found in a public repository", f"marked  billing  {OLD}", f"revoked  billing  {OLD}", "coverage proven", "━"):
+    for said in (
+        "found in a public repository",
+        f"marked  billing  {OLD}",
+        f"revoked  billing  {OLD}",
+        "coverage proven",
+        "━",
+    ):
         assert said in result.stdout
     assert "203.0.113.9  evil/1: 1 call, 1 refused" in result.stdout
     assert "names no access key" in result.stdout

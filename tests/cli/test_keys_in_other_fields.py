@@ -45,7 +45,9 @@ def test_i2_the_daemon_makes_no_first_key_and_plan_gives_the_line_to_write(forei
     assert outcome.wait.reason == "key_in_other_field"
     assert foreign.sim.live_keys() == [BY_HAND]
     said = foreign.type("plan").stdout
-    assert said.startswith(f"billing: blocked: the credential document {PATH} of billing holds key {BY_HAND} in the field")
+    assert said.startswith(
+        f"billing: blocked: the credential document {PATH} of billing holds key {BY_HAND} in the field"
+    )
     assert LINE in said
 
 
@@ -73,7 +75,8 @@ def test_r9_an_emergency_by_the_name_of_the_application_kills_no_other_key(besid
     assert result.exit_code == 4
     assert "nothing was marked" in result.stderr
     assert (
-        f"rotator rotate {by_hand} --compromised --reason TEXT --confirm {by_hand}, or one of {own} in its place" in result.stderr
+        f"rotator rotate {by_hand} --compromised --reason TEXT --confirm {by_hand}, or one of {own} in its place"
+        in result.stderr
     )
     assert LINE in result.stderr
     assert beside.sim.live_keys() == [own, by_hand]
@@ -87,7 +90,9 @@ def test_r9_an_emergency_by_the_name_of_a_key_is_about_that_key(beside: Desk) ->
     assert by_hand in beside.sim.live_keys()
 
 
-def test_r9_the_key_that_consumers_read_is_replaced_before_it_is_revoked_once_the_fields_are_named(foreign: Desk) -> None:
+def test_r9_the_key_that_consumers_read_is_replaced_before_it_is_revoked_once_the_fields_are_named(
+    foreign: Desk,
+) -> None:
     order = ("rotate", BY_HAND, "--compromised", "--reason", "leak", "--confirm", BY_HAND)
     first = foreign.type(*order)
     assert first.exit_code == 4

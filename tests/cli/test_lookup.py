@@ -83,9 +83,13 @@ def test_a_key_in_grace_that_a_person_deleted_is_revoked_and_has_no_end_ahead(of
 
 
 @pytest.mark.parametrize(("names", "asked"), [(2, "get_key"), (9, "list_all_keys")])
-def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(office: Desk, names: int, asked: str) -> None:
+def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(
+    office: Desk, names: int, asked: str
+) -> None:
     for number in range(20):
-        office.specs[f"app-{number}"] = spec(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
+        office.specs[f"app-{number}"] = spec(
+            application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}"
+        )
     keys = [office.sim.make_key(bearer=f"b-{number}")[0].access_key for number in range(names)]
     office.type("lookup", *keys)
     provider = [call for call in office.sim.calls if call in {"get_key", "list_all_keys", "list_keys"}]
@@ -95,7 +99,9 @@ def test_an_account_is_asked_for_a_few_keys_by_name_and_listed_once_for_many(off
 def test_c13_beyond_the_limit_of_one_list_many_keys_are_asked_for_by_name(office: Desk) -> None:
     keys = []
     for number in range(9):
-        office.specs[f"app-{number}"] = spec(application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}")
+        office.specs[f"app-{number}"] = spec(
+            application=f"app-{number}", bearer=f"b-{number}", path=f"secret/apps/{number}"
+        )
         keys.append(office.sim.make_key(bearer=f"b-{number}")[0].access_key)
 
     def hook(name: str, phase: str) -> None:
@@ -115,10 +121,26 @@ def test_every_state_is_told(office: Desk) -> None:
     foreign, _ = office.sim.make_key(bearer="not-ours")
     expired, _ = office.sim.make_key(created=EPOCH - 2 * DAY, expires=EPOCH - DAY)
     office.type("revoke", OLD, "--confirm", OLD)
-    names = [stranger.access_key, protected.access_key, foreign.access_key, expired.access_key, OLD, "SCWUNKNOWNUNKNOWNUNK"]
+    names = [
+        stranger.access_key,
+        protected.access_key,
+        foreign.access_key,
+        expired.access_key,
+        OLD,
+        "SCWUNKNOWNUNKNOWNUNK",
+    ]
     found = {entry["access_key"]: entry for entry in office.json("lookup", *names)["keys"]}
-    assert [found[name]["state"] for name in names] == ["unmanaged", "protected", "foreign", "revoked", "revoked", "unknown"]
-    assert found[stranger.access_key]["if_revoked"].endswith(f"--compromised --reason TEXT --confirm {stranger.access_key}")
+    assert [found[name]["state"] for name in names] == [
+        "unmanaged",
+        "protected",
+        "foreign",
+        "revoked",
+        "revoked",
+        "unknown",
+    ]
+    assert found[stranger.access_key]["if_revoked"].endswith(
+        f"--compromised --reason TEXT --confirm {stranger.access_key}"
+    )
     assert found[OLD]["application"] == "billing"
     assert found[foreign.access_key]["bearer"] == "not-ours"
 
@@ -182,7 +204,9 @@ def test_what_is_left_unsaid_is_asked_for(office: Desk, words: tuple[str, ...], 
 
 
 @pytest.mark.parametrize(("number", "name", "version"), [(1, OLD, 1), (2, NEW, 2)])
-def test_a_secret_that_vault_holds_is_told_by_the_name_of_its_key(office: Desk, number: int, name: str, version: int) -> None:
+def test_a_secret_that_vault_holds_is_told_by_the_name_of_its_key(
+    office: Desk, number: int, name: str, version: int
+) -> None:
     result = given(office, uuid(number).upper() + "\n", "lookup", "--secret")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"{name}: ")
@@ -257,7 +281,9 @@ def test_a_text_without_keys_is_said_to_have_none(office: Desk) -> None:
 @pytest.mark.parametrize("separator", [" ", "="])
 def test_a_line_of_any_length_is_scanned_in_pieces_that_cut_no_key(before: int, separator: str) -> None:
     name, secret = "SCWAAAAAAAAAAAAAAAAA", "8e3a0b7c-1111-4222-8333-944445555666"
-    text = f"first\n{'x' * before}{separator}{name}{separator}{'-' * 65_500}{separator}{secret}{separator}{'y' * 70_000}"
+    text = (
+        f"first\n{'x' * before}{separator}{name}{separator}{'-' * 65_500}{separator}{secret}{separator}{'y' * 70_000}"
+    )
     for line in (text, f"{text}\nlast", f"{text}\n"):
         found = scanned(io.StringIO(line))
         assert {key: set(lines) for key, lines in (found.names | found.secrets).items()} == {name: {2}, secret: {2}}

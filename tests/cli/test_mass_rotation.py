@@ -37,7 +37,9 @@ class Fleet(Desk):
             name = f"app-{number:02d}"
             self.specs[name] = spec(application=name, bearer=f"bearer-{number:02d}", path=f"secret/apps/{name}")
             self.sim.bearers.add(f"bearer-{number:02d}")
-            key, _ = self.sim.make_key(bearer=f"bearer-{number:02d}", created=self.sim.time.now - DAY * (count - number))
+            key, _ = self.sim.make_key(
+                bearer=f"bearer-{number:02d}", created=self.sim.time.now - DAY * (count - number)
+            )
             self.sim.publish_by_hand(key.access_key, path=f"secret/apps/{name}")
             Actor(self.sim, self.specs[name]).run()
         self.sim.time.advance(DAY)
@@ -142,7 +144,9 @@ def test_without_room_for_a_single_key_a_dry_run_refuses(fleet: Fleet) -> None:
         (("nobody", "--created-before", "2d"), "there is no application nobody"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_to_write_instead(fleet: Fleet, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_what_to_write_instead(
+    fleet: Fleet, words: tuple[str, ...], said: str
+) -> None:
     result = fleet.type("rotate", *words)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -157,7 +161,8 @@ def test_a2_after_a_breach_every_old_key_is_dead_and_that_is_proven(fleet: Fleet
     assert result.exit_code == 0, result.stderr
     assert "8 applications rotated" in result.stdout
     assert (
-        "coverage proven: no key from before 2026-01-02 00:00:00 UTC is valid; looked at 8 keys of account acme" in result.stdout
+        "coverage proven: no key from before 2026-01-02 00:00:00 UTC is valid; looked at 8 keys of account acme"
+        in result.stdout
     )
     assert not fleet.alive()
     assert fleet.refused == 0
@@ -190,7 +195,9 @@ PART = [("--match", "app-0[0-2]"), ("app-00", "app-01", "app-02", "--created-bef
 
 
 @pytest.mark.parametrize("chosen", PART, ids=["match", "names"])
-def test_c13_the_proof_of_a_part_is_about_that_part_and_the_rest_is_one_line(fleet: Fleet, chosen: tuple[str, ...]) -> None:
+def test_c13_the_proof_of_a_part_is_about_that_part_and_the_rest_is_one_line(
+    fleet: Fleet, chosen: tuple[str, ...]
+) -> None:
     fleet.sim.make_key(bearer="of no application", created=fleet.sim.time.now - 9 * DAY)
     result = fleet.type("rotate", *chosen, *LEAK)
     assert result.exit_code == 0, result.stdout + result.stderr
@@ -223,7 +230,9 @@ def test_c13_of_an_organisation_with_too_many_keys_for_a_list_the_part_is_proven
     assert "at least 5 keys from before that time are outside of the selection" in result.stdout
 
 
-def test_c13_a_list_that_lacks_a_key_of_the_part_proves_nothing_for_it(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c13_a_list_that_lacks_a_key_of_the_part_proves_nothing_for_it(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(SimProvider, "list_all_keys", lambda self: ())
     assert fleet.type("rotate", "--match", "app-0[0-2]", *LEAK).exit_code == 6
 
@@ -231,7 +240,8 @@ def test_c13_a_list_that_lacks_a_key_of_the_part_proves_nothing_for_it(fleet: Fl
 def test_the_dry_run_and_the_incident_of_a_part_are_about_that_part_too(fleet: Fleet) -> None:
     told = fleet.type("rotate", "--match", "app-0[0-2]", *LEAK, "--dry-run").stdout
     assert (
-        "afterwards untouched: 0 keys of the 3 chosen applications from before that time; 5 keys outside of the selection" in told
+        "afterwards untouched: 0 keys of the 3 chosen applications from before that time; 5 keys outside of the selection"
+        in told
     )
     assert "app-03" not in told
     incident = fleet.json("rotate", "--match", "app-0[0-2]", *LEAK)["mass_rotations"][0]["id"]
@@ -261,7 +271,9 @@ def test_a2_a_strangers_old_key_fails_the_proof_until_a_person_waives_it_by_name
     assert (result.exit_code, stranger.access_key in result.stdout) == (1, True)
     assert fleet.type("waive", stranger.access_key).exit_code == 2
     waived = fleet.type("waive", stranger.access_key, "--reason", "break glass", "--until", "30d")
-    assert waived.stdout == f"{stranger.access_key} is waived until 2026-02-01 00:00:{fleet.sim.time.now.second:02d} UTC\n"
+    assert (
+        waived.stdout == f"{stranger.access_key} is waived until 2026-02-01 00:00:{fleet.sim.time.now.second:02d} UTC\n"
+    )
     result = fleet.type(*asked)
     assert result.exit_code == 0
     assert "is valid but 1 key that a person has waived" in result.stdout
@@ -273,7 +285,10 @@ def test_a2_a_strangers_old_key_fails_the_proof_until_a_person_waives_it_by_name
 
 def test_a_waiver_can_be_withdrawn_and_a_dead_key_needs_none(fleet: Fleet) -> None:
     fleet.type("waive", "SCW00000000000000001", "--reason", "for now")
-    assert fleet.json("waive", "SCW00000000000000002", "--reason", "same")["waivers"][1]["access_key"] == "SCW00000000000000002"
+    assert (
+        fleet.json("waive", "SCW00000000000000002", "--reason", "same")["waivers"][1]["access_key"]
+        == "SCW00000000000000002"
+    )
     assert fleet.type("waive", "SCW00000000000000001", "--withdraw").exit_code == 0
     assert fleet.json("waive", "SCW00000000000000002", "--withdraw")["waivers"] == []
     refused = fleet.type("waive", "SCW00000000000000999", "--reason", "typo")
@@ -299,7 +314,9 @@ def test_a2_a_list_whose_pages_do_not_add_up_is_an_error_and_no_proof(fleet: Fle
     assert (result.exit_code, result.stdout) == (3, "")
 
 
-def test_c13_an_empty_list_is_no_proof_and_says_which_keys_it_lacks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c13_an_empty_list_is_no_proof_and_says_which_keys_it_lacks(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(SimProvider, "list_all_keys", lambda self: ())
     result = fleet.type("coverage", "--created-before", "1d")
     assert result.exit_code == 6
@@ -314,7 +331,9 @@ def too_many(name: str, phase: str) -> None:
         raise TooManyKeys(message, service="acme", kind="too_many_keys")
 
 
-def test_c13_beyond_the_limit_of_one_list_coverage_lists_by_application_says_the_limit_and_is_not_complete(fleet: Fleet) -> None:
+def test_c13_beyond_the_limit_of_one_list_coverage_lists_by_application_says_the_limit_and_is_not_complete(
+    fleet: Fleet,
+) -> None:
     fleet.sim.hook = too_many
     result = fleet.type("coverage", "--created-before", "2020-01-01T00:00:00Z")
     assert (result.exit_code, result.stdout.startswith("coverage not proven")) == (1, True)
@@ -336,16 +355,26 @@ def test_c13_beyond_the_limit_of_one_list_a_mass_rotation_rotates_every_applicat
     assert "coverage not proven" in result.stdout
 
 
-def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_it_shows_how_far_it_is_and_says_at_once_what_was_given_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     about = {"account": "acme", "incident": "i1"}
     said: list[str] = []
     with ProgressSink(shown=True, say=said.append) as onlooker:
         onlooker.emit(
-            "mass_rotation.started", created_before=EPOCH, compromised=True, applications=2, begun_at=EPOCH, again=True, **about
+            "mass_rotation.started",
+            created_before=EPOCH,
+            compromised=True,
+            applications=2,
+            begun_at=EPOCH,
+            again=True,
+            **about,
         )
         onlooker.emit("rotation.created", application="billing", access_key="SCW1")
         onlooker.emit("mass_rotation.application_done", application="billing", outcome="contained", **about)
-        onlooker.emit("mass_rotation.application_failed", application="mailer", reason="no_answer", message="no answer", **about)
+        onlooker.emit(
+            "mass_rotation.application_failed", application="mailer", reason="no_answer", message="no answer", **about
+        )
     shown = capsys.readouterr().err
     assert "mailer: no answer" in shown
     assert "2/2" in shown

@@ -29,7 +29,10 @@ def listener() -> Iterator[Listener]:
 
 
 def targets(**ports: int) -> NotificationSettings:
-    made = {f"credential:{name}": (lambda port=port: Secret(f"json://127.0.0.1:{port}/{TOKEN}")) for name, port in ports.items()}
+    made = {
+        f"credential:{name}": (lambda port=port: Secret(f"json://127.0.0.1:{port}/{TOKEN}"))
+        for name, port in ports.items()
+    }
     return NotificationSettings(name="production", targets=made)
 
 
@@ -90,7 +93,9 @@ def test_that_people_could_not_be_told_of_a_containment_is_said_and_fails_nothin
     assert "notification.failed" in _SENTENCES
 
 
-def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(tmp_path: Path, listener: Listener) -> None:
+def test_the_real_program_reads_the_address_from_its_file_and_shows_it_nowhere(
+    tmp_path: Path, listener: Listener
+) -> None:
     for name, text in (("token", "made-up"), ("chat", f"json://127.0.0.1:{listener.port}/{TOKEN}")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(stat.S_IRUSR)

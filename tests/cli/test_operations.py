@@ -38,7 +38,10 @@ def test_a_held_application_is_left_alone_until_it_is_resumed(desk: Desk) -> Non
     assert desk.type("resume", "billing").stdout == "billing: resumed\n"
     desk.daemon().run()
     assert desk.sim.published_key() == NEW
-    assert [entry.event for entry in desk.sim.ledger().history if entry.event in ("held", "resumed")] == ["held", "resumed"]
+    assert [entry.event for entry in desk.sim.ledger().history if entry.event in ("held", "resumed")] == [
+        "held",
+        "resumed",
+    ]
 
 
 def test_a_hold_is_shown_everywhere(desk: Desk) -> None:
@@ -57,7 +60,9 @@ def test_a_hold_is_shown_everywhere(desk: Desk) -> None:
 
 def test_all_applications_can_be_held_and_resumed_at_once(desk: Desk) -> None:
     two(desk)
-    assert [entry["outcome"] for entry in desk.json("hold", "--all", "--reason", "freeze")["applications"]] == ["held"] * 2
+    assert [entry["outcome"] for entry in desk.json("hold", "--all", "--reason", "freeze")["applications"]] == [
+        "held"
+    ] * 2
     assert desk.sim.ledger("mailer").hold is not None, "also one that no daemon has looked at yet"
     assert [entry["outcome"] for entry in desk.json("resume", "--all")["applications"]] == ["resumed"] * 2
     assert desk.sim.ledger("mailer").hold is None
@@ -84,7 +89,10 @@ def test_a_hold_with_an_end_ends_then_by_itself_and_what_was_held_back_is_done(d
     daemon.run_for(timedelta(minutes=10))
     assert desk.sim.published_key() == NEW
     assert desk.sim.ledger().hold is None
-    assert [entry.event for entry in desk.sim.ledger().history if entry.event in ("held", "resumed")] == ["held", "resumed"]
+    assert [entry.event for entry in desk.sim.ledger().history if entry.event in ("held", "resumed")] == [
+        "held",
+        "resumed",
+    ]
 
 
 def test_a_later_end_counts_and_an_earlier_one_does_not(desk: Desk) -> None:
@@ -120,7 +128,9 @@ def test_who_resumes_is_told_which_keys_die_now(desk: Desk) -> None:
     desk.type("rotate", "billing")
     desk.type("hold", "billing", "--reason", "migration")
     desk.sim.time.advance(2 * DAY)
-    assert desk.type("resume", "billing").stdout == "billing: resumed; 1 key whose time has passed will be revoked now\n"
+    assert (
+        desk.type("resume", "billing").stdout == "billing: resumed; 1 key whose time has passed will be revoked now\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +148,9 @@ def test_who_resumes_is_told_which_keys_die_now(desk: Desk) -> None:
         (("revoke",), "missing argument"),
     ],
 )
-def test_what_is_left_unsaid_is_asked_for_and_nothing_is_contacted(desk: Desk, words: tuple[str, ...], said: str) -> None:
+def test_what_is_left_unsaid_is_asked_for_and_nothing_is_contacted(
+    desk: Desk, words: tuple[str, ...], said: str
+) -> None:
     desk.sim.calls.clear()
     result = desk.type(*words)
     assert result.exit_code == 2
@@ -240,7 +252,10 @@ def test_a_grace_ends_early_when_the_full_name_is_repeated_and_the_key_is_seen_d
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"billing: revoked: {OLD} is revoked (refused)\n"
     assert desk.sim.live_keys() == [NEW]
-    assert "everybody has moved" in next(entry for entry in desk.sim.ledger().history if entry.event == "grace_ended").reason
+    assert (
+        "everybody has moved"
+        in next(entry for entry in desk.sim.ledger().history if entry.event == "grace_ended").reason
+    )
 
 
 @pytest.mark.parametrize("confirm", [(), ("--confirm", OLD[:-1]), ("--confirm", NEW)])

@@ -89,7 +89,10 @@ def test_c5_history_goes_back_beyond_the_rename(renamed: tuple[Desk, str, str]) 
 def test_c5_a_command_about_the_old_name_says_the_new_one_and_changes_nothing(renamed: tuple[Desk, str, str]) -> None:
     desk, first, _ = renamed
     before = len(desk.sim.kv["ledger:billing"])
-    for words in (("rotate", "billing", "--compromised", "--reason", "leaked"), ("hold", "billing", "--reason", "audit")):
+    for words in (
+        ("rotate", "billing", "--compromised", "--reason", "leaked"),
+        ("hold", "billing", "--reason", "audit"),
+    ):
         result = desk.type(*words)
         assert result.exit_code == 4
         assert "payments" in result.output
@@ -97,7 +100,9 @@ def test_c5_a_command_about_the_old_name_says_the_new_one_and_changes_nothing(re
     assert desk.sim.live(first)
 
 
-def test_c5_a_removed_application_whose_document_another_one_has_is_shown_as_blocked(renamed: tuple[Desk, str, str]) -> None:
+def test_c5_a_removed_application_whose_document_another_one_has_is_shown_as_blocked(
+    renamed: tuple[Desk, str, str],
+) -> None:
     desk, first, _ = renamed
     desk.specs = {"payments": replace(NEW, bearer="another-bearer")}
     leave(desk)
@@ -107,7 +112,9 @@ def test_c5_a_removed_application_whose_document_another_one_has_is_shown_as_blo
     assert desk.sim.live(first)
 
 
-def test_c5_an_emergency_marked_under_the_old_name_is_finished_under_the_new_one(renamed: tuple[Desk, str, str]) -> None:
+def test_c5_an_emergency_marked_under_the_old_name_is_finished_under_the_new_one(
+    renamed: tuple[Desk, str, str],
+) -> None:
     desk, first, _ = renamed
     ledger = desk.sim.ledger("billing")
     marked = mark_compromised(

@@ -26,7 +26,9 @@ def change_ledger(desk: Desk, **changes: object) -> None:
     store.write_ledger(replace(ledger, **changes), cas=version)  # type: ignore[arg-type]  # names are the test's
 
 
-def fail(desk: Desk, effect: str, error: Exception | Callable[[], None], *, phase: str = "before", times: int = 10_000) -> None:
+def fail(
+    desk: Desk, effect: str, error: Exception | Callable[[], None], *, phase: str = "before", times: int = 10_000
+) -> None:
     left = [times]
 
     def hook(name: str, when: str) -> None:
@@ -45,7 +47,9 @@ def fail(desk: Desk, effect: str, error: Exception | Callable[[], None], *, phas
 def test_a7_rotated_is_said_of_what_is_published_and_current(desk: Desk) -> None:
     result = desk.type("rotate", "billing")
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"billing: rotated: {NEW} is published in version 2 of secret/apps/billing/scaleway")
+    assert result.stdout.startswith(
+        f"billing: rotated: {NEW} is published in version 2 of secret/apps/billing/scaleway"
+    )
     assert f"{OLD} lives on until 2026-01-02" in result.stdout
     assert result.stderr == ""
     assert desk.sim.published_key() == NEW
@@ -198,7 +202,9 @@ def test_rule_9_the_mark_is_written_before_anything_else(desk: Desk) -> None:
     desk.sim.calls.clear()
     desk.type("rotate", "billing", "--compromised", "--reason", "leak")
     before = desk.sim.calls[: desk.sim.calls.index("write_ledger")]
-    assert set(before) <= {"read_ledger", "list_ledgers", "read_document"}, "nothing but reads of Vault comes before the mark"
+    assert set(before) <= {"read_ledger", "list_ledgers", "read_document"}, (
+        "nothing but reads of Vault comes before the mark"
+    )
 
 
 def test_i3_contained_means_replaced_and_proven_dead(desk: Desk) -> None:

@@ -123,7 +123,9 @@ def test_no_applications_is_a_sentence() -> None:
     width=st.integers(10, 200),
     moments=st.lists(st.floats(-(10**9), 10**9), max_size=5),
 )
-def test_an_axis_keeps_the_order_of_moments_and_its_width(past: float, future: float, width: int, moments: list[float]) -> None:
+def test_an_axis_keeps_the_order_of_moments_and_its_width(
+    past: float, future: float, width: int, moments: list[float]
+) -> None:
     axis = Axis([NOW - timedelta(seconds=past), NOW + timedelta(seconds=future)], NOW, width)
     columns = [axis.column(NOW + timedelta(seconds=second)) for second in sorted(moments)]
     assert columns == sorted(columns)

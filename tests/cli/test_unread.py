@@ -178,7 +178,9 @@ def test_c13_versions_that_vault_did_not_list_are_named_in_json_too(desk: Desk) 
     assert "the policy does not allow it" in desk.json("history", "billing")["versions_not_read"]
 
 
-def test_c13_applications_that_could_not_be_listed_are_named_in_json_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c13_applications_that_could_not_be_listed_are_named_in_json_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     assert desk.json("status")["not_shown"] == []
 

@@ -33,7 +33,12 @@ def by_another_user(imports: str, code: str, *arguments: object, groups: tuple[i
     """What a line of Python prints for a user who is not root. The interpreter may be root's own: it changes user once it runs."""
     drop = f"os.setgroups({list(groups)}); os.setresgid({NOBODY}, {NOBODY}, {NOBODY}); os.setresuid({NOBODY}, {NOBODY}, {NOBODY})"
     done = subprocess.run(
-        [sys.executable, "-c", f"import os, sys\nfrom pathlib import Path\n{imports}\n{drop}\n{code}", *map(str, arguments)],
+        [
+            sys.executable,
+            "-c",
+            f"import os, sys\nfrom pathlib import Path\n{imports}\n{drop}\n{code}",
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -51,7 +56,10 @@ SEEN = ("from rotator.system.file_diagnosis import absence", "print(absence(Path
 def test_c7_what_only_root_may_look_into_is_not_called_missing(folder: Path) -> None:
     (folder / "closed" / "ca.pem").write_text("x")
     for hidden in (folder / "closed" / "ca.pem", folder / "closed" / "nothing", folder / "closed" / "a" / "b"):
-        assert by_another_user(*SEEN, hidden) == f"cannot be looked for, because this user may not look into {folder / 'closed'}"
+        assert (
+            by_another_user(*SEEN, hidden)
+            == f"cannot be looked for, because this user may not look into {folder / 'closed'}"
+        )
     assert by_another_user(*SEEN, folder / "nothing") == "does not exist"
 
 
@@ -110,10 +118,14 @@ def test_a_member_of_the_group_is_not_told_to_become_one(folder: Path) -> None:
     assert by_another_user(*code, socket, groups=(4,)) == (
         "this user is a member of its group adm, which may not write to it (mode 0600)"
     )
-    assert by_another_user(*code, folder / "closed" / "control.sock") == f"this user may not look into {folder / 'closed'}"
+    assert (
+        by_another_user(*code, folder / "closed" / "control.sock") == f"this user may not look into {folder / 'closed'}"
+    )
 
 
-def test_who_became_a_member_after_the_session_began_logs_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_became_a_member_after_the_session_began_logs_in_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rotator.system import file_diagnosis
 
     socket = tmp_path / "control.sock"
@@ -131,7 +143,9 @@ def test_without_a_daemon_membership_of_a_group_is_no_way_out() -> None:
     gone = str(_stranded(DaemonUnavailable("no daemon answers: there is no /run/rotator/control.sock"), error))
     assert "member" not in gone
     assert gone.endswith("start the daemon, or run as root")
-    denied = DaemonUnavailable("this user may not use /x: it belongs to the group ops: become a member of ops", denied=True)
+    denied = DaemonUnavailable(
+        "this user may not use /x: it belongs to the group ops: become a member of ops", denied=True
+    )
     assert str(_stranded(denied, error)).endswith("may not be read; or run as root")
 
 
@@ -143,5 +157,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    said = by_another_user("from rotator.cli.commands.incident import _write", code, folder / "closed" / "incident.html")
+    said = by_another_user(
+        "from rotator.cli.commands.incident import _write", code, folder / "closed" / "incident.html"
+    )
     assert said == f"Refused {folder / 'closed' / 'incident.html'} cannot be written: Permission denied"

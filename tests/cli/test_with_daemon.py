@@ -262,7 +262,12 @@ def test_a_command_imports_only_what_it_needs(words: list[str], needless: set[st
 def test_output_that_cannot_be_encoded_is_no_traceback(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii", "ROTATOR_CONFIG": str(tmp_path / "ü.toml")}
     done = subprocess.run(
-        [sys.executable, "-m", "rotator", "check"], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+        [sys.executable, "-m", "rotator", "check"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=False,
     )
     assert done.returncode == 2
     assert "there is no configuration here" in done.stderr
@@ -270,7 +275,9 @@ def test_output_that_cannot_be_encoded_is_no_traceback(tmp_path: Path) -> None:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "rotator", *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "rotator", *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
 
 
 def on_a_terminal(shell: Shell, columns: int, *words: str) -> str:

@@ -26,7 +26,9 @@ def test_an_empty_table_is_enough(tmp_path: Path) -> None:
     assert sound(tmp_path, control={}).control == Control(Path("/run/rotator"))
 
 
-def test_a_runtime_directory_of_systemd_is_enough_and_is_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_directory_of_systemd_is_enough_and_is_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/rotator-two:/run/more")
     assert sound(tmp_path).control == Control(Path("/run/rotator-two"))
     assert sound(tmp_path, control={"enabled": False}).control is None
@@ -58,7 +60,8 @@ def test_a_webhook_is_off_unless_it_is_said_where_to_listen(tmp_path: Path) -> N
 
 def test_on_this_machine_a_webhook_needs_a_key_and_a_token(tmp_path: Path) -> None:
     found = sound(
-        tmp_path, webhook={"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token": "credential:role-id"}
+        tmp_path,
+        webhook={"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token": "credential:role-id"},
     )
     assert found.webhook
     assert (found.webhook.at, found.webhook.rate_limit) == (Listener("127.0.0.1", 9465), 6)
@@ -72,7 +75,11 @@ HERE = {"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token":
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no signing key": ({"signing_key": None}, "webhook.signing_key", "is missing: nobody could prove who they are"),
     "neither token nor authority": ({"token": None}, "webhook.token", "is missing"),
-    "reached by others without TLS": ({"listen": "0.0.0.0:9465"}, "webhook.certificate", "without TLS the token would cross"),
+    "reached by others without TLS": (
+        {"listen": "0.0.0.0:9465"},
+        "webhook.certificate",
+        "without TLS the token would cross",
+    ),
     "a certificate without its key": ({"certificate": "credential:secret"}, "webhook.certificate", "belong together"),
     "a socket": ({"listen": "unix:/run/x"}, "webhook.listen", "is a socket of this machine"),
     "a token in the open": ({"token": "abc"}, "webhook.token", "is written in the open"),

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 def faults(configuration: dict[str, Any]) -> list[str]:
     validator = jsonschema_rs.Draft202012Validator(json_schema())
-    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(configuration)]
+    return [
+        f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(configuration)
+    ]
 
 
 def example(name: str = "rotator.small.toml") -> dict[str, Any]:

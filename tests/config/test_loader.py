@@ -156,8 +156,12 @@ def test_an_application_may_say_a_part_of_a_proof(tmp_path: Path) -> None:
         defaults={"verification": {"successes": 5, "timeout": "3m"}},
         applications__billing__verification={"interval": "1s"},
     )
-    assert configuration.specs["billing"].verification == VerificationPolicy(5, timedelta(seconds=1), timedelta(minutes=3))
-    assert configuration.specs["reports"].verification == VerificationPolicy(5, timedelta(seconds=10), timedelta(minutes=3))
+    assert configuration.specs["billing"].verification == VerificationPolicy(
+        5, timedelta(seconds=1), timedelta(minutes=3)
+    )
+    assert configuration.specs["reports"].verification == VerificationPolicy(
+        5, timedelta(seconds=10), timedelta(minutes=3)
+    )
 
 
 def test_defaults_fit_short_intervals_and_long_proofs(tmp_path: Path) -> None:
@@ -183,7 +187,9 @@ def test_several_accounts_may_be_chosen_from(tmp_path: Path) -> None:
         "rate_limit": 3,
         "api_url": "http://[::1]:81/",
     }
-    configuration = sound(tmp_path, accounts__other=other, defaults={"account": "acme"}, applications__billing__account="other")
+    configuration = sound(
+        tmp_path, accounts__other=other, defaults={"account": "acme"}, applications__billing__account="other"
+    )
     assert [spec.account for spec in configuration.specs.values()] == ["other", "acme"]
     assert configuration.accounts["other"].secret_key == Reference("vault", "secret/admin/scaleway", "key")
     assert configuration.accounts["other"].api_url == "http://[::1]:81"
@@ -192,9 +198,16 @@ def test_several_accounts_may_be_chosen_from(tmp_path: Path) -> None:
 
 def test_the_key_of_an_account_is_an_application_with_the_defaults_of_all(tmp_path: Path) -> None:
     own = OWN_KEY | {"every": "60d"}
-    found = sound(tmp_path, accounts__acme__own_key=own, accounts__acme__secret_key=GONE, defaults__consumer_refresh="1m")
+    found = sound(
+        tmp_path, accounts__acme__own_key=own, accounts__acme__secret_key=GONE, defaults__consumer_refresh="1m"
+    )
     spec = found.specs["acme-own-key"]
-    assert (spec.account, spec.bearer, spec.path, spec.fields) == ("acme", "m-1", "secret/rotator-keys/acme", DEFAULT_FIELDS)
+    assert (spec.account, spec.bearer, spec.path, spec.fields) == (
+        "acme",
+        "m-1",
+        "secret/rotator-keys/acme",
+        DEFAULT_FIELDS,
+    )
     assert (spec.every, spec.grace) == (timedelta(days=60), timedelta(hours=24))
     assert (found.accounts["acme"].own_key, found.accounts["acme"].secret_key) == ("acme-own-key", None)
 
@@ -215,7 +228,9 @@ def test_one_bearer_may_have_the_same_id_in_two_organisations(tmp_path: Path) ->
     ],
     ids=lambda auth: auth["method"],
 )
-def test_every_way_to_log_in_is_taken_and_relative_files_begin_at_the_configuration(tmp_path: Path, auth: dict[str, str]) -> None:
+def test_every_way_to_log_in_is_taken_and_relative_files_begin_at_the_configuration(
+    tmp_path: Path, auth: dict[str, str]
+) -> None:
     keep(tmp_path / "token")
     keep(tmp_path / "private.pem", "-----BEGIN\nPRIVATE\n")
     keep(tmp_path / "public.pem", mode=0o644)
@@ -438,7 +453,9 @@ def test_a_mistake_in_defaults_is_told_once_and_not_for_every_application(tmp_pa
 def test_http_is_allowed_to_this_machine_and_where_a_person_allows_it(tmp_path: Path) -> None:
     for address in ("http://localhost:8200", "http://127.0.0.1:8200", "http://127.8.8.8", "http://[::1]:8200"):
         assert sound(tmp_path, vault__address=address).vault.address == address
-    assert sound(tmp_path, vault__address="http://vault:8200", vault__allow_http=True).vault.address == "http://vault:8200"
+    assert (
+        sound(tmp_path, vault__address="http://vault:8200", vault__allow_http=True).vault.address == "http://vault:8200"
+    )
 
 
 @pytest.mark.parametrize(
@@ -457,7 +474,9 @@ def test_the_daemon_answers_this_machine_where_it_is_told_to(tmp_path: Path, wri
 
 def test_it_answers_nowhere_unless_told_and_other_machines_only_where_a_person_allows_it(tmp_path: Path) -> None:
     assert sound(tmp_path).listen is None
-    assert sound(tmp_path, metrics__listen="0.0.0.0:9464", metrics__allow_remote=True).listen == Listener("0.0.0.0", 9464)
+    assert sound(tmp_path, metrics__listen="0.0.0.0:9464", metrics__allow_remote=True).listen == Listener(
+        "0.0.0.0", 9464
+    )
 
 
 # --- the file itself
@@ -474,7 +493,10 @@ def test_no_configuration_is_told_kindly_with_where_it_was_looked_for_and_how_to
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"[vault\n", "is not TOML: expected ']' at the end of a table declaration (at line 1, column 7); correct it there"),
+        (
+            b"[vault\n",
+            "is not TOML: expected ']' at the end of a table declaration (at line 1, column 7); correct it there",
+        ),
         (b'\n\n[vault]\ntoken = "' + SECRET.encode() + b"\n", "(at line 4, column 46)"),
         (b"a = " + SECRET.encode(), "(at line 1, column"),
         (b"\xff\xfe", "is not text in UTF-8"),
@@ -505,7 +527,9 @@ def test_an_empty_file_says_what_is_missing(tmp_path: Path) -> None:
     assert set(problems(path)) == {"vault", "accounts"}
 
 
-def test_the_file_is_the_one_given_else_that_of_the_environment_else_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_the_one_given_else_that_of_the_environment_else_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("ROTATOR_CONFIG", raising=False)
     assert locate() == DEFAULT_PATH
     monkeypatch.setenv("ROTATOR_CONFIG", "/x.toml")
@@ -609,7 +633,9 @@ def test_a_credential_that_cannot_be_decrypted_is_said_without_what_the_tool_sai
     assert "has no secret" in refused(Reference.parse("credential:secret"))
 
 
-def test_a_service_is_given_its_credentials_and_decrypts_none(decrypting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_is_given_its_credentials_and_decrypts_none(
+    decrypting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (decrypting / "secret").write_text(SECRET[::-1])
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(decrypting / "nowhere"))
     assert "is not in $CREDENTIALS_DIRECTORY" in refused(Reference.parse("credential:secret"))
@@ -703,13 +729,19 @@ NEEDED = {
     "another one on its path": {"applications.reports.path": "secret/apps/billing"},
     "another one with its bearer": {"applications.reports.application_id": "b-1"},
     "the key of its account": {"accounts.acme.own_key": OWN_KEY | {"grace": "91d"}},
-    "another one on the path of the key of its account": {"accounts.acme.own_key": OWN_KEY | {"path": "secret/apps/reports"}},
-    "another one with the bearer of the key of its account": {"accounts.acme.own_key": OWN_KEY | {"application_id": "r-1"}},
+    "another one on the path of the key of its account": {
+        "accounts.acme.own_key": OWN_KEY | {"path": "secret/apps/reports"}
+    },
+    "another one with the bearer of the key of its account": {
+        "accounts.acme.own_key": OWN_KEY | {"application_id": "r-1"}
+    },
 }
 
 
 @pytest.mark.parametrize("changes", BROKEN.values(), ids=BROKEN)
-def test_what_is_wrong_elsewhere_does_not_stop_the_work_on_one_application(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_what_is_wrong_elsewhere_does_not_stop_the_work_on_one_application(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     file = write(tmp_path / "rotator.toml", changes)
     told = problems(file)
     found = load(file, only=("billing",))

@@ -30,24 +30,39 @@ def test_by_default_nothing_is_sent(tmp_path: Path) -> None:
     )
 
 
-def test_references_are_kept_and_files_begin_at_the_folder_of_the_configuration(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
+def test_references_are_kept_and_files_begin_at_the_folder_of_the_configuration(
+    tmp_path: Path,
+    credentials: Path,  # noqa: F811 - a fixture
+) -> None:
     keep(tmp_path / "chat", "json://127.0.0.1/")
     url = kept(credentials, "ping", f"https://ping.acme.test/{TOKEN}?x=1\n")
     wanted = {"targets": ["file:chat", "credential:secret"], "name": "production"}
     configuration = sound(tmp_path, heartbeat={"url": url}, notifications=wanted)
     assert configuration.heartbeat.url == Reference("credential", "ping")
-    assert configuration.notifications.targets == (Reference("file", str(tmp_path / "chat")), Reference("credential", "secret"))
+    assert configuration.notifications.targets == (
+        Reference("file", str(tmp_path / "chat")),
+        Reference("credential", "secret"),
+    )
     assert configuration.notifications.name == "production"
 
 
-def test_an_address_without_tls_is_good_on_this_machine_and_where_it_is_allowed(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
+def test_an_address_without_tls_is_good_on_this_machine_and_where_it_is_allowed(
+    tmp_path: Path,
+    credentials: Path,  # noqa: F811 - a fixture
+) -> None:
     assert sound(tmp_path, heartbeat={"url": kept(credentials, "local", "http://127.0.0.1:8080/x")}).heartbeat.url
     far = kept(credentials, "far", "http://ping.acme.test/x")
     assert sound(tmp_path, heartbeat={"url": far, "allow_http": True}).heartbeat.url
 
 
-def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tmp_path: Path, credentials: Path) -> None:  # noqa: F811 - a fixture
-    heartbeat = {"url": kept(credentials, "local", f"http://127.0.0.1:8080/{TOKEN}"), "proxy": "http://proxy.acme.test:3128"}
+def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(
+    tmp_path: Path,
+    credentials: Path,  # noqa: F811 - a fixture
+) -> None:
+    heartbeat = {
+        "url": kept(credentials, "local", f"http://127.0.0.1:8080/{TOKEN}"),
+        "proxy": "http://proxy.acme.test:3128",
+    }
     told = problems(write(tmp_path / "rotator.toml", {"heartbeat": heartbeat}))
     assert list(told) == ["heartbeat.proxy"]
     assert "leave out proxy" in told["heartbeat.proxy"]
@@ -57,8 +72,18 @@ def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tm
 @pytest.mark.parametrize(
     ("table", "options", "option", "words"),
     {
-        "a ping in the open": ("heartbeat", {"url": f"https://ping.acme.test/{TOKEN}"}, "url", "is written in the open"),
-        "a service in the open": ("notifications", {"targets": [f"json://{TOKEN}"]}, "targets", "is written in the open"),
+        "a ping in the open": (
+            "heartbeat",
+            {"url": f"https://ping.acme.test/{TOKEN}"},
+            "url",
+            "is written in the open",
+        ),
+        "a service in the open": (
+            "notifications",
+            {"targets": [f"json://{TOKEN}"]},
+            "targets",
+            "is written in the open",
+        ),
         "no list": ("notifications", {"targets": "credential:secret"}, "targets", "is not a list of references"),
         "one twice": (
             "notifications",
@@ -66,7 +91,12 @@ def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tm
             "targets",
             "names one reference twice",
         ),
-        "a ping in Vault": ("heartbeat", {"url": "vault:secret/x#y"}, "url", "is in Vault, which may be the service that fails"),
+        "a ping in Vault": (
+            "heartbeat",
+            {"url": "vault:secret/x#y"},
+            "url",
+            "is in Vault, which may be the service that fails",
+        ),
         "a service in Vault": (
             "notifications",
             {"targets": ["vault:secret/x#y"]},
@@ -79,7 +109,12 @@ def test_an_address_of_this_machine_without_tls_goes_through_no_other_machine(tm
             "targets",
             "is not in $CREDENTIALS_DIRECTORY",
         ),
-        "a ping that is not there": ("heartbeat", {"url": "credential:nowhere"}, "url", "is not in $CREDENTIALS_DIRECTORY"),
+        "a ping that is not there": (
+            "heartbeat",
+            {"url": "credential:nowhere"},
+            "url",
+            "is not in $CREDENTIALS_DIRECTORY",
+        ),
         "no address": ("heartbeat", {"url": "credential:secret"}, "url", "holds no web address"),
         "a broken address": ("heartbeat", {"url": "credential:broken"}, "url", "holds no web address"),
         "an address without TLS": ("heartbeat", {"url": "credential:far"}, "url", "holds an address without TLS"),

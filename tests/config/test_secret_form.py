@@ -28,7 +28,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("content", "words"), FAULTS.values(), ids=FAULTS)
-def test_c8_a_secret_that_cannot_be_sent_as_it_is_is_told_where_it_is_read(tmp_path: Path, content: str, words: str) -> None:
+def test_c8_a_secret_that_cannot_be_sent_as_it_is_is_told_where_it_is_read(
+    tmp_path: Path, content: str, words: str
+) -> None:
     file = tmp_path / "secret"
     file.touch(mode=0o600)
     file.write_bytes(content.encode())

@@ -93,7 +93,8 @@ def test_a_configuration_with_present_names_is_not_touched() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['vault = { ledger = "secret/rotator" }\n', '[vault]\n"ledger" = "secret/rotator"\n', 'vault.ledger = "x/y"\n']
+    "text",
+    ['vault = { ledger = "secret/rotator" }\n', '[vault]\n"ledger" = "secret/rotator"\n', 'vault.ledger = "x/y"\n'],
 )
 def test_what_is_written_otherwise_is_refused_with_the_names_to_change(text: str) -> None:
     with pytest.raises(Refused, match=r"change by hand: vault\.ledger is now called vault\.ledger_path"):

@@ -15,7 +15,16 @@ from rotator.daemon.scheduler import Scheduler
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.transitions.compromise import mark_compromised
 from rotator.errors import Unavailable
-from tests.support.daemon_stage import FakeFleet, Recorder, application, bearer_of, eventually, published, runtime, settled
+from tests.support.daemon_stage import (
+    FakeFleet,
+    Recorder,
+    application,
+    bearer_of,
+    eventually,
+    published,
+    runtime,
+    settled,
+)
 
 
 @contextmanager
@@ -104,7 +113,10 @@ def test_c11_an_account_that_hangs_takes_no_worker_of_another() -> None:
         eventually(lambda: hanging.inside >= 4, "every worker of the account hangs")
         for _ in range(3):
             seen = engine.tasks["billing"].last_reconciled_at
-            eventually(lambda seen=seen: engine.tasks["billing"].last_reconciled_at != seen, "the other account goes on")  # type: ignore[misc]  # bound on purpose
+            eventually(
+                lambda seen=seen: engine.tasks["billing"].last_reconciled_at != seen,  # type: ignore[misc]  # bound on purpose
+                "the other account goes on",
+            )
         assert sum(task.running for task in engine.tasks.values() if task.spec.account == "slow") == 4
 
 
@@ -212,7 +224,7 @@ def test_c11_a_reload_gives_a_new_account_workers_and_heartbeats_of_its_own() ->
     after.stages["acme"] = before.stages["acme"]
     with started(before) as engine:
         eventually(lambda: published(before, "billing"))
-        engine.beat(timedelta(milliseconds=20))
+        engine.heartbeat.start(timedelta(milliseconds=20), engine.runtime.accounts)
         engine.apply_runtime(after)
         eventually(lambda: published(after, "shop"))
         progress = engine.progress
@@ -249,7 +261,10 @@ def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again() -> Non
         periodic.add("probe", run, delay=timedelta(0))
         eventually(inside.is_set)
         periodic.add("probe", again.set, delay=timedelta(0))
-        eventually(lambda: not scheduler.has("periodic probe"), "the scheduler has skipped it, because the one before still runs")
+        eventually(
+            lambda: not scheduler.has("periodic probe"),
+            "the scheduler has skipped it, because the one before still runs",
+        )
         let_go.set()
         eventually(again.is_set)
     finally:

@@ -23,7 +23,9 @@ DAY = timedelta(days=1)
 BLOCKED = Problem("quota", "no room", NOW)
 
 
-def outcome(*, age: timedelta, problem: Problem | None = BLOCKED, error: Any = None, hold: Hold | None = None) -> PassOutcome:
+def outcome(
+    *, age: timedelta, problem: Problem | None = BLOCKED, error: Any = None, hold: Hold | None = None
+) -> PassOutcome:
     current = CurrentKey("SCWCURRENT", 1, NOW - age, created_at=NOW - age)
     ledger = replace(new_ledger(application()), current=current, hold=hold)
     return PassOutcome(Wait(NOW, "quota", "no room", problem), ledger, None, error)

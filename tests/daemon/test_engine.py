@@ -68,7 +68,9 @@ def test_the_job_of_an_application_is_dated_by_the_wait_of_its_last_pass(start: 
     engine = start(made)
     eventually(lambda: at_rest(engine, "billing"))
     decided = events(made, "pass.decided")[-1]
-    assert engine._schedule._scheduler.get_job("billing").next_run_time == decided["until"] == engine.tasks["billing"].due
+    assert (
+        engine._schedule._scheduler.get_job("billing").next_run_time == decided["until"] == engine.tasks["billing"].due
+    )
     assert len(engine._schedule._scheduler.get_jobs()) == 1
 
 
@@ -208,7 +210,9 @@ def test_b_vault_sealed_in_the_middle_is_noticed_by_one_pass_and_the_others_wait
     with engine.lock:
         for name in names:
             engine._schedule_task(engine.tasks[name], datetime.now(UTC))
-    eventually(lambda: sum(task.parked for task in engine.tasks.values()) == len(names) - len(events(made, "pass.failed")))
+    eventually(
+        lambda: sum(task.parked for task in engine.tasks.values()) == len(names) - len(events(made, "pass.failed"))
+    )
     assert len(events(made, "pass.failed")) < 5
     made.stages["acme"].sealed = False
     before = len(events(made, "pass.decided"))
@@ -269,7 +273,9 @@ def retiring_ledger(made: FakeFleet, name: str) -> tuple[Ledger, str]:
     ), old.access_key
 
 
-def test_b_an_application_removed_from_the_configuration_has_its_keys_revoked_on_time_and_is_then_let_go(start: Engines) -> None:
+def test_b_an_application_removed_from_the_configuration_has_its_keys_revoked_on_time_and_is_then_let_go(
+    start: Engines,
+) -> None:
     made = runtime("billing")
     ledger, old = retiring_ledger(made, "gone")
     made.vault.write_ledger(ledger, cas=0)
@@ -328,7 +334,8 @@ def test_c5_a_reload_that_renames_an_application_takes_its_ledger_over_and_lets_
 def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configuration(start: Engines) -> None:
     made = runtime("billing")
     made.applications["billing"] = replace(
-        made.applications["billing"], verification=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10))
+        made.applications["billing"],
+        verification=VerificationPolicy(2, timedelta(milliseconds=20), timedelta(minutes=10)),
     )
     stage = made.stages["acme"]
     stage.activation = timedelta(days=1)
@@ -347,7 +354,9 @@ def test_a_reload_in_the_middle_of_a_rotation_lets_it_end_under_the_old_configur
     eventually(lambda: engine.tasks["billing"].spec.grace == timedelta(hours=1))
 
 
-def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and_nothing_else_begins(start: Engines) -> None:
+def test_b_sigterm_in_the_middle_a_rotation_that_holds_a_secret_is_driven_on_and_nothing_else_begins(
+    start: Engines,
+) -> None:
     made = runtime("billing", "idle")
     settled("idle", made)
     stage = made.stages["acme"]
@@ -414,7 +423,7 @@ def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: 
     engine.add_periodic("care", lambda: chore("care"), delay=timedelta(0))
     eventually(lambda: len(done) > 5)
     assert engine.progress == 0
-    engine.beat(timedelta(milliseconds=1))
+    engine.heartbeat.start(timedelta(milliseconds=1), engine.runtime.accounts)
     eventually(lambda: engine.progress > 2)
 
 

@@ -57,7 +57,9 @@ def odd_ledgers(at: datetime) -> dict[str, Callable[[Ledger], Ledger]]:
         "not_before": lambda ledger: replace(ledger, failures=1, not_before=at),
         "retiring": lambda ledger: replace(ledger, retiring=(RetiringKey("SCWOLD", 1, at, "replaced"),)),
         "revoking": lambda ledger: replace(ledger, revoking=(RevokingKey("SCWOLD", 1, "x", True, at),)),
-        "intent": lambda ledger: replace(ledger, intent=Intent("a" * 16, 1, "-", "x", RotationMode.SCHEDULED, "other", at)),
+        "intent": lambda ledger: replace(
+            ledger, intent=Intent("a" * 16, 1, "-", "x", RotationMode.SCHEDULED, "other", at)
+        ),
         "compromised": lambda ledger: replace(ledger, compromised=(CompromisedKey("SCWOLD", "leak", "ann", at),)),
         "hold": lambda ledger: replace(ledger, hold=Hold("x", "ann", at)),
     }
@@ -128,7 +130,9 @@ def test_c18_a_date_beyond_all_bounds_in_a_ledger_blocks_its_application_and_not
 ) -> None:
     made = with_ledger(change)
     with running(made) as (loop, switch):
-        eventually(lambda: loop.engine.tasks["billing"].summary and loop.engine.tasks["other"].last_success_at, "looked at")
+        eventually(
+            lambda: loop.engine.tasks["billing"].summary and loop.engine.tasks["other"].last_success_at, "looked at"
+        )
         checked_twice(loop)
         summary = loop.engine.tasks["billing"].summary
         assert summary
@@ -167,10 +171,14 @@ def test_c18_an_error_in_judging_an_application_ends_neither_the_daemon_nor_the_
         seen = loop.engine.tasks["other"].last_reconciled_at
         eventually(lambda: loop.engine.tasks["other"].last_reconciled_at != seen, "the passes go on")
         assert switch.count == 0
-    assert [fields["error"] for fields in told(made, "daemon.crashed")] == ["OverflowError"], "told once, not every second"
+    assert [fields["error"] for fields in told(made, "daemon.crashed")] == ["OverflowError"], (
+        "told once, not every second"
+    )
 
 
-def test_c18_an_error_in_the_books_of_one_application_delays_only_its_own_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c18_an_error_in_the_books_of_one_application_delays_only_its_own_next_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     honest = overdue_at
 
     def broken(spec: Any, ledger: Ledger) -> datetime | None:
@@ -181,13 +189,18 @@ def test_c18_an_error_in_the_books_of_one_application_delays_only_its_own_next_p
     made = with_ledger(lambda ledger: ledger)
     monkeypatch.setattr(application_task, "overdue_at", broken)
     with running(made) as (loop, switch):
-        eventually(lambda: loop.engine.tasks["billing"].crashes and loop.engine.tasks["other"].last_success_at, "both were begun")
+        eventually(
+            lambda: loop.engine.tasks["billing"].crashes and loop.engine.tasks["other"].last_success_at,
+            "both were begun",
+        )
         checked_twice(loop)
         assert switch.count == 0
     assert {fields["application"] for fields in told(made, "pass.crashed")} == {"billing"}
 
 
-def test_c18_an_error_in_dating_the_next_pass_of_an_application_loses_it_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c18_an_error_in_dating_the_next_pass_of_an_application_loses_it_no_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     honest = ApplicationTask.switch_runtime
     failed: list[str] = []
 

@@ -44,7 +44,11 @@ WELL = PassSummary(PassResult.OK, NextAction(NOW + 10 * MINUTE, "observe", "noth
 
 def task(**changes: Any) -> TaskSnapshot:
     one = ApplicationTask(
-        application(stale_claim_timeout=10 * MINUTE), runtime("billing"), started=NOW, due=NOW + 10 * MINUTE, summary=WELL
+        application(stale_claim_timeout=10 * MINUTE),
+        runtime("billing"),
+        started=NOW,
+        due=NOW + 10 * MINUTE,
+        summary=WELL,
     )
     for name, value in changes.items():
         setattr(one, name, value)
@@ -71,7 +75,10 @@ def test_all_is_well_when_every_service_is_up_and_every_application_is_in_time()
             "overdue",
         ),
         "a hold keeps back what is due": ({"summary": replace(WELL, overdue_at=NOW - SECOND, on_hold=True)}, "overdue"),
-        "by the policy it is overdue, whatever is planned": ({"summary": replace(WELL, overdue_at=NOW - 11 * MINUTE)}, "overdue"),
+        "by the policy it is overdue, whatever is planned": (
+            {"summary": replace(WELL, overdue_at=NOW - 11 * MINUTE)},
+            "overdue",
+        ),
         "its last pass failed": ({"summary": replace(WELL, result=PassResult.FAILED)}, "problem"),
         "it is blocked": ({"summary": replace(WELL, result=PassResult.REFUSED)}, "problem"),
         "its services were away": ({"summary": replace(WELL, result=PassResult.UNREACHABLE)}, "problem"),
@@ -90,7 +97,13 @@ def test_one_service_that_is_not_up_is_enough(state: ServiceState) -> None:
 def test_work_that_takes_its_time_is_no_reason_for_doubt() -> None:
     assert (
         unhealthy_reason(
-            [task(due=NOW - 9 * MINUTE, running=True, summary=replace(WELL, next=NextAction(NOW - 9 * MINUTE, "rotate", "")))],
+            [
+                task(
+                    due=NOW - 9 * MINUTE,
+                    running=True,
+                    summary=replace(WELL, next=NextAction(NOW - 9 * MINUTE, "rotate", "")),
+                )
+            ],
             [vault()],
             NOW,
         )

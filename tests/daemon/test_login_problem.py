@@ -27,7 +27,9 @@ def test_c4_a_failing_login_is_an_event_with_the_date_on_which_work_stops_and_so
     watch.look(None, NOW)
     for _ in range(3):
         watch.look(PROBLEM, NOW)
-    assert sink.events == [("login.failing", {"service": "vault", "message": PROBLEM.message, "until": NOW + timedelta(days=16)})]
+    assert sink.events == [
+        ("login.failing", {"service": "vault", "message": PROBLEM.message, "until": NOW + timedelta(days=16)})
+    ]
     assert "work stops at 2026-12-14 12:00" in watch.remark
     watch.look(None, NOW)
     watch.look(None, NOW)

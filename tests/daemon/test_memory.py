@@ -16,7 +16,9 @@ THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 def with_full_past(ledger: Ledger) -> Ledger:
     """The ledger after years of rotations and emergencies."""
-    entry = HistoryEntry(THEN, "revoked", "SCWAAAAAAAAAAAAAAAAA", 3, "0123456789abcdef", "scheduled, at the end of its grace")
+    entry = HistoryEntry(
+        THEN, "revoked", "SCWAAAAAAAAAAAAAAAAA", 3, "0123456789abcdef", "scheduled, at the end of its grace"
+    )
     incident = Incident("1", THEN, "leaked", "root", ("SCWAAAAAAAAAAAAAAAAA",), THEN + timedelta(minutes=1))
     return replace(ledger, history=(entry,) * HISTORY_LIMIT, incidents=(incident,) * INCIDENT_LIMIT)
 

@@ -12,6 +12,7 @@ from rotator.cli.output.nagios import State, has_problem, line
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.heartbeat import unhealthy_reason
 from rotator.daemon.monitoring import _application
+from rotator.decision.blocking import block
 from rotator.decision.observation import Clocks, Observation
 from rotator.decision.state import ApplicationState
 from rotator.decision.status import status_of
@@ -48,12 +49,12 @@ def blocked(reason: Reason) -> tuple[Wait, Ledger, list[tuple[str, dict[str, obj
     current = PassState(SPEC, actor.context, LocalState(), None)
     observation = Observation(Clocks(EPOCH, EPOCH, EPOCH), "1" * 16, "daemon", "2" * 16, ledger=LEDGER)
     for _ in range(2):
-        step = ApplicationState(SPEC, observation).block(reason, "this was seen")
+        step = block(ApplicationState(SPEC, observation), reason, "this was seen")
         if isinstance(step, WriteLedger):
             for event in step.events:
                 current.emit(event.name, **event.fields)
             observation = replace(observation, ledger=step.ledger)
-            step = ApplicationState(SPEC, observation).block(reason, "this was seen")
+            step = block(ApplicationState(SPEC, observation), reason, "this was seen")
         assert isinstance(step, Wait)
         wait = Observer(current).report_problem(step, observation)
     assert observation.ledger is not None
@@ -152,7 +153,9 @@ def test_c2_what_makes_attempts_fail_has_a_phase_an_exit_code_and_a_metric(reaso
         ({"fields": {"id": "{access_key}", "secret_key": "{secret_key}"}}, "fields_renamed"),
     ],
 )
-def test_c2_status_derives_what_follows_from_the_configuration_and_the_ledger(changes: dict[str, object], reason: str) -> None:
+def test_c2_status_derives_what_follows_from_the_configuration_and_the_ledger(
+    changes: dict[str, object], reason: str
+) -> None:
     """``status`` reads only ledgers, and needs no daemon for this."""
     view = status_of(spec(**changes), LEDGER, EPOCH)
     assert view.phase == "blocked"

@@ -26,7 +26,9 @@ def overdue_fleet(*names: str, age: timedelta = 371 * DAY, **changes: Any) -> Fa
     """Applications that consumers have used so old a key of; each a little older than the one before."""
     made = runtime(*names, workers=8)
     for number, name in enumerate(names):
-        made.applications[name] = replace(made.applications[name], **{"every": 30 * DAY, "startup_spread": HOUR, **changes})
+        made.applications[name] = replace(
+            made.applications[name], **{"every": 30 * DAY, "startup_spread": HOUR, **changes}
+        )
         created = datetime.now(UTC) - age - number * DAY / 2
         key, secret = made.stages["acme"].make_key(bearer=bearer_of(name), created=created)
         made.stages["acme"].publish_by_hand(key.access_key, secret.reveal(), path=made.applications[name].path)
@@ -106,7 +108,9 @@ def test_c10_what_a_reload_makes_overdue_is_spread_like_what_is_overdue_at_a_sta
     seen = {name: task.last_reconciled_at for name, task in engine.tasks.items()}
     applications = {name: replace(spec, **changes) for name, spec in made.applications.items()}
     engine.apply_runtime(replace(made, applications=applications))
-    eventually(lambda: all(task.last_reconciled_at != seen[name] for name, task in engine.tasks.items()), "looked at anew")
+    eventually(
+        lambda: all(task.last_reconciled_at != seen[name] for name, task in engine.tasks.items()), "looked at anew"
+    )
     assert_spread(made, engine, before)
 
 

@@ -35,7 +35,9 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("drop_in", [None, *sorted(UNIT.parent.glob("*.conf"))], ids=lambda file: file.name if file else "alone")
+@pytest.mark.parametrize(
+    "drop_in", [None, *sorted(UNIT.parent.glob("*.conf"))], ids=lambda file: file.name if file else "alone"
+)
 def test_systemd_has_nothing_to_say_against_the_unit(drop_in: Path | None, tmp_path: Path) -> None:
     if drop_in and drop_in.name == "notify-reload.conf" and version() < 253:
         pytest.skip("Type=notify-reload needs systemd 253")
@@ -101,7 +103,9 @@ def credentials_of(text: str) -> tuple[set[str], set[str]]:
 def test_every_credential_of_the_examples_is_loaded_and_may_be_missing() -> None:
     root = UNIT.parents[1]
     named = {
-        name for file in (root / "config").glob("*.toml") for name in re.findall(r'"credential:([a-z-]+)"', file.read_text())
+        name
+        for file in (root / "config").glob("*.toml")
+        for name in re.findall(r'"credential:([a-z-]+)"', file.read_text())
     }
     loaded, optional = credentials_of(UNIT.read_text())
     assert named <= loaded

@@ -181,7 +181,9 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, bearer_observed=False),
         {},
         "bearer_gone",
-        ("the provider does not know the bearer 0766588d-4a0e-4938-a140-544964da7870 of billing, so nothing is touched"),
+        (
+            "the provider does not know the bearer 0766588d-4a0e-4938-a140-544964da7870 of billing, so nothing is touched"
+        ),
     ),
     "a secret that does not fit": (
         observe(document=document(version=4), published_probe=ProbeResult.REFUSED),
@@ -193,7 +195,9 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, invalid_elsewhere=2),
         {},
         "many_keys_invalid",
-        ("the published key of billing does not authenticate, and neither do those of other applications of its account"),
+        (
+            "the published key of billing does not authenticate, and neither do those of other applications of its account"
+        ),
     ),
     "two possible leftovers and no document": (
         observe(
@@ -401,7 +405,9 @@ def test_what_is_past_due_is_looked_at_in_a_moment_and_never_in_the_past() -> No
 
 
 def test_after_a_failure_without_a_schedule_the_patience_is_the_next_action() -> None:
-    assert waits(observe(ledger={"not_before": NOW + HOUR}), spec(every=None)) == Wait(NOW + HOUR, "rotate", "after a failure")
+    assert waits(observe(ledger={"not_before": NOW + HOUR}), spec(every=None)) == Wait(
+        NOW + HOUR, "rotate", "after a failure"
+    )
 
 
 def test_patience_that_is_over_is_no_action() -> None:
@@ -448,7 +454,9 @@ def test_r9_a_compromised_key_that_nothing_names_is_condemned_without_a_version(
 
 
 def test_r9_a_compromised_current_key_that_left_the_document_is_condemned_with_its_version() -> None:
-    observation = observe(ledger={"compromised": (mark(PUBLISHED),)}, document=document(OTHER, 4), keys=(key(), key(OTHER)))
+    observation = observe(
+        ledger={"compromised": (mark(PUBLISHED),)}, document=document(OTHER, 4), keys=(key(), key(OTHER))
+    )
     assert records(observation).ledger.revoking == (revoking(PUBLISHED, VERSION, "compromised"),)
 
 
@@ -467,7 +475,9 @@ def test_r9_only_revoke_first_may_delete_what_is_published() -> None:
 
 
 def test_r9_revoke_first_for_a_key_that_is_not_published_waits_for_nothing_either() -> None:
-    observation = observe(ledger={"compromised": (mark(mode="revoke_first"),), "revoking": (revoking(reason="compromised"),)})
+    observation = observe(
+        ledger={"compromised": (mark(mode="revoke_first"),), "revoking": (revoking(reason="compromised"),)}
+    )
     assert decided(observation) == DeleteKey(OTHER, "compromised", even_if_published=True)
 
 
@@ -483,7 +493,10 @@ def test_r9_one_compromised_key_that_cannot_go_does_not_keep_the_next_one_waitin
 
 @pytest.mark.parametrize("done", ["deleted", "revoked", "undeletable"])
 def test_r9_a_compromised_key_is_deleted_once(done: str) -> None:
-    both = {"compromised": (mark(), mark(THIRD)), "revoking": (revoking(reason="compromised"), revoking(THIRD, 0, "compromised"))}
+    both = {
+        "compromised": (mark(), mark(THIRD)),
+        "revoking": (revoking(reason="compromised"), revoking(THIRD, 0, "compromised")),
+    }
     how: Any = frozenset({OTHER}) if done == "deleted" else {OTHER: "refused"}
     assert decided(observe(ledger=both, **{done: how})) == DeleteKey(THIRD, "compromised")
 
@@ -505,7 +518,9 @@ def test_r9_the_death_of_compromised_keys_is_proven_and_recorded_before_anything
 
 def test_r7_versions_tell_what_became_of_unnamed_keys_before_they_are_destroyed() -> None:
     changes = {"compromised": (mark(),), "revoking": (revoking(reason="compromised"),)}
-    verified = observe(ledger=changes, keys=(key(), marked(THIRD, 1)), deleted=frozenset({OTHER}), revoked={OTHER: "refused"})
+    verified = observe(
+        ledger=changes, keys=(key(), marked(THIRD, 1)), deleted=frozenset({OTHER}), revoked={OTHER: "refused"}
+    )
     assert decided(verified) == ReadVersions(frozenset({1, 2}))
     read = {1: document("SCWOLD", 1, created_time=WRITTEN - 2 * DAY), 2: document(OTHER, 2, created_time=WRITTEN - DAY)}
     told = records(replace(verified, versions=read))
@@ -515,14 +530,19 @@ def test_r7_versions_tell_what_became_of_unnamed_keys_before_they_are_destroyed(
 
 def test_only_the_stored_secrets_of_compromised_keys_are_destroyed() -> None:
     changes = {"revoking": (revoking(THIRD), revoking(OTHER))}
-    observation = observe(ledger=changes, deleted=frozenset({OTHER, THIRD}), revoked={OTHER: "refused", THIRD: "refused"})
+    observation = observe(
+        ledger=changes, deleted=frozenset({OTHER, THIRD}), revoked={OTHER: "refused", THIRD: "refused"}
+    )
     assert records(observation).ledger.revoking == ()
 
 
 def test_r9_consumers_come_before_the_proof_of_a_death() -> None:
     changes = {"compromised": (mark(), mark(PUBLISHED)), "revoking": (revoking(reason="compromised"),)}
     observation = observe(
-        ledger=changes, deleted=frozenset({OTHER}), revoked={OTHER: "refused"}, destroyed={OTHER: DestroyedVersions((2,))}
+        ledger=changes,
+        deleted=frozenset({OTHER}),
+        revoked={OTHER: "refused"},
+        destroyed={OTHER: DestroyedVersions((2,))},
     )
     assert isinstance(records(observation).ledger.current, CurrentKey)
     assert decided(replace(observation, revoked={})) == CheckPreconditions(urgent=True)
@@ -557,7 +577,10 @@ def test_i1_r9_our_own_key_that_no_publish_was_sent_for_needs_no_fence() -> None
 
 def test_c17_a_compromised_first_key_is_fenced_off_where_there_is_no_document() -> None:
     observation = observe(
-        document=ABSENT, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), ledger={"current": None, "compromised": (mark(),)}
+        document=ABSENT,
+        presence=Presence.NOTHING,
+        keys=(marked(OTHER, 0),),
+        ledger={"current": None, "compromised": (mark(),)},
     )
     assert decided(observation) == FenceDocument()
 
@@ -621,14 +644,17 @@ def test_r4_r5_a_made_key_is_proven_and_then_published() -> None:
 
 
 def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_be_published() -> None:
-    failed = in_flight(posted=True, key=key(OTHER), failure=RotationFailure("verification_failed", "it never became valid"))
+    failed = in_flight(
+        posted=True, key=key(OTHER), failure=RotationFailure("verification_failed", "it never became valid")
+    )
     step = records(holding(in_flight=failed))
     assert step.ledger.failures == 1
     assert step.ledger.problem == Problem("verification_failed", "it never became valid", NOW)
     assert step.ledger.revoking == (revoking(OTHER, 0, "leftover"),)
     assert step.events == (
         Event(
-            "rotation.abandoned", {"rotation_id": "d" * 16, "reason": "verification_failed", "message": "it never became valid"}
+            "rotation.abandoned",
+            {"rotation_id": "d" * 16, "reason": "verification_failed", "message": "it never became valid"},
         ),
         Event("key.revocation_scheduled", {"access_key": OTHER, "reason": "leftover, verification_failed"}),
     )
@@ -636,7 +662,10 @@ def test_a_failure_abandons_counts_and_condemns_the_key_that_was_never_sent_to_b
 
 def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_base() -> None:
     failed = in_flight(
-        posted=True, key=key(OTHER), publish_sent=True, failure=RotationFailure("vault_unavailable", "Vault did not come back")
+        posted=True,
+        key=key(OTHER),
+        publish_sent=True,
+        failure=RotationFailure("vault_unavailable", "Vault did not come back"),
     )
     assert records(holding(in_flight=failed)).ledger.revoking == ()
 
@@ -656,7 +685,9 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
         {"document": document(state=DocumentState.DELETED)},
     ],
 )
-def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a_failure(changes: dict[str, Any]) -> None:
+def test_r5_a_document_that_changed_meanwhile_ends_a_rotation_without_counting_a_failure(
+    changes: dict[str, Any],
+) -> None:
     step = records(holding(**changes, in_flight=in_flight(posted=True, key=key(OTHER))))
     assert step.ledger.intent is None
     assert step.ledger.failures == 0
@@ -739,19 +770,24 @@ def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() 
     assert decided(gone) == CheckPreconditions(urgent=True)
     step = records(replace(gone, preconditions=Preconditions()))
     assert step.ledger.intent is not None
-    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (RotationMode.RECOVERY, "the published key is invalid")
+    assert (step.ledger.intent.mode, step.ledger.intent.reason) == (
+        RotationMode.RECOVERY,
+        "the published key is invalid",
+    )
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:
-    assert decided(observe(keys=(key(expires_at=NOW),), published_probe=ProbeResult.REFUSED)) == CheckPreconditions(urgent=True)
+    assert decided(observe(keys=(key(expires_at=NOW),), published_probe=ProbeResult.REFUSED)) == CheckPreconditions(
+        urgent=True
+    )
 
 
 def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_person_who_asks_is_believed() -> None:
     gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED)
     assert decided(replace(gone, invalid_elsewhere=1)) == CheckPreconditions(urgent=True)
-    assert decided(replace(gone, invalid_elsewhere=2, request=RotationRequest("it died", PUBLISHED))) == CheckPreconditions(
-        urgent=True
-    )
+    assert decided(
+        replace(gone, invalid_elsewhere=2, request=RotationRequest("it died", PUBLISHED))
+    ) == CheckPreconditions(urgent=True)
 
 
 @pytest.mark.parametrize(
@@ -759,7 +795,12 @@ def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_p
     [
         {"published_probe": ProbeResult.UNCLEAR},
         {"published_probe": ProbeResult.REFUSED, "invalid_elsewhere": 2},
-        {"published_probe": ProbeResult.REFUSED, "presence": Presence.LISTED, "keys": (key(),), "document": document(version=4)},
+        {
+            "published_probe": ProbeResult.REFUSED,
+            "presence": Presence.LISTED,
+            "keys": (key(),),
+            "document": document(version=4),
+        },
     ],
 )
 def test_r9_an_emergency_does_not_wait_for_what_would_block_others(changes: dict[str, Any]) -> None:
@@ -877,7 +918,9 @@ def test_r8_one_condemned_key_that_cannot_be_deleted_does_not_keep_the_next_wait
     changes = {"revoking": (revoking(), revoking(THIRD))}
     assert decided(observe(ledger=changes, undeletable={OTHER: "no"})) == DeleteKey(THIRD, "replaced")
     assert decided(observe(ledger=changes, deleted=frozenset({OTHER}))) == DeleteKey(THIRD, "replaced")
-    assert decided(observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True)))) == DeleteKey(THIRD, "replaced")
+    assert decided(observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True)))) == DeleteKey(
+        THIRD, "replaced"
+    )
 
 
 def test_r8_the_proof_of_one_death_does_not_wait_for_that_of_another() -> None:
@@ -948,7 +991,9 @@ def test_r7_a_key_that_was_published_gets_its_grace_with_the_version_that_held_i
     observation = observe(keys=(key(), marked(OTHER, 1)), versions={1: document(THIRD, 1), 2: document(OTHER, 2)})
     step = records(observation)
     assert step.ledger.retiring == (replace(retiring(OTHER, DAY), reason="published"),)
-    assert step.events == (Event("key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY, "reason": "published"}),)
+    assert step.events == (
+        Event("key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY, "reason": "published"}),
+    )
 
 
 def test_r7_a_key_of_which_nothing_can_be_told_gets_its_grace_without_a_version() -> None:
@@ -967,7 +1012,11 @@ def test_r7_a_held_application_leaves_leftovers_alone() -> None:
     observation = observe(
         keys=(key(), marked(OTHER, 2)),
         versions=versions,
-        ledger={"hold": Hold("migration", "ops", NOW), "retiring": (retiring(THIRD, -HOUR),), "revoking": (revoking(FOURTH),)},
+        ledger={
+            "hold": Hold("migration", "ops", NOW),
+            "retiring": (retiring(THIRD, -HOUR),),
+            "revoking": (revoking(FOURTH),),
+        },
     )
     assert waits(observation).reason == "held"
 
@@ -984,7 +1033,9 @@ def test_r11_what_an_empty_document_once_held_is_read_before_a_first_key_is_made
 
 def test_r11_a_document_that_never_held_our_key_gets_a_first_one_based_on_its_version() -> None:
     empty = document(None, secret=None)
-    observation = observe(ledger=None, document=empty, presence=Presence.NOTHING, keys=(), preconditions=Preconditions((), None))
+    observation = observe(
+        ledger=None, document=empty, presence=Presence.NOTHING, keys=(), preconditions=Preconditions((), None)
+    )
     step = records(observation)
     assert step.ledger.intent is not None
     assert (step.ledger.intent.base, step.ledger.intent.reason, step.ledger.intent.mode) == (
@@ -997,7 +1048,11 @@ def test_r11_a_document_that_never_held_our_key_gets_a_first_one_based_on_its_ve
 def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_published() -> None:
     empty = document(None, secret=None)
     observation = observe(
-        ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 3),), preconditions=Preconditions((), None)
+        ledger=None,
+        document=empty,
+        presence=Presence.NOTHING,
+        keys=(marked(OTHER, 3),),
+        preconditions=Preconditions((), None),
     )
     assert isinstance(decided(observation), WriteLedger)
 
@@ -1005,7 +1060,9 @@ def test_r11_a_possible_leftover_of_an_empty_document_is_no_sign_that_a_key_was_
 def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_either() -> None:
     empty = document(None, secret=None)
     lost = {1: document(None, 1, state=DocumentState.DELETED)}
-    observation = observe(ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), versions=lost)
+    observation = observe(
+        ledger=None, document=empty, presence=Presence.NOTHING, keys=(marked(OTHER, 0),), versions=lost
+    )
     assert records(observation).ledger.retiring == (replace(retiring(OTHER, DAY, 0), reason="assumed"),)
     one = observe(
         ledger=None,
@@ -1019,7 +1076,9 @@ def test_r11_an_attempt_at_a_first_key_of_which_nothing_can_be_told_is_no_sign_e
 
 def test_a_document_that_changed_under_a_held_rotation_ends_it_before_anything_is_said() -> None:
     observation = holding(
-        document=document(None, 4, secret=None), presence=Presence.NOTHING, in_flight=in_flight(posted=True, key=key(OTHER))
+        document=document(None, 4, secret=None),
+        presence=Presence.NOTHING,
+        in_flight=in_flight(posted=True, key=key(OTHER)),
     )
     assert records(observation).ledger.revoking == (revoking(OTHER, 0, "leftover"),)
 
@@ -1042,7 +1101,9 @@ def test_r2_a_claim_names_everything_that_the_marker_will_need() -> None:
         wanted.emergency_verification,
     )
     assert step.events == (
-        Event("rotation.claimed", {"rotation_id": "5" * 16, "base": VERSION, "reason": "every 30d", "mode": "scheduled"}),
+        Event(
+            "rotation.claimed", {"rotation_id": "5" * 16, "base": VERSION, "reason": "every 30d", "mode": "scheduled"}
+        ),
     )
 
 
@@ -1052,7 +1113,9 @@ def test_r12_a_claim_that_replaces_another_says_whose() -> None:
     assert step.ledger.intent == intent("daemon-1", id="5" * 16, claimed_at=NOW)
     assert step.events == (
         Event("rotation.taken_over", {"rotation_id": "d" * 16, "reason": "claimed by daemon-2"}),
-        Event("rotation.claimed", {"rotation_id": "5" * 16, "base": VERSION, "reason": "every 30d", "mode": "scheduled"}),
+        Event(
+            "rotation.claimed", {"rotation_id": "5" * 16, "base": VERSION, "reason": "every 30d", "mode": "scheduled"}
+        ),
     )
 
 
@@ -1106,16 +1169,19 @@ def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_a
     )
     assert waits(observation).until == NOW + SECOND
     quick = spec(stale_claim_timeout=30 * SECOND)
-    assert decided(replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick) == CheckPreconditions(
-        urgent=True
-    )
+    assert decided(
+        replace(observation, ledger=ledger(intent=intent(claimed_at=NOW - 30 * SECOND))), quick
+    ) == CheckPreconditions(urgent=True)
 
 
 def test_r12_an_urgent_claim_that_nothing_asks_for_any_more_is_dropped_and_told() -> None:
     step = records(observe(ledger={"intent": intent(mode=RotationMode.RECOVERY, claimed_at=NOW - DAY), "failures": 2}))
     assert step.ledger == ledger(failures=2)
     assert step.events == (
-        Event("rotation.abandoned", {"rotation_id": "d" * 16, "reason": "stale", "message": "nothing asks for it any more"}),
+        Event(
+            "rotation.abandoned",
+            {"rotation_id": "d" * 16, "reason": "stale", "message": "nothing asks for it any more"},
+        ),
     )
 
 
@@ -1155,7 +1221,10 @@ def test_a_request_may_have_more_live_keys_than_the_schedule() -> None:
         "ledger": {"retiring": (retiring(OTHER, 7 * HOUR), retiring(THIRD, 7 * HOUR))},
     }
     assert decided(observe(**three, request=RotationRequest("asked", PUBLISHED))) == CheckPreconditions()
-    assert waits(observe(**three, request=RotationRequest("asked", PUBLISHED)), spec(max_live_keys=3)).reason == "too_many_keys"
+    assert (
+        waits(observe(**three, request=RotationRequest("asked", PUBLISHED)), spec(max_live_keys=3)).reason
+        == "too_many_keys"
+    )
 
 
 def test_keys_of_strangers_do_not_count_as_ours() -> None:
@@ -1195,7 +1264,9 @@ def test_i4_no_rotation_that_may_be_under_way_is_fenced_off() -> None:
     """The ledger was read before the list of keys, so the claim for the newest of them may not have been seen."""
     born = NOW - spec().stale_claim_timeout + MINUTE
     step = decided(
-        observe(keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND))
+        observe(
+            keys=(key(), marked(OTHER, created_at=NOW), marked(THIRD, created_at=born)), clocks=clocks(vault=-SECOND)
+        )
     )
     assert isinstance(step, Wait)
     assert (step.until, step.reason) == (NOW + MINUTE + SECOND, "fence")
@@ -1208,7 +1279,9 @@ def test_i4_who_tries_again_soon_needs_no_fence() -> None:
     step = decided(observe(**left, ledger=tried))
     assert isinstance(step, Wait)
     assert (step.until, step.reason) == (NOW + MINUTE, "fence")
-    step = decided(observe(**left, ledger={**tried, "revoking": (revoking(PUBLISHED, republished=True, not_before=NOW + DAY),)}))
+    step = decided(
+        observe(**left, ledger={**tried, "revoking": (revoking(PUBLISHED, republished=True, not_before=NOW + DAY),)})
+    )
     assert isinstance(step, Wait)
     assert step.reason == "rotate", "the emergency moves it on"
 
@@ -1243,7 +1316,9 @@ def test_a_crowd_waits_for_the_next_grace_to_end_that_has_not_ended() -> None:
         "problem": problem,
         "retiring": (retiring(OTHER, 3 * HOUR), retiring(THIRD, 2 * HOUR)),
     }
-    crowd = observe(ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND))
+    crowd = observe(
+        ledger=changes, keys=(key(), key(OTHER), key(THIRD)), clocks=clocks(vault=-SECOND, provider=-10 * SECOND)
+    )
     assert waits(crowd).until == NOW + 2 * HOUR + 10 * SECOND
 
 
@@ -1256,7 +1331,9 @@ def test_a_crowd_does_not_wait_for_a_grace_that_has_ended_while_its_key_cannot_g
     crowd = observe(ledger=changes, keys=(key(), key(OTHER, provider_managed=True), key(THIRD)))
     assert waits(crowd).until == NOW + 2 * HOUR
     alone = replace(ledger(**changes), retiring=(retiring(OTHER, timedelta(0)),))
-    possible = observe(ledger=alone, keys=(key(), key(OTHER, provider_managed=True)), request=RotationRequest("asked", PUBLISHED))
+    possible = observe(
+        ledger=alone, keys=(key(), key(OTHER, provider_managed=True)), request=RotationRequest("asked", PUBLISHED)
+    )
     assert waits(possible, spec(max_live_keys=2)).until == NOW + 30 * SECOND
 
 
@@ -1278,7 +1355,9 @@ def test_an_emergency_lets_keys_that_can_go_go_first_when_there_are_too_many() -
 
 def test_a_condemned_key_that_is_gone_already_makes_no_room() -> None:
     changes = {"compromised": (mark(PUBLISHED),), "revoking": (revoking(),), "retiring": (retiring(THIRD),)}
-    assert decided(observe(ledger=changes, keys=(key(), key(THIRD))), spec(max_live_keys=2)) == CheckPreconditions(urgent=True)
+    assert decided(observe(ledger=changes, keys=(key(), key(THIRD))), spec(max_live_keys=2)) == CheckPreconditions(
+        urgent=True
+    )
 
 
 HELD = {"hold": Hold("migration", "ops", NOW)}
@@ -1299,7 +1378,10 @@ def test_an_emergency_that_goes_through_a_hold_condemns_and_deletes_what_was_nam
     assert step.ledger.revoking == (revoking(OTHER, 0, "compromised"),)
     condemned = {**two, "revoking": (revoking(THIRD), revoking(reason="compromised"))}
     assert decided(observe(ledger=condemned)) == DeleteKey(OTHER, "compromised")
-    assert waits(observe(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason == "held"
+    assert (
+        waits(observe(ledger={**condemned, "revoking": (revoking(THIRD),), "compromised": (mark(THIRD),)})).reason
+        == "held"
+    )
 
 
 def test_a_hold_spares_the_published_key_when_only_another_ones_mark_goes_through() -> None:
@@ -1326,7 +1408,11 @@ def test_under_a_hold_no_emergency_waits_for_room_that_nothing_may_make() -> Non
 def test_an_emergency_that_goes_through_a_hold_is_looked_at_when_there_is_something_to_do(
     changes: dict[str, Any], expected: tuple[datetime, str]
 ) -> None:
-    emergency = {"compromised": (through(PUBLISHED),), "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW), **HELD}
+    emergency = {
+        "compromised": (through(PUBLISHED),),
+        "intent": intent(mode=RotationMode.COMPROMISED, claimed_at=NOW),
+        **HELD,
+    }
     published_probe = VerificationPolicy(2, SECOND, MINUTE - TAKEOVER_MARGIN)
     marked_ledger = ledger(**{**emergency, **changes})
     held = ApplicationState(spec(emergency_verification=published_probe), observe(ledger=marked_ledger))
@@ -1400,7 +1486,12 @@ def test_r3_while_a_condemned_key_is_published_the_project_is_still_that_of_the_
     changes = {"revoking": (revoking(OTHER, republished=True),), "intent": intent("daemon-1", base=4)}
     keys = (key(default_project_id="p1"), key(OTHER, default_project_id="p2"))
     step = decided(
-        observe(ledger=changes, document=document(OTHER, 4), keys=keys, in_flight=InFlightRotation(intent("daemon-1", base=4)))
+        observe(
+            ledger=changes,
+            document=document(OTHER, 4),
+            keys=keys,
+            in_flight=InFlightRotation(intent("daemon-1", base=4)),
+        )
     )
     assert isinstance(step, CreateKey)
     assert step.default_project_id == "p1"
@@ -1435,8 +1526,13 @@ def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_no
 
 def test_r7_a_key_is_no_certain_leftover_when_its_base_cannot_be_read_or_does_not_exist() -> None:
     successor = {3: document(THIRD, 3)}
-    assert classify(OTHER, marker(2), path=PATH, document=document(version=4), versions=successor) is Disposition.ASSUMED
-    assert classify(OTHER, marker(0), path=PATH, document=document(), versions={1: document(THIRD, 1)}) is Disposition.ASSUMED
+    assert (
+        classify(OTHER, marker(2), path=PATH, document=document(version=4), versions=successor) is Disposition.ASSUMED
+    )
+    assert (
+        classify(OTHER, marker(0), path=PATH, document=document(), versions={1: document(THIRD, 1)})
+        is Disposition.ASSUMED
+    )
     unknown = {2: document(THIRD, 2, created_time=None), **successor}
     assert classify(OTHER, marker(2), path=PATH, document=document(version=4), versions=unknown) is Disposition.ASSUMED
 
@@ -1456,7 +1552,12 @@ def test_r7_a_document_can_be_fenced_when_all_that_it_holds_is_known_or_when_it_
     assert document(None, secret=None).can_be_fenced
     assert ABSENT.can_be_fenced
     pruned = CredentialDocument(3, DocumentState.ABSENT)
-    for other in (pruned, document(secret=None), document(None), document(None, secret=None, state=DocumentState.DELETED)):
+    for other in (
+        pruned,
+        document(secret=None),
+        document(None),
+        document(None, secret=None, state=DocumentState.DELETED),
+    ):
         assert not other.can_be_fenced
 
 
@@ -1471,7 +1572,9 @@ def test_a_key_whose_deletion_was_confirmed_is_no_longer_seen() -> None:
     assert less == observe(keys=(key(),), deleted=frozenset({OTHER, THIRD}))
 
 
-def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r7_an_incarnation_tells_documents_apart_and_is_the_same_at_every_time_and_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert incarnation_of(PATH, None) == "-"
     assert incarnation_of(PATH, WRITTEN) == KNOWN
     assert incarnation_of(PATH, WRITTEN + timedelta(microseconds=1)) != KNOWN

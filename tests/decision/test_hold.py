@@ -62,9 +62,17 @@ def due(held: Hold | None, **changes: Any) -> Any:
         (hold(-MINUTE), {"provider": -2 * MINUTE}),
         (hold(HOUR), {"vault": 2 * HOUR, "provider": 2 * HOUR}),
     ],
-    ids=["without an end", "a second left", "not over for Vault", "not over for the provider", "not over for this machine"],
+    ids=[
+        "without an end",
+        "a second left",
+        "not over for Vault",
+        "not over for the provider",
+        "not over for this machine",
+    ],
 )
-def test_r13_a_hold_is_in_force_while_one_clock_has_not_passed_its_end(held: Hold, shifts: dict[str, timedelta]) -> None:
+def test_r13_a_hold_is_in_force_while_one_clock_has_not_passed_its_end(
+    held: Hold, shifts: dict[str, timedelta]
+) -> None:
     state = ApplicationState(spec(), observe(ledger={"hold": held}, clocks=clocks(**shifts)))
     assert state.on_hold
     step = due(held, clocks=clocks(**shifts))
@@ -83,7 +91,11 @@ def test_r13_a_hold_whose_end_every_clock_has_passed_leaves_the_ledger_and_the_r
 
 
 def test_r9_an_emergency_does_not_wait_for_the_write_that_ends_a_hold() -> None:
-    doomed = {"compromised": (mark(OTHER),), "revoking": (revoking(OTHER, reason="compromised"),), "hold": hold(-SECOND)}
+    doomed = {
+        "compromised": (mark(OTHER),),
+        "revoking": (revoking(OTHER, reason="compromised"),),
+        "hold": hold(-SECOND),
+    }
     assert decided(observe(ledger=doomed)) == DeleteKey(OTHER, "compromised")
     spared = {**doomed, "hold": hold(SECOND)}
     assert waits(observe(ledger=spared)).reason == "held"
@@ -99,7 +111,9 @@ def test_i7_a_held_application_is_looked_at_when_its_hold_ends_by_the_slowest_cl
 def test_an_emergency_that_goes_through_a_hold_is_not_put_off_to_its_end() -> None:
     marks = (replace(mark(PUBLISHED), override_hold=True),)
     state = ApplicationState(spec(), observe(ledger={"compromised": marks, "hold": hold(HOUR)}))
-    assert next_action(state) == NextAction(NOW + timedelta(milliseconds=200), "contain", "an emergency goes through the hold")
+    assert next_action(state) == NextAction(
+        NOW + timedelta(milliseconds=200), "contain", "an emergency goes through the hold"
+    )
 
 
 def test_the_status_of_a_hold_that_is_over_is_that_of_no_hold() -> None:

@@ -89,7 +89,8 @@ def test_it_is_recorded_so_that_every_channel_shows_it() -> None:
     assert step.ledger.problem is not None
     assert step.ledger.problem.reason == Reason.KEY_IN_OTHER_FIELD
     assert (
-        "remove it from there once no consumer reads it, or remove the ledger of billing in Vault" in step.ledger.problem.message
+        "remove it from there once no consumer reads it, or remove the ledger of billing in Vault"
+        in step.ledger.problem.message
     )
 
 
@@ -98,8 +99,12 @@ BLOCKED: dict[str, dict[str, Any]] = {
     "a person's request": {"request": RotationRequest("now", PUBLISHED)},
     "a grace that has ended": {"ledger": {"problem": KNOWN, "retiring": (retiring(OTHER, -DAY),)}},
     "a key scheduled for revocation": {"ledger": {"problem": KNOWN, "revoking": (revoking(OTHER),)}},
-    "a copy of the published key": {"document": document(fields={"access_key": PUBLISHED, "AWS_ACCESS_KEY_ID": PUBLISHED})},
-    "a key inside of a text": {"document": document(fields={"access_key": PUBLISHED, "ini": f"[default]\nkey={OTHER}\n"})},
+    "a copy of the published key": {
+        "document": document(fields={"access_key": PUBLISHED, "AWS_ACCESS_KEY_ID": PUBLISHED})
+    },
+    "a key inside of a text": {
+        "document": document(fields={"access_key": PUBLISHED, "ini": f"[default]\nkey={OTHER}\n"})
+    },
     "a key inside of a table": {"document": document(fields={"access_key": PUBLISHED, "scw": {"keys": [OTHER]}})},
 }
 
@@ -174,9 +179,15 @@ LINES: dict[str, tuple[dict[str, Any], str]] = {
         {"K": OTHER, "my_secret": UUID, "id": UUID},
         'fields = { K = "{access_key}", my_secret = "{secret_key}" }',
     ),
-    "two secrets": ({"K": OTHER, "a": UUID, "b": UUID}, 'fields = { K = "{access_key}", FIELD_OF_THE_SECRET = "{secret_key}" }'),
+    "two secrets": (
+        {"K": OTHER, "a": UUID, "b": UUID},
+        'fields = { K = "{access_key}", FIELD_OF_THE_SECRET = "{secret_key}" }',
+    ),
     "no secret": ({"K": OTHER}, 'fields = { K = "{access_key}", FIELD_OF_THE_SECRET = "{secret_key}" }'),
-    "a name with a dot": ({"K": OTHER, "scw.secret": UUID}, 'fields = { K = "{access_key}", "scw.secret" = "{secret_key}" }'),
+    "a name with a dot": (
+        {"K": OTHER, "scw.secret": UUID},
+        'fields = { K = "{access_key}", "scw.secret" = "{secret_key}" }',
+    ),
 }
 
 

@@ -75,14 +75,18 @@ def predecessor(name: str = "invoices", **changes: Any) -> Predecessor:
     return replace(Predecessor(name, PATH, ledger().access_field, ledger().secret_field), **changes)
 
 
-def step(own: Ledger | None, *others: RelatedLedger, wanted: ApplicationSpec = SPEC, published: str | None = PUBLISHED) -> Any:
+def step(
+    own: Ledger | None, *others: RelatedLedger, wanted: ApplicationSpec = SPEC, published: str | None = PUBLISHED
+) -> Any:
     return next_takeover_step(wanted, own, others, published, CLOCKS)
 
 
 def copied(own: Ledger, other: RelatedLedger, **others: Any) -> WriteLedger:
     """The copy of a superseded ledger that the own one has announced."""
     announced = own.with_predecessor(
-        predecessor(path=other.ledger.path, access_field=other.ledger.access_field, secret_field=other.ledger.secret_field)
+        predecessor(
+            path=other.ledger.path, access_field=other.ledger.access_field, secret_field=other.ledger.secret_field
+        )
     )
     found = step(announced, replace(other, ledger=replace(other.ledger, successor="billing")), **others)
     assert isinstance(found, WriteLedger)
@@ -101,7 +105,10 @@ def test_the_owner_has_the_bearer_else_the_document_else_there_is_none() -> None
 
 def test_a_removed_application_is_what_its_ledger_says() -> None:
     removed = removed_application(
-        theirs(access_field="key", secret_field="secret"), [SPEC], organization_id="the-organisation", max_clock_skew=7 * MINUTE
+        theirs(access_field="key", secret_field="secret"),
+        [SPEC],
+        organization_id="the-organisation",
+        max_clock_skew=7 * MINUTE,
     )
     assert removed == ApplicationSpec(
         application="invoices",
@@ -134,7 +141,11 @@ def test_the_empty_remains_of_another_application_with_this_name_are_not_its_led
     remains = emptied(theirs("billing", bearer="another", path=FORMER, successor="invoices"))
     assert own_ledger(SPEC, remains) is None
     assert own_ledger(SPEC, None) is None
-    for kept in (replace(remains, bearer=BEARER), replace(remains, path=PATH), replace(remains, hold=Hold("audit", "ops", NOW))):
+    for kept in (
+        replace(remains, bearer=BEARER),
+        replace(remains, path=PATH),
+        replace(remains, hold=Hold("audit", "ops", NOW)),
+    ):
         assert own_ledger(SPEC, kept) == kept
 
 
@@ -212,7 +223,8 @@ def test_c5_what_was_given_to_a_third_name_comes_with_it_unless_that_is_gone() -
     assert step(announced, given) == WriteLedger(ledger(predecessors=(predecessor("orders"), predecessor())))
     assert step(ledger(), related(successor="orders", current=None)) is None
     with pytest.raises(
-        OwnershipConflict, match="the ledger of invoices names the same bearer as billing and was given to orders, which"
+        OwnershipConflict,
+        match="the ledger of invoices names the same bearer as billing and was given to orders, which",
     ):
         step(ledger(), given)
     assert step(ledger(), given, related(name="orders", bearer="another")) is None
@@ -220,7 +232,9 @@ def test_c5_what_was_given_to_a_third_name_comes_with_it_unless_that_is_gone() -
 
 def test_c5_two_configurations_that_announce_each_other_are_a_conflict_until_one_is_taken_over() -> None:
     announced = related(predecessors=(predecessor("billing"),))
-    with pytest.raises(OwnershipConflict, match="two configurations name one bearer: as billing here and as invoices elsewhere"):
+    with pytest.raises(
+        OwnershipConflict, match="two configurations name one bearer: as billing here and as invoices elsewhere"
+    ):
         step(ledger(), announced)
     assert isinstance(step(ledger(), related(predecessors=(predecessor("billing", taken_over=True),))), WriteLedger)
     superseded = related(predecessors=(predecessor("billing"),), successor="billing")
@@ -229,7 +243,9 @@ def test_c5_two_configurations_that_announce_each_other_are_a_conflict_until_one
 
 def test_c5_two_removed_applications_of_one_bearer_are_a_conflict_unless_one_was_superseded() -> None:
     removed = spec(configured=False)
-    with pytest.raises(OwnershipConflict, match="billing and invoices left the configuration, and their ledgers name one bearer"):
+    with pytest.raises(
+        OwnershipConflict, match="billing and invoices left the configuration, and their ledgers name one bearer"
+    ):
         step(ledger(), related(), wanted=removed)
     assert isinstance(step(ledger(), related(successor="billing"), wanted=removed), WriteLedger)
     assert isinstance(step(ledger(predecessors=(predecessor(),)), related(), wanted=removed), SupersedeLedger)
@@ -264,7 +280,11 @@ def test_c5_a_renamed_application_takes_the_current_key_and_its_fields() -> None
     kept = copied(ledger(current=own), other).ledger
     assert (kept.current, kept.access_field, kept.secret_field) == (own, ledger().access_field, ledger().secret_field)
     moved = copied(ledger(current=None), replace(other, ledger=replace(other.ledger, path=FORMER))).ledger
-    assert (moved.current, moved.access_field, moved.secret_field) == (None, ledger().access_field, ledger().secret_field)
+    assert (moved.current, moved.access_field, moved.secret_field) == (
+        None,
+        ledger().access_field,
+        ledger().secret_field,
+    )
 
 
 def test_c5_the_copy_keeps_the_more_careful_of_both() -> None:
@@ -311,9 +331,9 @@ def test_c5_a_rename_is_an_event_with_the_old_name_path_and_keys() -> None:
         "application.renamed",
         {"previous_name": "invoices", "previous_path": PATH, "access_keys": sorted((OTHER, PUBLISHED, THIRD))},
     )
-    assert copied(ledger(current=None), replace(other, ledger=replace(other.ledger, path=FORMER, current=None))).ledger.history[
-        -1
-    ] == HistoryEntry(NOW, "renamed", "", reason="from invoices")
+    assert copied(
+        ledger(current=None), replace(other, ledger=replace(other.ledger, path=FORMER, current=None))
+    ).ledger.history[-1] == HistoryEntry(NOW, "renamed", "", reason="from invoices")
 
 
 def test_c5_earlier_names_of_an_earlier_name_come_along_once_and_never_the_own() -> None:
@@ -396,7 +416,10 @@ def test_c5_what_owns_nothing_drops_its_rotation_and_then_waits() -> None:
     waiting = decided(observe(), owned)
     assert isinstance(waiting, Wait)
     assert waiting.problem is not None
-    assert (waiting.problem.reason, waiting.problem.message) == ("superseded", superseded_message("billing", ledger(), "orders"))
+    assert (waiting.problem.reason, waiting.problem.message) == (
+        "superseded",
+        superseded_message("billing", ledger(), "orders"),
+    )
 
 
 def test_c5_an_empty_superseded_ledger_is_looked_at_only_seldom() -> None:

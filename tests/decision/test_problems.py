@@ -126,7 +126,9 @@ def test_c20_the_key_that_the_account_logs_in_with_is_reported_by_name_with_the_
 
 
 def elsewhere(*keys: str) -> tuple[Predecessor, ...]:
-    return tuple(Predecessor(f"former-{one}", f"{FORMER}/{one}", "a", "s", taken_over=True, access_key=one) for one in keys)
+    return tuple(
+        Predecessor(f"former-{one}", f"{FORMER}/{one}", "a", "s", taken_over=True, access_key=one) for one in keys
+    )
 
 
 def test_c5_every_key_that_is_kept_by_a_former_document_is_named_with_its_document() -> None:
@@ -157,7 +159,11 @@ def test_c5_the_published_key_is_not_kept_by_a_former_document() -> None:
 
 def test_r9_a_compromised_key_that_a_former_document_publishes_is_revoked_only_by_revoke_first() -> None:
     def step(mode: str) -> object:
-        marked_key = {"compromised": (mark(OTHER, mode),), "revoking": (revoking(OTHER),), "predecessors": elsewhere(OTHER)}
+        marked_key = {
+            "compromised": (mark(OTHER, mode),),
+            "revoking": (revoking(OTHER),),
+            "predecessors": elsewhere(OTHER),
+        }
         return decided(observe(ledger=marked_key, keys=(key(), key(OTHER))))
 
     assert step("revoke_first") == DeleteKey(OTHER, "compromised", even_if_published=True)
@@ -201,8 +207,12 @@ def revoked_first(observation: Observation, wanted: ApplicationSpec | None = Non
     return (isinstance(step, WriteLedger) and step.ledger.is_revoking(PUBLISHED)) or isinstance(step, DeleteKey)
 
 
-@pytest.mark.parametrize("answer", [Preconditions(("update",)), Preconditions(bearer_missing=True)], ids=["denied", "no bearer"])
-def test_r8_a_published_key_is_not_revoked_first_when_something_keeps_another_from_being_made(answer: Preconditions) -> None:
+@pytest.mark.parametrize(
+    "answer", [Preconditions(("update",)), Preconditions(bearer_missing=True)], ids=["denied", "no bearer"]
+)
+def test_r8_a_published_key_is_not_revoked_first_when_something_keeps_another_from_being_made(
+    answer: Preconditions,
+) -> None:
     assert not revoked_first(observe(ledger=REVOKE_FIRST, preconditions=answer))
 
 

@@ -78,7 +78,9 @@ def test_r11_a_document_that_expires_stops_rotations_and_is_looked_at_again_at_h
 
 
 def test_r11_the_clock_of_vault_says_when_half_of_its_life_is_over() -> None:
-    behind = observe(clocks=replace(clocks(), ours=HALF - HOUR, vault=HALF, provider=HALF - HOUR), document=expiring(END))
+    behind = observe(
+        clocks=replace(clocks(), ours=HALF - HOUR, vault=HALF, provider=HALF - HOUR), document=expiring(END)
+    )
     assert decided(behind) == FenceDocument()
     ahead = observe(clocks=replace(clocks(), ours=HALF, vault=HALF - SECOND, provider=HALF), document=expiring(END))
     assert blocked(ahead).until == HALF + SECOND
@@ -121,7 +123,9 @@ def purpose(current: CurrentKey | None, seen: str | None, configured: str | None
     keys = (key(description=seen),) if seen is not None else ()
     held = in_flight()
     own = replace(held.intent, owner="daemon-1")
-    step = decided(observe(in_flight=held, keys=keys, ledger={"current": current, "intent": own}), spec(purpose=configured))
+    step = decided(
+        observe(in_flight=held, keys=keys, ledger={"current": current, "intent": own}), spec(purpose=configured)
+    )
     assert isinstance(step, CreateKey), step
     return purpose_of(step.description)
 
@@ -159,9 +163,16 @@ def test_c2_a_rotation_that_fails_for_a_reason_that_blocks_is_reported_as_a_bloc
     first = ended("quota")
     assert names(first) == ["rotation.abandoned", "application.blocked"]
     assert first.events[1].fields == {"reason": "quota", "message": "it does not fit"}
-    assert first.events[0].fields == {"rotation_id": in_flight().intent.id, "reason": "quota", "message": "it does not fit"}
+    assert first.events[0].fields == {
+        "rotation_id": in_flight().intent.id,
+        "reason": "quota",
+        "message": "it does not fit",
+    }
     assert names(ended("quota", Problem("quota", "it does not fit", NOW))) == ["rotation.abandoned"]
-    assert names(ended("quota", Problem("secret_rejected", "another", NOW))) == ["rotation.abandoned", "application.blocked"]
+    assert names(ended("quota", Problem("secret_rejected", "another", NOW))) == [
+        "rotation.abandoned",
+        "application.blocked",
+    ]
 
 
 def test_c2_a_rotation_that_fails_for_a_reason_that_passes_is_no_block() -> None:
@@ -178,7 +189,13 @@ def test_r6_the_version_that_publishes_the_held_key_commits_it_with_its_own_mark
     held = in_flight(intent=own, posted=True, key=made, verified=True, publish_sent=True)
     newer = document(OTHER, VERSION + 1, created_time=NOW - SECOND)
     step = decided(
-        observe(in_flight=held, document=newer, keys=(key(), made), ledger={"intent": own}, published_probe=ProbeResult.ALIVE)
+        observe(
+            in_flight=held,
+            document=newer,
+            keys=(key(), made),
+            ledger={"intent": own},
+            published_probe=ProbeResult.ALIVE,
+        )
     )
     assert isinstance(step, WriteLedger), step
     assert step.ledger.current == CurrentKey(OTHER, VERSION + 1, NOW - SECOND, BORN, None, NOW - SECOND)

@@ -110,7 +110,8 @@ def test_c5_a_key_for_the_document_of_today_is_judged_by_it_whatever_the_applica
 
 def test_c5_a_key_that_is_published_elsewhere_is_accounted_for() -> None:
     seen = state(
-        ledger={"predecessors": (former(access_key=FOURTH),)}, keys=(key(), marked(OTHER, base=1), marked(FOURTH, base=1))
+        ledger={"predecessors": (former(access_key=FOURTH),)},
+        keys=(key(), marked(OTHER, base=1), marked(FOURTH, base=1)),
     )
     assert [one.access_key for one, _ in seen.unaccounted_keys] == [OTHER]
 

@@ -282,7 +282,9 @@ def test_the_entry_of_an_application_in_trouble_names_every_key_with_its_time() 
         "purpose": "nightly invoices",
         "age_seconds": 10 * 86400,
     }
-    assert entry["retiring"] == [{"access_key": OTHER, "revoke_after": format_timestamp(NOW - HOUR), "reason": "replaced"}]
+    assert entry["retiring"] == [
+        {"access_key": OTHER, "revoke_after": format_timestamp(NOW - HOUR), "reason": "replaced"}
+    ]
     assert entry["revoking"] == [
         {"access_key": THIRD, "reason": "replaced", "not_before": format_timestamp(NOW + HOUR)},
         {"access_key": "SCWFOURTH", "reason": "replaced", "not_before": None},

@@ -57,7 +57,9 @@ NEW = document(OTHER, 4, created_time=NOW - MINUTE)
 
 
 def test_r6_a_rotation_is_committed_the_old_key_retires_and_everything_about_failures_is_forgotten() -> None:
-    before = ledger(intent=intent(reason="asked"), failures=3, not_before=NOW + HOUR, problem=Problem("quota", "no room", NOW))
+    before = ledger(
+        intent=intent(reason="asked"), failures=3, not_before=NOW + HOUR, problem=Problem("quota", "no room", NOW)
+    )
     made = key(OTHER, created_at=NOW - 2 * MINUTE, expires_at=NOW + 90 * DAY)
     after, events = commit_published(before, NEW, made, marker(rotation="d" * 16), spec(), clocks())
     assert after == ledger(
@@ -85,7 +87,8 @@ def test_r6_a_rotation_of_another_that_was_overtaken_is_abandoned_and_said() -> 
     assert after.history == (HistoryEntry(NOW, "followed", OTHER, 4, "", "document changed"),)
     assert events[:2] == (
         Event(
-            "document.changed_externally", {"access_key": OTHER, "version": 4, "rotation_id": "", "reason": "document changed"}
+            "document.changed_externally",
+            {"access_key": OTHER, "version": 4, "rotation_id": "", "reason": "document changed"},
         ),
         Event(
             "rotation.abandoned",
@@ -135,7 +138,9 @@ def test_r6_what_the_provider_does_not_show_is_known_from_the_ledger_for_the_sam
 
 
 def test_a_document_of_which_vault_tells_no_time_counts_from_our_clock() -> None:
-    after, _ = commit_published(ledger(), replace(NEW, created_time=None), key(OTHER), None, spec(), clocks(vault=-SECOND))
+    after, _ = commit_published(
+        ledger(), replace(NEW, created_time=None), key(OTHER), None, spec(), clocks(vault=-SECOND)
+    )
     assert after.current is not None
     assert (after.current.since, after.current.written) == (NOW, None)
 
@@ -157,7 +162,11 @@ def test_r8_an_old_key_that_is_condemned_already_stays_condemned() -> None:
 
 def test_r8_a_republished_key_gets_the_end_of_its_grace_when_another_one_is_followed_and_keeps_it() -> None:
     before = ledger(
-        revoking=(revoking(PUBLISHED, 3, republished=True), revoking(THIRD), revoking(FOURTH, republished=True, not_before=NOW))
+        revoking=(
+            revoking(PUBLISHED, 3, republished=True),
+            revoking(THIRD),
+            revoking(FOURTH, republished=True, not_before=NOW),
+        )
     )
     after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks())
     assert after.revoking == (
@@ -185,7 +194,8 @@ def test_i2_keys_seen_meanwhile_get_their_grace_anew_and_never_a_shorter_one() -
 
 def test_i2_when_more_may_have_been_read_every_key_that_a_version_held_gets_its_grace_anew() -> None:
     before = ledger(
-        retiring=(retiring(THIRD, HOUR, 0),), revoking=(revoking(FOURTH, 0, "leftover"), revoking("SCWY", 1), revoking("SCWZ", 2))
+        retiring=(retiring(THIRD, HOUR, 0),),
+        revoking=(revoking(FOURTH, 0, "leftover"), revoking("SCWY", 1), revoking("SCWZ", 2)),
     )
     after, _ = commit_published(before, NEW, key(OTHER), None, spec(), clocks(), more=True)
     assert after.retiring[0] == retiring(THIRD, DAY, 0)
@@ -204,7 +214,9 @@ def test_r7_a_key_nobody_wrote_down_gets_its_grace_from_the_latest_clock_or_a_la
     )
     entry = replace(retiring(OTHER, DAY + SECOND), reason="published")
     assert after == ledger(retiring=(retiring(THIRD), entry))
-    assert event == Event("key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY + SECOND, "reason": "published"})
+    assert event == Event(
+        "key.grace_started", {"access_key": OTHER, "revoke_after": NOW + DAY + SECOND, "reason": "published"}
+    )
     later = observe(document=document(created_time=NOW + HOUR))
     assert start_grace(ledger(), OTHER, 2, "x", spec(), later)[0].retiring[0].revoke_after == NOW + HOUR + DAY
     unknown = observe(document=document(created_time=None))
@@ -235,7 +247,10 @@ def test_r9_a_death_takes_its_mark_with_it_and_closes_an_incident_with_its_last_
     assert after.history == (HistoryEntry(NOW, "revoked", OTHER, 2, "", "replaced; refused"),)
     assert events == (Event("key.revoked", {"access_key": OTHER, "reason": "replaced", "verification": "refused"}),)
     last, events = finish_revocation(
-        after, {THIRD: "gone, not probed"}, NOW, {OTHER: DestroyedVersions((1, 2)), THIRD: DestroyedVersions(remark="denied")}
+        after,
+        {THIRD: "gone, not probed"},
+        NOW,
+        {OTHER: DestroyedVersions((1, 2)), THIRD: DestroyedVersions(remark="denied")},
     )
     both = (*told.revocations, RevocationRecord(THIRD, NOW, "gone, not probed", (), "denied"))
     assert last.incidents == (closed, replace(first, closed_at=NOW, revocations=both), second)
@@ -349,7 +364,9 @@ def test_the_history_keeps_its_last_fifty_entries() -> None:
 
 def marked_again(before: Ledger, number: int) -> Ledger:
     """One more incident."""
-    return mark_compromised(before, {OTHER}, reason="leaked", by="ops", at=NOW, incident=f"i{number}", mode="replace_first")
+    return mark_compromised(
+        before, {OTHER}, reason="leaked", by="ops", at=NOW, incident=f"i{number}", mode="replace_first"
+    )
 
 
 def test_the_list_of_incidents_is_bounded_and_the_oldest_closed_ones_leave_first() -> None:
@@ -410,7 +427,9 @@ def test_only_keys_that_live_on_until_a_time_and_are_not_compromised_are_extende
     after = extend_grace(before, DAY, "ann", NOW)
     assert after.retiring == (retiring(OTHER, HOUR + DAY), retiring(THIRD))
     assert after.revoking == (revoking(FOURTH), replace(again, not_before=NOW + HOUR + DAY), marked_too)
-    assert after.history == tuple(HistoryEntry(NOW, "extended", key, reason="by ann") for key in sorted((OTHER, PUBLISHED)))
+    assert after.history == tuple(
+        HistoryEntry(NOW, "extended", key, reason="by ann") for key in sorted((OTHER, PUBLISHED))
+    )
 
 
 def test_a_grace_that_a_person_ends_is_over_by_every_clock() -> None:

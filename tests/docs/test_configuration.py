@@ -84,7 +84,9 @@ def documented() -> dict[str, list[str]]:
 
 def every_table(table: type[schema.Table] = schema.Table) -> set[type[schema.Table]]:
     found = {inner for kind in table.__subclasses__() for inner in {kind} | every_table(kind)}
-    return {kind for kind in found if kind.__module__ == schema.__name__}  # the answers of `rotator init` are tables too
+    return {
+        kind for kind in found if kind.__module__ == schema.__name__
+    }  # the answers of `rotator init` are tables too
 
 
 def test_every_table_of_the_schema_has_a_section_in_the_document() -> None:
@@ -110,7 +112,9 @@ PLACEHOLDERS = re.compile(r"([1-4])\1{7}-\1{4}-4\1{3}-8\1{3}-\1{12}|example\.com
 
 @pytest.mark.parametrize("path", [EXAMPLE, SMALL], ids=lambda path: path.name)
 @pytest.mark.usefixtures("credentials")
-def test_the_configurations_that_we_ship_are_sound_once_their_placeholders_are_replaced(path: Path, tmp_path: Path) -> None:
+def test_the_configurations_that_we_ship_are_sound_once_their_placeholders_are_replaced(
+    path: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(path)
     named = {problem.path for problem in caught.value.problems if "is a placeholder" in problem.message}
@@ -179,6 +183,8 @@ def test_what_the_example_shows_is_valid_and_is_the_default_where_there_is_one(s
 
 def test_nested_tables_are_found_by_their_annotation() -> None:
     kinds = [
-        kind for field in schema.DefaultsTable.model_fields.values() for kind in (field.annotation, *get_args(field.annotation))
+        kind
+        for field in schema.DefaultsTable.model_fields.values()
+        for kind in (field.annotation, *get_args(field.annotation))
     ]
     assert {schema.WindowTable, schema.VerificationTable, schema.EmergencyVerificationTable} <= set(kinds)

@@ -189,7 +189,11 @@ def test_the_shell_script_shows_no_secret_on_any_command_line(scene: Scene) -> N
         (watched / name).chmod(0o700)
     token = scene.vault.token(["billing"])
     scene.file(".vault-token", token)
-    environment = {"PATH": f"{watched}:{os.environ['PATH']}", "HOME": str(scene.directory), "BAO_ADDR": scene.vault.address}
+    environment = {
+        "PATH": f"{watched}:{os.environ['PATH']}",
+        "HOME": str(scene.directory),
+        "BAO_ADDR": scene.vault.address,
+    }
     subprocess.run([EXAMPLES / "read-secret.sh", MOUNT, PATH, "true"], env=environment, check=True, timeout=60)
     arguments = (scene.directory / "arguments").read_text()
     assert [line.split()[0] for line in arguments.splitlines() if line.split()[0] in names] == list(names)
@@ -279,4 +283,7 @@ def test_a_consumer_may_read_its_own_document_and_nothing_else(scene: Scene) -> 
         ("GET", "data/apps/shop/scaleway"),
         ("GET", "data/rotator/applications/billing"),
     ):
-        assert scene.vault.call(method, f"{MOUNT}/{path}", {"data": {}} if method == "POST" else None, token=token).status == 403
+        assert (
+            scene.vault.call(method, f"{MOUNT}/{path}", {"data": {}} if method == "POST" else None, token=token).status
+            == 403
+        )

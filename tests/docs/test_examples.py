@@ -107,7 +107,10 @@ def test_every_configuration_of_a_document_is_accepted(
 
 def test_the_commands_against_a_leak_do_what_their_page_says(desk: Desk) -> None:
     [leaked] = desk.sim.live_keys()
-    results = [desk.type(*shlex.split(line.replace("SCWXXXXXXXXXXXXXXXXX", leaked))) for line in commands(TEXTS["docs/leak.md"])]
+    results = [
+        desk.type(*shlex.split(line.replace("SCWXXXXXXXXXXXXXXXXX", leaked)))
+        for line in commands(TEXTS["docs/leak.md"])
+    ]
     assert [result.exit_code for result in results] == [0] * 5, [result.stderr for result in results]
     assert not desk.sim.live(leaked)
     assert f"{leaked}: revoked" in results[2].stdout

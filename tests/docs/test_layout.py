@@ -36,7 +36,9 @@ def test_at_the_root_stand_the_ways_in_and_the_errors_only() -> None:
 def set_from_outside(file: Path) -> Iterator[str]:
     """Where the file sets one of these attributes on an object that is not its own."""
     for node in ast.walk(ast.parse(file.read_text())):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Attribute) and target.attr in GIVEN_AT_CONSTRUCTION:
                 owner = target.value

@@ -72,7 +72,9 @@ def test_the_commands_that_it_shows_exist() -> None:
     shown = set(re.findall(r"(?:^\$ |sudo |`)rotator ([a-z]+)", README + INSTALLATION, re.MULTILINE))
     assert {"check", "plan", "rotate", "status", "history"} <= shown
     for command in shown:
-        done = subprocess.run([sys.executable, "-m", "rotator", command, "--help"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "rotator", command, "--help"], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, command
         assert "Example" in done.stdout, command
 
@@ -114,7 +116,9 @@ def test_the_commands_for_the_night_do_what_they_say(desk: Desk) -> None:
     assert f"{leaked} is revoked (refused)" in contained
     assert f"{leaked}: revoked" in after
     assert not desk.sim.live(leaked)
-    assert [number for number, version in enumerate(desk.sim.kv["doc:secret/apps/billing/scaleway"], 1) if version.destroyed]
+    assert [
+        number for number, version in enumerate(desk.sim.kv["doc:secret/apps/billing/scaleway"], 1) if version.destroyed
+    ]
 
 
 def test_the_other_words_for_the_night_are_understood() -> None:

@@ -29,7 +29,9 @@ def test_every_module_stands_where_the_table_says_and_not_where_it_was() -> None
     assert len(rows) > 150
     assert [new for _, new in rows if find_spec(f"rotator.{new}") is None] == []
     kept = {new for _, new in rows}
-    assert [old for old, _ in rows if old not in kept and (ROOT / "rotator" / f"{old.replace('.', '/')}.py").exists()] == []
+    assert [
+        old for old, _ in rows if old not in kept and (ROOT / "rotator" / f"{old.replace('.', '/')}.py").exists()
+    ] == []
 
 
 @pytest.mark.parametrize(("section", "catalogue"), [("Events", EVENTS), ("Metrics", METRICS)])

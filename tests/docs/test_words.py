@@ -20,8 +20,8 @@ def test_a_retired_word_stands_in_no_more_places_than_are_left(word: Retired) ->
     assert len(found) <= word.left, f"{len(found)} places, at most {word.left}; {advice}:\n{places}"
 
 
-LONG_LINES_LEFT = 2113
-"""How many lines may still be too long. Lower it when they become fewer."""
+LONG_LINES_LEFT = 38
+"""Drawn tables, a style sheet, a pattern, and exceptions of the linter. Lower it when they become fewer."""
 
 
 def test_no_more_lines_are_too_long_than_are_left() -> None:

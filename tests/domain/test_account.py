@@ -71,7 +71,9 @@ def waived(number: int, until: datetime | None = None) -> AccountDocument:
     return AccountDocument("acme", waivers)
 
 
-def test_c1_a_waiver_for_which_there_is_no_room_is_refused_by_name_and_its_key_can_still_be_waived_in_place_of_another() -> None:
+def test_c1_a_waiver_for_which_there_is_no_room_is_refused_by_name_and_its_key_can_still_be_waived_in_place_of_another() -> (
+    None
+):
     full = waived(MAX_WAIVERS)
     with pytest.raises(Refused, match=rf"account acme has {MAX_WAIVERS} waivers.*SCWNEW is not waived.*--withdraw"):
         full.with_waiver(Waiver("SCWNEW", "break glass", "ops", NOW))

@@ -17,5 +17,7 @@ from rotator.domain.audit import AuditTrail
     ],
     ids=["whole", "no region was asked", "a region did not answer", "more calls than were read"],
 )
-def test_a_trail_is_complete_when_every_region_answered_and_every_call_was_read(trail: AuditTrail, complete: bool) -> None:
+def test_a_trail_is_complete_when_every_region_answered_and_every_call_was_read(
+    trail: AuditTrail, complete: bool
+) -> None:
     assert trail.complete is complete

@@ -10,7 +10,9 @@ from rotator.domain.marker import LIMIT, MAX_PURPOSE, Marker, parse_marker, purp
 
 MARKER = Marker("1" * 16, "billing", "2" * 16, 1, "3" * 16)
 LONGEST = Marker("f" * 16, "a" * 64, "f" * 16, 999_999_999, "f" * 16)
-OF_VERSION_1 = f"rotator v1 installation={'1' * 16} application=billing rotation={'2' * 16} base=1 incarnation={'3' * 16}"
+OF_VERSION_1 = (
+    f"rotator v1 installation={'1' * 16} application=billing rotation={'2' * 16} base=1 incarnation={'3' * 16}"
+)
 PURPOSES = [
     "",
     "checkout of the web shop",
@@ -27,7 +29,9 @@ PURPOSES = [
 ]
 
 
-@pytest.mark.parametrize("marker", [MARKER, LONGEST, replace(MARKER, incarnation="-", base=0)], ids=["usual", "longest", "first"])
+@pytest.mark.parametrize(
+    "marker", [MARKER, LONGEST, replace(MARKER, incarnation="-", base=0)], ids=["usual", "longest", "first"]
+)
 @pytest.mark.parametrize("purpose", PURPOSES, ids=range(len(PURPOSES)))
 def test_r2_the_marker_survives_whatever_the_purpose_contains(marker: Marker, purpose: str) -> None:
     description = marker.render(purpose)
@@ -65,7 +69,9 @@ def test_r2_a_marker_of_version_1_is_understood_and_says_no_purpose() -> None:
     assert purpose_of(OF_VERSION_1) == ""
 
 
-@pytest.mark.parametrize("form", [MARKER.render(), MARKER.render("purpose"), OF_VERSION_1], ids=["bare", "purpose", "version 1"])
+@pytest.mark.parametrize(
+    "form", [MARKER.render(), MARKER.render("purpose"), OF_VERSION_1], ids=["bare", "purpose", "version 1"]
+)
 @pytest.mark.parametrize("edited", ["", "rotator", "{0} ", "{0} and more", "{0}\n", "x{0}", "({0})"])
 def test_r2_a_marker_that_was_edited_is_none(form: str, edited: str) -> None:
     found = parse_marker(edited.format(form))

@@ -42,7 +42,9 @@ def test_the_action_names_the_application_its_account_its_path_and_its_bearer(re
     template = REASONS[reason].action
     action = action_for(reason.value, **NAMES)
     assert "{" not in action
-    assert all((value in action) == ("{" + name + "}" in template or value in template) for name, value in NAMES.items())
+    assert all(
+        (value in action) == ("{" + name + "}" in template or value in template) for name, value in NAMES.items()
+    )
 
 
 @pytest.mark.parametrize("reason", Reason)

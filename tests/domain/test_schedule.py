@@ -18,7 +18,9 @@ from rotator.util.durations import format_duration, parse_duration
 
 PARIS = "Europe/Paris"
 ZONES = st.sampled_from([PARIS, "UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
-MOMENTS = st.integers(0, 4 * 366 * 24 * 3600).map(lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+MOMENTS = st.integers(0, 4 * 366 * 24 * 3600).map(
+    lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
 MILLISECONDS = st.integers(0, 36500 * 24 * 3600 * 1000).map(lambda count: timedelta(milliseconds=count))
 WINDOWS = st.builds(
     MaintenanceWindow,
@@ -174,9 +176,19 @@ def test_a9_backoff_is_between_its_base_and_its_cap(failures: int, seed: str, ba
 
 
 def test_a9_backoff_grows_and_differs_between_applications() -> None:
-    waits = [[backoff(n, f"app-{i}", base=timedelta(seconds=1), cap=timedelta(hours=1)) for i in range(200)] for n in (1, 5, 20)]
+    waits = [
+        [backoff(n, f"app-{i}", base=timedelta(seconds=1), cap=timedelta(hours=1)) for i in range(200)]
+        for n in (1, 5, 20)
+    ]
     assert [len(set(some)) for some in waits] == [200, 200, 200]
-    assert max(waits[0]) <= timedelta(seconds=2) < max(waits[1]) <= timedelta(seconds=32) < max(waits[2]) <= timedelta(hours=1)
+    assert (
+        max(waits[0])
+        <= timedelta(seconds=2)
+        < max(waits[1])
+        <= timedelta(seconds=32)
+        < max(waits[2])
+        <= timedelta(hours=1)
+    )
 
 
 def test_a9_backoff_at_its_cap_still_differs_from_one_failure_to_the_next() -> None:
@@ -312,7 +324,9 @@ def test_an_opening_that_the_change_of_clocks_swallows_is_left_out() -> None:
 
 
 @given(WINDOWS, MOMENTS, ZONES)
-def test_a_window_opens_next_at_the_first_time_that_it_contains(window: MaintenanceWindow, moment: datetime, place: str) -> None:
+def test_a_window_opens_next_at_the_first_time_that_it_contains(
+    window: MaintenanceWindow, moment: datetime, place: str
+) -> None:
     opens = next_open(window, moment, place)
     assert opens.tzinfo is UTC
     assert moment <= opens <= moment + timedelta(days=15)
@@ -324,7 +338,9 @@ def test_a_window_opens_next_at_the_first_time_that_it_contains(window: Maintena
 
 
 @given(WINDOWS, MOMENTS, ZONES)
-def test_an_open_window_is_open_by_the_clock_on_the_wall(window: MaintenanceWindow, moment: datetime, place: str) -> None:
+def test_an_open_window_is_open_by_the_clock_on_the_wall(
+    window: MaintenanceWindow, moment: datetime, place: str
+) -> None:
     local = moment.astimezone(ZoneInfo(place))
     # Near a change of clocks the wall does not tell; the cases above do.
     if local.utcoffset() != (moment - timedelta(days=2)).astimezone(ZoneInfo(place)).utcoffset():
@@ -423,7 +439,10 @@ def test_where_schedule_and_deadline_fall_together_it_is_the_schedule() -> None:
 
 
 def test_a17_applications_whose_keys_have_one_name_do_not_rotate_at_one_time() -> None:
-    times = {must(due(spec(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at for name in "abc"}
+    times = {
+        must(due(spec(application=name, every=timedelta(days=30), jitter=timedelta(days=1)), key())).at
+        for name in "abc"
+    }
     assert len(times) == 3
 
 
@@ -435,7 +454,9 @@ FLEET = [f"app-{number}" for number in range(200)]
 
 def turns(now: datetime, **changes: object) -> list[timedelta]:
     """How long after ``now`` each of a fleet begins; not at all before it for what begins at once."""
-    plans = [must(plan_rotation(spec(application=name, startup_spread=HOUR, **changes), key(), now)).at for name in FLEET]
+    plans = [
+        must(plan_rotation(spec(application=name, startup_spread=HOUR, **changes), key(), now)).at for name in FLEET
+    ]
     return [max(plan - now, timedelta(0)) for plan in plans]
 
 
@@ -461,7 +482,9 @@ def assert_spread(found: list[timedelta], over: timedelta) -> None:
     }.values(),
     ids=lambda value: "",
 )
-def test_c10_what_is_late_is_spread_whatever_made_it_late(changes: dict[str, object], late: timedelta, over: timedelta) -> None:
+def test_c10_what_is_late_is_spread_whatever_made_it_late(
+    changes: dict[str, object], late: timedelta, over: timedelta
+) -> None:
     assert_spread(turns(BORN + late, **changes), over)
 
 
@@ -499,7 +522,9 @@ def test_c10_who_is_there_when_it_becomes_due_begins_at_once(schedule: dict[str,
 
 @pytest.mark.parametrize("down", [timedelta(seconds=5), timedelta(minutes=2), timedelta(minutes=20)])
 @pytest.mark.parametrize("up", [timedelta(minutes=3), timedelta(minutes=20), timedelta(minutes=40)])
-def test_c10_a_daemon_that_restarts_more_often_than_the_spread_gets_to_every_application(up: timedelta, down: timedelta) -> None:
+def test_c10_a_daemon_that_restarts_more_often_than_the_spread_gets_to_every_application(
+    up: timedelta, down: timedelta
+) -> None:
     began = BORN + 400 * DAY
     for name in FLEET:
         wanted, now = spec(application=name, every=30 * DAY, startup_spread=HOUR), began
@@ -567,7 +592,9 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
     now: datetime,
     created: datetime,
 ) -> None:
-    wanted = spec(**schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, startup_spread=timedelta(hours=1))
+    wanted = spec(
+        **schedule, window=window, timezone=place, jitter=jitter, max_age=max_age, startup_spread=timedelta(hours=1)
+    )
     current = key(created, expires=created + life if life else None)
     found = plan_rotation(wanted, current, now)
     if found is None:
@@ -596,6 +623,8 @@ def test_a_key_is_never_due_after_its_deadline_and_otherwise_in_its_window(
 def test_a_late_rotation_never_begins_in_a_window_that_has_closed(hour: str) -> None:
     evening = MaintenanceWindow(days=frozenset(range(7)), start=22 * 60, end=23 * 60)
     now = at(f"2027-03-04T{hour}:00Z")
-    found = must(plan_rotation(spec(every=timedelta(days=30), window=evening, startup_spread=timedelta(hours=1)), key(), now))
+    found = must(
+        plan_rotation(spec(every=timedelta(days=30), window=evening, startup_spread=timedelta(hours=1)), key(), now)
+    )
     assert found.at > now
     assert contains(evening, found.at, "UTC")

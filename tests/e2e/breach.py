@@ -52,7 +52,15 @@ class Breach:
 
     @property
     def words(self) -> tuple[str, ...]:
-        return ("rotate", "--all", "--compromised", "--reason", "breach", "--json", *(() if self.ordered else ("--direct",)))
+        return (
+            "rotate",
+            "--all",
+            "--compromised",
+            "--reason",
+            "breach",
+            "--json",
+            *(() if self.ordered else ("--direct",)),
+        )
 
     @property
     def command(self) -> list[str]:

@@ -75,9 +75,7 @@ class ThreeAccounts:
                 bearer = self.rig.bearers[name] = stand.create_application(name)
                 self.rig.vault.admin("POST", f"secret/metadata/apps/{name}", {"max_versions": 1000})
                 self.rig.publish(name, *stand.create_key(bearer, description="made by hand"))
-                text += (
-                    f'[applications.{name}]\naccount = "{account}"\napplication_id = "{bearer}"\npath = "secret/apps/{name}"\n'
-                )
+                text += f'[applications.{name}]\naccount = "{account}"\napplication_id = "{bearer}"\npath = "secret/apps/{name}"\n'
         self.rig.configuration.write_text(text)
         self.daemon = self.rig.daemon("three")
         return self

@@ -127,7 +127,9 @@ class Daemon:
         return parsed(self.log.read_bytes()[since:]) if self.log.exists() else []
 
     def said(self, event: str, **fields: object) -> bool:
-        return any(line.get("event") == event and all(line.get(k) == v for k, v in fields.items()) for line in self.events())
+        return any(
+            line.get("event") == event and all(line.get(k) == v for k, v in fields.items()) for line in self.events()
+        )
 
 
 def parsed(log: bytes) -> list[dict[str, Any]]:
@@ -225,7 +227,9 @@ class Rig:
         return bearer
 
     def publish(self, name: str, access_key: str, secret: str) -> None:
-        answer = self.vault.admin("POST", f"secret/data/apps/{name}", {"data": {"access_key": access_key, "secret_key": secret}})
+        answer = self.vault.admin(
+            "POST", f"secret/data/apps/{name}", {"data": {"access_key": access_key, "secret_key": secret}}
+        )
         assert answer.status == 200
 
     def configure(
@@ -254,10 +258,14 @@ class Rig:
             f"{api}rate_limit = 1000\n{account}\n[daemon]\n{daemon}\n[defaults]\n{defaults}\n"
         )
         for other, organization in self.accounts.items():
-            text += f'[accounts.{other}]\norganization_id = "{organization}"\nsecret_key = "file:management-key-{other}"\n'
+            text += (
+                f'[accounts.{other}]\norganization_id = "{organization}"\nsecret_key = "file:management-key-{other}"\n'
+            )
             text += f'api_url = "{self.scaleway.url}"\nrate_limit = 1000\n'
         for name in names:
-            text += f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
+            text += (
+                f'[applications.{name}]\napplication_id = "{self.bearers[name]}"\npath = "secret/apps/{name}"\n{more}\n'
+            )
             text += f'account = "{self.account_of.get(name, "acme")}"\n' if self.accounts else ""
         path = to or self.configuration
         fresh = path.with_suffix(".new")
@@ -342,7 +350,9 @@ class Rig:
 
     def living_keys_of_ours(self, name: str) -> frozenset[str]:
         """The keys that bear our marker and live."""
-        return frozenset(key.access_key for key in self.scaleway.keys(self.bearers[name]) if parse_marker(key.description))
+        return frozenset(
+            key.access_key for key in self.scaleway.keys(self.bearers[name]) if parse_marker(key.description)
+        )
 
     def rotations(self, name: str) -> int:
         document = self.document(name)
@@ -380,7 +390,9 @@ class Rig:
             written = datetime.fromisoformat(one["metadata"]["created_time"])
             published.append(Published(version, clock(written), str(one["data"].get("access_key", ""))))
         marked = dict.fromkeys(compromised, datetime.min.replace(tzinfo=UTC))
-        revocations = [Death(revocation.access_key, clock(revocation.at)) for revocation in self.revocations(name, since, events)]
+        revocations = [
+            Death(revocation.access_key, clock(revocation.at)) for revocation in self.revocations(name, since, events)
+        ]
         truth = Truth(timedelta(seconds=grace), published, revocations, marked, self.keys_of_ours(name))
         assert truth.violations() == []
         return len(truth.revocations)
@@ -432,7 +444,8 @@ class Rig:
         for daemon in self.daemons:
             if daemon.pid is not None:
                 everything += [
-                    Path(f"/proc/{daemon.pid}/{what}").read_bytes().decode(errors="replace") for what in ("cmdline", "environ")
+                    Path(f"/proc/{daemon.pid}/{what}").read_bytes().decode(errors="replace")
+                    for what in ("cmdline", "environ")
                 ]
         for secret in self.all_secrets():
             assert not any(secret in text for text in everything), "I6: a secret got out"
@@ -495,7 +508,9 @@ class Prober(threading.Thread):
         parts = urlsplit(address)
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=str(self.rig.nodes[0].ca_cert))
-            return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=self._patience, context=context)
+            return http.client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=self._patience, context=context
+            )
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._patience)
 
     def _get(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, bytes]:

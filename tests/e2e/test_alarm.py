@@ -54,7 +54,9 @@ def test_a6_silence_and_messages_tell_of_a_sealed_vault_and_hold_no_address(swit
         assert daemon.said("heartbeat.sent")
         rig.vault.seal()
         heard("a service cannot be used (sealed): vault")
-        wait_until(lambda: daemon.said("heartbeat.unhealthy", reason="service_away", subject="vault"), "the round is not sound")
+        wait_until(
+            lambda: daemon.said("heartbeat.unhealthy", reason="service_away", subject="vault"), "the round is not sound"
+        )
         rig.vault.unseal()
         heard("recovery: back: vault")
         before = switch.count

@@ -86,7 +86,16 @@ class World:
     def start(self) -> None:
         """With a supervisor that waits for eight seconds."""
         environment = [f"NOTIFY_SOCKET={self.rig.directory / 'notify'}", "WATCHDOG_USEC=8000000"]
-        command = [sys.executable, "-m", "rotator", "run", "--config", str(self.rig.configuration), "--log-format", "json"]
+        command = [
+            sys.executable,
+            "-m",
+            "rotator",
+            "run",
+            "--config",
+            str(self.rig.configuration),
+            "--log-format",
+            "json",
+        ]
         self.process = Process([str(shutil.which("env")), *environment, *command], self.log)
 
     def end(self, number: int) -> None:

@@ -19,7 +19,9 @@ from tests.e2e.hanging import HEALTHY, ROUTES, SLOW, ThreeAccounts, main
 @pytest.fixture(scope="module")
 def accounts() -> Iterator[ThreeAccounts]:
     with ThreeAccounts(slow=6, timeout="1h", every="2s", workers=4) as found:
-        wait_until(lambda: min(found.rotations(*HEALTHY, SLOW).values()) >= 1, "every application was rotated", patience=120)
+        wait_until(
+            lambda: min(found.rotations(*HEALTHY, SLOW).values()) >= 1, "every application was rotated", patience=120
+        )
         yield found
 
 
@@ -31,7 +33,9 @@ def test_c11_an_account_that_hangs_in_one_route_leaves_the_other_accounts_their_
     try:
         # Probes of the account hang first where the list does; else as many passes as it has workers.
         wait_until(
-            lambda: accounts.stands[SLOW].waiting() >= (1 if route in ("list", "quota") else 4), f"{route} hangs", patience=120
+            lambda: accounts.stands[SLOW].waiting() >= (1 if route in ("list", "quota") else 4),
+            f"{route} hangs",
+            patience=120,
         )
         before = accounts.rotations(*HEALTHY)
         wait_until(

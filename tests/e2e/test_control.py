@@ -77,7 +77,9 @@ def test_a16_no_answer_of_any_verb_and_no_event_holds_a_secret() -> None:
         daemon.end(signal.SIGTERM)
         listener.join(60)
         assert any('"rotation.published"' in line for line in heard)
-        rig.check_no_secret(*heard, *answers_of_the_api, *(text for done in answers for text in (done.stdout, done.stderr)))
+        rig.check_no_secret(
+            *heard, *answers_of_the_api, *(text for done in answers for text in (done.stdout, done.stderr))
+        )
 
 
 COMMANDS: list[tuple[str, ...]] = [
@@ -91,7 +93,14 @@ COMMANDS: list[tuple[str, ...]] = [
     ("rotate", "bilingual"),
 ]
 
-PAGES = ["/v1/health", "/v1/status", "/v1/plan", "/v1/history?application=shop", "/openapi.json", "/v1/history?application=none"]
+PAGES = [
+    "/v1/health",
+    "/v1/status",
+    "/v1/plan",
+    "/v1/history?application=shop",
+    "/openapi.json",
+    "/v1/history?application=none",
+]
 
 
 def test_a_daemon_that_is_told_to_end_does_not_wait_for_those_at_its_doors() -> None:

@@ -19,7 +19,9 @@ def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_lea
         for name in ("billing", "shop", "reports"):
             rig.application(name)
         stranger, _ = rig.scaleway.create_key(rig.bearers["shop"], description="terraform")
-        rig.scaleway.configure(instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03)
+        rig.scaleway.configure(
+            instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03
+        )
         rig.configure(FAST.format(every="3s", grace=f"{GRACE}s"))
         daemons = [rig.daemon("one"), rig.daemon("two")]
         probers = [Prober(rig, name) for name in rig.bearers]

@@ -30,7 +30,9 @@ def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_ro
     with Rig() as rig:
         rig.application("billing")
         table = own_key(rig)
-        rig.scaleway.configure(instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03)
+        rig.scaleway.configure(
+            instances=2, activation_delay=0.15, revocation_delay=0.1, latency_post=0.05, latency_delete=0.03
+        )
         rig.configure(FAST.format(every="3s", grace=f"{GRACE}s"), account=table, applications=["billing"])
         daemons = [rig.daemon("one"), rig.daemon("two")]
         wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", patience=60)

@@ -10,7 +10,9 @@ from rotator.sandbox.process import wait_until
 from tests.e2e.rig import FAST, Prober, Rig
 
 
-def test_c5_i3_a_rename_in_the_middle_of_a_grace_keeps_it_and_an_emergency_under_the_new_name_reaches_every_key() -> None:
+def test_c5_i3_a_rename_in_the_middle_of_a_grace_keeps_it_and_an_emergency_under_the_new_name_reaches_every_key() -> (
+    None
+):
     with Rig() as rig:
         rig.application("billing")
         rig.configure(FAST.format(every="30d", grace="2h"))

@@ -32,10 +32,17 @@ def test_a16_no_secret_comes_out_whatever_goes_wrong_at_either_side() -> None:
         heard = [_environment(daemon)]
 
         # every awkward answer at every route of the provider, while rotations go on
-        for method, path in (("GET", "*/api-keys"), ("GET", "*/api-keys/*"), ("POST", "*/api-keys"), ("DELETE", "*/api-keys/*")):
+        for method, path in (
+            ("GET", "*/api-keys"),
+            ("GET", "*/api-keys/*"),
+            ("POST", "*/api-keys"),
+            ("DELETE", "*/api-keys/*"),
+        ):
             faults = [rig.scaleway.faults.add(method=method, path=path, times=1, **fault) for fault in ANSWERS]  # type: ignore[arg-type]  # a table
             wait_until(
-                partial(_all_met, rig, [fault.id for fault in faults]), f"every fault at {method} {path} was met", patience=300
+                partial(_all_met, rig, [fault.id for fault in faults]),
+                f"every fault at {method} {path} was met",
+                patience=300,
             )
         # commands that fail in every way of theirs
         for arguments in (
@@ -83,7 +90,8 @@ def test_i6_the_search_for_secrets_would_find_one() -> None:
 def _environment(daemon: Daemon) -> str:
     assert daemon.process
     return "".join(
-        Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace") for what in ("cmdline", "environ")
+        Path(f"/proc/{daemon.process.pid}/{what}").read_bytes().decode(errors="replace")
+        for what in ("cmdline", "environ")
     )
 
 

@@ -24,7 +24,10 @@ TABLES = (
     schema.NotificationsTable,
 )
 CREDENTIALS = sorted(
-    name for table in TABLES for name, field in table.model_fields.items() if Reference.__name__ in str(field.annotation)
+    name
+    for table in TABLES
+    for name, field in table.model_fields.items()
+    if Reference.__name__ in str(field.annotation)
 )
 
 
@@ -65,5 +68,7 @@ def test_who_only_watches_can_see_the_status_and_no_credential() -> None:
         shown = rig.command("status").stdout
         assert rig.ledger("billing")["current"]["access_key"] in shown
         assert rig.vault.call("GET", "secret/data/apps/billing", token=token).status == 403
-        assert rig.vault.call("POST", "secret/data/rotator/applications/billing", {"data": {}}, token=token).status == 403
+        assert (
+            rig.vault.call("POST", "secret/data/rotator/applications/billing", {"data": {}}, token=token).status == 403
+        )
         assert rig.ledger("billing")["current"]["access_key"] in rig.command("history", "billing").stdout

@@ -102,7 +102,9 @@ def staged() -> Iterator[Stage]:
     with Rig() as rig:
         (rig.directory / "sockets").mkdir(mode=0o755)
         rig.application("billing")
-        rig.configure(FAST.format(every="30d", grace="3600s"), account=f'[control]\ndirectory = "{rig.directory}/sockets"')
+        rig.configure(
+            FAST.format(every="30d", grace="3600s"), account=f'[control]\ndirectory = "{rig.directory}/sockets"'
+        )
         daemon = rig.daemon(program=("-m", "tests.support.breakable", str(rig.directory)))
         stage = Stage(rig, daemon)
         wait_until(lambda: rig.at_rest("billing"), "it took over what consumers use")

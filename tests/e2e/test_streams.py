@@ -121,7 +121,9 @@ class Story:
         return str(path)
 
     def hand_made_key(self) -> str:
-        self.kept["unmanaged"], _ = self.rig.scaleway.create_key(self.rig.bearers[self.name], description="made by hand")
+        self.kept["unmanaged"], _ = self.rig.scaleway.create_key(
+            self.rig.bearers[self.name], description="made by hand"
+        )
         return str(self.kept["unmanaged"])
 
     def waived(self) -> bool:
@@ -256,7 +258,8 @@ def story_of(rig: Rig, chat: Listener, streams: str, where: str) -> Story:
     text = path.read_text().replace('"file:', '"file:../').replace("../../", "../")
     path.write_text(
         text.replace(
-            '"file:../secret-id" }', '"file:../secret-id", own_secret_id = { role = "rotator", file = "own-secret-id" } }'
+            '"file:../secret-id" }',
+            '"file:../secret-id", own_secret_id = { role = "rotator", file = "own-secret-id" } }',
         )
     )
     rig.keep(f"chat-{name}", Secret(f"json://127.0.0.1:{chat.port}/{name}"))
@@ -351,8 +354,12 @@ def answered(kind: str) -> int:
     return 1 if kind in LOST else 0
 
 
-def test_c7_a_demonstration_ends_well_whatever_becomes_of_its_report(demonstrations: Mapping[str, Future[Done]]) -> None:
-    assert {kind: done.result().code for kind, done in demonstrations.items()} == {kind: answered(kind) for kind in KINDS}
+def test_c7_a_demonstration_ends_well_whatever_becomes_of_its_report(
+    demonstrations: Mapping[str, Future[Done]],
+) -> None:
+    assert {kind: done.result().code for kind, done in demonstrations.items()} == {
+        kind: answered(kind) for kind in KINDS
+    }
 
 
 def practise(folder: Path, kind: str) -> list[str]:

@@ -39,7 +39,9 @@ PEACE = Truth(timedelta(seconds=5), VERSIONS, [], {}, {"NEW", "NEXT", "LEFT"})
         ("STRANGER", 1, 0.5, ""),
     ],
 )
-def test_a_deletion_is_judged_by_what_consumers_could_read(key: str, died: float, marked: float | None, verdict: str) -> None:
+def test_a_deletion_is_judged_by_what_consumers_could_read(
+    key: str, died: float, marked: float | None, verdict: str
+) -> None:
     truth = replace(PEACE, revocations=[Death(key, at(died))], marked={} if marked is None else {key: at(marked)})
     assert [found[:2] for found in truth.violations()] == ([verdict] if verdict else [])
 

@@ -85,13 +85,17 @@ class Truth:
                 return f"I1: {key} was deleted while it was published"
         out = at - max(until for _, until in spans if until is not None)
         return (
-            "" if marked or out >= self.grace else f"I2: {key} was deleted {out.total_seconds():.2f} s after it left the document"
+            ""
+            if marked or out >= self.grace
+            else f"I2: {key} was deleted {out.total_seconds():.2f} s after it left the document"
         )
 
     def _spans(self, access_key: str) -> list[tuple[datetime, datetime | None]]:
         """From when to when consumers could read the key; a last one that goes on has no end."""
         ends = [(one, later.at) for one, later in pairwise(self.published)]
-        spans: list[tuple[datetime, datetime | None]] = [(one.at, end) for one, end in ends if one.access_key == access_key]
+        spans: list[tuple[datetime, datetime | None]] = [
+            (one.at, end) for one, end in ends if one.access_key == access_key
+        ]
         if self.published and self.published[-1].access_key == access_key:
             spans.append((self.published[-1].at, None))
         return spans

@@ -30,7 +30,19 @@ from tests.fuzz.services import LEDGER, secret
 from tests.fuzz.worlds import MAY_ACT, SPEC, stored
 from tests.vault.test_codec import NOW
 
-FIELDS = ["application", "account", "access_key", "reason", "message", "kind", "rotation_id", "mode", "at", "service", "detail"]
+FIELDS = [
+    "application",
+    "account",
+    "access_key",
+    "reason",
+    "message",
+    "kind",
+    "rotation_id",
+    "mode",
+    "at",
+    "service",
+    "detail",
+]
 
 
 @cache
@@ -87,9 +99,15 @@ def metrics(rng: Random) -> None:
     counters = EventCounters(NullEventSink())
     for _ in range(3):
         counters.emit(
-            rng.choice(list(CATALOGUE)), application=SPEC.application, account=SPEC.account, reason=plain(rng), mode=plain(rng)
+            rng.choice(list(CATALOGUE)),
+            application=SPEC.application,
+            account=SPEC.account,
+            reason=plain(rng),
+            mode=plain(rng),
         )
-    application = ApplicationSample(SPEC, NOW, ledger, keys=rng.choice((None, 0, 3)), problem=string(rng), last_reconciled_at=NOW)
+    application = ApplicationSample(
+        SPEC, NOW, ledger, keys=rng.choice((None, 0, 3)), problem=string(rng), last_reconciled_at=NOW
+    )
     service = ServiceSample(
         "vault", rng.choice((None, True, False)), timedelta(days=rng.choice((0, 10**6))), rng.choice((None, 0, 2**53))
     )

@@ -94,7 +94,11 @@ def run(
             told = now
             share = (number - first + 1) / cases
             left = (now - begun) / share * (1 - share)
-            print(f"{number - first + 1:,} of {cases:,} cases, {len(broken)} broken, {left:,.0f} s left", file=tell, flush=True)
+            print(
+                f"{number - first + 1:,} of {cases:,} cases, {len(broken)} broken, {left:,.0f} s left",
+                file=tell,
+                flush=True,
+            )
     if (grown := memory() - before) > MEMORY:
         broken["memory"] = Broken(-1, "memory", f"{grown} KiB more after {sum(counts.values())} cases")
     if tell:
@@ -126,7 +130,9 @@ def bounded() -> Iterator[None]:
     """``Endless`` where it works or waits for too long."""
 
     def over(number: int, _frame: FrameType | None) -> None:
-        spent = f"more than {BOUND:g} seconds of work" if number == signal.SIGPROF else f"more than {PATIENCE:g} seconds"
+        spent = (
+            f"more than {BOUND:g} seconds of work" if number == signal.SIGPROF else f"more than {PATIENCE:g} seconds"
+        )
         raise Endless(spent)
 
     timers = ((signal.SIGPROF, signal.ITIMER_PROF, BOUND), (signal.SIGALRM, signal.ITIMER_REAL, PATIENCE))

@@ -42,10 +42,22 @@ ACCOUNT = dump_account(
         (MassRotation("1" * 16, "--all", NOW, True, "leak", "ops", NOW),),
     )
 )
-DOCUMENT = {"access_key": NAME, "secret_key": SECRET, "application_id": BEARER, "created_at": STAMP, "rotation_id": "1" * 16}
+DOCUMENT = {
+    "access_key": NAME,
+    "secret_key": SECRET,
+    "application_id": BEARER,
+    "created_at": STAMP,
+    "rotation_id": "1" * 16,
+}
 VAULT: dict[str, Any] = {
     r"POST /v1/auth/.*login": {
-        "auth": {"client_token": SECRET, "lease_duration": 3600, "renewable": True, "num_uses": 0, "policies": ["rotator"]}
+        "auth": {
+            "client_token": SECRET,
+            "lease_duration": 3600,
+            "renewable": True,
+            "num_uses": 0,
+            "policies": ["rotator"],
+        }
     },
     r"GET /v1/auth/token/lookup-self": {
         "data": {"ttl": 3600, "renewable": True, "creation_ttl": 3600, "num_uses": 0, "policies": []}

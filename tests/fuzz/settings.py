@@ -47,10 +47,20 @@ SOUND: dict[str, dict[str, str]] = {
     },
     "daemon": {"workers": "16", "shutdown_timeout": '"30s"', "max_clock_skew": '"30s"', "startup_spread": '"1h"'},
     "control": {"enabled": "true", "directory": '"/run/rotator"', "read_group": '"rotator-read"'},
-    "webhook": {"listen": '"127.0.0.1:9465"', "signing_key": '"file:secret"', "token": '"file:secret"', "rate_limit": "6"},
+    "webhook": {
+        "listen": '"127.0.0.1:9465"',
+        "signing_key": '"file:secret"',
+        "token": '"file:secret"',
+        "rate_limit": "6",
+    },
     "metrics": {"listen": '"127.0.0.1:9464"', "allow_remote": "false"},
     "heartbeat": {"url": '"file:address"', "interval": '"1m"'},
-    "notifications": {"name": '"rotator"', "targets": '["file:address"]', "min_interval": '"5m"', "deadline_warning": '"3d"'},
+    "notifications": {
+        "name": '"rotator"',
+        "targets": '["file:address"]',
+        "min_interval": '"5m"',
+        "deadline_warning": '"3d"',
+    },
     "defaults": {
         "every": '"30d"',
         "grace": '"24h"',
@@ -195,7 +205,14 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 VARIABLES = [
-    *("ROTATOR_CONFIG", "ROTATOR_CONTROL", "ROTATOR_BOOT_ID", "CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"),
+    *(
+        "ROTATOR_CONFIG",
+        "ROTATOR_CONTROL",
+        "ROTATOR_BOOT_ID",
+        "CREDENTIALS_DIRECTORY",
+        "RUNTIME_DIRECTORY",
+        "NOTIFY_SOCKET",
+    ),
     *("WATCHDOG_USEC", "WATCHDOG_PID", "SUDO_USER", "HTTPS_PROXY", "COLUMNS", "TERM", "NO_COLOR", "LANG"),
 ]
 

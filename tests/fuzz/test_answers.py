@@ -49,7 +49,9 @@ def changed(value: Any) -> Iterator[str]:
     """The JSON of the value, with each of its parts replaced by each hostile one."""
     for part in HOSTILE:
         yield part
-        for name, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        for name, inner in (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        ):
             if part is HOSTILE[0]:
                 for text in changed(inner):
                     yield _with(value, name, text)
@@ -61,7 +63,9 @@ def _with(value: Any, name: Any, text: str) -> str:
     if isinstance(value, dict):
         return (
             "{"
-            + ", ".join(f"{json.dumps(key)}: {text if key == name else json.dumps(item)}" for key, item in value.items())
+            + ", ".join(
+                f"{json.dumps(key)}: {text if key == name else json.dumps(item)}" for key, item in value.items()
+            )
             + "}"
         )
     return "[" + ", ".join(text if place == name else json.dumps(item) for place, item in enumerate(value)) + "]"
@@ -117,7 +121,9 @@ def test_c18_a_ledger_is_read_or_refused_by_name() -> None:
                 continue
 
 
-@pytest.mark.parametrize("value", ["1" + "0" * 10_000, "1e999", "nan", "-1", '"\\u0000"', "[" * 3000, "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "value", ["1" + "0" * 10_000, "1e999", "nan", "-1", '"\\u0000"', "[" * 3000, "0001-01-01T00:00:00Z"]
+)
 def test_c18_a_hostile_value_in_the_configuration_is_a_problem_by_name(tmp_path: Path, value: str) -> None:
     file = tmp_path / "rotator.toml"
     file.touch(mode=0o600)

@@ -38,7 +38,9 @@ def test_c18_nothing_from_outside_crashes_hangs_or_shows_a_secret_or_an_escape()
     assert not broken, "\n".join(f"case {one.number} ({one.target})\n{one.trace}" for one in broken)
 
 
-def test_a_case_that_breaks_the_promise_is_found_and_can_be_repeated_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_case_that_breaks_the_promise_is_found_and_can_be_repeated_by_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def target(rng: Random) -> None:
         assert rng.random() < 0.9
 
@@ -59,7 +61,9 @@ def test_a_case_that_breaks_the_promise_is_found_and_can_be_repeated_by_its_numb
 
 
 @pytest.mark.parametrize("number", ["9" * 4301, "9" * 30, "-1", "\u0663\u0664", "1e9", ""])
-def test_c18_a_watchdog_time_that_is_none_asks_for_no_sign_of_life(monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+def test_c18_a_watchdog_time_that_is_none_asks_for_no_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
     monkeypatch.setenv("WATCHDOG_USEC", number)
     manager = ServiceManager()
@@ -76,7 +80,9 @@ def test_c18_an_owner_with_a_number_of_thousands_of_digits_is_nobody_who_is_gone
 
 
 @pytest.mark.parametrize("name", ["a\nb", "x" * 1000, "\x1b[2J", "a b"])
-def test_c18_a_user_behind_sudo_that_is_no_name_is_not_written_into_a_ledger(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_c18_a_user_behind_sudo_that_is_no_name_is_not_written_into_a_ledger(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv("SUDO_USER", name)
     assert name not in user_id()
     monkeypatch.setenv("SUDO_USER", "DOMAIN\\\\ann-b.c@d".replace("\\\\", "\\"))

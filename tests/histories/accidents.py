@@ -48,7 +48,9 @@ def undelete(stage: Stage) -> None:
     for number, version in enumerate(stage.kv.get(DOCUMENT, []), start=1):
         if version.deleted and not version.destroyed and not stage.is_doomed(str(version.data.get("access_key"))):
             version.deleted = False
-            stage.monitor.hand_written.add((DOCUMENT, number))  # whoever wrote it: that it is read again is this person's doing
+            stage.monitor.hand_written.add(
+                (DOCUMENT, number)
+            )  # whoever wrote it: that it is read again is this person's doing
             stage.tell("a person undeletes a version of the document")
             stage.check("hand")
 
@@ -280,7 +282,14 @@ def sharpened_by_hand(stage: Stage) -> None:
         keys = ledger.compromised_keys()
         mode, through = stage.fog.choice([("replace_first", True), ("revoke_first", True), ("revoke_first", False)])
         return mark_compromised(
-            ledger, keys, reason="worse", by="ops", at=stage.time.now, incident="worse", mode=mode, override_hold=through
+            ledger,
+            keys,
+            reason="worse",
+            by="ops",
+            at=stage.time.now,
+            incident="worse",
+            mode=mode,
+            override_hold=through,
         )
 
     _ordered(stage, "a sharper mark", change)

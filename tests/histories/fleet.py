@@ -200,7 +200,10 @@ class FleetHistory:
         one, other = self.dice.sample(self.applications, 2)
         if self.known(one) and self.known(other):
             names = one.spec.application, other.spec.application
-            one.spoiled, other.spoiled = replace(one.spec, application=names[1]), replace(other.spec, application=names[0])
+            one.spoiled, other.spoiled = (
+                replace(one.spec, application=names[1]),
+                replace(other.spec, application=names[0]),
+            )
             self.world.tell(f"the names {names} are swapped")
 
     def spoil(self) -> None:
@@ -336,7 +339,9 @@ class FleetHistory:
         if ledger and ledger.problem and ledger.problem.reason == "too_many_keys":
             return  # it waits for graces that began when its former documents went
         if policy is None:
-            assert now <= begun + HOUR + LATE, f"I7: {spec.application} has no key that it made: {ledger and ledger.problem}"
+            assert now <= begun + HOUR + LATE, (
+                f"I7: {spec.application} has no key that it made: {ledger and ledger.problem}"
+            )
             return
         begins = max(policy.at, begun)
         spread = max(policy.spread, HOUR) + LATE

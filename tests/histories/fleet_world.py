@@ -98,7 +98,9 @@ class Chances:
     @classmethod
     def of(cls, dice: random.Random) -> Chances:
         latency = dice.choice([0.1, 0.1, 1, 5]) * SECOND
-        return cls(dice.choice([0, 0.002]), dice.choice([0, 0.02]), dice.choice([0, 0.02]), dice.choice([0, 0.02]), latency)
+        return cls(
+            dice.choice([0, 0.002]), dice.choice([0, 0.02]), dice.choice([0, 0.02]), dice.choice([0, 0.02]), latency
+        )
 
 
 @dataclass
@@ -158,7 +160,9 @@ class World(Sim):
             self.hung += trouble.hangs
             if trouble.hangs:
                 self.clockwork.pause(TIMEOUT)
-            raise (Indeterminate if write and trouble.hangs else Unavailable)("in trouble", service=service, kind="timeout")
+            raise (Indeterminate if write and trouble.hangs else Unavailable)(
+                "in trouble", service=service, kind="timeout"
+            )
         roll = dice.random()
         if (roll := roll - chances.kill) < 0:
             self.tell(f"killed before {name}")
@@ -312,7 +316,11 @@ class Witness(Recorder):
             raise Violated(str(error)) from error
         self.events.clear()
         if event not in {"pass.decided", "pass.interrupted", "service.up", "service.down", "pass.failed"}:
-            about = {name: value for name, value in fields.items() if name in {"application", "access_key", "reason", "message"}}
+            about = {
+                name: value
+                for name, value in fields.items()
+                if name in {"application", "access_key", "reason", "message"}
+            }
             self.world.tell(f"    {event} {about}")
         self.world.said[event] += 1
 

@@ -35,7 +35,9 @@ class History:
         self.dice = random.Random(seed)
         fog = random.Random(f"fog {seed}")
         self.stage = Stage(
-            dice=self.dice, fog=fog, weather=Weather.of(self.dice, [name for name, _ in ACCIDENTS]).with_fog(fog, TROUBLES)
+            dice=self.dice,
+            fog=fog,
+            weather=Weather.of(self.dice, [name for name, _ in ACCIDENTS]).with_fog(fog, TROUBLES),
         )
         self.stage.time.tokens = iter(range(1 + seed % 7, 10**9))  # type: ignore[assignment]  # any iterator does
         if focused:
@@ -69,7 +71,8 @@ class History:
             self.rest()
         except AssertionError as error:
             error.add_note(
-                f"history {self.seed}{' (focused)' * self.focused}\n{self.stage.weather}\n" + "\n".join(self.stage.story[-150:])
+                f"history {self.seed}{' (focused)' * self.focused}\n{self.stage.weather}\n"
+                + "\n".join(self.stage.story[-150:])
             )
             raise
         finally:

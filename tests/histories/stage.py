@@ -239,9 +239,14 @@ class Stage(Sim):
         since the key was condemned may be unknown: from then on it counts as such a moment."""
         if self.doomed[access_key] > 0:
             return True
-        ledgers = [self.kv.get(where, []) for where in (LEDGER, EARLIER)] if self.weather.stale and not self.calm else []
+        ledgers = (
+            [self.kv.get(where, []) for where in (LEDGER, EARLIER)] if self.weather.stale and not self.calm else []
+        )
         return any(
-            entry["access_key"] == access_key for versions in ledgers if versions for entry in versions[-1].data["revoking"]
+            entry["access_key"] == access_key
+            for versions in ledgers
+            if versions
+            for entry in versions[-1].data["revoking"]
         )
 
     def hand_write(self, data: dict[str, Any]) -> bool:
@@ -264,7 +269,8 @@ class Stage(Sim):
         """Whether this version of the document, or of one that was there before it was recreated, held the key."""
         documents = [self.kv.get(DOCUMENT, []), *(versions for _, versions in self.removed.get(DOCUMENT, ()))]
         return any(
-            number <= len(versions) and versions[number - 1].data.get("access_key") == access_key for versions in documents
+            number <= len(versions) and versions[number - 1].data.get("access_key") == access_key
+            for versions in documents
         )
 
     def ledger_is_sound(self) -> bool:

@@ -17,7 +17,9 @@ COUNT = int(os.environ.get("ROTATOR_HISTORIES", "1600")) // 400
 
 
 @pytest.mark.parametrize("seed", [6, 20, *range(101, 101 + COUNT)])
-def test_i1_to_i8_hold_for_a_fleet_whatever_is_renamed_restarted_and_hangs_and_no_account_delays_another(seed: int) -> None:
+def test_i1_to_i8_hold_for_a_fleet_whatever_is_renamed_restarted_and_hangs_and_no_account_delays_another(
+    seed: int,
+) -> None:
     """Seed 6 revoked a key that a former document published, seed 20 had the keys of two applications in one ledger."""
     FleetHistory(seed).run()
 

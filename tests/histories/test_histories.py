@@ -68,7 +68,11 @@ def test_a_history_is_the_same_every_time_it_is_told() -> None:
 def test_the_histories_go_where_it_hurts() -> None:
     """Were the weather always fine, nothing would be tested."""
     seen: set[str] = set()
-    for seed in (*range(1, 200), 583, 913):  # that a person publishes a condemned key again is rare; they do in these two
+    for seed in (
+        *range(1, 200),
+        583,
+        913,
+    ):  # that a person publishes a condemned key again is rare; they do in these two
         history = History(seed)
         history.run()
         for player in history.players:
@@ -211,7 +215,10 @@ def test_i7_somebody_who_writes_the_document_all_the_time_does_not_keep_old_keys
 def test_r6_a_secret_edited_in_place_is_tried_though_this_process_has_just_proven_another() -> None:
     sim, daemon, _ = adopted()
     once(
-        sim, "write_document", "after", lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything")
+        sim,
+        "write_document",
+        "after",
+        lambda: sim.publish_by_hand(str(sim.published_key()), secret="not-the-secret-of-anything"),
     )
     outcome = daemon.run(RotationRequest("asked", sim.published_key()))
     assert outcome.wait is not None
@@ -262,8 +269,12 @@ def test_i7_no_trouble_keeps_an_application_from_being_looked_at() -> None:
     assert outcome.wait.until <= sim.time.now + 15 * MINUTE
 
 
-@pytest.mark.parametrize("first_key", [False, True], ids=["beside a published key", "in a document that holds none yet"])
-def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fenced_off_before_it_dies(first_key: bool) -> None:
+@pytest.mark.parametrize(
+    "first_key", [False, True], ids=["beside a published key", "in a document that holds none yet"]
+)
+def test_i1_r9_a_compromised_key_that_another_process_may_still_publish_is_fenced_off_before_it_dies(
+    first_key: bool,
+) -> None:
     """The first key of a document that only others have written: found by history 15611."""
     sim, daemon, _ = adopted()
     if first_key:
@@ -416,7 +427,12 @@ def count_passes(actor: Actor, span: timedelta) -> int:
 
 @pytest.mark.parametrize(
     "case",
-    ["a dead intent of an orphan", "a dead intent after a failure", "a failure and no schedule", "an emergency after a failure"],
+    [
+        "a dead intent of an orphan",
+        "a dead intent after a failure",
+        "a failure and no schedule",
+        "an emergency after a failure",
+    ],
 )
 def test_i7_nobody_spins(case: str) -> None:
     sim, daemon, first = adopted()
@@ -501,7 +517,9 @@ def test_r5_a_paused_publish_does_not_land_in_a_document_that_was_recreated_at_t
     theirs, _ = sim.make_key()
 
     def hook(name: str, phase: str) -> None:
-        if name == "authenticate" and phase == "after" and sim.calls.count("authenticate") == 3:  # proven: now to publish
+        if (
+            name == "authenticate" and phase == "after" and sim.calls.count("authenticate") == 3
+        ):  # proven: now to publish
             sim.hook = no_hook
             sim.kv["doc:" + PATH] = []
             sim.publish_by_hand(theirs.access_key)

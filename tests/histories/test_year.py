@@ -23,13 +23,17 @@ def restarted() -> Year:
     return year
 
 
-def test_i7_a_daemon_that_is_restarted_every_20_minutes_rotates_every_application_on_time_and_none_twice(restarted: Year) -> None:
+def test_i7_a_daemon_that_is_restarted_every_20_minutes_rotates_every_application_on_time_and_none_twice(
+    restarted: Year,
+) -> None:
     restarted.check(SPREAD)
     assert set(restarted.counts()) == set(restarted.fleet.applications)
     assert len(restarted.fleet.applications) == 4 * len(KINDS) == 40
 
 
-def test_c10_what_was_overdue_at_the_start_is_spread_although_the_daemon_is_restarted_meanwhile(restarted: Year) -> None:
+def test_c10_what_was_overdue_at_the_start_is_spread_although_the_daemon_is_restarted_meanwhile(
+    restarted: Year,
+) -> None:
     waits = restarted.first_hour()
     assert len(waits) >= 10
     assert waits[-1] <= SPREAD + TAKES

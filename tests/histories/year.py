@@ -78,7 +78,9 @@ secret_key = "file:{folder}/management"
         for number, kind in enumerate(KINDS):
             for one in range(EACH):
                 name = f"app-{number}-{one}"
-                text += f'[applications.{name}]\napplication_id = "bearer-{name}"\npath = "secret/apps/{name}"\n{kind}\n'
+                text += (
+                    f'[applications.{name}]\napplication_id = "bearer-{name}"\npath = "secret/apps/{name}"\n{kind}\n'
+                )
         path = Path(folder, "rotator.toml")
         path.write_text(text)
         return dict(load(path).specs)

@@ -53,7 +53,9 @@ def failure_of(client: HttpClient, url: str, method: str = "POST", deadline: tim
 
 def test_a_request_says_what_it_was_given_and_the_answer_comes_back_whole(client: HttpClient) -> None:
     with RawServer(answer(201, {"hello": "world"}, X_Thing="yes")) as server:
-        got = client.request("POST", f"{server.url}/a/b", params={"page": 1, "q": "a b"}, headers={"X-A": "b"}, json={"n": [1]})
+        got = client.request(
+            "POST", f"{server.url}/a/b", params={"page": 1, "q": "a b"}, headers={"X-A": "b"}, json={"n": [1]}
+        )
     assert (got.status, got.json(), got.headers["x-thing"]) == (201, {"hello": "world"}, "yes")
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /a/b?page=1&q=a+b HTTP/1.1\r\n")
@@ -150,7 +152,9 @@ def test_redirects_are_not_followed(client: HttpClient) -> None:
         assert (got.status, got.headers["location"], other.requests) == (307, other.url, [])
 
 
-def test_nothing_is_taken_from_the_environment(client: HttpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_is_taken_from_the_environment(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password thing\n")
     with RawServer(answer(502, b"")) as proxy, RawServer(answer(200, {})) as server:
@@ -283,7 +287,9 @@ def test_the_deadline_covers_the_name_look_up(client: HttpClient, monkeypatch: p
     assert (failure.kind, failure.sent) == ("timeout", "no")
 
 
-def test_an_address_that_swallows_packets_does_not_hide_the_next(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_swallows_packets_does_not_hide_the_next(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[tuple[str, float]] = []
     real = socket.create_connection
 
@@ -342,7 +348,9 @@ def test_b_create_connection_refused_before_any_byte_was_sent(client: HttpClient
     assert (failure.kind, failure.sent) == ("refused", "no")
 
 
-def test_b_create_host_name_unknown_before_any_byte_was_sent(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_b_create_host_name_unknown_before_any_byte_was_sent(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -363,7 +371,9 @@ def test_b_create_host_name_unknown_before_any_byte_was_sent(client: HttpClient,
     ],
     ids=["closed", "reset", "truncated body", "truncated headers", "nonsense", "headers too large"],
 )
-def test_b_a_lost_or_truncated_answer_leaves_it_unknown_and_is_sent_once(client: HttpClient, script: Script, kind: str) -> None:
+def test_b_a_lost_or_truncated_answer_leaves_it_unknown_and_is_sent_once(
+    client: HttpClient, script: Script, kind: str
+) -> None:
     with RawServer(script, answer(200, {})) as server:
         failure = failure_of(client, server.url)
         assert (failure.kind, failure.sent, len(server.requests)) == (kind, "unknown", 1)
@@ -492,7 +502,9 @@ def _serving(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_of_a_configured_authority_is_trusted_and_our_own_is_shown(certificate: tuple[Path, Path]) -> None:
+def test_a_certificate_of_a_configured_authority_is_trusted_and_our_own_is_shown(
+    certificate: tuple[Path, Path],
+) -> None:
     context = _serving(certificate)
     context.load_verify_locations(certificate[0])
     context.verify_mode = ssl.CERT_REQUIRED
@@ -519,7 +531,9 @@ def test_plain_http_at_a_tls_address_is_a_tls_failure(client: HttpClient) -> Non
     assert failure.sent == "no"
 
 
-def test_files_and_proxies_that_cannot_be_used_are_configuration_errors(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+def test_files_and_proxies_that_cannot_be_used_are_configuration_errors(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
     absent, nonsense = tmp_path / "absent.pem", tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
     for settings in (
@@ -559,7 +573,9 @@ def at(seconds: float) -> datetime:
         (-61.0, -60.0, 60.0),
     ],
 )
-def test_the_difference_of_clocks_is_the_smallest_that_explains_the_date(before: float, after: float, expected: float) -> None:
+def test_the_difference_of_clocks_is_the_smallest_that_explains_the_date(
+    before: float, after: float, expected: float
+) -> None:
     assert clock_difference(HTTP_NOON, at(before), at(after)) == timedelta(seconds=expected)
 
 

@@ -83,11 +83,15 @@ class Run:
 
     def modules(self) -> dict[str, str]:
         """The mutants to try, each with its module: those of the modules asked for, of these as many as asked for."""
-        chosen = [module for module in self.area.modules if not self.only or any(fnmatch(module, name) for name in self.only)]
+        chosen = [
+            module for module in self.area.modules if not self.only or any(fnmatch(module, name) for name in self.only)
+        ]
         of = {name: module for module in chosen for name in self._notes(module)["exit_code_by_key"]}
         if self.sample is None or self.sample >= len(of):
             return of
-        return {name: of[name] for name in random.Random(self.seed).sample(sorted(of), self.sample)}  # a sample, not a secret
+        return {
+            name: of[name] for name in random.Random(self.seed).sample(sorted(of), self.sample)
+        }  # a sample, not a secret
 
     def known(self) -> dict[str, str]:
         """The verdicts of earlier runs on functions that have not changed since."""
@@ -102,7 +106,10 @@ class Run:
     def mutants(self) -> list[Mutant]:
         """Every mutant that was to be tried, with its status."""
         known, fingerprints = self.known(), self._fingerprints()
-        return [Mutant(name, module, known.get(fingerprints[name], "not checked")) for name, module in self.modules().items()]
+        return [
+            Mutant(name, module, known.get(fingerprints[name], "not checked"))
+            for name, module in self.modules().items()
+        ]
 
     def generate(self, jobs: str) -> None:
         """Write all mutants. What a killed run has left half written is written anew."""
@@ -157,10 +164,14 @@ class Run:
         mutants = self.mutants()
         counts = Counter(mutant.status for mutant in mutants)
         survivors = [(mutant, mutant.change) for mutant in mutants if mutant.status not in KILLED | {"not checked"}]
-        unexplained = [(mutant, change) for mutant, change in survivors if change not in explained.get(mutant.function, {})]
+        unexplained = [
+            (mutant, change) for mutant, change in survivors if change not in explained.get(mutant.function, {})
+        ]
         found = {(mutant.function, change) for mutant, change in survivors}
         whole = self.area == CORE and not self.only and self.sample is None and not counts["not checked"]
-        needless = [(name, change) for name, table in explained.items() for change in table if (name, change) not in found]
+        needless = [
+            (name, change) for name, table in explained.items() for change in table if (name, change) not in found
+        ]
         killed = sum(counts[status] for status in KILLED)
         score = 100 * killed / max(1, len(mutants) - counts["not checked"])
         for mutant, change in unexplained:
@@ -205,7 +216,9 @@ def main() -> int:
     )
     parser.add_argument("--sample", type=int, help="try so many mutants of each area (default: all)")
     parser.add_argument("--seed", default="rotator", help="another seed draws another sample")
-    parser.add_argument("--budget", type=float, default=20, help="seconds of tests that one mutant may cost (default: 20)")
+    parser.add_argument(
+        "--budget", type=float, default=20, help="seconds of tests that one mutant may cost (default: 20)"
+    )
     parser.add_argument(
         "--tests", action="append", help="judge by these tests alone, as a sieve: what they do not kill is tried again"
     )

@@ -104,7 +104,10 @@ class Judge:
             if pid in running:
                 name, _ = running.pop(pid)
                 code = os.waitstatus_to_exitcode(status)
-                note(name, "survived" if code == 0 else "killed" if code > 0 else "timeout" if -code in _LIMITS else "crashed")
+                note(
+                    name,
+                    "survived" if code == 0 else "killed" if code > 0 else "timeout" if -code in _LIMITS else "crashed",
+                )
                 return
             for late, (_, deadline) in running.items():
                 if time.monotonic() > deadline:

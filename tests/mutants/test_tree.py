@@ -51,7 +51,9 @@ def test_the_modules_and_the_tests_of_every_area_are_there(area: Area) -> None:
     assert [name for name in area.tests if not (ROOT / name).exists()] == []
     deselected = [option for option in area.options if "::" in option]
     unknown = [
-        name for name in deselected if f"def {name.partition('::')[2]}(" not in (ROOT / name.partition("::")[0]).read_text()
+        name
+        for name in deselected
+        if f"def {name.partition('::')[2]}(" not in (ROOT / name.partition("::")[0]).read_text()
     ]
     assert unknown == []
 
@@ -86,5 +88,7 @@ def _lines(function: str) -> set[str]:
 def test_every_explained_survivor_quotes_lines_that_its_function_has(function: str) -> None:
     lines = _lines(function)
     assert lines, f"{function} is gone: remove it from explained.toml"
-    foreign = [change for change in explanations()[function] if not any(change.startswith(f"- {line} ") for line in lines)]
+    foreign = [
+        change for change in explanations()[function] if not any(change.startswith(f"- {line} ") for line in lines)
+    ]
     assert foreign == []

@@ -66,7 +66,9 @@ class Area:
             "pytest_add_cli_args_test_selection": list(self.tests),
             "pytest_add_cli_args": list(self.options),
             "also_copy": [
-                name for name in ("config", "docs", "systemd", "tools", "README.md", "CHANGELOG.md") if (ROOT / name).exists()
+                name
+                for name in ("config", "docs", "systemd", "tools", "README.md", "CHANGELOG.md")
+                if (ROOT / name).exists()
             ],
         }
         lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rotator.observability.events import CATALOGUE, COMMON, events_markdown
+from rotator.observability.events import CATALOGUE, COMMON
+from rotator.observability.events_page import events_markdown
 
 ROOT = Path(__file__).parents[2]
 PASSED_ON = None
@@ -79,7 +80,7 @@ def test_every_event_of_the_catalogue_is_emitted_somewhere(name: str) -> None:
 
 def test_docs_events_md_is_up_to_date() -> None:
     assert (ROOT / "docs" / "events.md").read_text() == events_markdown(), (
-        "run: python -m rotator.observability.events > docs/events.md"
+        "run: python -m rotator.observability.events_page > docs/events.md"
     )
 
 

@@ -97,7 +97,9 @@ def test_a16_no_way_of_passing_a_secret_shows_it(pipe: tuple[int, int]) -> None:
     journal = LogSink(descriptor=pipe[1])
     journal.emit("service.down", service=secret, kind=[secret], message=f"it was {value}")
     journal.emit("service.down", service={value: {"deep": value}}, kind=(secret, {secret}), message=ValueError(value))
-    journal.emit("service.down", service=Unavailable(f"no {value}", service="v", kind="k"), kind=value.encode(), message="")
+    journal.emit(
+        "service.down", service=Unavailable(f"no {value}", service="v", kind="k"), kind=value.encode(), message=""
+    )
     text = "\n".join(lines(pipe[0]))
     assert text.count("[secret]") == 8
     assert value not in text

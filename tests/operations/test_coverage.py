@@ -29,7 +29,9 @@ def key(name: str, age: timedelta = HOUR, **said: Any) -> Key:
     return Key(name, said.pop("bearer", BEARER), said.pop("description", ""), BREACH - age, **said)
 
 
-def proof(*keys: Key, ledger: Ledger | None = None, document: AccountDocument | None = None, **known: Any) -> CoverageReport:
+def proof(
+    *keys: Key, ledger: Ledger | None = None, document: AccountDocument | None = None, **known: Any
+) -> CoverageReport:
     ledgers = {"billing": ledger} if ledger else {}
     about = Inventory(document or AccountDocument("acme"), {BEARER: "billing"}, ledgers, INSTALLATION, **known)
     return coverage_report(keys, about, created_before=BREACH, now=NOW)
@@ -65,7 +67,9 @@ def test_each_key_is_told_for_what_it_is() -> None:
         retiring=(RetiringKey("SCWGRACE", 3, NOW + HOUR, "replaced"), RetiringKey("SCWGONE", 2, NOW, "replaced")),
     )
     ledger = start_revocation(ledger, "SCWGONE", 2, "replaced")
-    ledger = mark_compromised(ledger, {"SCWLEAKED"}, reason="leak", by="ops", at=NOW, incident="i", mode="replace_first")
+    ledger = mark_compromised(
+        ledger, {"SCWLEAKED"}, reason="leak", by="ops", at=NOW, incident="i", mode="replace_first"
+    )
     marker = Marker(INSTALLATION, "billing", "2" * 16, 1, "-")
     keys = {
         "SCWCURRENT": "current",

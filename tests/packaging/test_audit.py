@@ -211,7 +211,9 @@ def test_the_bill_of_materials_has_every_locked_package_with_its_hashes(tmp_path
     assert told[0] == told[1]
     bill = json.loads(told[0])
     assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "rotator")
-    locked = [line.split("==")[0] for line in (ROOT / "requirements" / "run.txt").read_text().splitlines() if "==" in line]
+    locked = [
+        line.split("==")[0] for line in (ROOT / "requirements" / "run.txt").read_text().splitlines() if "==" in line
+    ]
     assert sorted(one["name"] for one in bill["components"]) == sorted(locked)
     for one in bill["components"]:
         assert one["purl"].startswith("pkg:pypi/")

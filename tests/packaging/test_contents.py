@@ -54,7 +54,9 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["checkout", "sdist"])
 def wheel(request: pytest.FixtureRequest, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel of this tree, built from each form of the sources."""
-    return zipfile.ZipFile(build(ROOT if request.param == "checkout" else sdist, "wheel", tmp_path_factory.mktemp("wheel")))
+    return zipfile.ZipFile(
+        build(ROOT if request.param == "checkout" else sdist, "wheel", tmp_path_factory.mktemp("wheel"))
+    )
 
 
 def broken_links(shipped: dict[str, str]) -> list[str]:
@@ -65,7 +67,8 @@ def broken_links(shipped: dict[str, str]) -> list[str]:
         for name, text in shipped.items()
         if name.endswith(".md")
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text)
-        if not target.startswith("http") and posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) not in places
+        if not target.startswith("http")
+        and posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) not in places
     ]
 
 
@@ -78,7 +81,9 @@ def test_every_link_of_a_document_in_the_debian_package_leads_to_a_file_of_the_p
 
 def test_every_link_of_a_document_in_the_wheel_leads_to_a_file_of_the_wheel(wheel: zipfile.ZipFile) -> None:
     prefix = "rotator-0.1.0.data/data/share/doc/rotator/"
-    shipped = {name.removeprefix(prefix): wheel.read(name).decode() for name in wheel.namelist() if name.startswith(prefix)}
+    shipped = {
+        name.removeprefix(prefix): wheel.read(name).decode() for name in wheel.namelist() if name.startswith(prefix)
+    }
     assert broken_links(shipped) == []
     assert {"README.md", "docs/configuration.md", *EXAMPLES} <= set(shipped)
 

@@ -95,7 +95,9 @@ def test_the_lock_has_a_fitting_version_of_everything_that_pyproject_names(lock:
         wanted = Requirement(text)
         pin = found.get(canonicalize_name(wanted.name))
         assert pin, f"{lock.name} lacks {wanted.name}: make lock"
-        assert wanted.specifier.contains(pin.version), f"{lock.name} has {pin}, pyproject.toml wants {wanted}: make lock"
+        assert wanted.specifier.contains(pin.version), (
+            f"{lock.name} has {pin}, pyproject.toml wants {wanted}: make lock"
+        )
 
 
 @pytest.mark.parametrize("name", ["run.txt", "notify.txt"])
@@ -114,7 +116,10 @@ def test_what_is_installed_beside_the_program_is_what_was_tested(name: str) -> N
 def test_pip_is_told_to_require_the_hashes_wherever_it_installs_from_a_lock() -> None:
     places = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
     commands = [
-        line for place in places for line in place.read_text().splitlines() if "install" in line and "-r requirements/" in line
+        line
+        for place in places
+        for line in place.read_text().splitlines()
+        if "install" in line and "-r requirements/" in line
     ]
     assert commands
     for command in commands:

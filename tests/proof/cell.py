@@ -95,7 +95,9 @@ class Cell:
             finally:
                 self.end()
                 self.keys_made = self.made()
-                rig.scaleway.delete_application(rig.bearers.pop(self.name))  # the keys of a thousand cells are a long list
+                rig.scaleway.delete_application(
+                    rig.bearers.pop(self.name)
+                )  # the keys of a thousand cells are a long list
 
     def furnish(self, vault: str, scaleway: str) -> None:
         """An application with a key that is due, a stranger beside it, and a configuration that leads through the proxies."""
@@ -128,7 +130,9 @@ class Cell:
         """DESIGN.md I1 to I6, from the stand-in's own log and from the versions in Vault."""
         rig, name = self.rig, self.name
         rig.check_rest(name)
-        rig.check_history(name, self.grace.total_seconds(), compromised=self.marked, since=self.since, clock=self.showed)
+        rig.check_history(
+            name, self.grace.total_seconds(), compromised=self.marked, since=self.since, clock=self.showed
+        )
         for old in {self.first, self.second} - {""}:
             assert not rig.scaleway.accepts(old), f"the replaced key {old} lives"
         assert self.strange == self.stranger_as_it_is(), "I5: the stranger is not as it was"

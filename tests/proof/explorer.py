@@ -217,7 +217,9 @@ class Scenario:
 class Explorer:
     """Walks all the states of one scenario, depth first."""
 
-    def __init__(self, scenario: Scenario, *, most: int | None = None, progress: Callable[[Count], None] | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, *, most: int | None = None, progress: Callable[[Count], None] | None = None
+    ) -> None:
         self.scenario = scenario
         self.count = Count()
         self._most = most
@@ -283,7 +285,9 @@ class Explorer:
                 truth = state.truth.fork()
                 deed(truth)
                 self.count.faults[name] += 1
-                yield self._checked(altered(state, truth=truth, faults=state.faults - 1, actors=_hopeful(state.actors)), name)
+                yield self._checked(
+                    altered(state, truth=truth, faults=state.faults - 1, actors=_hopeful(state.actors)), name
+                )
 
     def _may_wake(self, state: State, actor: Actor) -> bool:
         if actor.ready_at > max(self._end, state.truth.time.now):
@@ -332,7 +336,9 @@ class Explorer:
             Fault.NOT_DONE: write,
             Fault.NEVER: write,
             Fault.LATE: write,
-            Fault.STALE: call.port == "vault" and call.name.startswith("read_") and state.actors[number].seen < state.truth.index,
+            Fault.STALE: call.port == "vault"
+            and call.name.startswith("read_")
+            and state.actors[number].seen < state.truth.index,
             Fault.FLAPPING: call.name == "authenticate",
         }
         return (fault for fault, possible in kinds.items() if possible and fault in self.scenario.faults)
@@ -351,7 +357,9 @@ class Explorer:
                 yield self._answer(state, number, ProbeResult.UNCLEAR, label)  # what its port makes of a lost answer
             case Fault.LOST:
                 error = Indeterminate if call.name in WRITES else Unavailable
-                yield self._execute(state, number, call, error("the answer was lost", service="test", kind="timeout"), label)
+                yield self._execute(
+                    state, number, call, error("the answer was lost", service="test", kind="timeout"), label
+                )
             case Fault.NOT_DONE:
                 away = Unavailable("away for a moment", service="test", kind="unreachable")
                 yield self._answer(state, number, away, label)
@@ -414,7 +422,9 @@ class Explorer:
             if isinstance(place.asks, Nap):
                 now = state.truth.time.now
                 if place.asks.until - now <= BLINK and actor.blinked != now:
-                    return self._arrive(state, number, altered(actor, place=place.after(now, None), blinked=now), "blinks")
+                    return self._arrive(
+                        state, number, altered(actor, place=place.after(now, None), blinked=now), "blinks"
+                    )
                 actor = altered(actor, wake=place.asks.until)
             elif isinstance(place.asks, End):
                 actor = self._ended(state, actor, place.asks)
@@ -530,7 +540,9 @@ def _hopeful(actors: tuple[Actor, ...]) -> tuple[Actor, ...]:
 def listen(truth: Truth, event: str, fields: Mapping[str, Any]) -> None:
     """I8 and I3: what is said is compared with the truth at the very instant."""
     if event == "rotation.published":
-        assert truth.published_key() == fields["access_key"], f"I8: {fields['access_key']} was said to be published, and is not"
+        assert truth.published_key() == fields["access_key"], (
+            f"I8: {fields['access_key']} was said to be published, and is not"
+        )
     if event == "key.revoked":
         _assert_dead(truth, str(fields["access_key"]), "I8", probed=fields["verification"] == "refused")
     if event == "compromise.contained":
@@ -550,7 +562,9 @@ def judge_end(truth: Truth, result: object) -> None:
     if outcome == "contained":
         marked_at = result.marked_at  # type: ignore[attr-defined]  # a Result of the command line
         before = {
-            name for name in truth.monitor._ever_published if name in truth.keys and truth.keys[name].key.created_at < marked_at
+            name
+            for name in truth.monitor._ever_published
+            if name in truth.keys and truth.keys[name].key.created_at < marked_at
         }
         for access_key in before | set(result.revoked):  # type: ignore[attr-defined]  # the same
             _assert_dead(truth, access_key, "I3", probed=result.revoked.get(access_key) == "refused")  # type: ignore[attr-defined]  # the same

@@ -136,6 +136,8 @@ def first_line(error: BaseException) -> str:
 if __name__ == "__main__":
     assert Path(rotator.__file__).is_relative_to(Path.cwd()), "hunt in the copy, not in what is installed"
     named = sys.argv[1:]
-    answer = {**(run_tests(named) or {"check": None, "message": ""}), "states": 0, "histories": 0} if named else Hunt().run()
+    answer = (
+        {**(run_tests(named) or {"check": None, "message": ""}), "states": 0, "histories": 0} if named else Hunt().run()
+    )
     json.dump(answer, sys.stdout)
     print()  # noqa: T201  # the answer is the last line

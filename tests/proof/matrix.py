@@ -167,7 +167,9 @@ def drawn(findings: list[Finding]) -> str:
             text.append(f"{scenario}: {SCENARIOS[scenario].__doc__}")
         latest = scenario
         signs = [cells.get((scenario, call, row)) for row in rows]
-        text.append(f"{call!s:{width}}  " + "".join(" " if one is None else "X" if one.violation else "·" for one in signs))
+        text.append(
+            f"{call!s:{width}}  " + "".join(" " if one is None else "X" if one.violation else "·" for one in signs)
+        )
     return "\n".join(text)
 
 

@@ -235,7 +235,9 @@ class Compromise(Passes):
         for _ in range(self.orders):
             with contextlib.suppress(Killed):
                 life = self.life
-                result = contain(life.spec, life.context, self.clock.sleep_until, CompromiseRequest("leaked", "the matrix"))
+                result = contain(
+                    life.spec, life.context, self.clock.sleep_until, CompromiseRequest("leaked", "the matrix")
+                )
                 self.sink.lines.append(result.message)
                 if result.exit_code == 0:
                     self.check_contained()

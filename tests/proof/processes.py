@@ -48,7 +48,10 @@ class Processes(Cell):
             raise Bound(str(error)) from None
         if self.process.process and self.process.alive():
             self.seen += [
-                Path(f"/proc/{self.process.process.pid}/{what}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                Path(f"/proc/{self.process.process.pid}/{what}")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
                 for what in ("cmdline", "environ")
             ]
 
@@ -102,5 +105,7 @@ class KilledCommand(Processes):
     def judge(self) -> None:
         super().judge()
         if self.plan is None:
-            assert any(line.startswith(f"{self.name}: contained: ") for line in self.lines()), "the command did not say so"
+            assert any(line.startswith(f"{self.name}: contained: ") for line in self.lines()), (
+                "the command did not say so"
+            )
             self.check_contained()

@@ -56,7 +56,14 @@ class Part:
             found = KINDS[self.kind](self.argument, seed, most)
         except Exception:  # noqa: BLE001  # whatever it is, the other parts go on, and it is told with them
             found = {"failure": traceback.format_exc()}
-        return {"failure": "", "states": 0, "histories": 0, "faults": 0, **found, "seconds": round(time.monotonic() - begun)}
+        return {
+            "failure": "",
+            "states": 0,
+            "histories": 0,
+            "faults": 0,
+            **found,
+            "seconds": round(time.monotonic() - begun),
+        }
 
 
 def explore(number: int, seed: int, most: int) -> dict[str, object]:
@@ -162,7 +169,10 @@ KINDS: dict[str, Callable[[int, int, int], dict[str, object]]] = {
 
 TOGETHER: tuple[Part, ...] = (
     *(Part(f"explore: {scenario.name}", "explore", number) for number, scenario in enumerate(ALL)),
-    *(Part(f"histories: {chunk * CHUNK:,} to {(chunk + 1) * CHUNK - 1:,}", "live", chunk) for chunk in range(HISTORIES // CHUNK)),
+    *(
+        Part(f"histories: {chunk * CHUNK:,} to {(chunk + 1) * CHUNK - 1:,}", "live", chunk)
+        for chunk in range(HISTORIES // CHUNK)
+    ),
     *(Part(f"focused histories: chunk {chunk}", "live_focused", chunk) for chunk in range(FOCUSED // CHUNK)),
     *(Part(f"histories of fleets: chunk {chunk}", "live_in_fleets", chunk) for chunk in range(FLEETS * 10 // CHUNK)),
     *(Part(f"planted: {planted.name}", "plant", number) for number, planted in enumerate(BUGS)),
@@ -228,7 +238,9 @@ def prove(seed: int, most: int, only: str) -> int:
 
 
 def _results(parts: list[Part], seed: int, most: int) -> Iterator[tuple[Part, dict[str, object]]]:
-    with ProcessPoolExecutor(max_workers=int(os.environ.get("ROTATOR_PROVE_WORKERS", "2")), max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(
+        max_workers=int(os.environ.get("ROTATOR_PROVE_WORKERS", "2")), max_tasks_per_child=1
+    ) as pool:
         running = {pool.submit(part.run, seed, most): part for part in parts if part in TOGETHER}
         for done in as_completed(running):
             yield running[done], done.result()
@@ -255,7 +267,9 @@ def say(text: str) -> None:
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description="Run the whole proof.")
-    parser.add_argument("--seed", type=int, default=None, help="the first history, and the storm (default: a fresh one)")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="the first history, and the storm (default: a fresh one)"
+    )
     parser.add_argument(
         "--most",
         type=int,

@@ -35,7 +35,9 @@ class Visit:
 
     def executed(self, *, last: bool = False) -> bytes:
         """Let the server do it; its whole answer, in bytes. ``last``: the answer asks the client for a new connection."""
-        headers = {name: value for name, value in self.headers.items() if name not in ("connection", "content-length", "host")}
+        headers = {
+            name: value for name, value in self.headers.items() if name not in ("connection", "content-length", "host")
+        }
         self._server.request(self.method, self.target, self.body or None, headers)
         answer = self._server.getresponse()
         content = answer.read()

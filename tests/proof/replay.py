@@ -98,7 +98,21 @@ DEAD = COUNTERS | {"step", "outcome", "obstacle", "over", "done"}
 """Variables that no function reads before it sets them anew, where a look begins."""
 
 PLAIN = frozenset(
-    {bool, int, float, str, datetime, timedelta, Key, Intent, ProbeResult, Presence, Problem, RevokingKey, RotationRequest}
+    {
+        bool,
+        int,
+        float,
+        str,
+        datetime,
+        timedelta,
+        Key,
+        Intent,
+        ProbeResult,
+        Presence,
+        Problem,
+        RevokingKey,
+        RotationRequest,
+    }
 )
 """Values that can be compared as they are."""
 
@@ -157,7 +171,14 @@ def identity(value: object) -> Hashable:
     """What tells one answer, or one memory, from another; secrets count by their contents."""
     if isinstance(value, CredentialDocument):
         secret = value.secret.reveal() if value.secret else None
-        return (value.version, value.state, value.created_time, value.access_key, secret, tuple(sorted(value.fields.items())))
+        return (
+            value.version,
+            value.state,
+            value.created_time,
+            value.access_key,
+            secret,
+            tuple(sorted(value.fields.items())),
+        )
     if isinstance(value, InFlightRotation):
         return (replace(value, secret=None), value.secret.reveal() if value.secret else None)
     if isinstance(value, LocalState):
@@ -201,7 +222,9 @@ class _Run:
         context = ReconcileContext(provider, vault, self, self, self.start.owner)
         reconcile.decide = self.decide  # type: ignore[attr-defined]  # what the module imported is what it calls
         try:
-            return End(self.start.program(context, self.local_state, lambda until: self.ask(Nap(until))), self.local_state)
+            return End(
+                self.start.program(context, self.local_state, lambda until: self.ask(Nap(until))), self.local_state
+            )
         except _Question as question:
             self.looks_anew = _begins_a_look(question)
             if not (self.looks_anew and self.start.daemon):
@@ -213,7 +236,10 @@ class _Run:
     def _variables(self, question: _Question) -> Hashable | None:
         """The variables of every function of the program that is under way, and how far each has come; None where they do not tell all."""
         dead = DEAD if self.looks_anew else COUNTERS
-        found: list[Hashable] = [question.asks.until if isinstance(question.asks, Nap) else None, *sorted(self.versions.items())]
+        found: list[Hashable] = [
+            question.asks.until if isinstance(question.asks, Nap) else None,
+            *sorted(self.versions.items()),
+        ]
         trace = question.__traceback__
         while trace is not None:
             if trace.tb_frame.f_globals["__name__"].startswith("rotator."):
@@ -248,7 +274,10 @@ class _Run:
         if kind in NAMED or isinstance(value, _Port | _Run) or callable(value):
             return kind.__name__
         if id(value) not in self._known:
-            self._known[id(value)] = (value, self._contents(value))  # the value is kept, or another one might get its id
+            self._known[id(value)] = (
+                value,
+                self._contents(value),
+            )  # the value is kept, or another one might get its id
         return self._known[id(value)][1]
 
     def _contents(self, value: object) -> Hashable:
@@ -300,7 +329,9 @@ class _Run:
     # --- the clock ---
 
     def now(self) -> datetime:
-        assert self.time is not None, "the clock was read before the first answer: then a start is no move with its first call"
+        assert self.time is not None, (
+            "the clock was read before the first answer: then a start is no move with its first call"
+        )
         return self.time
 
     def token(self) -> str:
@@ -345,7 +376,9 @@ class _Port:
 def _begins_a_look(question: _Question) -> bool:
     """Whether this is the first question of a look, after which nothing counts that was seen before it."""
     frames = [
-        frame for frame, _ in traceback.walk_tb(question.__traceback__) if frame.f_globals["__name__"].startswith("rotator.")
+        frame
+        for frame, _ in traceback.walk_tb(question.__traceback__)
+        if frame.f_globals["__name__"].startswith("rotator.")
     ]
     asks = question.asks
     return isinstance(asks, Call) and asks.name == "read_ledger" and frames[-1].f_code.co_qualname == "Observer.observe"

@@ -391,9 +391,17 @@ ALL: tuple[Scenario, ...] = (
         least=5_453,
     ),
     scenario(
-        "one daemon, and a person deletes a key", seasoned, daemons(1), at_peace, faults=NOTHING, hand=any_key_deleted, least=184
+        "one daemon, and a person deletes a key",
+        seasoned,
+        daemons(1),
+        at_peace,
+        faults=NOTHING,
+        hand=any_key_deleted,
+        least=184,
     ),
-    scenario("one daemon, a renamed application and a revocation", renamed, the_new_name, taken_over, budget=2, least=5_616),
+    scenario(
+        "one daemon, a renamed application and a revocation", renamed, the_new_name, taken_over, budget=2, least=5_616
+    ),
     scenario(
         "two daemons, one of which still has the old name of an application",
         renamed,

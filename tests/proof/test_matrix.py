@@ -105,7 +105,9 @@ def test_a_broken_program_makes_a_cell_red(
     rig: Rig, lines: list[list[matrix.Task]], provider: type[AsksAgain], complaint: str
 ) -> None:
     plans = [task.plan for line in lines for task in line if task.scenario == "rotation"]
-    plan = next(plan for plan in plans if plan.call[:2] == ("scaleway", "POST") and plan.row == Row(Fault.LOST, Kill.NEVER))
+    plan = next(
+        plan for plan in plans if plan.call[:2] == ("scaleway", "POST") and plan.row == Row(Fault.LOST, Kill.NEVER)
+    )
     cell = BrokenRotation(rig, matrix.fresh_name(), plan, allowed=2)
     cell.careless = provider
     with pytest.raises(AssertionError, match=complaint):

@@ -109,7 +109,11 @@ class Truth(Sim):
             self.time.now,
             tuple((id(one.data), one.created, one.deleted, one.index * past) for one in self.kv.get(DOCUMENT, ())),
             tuple(
-                (name, len(all_), tuple((id(version.data), version.index * past) for version in (all_ if past else all_[-1:])))
+                (
+                    name,
+                    len(all_),
+                    tuple((id(version.data), version.index * past) for version in (all_ if past else all_[-1:])),
+                )
                 for name, all_ in sorted(ledgers)
             ),
             tuple((true.key.description, true.alive_from, true.deleted_at) for true in self.keys.values()),

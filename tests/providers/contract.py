@@ -55,7 +55,12 @@ class ProviderContract:
         expires_at = datetime(2035, 7, 6, 9, 0, 0, 123456, tzinfo=UTC)
         access_key, _ = hand.make(hand.bearer, DESCRIPTION, expires_at)
         (key,) = provider.list_keys(hand.bearer)
-        assert (key.access_key, key.bearer, key.description, key.expires_at) == (access_key, hand.bearer, DESCRIPTION, expires_at)
+        assert (key.access_key, key.bearer, key.description, key.expires_at) == (
+            access_key,
+            hand.bearer,
+            DESCRIPTION,
+            expires_at,
+        )
         assert key.created_at.tzinfo is not None
         assert abs(key.created_at - datetime.now(UTC)) < timedelta(minutes=5)
         assert key.revocable
@@ -202,7 +207,9 @@ class ProviderContract:
         (leftover,) = provider.list_keys(hand.bearer)
         assert leftover.description == DESCRIPTION
 
-    def test_a3_a_create_that_fails_unseen_is_unclear_and_is_never_repeated(self, provider: Provider, hand: Hand) -> None:
+    def test_a3_a_create_that_fails_unseen_is_unclear_and_is_never_repeated(
+        self, provider: Provider, hand: Hand
+    ) -> None:
         hand.fail_before("create")
         with pytest.raises(Indeterminate):
             provider.create_key(hand.bearer, DESCRIPTION, default_project_id=None, expires_at=None)
@@ -261,7 +268,9 @@ class ProviderContract:
 
     # --- when it cannot be reached or does not want
 
-    def test_while_it_cannot_be_reached_nothing_is_said_to_be_empty_or_done(self, provider: Provider, hand: Hand) -> None:
+    def test_while_it_cannot_be_reached_nothing_is_said_to_be_empty_or_done(
+        self, provider: Provider, hand: Hand
+    ) -> None:
         access_key, secret = hand.make(hand.bearer)
         with hand.down():
             for look in (
@@ -280,7 +289,9 @@ class ProviderContract:
             provider.headroom()
         assert {key.access_key for key in provider.list_keys(hand.bearer)} == {access_key}
 
-    def test_without_the_right_every_verb_is_denied_but_a_secret_can_be_tried(self, provider: Provider, hand: Hand) -> None:
+    def test_without_the_right_every_verb_is_denied_but_a_secret_can_be_tried(
+        self, provider: Provider, hand: Hand
+    ) -> None:
         access_key, secret = hand.make(hand.bearer)
         hand.forbid()
         for attempt in (
@@ -344,7 +355,9 @@ class ProviderContract:
 
         def life() -> None:
             key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
-            if provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE and provider.delete_key(key.access_key):
+            if provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE and provider.delete_key(
+                key.access_key
+            ):
                 made.append(key.access_key)
 
         threads = [threading.Thread(target=life) for _ in range(16)]

@@ -83,7 +83,9 @@ STRANGE_403 = answer(403, b"<html>blocked</html>", Content_Type="text/html")
 STRANGE_200 = answer(200, b"<html>welcome</html>", Content_Type="text/html")
 REDIRECT = answer(302, b"", Location="https://127.0.0.1:1/")
 TRUNCATED = then_close(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + json.dumps(CREATED).encode()[:200])
-ARGUMENT = refusal(400, "invalid_arguments", details=[{"argument_name": "description", "help_message": "x", "reason": "format"}])
+ARGUMENT = refusal(
+    400, "invalid_arguments", details=[{"argument_name": "description", "help_message": "x", "reason": "format"}]
+)
 
 Act = Callable[[Provider], object]
 
@@ -162,7 +164,9 @@ def test_b_create_an_unreadable_or_truncated_answer_is_unclear_and_never_repeate
     assert (type(error), error.kind, requests) == (Indeterminate, kind, 1)
 
 
-@pytest.mark.parametrize("case", [name for name in SAYING_NOTHING if not name.startswith("200") and name != "oversized"])
+@pytest.mark.parametrize(
+    "case", [name for name in SAYING_NOTHING if not name.startswith("200") and name != "oversized"]
+)
 def test_b_a_delete_that_may_have_been_done_is_unclear_and_not_repeated(case: str) -> None:
     script, kind = SAYING_NOTHING[case]
     error, requests = error_from(deleting, script, NO_KEY)
@@ -312,7 +316,10 @@ def test_no_pause_leads_past_the_deadline() -> None:
 
 def test_a9_after_a_429_the_calls_of_all_threads_are_spaced() -> None:
     waits: list[float] = []
-    with RawServer(TOO_MANY, listed()) as server, provider_at(server.url, rate_limit=8.0, sleep=waits.append) as provider:
+    with (
+        RawServer(TOO_MANY, listed()) as server,
+        provider_at(server.url, rate_limit=8.0, sleep=waits.append) as provider,
+    ):
         with pytest.raises(Unavailable):
             creating(provider)
         assert waits == [], "the first second's worth goes at once"
@@ -471,7 +478,10 @@ def test_a_create_says_exactly_what_it_was_given() -> None:
         "default_project_id": PROJECT,
         "expires_at": "2035-07-06T09:00:00.000123Z",
     }
-    assert json.loads(server.requests[1].partition(b"\r\n\r\n")[2]) == {"application_id": BEARER, "description": "marker"}
+    assert json.loads(server.requests[1].partition(b"\r\n\r\n")[2]) == {
+        "application_id": BEARER,
+        "description": "marker",
+    }
     assert (key.access_key, secret.reveal()) == (NAME, ISSUED)
     assert key.created_at == datetime(2026, 6, 10, 16, 12, 40, 585516, tzinfo=UTC)
 
@@ -533,7 +543,9 @@ def test_a_key_of_an_unexpected_shape_is_no_key_and_no_absence(case: str) -> Non
     for act, script in ((getting, answer(200, body)), (listing, listed(KEY, body))):
         error, _ = error_from(act, script)
         assert (type(error), error.kind) == (Unavailable, "unexpected_answer")
-    error, requests = error_from(creating, answer(200, {**body, "secret_key": ISSUED} if isinstance(body, dict) else body))
+    error, requests = error_from(
+        creating, answer(200, {**body, "secret_key": ISSUED} if isinstance(body, dict) else body)
+    )
     assert (type(error), error.kind, requests) == (Indeterminate, "unexpected_answer", 1)
 
 
@@ -547,7 +559,14 @@ def test_a_key_of_an_unexpected_shape_is_no_key_and_no_absence(case: str) -> Non
         {**CREATED, "description": "mark"},
         {**CREATED, "default_project_id": ORGANIZATION},
     ],
-    ids=["no secret", "empty secret", "secret with a newline", "another bearer", "another description", "another project"],
+    ids=[
+        "no secret",
+        "empty secret",
+        "secret with a newline",
+        "another bearer",
+        "another description",
+        "another project",
+    ],
 )
 def test_a_created_key_that_is_not_what_was_asked_for_is_unclear(body: dict[str, Any]) -> None:
     error, requests = error_from(creating, answer(200, body))
@@ -562,7 +581,9 @@ def test_answers_of_2022_lack_deletable_and_managed() -> None:
     assert (key.deletable, key.provider_managed) == (True, False)
 
 
-@pytest.mark.parametrize("text", ["2026-06-10T16:12:40Z", "2026-06-10T16:12:40.585Z", "2026-06-10T18:12:40.585516123+02:00"])
+@pytest.mark.parametrize(
+    "text", ["2026-06-10T16:12:40Z", "2026-06-10T16:12:40.585Z", "2026-06-10T18:12:40.585516123+02:00"]
+)
 def test_times_have_any_number_of_fraction_digits(text: str) -> None:
     with RawServer(answer(200, {**KEY, "expires_at": text})) as server, provider_at(server.url) as provider:
         key = provider.get_key(NAME)
@@ -603,7 +624,10 @@ def test_pages_smaller_than_asked_for_are_followed_to_the_count() -> None:
 
 def test_a2_a_key_that_moves_to_an_earlier_page_between_two_readings_is_not_missed() -> None:
     """One of the first page dies and another is made meanwhile, so that the count stays: KEYS[20] moves to the first page."""
-    first, last = listed(*KEYS[:20], total=25), listed(*KEYS[21:], {**KEYS[0], "access_key": "SCWFRESHXXXXXXXXXXXX"}, total=25)
+    first, last = (
+        listed(*KEYS[:20], total=25),
+        listed(*KEYS[21:], {**KEYS[0], "access_key": "SCWFRESHXXXXXXXXXXXX"}, total=25),
+    )
     moved = listed(*KEYS[1:21], total=25)
     with RawServer(first, last, moved, moved, last, moved) as server, provider_at(server.url) as provider:
         assert KEYS[20]["access_key"] in names(provider)

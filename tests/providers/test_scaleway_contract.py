@@ -49,7 +49,9 @@ class SandboxHand:
 
     def attempts(self, verb: Verb) -> int:
         method, path = ROUTES[verb]
-        return sum(n for (m, route), n in self.sandbox.calls().items() if m == method and route.startswith(path.split("{")[0]))
+        return sum(
+            n for (m, route), n in self.sandbox.calls().items() if m == method and route.startswith(path.split("{")[0])
+        )
 
     def limit(self, room: int) -> None:
         self.sandbox.edit_organization(quota=len(self.sandbox.keys()) + room)
@@ -126,7 +128,9 @@ def test_b_list_pages_shift_under_a_concurrent_delete(
     assert listed == set(names[1:])
 
 
-def test_b_old_key_still_answers_after_delete(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_b_old_key_still_answers_after_delete(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     """The verdict stays ALIVE for as long as the secret is accepted, whatever DELETE said."""
     access_key, secret = hand.make(hand.bearer)
     sandbox.configure(revocation_delay=3600.0)
@@ -162,7 +166,9 @@ def test_b_400_on_create_an_expiry_policy_names_the_option_to_set(
     assert caught.value.argument == "expires_at"
 
 
-def test_both_white_space_styles_are_read(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_both_white_space_styles_are_read(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     hand.make(hand.bearer)
     sandbox.configure(spaced=True)
     spaced = provider.list_keys(hand.bearer)
@@ -170,7 +176,9 @@ def test_both_white_space_styles_are_read(provider: ScalewayProvider, sandbox: S
     assert provider.list_keys(hand.bearer) == spaced
 
 
-def test_a_whole_rotation_costs_few_calls(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
+def test_a_whole_rotation_costs_few_calls(
+    provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
+) -> None:
     """One request for each verb, and none beside them."""
     sandbox.reset_calls()
     key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)

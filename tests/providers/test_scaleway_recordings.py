@@ -60,7 +60,10 @@ class Interaction:
     def wire(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status} Recorded"]
         lines += [
-            f"{name}: {value}" for name, values in self.headers.items() for value in values if name.lower() != "content-length"
+            f"{name}: {value}"
+            for name, values in self.headers.items()
+            for value in values
+            if name.lower() != "content-length"
         ]
         if self.status != 204:
             lines.append(f"Content-Length: {len(self.body)}")

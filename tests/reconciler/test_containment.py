@@ -23,7 +23,20 @@ from rotator.operations.result import OperationResult
 from rotator.reconciler.context import PassOutcome
 from rotator.reconciler.runner import reconcile
 from tests.support.invariants import Monitor
-from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, mark, marked_key, once, rotate
+from tests.support.scenarios import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    adopted,
+    away,
+    change,
+    failing,
+    mark,
+    marked_key,
+    once,
+    rotate,
+)
 from tests.support.simulated import EPOCH, PATH, Actor, ActorClock, Killed, Sim, SimProvider, SimVault, no_hook, spec
 
 T = TypeVar("T")
@@ -330,7 +343,9 @@ def provider_is_unclear(sim: Sim, daemon: Actor) -> None:
     failing(sim, "authenticate", away())
 
 
-@pytest.mark.parametrize("situation", [revocation_is_slow, activation_is_slow, vault_takes_no_document, provider_is_unclear])
+@pytest.mark.parametrize(
+    "situation", [revocation_is_slow, activation_is_slow, vault_takes_no_document, provider_is_unclear]
+)
 def test_r9_a_pass_that_waits_sees_a_mark_within_a_retry_interval(situation: Callable[[Sim, Actor], None]) -> None:
     patient = VerificationPolicy(3, 10 * SECOND, HOUR)
     sim, daemon, published, _ = with_a_key_in_grace(
@@ -430,7 +445,9 @@ def test_r13_our_clock_takes_the_clocks_of_the_services_nowhere_when_it_is_set_a
 @pytest.mark.parametrize("step", [25 * HOUR, -25 * HOUR])
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("call", ["read_ledger", "read_document", "list_keys"])
-def test_i2_no_grace_ends_because_our_clock_is_set_in_the_middle_of_a_look(call: str, phase: str, step: timedelta) -> None:
+def test_i2_no_grace_ends_because_our_clock_is_set_in_the_middle_of_a_look(
+    call: str, phase: str, step: timedelta
+) -> None:
     sim, daemon, _, old = with_a_key_in_grace()
     with_offsets_from_answers(daemon)
     clock = daemon.context.clock

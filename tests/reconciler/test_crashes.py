@@ -168,7 +168,14 @@ def disturb(scenario: Callable[[Story], None], point: int, what: str) -> Story:
     return story
 
 
-DISTURBANCES = ("killed before", "killed after", "answer lost", "fails", "another actor acts before", "another actor acts after")
+DISTURBANCES = (
+    "killed before",
+    "killed after",
+    "answer lost",
+    "fails",
+    "another actor acts before",
+    "another actor acts after",
+)
 
 
 @pytest.mark.parametrize("what", DISTURBANCES)

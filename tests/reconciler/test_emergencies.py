@@ -98,13 +98,17 @@ def test_the_versions_that_held_a_compromised_secret_are_destroyed_when_the_key_
     assert sim.published_key() == third
     assert sim.calls.index("destroy_versions") > sim.calls.index("authenticate")
     [incident] = sim.ledger().incidents
-    assert [(revocation.access_key, revocation.verification, revocation.destroyed) for revocation in incident.revocations] == [
+    assert [
+        (revocation.access_key, revocation.verification, revocation.destroyed) for revocation in incident.revocations
+    ] == [
         (first, "refused", (1,)),
         (second, "refused", (2, 3)),
     ]
     assert all(revocation.at == sim.time.now or revocation.at < sim.time.now for revocation in incident.revocations)
     assert ("versions.destroyed", second, [2, 3]) in [
-        (name, fields["access_key"], fields.get("versions")) for name, fields in daemon.sink.events if "access_key" in fields
+        (name, fields["access_key"], fields.get("versions"))
+        for name, fields in daemon.sink.events
+        if "access_key" in fields
     ]
 
 
@@ -137,7 +141,9 @@ def test_nothing_is_destroyed_in_a_document_that_was_recreated_while_a_pass_look
     sim, daemon, first = adopted()
     second = rotate(daemon)
     rotate(daemon)
-    recreated: list[str] = []  # the keys of its versions; what is read after the versions were listed is what may be destroyed
+    recreated: list[
+        str
+    ] = []  # the keys of its versions; what is read after the versions were listed is what may be destroyed
 
     def hook(name: str, phase: str) -> None:
         if (name, phase) == ("read_version", "after") and "list_versions" in sim.calls and not recreated:

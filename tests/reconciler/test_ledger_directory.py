@@ -70,7 +70,9 @@ def other(name: str, **changes: object) -> Ledger:
 
 
 def test_a_removed_application_has_a_ledger_and_no_configuration_and_no_successor() -> None:
-    store = Store({"billing": ledger(), "invoices": other("invoices"), "old": other("old", successor="billing"), "deleted": None})
+    store = Store(
+        {"billing": ledger(), "invoices": other("invoices"), "old": other("old", successor="billing"), "deleted": None}
+    )
     found, _ = directory(store)
     assert found.removed(lambda name, error: None) == {"invoices": other("invoices")}
     assert "billing" not in store.reads
@@ -92,7 +94,9 @@ def test_a_vault_that_is_away_is_no_missing_ledger() -> None:
 
 
 def test_c5_the_ledgers_of_a_bearer_are_found_and_listed_again_after_a_minute() -> None:
-    store = Store({"b": other("b"), "a": other("a"), "stranger": other("stranger", bearer="another"), "damaged": DAMAGED})
+    store = Store(
+        {"b": other("b"), "a": other("a"), "stranger": other("stranger", bearer="another"), "damaged": DAMAGED}
+    )
     found, clock = directory(store)
     assert found.related(spec()) == ("a", "b")
     store.ledgers["c"] = other("c")
@@ -127,7 +131,8 @@ def test_c5_without_the_right_to_list_nothing_is_related_and_vault_is_not_asked_
 def related(*ledgers: Ledger | Exception | None, shown: CredentialDocument | Exception | None = None) -> list[object]:
     store = Store({str(number): one for number, one in enumerate(ledgers)}, shown or document())
     return [
-        (one.ledger, one.version, one.document) for one in read_related(spec(), cast(VaultStore, store), tuple(store.ledgers))
+        (one.ledger, one.version, one.document)
+        for one in read_related(spec(), cast(VaultStore, store), tuple(store.ledgers))
     ]
 
 

@@ -105,7 +105,11 @@ def test_c20_the_command_revoke_refuses_the_management_key(in_grace: bool) -> No
 def test_c20_the_guard_marks_the_key_wherever_it_is_listed_and_sends_no_delete() -> None:
     sim, _, first = managed_with_its_own_key()
     guard = ManagementKeyGuard(SimProvider(sim), FixedKeyName(first)).urgent()
-    (listed,), (everywhere,), one = guard.list_keys(next(iter(sim.bearers))), guard.list_all_keys(), guard.get_key(first)
+    (listed,), (everywhere,), one = (
+        guard.list_keys(next(iter(sim.bearers))),
+        guard.list_all_keys(),
+        guard.get_key(first),
+    )
     assert one is not None
     assert listed.manages_account
     assert everywhere.manages_account
@@ -119,7 +123,9 @@ def test_c20_the_guard_marks_the_key_wherever_it_is_listed_and_sends_no_delete()
 
 def test_c20_the_other_keys_of_the_application_are_revoked_as_ever() -> None:
     sim, daemon, first = managed_with_its_own_key()
-    daemon.context = replace(daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName("SCW00000000000000099")))
+    daemon.context = replace(
+        daemon.context, provider=ManagementKeyGuard(SimProvider(sim), FixedKeyName("SCW00000000000000099"))
+    )
     daemon.run(RotationRequest("asked", first))
     daemon.run_for(2 * DAY)
     assert not sim.live(first)

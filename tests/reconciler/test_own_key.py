@@ -140,7 +140,9 @@ def befall(world: World, point: int, accident: str) -> Callable[[str, str], None
         if accident == "fails":
             raise Unavailable("away for a moment", service="test", kind="unreachable")
         if accident == "answer lost":
-            raise (Indeterminate if name in WRITES else Unavailable)("the answer was lost", service="test", kind="timeout")
+            raise (Indeterminate if name in WRITES else Unavailable)(
+                "the answer was lost", service="test", kind="timeout"
+            )
         world.other.run()
 
     return hook
@@ -148,7 +150,9 @@ def befall(world: World, point: int, accident: str) -> Callable[[str, str], None
 
 @pytest.mark.parametrize("accident", ACCIDENTS)
 @pytest.mark.parametrize("story", STORIES)
-def test_c20_after_an_accident_at_any_call_both_daemons_log_in_and_the_replaced_key_is_revoked(story: str, accident: str) -> None:
+def test_c20_after_an_accident_at_any_call_both_daemons_log_in_and_the_replaced_key_is_revoked(
+    story: str, accident: str
+) -> None:
     calm = World()
     STORIES[story](calm)
     points = [n for n, name in enumerate(calm.sim.calls) if name not in {"read_ledger", "list_keys"} or n < 8]

@@ -144,7 +144,9 @@ def test_c5_two_ledgers_that_an_earlier_version_left_behind_become_one_with_the_
     Actor(sim, NEW).run()
     second = sim.published_key()
     assert second != first
-    billing = replace(orphan, retiring=sim.ledger("payments").retiring)  # what it saw of the rotation, with its own short grace
+    billing = replace(
+        orphan, retiring=sim.ledger("payments").retiring
+    )  # what it saw of the rotation, with its own short grace
     billing = replace(billing, retiring=(replace(billing.retiring[0], revoke_after=sim.time.now + HOUR),))
     billing = set_hold(replace(billing, current=sim.ledger("payments").current), "audit", "ops", sim.time.now)
     change(sim, "billing", billing)

@@ -121,7 +121,9 @@ def test_r2_the_purpose_of_a_published_key_that_somebody_deleted_is_the_one_that
     assert description(sim, sim.published_key() or "").startswith("made by hand rotator:v2:")
 
 
-@pytest.mark.parametrize("purpose", ["", "\n", "x " * 200, "é" * 200, "rotator:v2:" + ":".join(["9" * 16] * 5), "\ud800 odd"])
+@pytest.mark.parametrize(
+    "purpose", ["", "\n", "x " * 200, "é" * 200, "rotator:v2:" + ":".join(["9" * 16] * 5), "\ud800 odd"]
+)
 def test_r2_whatever_the_purpose_contains_a_leftover_is_known_by_its_marker(purpose: str) -> None:
     sim, daemon, _ = adopted(purpose=purpose)
     failing(sim, "create_key", lost(), phase="after", times=1)
@@ -467,7 +469,9 @@ def test_r7_a_key_that_may_still_be_published_is_left_alone_as_long_as_somebody_
     assert sim.ledger().current.access_key == possible  # type: ignore[union-attr]  # published after all
 
 
-def test_i4_r7_what_a_lost_attempt_left_behind_does_not_live_until_the_next_rotation_which_may_be_a_month_away() -> None:
+def test_i4_r7_what_a_lost_attempt_left_behind_does_not_live_until_the_next_rotation_which_may_be_a_month_away() -> (
+    None
+):
     sim, daemon, _ = adopted()
     possible = marked_key(sim, 1)
     daemon.run_for(HOUR)
@@ -831,7 +835,9 @@ def test_r11_a_damaged_document_blocks() -> None:
         ({"secret_key": "alone"}, "document_damaged"),
     ],
 )
-def test_b_nonsense_written_by_hand_blocks_and_a_compromised_key_dies_all_the_same(data: dict[str, object], reason: str) -> None:
+def test_b_nonsense_written_by_hand_blocks_and_a_compromised_key_dies_all_the_same(
+    data: dict[str, object], reason: str
+) -> None:
     """No provider has a key of such a name, and asking for one is refused: that must not end every pass."""
     sim, daemon, first = adopted()
     second = rotate(daemon)
@@ -858,7 +864,9 @@ def test_a10_a_lost_ledger_causes_no_create_and_no_delete_by_itself() -> None:
     Actor(sim).run_for(2 * DAY)
     assert "create_key" not in sim.calls
     assert sim.live(second)
-    assert sim.live(first), "not ours by its marker, and no ledger names it any more: a stranger (said in the documentation)"
+    assert sim.live(first), (
+        "not ours by its marker, and no ledger names it any more: a stranger (said in the documentation)"
+    )
 
 
 def test_b_an_application_that_left_the_configuration_still_has_its_keys_revoked_on_time() -> None:
@@ -1077,7 +1085,9 @@ def test_two_daemons_on_one_application_make_one_key_per_rotation() -> None:
 
 
 def test_an_emergency_of_a_killed_command_is_finished_by_the_daemon_within_its_short_patience() -> None:
-    sim, daemon, first = adopted(emergency_verification=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10)))
+    sim, daemon, first = adopted(
+        emergency_verification=VerificationPolicy(1, timedelta(seconds=1), timedelta(seconds=10))
+    )
     command = Actor(sim, daemon.spec, owner="command")
     mark(command, first)
     failing(sim, "create_key", Killed(), phase="after")

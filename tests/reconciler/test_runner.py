@@ -18,7 +18,21 @@ from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, LedgerUnreadable, NotFound, PermissionDenied, Rejected, ServiceError
 from rotator.reconciler.context import InvalidKeyBreaker, LocalState, PassOutcome
 from rotator.reconciler.runner import drive, observe, reconcile
-from tests.support.scenarios import DAY, HOUR, MINUTE, SECOND, adopted, away, change, failing, lost, mark, once, problem, rotate
+from tests.support.scenarios import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    adopted,
+    away,
+    change,
+    failing,
+    lost,
+    mark,
+    once,
+    problem,
+    rotate,
+)
 from tests.support.simulated import BEARER, EPOCH, MOST_NAPS, PATH, Actor, Sim, SimProvider, SimVault, no_hook
 
 
@@ -55,7 +69,9 @@ def test_a_pass_sleeps_where_it_has_nothing_to_do_and_ends_with_its_outcome() ->
         slept.append(until)
         sim.time.now = until
 
-    outcome = drive(reconcile(daemon.spec, daemon.context, daemon.local_state, RotationRequest("asked", first)), sleep_until)
+    outcome = drive(
+        reconcile(daemon.spec, daemon.context, daemon.local_state, RotationRequest("asked", first)), sleep_until
+    )
     assert slept == [EPOCH + 10 * SECOND, EPOCH + 20 * SECOND]
     assert outcome.wait.reason == "revoke"
     assert outcome.error is None
@@ -172,7 +188,9 @@ def test_a_pass_that_is_cut_short_after_its_look_tells_the_error_and_what_it_saw
         (LedgerUnreadable("the ledger is damaged"), "ledger_unreadable", 60 * SECOND),
     ],
 )
-def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(error: Any, reason: str, patience: timedelta) -> None:
+def test_a_pass_that_is_cut_short_says_why_and_when_it_is_repeated(
+    error: Any, reason: str, patience: timedelta
+) -> None:
     sim, daemon, _ = adopted()
     failing(sim, "read_ledger", error)
     outcome = daemon.run()
@@ -654,7 +672,9 @@ def test_r5_a_publish_that_vault_cannot_take_is_sent_again_every_second_until_it
     assert sim.live_keys() == [first], "surely never published: revoked at once"
 
 
-def test_r5_a_publish_whose_answers_are_lost_is_sent_again_until_its_time_is_up_and_its_key_is_then_a_possible_leftover() -> None:
+def test_r5_a_publish_whose_answers_are_lost_is_sent_again_until_its_time_is_up_and_its_key_is_then_a_possible_leftover() -> (
+    None
+):
     sim, daemon, first = adopted(publish_timeout=2 * SECOND)
     failed = failing(sim, "write_document", lost())
     daemon.run(RotationRequest("asked", first))
@@ -677,14 +697,18 @@ def test_r5_while_vault_does_not_answer_the_secret_waits_and_is_dropped_in_the_e
     naps, _ = paced(daemon, RotationRequest("asked", first))
     assert naps == [10 * SECOND, 10 * SECOND, SECOND, SECOND, SECOND]
     assert told(daemon, "pass.interrupted") == [{"kind": "sealed", "message": "it is away"}] * 4
-    assert sim.ledger().problem == Problem("vault_unavailable", "Vault did not come back in time to publish", sim.time.now)
+    assert sim.ledger().problem == Problem(
+        "vault_unavailable", "Vault did not come back in time to publish", sim.time.now
+    )
     assert daemon.local_state.in_flight is None
     sim.hook = no_hook
     daemon.run()
     assert sim.live_keys() == [first]
 
 
-def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_and_the_passes_come_every_second() -> None:
+def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_and_the_passes_come_every_second() -> (
+    None
+):
     sim, daemon, first = adopted(verification=VerificationPolicy(1, SECOND, 10 * SECOND), publish_timeout=5 * SECOND)
     failing(sim, "authenticate", LedgerUnreadable("Vault has lost its mind"))
     outcome = daemon.run(RotationRequest("asked", first))
@@ -704,7 +728,9 @@ def test_i6_a_secret_that_waits_between_passes_is_dropped_when_its_time_is_up_an
     assert in_flight.failure == RotationFailure(
         "dependencies_unavailable", "Vault or the provider did not come back in time to publish"
     )
-    daemon.local_state.in_flight = replace(in_flight, failure=RotationFailure("verification_failed", "it never became valid"))
+    daemon.local_state.in_flight = replace(
+        in_flight, failure=RotationFailure("verification_failed", "it never became valid")
+    )
     daemon.run()
     assert daemon.local_state.in_flight.failure == RotationFailure("verification_failed", "it never became valid")
 
@@ -820,7 +846,10 @@ def test_r8_a_delete_is_told_and_so_is_that_the_key_was_gone_already() -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    [PermissionDenied("we may not", service="acme", kind="denied"), Rejected("it is in use", service="acme", kind="rejected")],
+    [
+        PermissionDenied("we may not", service="acme", kind="denied"),
+        Rejected("it is in use", service="acme", kind="rejected"),
+    ],
 )
 def test_r8_a_delete_that_is_refused_is_said_and_not_repeated_within_the_pass(refusal: ServiceError) -> None:
     sim, daemon, first = adopted()
@@ -836,7 +865,9 @@ def test_r8_a_delete_that_is_refused_is_said_and_not_repeated_within_the_pass(re
     assert sim.ledger().is_revoking(first)
 
 
-@pytest.mark.parametrize("change", ["another version", "a soft delete", "recreated at the same version with the condemned key"])
+@pytest.mark.parametrize(
+    "change", ["another version", "a soft delete", "recreated at the same version with the condemned key"]
+)
 def test_i1_r8_the_document_is_looked_at_once_more_before_a_delete(change: str) -> None:
     sim, daemon, first = adopted()
     second = rotate(daemon)
@@ -867,7 +898,9 @@ def test_r8_a_lost_delete_is_told_with_what_was_heard_and_the_key_is_also_asked_
     revoked(sim, daemon)
     failing(sim, "delete_key", lost(), phase="after", times=1)
     daemon.run()
-    assert told(daemon, "key.delete_unconfirmed") == [{"access_key": first, "reason": "replaced", "message": "no answer"}]
+    assert told(daemon, "key.delete_unconfirmed") == [
+        {"access_key": first, "reason": "replaced", "message": "no answer"}
+    ]
     assert told(daemon, "key.deleted") == []
     at = sim.calls.index("delete_key")
     assert sim.calls[at + 1 : at + 6] == ["read_version", "authenticate", "authenticate", "authenticate", "get_key"]
@@ -940,7 +973,9 @@ def test_r8_without_the_old_secret_a_key_is_dead_when_its_name_is_unknown_severa
         sim.calls.clear()
     naps, _ = paced(daemon)
     assert naps == [10 * SECOND] * 2
-    assert told(daemon, "key.revoked") == [{"access_key": first, "reason": "replaced", "verification": "gone, not probed"}]
+    assert told(daemon, "key.revoked") == [
+        {"access_key": first, "reason": "replaced", "verification": "gone, not probed"}
+    ]
     assert sim.calls.count("get_key") == 3
     assert "authenticate" not in sim.calls
     assert sim.calls.count("read_version") == (why != "none")

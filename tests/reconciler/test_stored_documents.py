@@ -33,7 +33,9 @@ def with_a_full_past(actor: Actor, keys: int = 6) -> None:
         )
         for number in range(INCIDENT_LIMIT)
     )
-    history = tuple(HistoryEntry(at, "rotated", f"SCW{number}", 1, f"{number:016x}", "asked") for number in range(HISTORY_LIMIT))
+    history = tuple(
+        HistoryEntry(at, "rotated", f"SCW{number}", 1, f"{number:016x}", "asked") for number in range(HISTORY_LIMIT)
+    )
     change(actor, history=history, incidents=incidents)
 
 

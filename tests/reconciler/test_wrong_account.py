@@ -70,7 +70,9 @@ def test_i3_an_unnamed_version_proves_nothing_where_the_bearer_is_not_known() ->
     sim, daemon, first = in_another_organisation(pruned=False)
     ledger = sim.ledger()
     ledger = replace(ledger, retiring=tuple(replace(entry, version=0) for entry in ledger.retiring))
-    marked = mark_compromised(ledger, [first], reason="leaked", by="ops", at=sim.time.now, incident="i", mode="replace_first")
+    marked = mark_compromised(
+        ledger, [first], reason="leaked", by="ops", at=sim.time.now, incident="i", mode="replace_first"
+    )
     daemon.context.vault.write_ledger(marked, cas=len(sim.kv["ledger:billing"]))
     daemon.run_for(HOUR)
     assert sim.live(first)

@@ -64,7 +64,13 @@ def test_the_whole_story_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> 
         output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, output + errors
     story, _, end = output.partition("What happened in ")
-    for sign in (" 0 refused", "0 left over", "untouched", "no secret in them", "Nothing was refused and nothing is left over."):
+    for sign in (
+        " 0 refused",
+        "0 left over",
+        "untouched",
+        "no secret in them",
+        "Nothing was refused and nothing is left over.",
+    ):
         assert sign in end
     for application in APPLICATIONS:
         assert f"{application:<8}  SCW…" in story
@@ -156,7 +162,9 @@ class Scene:
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     with World() as world:
-        world.scaleway.configure(instances=1, activation_delay=0, revocation_delay=0, latency_get=0, latency_list_by_bearer=0)
+        world.scaleway.configure(
+            instances=1, activation_delay=0, revocation_delay=0, latency_get=0, latency_list_by_bearer=0
+        )
         yield Scene(world)
 
 
@@ -302,14 +310,18 @@ def test_the_finder_tells_when_a_key_began_to_be_refused_for_good(scene: Scene) 
 def told() -> Chronicle:
     """A chronicle with everything in it that the picture can draw."""
     chronicle = Chronicle(tuple(APPLICATIONS))
-    chronicle.phase = "A sentence that is far too long for a narrow terminal, because it goes on and on and on and on and on"
+    chronicle.phase = (
+        "A sentence that is far too long for a narrow terminal, because it goes on and on and on and on and on"
+    )
     chronicle.lives = {
         "SCWOLD": Life("SCWAAAAAAAAAAAAA0LD01", "billing", 1.0, 0, 2.0, 8.0, 11.0, 12.0),
         "SCWNOW": Life("SCWAAAAAAAAAAAAAN0W02", "billing", 7.0, 1, 8.0, leaked=20.0),
         "SCWLOST": Life("SCWAAAAAAAAAAAAAL0ST3", "shop", 9.0, 0, died=15.0),
         "SCWHAND": Life("SCWAAAAAAAAAAAAAHAND4", "reports", 0.0, 0, stranger=True),
     }
-    chronicle.lines = [Line(float(at), "billing", "something happened that takes many words to say " * 3) for at in range(25)]
+    chronicle.lines = [
+        Line(float(at), "billing", "something happened that takes many words to say " * 3) for at in range(25)
+    ]
     chronicle.daemons = [Span(0.5, 10.0, killed=True), Span(12.0)]
     chronicle.marks = [(10.0, "kill -9"), (20.0, "leak")]
     return chronicle
@@ -329,7 +341,16 @@ def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
     assert max(len(line.rstrip()) for line in lines) <= width
     if width >= 80:
         picture = "\n".join(lines)
-        for sign in ("0LD01", "▒▒▒▒▒▒✕", "░░░░░░░░░░░░✕", "made by hand", "━━━✖", "▲ kill -9", "7 refused", "24.0 s  billing"):
+        for sign in (
+            "0LD01",
+            "▒▒▒▒▒▒✕",
+            "░░░░░░░░░░░░✕",
+            "made by hand",
+            "━━━✖",
+            "▲ kill -9",
+            "7 refused",
+            "24.0 s  billing",
+        ):
             assert sign in picture
 
 
@@ -375,7 +396,9 @@ def test_the_summary_is_made_of_sentences_for_a_stranger(capsys: pytest.CaptureF
     assert "Nothing was refused and nothing is left over." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"applications": []}', '{"applications": [{"seconds_from_mark": null}]}'])
+@pytest.mark.parametrize(
+    "answer", ["", "[]", "{}", '{"applications": []}', '{"applications": [{"seconds_from_mark": null}]}']
+)
 def test_an_answer_without_the_time_from_the_mark_has_none(answer: str) -> None:
     assert from_the_mark(answer) is None
 

@@ -19,7 +19,9 @@ from rotator.sandbox.process import wait_until
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "practice.md").read_text()
 COMMANDS = [
-    line.removeprefix("$ ") for block in re.findall(r"```console\n(.*?)```", TUTORIAL, re.DOTALL) for line in block.splitlines()
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", TUTORIAL, re.DOTALL)
+    for line in block.splitlines()
 ]
 EXIT_CODES = {"rotator check": 2}
 
@@ -37,7 +39,12 @@ class Desk:
         words = shlex.split(line)
         assert words[0] == "rotator"
         return subprocess.run(
-            [sys.executable, "-m", *words], env=self.environment, capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-m", *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def status(self) -> dict[str, Any]:
@@ -94,7 +101,9 @@ def test_what_was_broken_is_seen_and_mended(desk: Desk) -> None:
     assert desk.status()["daemon"] == "running"
 
 
-def test_a_second_sandbox_in_one_directory_and_a_directory_with_other_files_are_refused(desk: Desk, tmp_path: Path) -> None:
+def test_a_second_sandbox_in_one_directory_and_a_directory_with_other_files_are_refused(
+    desk: Desk, tmp_path: Path
+) -> None:
     assert "start one: rotator sandbox start" in desk.type("rotator sandbox status").stderr
     other = tmp_path / "other"
     other.mkdir()
@@ -127,7 +136,12 @@ def test_the_tools_of_the_playground_refuse_what_is_not_of_it(desk: Desk, tool: 
     assert desk.type("rotator sandbox start").returncode == 0
     name, *words = tool.split()
     done = subprocess.run(
-        [desk.directory / "bin" / name, *words], env=desk.environment, capture_output=True, text=True, timeout=60, check=False
+        [desk.directory / "bin" / name, *words],
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 1
     assert message in done.stderr

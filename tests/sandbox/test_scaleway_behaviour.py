@@ -191,7 +191,9 @@ def test_names_and_chance_are_the_same_for_the_same_seed() -> None:
         ({"activation_dealy": 1.0}, TypeError),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_and_changes_nothing(changes: dict[str, Any], error: type[Exception]) -> None:
+def test_a_setting_that_makes_no_sense_is_refused_and_changes_nothing(
+    changes: dict[str, Any], error: type[Exception]
+) -> None:
     sandbox = ScalewaySandbox()
     with pytest.raises(error):
         sandbox.configure(**changes)

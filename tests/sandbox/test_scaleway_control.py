@@ -31,7 +31,9 @@ def test_the_client_has_every_method_of_the_sandbox_with_the_same_arguments() ->
     names = [name for name, member in vars(ControlInterface).items() if not name.startswith("_") and callable(member)]
     assert len(names) > 15
     for name in names:
-        assert inspect.signature(getattr(SandboxClient, name)) == inspect.signature(getattr(ControlInterface, name)), name
+        assert inspect.signature(getattr(SandboxClient, name)) == inspect.signature(getattr(ControlInterface, name)), (
+            name
+        )
 
 
 def test_the_truth_about_keys_is_told_without_their_secrets(
@@ -65,7 +67,10 @@ def test_the_log_tells_who_did_what_with_which_secret(
     own.delete(f"{KEYS}/{made['access_key']}")
     own.get(KEYS)
     connect("nonsense").get(KEYS)
-    told = [(event.kind, event.access_key, event.bearer, event.by, event.method, event.detail) for event in hand.events(start)]
+    told = [
+        (event.kind, event.access_key, event.bearer, event.by, event.method, event.detail)
+        for event in hand.events(start)
+    ]
     new, boss = made["access_key"], hand.management_access_key
     assert told == [
         ("authenticated", boss, hand.management_application_id, "", "POST", ""),
@@ -130,13 +135,18 @@ def test_late_operations_are_seen_and_released(hand: ScalewaySandbox | SandboxCl
     assert (hand.waiting(), hand.release(), hand.waiting(), len(hand.keys(bearer))) == (1, 1, 0, 1)
 
 
-def test_organisations_users_and_rights_are_made_by_hand(hand: ScalewaySandbox | SandboxClient, connect: Connect) -> None:
+def test_organisations_users_and_rights_are_made_by_hand(
+    hand: ScalewaySandbox | SandboxClient, connect: Connect
+) -> None:
     organization = hand.create_organization()
     hand.edit_organization(organization, quota=7, max_api_key_expiration_duration="60s")
     boss = hand.create_application("boss", manager=True, organization_id=organization)
     client = connect(hand.create_key(boss)[1])
     assert (
-        client.get("/iam/v1alpha1/quota/IamApiKeys", params={"organization_id": organization}).json()["limits"][0]["limit"] == 7
+        client.get("/iam/v1alpha1/quota/IamApiKeys", params={"organization_id": organization}).json()["limits"][0][
+            "limit"
+        ]
+        == 7
     )
     security = client.get(f"/iam/v1alpha1/organizations/{organization}/security-settings").json()
     assert security["max_api_key_expiration_duration"] == "60s"

@@ -62,10 +62,17 @@ def test_an_error_status_may_come_although_the_create_was_executed(
 
 def test_a_fault_may_bring_its_own_body_and_headers(scaleway: ScalewaySandbox, manager: httpx.Client) -> None:
     scaleway.faults.add(
-        "status", status=307, body="over there", headers={"Location": "http://127.0.0.1:1/", "Content-Type": "text/plain"}
+        "status",
+        status=307,
+        body="over there",
+        headers={"Location": "http://127.0.0.1:1/", "Content-Type": "text/plain"},
     )
     answer = manager.get(KEYS)
-    assert (answer.status_code, answer.text, answer.headers.get_list("content-type")) == (307, "over there", ["text/plain"])
+    assert (answer.status_code, answer.text, answer.headers.get_list("content-type")) == (
+        307,
+        "over there",
+        ["text/plain"],
+    )
     assert answer.headers["location"] == "http://127.0.0.1:1/"
 
 
@@ -125,13 +132,17 @@ def test_b_a_truncated_answer_is_executed_and_ends_too_early(scaleway: ScalewayS
     assert len(scaleway.keys(bearer)) == 1
 
 
-def test_b_a_client_sees_a_truncated_answer_as_an_error(scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str) -> None:
+def test_b_a_client_sees_a_truncated_answer_as_an_error(
+    scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str
+) -> None:
     scaleway.faults.add("truncate")
     with pytest.raises(httpx.RemoteProtocolError):
         create(manager, bearer)
 
 
-def test_a_delay_comes_before_the_execution(scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str, until: Until) -> None:
+def test_a_delay_comes_before_the_execution(
+    scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str, until: Until
+) -> None:
     scaleway.faults.add("delay", seconds=0.4)
     with pytest.raises(httpx.ReadTimeout):
         create(manager, bearer, timeout=0.05)
@@ -139,7 +150,9 @@ def test_a_delay_comes_before_the_execution(scaleway: ScalewaySandbox, manager: 
     until(lambda: len(scaleway.keys(bearer)) == 1)
 
 
-def test_a_dripping_answer_is_whole_in_the_end_and_never_silent(scaleway: ScalewaySandbox, manager: httpx.Client) -> None:
+def test_a_dripping_answer_is_whole_in_the_end_and_never_silent(
+    scaleway: ScalewaySandbox, manager: httpx.Client
+) -> None:
     scaleway.faults.add("drip", seconds=0.001)
     path = f"{KEYS}/{scaleway.management_access_key}"
     with manager.stream("GET", path) as answer:
@@ -203,7 +216,9 @@ def test_b_a_create_lands_late_though_its_answer_was_an_error(
     assert scaleway.waiting() == 0
 
 
-def test_a_late_operation_without_a_time_lands_on_release(scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str) -> None:
+def test_a_late_operation_without_a_time_lands_on_release(
+    scaleway: ScalewaySandbox, manager: httpx.Client, bearer: str
+) -> None:
     scaleway.faults.add("late")
     assert create(manager, bearer).status_code == 500
     assert (len(scaleway.keys(bearer)), scaleway.waiting()) == (0, 1)
@@ -211,7 +226,9 @@ def test_a_late_operation_without_a_time_lands_on_release(scaleway: ScalewaySand
     assert (len(scaleway.keys(bearer)), scaleway.waiting()) == (1, 0)
 
 
-def test_a_delete_lands_late(scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect, bearer: str, hands: Any) -> None:
+def test_a_delete_lands_late(
+    scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect, bearer: str, hands: Any
+) -> None:
     access_key, secret = scaleway.create_key(bearer)
     scaleway.faults.add("late", method="DELETE", path=f"*/{access_key}", status=504, seconds=30.0)
     assert manager.delete(f"{KEYS}/{access_key}").status_code == 504
@@ -238,10 +255,14 @@ def test_late_refuses_at_once_whom_it_does_not_know(scaleway: ScalewaySandbox, c
     assert scaleway.waiting() == 0
 
 
-def test_a_rule_picks_by_method_path_key_and_number(scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect) -> None:
+def test_a_rule_picks_by_method_path_key_and_number(
+    scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect
+) -> None:
     access_key, secret = scaleway.create_key(scaleway.create_application("other", manager=True))
     own = f"{KEYS}/{access_key}"
-    rule = scaleway.faults.add("status", status=500, method="GET", path=f"{KEYS}/SCW*", access_key=access_key, skip=1, times=2)
+    rule = scaleway.faults.add(
+        "status", status=500, method="GET", path=f"{KEYS}/SCW*", access_key=access_key, skip=1, times=2
+    )
     other = connect(secret)
     assert manager.get(own).status_code == 200
     assert other.patch(own, json={}).status_code == 200

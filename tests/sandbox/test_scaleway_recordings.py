@@ -24,7 +24,12 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 ACCESS_KEY = re.compile(r"SCW[0-9A-HJKMNP-TV-Z]{17}")
 YOUNGER_FIELDS = {"deletable", "managed", "tags"}
 PLACEHOLDERS = {"11111111-1111-1111-1111-111111111111", "SCWXXXXXXXXXXXXXXXXX"}
-DROPPED_BY_THE_RECORDER = {"content-security-policy", "strict-transport-security", "x-content-type-options", "x-frame-options"}
+DROPPED_BY_THE_RECORDER = {
+    "content-security-policy",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+}
 
 pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not part of the repository")
 
@@ -56,7 +61,9 @@ class Replay:
     def run(self, recording: list[dict[str, Any]]) -> None:
         dates = [parsedate_to_datetime(entry["response"]["headers"]["Date"][0]).timestamp() for entry in recording]
         self.clock = min(dates)
-        ours = [entry for entry in recording if OURS.fullmatch(entry["request"]["url"]) and entry["response"]["code"] == 200]
+        ours = [
+            entry for entry in recording if OURS.fullmatch(entry["request"]["url"]) and entry["response"]["code"] == 200
+        ]
         shown = [json.loads(entry["response"]["body"]) for entry in ours if entry["request"]["method"] == "GET"]
         made = [json.loads(entry["response"]["body"]) for entry in ours if entry["request"]["method"] == "POST"]
         self.furnish(shown, {answer["access_key"] for answer in made if "access_key" in answer})
@@ -78,7 +85,9 @@ class Replay:
         named: str = recorded.get("access_key") or recorded.get("resource_id") or self.last_key
         path = match[1].replace("SCWXXXXXXXXXXXXXXXXX", self.ours.get(named, named or "SCWXXXXXXXXXXXXXXXXX"))
         path = path.replace("11111111-1111-1111-1111-111111111111", self.sandbox.organization_id)
-        answer = self.client.request(method, self.translate(path), content=self.translate(sent), headers={"X-Auth-Token": token})
+        answer = self.client.request(
+            method, self.translate(path), content=self.translate(sent), headers={"X-Auth-Token": token}
+        )
         self.learn(recorded, answer)
         self.compare(match[1], request, response, recorded, answer)
         self.compared[method, answer.status_code] += 1
@@ -123,7 +132,9 @@ class Replay:
         # Which of the recorded projects is the default one is not told; all of them become ours.
         self.ours.setdefault(key["default_project_id"], self.sandbox.organization_id)
         expires_at = datetime.fromisoformat(key["expires_at"]) if key["expires_at"] else None
-        access_key, _ = self.sandbox.create_key(self.ours[key[kind]], description=key["description"], expires_at=expires_at)
+        access_key, _ = self.sandbox.create_key(
+            self.ours[key[kind]], description=key["description"], expires_at=expires_at
+        )
         changes = {name: key[name] for name in ("editable", "deletable", "managed") if name in key}
         self.sandbox.edit_key(access_key, **changes)
         self.ours[key["access_key"]] = access_key
@@ -148,7 +159,12 @@ class Replay:
         return text
 
     def compare(
-        self, path: str, request: dict[str, Any], response: dict[str, Any], recorded: dict[str, Any], answer: httpx.Response
+        self,
+        path: str,
+        request: dict[str, Any],
+        response: dict[str, Any],
+        recorded: dict[str, Any],
+        answer: httpx.Response,
     ) -> None:
         assert answer.status_code == response["code"], answer.text
         body = response.get("body") or ""
@@ -164,7 +180,9 @@ class Replay:
             assert answer.content == b""
         self.compare_headers(response, answer)
 
-    def compare_objects(self, path: str, request: dict[str, Any], recorded: dict[str, Any], mine: dict[str, Any]) -> None:
+    def compare_objects(
+        self, path: str, request: dict[str, Any], recorded: dict[str, Any], mine: dict[str, Any]
+    ) -> None:
         expected = json.loads(self.translate(json.dumps(recorded)))
         for kind in ("api_keys", "applications"):
             if kind not in recorded:

@@ -38,7 +38,9 @@ def test_creating_is_not_idempotent(scaleway: ScalewaySandbox, manager: httpx.Cl
     assert len(scaleway.keys(bearer)) == 3
 
 
-def test_a_valid_key_without_the_right_is_told_403_even_about_itself(scaleway: ScalewaySandbox, connect: Connect) -> None:
+def test_a_valid_key_without_the_right_is_told_403_even_about_itself(
+    scaleway: ScalewaySandbox, connect: Connect
+) -> None:
     bearer = scaleway.create_application("powerless")
     access_key, secret = scaleway.create_key(bearer)
     client = connect(secret)
@@ -73,7 +75,9 @@ def test_unknown_deleted_and_expired_secrets_are_401_with_a_reason(
         assert (answer.status_code, answer.text) == (401, DENIED % reason)
 
 
-def test_deleting_an_application_kills_its_keys(scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect) -> None:
+def test_deleting_an_application_kills_its_keys(
+    scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect
+) -> None:
     bearer = scaleway.create_application("doomed")
     access_key, secret = scaleway.create_key(bearer)
     assert manager.delete(f"/iam/v1alpha1/applications/{bearer}").status_code == 204
@@ -177,13 +181,18 @@ def test_unknown_bearer_and_unknown_project_are_404(scaleway: ScalewaySandbox, m
     elsewhere = scaleway.create_project(organization_id=scaleway.create_organization())
     bearer = scaleway.create_application("app")
     assert manager.post(KEYS, json={"application_id": elsewhere}).json()["resource"] == "application"
-    assert manager.post(KEYS, json={"application_id": bearer, "default_project_id": elsewhere}).json()["resource"] == "project"
+    assert (
+        manager.post(KEYS, json={"application_id": bearer, "default_project_id": elsewhere}).json()["resource"]
+        == "project"
+    )
     project = scaleway.create_project()
     made = manager.post(KEYS, json={"application_id": bearer, "default_project_id": project}).json()
     assert made["default_project_id"] == project
 
 
-def test_another_organisation_is_out_of_reach(scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect) -> None:
+def test_another_organisation_is_out_of_reach(
+    scaleway: ScalewaySandbox, manager: httpx.Client, connect: Connect
+) -> None:
     other = scaleway.create_organization()
     bearer = scaleway.create_application("theirs", manager=True, organization_id=other)
     access_key, secret = scaleway.create_key(bearer)
@@ -249,7 +258,9 @@ def test_an_unknown_operation_is_loud(method: str, path: str, scaleway: Scaleway
 def test_quota_answers_the_limit_by_name(scaleway: ScalewaySandbox, manager: httpx.Client) -> None:
     scaleway.edit_organization(quota=12)
     query = {"organization_id": scaleway.organization_id}
-    assert manager.get("/iam/v1alpha1/quota/IamApiKeys", params=query).json()["limits"] == [{"global": True, "limit": 12}]
+    assert manager.get("/iam/v1alpha1/quota/IamApiKeys", params=query).json()["limits"] == [
+        {"global": True, "limit": 12}
+    ]
     assert manager.get("/iam/v1alpha1/quota/Nonsense", params=query).status_code == 404
 
 

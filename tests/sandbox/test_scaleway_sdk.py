@@ -96,7 +96,8 @@ def test_lists_of_keys_filter_and_sort_as_the_client_asks(
     assert listed(access_keys=[a, c]) == {a, c}
     assert listed(access_key=b) == {b}
     order = [
-        key.access_key for key in iam.list_api_keys_all(bearer_id=bearer, order_by=ListAPIKeysRequestOrderBy.EXPIRES_AT_DESC)
+        key.access_key
+        for key in iam.list_api_keys_all(bearer_id=bearer, order_by=ListAPIKeysRequestOrderBy.EXPIRES_AT_DESC)
     ]
     assert order == [b, a]
 
@@ -134,6 +135,9 @@ def test_quota_security_settings_project_and_log_are_understood(scaleway: Scalew
     access_key, _ = scaleway.create_key(bearer.id)
     iam.delete_api_key(access_key=access_key)
     entries = iam.list_logs(search=access_key).logs
-    assert [(entry.action, entry.resource_type) for entry in entries] == [("deleted", "api_key"), ("created", "api_key")]
+    assert [(entry.action, entry.resource_type) for entry in entries] == [
+        ("deleted", "api_key"),
+        ("created", "api_key"),
+    ]
     assert entries[0].bearer_id == scaleway.management_application_id
     assert entries[0].user_agent.startswith("scaleway-sdk-python")

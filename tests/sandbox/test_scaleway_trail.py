@@ -38,7 +38,10 @@ def test_every_recorded_question_to_the_audit_trail_is_answered_in_kind() -> Non
         if (found := json.loads(entry["response"]["body"] or "{}").get("events")) is not None and found
     )
     clock = [0.0]
-    with ScalewaySandbox(clock=lambda: clock[0]) as sandbox, httpx.Client(base_url=sandbox.url, trust_env=False) as client:
+    with (
+        ScalewaySandbox(clock=lambda: clock[0]) as sandbox,
+        httpx.Client(base_url=sandbox.url, trust_env=False) as client,
+    ):
         bearer, project = sandbox.create_application("terraform"), sandbox.create_project("side")
         ours = {event["principal"]["id"]: bearer, event["project_id"]: project}
         told = False
@@ -77,7 +80,9 @@ def same_event(mine: dict[str, Any], theirs: dict[str, Any], ours: dict[str, str
     assert mine["project_id"] == ours[theirs["project_id"]]
     for stamp in (mine["recorded_at"], theirs["recorded_at"]):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", stamp)
-    assert [(one["type"], one["id"]) for one in mine["resources"]] == [(one["type"], one["id"]) for one in theirs["resources"]]
+    assert [(one["type"], one["id"]) for one in mine["resources"]] == [
+        (one["type"], one["id"]) for one in theirs["resources"]
+    ]
 
 
 def test_a_change_to_iam_is_on_the_trail_with_who_and_from_where_and_without_the_key_that_was_used(
@@ -85,7 +90,9 @@ def test_a_change_to_iam_is_on_the_trail_with_who_and_from_where_and_without_the
 ) -> None:
     client = connect(scaleway.management_secret)
     bearer = scaleway.create_application("billing")
-    made = client.post("/iam/v1alpha1/api-keys", json={"application_id": bearer}, headers={"User-Agent": "curl/8"}).json()
+    made = client.post(
+        "/iam/v1alpha1/api-keys", json={"application_id": bearer}, headers={"User-Agent": "curl/8"}
+    ).json()
     (event,) = asked(client, scaleway.organization_id)["events"]
     assert event["principal"] == {"id": scaleway.management_application_id}
     assert (event["user_agent"], event["method_name"]) == ("curl/8", "CreateAPIKey")
@@ -94,13 +101,18 @@ def test_a_change_to_iam_is_on_the_trail_with_who_and_from_where_and_without_the
     assert asked(client, scaleway.organization_id, EVENTS.format("nl-ams"))["events"] == []
 
 
-def test_of_what_is_older_than_an_hour_the_trail_tells_only_when_asked(scaleway: ScalewaySandbox, manager: httpx.Client) -> None:
+def test_of_what_is_older_than_an_hour_the_trail_tells_only_when_asked(
+    scaleway: ScalewaySandbox, manager: httpx.Client
+) -> None:
     bearer = scaleway.create_application("billing")
     scaleway.note_deed(bearer, "DeleteServer", ago=7200)
     assert asked(manager, scaleway.organization_id)["events"] == []
     then = "2000-01-01T00:00:00Z"
     assert len(asked(manager, scaleway.organization_id, recorded_after=then)["events"]) == 1
-    assert asked(manager, scaleway.organization_id, recorded_after=then, recorded_before="2001-01-01T00:00:00Z")["events"] == []
+    assert (
+        asked(manager, scaleway.organization_id, recorded_after=then, recorded_before="2001-01-01T00:00:00Z")["events"]
+        == []
+    )
 
 
 def test_the_trail_is_read_page_by_page_with_a_token(scaleway: ScalewaySandbox, manager: httpx.Client) -> None:

@@ -20,7 +20,15 @@ Build = Callable[[Path, str], Path]
 def build(source: Path, directory: Path, version: str) -> Path:
     """The package of the tree ``source``, made as ``make deb`` makes it."""
     done = subprocess.run(
-        ["/usr/bin/python3", str(ROOT / "tools" / "deb.py"), str(directory), "--source", str(source), "--version", version],
+        [
+            "/usr/bin/python3",
+            str(ROOT / "tools" / "deb.py"),
+            str(directory),
+            "--source",
+            str(source),
+            "--version",
+            version,
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -80,7 +80,8 @@ class Installed:
         """Wait until systemd has started the service once more than ``before`` times, and it is ready."""
         machine = self.machine
         wait_until(
-            lambda: int(machine.show("NRestarts")) > before and machine.show("ActiveState") == "active", "the service is back"
+            lambda: int(machine.show("NRestarts")) > before and machine.show("ActiveState") == "active",
+            "the service is back",
         )
 
     def status(self) -> dict[str, Any]:

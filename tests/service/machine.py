@@ -20,7 +20,16 @@ from typing import Any, Self
 from rotator.errors import Unavailable
 from rotator.sandbox.process import wait_until
 
-TOOLS = ("systemd-nspawn", "systemd-analyze", "systemd-creds", "nsenter", "mount", "dpkg-deb", "sudo", "/usr/bin/python3")
+TOOLS = (
+    "systemd-nspawn",
+    "systemd-analyze",
+    "systemd-creds",
+    "nsenter",
+    "mount",
+    "dpkg-deb",
+    "sudo",
+    "/usr/bin/python3",
+)
 SUITS = ("/usr/bin/python3", "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))")
 BOOT_PATIENCE = 60.0
 NSPAWN = (
@@ -40,7 +49,9 @@ def why_not() -> str:
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         return f"this machine has no {', '.join(missing)} (Debian: systemd-container, sudo, python3)"
     suits = subprocess.run([*SUITS], capture_output=True, check=False).returncode == 0
-    return "" if suits else "the machine's own Python is older than 3.11, or makes no environments (Debian: python3-venv)"
+    return (
+        "" if suits else "the machine's own Python is older than 3.11, or makes no environments (Debian: python3-venv)"
+    )
 
 
 @dataclass
@@ -75,7 +86,9 @@ class Machine:
         self._mount("-t", "tmpfs", "tmpfs", str(upper))
         for place in (upper / "files", upper / "work"):
             place.mkdir()
-        self._mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper}/files,workdir={upper}/work", str(self.root))
+        self._mount(
+            "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper}/files,workdir={upper}/work", str(self.root)
+        )
         machine_id = self.root / "etc" / "machine-id"
         machine_id.unlink(missing_ok=True)
         machine_id.write_text(os.urandom(16).hex() + "\n")
@@ -175,7 +188,9 @@ class Machine:
         raise AssertionError("the service has no process")
 
     def _is(self, process: Path, inside: str) -> bool:
-        numbers = next(line for line in (process / "status").read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+        numbers = next(
+            line for line in (process / "status").read_text().splitlines() if line.startswith("NSpid:")
+        ).split()[1:]
         same = (process / "ns" / "pid").readlink() == Path(f"/proc/{self._init}/ns/pid").readlink()
         return same and numbers[-1] == inside
 

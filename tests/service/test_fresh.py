@@ -37,7 +37,13 @@ def commands() -> list[str]:
 
 def test_the_installation_has_the_commands_that_a_service_needs() -> None:
     text = "\n".join(commands())
-    for part in ("make deb", "apt-get install", "systemd-creds encrypt", "rotator check", "systemctl enable --now rotator"):
+    for part in (
+        "make deb",
+        "apt-get install",
+        "systemd-creds encrypt",
+        "rotator check",
+        "systemctl enable --now rotator",
+    ):
         assert part in text
 
 

@@ -101,6 +101,8 @@ def test_a_removal_stops_it_and_a_purge_leaves_no_secret(here: Installed) -> Non
     left = here.machine.run("find", "/etc", "/usr", "/var/lib", "/run", "-xdev", "-name", "*rotator*").stdout.split()
     # What the test itself made, what dpkg and systemd remember, and the machine's own mounts.
     ours = [
-        path for path in left if not path.startswith(("/etc/systemd/system/rotator.service.d", "/var/lib/systemd", "/run/host"))
+        path
+        for path in left
+        if not path.startswith(("/etc/systemd/system/rotator.service.d", "/var/lib/systemd", "/run/host"))
     ]
     assert ours == [], ours

@@ -46,7 +46,9 @@ def summary(pid: int) -> dict[str, str]:
 def test_a_start_returns_when_the_daemon_is_ready_and_its_status_is_a_sentence(here: Installed) -> None:
     assert here.machine.show("ActiveState") == "active"
     assert here.machine.said("daemon.ready")
-    wait_until(lambda: "2 applications; next: billing rotates in 2" in here.machine.show("StatusText"), "it says what is next")
+    wait_until(
+        lambda: "2 applications; next: billing rotates in 2" in here.machine.show("StatusText"), "it says what is next"
+    )
     assert here.machine.show("StatusText") in here.machine.systemctl("status", "rotator").stdout
 
 
@@ -55,7 +57,9 @@ def test_a_whole_rotation_and_every_key_is_proven_dead_in_its_time(here: Install
     here.configure(every="3s", grace="1s")
     here.machine.systemctl("reload", "rotator")
     here.rig.wait_for_rotations("billing", 2)
-    wait_until(lambda: here.machine.said("key.revoked", "ROTATOR_APPLICATION=billing"), "an old key is verified as revoked")
+    wait_until(
+        lambda: here.machine.said("key.revoked", "ROTATOR_APPLICATION=billing"), "an old key is verified as revoked"
+    )
     assert not here.rig.scaleway.accepts(before)
     here.rig.check_history("billing", 1)
 
@@ -69,7 +73,9 @@ def test_a_reload_returns_when_the_new_configuration_is_in_force(here: Installed
     assert here.machine.said("daemon.reloaded", "ROTATOR_APPLICATIONS=2", 'ROTATOR_ADDED=["shop"]')
 
 
-def test_a_reload_fails_with_the_reason_when_the_configuration_is_refused_and_the_old_one_stays(here: Installed) -> None:
+def test_a_reload_fails_with_the_reason_when_the_configuration_is_refused_and_the_old_one_stays(
+    here: Installed,
+) -> None:
     pid = here.machine.show("MainPID")
     path = here.machine.root / "etc/rotator/rotator.toml"
     path.write_text(path.read_text() + "\n[applications.billing.nonsense]\n")
@@ -115,7 +121,8 @@ def test_killed_in_the_middle_of_a_rotation_it_goes_on_at_once_and_leaves_nothin
     assert here.rig.scaleway.accepts(before), "the old key is in grace"
     bearer = here.rig.bearers["shop"]
     wait_until(
-        lambda: not any(intent["id"] in key.description for key in here.rig.scaleway.keys(bearer)), "the half-made key is gone"
+        lambda: not any(intent["id"] in key.description for key in here.rig.scaleway.keys(bearer)),
+        "the half-made key is gone",
     )
 
 
@@ -140,9 +147,9 @@ def test_a_stop_ends_what_is_in_hand_and_goes_in_good_order(here: Installed) -> 
     here.machine.systemctl("stop", "rotator")
     assert here.machine.show("Result") == "success"
     assert here.machine.said("daemon.stopped")
-    assert not (here.machine.root / "run/rotator").exists() or not here.machine.run("ls", "/run", check=False).stdout.count(
-        "rotator\n"
-    )
+    assert not (here.machine.root / "run/rotator").exists() or not here.machine.run(
+        "ls", "/run", check=False
+    ).stdout.count("rotator\n")
 
 
 def test_credentials_are_encrypted_on_the_disk_and_read_by_the_service_alone(here: Installed) -> None:
@@ -152,7 +159,9 @@ def test_credentials_are_encrypted_on_the_disk_and_read_by_the_service_alone(her
         assert here.secret(name).encode() not in stored
         assert machine.run("cat", f"/run/credentials/rotator.service/{name}").stdout == here.secret(name)
         assert (
-            machine.run("setpriv", "--reuid=nobody", "cat", f"/run/credentials/rotator.service/{name}", check=False).returncode
+            machine.run(
+                "setpriv", "--reuid=nobody", "cat", f"/run/credentials/rotator.service/{name}", check=False
+            ).returncode
             != 0
         )
     environment = machine.run("cat", f"/proc/{machine.show('MainPID')}/environ").stdout
@@ -214,7 +223,16 @@ def test_it_can_write_to_nothing_but_its_own_directory(here: Installed) -> None:
     writable = {mount[4] for mount in mounts if "rw" in mount[5].split(",")}
     assert "/run/rotator" in writable
     assert writable <= {"/run/rotator", "/proc", "/dev/pts"}
-    for path in ("/x", "/etc/rotator/x", "/run/x", "/tmp/x", "/var/tmp/x", "/dev/shm/x", "/dev/x", "/usr/lib/rotator/x"):
+    for path in (
+        "/x",
+        "/etc/rotator/x",
+        "/run/x",
+        "/tmp/x",
+        "/var/tmp/x",
+        "/dev/shm/x",
+        "/dev/x",
+        "/usr/lib/rotator/x",
+    ):
         assert inside(pid, f"open({path!r}, 'w')").returncode != 0, path
     assert inside(pid, "open('/run/rotator/x', 'w')").returncode == 0
 
@@ -222,13 +240,32 @@ def test_it_can_write_to_nothing_but_its_own_directory(here: Installed) -> None:
 def test_it_sees_the_program_and_the_settings_of_the_machine_and_can_run_nothing_else(here: Installed) -> None:
     pid = here.machine.pid()
     found = inside(pid, "import os; print(*os.listdir('/'), *os.listdir('/var'), *os.listdir('/home'))").stdout.split()
-    assert set(found) <= {"bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sys", "tmp", "usr", "var"}
+    assert set(found) <= {
+        "bin",
+        "dev",
+        "etc",
+        "home",
+        "lib",
+        "lib64",
+        "proc",
+        "root",
+        "run",
+        "sys",
+        "tmp",
+        "usr",
+        "var",
+    }
     for tool in ("/usr/bin/true", "/bin/sh"):
         assert "PermissionError" in inside(pid, f"import subprocess; subprocess.run([{tool!r}])").stderr, tool
-    assert "processes: 0" in inside(pid, "import os; print('processes:', sum(n.isdigit() for n in os.listdir('/proc')))").stdout
+    assert (
+        "processes: 0"
+        in inside(pid, "import os; print('processes:', sum(n.isdigit() for n in os.listdir('/proc')))").stdout
+    )
 
 
-def test_a_missing_credential_is_named_by_the_service_and_those_that_nothing_names_may_be_missing(here: Installed) -> None:
+def test_a_missing_credential_is_named_by_the_service_and_those_that_nothing_names_may_be_missing(
+    here: Installed,
+) -> None:
     """Row 32: systemd starts no service whose credential is missing, and says only "Protocol error"."""
     file = here.machine.root / "etc/rotator/credentials/vault-secret-id"
     kept = file.read_bytes()
@@ -249,9 +286,13 @@ def test_another_way_to_log_in_needs_no_change_of_the_unit(here: Installed) -> N
     names = ("vault-role-id", "vault-secret-id")
     folder = here.machine.root / "etc/rotator/credentials"
     kept = {name: (folder / name).read_bytes() for name in names}
-    here.machine.run("systemd-creds", "encrypt", "--name=vault-token", "-", "/etc/rotator/credentials/vault-token", stdin=token)
+    here.machine.run(
+        "systemd-creds", "encrypt", "--name=vault-token", "-", "/etc/rotator/credentials/vault-token", stdin=token
+    )
     path = here.machine.root / "etc/rotator/rotator.toml"
-    path.write_text(re.sub(r"auth = .*", 'auth = { method = "token", token = "credential:vault-token" }', path.read_text()))
+    path.write_text(
+        re.sub(r"auth = .*", 'auth = { method = "token", token = "credential:vault-token" }', path.read_text())
+    )
     for name in names:
         (folder / name).unlink()
     try:

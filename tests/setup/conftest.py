@@ -31,7 +31,10 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, script in (
         ("bao", f'exec "{find_binary()}" "$@"'),
         ("sudo", 'exec "$@"'),
-        ("systemd-creds", 'cat > "$CREDENTIALS_DIRECTORY/$(basename "$4")"; chmod 600 "$CREDENTIALS_DIRECTORY/$(basename "$4")"'),
+        (
+            "systemd-creds",
+            'cat > "$CREDENTIALS_DIRECTORY/$(basename "$4")"; chmod 600 "$CREDENTIALS_DIRECTORY/$(basename "$4")"',
+        ),
         ("systemd-ask-password", 'cat "$MANAGEMENT_KEY"'),
     ):
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")

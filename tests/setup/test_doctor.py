@@ -19,7 +19,8 @@ import pytest
 from rotator.app import open_runtime
 from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.secret import Secret
-from rotator.operations.queries.doctor import Check, diagnose
+from rotator.operations.queries.diagnosis import Check
+from rotator.operations.queries.doctor import diagnose
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, free_port
 from rotator.sandbox.process import wait_until
@@ -43,7 +44,9 @@ def patient(rig: Rig) -> Rig:
 
 def configure(rig: Rig, *, account: str = "", defaults: str = SLOW, more: str = "", **vault: Any) -> None:
     """Write the configuration, with something else in one place."""
-    key = "" if "access_key" in account or account == "none" else f'access_key = "{rig.scaleway.management_access_key}"\n'
+    key = (
+        "" if "access_key" in account or account == "none" else f'access_key = "{rig.scaleway.management_access_key}"\n'
+    )
     rig.configure(defaults, account=key + ("" if account == "none" else account), timeout="2s", **vault)
     heartbeat = "" if "[heartbeat]" in more else '[heartbeat]\nurl = "file:ping"\n'
     rig.configuration.write_text(rig.configuration.read_text() + heartbeat + more.replace("[heartbeat]\n", ""))
@@ -116,7 +119,9 @@ def token(**options: Any) -> Fault:
         root = rig.vault.root_token
         assert root
         rig.keep("token", root if options.pop("root", False) else rig.vault.token(["rotator"], **options))
-        text, count = re.subn(r"auth = .*", 'auth = { method = "token", token = "file:token" }', rig.configuration.read_text())
+        text, count = re.subn(
+            r"auth = .*", 'auth = { method = "token", token = "file:token" }', rig.configuration.read_text()
+        )
         assert count == 1
         rig.configuration.write_text(text)
         yield
@@ -220,7 +225,9 @@ def deleted_ledger(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
 def version_1(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
     with contextlib.suppress(Exception):
         rig.vault.mount("old", 1)
-    rig.vault.policy("rotator", POLICY + 'path "old/*" { capabilities = ["create", "read", "update", "patch", "list"] }\n')
+    rig.vault.policy(
+        "rotator", POLICY + 'path "old/*" { capabilities = ["create", "read", "update", "patch", "list"] }\n'
+    )
     configure(rig)
     rig.configuration.write_text(rig.configuration.read_text().replace('"secret/apps/billing"', '"old/billing"'))
     yield
@@ -260,7 +267,9 @@ def unit(**properties: str) -> Fault:
     def fault(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         usual = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", "ProtectSystem": "strict"}
         script = rig.directory / "systemctl"
-        script.write_text("#!/bin/sh\n" + "".join(f"echo {name}={value}\n" for name, value in {**usual, **properties}.items()))
+        script.write_text(
+            "#!/bin/sh\n" + "".join(f"echo {name}={value}\n" for name, value in {**usual, **properties}.items())
+        )
         script.chmod(0o755)
         monkeypatch.setattr(service_facts.unit_properties, "__defaults__", ((str(script),),))
         yield
@@ -294,7 +303,11 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
         "vault login",
         "replace the credentials",
     ),
-    "the role id is wrong": (kept("role-id", "00000000-1111-4222-8333-444444444444"), "vault login", "replace the credentials"),
+    "the role id is wrong": (
+        kept("role-id", "00000000-1111-4222-8333-444444444444"),
+        "vault login",
+        "replace the credentials",
+    ),
     "the secret id is bound to another network": (
         login(secret_id_bound_cidrs=["192.0.2.0/24"]),
         "vault login",
@@ -307,7 +320,11 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
         "replace the credentials",
     ),
     "the token has a limited number of uses": (login(token_num_uses=400), "vault login", "token_num_uses = 0"),
-    "the token ends soon whatever is renewed": (login(token_explicit_max_ttl="5m"), "vault login", "token_explicit_max_ttl"),
+    "the token ends soon whatever is renewed": (
+        login(token_explicit_max_ttl="5m"),
+        "vault login",
+        "token_explicit_max_ttl",
+    ),
     "the login is a root token": (token(root=True), "vault login", "AppRole"),
     "the token cannot be renewed": (token(renewable=False, ttl="1h"), "vault login", "renewable"),
     **{
@@ -316,7 +333,11 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
             zip(RIGHTS, checked_rights("secret/rotator", "billing", "secret/apps/billing"), strict=True)
         )
     },
-    "there is no mount for a path": (configured(('"secret/apps/billing"', '"nowhere/billing"')), "vault mounts", "correct path"),
+    "there is no mount for a path": (
+        configured(('"secret/apps/billing"', '"nowhere/billing"')),
+        "vault mounts",
+        "correct path",
+    ),
     "a mount is KV version 1": (version_1, "vault mounts", "version 1"),
     "a ledger is damaged": (ledger({"schema": 1, "application": 7}), "vault ledgers", "restore"),
     "a ledger is of a later version": (ledger({"schema": 99}), "vault ledgers", "restore"),
@@ -343,7 +364,10 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "Vault deletes versions of a mount": (
         at_vault(
-            "POST", "secret/config", {"delete_version_after": "48h"}, ("POST", "secret/config", {"delete_version_after": "0s"})
+            "POST",
+            "secret/config",
+            {"delete_version_after": "48h"},
+            ("POST", "secret/config", {"delete_version_after": "0s"}),
         ),
         "vault expiry",
         "delete_version_after",
@@ -378,7 +402,9 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "the provider answers with errors": (
         at_scaleway(
-            lambda rig: rig.scaleway.faults.add("status", method="GET", path="*/applications/*", status=500, times=None),
+            lambda rig: rig.scaleway.faults.add(
+                "status", method="GET", path="*/applications/*", status=500, times=None
+            ),
             lambda rig, made: rig.scaleway.faults.remove(made.id),
         ),
         "acme applications",
@@ -399,7 +425,11 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
         "acme keys",
         "rotator revoke",
     ),
-    "the name of the management key is not known": (configured(account="none"), "acme management key", "set access_key"),
+    "the name of the management key is not known": (
+        configured(account="none"),
+        "acme management key",
+        "set access_key",
+    ),
     "the management key named does not exist": (
         configured(account='access_key = "SCWNOSUCHKEY12345678"'),
         "acme management key",
@@ -471,7 +501,9 @@ def test_the_command_prints_a_line_for_each_check_and_ends_by_the_worst(patient:
     assert shown.returncode == 5, shown.stderr
     assert re.search(r"^ok +vault state +unsealed, version ", shown.stdout, re.MULTILINE)
     assert re.search(
-        r"^warning +notifications +problems are sent to no person: set \[notifications\] targets", shown.stdout, re.MULTILINE
+        r"^warning +notifications +problems are sent to no person: set \[notifications\] targets",
+        shown.stdout,
+        re.MULTILINE,
     )
     with quota(0)(patient, pytest.MonkeyPatch()):
         found = patient.command("doctor", "--json", check=False)
@@ -479,13 +511,17 @@ def test_the_command_prints_a_line_for_each_check_and_ends_by_the_worst(patient:
     patient.check_no_secret(shown.stdout, found.stdout)
 
 
-def test_through_the_daemon_doctor_needs_neither_credentials_nor_the_configuration(patient: Rig, tmp_path: Path) -> None:
+def test_through_the_daemon_doctor_needs_neither_credentials_nor_the_configuration(
+    patient: Rig, tmp_path: Path
+) -> None:
     sockets = tmp_path / "sockets"
     sockets.mkdir(mode=0o755)
     configure(patient, more=f'[control]\ndirectory = "{sockets}"\n')
     daemon = patient.daemon()
     try:
-        wait_until(lambda: (sockets / "control.sock").exists() and (sockets / "read.sock").exists(), "the daemon listens")
+        wait_until(
+            lambda: (sockets / "control.sock").exists() and (sockets / "read.sock").exists(), "the daemon listens"
+        )
         with kept("secret-id", "00000000-1111-4222-8333-444444444444")(patient, pytest.MonkeyPatch()):
             found = patient.command("doctor", "--json", check=False)
         lines = {check["name"]: check["outcome"] for check in json.loads(found.stdout)["checks"]}

@@ -33,7 +33,9 @@ def init(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
-def answers(folder: Path, sandbox: ScalewaySandbox, *, applications: str = '["*"]', vault: str = "", account: str = "") -> Path:
+def answers(
+    folder: Path, sandbox: ScalewaySandbox, *, applications: str = '["*"]', vault: str = "", account: str = ""
+) -> Path:
     """A file of answers, with the management key in a file beside it."""
     (folder / "key").touch(mode=0o600)
     (folder / "key").write_text(sandbox.management_secret)
@@ -53,7 +55,9 @@ def sandbox() -> object:
         yield found
 
 
-def test_the_printed_commands_and_nothing_else_lead_to_a_first_rotated_key(rig: Rig, tools: Path, tmp_path: Path) -> None:
+def test_the_printed_commands_and_nothing_else_lead_to_a_first_rotated_key(
+    rig: Rig, tools: Path, tmp_path: Path
+) -> None:
     made = init(tmp_path, "--from-answers", str(answers(tmp_path, rig.scaleway, vault=rig.vault.address)), "--json")
     assert made.returncode == 0, made.stderr
     found = json.loads(made.stdout)
@@ -113,7 +117,11 @@ def test_the_file_has_a_comment_for_each_application_and_is_not_for_others_to_re
     assert "# Billing Service (EU): 1 key, the oldest 0s old" in re.sub(r"oldest \d+s", "oldest 0s", text)
     assert "\x1b" not in text
     assert "\x9b" not in text
-    assert re.findall(r"^\[applications\.(.*)\]", text, re.MULTILINE) == ["31mred", "billing-service-eu", "billing-service-eu-2"]
+    assert re.findall(r"^\[applications\.(.*)\]", text, re.MULTILINE) == [
+        "31mred",
+        "billing-service-eu",
+        "billing-service-eu-2",
+    ]
     assert stat.S_IMODE((tmp_path / "new.toml").stat().st_mode) == 0o640
     checked = subprocess.run(
         [sys.executable, "-m", "rotator", "check", "--without-credentials", "--config", str(tmp_path / "new.toml")],
@@ -126,7 +134,9 @@ def test_the_file_has_a_comment_for_each_application_and_is_not_for_others_to_re
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_init_overwrites_nothing_and_asks_nothing_before_it_says_so(tmp_path: Path, sandbox: ScalewaySandbox, kind: str) -> None:
+def test_init_overwrites_nothing_and_asks_nothing_before_it_says_so(
+    tmp_path: Path, sandbox: ScalewaySandbox, kind: str
+) -> None:
     target = tmp_path / "new.toml"
     if kind == "file":
         target.write_text("# mine\n")

@@ -153,7 +153,8 @@ def test_the_policy_of_a_consumer_reads_its_own_document_and_no_other(rig: Rig) 
 def test_policies_of_several_consumers_are_one_for_each(rig: Rig) -> None:
     found = json.loads(rig.command("policy", "--for", "consumer", "--format", "json").stdout)
     assert found == {
-        f"{name}-consumer": {"path": {f"secret/data/apps/{name}": {"capabilities": ["read"]}}} for name in ("billing", "mailer")
+        f"{name}-consumer": {"path": {f"secret/data/apps/{name}": {"capabilities": ["read"]}}}
+        for name in ("billing", "mailer")
     }
     assert (
         rig.command("policy", "--for", "consumer", "mailer").stdout

@@ -30,7 +30,9 @@ SCHEDULE = f'every = "8s"\ngrace = "2s"\nresync_interval = "5s"\n{ONE_SUCCESS}'
 
 def main() -> int:
     """Run for so long; 0 when nothing grew."""
-    arguments = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.partition("\n")[0] if __doc__ else "")
+    arguments = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     arguments.add_argument("--hours", type=float, default=2.0)
     arguments.add_argument("--keep", type=Path, help="a folder for the samples and the picture")
     given = arguments.parse_args()
@@ -117,11 +119,14 @@ class _Log:
 def _sample(rig: Bench, daemon: Daemon, names: list[str], at: float, log: _Log) -> Sample:
     log.read_on()
     status = dict(
-        line.split(":", 1) for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines() if line.count(":") == 1
+        line.split(":", 1)
+        for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+        if line.count(":") == 1
     )
     ledgers = [len(json.dumps(rig.ledger(name))) for name in names]
     versions = [
-        len(rig.vault.admin("GET", f"secret/metadata/rotator/applications/{name}").data["versions"]) for name in names[:2]
+        len(rig.vault.admin("GET", f"secret/metadata/rotator/applications/{name}").data["versions"])
+        for name in names[:2]
     ]
     return Sample(
         at=round(at, 1),

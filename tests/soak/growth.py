@@ -56,7 +56,9 @@ def growth(samples: Sequence[Sample]) -> list[str]:
     for name, (share, amount) in TOLERANCE.items():
         allowed = before[name] + max(share * before[name], amount)
         if after[name] > allowed:
-            found.append(f"{name.replace('_', ' ')} grew from {before[name]:.0f} to {after[name]:.0f}; {allowed:.0f} is allowed")
+            found.append(
+                f"{name.replace('_', ' ')} grew from {before[name]:.0f} to {after[name]:.0f}; {allowed:.0f} is allowed"
+            )
     return found
 
 

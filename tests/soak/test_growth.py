@@ -29,7 +29,10 @@ def test_a_steady_daemon_does_not_grow() -> None:
 
 
 def test_the_warm_up_may_grow() -> None:
-    assert growth([replace(sample, memory=sample.memory // 2) if n < 10 else sample for n, sample in enumerate(STEADY)]) == []
+    assert (
+        growth([replace(sample, memory=sample.memory // 2) if n < 10 else sample for n, sample in enumerate(STEADY)])
+        == []
+    )
 
 
 @pytest.mark.parametrize(

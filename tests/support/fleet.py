@@ -52,7 +52,9 @@ class Fleet:
     def removed(self) -> dict[str, ApplicationSpec]:
         """The applications that left the configuration, as the program finds them."""
         return {
-            name: removed_application(ledger, self.specs.values(), organization_id="", max_clock_skew=timedelta(seconds=30))
+            name: removed_application(
+                ledger, self.specs.values(), organization_id="", max_clock_skew=timedelta(seconds=30)
+            )
             for name, ledger in self.ledgers.removed(_ignore).items()
         }
 

@@ -65,7 +65,9 @@ class Monitor:
             marker = parse_marker(true.key.description)
             if marker and access_key not in self._made:
                 assert marker.rotation not in self._rotations, f"rule 3: rotation {marker.rotation} created twice"
-                assert marker.rotation in self.intents, f"rule 1: {access_key} was created before any ledger named its rotation"
+                assert marker.rotation in self.intents, (
+                    f"rule 1: {access_key} was created before any ledger named its rotation"
+                )
                 bearer, now = true.key.bearer, self.sim.time.now
                 born = self._births[bearer] = (*(at for at in self._births.get(bearer, ()) if now - at <= HOUR), now)
                 assert len(born) <= self.most_creates, f"{len(born)} keys were made within an hour"
@@ -99,7 +101,9 @@ class Monitor:
                 self.intents |= {data["intent"]["id"]} if data["intent"] else set()
                 self.condemned |= {entry["access_key"] for entry in data["revoking"]}
                 text = repr(data)
-                assert not any(true.secret in text for true in self.sim.keys.values()), "I6: a secret stands in a ledger"
+                assert not any(true.secret in text for true in self.sim.keys.values()), (
+                    "I6: a secret stands in a ledger"
+                )
                 if number and (where, number + 1) not in self.restored:
                     self._check_hold(versions[number - 1].data, data)
                     self._check_patience(where, versions[number - 1].data, data)
@@ -164,8 +168,12 @@ class Monitor:
                     continue
                 access_key = str(version.data.get("access_key"))
                 assert version is not versions[-1], "I1: the newest version of the document was destroyed"
-                assert access_key in self.marked, f"the stored secret of {access_key} was destroyed, which nobody marked"
-                assert not self.sim.live(access_key), f"the stored secret of {access_key} was destroyed before the key was dead"
+                assert access_key in self.marked, (
+                    f"the stored secret of {access_key} was destroyed, which nobody marked"
+                )
+                assert not self.sim.live(access_key), (
+                    f"the stored secret of {access_key} was destroyed before the key was dead"
+                )
 
     def _readable_key(self, data: dict[str, Any]) -> str | None:
         """The key whose secret consumers read; a name with somebody else's secret beside it serves nobody."""

@@ -50,7 +50,9 @@ def marked(name: str, base: int = VERSION, rotation: str = "e" * 16, *, fits: bo
 
 def document(access_key: str | None = PUBLISHED, version: int = VERSION, **changes: Any) -> CredentialDocument:
     fields = {"access_key": access_key, "database": "kept"}
-    return replace(CredentialDocument(version, DocumentState.LIVE, WRITTEN, access_key, Secret("the-secret"), fields), **changes)
+    return replace(
+        CredentialDocument(version, DocumentState.LIVE, WRITTEN, access_key, Secret("the-secret"), fields), **changes
+    )
 
 
 def ledger(**changes: Any) -> Ledger:
@@ -58,7 +60,9 @@ def ledger(**changes: Any) -> Ledger:
 
 
 def intent(owner: str = "daemon-2", **changes: Any) -> Intent:
-    values = Intent("d" * 16, VERSION, incarnation_of(PATH, WRITTEN), "every 30d", RotationMode.SCHEDULED, owner, NOW - MINUTE)
+    values = Intent(
+        "d" * 16, VERSION, incarnation_of(PATH, WRITTEN), "every 30d", RotationMode.SCHEDULED, owner, NOW - MINUTE
+    )
     return replace(values, **changes)
 
 

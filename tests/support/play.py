@@ -59,7 +59,9 @@ def build(directory: Path, stage: Stage, sink: EventSink) -> FakeFleet:
         raise ConfigurationError(problems) from None
     proof = VerificationPolicy(2, timedelta(seconds=config.get("interval", 0.02)), timedelta(minutes=10))
     paths = config.get("paths", {})
-    applications = {name: application(name, verification=proof, path=paths.get(name, f"secret/apps/{name}")) for name in names}
+    applications = {
+        name: application(name, verification=proof, path=paths.get(name, f"secret/apps/{name}")) for name in names
+    }
     stage.bearers |= {bearer_of(name) for name in names}
     return FakeFleet(
         applications,

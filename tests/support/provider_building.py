@@ -45,7 +45,11 @@ def settings(url: str, **changes: Any) -> AccountSettings:
 
 @contextmanager
 def provider_at(
-    url: str, *, chance: Callable[[], float] = lambda: 0.0, sleep: Callable[[float], None] = lambda _: None, **changes: Any
+    url: str,
+    *,
+    chance: Callable[[], float] = lambda: 0.0,
+    sleep: Callable[[float], None] = lambda _: None,
+    **changes: Any,
 ) -> Iterator[ScalewayProvider]:
     """A provider that repeats without waiting; ``sleep`` hears of every wait."""
     account = settings(url, **changes)

@@ -357,7 +357,9 @@ class SimVault:
     def _load(self, application: str, version: Version) -> Ledger:
         ledger = load_ledger(version.data, application)
         if ledger.application != application:
-            raise LedgerUnreadable(f"the ledger of {application} is damaged: it says that it belongs to {ledger.application}")
+            raise LedgerUnreadable(
+                f"the ledger of {application} is damaged: it says that it belongs to {ledger.application}"
+            )
         return ledger
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
@@ -389,7 +391,9 @@ class SimVault:
     def list_ledgers(self) -> tuple[str, ...]:
         def execute(at: int) -> tuple[str, ...]:
             sim = self.sim
-            found = {where for where in (*sim.kv, *sim.removed) if where.startswith("ledger:") and sim.versions(where, at)}
+            found = {
+                where for where in (*sim.kv, *sim.removed) if where.startswith("ledger:") and sim.versions(where, at)
+            }
             return tuple(sorted(where.removeprefix("ledger:") for where in found))
 
         return self._read("list_ledgers", execute)
@@ -400,7 +404,9 @@ class SimVault:
     def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
         return self._read("read_version", lambda at: self._document(path, version, at, access_field, secret_field))
 
-    def _document(self, path: str, number: int | None, at: int, access_field: str, secret_field: str) -> CredentialDocument:
+    def _document(
+        self, path: str, number: int | None, at: int, access_field: str, secret_field: str
+    ) -> CredentialDocument:
         versions = self.sim.versions("doc:" + path, at)
         number = len(versions) if number is None else number
         version = versions[number - 1] if 0 < number <= len(versions) else None
@@ -438,7 +444,9 @@ class SimVault:
                 )
             there = self.sim.kv["doc:" + path]
             for number in versions:
-                there[number - 1] = replace(there[number - 1], deleted=True, destroyed=True)  # worlds that fork share versions
+                there[number - 1] = replace(
+                    there[number - 1], deleted=True, destroyed=True
+                )  # worlds that fork share versions
 
         self._effect("destroy_versions", execute)
 
@@ -504,7 +512,9 @@ class SimProvider:
         return self._effect(
             "list_all_keys",
             lambda: tuple(
-                true.key for name, true in self.sim.keys.items() if true.deleted_at is None and name not in self.sim.hidden
+                true.key
+                for name, true in self.sim.keys.items()
+                if true.deleted_at is None and name not in self.sim.hidden
             ),
         )
 
@@ -522,13 +532,17 @@ class SimProvider:
         def execute() -> tuple[Key, Secret]:
             sim = self.sim
             if bearer not in sim.bearers:
-                raise NotFound("the application does not exist", service=self.name, kind="not_found", argument="application_id")
+                raise NotFound(
+                    "the application does not exist", service=self.name, kind="not_found", argument="application_id"
+                )
             if len(description) > LONGEST_DESCRIPTION:
                 raise self._rejected("description")
             if default_project_id and sim.projects is not None and default_project_id not in sim.projects:
                 raise self._rejected("default_project_id")
             if sim.quota is not None and len(sim.live_keys()) >= sim.quota:
-                raise QuotaExceeded("no room", service=self.name, resource="keys", current=len(sim.live_keys()), quota=sim.quota)
+                raise QuotaExceeded(
+                    "no room", service=self.name, resource="keys", current=len(sim.live_keys()), quota=sim.quota
+                )
             key, secret = sim.make_key(
                 as_version_1(description) if sim.old_markers else description, bearer=bearer, expires=expires_at
             )
@@ -579,7 +593,9 @@ class SimProvider:
         if self.sim.forbidden:
             return AuditTrail(unavailable=("here: our own key may not",))
         try:
-            found = self._effect("trail", lambda: [audit_event for name, audit_event in self.sim.audit_events if name == bearer])
+            found = self._effect(
+                "trail", lambda: [audit_event for name, audit_event in self.sim.audit_events if name == bearer]
+            )
         except (Unavailable, Indeterminate) as error:
             return AuditTrail(unavailable=(f"here: {error}",))
         return AuditTrail(tuple(audit_event for audit_event in found if since <= audit_event.at < until), ("here",))
@@ -588,7 +604,9 @@ class SimProvider:
         return self
 
     def headroom(self, *, fresh: bool = False) -> int | None:
-        return None if self.sim.quota is None or self.sim.forbidden else max(0, self.sim.quota - len(self.sim.live_keys()))
+        return (
+            None if self.sim.quota is None or self.sim.forbidden else max(0, self.sim.quota - len(self.sim.live_keys()))
+        )
 
     def clock_offset(self) -> timedelta:
         return self.sim.time.skew_provider

@@ -27,7 +27,9 @@ class SimHand:
 
     def _where(self, path: str) -> str:
         own = {f"{self.prefix}/applications/": "ledger:", f"{self.prefix}/accounts/": "account:"}
-        return next((kind + path.removeprefix(place) for place, kind in own.items() if path.startswith(place)), "doc:" + path)
+        return next(
+            (kind + path.removeprefix(place) for place, kind in own.items() if path.startswith(place)), "doc:" + path
+        )
 
     def put(self, path: str, fields: Mapping[str, Any]) -> None:
         self.sim.append(self._where(path), dict(fields))

@@ -53,8 +53,12 @@ def test_a_message_goes_to_its_service_and_not_to_the_proxy_of_the_environment(t
             f"send(lambda: Secret(open({str(target)!r}).read()), sample_message('here'))\n"
         )
         environment = (
-            os.environ | dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), proxy.url) | {"NO_PROXY": "", "no_proxy": ""}
+            os.environ
+            | dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), proxy.url)
+            | {"NO_PROXY": "", "no_proxy": ""}
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment
+        )
         assert done.returncode == 0, done.stderr
         assert proxy.requests == []

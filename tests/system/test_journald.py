@@ -95,7 +95,9 @@ def test_an_entry_has_the_priority_of_its_level_and_every_field_under_a_name_to_
     assert "ROTATOR_APPLICATION" not in second
 
 
-def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(journal: LogSink, listening: Listening) -> None:
+def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(
+    journal: LogSink, listening: Listening
+) -> None:
     journal.emit("service.up", service="vault\nPRIORITY=0\nROTATOR_APPLICATION=forged", **{"a-b=c": "é\udcff"})
     (entry,) = listening.entries()
     assert entry["PRIORITY"] == "6"
@@ -105,7 +107,9 @@ def test_whatever_stands_in_a_field_can_neither_end_it_nor_begin_another(journal
     assert "\n" not in entry["MESSAGE"]
 
 
-def test_an_entry_too_large_for_a_datagram_goes_through_a_sealed_file_in_memory(journal: LogSink, listening: Listening) -> None:
+def test_an_entry_too_large_for_a_datagram_goes_through_a_sealed_file_in_memory(
+    journal: LogSink, listening: Listening
+) -> None:
     large = "x" * 1_000_000
     journal.emit("daemon.reload_refused", problems=[large])
     (entry,) = listening.entries()
@@ -138,7 +142,7 @@ def test_b_journald_restarting_the_lost_entries_are_counted_and_told(journal: Lo
 def test_b_a_journal_that_does_not_read_stops_nobody(
     journal: LogSink, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotator.observability.logs.PATIENCE", 0.01)
+    monkeypatch.setattr("rotator.observability.line_buffer.READER_TIMEOUT", 0.01)
     for _ in range(2000):  # far more than wait in a socket
         journal.emit("service.up", service="vault")
     assert 0 < len(listening.entries()) < 2000

@@ -20,9 +20,7 @@ def test_an_owner_is_the_same_on_every_call_and_says_chance_machine_process_and_
 
 
 def other_process(*, end: bool) -> tuple[str, subprocess.Popen[str]]:
-    code = (
-        "import sys; from rotator.system import process_identity as owner; print(owner.current(), flush=True); sys.stdin.read()"
-    )
+    code = "import sys; from rotator.system import process_identity as owner; print(owner.current(), flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout
     name = child.stdout.readline().strip()

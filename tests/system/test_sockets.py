@@ -93,7 +93,10 @@ def test_c16_root_and_this_user_are_believed_wherever_they_listen(connection: so
 
 LISTENERS: dict[str, tuple[Callable[[Path], object], str]] = {
     # what is done to the directory, and what is found wrong
-    "the owner of a directory that root made": (lambda folder: os.chown(folder, NOBODY, -1), "can be written"),  # /tmp is sticky
+    "the owner of a directory that root made": (
+        lambda folder: os.chown(folder, NOBODY, -1),
+        "can be written",
+    ),  # /tmp is sticky
     "another user": (lambda folder: None, "can be written"),
 }
 

@@ -32,7 +32,9 @@ def test_c18_every_time_can_be_brought_within_bounds_and_a_century_added_to_it(m
     assert clamp(NOW) == NOW
 
 
-@pytest.mark.parametrize(("text", "bound"), [("0001-01-01T00:00:00+14:00", EARLIEST), ("9999-12-31T23:59:59-14:00", LATEST)])
+@pytest.mark.parametrize(
+    ("text", "bound"), [("0001-01-01T00:00:00+14:00", EARLIEST), ("9999-12-31T23:59:59-14:00", LATEST)]
+)
 def test_c18_a_time_beyond_all_bounds_from_vault_or_a_person_is_the_nearest_bound(text: str, bound: datetime) -> None:
     assert parse_time(text) == bound
     assert parse_time_argument(text, NOW) == bound
@@ -40,7 +42,9 @@ def test_c18_a_time_beyond_all_bounds_from_vault_or_a_person_is_the_nearest_boun
 
 def test_c18_no_extension_makes_a_ledger_that_could_not_be_read_any_more() -> None:
     ledger: Ledger = new_ledger(spec())
-    extended = Ledger(**{**vars(ledger), "retiring": (RetiringKey("SCWOLD", 1, LATEST - timedelta(days=1), "replaced"),)})
+    extended = Ledger(
+        **{**vars(ledger), "retiring": (RetiringKey("SCWOLD", 1, LATEST - timedelta(days=1), "replaced"),)}
+    )
     for _ in range(3):
         extended = extend_grace(extended, timedelta(days=366), "ann", NOW)
     assert load_ledger(dump_ledger(extended)) == extended

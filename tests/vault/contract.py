@@ -93,7 +93,9 @@ class VaultStoreContract:
         with pytest.raises(LedgerUnreadable):
             store.read_ledger("billing")
 
-    def test_rule_1_a_deleted_ledger_is_written_over_at_its_version_and_at_no_other(self, store: VaultStore, hand: Hand) -> None:
+    def test_rule_1_a_deleted_ledger_is_written_over_at_its_version_and_at_no_other(
+        self, store: VaultStore, hand: Hand
+    ) -> None:
         store.write_ledger(ledger(), cas=0)
         hand.delete(f"{hand.prefix}/applications/billing")
         with pytest.raises(Conflict):
@@ -102,7 +104,9 @@ class VaultStoreContract:
         assert store.write_ledger(ledger(), cas=1) == 2
         assert store.read_ledger("billing") == (ledger(), 2)
 
-    def test_rule_11_a_damaged_ledger_is_repaired_by_writing_a_sound_one_over_it(self, store: VaultStore, hand: Hand) -> None:
+    def test_rule_11_a_damaged_ledger_is_repaired_by_writing_a_sound_one_over_it(
+        self, store: VaultStore, hand: Hand
+    ) -> None:
         path = f"{hand.prefix}/applications/billing"
         store.write_ledger(ledger(), cas=0)
         hand.put(path, {"schema": 1})
@@ -111,7 +115,9 @@ class VaultStoreContract:
         hand.put(path, dump_ledger(ledger()))
         assert store.read_ledger("billing") == (ledger(), 3)
 
-    @pytest.mark.parametrize("content", [{}, {"schema": 99, "application": "billing"}, {"schema": 1, "application": "billing"}])
+    @pytest.mark.parametrize(
+        "content", [{}, {"schema": 99, "application": "billing"}, {"schema": 1, "application": "billing"}]
+    )
     def test_rule_11_a_damaged_or_newer_ledger_is_unreadable(
         self, store: VaultStore, hand: Hand, content: dict[str, Any]
     ) -> None:
@@ -127,7 +133,9 @@ class VaultStoreContract:
 
     # --- accounts
 
-    def test_an_account_of_which_nothing_was_ever_remembered_has_an_empty_document_at_version_0(self, store: VaultStore) -> None:
+    def test_an_account_of_which_nothing_was_ever_remembered_has_an_empty_document_at_version_0(
+        self, store: VaultStore
+    ) -> None:
         assert store.read_account("acme") == (AccountDocument("acme"), 0)
 
     def test_the_document_of_an_account_reads_back_as_it_was_written(self, store: VaultStore) -> None:
@@ -136,7 +144,9 @@ class VaultStoreContract:
         assert store.read_account("acme") == (document, 1)
         assert store.read_account("other") == (AccountDocument("other"), 0)
 
-    def test_rule_1_of_two_writers_of_one_version_of_an_accounts_document_one_gets_a_conflict(self, store: VaultStore) -> None:
+    def test_rule_1_of_two_writers_of_one_version_of_an_accounts_document_one_gets_a_conflict(
+        self, store: VaultStore
+    ) -> None:
         store.write_account(AccountDocument("acme"), cas=0)
         for stale in (0, 2):
             with pytest.raises(Conflict):
@@ -157,10 +167,18 @@ class VaultStoreContract:
 
     def test_a_document_reads_back_with_its_secret_apart(self, store: VaultStore, hand: Hand) -> None:
         path = f"{hand.root}/doc"
-        fields = {"access_key": PAIR["access_key"], "secret_key": Secret(PAIR["secret_key"]), "other": {"deep": [1, None]}}
+        fields = {
+            "access_key": PAIR["access_key"],
+            "secret_key": Secret(PAIR["secret_key"]),
+            "other": {"deep": [1, None]},
+        }
         version, created = store.write_document(path, fields, cas=0)
         seen = store.read_document(path, *FIELDS)
-        assert (seen.version, seen.state, seen.created_time) == (version, DocumentState.LIVE, created) == (1, "live", created)
+        assert (
+            (seen.version, seen.state, seen.created_time)
+            == (version, DocumentState.LIVE, created)
+            == (1, "live", created)
+        )
         assert created.utcoffset() == timedelta(0)
         assert seen.access_key == PAIR["access_key"]
         assert seen.secret == Secret(PAIR["secret_key"])
@@ -211,7 +229,9 @@ class VaultStoreContract:
                 store.write_document(f"{hand.root}/doc", PAIR, cas=cas)
         assert store.read_document(f"{hand.root}/doc", *FIELDS) == ABSENT
 
-    def test_b_a_document_whose_metadata_was_removed_begins_again_at_version_1(self, store: VaultStore, hand: Hand) -> None:
+    def test_b_a_document_whose_metadata_was_removed_begins_again_at_version_1(
+        self, store: VaultStore, hand: Hand
+    ) -> None:
         path = f"{hand.root}/doc"
         first = store.write_document(path, PAIR, cas=0)
         hand.delete_all(path)
@@ -231,7 +251,9 @@ class VaultStoreContract:
         seen = store.read_version(f"{hand.root}/nothing", 3, *FIELDS)
         assert (seen.version, seen.state, seen.created_time) == (3, DocumentState.ABSENT, None)
 
-    def test_rule_7_the_current_version_by_its_number_is_the_current_document(self, store: VaultStore, hand: Hand) -> None:
+    def test_rule_7_the_current_version_by_its_number_is_the_current_document(
+        self, store: VaultStore, hand: Hand
+    ) -> None:
         path = f"{hand.root}/doc"
         for cas in (0, 1):
             store.write_document(path, PAIR, cas=cas)
@@ -255,7 +277,12 @@ class VaultStoreContract:
         hand.prune_to(path, 3)
         created.append(store.write_document(path, PAIR, cas=4)[1])
         live, destroyed, pruned, never = (store.read_version(path, version, *FIELDS) for version in (4, 3, 1, 9))
-        assert (live.version, live.state, live.access_key, live.created_time) == (4, DocumentState.LIVE, "SCW3", created[3])
+        assert (live.version, live.state, live.access_key, live.created_time) == (
+            4,
+            DocumentState.LIVE,
+            "SCW3",
+            created[3],
+        )
         assert (destroyed.version, destroyed.state, destroyed.created_time) == (3, DocumentState.DELETED, created[2])
         assert (pruned.version, pruned.state) == (1, DocumentState.ABSENT)
         assert (never.version, never.state) == (9, DocumentState.ABSENT)
@@ -281,7 +308,9 @@ class VaultStoreContract:
         assert seen.secret is None
         assert "secret_key" not in seen.fields
 
-    @pytest.mark.parametrize("fields", [{}, {"database": "x"}, {"access_key": "", "secret_key": ""}, {"access_key": None}])
+    @pytest.mark.parametrize(
+        "fields", [{}, {"database": "x"}, {"access_key": "", "secret_key": ""}, {"access_key": None}]
+    )
     def test_rule_11_a_document_without_our_fields_has_no_key(
         self, store: VaultStore, hand: Hand, fields: dict[str, Any]
     ) -> None:
@@ -290,7 +319,9 @@ class VaultStoreContract:
         assert (seen.version, seen.state, seen.access_key, seen.secret) == (1, DocumentState.LIVE, None, None)
 
     def test_other_names_of_the_fields_are_taken(self, store: VaultStore, hand: Hand) -> None:
-        hand.put(f"{hand.root}/doc", {"SCW_ACCESS_KEY": "SCWX", "SCW_SECRET_KEY": PAIR["secret_key"], "secret_key": "theirs"})
+        hand.put(
+            f"{hand.root}/doc", {"SCW_ACCESS_KEY": "SCWX", "SCW_SECRET_KEY": PAIR["secret_key"], "secret_key": "theirs"}
+        )
         seen = store.read_document(f"{hand.root}/doc", "SCW_ACCESS_KEY", "SCW_SECRET_KEY")
         assert (seen.access_key, seen.secret) == ("SCWX", Secret(PAIR["secret_key"]))
         assert seen.fields == {"SCW_ACCESS_KEY": "SCWX", "secret_key": "theirs"}

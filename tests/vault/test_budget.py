@@ -63,7 +63,8 @@ def largest(*, keys: int = 8, reason: str = REASON) -> Ledger:
             tuple(name(1000 + 3 * number + one) for one in range(3)),
             NOW,
             revocations=tuple(
-                RevocationRecord(name(1000 + 3 * number + one), NOW, "refused", (1, 2), "our token may not") for one in range(3)
+                RevocationRecord(name(1000 + 3 * number + one), NOW, "refused", (1, 2), "our token may not")
+                for one in range(3)
             ),
         )
         for number in range(INCIDENT_LIMIT - 1)
@@ -90,11 +91,16 @@ def largest(*, keys: int = 8, reason: str = REASON) -> Ledger:
 def marked(before: Ledger, numbers: range, incident: str = "feedfacefeedface") -> Ledger:
     """The ledger with an emergency on top."""
     keys = [name(number) for number in numbers]
-    return mark_compromised(before, keys, reason=REASON, by="ops@example.com", at=NOW, incident=incident, mode="replace_first")
+    return mark_compromised(
+        before, keys, reason=REASON, by="ops@example.com", at=NOW, incident=incident, mode="replace_first"
+    )
 
 
 def refused(bao: OpenBao, data: Any) -> bool:
-    return bao.call("POST", "secret/data/counted", {"options": {"cas": 0}, "data": data}, token=bao.root_token).status == 400
+    return (
+        bao.call("POST", "secret/data/counted", {"options": {"cas": 0}, "data": data}, token=bao.root_token).status
+        == 400
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,13 @@ def test_c1_an_ordinary_full_ledger_keeps_its_whole_past(store: KvStore) -> None
     """Twenty drills of one key each, and fifty history entries."""
     drills = tuple(
         Incident(
-            f"{one:016x}", NOW, "drill", "ops", (name(one),), NOW, revocations=(RevocationRecord(name(one), NOW, "refused"),)
+            f"{one:016x}",
+            NOW,
+            "drill",
+            "ops",
+            (name(one),),
+            NOW,
+            revocations=(RevocationRecord(name(one), NOW, "refused"),),
         )
         for one in range(INCIDENT_LIMIT)
     )
@@ -172,7 +184,9 @@ def test_c1_what_no_server_takes_is_refused_by_name(small_bao: OpenBao, make: Bu
     assert caught.value.kind == "too_large"
 
 
-def test_c1_a_document_of_more_bytes_than_the_storage_takes_is_surely_not_written(tls_bao: OpenBao, make: Build) -> None:
+def test_c1_a_document_of_more_bytes_than_the_storage_takes_is_surely_not_written(
+    tls_bao: OpenBao, make: Build
+) -> None:
     store = make(tls_bao)
     with pytest.raises(Rejected) as caught:
         store.write_document("secret/large", {"text": "x" * 1_100_000}, cas=0)

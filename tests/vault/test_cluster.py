@@ -46,7 +46,9 @@ def raw_version(node: OpenBao, path: str) -> int:
     return int(answer.data["metadata"]["version"]) if answer.status == 200 else 0
 
 
-def test_rule_14_a_standby_is_read_as_fresh_as_what_was_seen_through_the_leader(nodes: list[OpenBao], make: Build) -> None:
+def test_rule_14_a_standby_is_read_as_fresh_as_what_was_seen_through_the_leader(
+    nodes: list[OpenBao], make: Build
+) -> None:
     """The store writes through one node and reads through the other, as behind a load balancer."""
     behind = 0
     writer, reader = make(active(nodes)), make(standbys(nodes)[0])

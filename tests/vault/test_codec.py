@@ -34,7 +34,9 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
 
 def full() -> Ledger:
-    ledger = mark_compromised(new_ledger(spec()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first")
+    ledger = mark_compromised(
+        new_ledger(spec()), {"SCWA"}, reason="leak", by="ops", at=NOW, incident="i1", mode="replace_first"
+    )
     return replace(
         ledger,
         current=CurrentKey("SCWA", 4, NOW, NOW, NOW + timedelta(days=90)),
@@ -195,7 +197,9 @@ def test_r11_only_a_hold_with_an_end_takes_schema_5_so_that_the_former_program_r
     stored = json.loads(json.dumps(dump_ledger(ending)))
     assert (stored["schema"], stored["hold"]["until"]) == (5, "2026-05-07T03:02:01.123456Z")
     assert load_ledger(stored) == ending
-    assert dump_ledger(replace(load_ledger(stored), hold=None))["schema"] == 4, "the next write after the end is of schema 4"
+    assert dump_ledger(replace(load_ledger(stored), hold=None))["schema"] == 4, (
+        "the next write after the end is of schema 4"
+    )
 
 
 @pytest.mark.parametrize("until", [..., "soon", "2026-05-07T03:02:01", 17])
@@ -267,7 +271,9 @@ def test_r11_a_ledger_of_schema_2_with_a_field_under_both_names_is_damaged(name:
 
 
 @pytest.mark.parametrize("schema", [1, 2])
-def test_r11_the_document_of_an_account_of_an_older_schema_is_read_as_it_is_and_written_as_schema_3(schema: int) -> None:
+def test_r11_the_document_of_an_account_of_an_older_schema_is_read_as_it_is_and_written_as_schema_3(
+    schema: int,
+) -> None:
     stored = json.loads((DATA / f"account-schema-{schema}.json").read_text())
     assert load_account(stored, "acme") == account()
     assert dump_account(load_account(stored, "acme"))["schema"] == 3

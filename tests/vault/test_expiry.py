@@ -29,7 +29,9 @@ def expire(bao: OpenBao, mount: str, after: str = "4s") -> None:
     bao.admin("POST", f"{mount}/config", {"delete_version_after": after})
 
 
-def test_c3_a_ledger_mount_whose_versions_expire_is_named_before_the_first_write(bao: OpenBao, make: Build, mount: str) -> None:
+def test_c3_a_ledger_mount_whose_versions_expire_is_named_before_the_first_write(
+    bao: OpenBao, make: Build, mount: str
+) -> None:
     expire(bao, mount)
     with pytest.raises(Rejected, match="delete_version_after") as caught:
         make(bao, ledger=f"{mount}/rotator").installation()

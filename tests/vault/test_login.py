@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, ConfigurationProblem, PermissionDenied, Refused, RotatorError, Unavailable
+from rotator.errors import (
+    ConfigurationError,
+    ConfigurationProblem,
+    PermissionDenied,
+    Refused,
+    RotatorError,
+    Unavailable,
+)
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault import AppRoleAuth, CertAuth, JwtAuth, KvStore, TokenAuth
@@ -49,7 +56,9 @@ def test_many_threads_make_one_login(bao: OpenBao, make: Build, role: AppRoleAut
     assert store.calls()["auth"] == 1
 
 
-def test_b_an_expired_token_is_replaced_by_one_new_login_and_one_retry(bao: OpenBao, make: Build, role: AppRoleAuth) -> None:
+def test_b_an_expired_token_is_replaced_by_one_new_login_and_one_retry(
+    bao: OpenBao, make: Build, role: AppRoleAuth
+) -> None:
     store = make(bao, role)
     store.write_ledger(ledger(), cas=0)
     old = token_of(store)
@@ -97,7 +106,9 @@ def test_b_policy_that_denies_does_not_cause_a_login_for_every_call(bao: OpenBao
     assert store._connection.generation == 1
 
 
-def test_a4_rights_are_asked_for_many_paths_in_one_call(bao: OpenBao, make: Build, role: AppRoleAuth, hand: RootHand) -> None:
+def test_a4_rights_are_asked_for_many_paths_in_one_call(
+    bao: OpenBao, make: Build, role: AppRoleAuth, hand: RootHand
+) -> None:
     store = make(bao, role)
     paths = [f"{hand.root}/app-{number}" for number in range(50)]
     store.watch_paths([*paths, "no-such-mount/app"])
@@ -166,7 +177,10 @@ def test_a_refused_login_says_which_and_shows_no_credentials(bao: OpenBao, make:
         (FileNotFoundError(2, "No such file or directory", "/x"), "No such file"),
         (ValueError("s3cret-in-the-text"), "empty or not text"),
         (Refused("the file is readable by everybody"), "readable by everybody"),
-        (ConfigurationError([ConfigurationProblem("x.toml", "vault.auth", "no such credential")]), "no such credential"),
+        (
+            ConfigurationError([ConfigurationProblem("x.toml", "vault.auth", "no such credential")]),
+            "no such credential",
+        ),
     ],
 )
 def test_credentials_that_cannot_be_read_are_unavailable_and_told_without_their_content(
@@ -244,7 +258,9 @@ def test_a_login_that_cannot_be_renewed_any_more_is_made_anew(
     assert session.generation == 2
 
 
-def test_a_login_past_its_end_is_made_anew(session_for: Callable[[AppRoleAuth | TokenAuth], Renewing], role: AppRoleAuth) -> None:
+def test_a_login_past_its_end_is_made_anew(
+    session_for: Callable[[AppRoleAuth | TokenAuth], Renewing], role: AppRoleAuth
+) -> None:
     session, clock, store = session_for(role)
     first = session.token()
     clock.now += 3601
@@ -252,7 +268,9 @@ def test_a_login_past_its_end_is_made_anew(session_for: Callable[[AppRoleAuth | 
     assert store.calls() == {"auth": 2}
 
 
-def test_a_given_token_is_renewed_and_kept(bao: OpenBao, session_for: Callable[[AppRoleAuth | TokenAuth], Renewing]) -> None:
+def test_a_given_token_is_renewed_and_kept(
+    bao: OpenBao, session_for: Callable[[AppRoleAuth | TokenAuth], Renewing]
+) -> None:
     bao.policy("all", ALLOW_ALL)
     token = bao.token(["all"], ttl="1h")
     session, clock, store = session_for(TokenAuth(lambda: token))
@@ -323,7 +341,9 @@ def jwt_key() -> tuple[bytes, str]:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private, public.decode()
 
@@ -377,7 +397,9 @@ def test_a_jwt_logs_in_and_is_read_again_for_every_login(bao: OpenBao, make: Bui
     assert store.read_ledger("billing") == (None, 0)
     assert len(read) == 2
     with pytest.raises(PermissionDenied, match="JWT login at auth/jwt-test/login"):
-        make(bao, JwtAuth("rotator", lambda: signed(private, -timedelta(hours=1)), mount="jwt-test")).read_ledger("billing")
+        make(bao, JwtAuth("rotator", lambda: signed(private, -timedelta(hours=1)), mount="jwt-test")).read_ledger(
+            "billing"
+        )
 
 
 def test_a_client_certificate_logs_in(tls_bao: OpenBao, make: Build, authority: Authority) -> None:
@@ -385,7 +407,11 @@ def test_a_client_certificate_logs_in(tls_bao: OpenBao, make: Build, authority: 
     tls_bao.enable_auth("cert")
     assert tls_bao.ca_cert
     certificate, key = authority.issue("rotator-client")
-    role = {"certificate": tls_bao.ca_cert.read_text(), "allowed_common_names": ["rotator-client"], "token_policies": ["all"]}
+    role = {
+        "certificate": tls_bao.ca_cert.read_text(),
+        "allowed_common_names": ["rotator-client"],
+        "token_policies": ["all"],
+    }
     tls_bao.admin("POST", "auth/cert/certs/rotator", role)
     for auth in (CertAuth("rotator"), CertAuth()):
         assert make(tls_bao, auth, client_cert=certificate, client_key=key).read_ledger("billing") == (None, 0)
@@ -397,7 +423,9 @@ def test_a_client_certificate_logs_in(tls_bao: OpenBao, make: Build, authority: 
 # --- nothing leaks
 
 
-def test_a16_no_exception_holds_a_secret_wherever_one_looks(bao: OpenBao, make: Build, role: AppRoleAuth, hand: RootHand) -> None:
+def test_a16_no_exception_holds_a_secret_wherever_one_looks(
+    bao: OpenBao, make: Build, role: AppRoleAuth, hand: RootHand
+) -> None:
     secret_id, token = role.secret_id, bao.root_token
     assert secret_id
     assert token
@@ -493,7 +521,9 @@ class Ticks:
             assert self._changed.wait_for(lambda: self._looks >= looks, 30)
 
 
-def test_the_life_of_the_login_is_told_without_asking_and_begins_anew_when_it_is_renewed(bao: OpenBao, make: Build) -> None:
+def test_the_life_of_the_login_is_told_without_asking_and_begins_anew_when_it_is_renewed(
+    bao: OpenBao, make: Build
+) -> None:
     bao.policy("all", ALLOW_ALL)
     role_id, secret_id = bao.approle("life", ["all"], token_ttl="1h", token_max_ttl="4h")
     store = make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id))
@@ -529,7 +559,9 @@ def test_b_the_right_to_destroy_is_told_with_its_path(bao: OpenBao, make: Build,
     path = f"{hand.root}/doc"
     bao.policy("all", ALLOW_ALL)
     make(bao).write_document(path, {"access_key": "SCWAAAAAAAAAAAAAAAAA", "secret_key": "x"}, cas=0)
-    bao.policy("keeper", f'path "{hand.root.replace("secret/", "secret/data/")}/*" {{ capabilities = ["read", "update"] }}')
+    bao.policy(
+        "keeper", f'path "{hand.root.replace("secret/", "secret/data/")}/*" {{ capabilities = ["read", "update"] }}'
+    )
     role_id, secret_id = bao.approle("keeper", ["keeper"])
     with pytest.raises(PermissionDenied) as caught:
         make(bao, AppRoleAuth(lambda: role_id, lambda: secret_id)).destroy_versions(path, [1])

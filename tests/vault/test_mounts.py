@@ -84,7 +84,9 @@ def test_a_reference_reads_one_field(bao: OpenBao, make: Build, hand: RootHand) 
             store.read_field(path, field)
 
 
-def test_the_number_of_kept_versions_comes_from_the_document_then_the_mount(bao: OpenBao, make: Build, mount: str) -> None:
+def test_the_number_of_kept_versions_comes_from_the_document_then_the_mount(
+    bao: OpenBao, make: Build, mount: str
+) -> None:
     bao.mount(mount)
     store = make(bao)
     assert store.document_limits(f"{mount}/doc") == 10

@@ -27,7 +27,9 @@ def server(authority: Authority) -> Iterator[OpenBao]:
 @pytest.fixture
 def store(server: OpenBao, make: Build) -> KvStore:
     role_id, secret_id = server.approle("rotator", ["all"])
-    store = make(server, AppRoleAuth(lambda: role_id, lambda: secret_id), ledger="secret/rotator", timeout=timedelta(seconds=5))
+    store = make(
+        server, AppRoleAuth(lambda: role_id, lambda: secret_id), ledger="secret/rotator", timeout=timedelta(seconds=5)
+    )
     store.write_ledger(ledger(), cas=0)
     return store
 

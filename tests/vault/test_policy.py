@@ -69,7 +69,9 @@ def whole_life(bao: OpenBao, store: KvStore, path: str) -> list[PermissionDenied
     return denied
 
 
-def test_row_28_and_40_with_the_policy_and_nothing_else_everything_works(bao: OpenBao, make: Build, hand: RootHand) -> None:
+def test_row_28_and_40_with_the_policy_and_nothing_else_everything_works(
+    bao: OpenBao, make: Build, hand: RootHand
+) -> None:
     path = f"{hand.root}/billing"
     store = store_with(bao, make, hand, list(required_rights(hand.prefix, [path])))
     assert [str(error) for error in whole_life(bao, store, path)] == []
@@ -126,7 +128,11 @@ def test_row_28_the_path_in_the_error_is_the_one_that_a_policy_needs(bao: OpenBa
 
 
 def test_the_text_of_a_policy_has_one_line_for_each_path() -> None:
-    rights = [Right("a/data/x", ("read",), "…"), Right("a/data/x", ("read", "update"), "…"), Right("a/config", ("read",), "…")]
+    rights = [
+        Right("a/data/x", ("read",), "…"),
+        Right("a/data/x", ("read", "update"), "…"),
+        Right("a/config", ("read",), "…"),
+    ]
     assert policy_text(rights) == (
         'path "a/data/x" { capabilities = ["read", "update"] }\npath "a/config" { capabilities = ["read"] }\n'
     )
@@ -150,7 +156,9 @@ def test_a_revoked_token_is_noticed_without_the_default_policy(bao: OpenBao, mak
     assert store.read_ledger("billing") == (None, 0)
 
 
-def test_row_28_who_follows_the_advice_of_each_error_has_everything_in_the_end(bao: OpenBao, make: Build, hand: RootHand) -> None:
+def test_row_28_who_follows_the_advice_of_each_error_has_everything_in_the_end(
+    bao: OpenBao, make: Build, hand: RootHand
+) -> None:
     path, lines = f"{hand.root}/billing", dict[str, None]()
     for _ in range(30):
         store = store_with(bao, make, hand, [])

@@ -162,7 +162,9 @@ def test_c4_the_message_names_the_references_and_the_lock_out_and_shows_no_crede
     assert "22222222" not in said
 
 
-def test_c4_a_role_that_is_locked_is_told_as_such_with_the_command_that_ends_it(bao: OpenBao, make: Build, role: Role) -> None:
+def test_c4_a_role_that_is_locked_is_told_as_such_with_the_command_that_ends_it(
+    bao: OpenBao, make: Build, role: Role
+) -> None:
     for _ in range(LOCK_OUT):
         bao.call("POST", "auth/approle/login", {"role_id": role.role_id.reveal(), "secret_id": "44444444-wrong"})
     assert role.login(bao) == 403, "OpenBao locks the role"
@@ -184,7 +186,10 @@ def test_c4_without_the_lock_out_of_the_method_refusals_of_one_machine_touch_no_
         role_id, secret_id = tuned.approle("rotator", ["all"])
         tuned.admin("POST", "sys/auth/approle/tune", {"user_lockout_config": {"lockout_disable": True}})
         for _ in range(2 * LOCK_OUT):
-            assert tuned.call("POST", "auth/approle/login", {"role_id": role_id.reveal(), "secret_id": "wrong"}).status == 400
+            assert (
+                tuned.call("POST", "auth/approle/login", {"role_id": role_id.reveal(), "secret_id": "wrong"}).status
+                == 400
+            )
         assert make(tuned, AppRoleAuth(lambda: role_id, lambda: secret_id)).read_ledger("billing") == (None, 0)
 
 
@@ -317,7 +322,9 @@ def test_c8_a_given_token_that_is_no_longer_valid_is_not_called_a_missing_capabi
         store.read_ledger("billing")
         revoke(bao, token)
     elif how == "ended":
-        wait_until(lambda: bao.call("GET", "auth/token/lookup-self", token=token).status == 403, "the token has ended", 30)
+        wait_until(
+            lambda: bao.call("GET", "auth/token/lookup-self", token=token).status == 403, "the token has ended", 30
+        )
 
     def ask() -> None:
         for _ in range(5):

@@ -28,7 +28,9 @@ def store(bao: OpenBao, hand: RootHand, make: Build, proxy: LossyProxy) -> KvSto
     return store
 
 
-def test_b_a_lost_publish_answer_is_unclear_and_a_look_finds_the_key(store: KvStore, hand: RootHand, proxy: LossyProxy) -> None:
+def test_b_a_lost_publish_answer_is_unclear_and_a_look_finds_the_key(
+    store: KvStore, hand: RootHand, proxy: LossyProxy
+) -> None:
     path = f"{hand.root}/doc"
     proxy.lose = lambda method, path: method == "POST" and "/data/" in path
     with pytest.raises(Indeterminate) as caught:
@@ -133,7 +135,9 @@ def test_c1_a_write_that_is_refused_as_too_large_is_surely_not_executed(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "write", "read", "kind"), [row[1:] for row in WRITES_AND_READS], ids=[row[0] for row in WRITES_AND_READS]
+    ("status", "body", "write", "read", "kind"),
+    [row[1:] for row in WRITES_AND_READS],
+    ids=[row[0] for row in WRITES_AND_READS],
 )
 def test_b_awkward_answers_of_vault_say_whether_a_write_may_have_happened(
     store: KvStore,

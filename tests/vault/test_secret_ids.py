@@ -68,7 +68,9 @@ class Role:
         return self.ends_at
 
     def try_secret_id(self, secret: Secret) -> Reply:
-        return self._call("try", lambda: OK if secret.reveal() in self.valid else Reply(400, ("invalid role or secret ID",), {}))
+        return self._call(
+            "try", lambda: OK if secret.reveal() in self.valid else Reply(400, ("invalid role or secret ID",), {})
+        )
 
 
 @dataclass
@@ -163,11 +165,15 @@ def test_after_an_accident_at_any_call_the_next_process_logs_in_and_goes_on(acci
         assert held.current is not None
         assert held.pending is None
         known = {held.current.reveal(), INITIAL.reveal(), *(former.secret.reveal() for former in held.former)}
-        assert host.role.valid <= known, f"a secret id was left at Vault that nothing names, after {accident} at call {point}"
+        assert host.role.valid <= known, (
+            f"a secret id was left at Vault that nothing names, after {accident} at call {point}"
+        )
 
 
 @pytest.mark.parametrize("place", range(8))
-def test_a_kill_between_two_writes_of_the_file_locks_nothing_out(place: int, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_two_writes_of_the_file_locks_nothing_out(
+    place: int, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count, write = -1, SecretIdFile.write
 
     def killed(file: SecretIdFile, held: SecretIds) -> None:

@@ -24,7 +24,9 @@ Example:
     is_flag=True,
     help="Read none of the files that the configuration names, as in a pull request or on a laptop.",
 )
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of the configuration, for editors; read no configuration.")
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON Schema of the configuration, for editors; read no configuration."
+)
 @common
 @pass_session
 def command(session: Session, without_credentials: bool, schema: bool) -> int:
@@ -49,6 +51,7 @@ def command(session: Session, without_credentials: bool, schema: bool) -> int:
         for warning in configuration.warnings:
             click.echo(f"rotator: warning: {warning}", err=True)
         click.echo(
-            f"{session.path} is sound: {pluralize(len(applications), 'application')}, {pluralize(len(accounts), 'account')}"
+            f"{session.path} is sound: {pluralize(len(applications), 'application')}, "
+            f"{pluralize(len(accounts), 'account')}"
         )
     return 0

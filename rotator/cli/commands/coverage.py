@@ -21,7 +21,9 @@ Examples:
   rotator coverage --account acme --created-before 36h --json""",
 )
 @click.option("--account", metavar="NAME", help="The account.  [default: the only one]")
-@click.option("--created-before", metavar="TIME", required=True, help="The time of the breach, or how long ago that was.")
+@click.option(
+    "--created-before", metavar="TIME", required=True, help="The time of the breach, or how long ago that was."
+)
 @asking
 @common
 @pass_session
@@ -29,8 +31,8 @@ def command(session: Session, account: str | None, created_before: str) -> int:
     """Name every valid key of an account that was created before a time: managed or unmanaged, of
     any bearer.
 
-    It reads the provider's list of all keys of the organisation, every page of it. It fails until that list names no such key, or
-    each is waived by name (see: rotator waive).
+    It reads the provider's list of all keys of the organisation, every page of it. It fails until
+    that list names no such key, or each is waived by name (see: rotator waive).
     """
     proof: CoverageReport = session.ask(
         "coverage", account=account or "", created_before=parse_time_argument(created_before, session.now())
@@ -52,9 +54,9 @@ def say(proof: CoverageReport) -> None:
         click.echo(f"coverage proven: no key {since} is valid{but}; {looked}")
     elif proof.missing:
         click.echo(
-            f"no proof: the list of account {proof.account} lacks {', '.join(proof.missing)}, which the ledgers or access_key in"
-            f" [accounts.{proof.account}] name, so the absence of other keys proves nothing; rotator plan says what becomes of these"
-            f" keys, and rotator lookup whether the account has them; {looked}"
+            f"no proof: the list of account {proof.account} lacks {', '.join(proof.missing)}, which the ledgers or "
+            f"access_key in [accounts.{proof.account}] name, so the absence of other keys proves nothing; rotator "
+            f"plan says what becomes of these keys, and rotator lookup whether the account has them; {looked}"
         )
     else:
         but = "not every key was listed; of those that were, " if proof.gap else ""
@@ -62,15 +64,23 @@ def say(proof: CoverageReport) -> None:
     for line in lines(proof):
         click.echo(f"  {line}")
     if proof.outside:
-        command = f"rotator coverage --account {proof.account} --created-before {format_timestamp(proof.created_before)}"
+        command = (
+            f"rotator coverage --account {proof.account} --created-before {format_timestamp(proof.created_before)}"
+        )
         click.echo(f"{outside(proof)} from before that time are outside of the selection: {command}")
     if proof.unlisted and not proof.part:
         click.echo(f"  {proof.unlisted}")
     if not proof.manager_named and any(not row.application for row in proof.open):
-        click.echo(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
+        click.echo(
+            f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]"
+        )
     if proof.expired:
-        click.echo(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
-    complain((name, f"the ledger of {name} could not be read: the state of its keys is not known") for name in proof.unread)
+        click.echo(
+            f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}"
+        )
+    complain(
+        (name, f"the ledger of {name} could not be read: the state of its keys is not known") for name in proof.unread
+    )
 
 
 def outside(proof: CoverageReport) -> str:

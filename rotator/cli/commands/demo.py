@@ -1,4 +1,5 @@
-"""``rotator demo``: the whole life cycle on this machine, with a real OpenBao and a stand-in of Scaleway."""
+"""``rotator demo``: the whole life cycle on this machine, with a real OpenBao and a stand-in of
+Scaleway."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ Example:
 @common
 @pass_session
 def command(session: Session) -> int:
-    """See rotations, a kill -9 and a compromise drill on this machine, in under a minute; needs no configuration."""
+    """See rotations, a kill -9 and a compromise drill on this machine, in under a minute; needs no
+    configuration."""
     require_sandbox("demo")
     from rotator.sandbox.demo import main  # noqa: PLC0415 - the sandbox is an optional extra
 

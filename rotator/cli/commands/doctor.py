@@ -1,4 +1,5 @@
-"""``rotator doctor``: examines Vault, the accounts and this machine, and prints a line for each check."""
+"""``rotator doctor``: examines Vault, the accounts and this machine, and prints a line for each
+check."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import click
 from rotator.cli.session import Session, asking, common, pass_session
 
 if TYPE_CHECKING:
-    from rotator.operations.queries.doctor import Diagnosis
+    from rotator.operations.queries.diagnosis import Diagnosis
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 
@@ -26,7 +27,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session) -> int:
-    """Examine Vault, each account and this machine; one line for each check, with a remedy for each fault. Change nothing.
+    """Examine Vault, each account and this machine; one line for each check, with a remedy for each
+    fault. Change nothing.
 
     The exit code is 1 when a check failed, 5 when one is a warning, and 0 otherwise.
     """
@@ -38,7 +40,9 @@ def command(session: Session) -> int:
             {"name": check.name, "outcome": check.outcome, "message": check.message, "remedy": check.remedy or None}
             for check in found.checks
         ]
-        click.echo(json.dumps({"at": format_timestamp(found.at), "checks": checks, "exit_code": found.exit_code}, indent=2))
+        click.echo(
+            json.dumps({"at": format_timestamp(found.at), "checks": checks, "exit_code": found.exit_code}, indent=2)
+        )
         return found.exit_code
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:

@@ -18,8 +18,8 @@ WORTH_A_RATIO = 0.1
 multiple of them."""
 
 MEANING = (
-    "this replaces the key of {name} and kills the old one, and every key of {name} in grace, at once: its consumers are refused until"
-    " they have read the new one"
+    "this replaces the key of {name} and kills the old one, and every key of {name} in grace, at once: its consumers "
+    "are refused until they have read the new one"
 )
 
 
@@ -32,7 +32,9 @@ Examples:
   rotator drill billing --yes --json""",
 )
 @click.argument("application", required=False, metavar="[APP]")
-@click.option("--sandbox", is_flag=True, help="In the sandbox on this machine, with no configuration (the extra 'sandbox').")
+@click.option(
+    "--sandbox", is_flag=True, help="In the sandbox on this machine, with no configuration (the extra 'sandbox')."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @asking
 @common
@@ -78,12 +80,17 @@ def _tell(application: str, done: DrillResult) -> None:
     before = 0.0
     for step in done.steps:
         click.echo(
-            f"  {step.at:7.2f} s  +{step.at - before:.2f} s  {step.what}{f' ({step.access_key})' if step.access_key else ''}"
+            f"  {step.at:7.2f} s  +{step.at - before:.2f} s  "
+            f"{step.what}{f' ({step.access_key})' if step.access_key else ''}"
         )
         before = step.at
     if done.multiple is not None:
         calls = ", ".join(f"{name.partition('_')[0]} {format_seconds(took)}" for name, took in done.calls.items())
-        times = f"{done.multiple:.1f} times what its calls take by themselves" if done.bare >= WORTH_A_RATIO else "its calls"
+        times = (
+            f"{done.multiple:.1f} times what its calls take by themselves"
+            if done.bare >= WORTH_A_RATIO
+            else "its calls"
+        )
         click.echo(f"  in all {format_seconds(done.seconds)}: {times} ({calls})")
     elif done.result.exit_code == 0:
         click.echo(f"  in all {format_seconds(done.seconds)}, much of it done by another process")

@@ -1,4 +1,5 @@
-"""``rotator history``: what happened to the keys of one application, from its ledger and from Vault's own versions."""
+"""``rotator history``: what happened to the keys of one application, from its ledger and from
+Vault's own versions."""
 
 from __future__ import annotations
 
@@ -41,11 +42,14 @@ Examples:
 @common
 @pass_session
 def command(session: Session, application: str) -> int:
-    """Show past rotations of an application, newest last, from its ledger and from the versions that Vault keeps."""
+    """Show past rotations of an application, newest last, from its ledger and from the versions
+    that Vault keeps."""
     found: History = session.ask("history", application=application)
     if session.json:
         entries = [_as_json(entry) for entry in found.entries]
-        click.echo(json.dumps({"name": application, "history": entries, "versions_not_read": found.problem or None}, indent=2))
+        click.echo(
+            json.dumps({"name": application, "history": entries, "versions_not_read": found.problem or None}, indent=2)
+        )
     else:
         for line in lines(found.entries):
             click.echo(line)
@@ -67,7 +71,10 @@ def lines(entries: Sequence[HistoryItem]) -> list[str]:
         for entry in entries
     ]
     widths = [max((len(row[column]) for row in cells), default=0) for column in range(4)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip() for row in cells]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+        for row in cells
+    ]
 
 
 def _as_json(entry: HistoryItem) -> dict[str, object]:

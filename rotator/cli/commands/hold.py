@@ -25,7 +25,9 @@ Examples:
 @asking
 @common
 @pass_session
-def command(session: Session, applications: Sequence[str], everything: bool, reason: str | None, until: str | None) -> int:
+def command(
+    session: Session, applications: Sequence[str], everything: bool, reason: str | None, until: str | None
+) -> int:
     """Pause rotation and revocation for applications.
 
     Nothing is claimed and nothing revoked until they are resumed, or until a time. Observation

@@ -34,9 +34,13 @@ Examples:
   rotator incident show 0123456789abcdef --since 2026-05-04T12:00:00Z --html incident.html""",
 )
 @click.argument("words", nargs=-1, required=True, metavar="list|show ID")
-@click.option("--since", metavar="TIME", help="From when the key is suspected to have been in the wrong hands, or how long ago.")
 @click.option(
-    "--trail/--no-trail", default=None, help="Whether to ask the provider's audit trail.  [default: up to 20 applications]"
+    "--since", metavar="TIME", help="From when the key is suspected to have been in the wrong hands, or how long ago."
+)
+@click.option(
+    "--trail/--no-trail",
+    default=None,
+    help="Whether to ask the provider's audit trail.  [default: up to 20 applications]",
 )
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it as one HTML file as well."
@@ -49,7 +53,8 @@ def command(session: Session, words: tuple[str, ...], since: str | None, trail: 
     was replaced and destroyed, whether any old key is valid, and what the bearers did since the
     suspected time, by address and client.
 
-    The id stands in the answer of rotate --compromised, in the logs and in rotator status; list names all of them.
+    The id stands in the answer of rotate --compromised, in the logs and in rotator status; list
+    names all of them.
     """
     if words == ("list",):
         return _list(session, session.ask("incidents"))
@@ -72,12 +77,15 @@ def command(session: Session, words: tuple[str, ...], since: str | None, trail: 
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the file for its owner alone: it tells who was breached, and from where. A link is replaced, never followed."""
+    """Write the file for its owner alone: it tells who was breached, and from where. A link is
+    replaced, never followed."""
     try:
         if not path.is_symlink() and path.exists() and not path.is_file():
             raise Refused(f"{path} is not a plain file; name one")
         with (
-            tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
+            tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+            ) as file,
             _removed_unless_moved(Path(file.name)),
         ):
             file.write(text)
@@ -96,7 +104,7 @@ def _removed_unless_moved(file: Path) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-# --- told -----------------------------------------------------------------------------------------------------------------
+# --- told -----------------------------------------------------------------------------------------
 
 
 def _list(session: Session, found: IncidentList) -> int:
@@ -134,12 +142,17 @@ def _list(session: Session, found: IncidentList) -> int:
 def _state(report: IncidentReport) -> str:
     if report.closed_at:
         return f"contained after {format_span(report.closed_at - report.opened_at)}"
-    return f"NOT KNOWN TO BE CONTAINED, {report.missing} could not be read" if report.state == "unknown" else "NOT CONTAINED"
+    return (
+        f"NOT KNOWN TO BE CONTAINED, {report.missing} could not be read"
+        if report.state == "unknown"
+        else "NOT CONTAINED"
+    )
 
 
 def _say(report: IncidentReport) -> None:
     click.echo(
-        f"incident {report.id}: {_state(report)}; {pluralize(len(report.affected), 'application')}; {report.reason} ({report.by})"
+        f"incident {report.id}: {_state(report)}; {pluralize(len(report.affected), 'application')}; {report.reason} "
+        f"({report.by})"
     )
     click.echo(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
     for impact in report.affected[:MOST_DRAWN]:
@@ -160,8 +173,9 @@ def _say(report: IncidentReport) -> None:
         for group in groups(trail):
             refused = f", {group.refused} refused" if group.refused else ""
             click.echo(
-                f"  {group.source}  {group.agent}: {pluralize(len(group.audit_events), 'call')}{refused},"
-                f" {format_time(group.audit_events[0].at)} to {format_time(group.audit_events[-1].at)}: {', '.join(group.methods())}"
+                f"  {group.source}  {group.agent}: {pluralize(len(group.audit_events), 'call')}{refused}, "
+                f"{format_time(group.audit_events[0].at)} to {format_time(group.audit_events[-1].at)}: "
+                f"{', '.join(group.methods())}"
             )
     click.echo("")
     for limit in report.limits:
@@ -169,7 +183,8 @@ def _say(report: IncidentReport) -> None:
 
 
 def _draw(report: IncidentReport, width: int = 50) -> None:
-    """Each application as a line: from the mark, over the replacement, to the verified revocation; those that took longest at the top."""
+    """Each application as a line: from the mark, over the replacement, to the verified revocation;
+    those that took longest at the top."""
     if not report.affected:
         return
     end = max(one.closed_at or report.as_of for one in report.affected)

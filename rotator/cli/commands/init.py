@@ -30,8 +30,9 @@ Examples:
 def command(session: Session, file: Path | None) -> int:
     """Write a new configuration, and print the commands that set up the rest.
 
-    Asks for Vault, the account and its applications, or takes them from a file. The provider is asked which applications there are;
-    nothing is changed but the new file, and no file is overwritten.
+    Asks for Vault, the account and its applications, or takes them from a file. The provider is
+    asked which applications there are; nothing is changed but the new file, and no file is
+    overwritten.
     """
     from rotator.app.app_runtime import SystemClock  # noqa: PLC0415 - pydantic and httpx are not for --help
     from rotator.errors import Refused  # noqa: PLC0415 - see above
@@ -51,19 +52,25 @@ def command(session: Session, file: Path | None) -> int:
 
         answers, secrets = ask(clock, Path.cwd())
     else:
-        raise click.UsageError("there is no terminal to ask at; write the answers into a file and name it with --from-answers")
+        raise click.UsageError(
+            "there is no terminal to ask at; write the answers into a file and name it with --from-answers"
+        )
     chosen = prepare(answers, clock, source=str(file or "the answers"), secrets=secrets)
     configuration = write_new(session.path, render(answers, chosen))
     steps = instructions(configuration)
     if session.json:
         answer = {
             "file": str(session.path),
-            "applications": [{"name": one.name, "application_id": one.application_id, "path": one.path} for one in chosen],
+            "applications": [
+                {"name": one.name, "application_id": one.application_id, "path": one.path} for one in chosen
+            ],
             "instructions": [{"title": step.title, "script": step.script} for step in steps],
         }
         click.echo(json.dumps(answer, indent=2))
         return 0
-    click.echo(f"{session.path} is written: {pluralize(len(chosen), 'application')}. Nothing else was changed; left to do:")
+    click.echo(
+        f"{session.path} is written: {pluralize(len(chosen), 'application')}. Nothing else was changed; left to do:"
+    )
     for number, step in enumerate(steps, 1):
         click.echo(f"\n# {number}. {step.title}\n\n{step.script}", nl=False)
     sys.stdout.flush()

@@ -29,8 +29,8 @@ OVERLAP = 64
 NAME = re.compile(rf"(?<![A-Z0-9]){ACCESS_KEY.pattern}(?![A-Z0-9])")
 
 AS_ARGUMENT = (
-    "this looks like a secret key, and arguments are seen by every user of the machine and kept by the shell: it may have leaked"
-    " now; give it on standard input instead: rotator lookup --secret"
+    "this looks like a secret key, and arguments are seen by every user of the machine and kept by the shell: it may "
+    "have leaked now; give it on standard input instead: rotator lookup --secret"
 )
 
 
@@ -50,7 +50,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session, access_keys: Sequence[str], secret: bool, scan: str | None) -> int:
-    """Say of which application and account a key is, how it stands, where it is published, and what if it were revoked.
+    """Say of which application and account a key is, how it stands, where it is published, and what
+    if it were revoked.
 
     Each account is asked once. A secret is never printed and never kept; of a scanned text only the
     names of keys and their lines are shown.
@@ -58,7 +59,9 @@ def command(session: Session, access_keys: Sequence[str], secret: bool, scan: st
     refuse_secrets(access_keys)
     refuse_malformed_keys(access_keys)
     if wrong := [number for number, word in enumerate(access_keys, 1) if not is_access_key(word)]:
-        raise click.UsageError(f"argument {wrong[0]} is not the name of a key: it begins with SCW and has 20 characters")
+        raise click.UsageError(
+            f"argument {wrong[0]} is not the name of a key: it begins with SCW and has 20 characters"
+        )
     if sum((bool(access_keys), secret, scan is not None)) != 1:
         raise click.UsageError("give the names of keys, or --secret, or --scan FILE")
     if secret:
@@ -90,13 +93,17 @@ def _tell(session: Session, keys_info: Sequence[KeyInfo], remarks: dict[str, str
         click.echo(f"  if it were revoked: {key_info.impact}")
 
 
-# --- a secret key ---------------------------------------------------------------------------------------------------------
+# --- a secret key ---------------------------------------------------------------------------------
 
 
 def _of_secret(session: Session) -> int:
-    given = (click.prompt("secret key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(4096)).strip()
+    given = (
+        click.prompt("secret key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read(4096)
+    ).strip()
     if not SECRET_KEY.fullmatch(given):
-        raise click.UsageError("standard input holds no secret key: it looks like a UUID, and nothing else may stand beside it")
+        raise click.UsageError(
+            "standard input holds no secret key: it looks like a UUID, and nothing else may stand beside it"
+        )
     wanted = Secret(given)
     with session.app() as app:
         (match,), unread = held_in_vault(app, [wanted])
@@ -112,7 +119,9 @@ def _of_secret(session: Session) -> int:
         "unclear": "it is unknown whether it is valid: no clear answer; try again",
     }[found]
     if session.json:
-        click.echo(json.dumps({"keys": [], "match": None, "alive": {"alive": True, "revoked": False}.get(found)}, indent=2))
+        click.echo(
+            json.dumps({"keys": [], "match": None, "alive": {"alive": True, "revoked": False}.get(found)}, indent=2)
+        )
     else:
         click.echo(f"Vault holds no such secret in what was read, so its application is unknown; {said}")
     return 3 if found == "unclear" else 1 if found == "alive" else 0
@@ -123,7 +132,12 @@ def _where(match: SecretMatch) -> str:
 
 
 def _as_json(match: SecretMatch) -> dict[str, object]:
-    return {"access_key": match.access_key, "application": match.application, "path": match.path, "version": match.version}
+    return {
+        "access_key": match.access_key,
+        "application": match.application,
+        "path": match.path,
+        "version": match.version,
+    }
 
 
 def _unread(applications: Sequence[str]) -> None:
@@ -131,26 +145,30 @@ def _unread(applications: Sequence[str]) -> None:
         click.echo(f"rotator: not compared with {', '.join(applications)}: their documents cannot be read", err=True)
 
 
-# --- a text ---------------------------------------------------------------------------------------------------------------
+# --- a text ---------------------------------------------------------------------------------------
 
 
 @dataclass
 class KeyScan:
-    """What stands in a text: names of keys, and what may be secret keys, each with the lines that it stands in."""
+    """What stands in a text: names of keys, and what may be secret keys, each with the lines that
+    it stands in."""
 
     names: dict[str, list[int]]
     secrets: dict[str, list[int]]
 
 
 def scanned(text: TextIO) -> KeyScan:
-    """Everything in the text that looks like a key. A line of any length is read in pieces that overlap by more than a key."""
+    """Everything in the text that looks like a key. A line of any length is read in pieces that
+    overlap by more than a key."""
     found = KeyScan({}, {})
     number, rest = 1, ""
     for piece in chain(iter(lambda: text.readline(LONGEST_PIECE), ""), ["\n"]):
         whole = rest + piece
         for pattern, places in ((NAME, found.names), (SECRET_KEY, found.secrets)):
             for match in pattern.finditer(whole):
-                if (match.start() or not rest) and match.end() < len(whole):  # else its surroundings are in another piece
+                if (match.start() or not rest) and match.end() < len(
+                    whole
+                ):  # else its surroundings are in another piece
                     places.setdefault(match[0] if pattern is NAME else match[0].lower(), []).append(number)
         ended = whole.endswith("\n")
         rest = "" if ended else whole[-OVERLAP:]

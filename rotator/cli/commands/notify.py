@@ -13,7 +13,10 @@ from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import send_test
 from rotator.util.concurrency import run_concurrently
 
-_NOBODY = 'names no target; write targets = ["credential:NAME"] into [notifications], where the file NAME holds one address as Apprise writes it'
+_NOBODY = (
+    'names no target; write targets = ["credential:NAME"] into [notifications], where the file NAME holds one address '
+    "as Apprise writes it"
+)
 
 
 @click.command(
@@ -27,7 +30,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session, test: bool) -> int:
-    """List the targets of the alarm's messages by their references; send each of them a test. The addresses are never shown."""
+    """List the targets of the alarm's messages by their references; send each of them a test. The
+    addresses are never shown."""
     session.question = not test
     with session.app() as app:
         settings = app.alarm

@@ -1,4 +1,5 @@
-"""``rotator plan``: what would be done next and why. It looks as a pass looks, decides as a pass decides, and does not act."""
+"""``rotator plan``: what would be done next and why. It looks as a pass looks, decides as a pass
+decides, and does not act."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str]) -> int:
-    """Show the next action of each application, when and why, and warn of what will go wrong; change nothing."""
+    """Show the next action of each application, when and why, and warn of what will go wrong;
+    change nothing."""
     found: Sequence[PlanResult] = session.ask("plan", applications=list(applications))
     answers, failures, worst = list[dict[str, object]](), list[tuple[str, str]](), 0
     for one in found:

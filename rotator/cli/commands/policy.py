@@ -1,4 +1,5 @@
-"""``rotator policy``: prints the policies that a configuration needs, and the commands that install them; contacts nothing."""
+"""``rotator policy``: prints the policies that a configuration needs, and the commands that install
+them; contacts nothing."""
 
 from __future__ import annotations
 
@@ -31,27 +32,37 @@ Examples:
     type=click.Choice(HOLDERS),
     default="daemon",
     show_default=True,
-    help="Whose rights: the daemon's at Vault, those of a login that only shows the state, of the consumers of applications, or of "
-    "the management key at the provider.",
+    help="Whose rights: the daemon's at Vault, those of a login that only shows the state, of the consumers of "
+    "applications, or of the management key at the provider.",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="hcl", show_default=True, help="How the policy is written.")
 @click.option(
-    "--cidr", "cidrs", multiple=True, metavar="NETWORK", help="Accept the AppRole from this network only; may be repeated."
+    "--format", "form", type=click.Choice(FORMATS), default="hcl", show_default=True, help="How the policy is written."
+)
+@click.option(
+    "--cidr",
+    "cidrs",
+    multiple=True,
+    metavar="NETWORK",
+    help="Accept the AppRole from this network only; may be repeated.",
 )
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str], holder: str, form: str, cidrs: Sequence[str]) -> int:
     """Print the policy that the login at Vault needs for this configuration, and nothing beyond it.
 
-    The mount of a path is taken to be its first segment. Vault's default policy is not needed beside it.
+    The mount of a path is taken to be its first segment. Vault's default policy is not needed
+    beside it.
     """
-    from rotator.setup.policies import consumer_policies, daemon_policy, provider_rights, render, watcher_policy  # noqa: PLC0415 - hvac is not for --help
+    # PLC0415: hvac is not for --help
+    from rotator.setup.policies import consumer_policies, daemon_policy, provider_rights, render, watcher_policy  # noqa: PLC0415
     from rotator.util.suggestions import closest_match  # noqa: PLC0415 - see above
     from rotator.vault.policy import policy_text  # noqa: PLC0415 - see above
 
     configuration = load(session.path, credentials=False)
     if applications and holder != "consumer":
-        raise click.UsageError(f"--for {holder} is about the whole configuration; leave out the names, or write --for consumer")
+        raise click.UsageError(
+            f"--for {holder} is about the whole configuration; leave out the names, or write --for consumer"
+        )
     for name in applications:
         if name not in configuration.specs:
             raise click.UsageError(f"there is no application {name}; {closest_match(name, configuration.specs)}")

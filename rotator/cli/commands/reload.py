@@ -1,4 +1,5 @@
-"""``rotator reload``: returns when the daemon works for the new configuration, or says why it does not."""
+"""``rotator reload``: returns when the daemon works for the new configuration, or says why it does
+not."""
 
 from __future__ import annotations
 
@@ -44,7 +45,11 @@ def command(session: Session) -> int:
 
 def _sentence(found: ReloadResult) -> str:
     parts = [f"the new configuration is in force: {pluralize(found.applications, 'application')}"]
-    for what, names in (("new", found.added), ("gone", found.removed), ("in force only after a restart", found.restart_needed)):
+    for what, names in (
+        ("new", found.added),
+        ("gone", found.removed),
+        ("in force only after a restart", found.restart_needed),
+    ):
         if names:
             parts.append(f"{what}: {', '.join(names)}")
     return "; ".join(parts)

@@ -23,7 +23,8 @@ Examples:
 @common
 @pass_session
 def command(session: Session, applications: Sequence[str], everything: bool) -> int:
-    """Resume applications that are on hold. Keys whose grace has ended meanwhile are revoked, and what is past due is rotated."""
+    """Resume applications that are on hold. Keys whose grace has ended meanwhile are revoked, and
+    what is past due is rotated."""
     if bool(applications) == everything:
         raise click.UsageError("say which applications: their names, or --all")
     return report(session, session.ask("resume", applications=list(applications), everything=everything))

@@ -20,14 +20,19 @@ Examples:
   rotator revoke SCWAAAAAAAAAAAAAAAAA --confirm SCWAAAAAAAAAAAAAAAAA --reason "not in use\"""",
 )
 @click.argument("access_keys", nargs=-1, required=True, metavar="SCW...")
-@click.option("--confirm", multiple=True, metavar="SCW...", help="The full name of the key again; on a terminal you are asked.")
+@click.option(
+    "--confirm", multiple=True, metavar="SCW...", help="The full name of the key again; on a terminal you are asked."
+)
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
 @click.option("--override-hold", is_flag=True, help="An unmanaged key is revoked although its application is on hold.")
 @asking
 @common
 @pass_session
-def command(session: Session, access_keys: Sequence[str], confirm: Sequence[str], reason: str | None, override_hold: bool) -> int:
-    """End the grace of a key, or revoke an unmanaged key of a configured bearer; return when the revocation is verified.
+def command(
+    session: Session, access_keys: Sequence[str], confirm: Sequence[str], reason: str | None, override_hold: bool
+) -> int:
+    """End the grace of a key, or revoke an unmanaged key of a configured bearer; return when the
+    revocation is verified.
 
     Never what consumers read: that is replaced with rotator rotate.
     """

@@ -14,8 +14,9 @@ from rotator.domain.access_key import is_access_key
 from rotator.operations.result import OperationResult
 
 OUTAGE = (
-    "with --revoke-first the published key is deleted before there is another one: from then on {names} can do nothing with what"
-    " Vault holds, until a new key is made, proven, published and read; usually some seconds, and as long as the provider takes"
+    "with --revoke-first the published key is deleted before there is another one: from then on {names} can do "
+    "nothing with what Vault holds, until a new key is made, proven, published and read; usually some seconds, and as "
+    "long as the provider takes"
 )
 """What the command says before keys are revoked first."""
 
@@ -34,16 +35,29 @@ Examples:
 @click.argument("applications", nargs=-1, metavar="[APP]...")
 @click.option("--all", "everything", is_flag=True, help="Every application.")
 @click.option("--account", "accounts", multiple=True, metavar="NAME", help="Every application of that account.")
-@click.option("--match", "globs", multiple=True, metavar="GLOB", help="Every application whose name fits, such as shop-*.")
 @click.option(
-    "--created-before", metavar="TIME", default="", help="Of these, only keys older than a time, or than so long.  [default: now]"
+    "--match", "globs", multiple=True, metavar="GLOB", help="Every application whose name fits, such as shop-*."
 )
-@click.option("--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing.")
-@click.option("--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on.")
+@click.option(
+    "--created-before",
+    metavar="TIME",
+    default="",
+    help="Of these, only keys older than a time, or than so long.  [default: now]",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what, in which order, how long it takes and what remains; change nothing."
+)
+@click.option(
+    "--wait", is_flag=True, help="Where the quota has no room for all at once, wait until graces end and go on."
+)
 @click.option("--yes", is_flag=True, help="Do not ask before many keys are revoked at once.")
 @click.option("--compromised", is_flag=True, help="Revoke the old keys at once; return when that is verified.")
-@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised.")
-@click.option("--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage.")
+@click.option(
+    "--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor; required with --compromised."
+)
+@click.option(
+    "--revoke-first", is_flag=True, help="With --compromised: delete the key before there is another; an outage."
+)
 @click.option("--override-hold", is_flag=True, help="With --compromised: although an operator holds the application.")
 @click.option("--confirm", multiple=True, metavar="SCW...", help="An unmanaged key to revoke, by its full name again.")
 @asking
@@ -92,16 +106,24 @@ def command(
             raise click.UsageError(
                 "a mass rotation takes no access keys, and neither --revoke-first, --override-hold nor --confirm"
             )
-        from rotator.cli.output.mass_rotation import MassRotationOptions, rotate_many  # noqa: PLC0415 - an emergency of one application need not load it
+        # PLC0415: an emergency of one application need not load it
+        from rotator.cli.output.mass_rotation import MassRotationOptions, rotate_many  # noqa: PLC0415
         from rotator.operations.mass_rotation.selection import Selection  # noqa: PLC0415 - same
 
         selection = Selection(tuple(applications), tuple(accounts), tuple(globs))
-        return rotate_many(session, MassRotationOptions(selection, created_before, compromised, reason, dry_run, wait, yes))
+        return rotate_many(
+            session, MassRotationOptions(selection, created_before, compromised, reason, dry_run, wait, yes)
+        )
     if wait or yes:
         raise click.UsageError("--wait and --yes are for a mass rotation")
     if revoke_first:
         click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
-    request = {"reason": reason or "", "compromised": compromised, "revoke_first": revoke_first, "override_hold": override_hold}
+    request = {
+        "reason": reason or "",
+        "compromised": compromised,
+        "revoke_first": revoke_first,
+        "override_hold": override_hold,
+    }
     return _rotate(session, applications, confirm, request)
 
 
@@ -123,15 +145,16 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
         unmarked = sorted(set(applications) - progress.marked)
         if compromised and unmarked:
             raise Interrupted(
-                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: rotator incident tells whether it was written;"
-                " if it was not, run the same command again"
+                f"interrupted before the mark of {', '.join(unmarked)} was confirmed: rotator incident tells whether "
+                "it was written; if it was not, run the same command again"
             ) from None
         if compromised:
             keys = " ".join(sorted(filter(is_access_key, progress.marked)))
             raise Interrupted(
-                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. Not every key is"
-                " verified as revoked yet: the daemon acts on the mark, and rotator status shows how far it is; to wait for it without"
-                f" marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
+                f"interrupted; nothing is lost: the mark of {', '.join(sorted(progress.marked))} is in the ledger. "
+                "Not every key is verified as revoked yet: the daemon acts on the mark, and rotator status shows how "
+                f"far it is; to wait for it without marking a newer key: rotator rotate {keys} --compromised --reason "
+                "TEXT"
             ) from None
         raise
     finally:
@@ -147,6 +170,12 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
 def next_steps(applications: Sequence[str], incidents: Sequence[str]) -> list[str]:
     """What is left to do after an emergency, with the incident that the report is found by."""
     head = [f"incident {' '.join(incidents)}; next:"] if incidents else ["next:"]
-    consumers = f"  see that the consumers of {', '.join(applications)} have read the new key; restart those that read it only at their start"
-    shown = [f"  rotator incident show {one}    # what the key was used for, and the report: --html FILE" for one in incidents]
+    consumers = (
+        f"  see that the consumers of {', '.join(applications)} have read the new key; restart those that read it "
+        "only at their start"
+    )
+    shown = [
+        f"  rotator incident show {one}    # what the key was used for, and the report: --html FILE"
+        for one in incidents
+    ]
     return [*head, consumers, *shown, "  find out how it leaked, and close that way before the next rotation"]

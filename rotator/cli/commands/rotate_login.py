@@ -24,8 +24,8 @@ Example:
 def command(session: Session, *, compromised: bool) -> int:
     """Replace the secret id of the login at Vault.
 
-    Needs [vault.auth] own_secret_id. The new secret id has to log in before the former one is given up. The daemon reads the
-    file at its next login.
+    Needs [vault.auth] own_secret_id. The new secret id has to log in before the former one is given
+    up. The daemon reads the file at its next login.
     """
     from rotator.app import open_runtime  # noqa: PLC0415 - hvac and httpx are for commands that contact something
 
@@ -33,7 +33,8 @@ def command(session: Session, *, compromised: bool) -> int:
         rotation = app.vault.secret_ids
         if rotation is None:
             raise Refused(
-                "the secret id is not rotated here: set own_secret_id in [vault.auth], or replace it at Vault and in its file"
+                "the secret id is not rotated here: set own_secret_id in [vault.auth], or replace it at Vault and in "
+                "its file"
             )
         destroyed = rotation.rotate(compromised=compromised)
     if session.json:
@@ -41,5 +42,7 @@ def command(session: Session, *, compromised: bool) -> int:
     else:
         click.echo(f"a new secret id has logged in and is used from now on; destroyed: {destroyed}")
         if compromised:
-            click.echo("tokens that were issued before stay valid until they end: revoke them by their accessors", err=True)
+            click.echo(
+                "tokens that were issued before stay valid until they end: revoke them by their accessors", err=True
+            )
     return 0

@@ -32,9 +32,13 @@ Examples:
 )
 @common
 @pass_session
-def command(session: Session, once: bool, log_format: Literal["json", "console", "journal"] | None, log_level: str) -> int:
-    """Run the daemon in the foreground: SIGTERM ends it cleanly, SIGHUP reads the configuration again."""
-    from rotator.app import RuntimeBuilder  # noqa: PLC0415 - hvac, httpx and pydantic are for commands that contact something
+def command(
+    session: Session, once: bool, log_format: Literal["json", "console", "journal"] | None, log_level: str
+) -> int:
+    """Run the daemon in the foreground: SIGTERM ends it cleanly, SIGHUP reads the configuration
+    again."""
+    # PLC0415: hvac, httpx and pydantic are for commands that contact something
+    from rotator.app import RuntimeBuilder  # noqa: PLC0415
     from rotator.daemon import run  # noqa: PLC0415 - apscheduler and structlog are for the daemon alone
 
     return run(RuntimeBuilder(session.path), once=once, log_format=log_format, log_level=log_level)

@@ -47,7 +47,9 @@ Examples:
 )
 @click.argument("verb", type=click.Choice(VERBS), metavar="[start|status|break|mend|stop]")
 @click.argument("what", required=False, metavar="[WHAT]", type=click.Choice(sorted(THINGS)))
-@click.option("--directory", type=click.Path(path_type=Path), default=DIRECTORY, show_default=True, help="Where its files are.")
+@click.option(
+    "--directory", type=click.Path(path_type=Path), default=DIRECTORY, show_default=True, help="Where its files are."
+)
 @common
 @pass_session
 def command(session: Session, verb: str, what: str | None, directory: Path) -> int:
@@ -62,7 +64,9 @@ def command(session: Session, verb: str, what: str | None, directory: Path) -> i
     from rotator.sandbox.practice import client  # noqa: PLC0415 - the sandbox is an optional extra
 
     if (verb == "break") != (what is not None):
-        raise click.UsageError(f"say what to break: {', '.join(THINGS)}" if verb == "break" else f"{verb} takes no other word")
+        raise click.UsageError(
+            f"say what to break: {', '.join(THINGS)}" if verb == "break" else f"{verb} takes no other word"
+        )
     directory = directory.expanduser().absolute()
     if verb == "start":
         if not session.json:
@@ -74,7 +78,9 @@ def command(session: Session, verb: str, what: str | None, directory: Path) -> i
         client.stop(directory)
         return _tell(session, {"stopped": str(directory)}, f"stopped; its files are in {directory}")
     answer = client.ask(directory, verb, what or "")
-    return _tell(session, answer if verb == "status" else {"done": answer}, _picture(answer) if verb == "status" else answer)
+    return _tell(
+        session, answer if verb == "status" else {"done": answer}, _picture(answer) if verb == "status" else answer
+    )
 
 
 def _tell(session: Session, answer: Any, text: str) -> int:
@@ -95,7 +101,8 @@ def _picture(answer: dict[str, Any]) -> str:
     for name, one in answer["applications"].items():
         frozen = "  reads no new key" if one["frozen"] else ""
         lines.append(
-            f"  {name:<8} {one['access_key'] or 'no key yet':<20}  {one['calls']} calls, {one['refused']} refused{frozen}"
+            f"  {name:<8} {one['access_key'] or 'no key yet':<20}  {one['calls']} calls, {one['refused']} "
+            f"refused{frozen}"
         )
     if leaked := answer["leaked"]:
         lines.append(f"leaked: {leaked['access_key']} is {'still accepted' if leaked['accepted'] else 'refused'}")

@@ -24,7 +24,8 @@ ORDERS: Mapping[str, Callable[[ApplicationStatus], Any]] = {
     "name": lambda view: view.name,
     "next": lambda view: (view.next.at, view.name),
 }
-"""What applications may be sorted by: what is most pressing, their names, or when something happens next."""
+"""What applications may be sorted by: what is most pressing, their names, or when something happens
+next."""
 
 
 @click.command(
@@ -40,12 +41,19 @@ Examples:
 @click.argument("applications", nargs=-1, metavar="[APP]...")
 @click.option("--phase", "phases", multiple=True, type=click.Choice(PHASES), help="Only applications in that phase.")
 @click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only applications of that account.")
-@click.option("--match", "globs", multiple=True, metavar="GLOB", help="Only applications whose name fits, such as shop-*.")
 @click.option(
-    "--sort", "order", type=click.Choice(list(ORDERS)), help="[default: worst on a terminal, else that of the configuration]"
+    "--match", "globs", multiple=True, metavar="GLOB", help="Only applications whose name fits, such as shop-*."
 )
 @click.option(
-    "--check", is_flag=True, help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    "--sort",
+    "order",
+    type=click.Choice(list(ORDERS)),
+    help="[default: worst on a terminal, else that of the configuration]",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
 )
 @asking
 @common
@@ -59,9 +67,11 @@ def command(
     order: str | None,
     check: bool,
 ) -> int:
-    """Show every application from its ledger: its keys, their deadlines, what comes next, and what is wrong.
+    """Show every application from its ledger: its keys, their deadlines, what comes next, and what
+    is wrong.
 
-    On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when an application is overdue or has a problem.
+    On a terminal the keys are drawn along the time; in a pipe it is plain text. Ends with 5 when an
+    application is overdue or has a problem.
     """
     if check:
         if session.json:
@@ -83,7 +93,8 @@ def _check(session: Session, applications: Sequence[str], chosen: Filter) -> int
     try:
         found: StatusReport = session.ask("status", applications=list(applications))
         state, text = line(chosen.choose(found.views), found.remarks, found.as_of)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is not known how things are, and that is what plugins say
+    # BLE001: whatever it is, it is not known how things are, and that is what plugins say
+    except Exception as error:  # noqa: BLE001
         state, text = unknown(" ".join(explain(error).sentences))
     click.echo(text)
     return state
@@ -91,7 +102,8 @@ def _check(session: Session, applications: Sequence[str], chosen: Filter) -> int
 
 @dataclass(frozen=True)
 class Filter:
-    """Which applications are shown: those in one of these phases, of one of these accounts, whose name fits one of these patterns."""
+    """Which applications are shown: those in one of these phases, of one of these accounts, whose
+    name fits one of these patterns."""
 
     phases: Sequence[str]
     accounts: Sequence[str]
@@ -133,7 +145,8 @@ def _show(session: Session, overview: StatusReport, whole: int, *, cut: bool) ->
 
 
 def plain(views: Sequence[ApplicationStatus], now: datetime) -> str:
-    """The same for a pipe: one line for each application, one indented line for each further thing."""
+    """The same for a pipe: one line for each application, one indented line for each further
+    thing."""
     width = max((len(found.name) for found in views), default=0)
     lines = []
     for found in views:

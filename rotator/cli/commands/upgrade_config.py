@@ -18,7 +18,8 @@ Example:
 @common
 @pass_session
 def command(session: Session) -> int:
-    """Print the configuration with the present names of its options; comments and order stay. Change nothing.
+    """Print the configuration with the present names of its options; comments and order stay.
+    Change nothing.
 
     What was renamed goes to standard error, a line for each.
     """

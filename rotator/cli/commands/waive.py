@@ -32,8 +32,11 @@ Examples:
 @asking
 @common
 @pass_session
-def command(session: Session, access_key: str, reason: str | None, until: str | None, withdraw: bool, account: str | None) -> int:
-    """Let a live key stay in spite of its age, so that it does not fail the coverage proof. The proof goes on showing it.
+def command(
+    session: Session, access_key: str, reason: str | None, until: str | None, withdraw: bool, account: str | None
+) -> int:
+    """Let a live key stay in spite of its age, so that it does not fail the coverage proof. The
+    proof goes on showing it.
 
     Nothing is done to the key. The word is kept in the document of the account in Vault.
     """
@@ -46,10 +49,17 @@ def command(session: Session, access_key: str, reason: str | None, until: str | 
     if ends is not None and ends <= now:
         raise click.UsageError(f"--until {until} has passed: write a time to come, or a duration such as 30d")
     found: WaiveResult = session.ask(
-        "waive", access_key=access_key, account=account or "", reason=(reason or "").strip(), until=ends, withdraw=withdraw
+        "waive",
+        access_key=access_key,
+        account=account or "",
+        reason=(reason or "").strip(),
+        until=ends,
+        withdraw=withdraw,
     )
     if session.json:
-        click.echo(json.dumps({"account": found.account, "waivers": [_as_json(one) for one in found.waivers]}, indent=2))
+        click.echo(
+            json.dumps({"account": found.account, "waivers": [_as_json(one) for one in found.waivers]}, indent=2)
+        )
     elif withdraw:
         click.echo(f"{access_key} is not waived any more")
     else:

@@ -30,11 +30,14 @@ from rotator.operations.mass_rotation.results import MassRotationReport
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.util.formatting import format_relative, format_span, format_time, format_timestamp, pluralize
 
-GOES_ON = "interrupted; the daemon goes on with the mass rotation: rotator status shows how far it is, rotator incident what became of it"
+GOES_ON = (
+    "interrupted; the daemon goes on with the mass rotation: rotator status shows how far it is, rotator incident "
+    "what became of it"
+)
 
 INTERRUPTED = (
-    "interrupted; nothing is lost: what was begun is in the ledgers and daemons act on it, but applications whose turn had not come"
-    " keep their old keys: run the same command again, it goes on"
+    "interrupted; nothing is lost: what was begun is in the ledgers and daemons act on it, but applications whose "
+    "turn had not come keep their old keys: run the same command again, it goes on"
 )
 
 
@@ -69,9 +72,13 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
         if not click.confirm("go on?", err=True):
             click.echo("nothing was done")
             return 0
-    with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo) as onlooker:
+    with ProgressSink(
+        shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo
+    ) as onlooker:
         try:
-            found: MassRotationReport = session.ask("mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request)
+            found: MassRotationReport = session.ask(
+                "mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request
+            )
         except KeyboardInterrupt:
             raise Interrupted(GOES_ON if session.ordered else INTERRUPTED) from None
     if session.json:
@@ -87,7 +94,8 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
 
 
 def _meaning(session: Session, request: Mapping[str, Any]) -> str:
-    """What a mass emergency means, for a person who is about to order it. What cannot be counted keeps no emergency waiting."""
+    """What a mass emergency means, for a person who is about to order it. What cannot be counted
+    keeps no emergency waiting."""
     try:
         previews: Sequence[Preview] = session.ask("preview", **request)
     except (ServiceError, ReportedError) as error:
@@ -97,8 +105,8 @@ def _meaning(session: Session, request: Mapping[str, Any]) -> str:
     else:
         counts = "; ".join(f"account {one.account}: {_concerned(one)}" for one in previews)
     return (
-        f"{counts}; every one of these keys is revoked within seconds of its replacement, so consumers are refused until they have"
-        " read the new one; --dry-run lists them, --yes does not ask"
+        f"{counts}; every one of these keys is revoked within seconds of its replacement, so consumers are refused "
+        "until they have read the new one; --dry-run lists them, --yes does not ask"
     )
 
 
@@ -108,11 +116,12 @@ def _concerned(found: Preview) -> str:
     return f"{pluralize(len(found.turns), 'application')} with {pluralize(keys, 'key')} from before {before}"
 
 
-# --- beforehand -----------------------------------------------------------------------------------------------------------
+# --- beforehand -----------------------------------------------------------------------------------
 
 
 def _foretell(session: Session, told: Sequence[Preview]) -> int:
-    """Say what would be done, in which order, how long it would take, and which keys would remain."""
+    """Say what would be done, in which order, how long it would take, and which keys would
+    remain."""
     if session.json:
         click.echo(json.dumps({"mass_rotations": [one.as_json() for one in told]}, indent=2))
     else:
@@ -121,7 +130,8 @@ def _foretell(session: Session, told: Sequence[Preview]) -> int:
     blocked = [one.account for one in told if one.blocked]
     if blocked:
         raise Refused(
-            f"account {blocked[0]} has no room for another key: delete keys that are not needed, or have the quota raised"
+            f"account {blocked[0]} has no room for another key: delete keys that are not needed, or have the quota "
+            "raised"
         )
     return 0
 
@@ -133,23 +143,30 @@ def _say_beforehand(found: Preview) -> None:
     room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
     if found.foreseen:
         click.echo(
-            f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about {found.foreseen.calls} calls"
-            f" at {found.rate_limit:g} a second; {format_span(found.foreseen.duration)} if all goes well"
+            f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about "
+            f"{found.foreseen.calls} calls at {found.rate_limit:g} a second; {format_span(found.foreseen.duration)} "
+            "if all goes well"
         )
         if not order.compromised and found.fit_now is not None and found.fit_now < len(found.turns):
             click.echo(
-                f"the old keys stay for their grace, so {found.fit_now} of {len(found.turns)} fit now: the rest follow as graces end"
+                f"the old keys stay for their grace, so {found.fit_now} of {len(found.turns)} fit now: the rest "
+                "follow as graces end"
             )
     for number, one in enumerate(found.turns, 1):
         does = "rotate" if one.needs_room else "revoke old keys"
         does = "held, and passed by" if one.held else does
-        click.echo(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}")
+        click.echo(
+            f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}"
+        )
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""
     least = "at least " if remaining.gap else ""
     part = f" of {remaining.part}" if remaining.part else ""
     beside = f"; {outside(remaining)} outside of the selection" if remaining.outside else ""
-    click.echo(f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')}{part} from before that time{beside}")
+    click.echo(
+        f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')}{part} from before that "
+        f"time{beside}"
+    )
     if remaining.gap:
         click.echo(f"  {remaining.gap}")
     for line in lines(remaining):
@@ -157,7 +174,7 @@ def _say_beforehand(found: Preview) -> None:
     complain(sorted(found.unread.items()))
 
 
-# --- the thing itself -----------------------------------------------------------------------------------------------------
+# --- the thing itself -----------------------------------------------------------------------------
 
 
 @dataclass
@@ -177,7 +194,9 @@ class ProgressSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -196,12 +215,15 @@ class ProgressSink:
         many, since, begun = _number(fields, "applications"), fields.get("created_before"), fields.get("begun_at")
         what = "compromised, " if fields.get("compromised") else ""
         goes_on = (
-            f", goes on with what was begun {format_time(begun)}" if fields.get("again") and isinstance(begun, datetime) else ""
+            f", goes on with what was begun {format_time(begun)}"
+            if fields.get("again") and isinstance(begun, datetime)
+            else ""
         )
         if self.say:
             before = format_timestamp(since) if isinstance(since, datetime) else since
             self.say(
-                f"mass rotation {fields.get('incident')}: {what}{pluralize(many, 'application')} with keys from before {before}{goes_on}"
+                f"mass rotation {fields.get('incident')}: {what}{pluralize(many, 'application')} with keys from "
+                f"before {before}{goes_on}"
             )
         if not self.shown:
             return
@@ -220,18 +242,22 @@ class ProgressSink:
         self._tasks[account] = self._bar.add_task(f"rotating {account}", total=many, rate="")
 
     def _one_more(self, fields: Mapping[str, object]) -> None:
-        """One more; a failure is shown at once, so that a person may do something about it meanwhile."""
+        """One more; a failure is shown at once, so that a person may do something about it
+        meanwhile."""
         task = self._tasks.get(fields.get("account"))
         if self._bar is None or task is None:
             return
         if message := fields.get("message"):
-            self._bar.console.print(f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False)
+            self._bar.console.print(
+                f"{fields.get('application')}: {message}", style="red", highlight=False, markup=False
+            )
         account = fields.get("account")
         self._done[account] = self._done.get(account, 0) + 1
         self._bar.update(task, advance=1, rate=self.rates().get(account, ""))
 
     def rates(self) -> dict[object, str]:
-        """How many applications a second each account has done since its start, in the words of the final report."""
+        """How many applications a second each account has done since its start, in the words of the
+        final report."""
         now = self.elapsed()
         return {account: rate(done, now - self._began[account]) for account, done in self._done.items()}
 
@@ -266,7 +292,8 @@ def _report(session: Session, result: MassRotationResult) -> None:
     say(result.coverage)
     if not result.coverage.complete:
         click.echo(
-            f"look again with: rotator coverage --account {result.coverage.account} --created-before {format_timestamp(order.created_before)}"
+            f"look again with: rotator coverage --account {result.coverage.account} --created-before "
+            f"{format_timestamp(order.created_before)}"
         )
 
 
@@ -274,5 +301,7 @@ def _without_room(result: MassRotationResult) -> str:
     found = f"{pluralize(len(result.rest), 'application')} found no room for another key"
     if result.room_at is None:
         return f"{found}: delete keys that are not needed or have the quota raised, then run the same command again"
-    when = f"{format_relative(result.room_at, result.coverage.as_of)} ({format_time(result.room_at)}), when a grace ends"
+    when = (
+        f"{format_relative(result.room_at, result.coverage.as_of)} ({format_time(result.room_at)}), when a grace ends"
+    )
     return f"{found}; the first can follow {when}: run the same command again then, or say --wait"

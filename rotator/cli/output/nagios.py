@@ -1,4 +1,5 @@
-"""One line for a monitoring system, by the conventions of Nagios plugins: a state, a sentence, and performance data."""
+"""One line for a monitoring system, by the conventions of Nagios plugins: a state, a sentence, and
+performance data."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def line(views: Sequence[ApplicationStatus], remarks: Iterable[str], now: dateti
     for view in views:
         found.setdefault(problem_line(view), []).append(view)
     remarks = list(remarks)
-    told = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [_plain(text) for text in remarks]
+    told = [_named(what, found[what]) for what in (*PRESSING, *NOTEWORTHY) if what in found] + [
+        _plain(text) for text in remarks
+    ]
     state = State.CRITICAL if found.keys() & set(PRESSING) else State.WARNING if told else State.OK
     sentence = "; ".join([*told, _calm(views, now)] if told else [_calm(views, now)])
     return state, f"{PROGRAM} {state.name} - {sentence} | {_performance(views, found)}"

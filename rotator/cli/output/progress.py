@@ -1,4 +1,5 @@
-"""A journal for people: every confirmed step of a rotation as a line on standard error while the command runs."""
+"""A journal for people: every confirmed step of a rotation as a line on standard error while the
+command runs."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ from rotator.util.terminal import styled, visible_line
 
 _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rotation.claimed": ("", lambda f: f"claimed in the ledger, because: {f['reason']}"),
-    "rotation.taken_over": ("yellow", lambda f: f"took over rotation {f['rotation_id']}, which another process did not finish"),
+    "rotation.taken_over": (
+        "yellow",
+        lambda f: f"took over rotation {f['rotation_id']}, which another process did not finish",
+    ),
     "rotation.created": ("", lambda f: f"created {f['access_key']}; proving that it works"),
     "rotation.create_failed": ("red", lambda f: f"the new key was not made: {f['message']}"),
     "rotation.verified": ("", lambda f: f"proven: {f['access_key']} authenticated {f['successes']} times in a row"),
@@ -34,7 +38,10 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         lambda f: f"{f['access_key']} was scheduled for revocation and is published again; it is replaced at once",
     ),
     "key.deleted": ("", lambda f: f"deleted {f['access_key']}; verifying the revocation"),
-    "key.delete_unconfirmed": ("yellow", lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells"),
+    "key.delete_unconfirmed": (
+        "yellow",
+        lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells",
+    ),
     "key.revoked": ("green", lambda f: f"{f['access_key']} is revoked ({f['proof']})"),
     "key.revocation_unverified": ("red", lambda f: f"{f['access_key']} is deleted and still answers; probing goes on"),
     "key.published_key_invalid": (
@@ -43,8 +50,14 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     ),
     "key.orphan_found": ("yellow", lambda f: f"{f['access_key']} was never published; it is revoked"),
     "key.unmanaged_found": ("yellow", lambda f: f"{f['access_key']} is an unmanaged key; it is not touched"),
-    "document.changed_externally": ("yellow", lambda f: f"another writer published {f['access_key']}; the ledger followed"),
-    "document.fenced": ("", lambda _: "rewrote the unchanged document, so that unpublished keys are certainly orphaned"),
+    "document.changed_externally": (
+        "yellow",
+        lambda f: f"another writer published {f['access_key']}; the ledger followed",
+    ),
+    "document.fenced": (
+        "",
+        lambda _: "rewrote the unchanged document, so that unpublished keys are certainly orphaned",
+    ),
     "application.adopted": ("green", lambda f: f"took over {f['access_key']}, which consumers already use"),
     "application.blocked": ("red", lambda f: f"blocked: {f['message']}"),
     "compromise.marked": (
@@ -52,7 +65,10 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         lambda f: f"marked compromised: {', '.join(f['access_keys'])}; the mark is durable, every actor now acts on it",
     ),
     "versions.destroyed": ("", lambda f: _destroyed(f["access_key"], f["versions"])),
-    "versions.destroy_failed": ("yellow", lambda f: f"the stored secret of {f['access_key']} stays in Vault: {f['message']}"),
+    "versions.destroy_failed": (
+        "yellow",
+        lambda f: f"the stored secret of {f['access_key']} stays in Vault: {f['message']}",
+    ),
     "grace.ended": ("yellow", lambda f: f"the grace of {f['access_key']} ends now"),
     "compromise.contained": ("green", lambda _: "contained: every key of the incident is verified as revoked"),
     "notification.failed": ("yellow", lambda f: f"{f['target']} was not notified: {f['message']}"),
@@ -72,10 +88,11 @@ def _time(value: object) -> str:
 
 
 class Progress:
-    """Prints steps as they are confirmed, with the seconds since the start; nothing when it begins ``muted``.
+    """Prints steps as they are confirmed, with the seconds since the start; nothing when it begins
+    ``muted``.
 
-    The same line is not printed twice in a row. ``marked`` are the applications, and the keys, whose mark is durable, and
-    ``incidents`` those that these marks name.
+    The same line is not printed twice in a row. ``marked`` are the applications, and the keys,
+    whose mark is durable, and ``incidents`` those that these marks name.
     """
 
     def __init__(self, elapsed: Callable[[], float], *, muted: bool = False) -> None:
@@ -105,8 +122,12 @@ class Progress:
                 return
             self._last[name] = line
             clock = click.style(f"{self._elapsed():7.2f} s", dim=True)
-            shown = f"{click.style(visible_line(name), bold=True)}  {click.style(visible_line(line), fg=colour or None)}"
-            click.echo(f"{clock}  {shown}", file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None)
+            shown = (
+                f"{click.style(visible_line(name), bold=True)}  {click.style(visible_line(line), fg=colour or None)}"
+            )
+            click.echo(
+                f"{clock}  {shown}", file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None
+            )
 
     def mute(self) -> None:
         """Print nothing any more: the command is about to end."""

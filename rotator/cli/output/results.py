@@ -1,4 +1,5 @@
-"""How commands that order something tell what became of it, and ask again where a name has to be repeated."""
+"""How commands that order something tell what became of it, and ask again where a name has to be
+repeated."""
 
 from __future__ import annotations
 
@@ -39,7 +40,10 @@ def ask_to_confirm(session: Session, results: Sequence[OperationResult]) -> list
 
 
 def report(
-    session: Session, results: Sequence[OperationResult], *, timing: Callable[[OperationResult, float], str] | None = None
+    session: Session,
+    results: Sequence[OperationResult],
+    *,
+    timing: Callable[[OperationResult, float], str] | None = None,
 ) -> int:
     """Tell each result, and the exit code of the worst."""
     elapsed = time.monotonic() - session.started
@@ -63,5 +67,7 @@ def since_the_mark(result: OperationResult, elapsed: float) -> str:
     """How long a containment took, by the mark and by the start of the command."""
     after_mark = result.seconds_from_mark
     return (
-        "" if after_mark is None else f"; {format_seconds(after_mark)} after the mark, {format_seconds(elapsed)} after the start"
+        ""
+        if after_mark is None
+        else f"; {format_seconds(after_mark)} after the mark, {format_seconds(elapsed)} after the start"
     )

@@ -1,4 +1,5 @@
-"""``status`` as a person at a terminal sees it: a table, the problems in full, and the keys drawn along the time."""
+"""``status`` as a person at a terminal sees it: a table, the problems in full, and the keys drawn
+along the time."""
 
 from __future__ import annotations
 
@@ -58,13 +59,21 @@ KEY_WIDTH = 20
 
 
 def draw(
-    views: Sequence[ApplicationStatus], console: Console, *, fine: bool = True, whole: int | None = None, cut: bool = False
+    views: Sequence[ApplicationStatus],
+    console: Console,
+    *,
+    fine: bool = True,
+    whole: int | None = None,
+    cut: bool = False,
 ) -> None:
-    """Print the whole picture, of ``whole`` applications. With ``cut``, of many only those that need a look, and how many are left."""
+    """Print the whole picture, of ``whole`` applications. With ``cut``, of many only those that
+    need a look, and how many are left."""
     whole = len(views) if whole is None else whole
     if not views:
         console.print(
-            f"None of {pluralize(whole, 'application')} is what was asked for." if whole else "There are no applications."
+            f"None of {pluralize(whole, 'application')} is what was asked for."
+            if whole
+            else "There are no applications."
         )
         return
     console.print(Text.assemble(summary(views, whole), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
@@ -80,16 +89,21 @@ def draw(
 
 
 def summary(views: Sequence[ApplicationStatus], whole: int) -> str:
-    """How many applications are in which phase, the most pressing first: ``204 applications: 2 blocked, 3 grace, 199 idle``."""
+    """How many applications are in which phase, the most pressing first: ``204 applications: 2
+    blocked, 3 grace, 199 idle``."""
     counts = Counter(view.phase for view in views)
     told = ", ".join(f"{counts[phase]} {phase}" for phase in PHASES if counts[phase])
-    number = pluralize(whole, "application") if len(views) == whole else f"{len(views)} of {pluralize(whole, 'application')}"
+    number = (
+        pluralize(whole, "application") if len(views) == whole else f"{len(views)} of {pluralize(whole, 'application')}"
+    )
     return f"{number}: {told}"
 
 
 def _pressing(views: Sequence[ApplicationStatus]) -> list[ApplicationStatus]:
     """Of many, the most pressing that are not at rest, in their order."""
-    wanted = sorted((view for view in views if view.phase not in AT_REST), key=lambda view: PHASES.index(view.phase))[:MAX_ROWS]
+    wanted = sorted((view for view in views if view.phase not in AT_REST), key=lambda view: PHASES.index(view.phase))[
+        :MAX_ROWS
+    ]
     return [view for view in views if view in wanted]
 
 
@@ -155,7 +169,9 @@ def _with_problem(views: Sequence[ApplicationStatus], console: Console, *, fine:
     mark = "✖" if fine else "!"
     for name, message in grouped((view.name, view.problem.message) for view in with_problem if view.problem):
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(Text(mark, "bold red"), Text.assemble((name, "bold"), f": {message}", (since.get(name, ""), "dim")))
+        grid.add_row(
+            Text(mark, "bold red"), Text.assemble((name, "bold"), f": {message}", (since.get(name, ""), "dim"))
+        )
         console.print(grid)
 
 
@@ -173,7 +189,9 @@ def _timelines(views: Sequence[ApplicationStatus], console: Console, *, fine: bo
     longest = max(len(bar.access_key) for _, found in groups for bar in found)
     key_width = max(KEY_WIDTH, min(longest, 24))
     axis = Axis(
-        [at for _, found in groups for bar in found for at in bar.moments()], groups[0][0].as_of, width - key_width + KEY_WIDTH
+        [at for _, found in groups for bar in found for at in bar.moments()],
+        groups[0][0].as_of,
+        width - key_width + KEY_WIDTH,
     )
     console.print()
     indent = 2 + key_width + 1

@@ -18,6 +18,7 @@ class StyledConsole(Console):
         super().__init__(file=styled(sys.stderr if stderr else sys.stdout))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of the renderable; only text is filtered, never a style or a movement of the cursor."""
+        """The segments of the renderable; only text is filtered, never a style or a movement of the
+        cursor."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else visible(text), style, control)

@@ -1,7 +1,9 @@
-"""A drawing of the keys of applications along one axis of time. Pure: it makes pieces of text, each with the name of a style.
+"""A drawing of the keys of applications along one axis of time. Pure: it makes pieces of text, each
+with the name of a style.
 
-Minutes and months have to fit into one line, so the axis is logarithmic on both sides of *now*, with the same scale, and says
-so with its labels. What is short and near is wide, what is long ago or far away is narrow::
+Minutes and months have to fit into one line, so the axis is logarithmic on both sides of *now*,
+with the same scale, and says so with its labels. What is short and near is wide, what is long ago
+or far away is narrow::
 
                     30d       7d     1d   now  1d      7d       30d
     SCW…ONE  ━━━━━━━━━━━━━━━━━━━━━▒▒▒▒▒▒▒┃░░░✕                          grace, revoked in 6h
@@ -23,7 +25,8 @@ Piece = tuple[str, str]
 """Text, and the name of its style."""
 
 LINEAR = 200
-"""The longest span on the axis, divided by this, is where the scale turns from linear to logarithmic."""
+"""The longest span on the axis, divided by this, is where the scale turns from linear to
+logarithmic."""
 
 _TICKS = (
     ("1s", 1),
@@ -74,7 +77,8 @@ class Bar:
 
 
 class Axis:
-    """From moments to columns. ``width`` columns hold everything between the earliest and the latest moment given."""
+    """From moments to columns. ``width`` columns hold everything between the earliest and the
+    latest moment given."""
 
     def __init__(self, moments: Sequence[datetime], now: datetime, width: int) -> None:
         self.now, self.width = now, width
@@ -128,14 +132,22 @@ def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
         start = born.get(doomed.access_key, now)
         look = "compromised" if doomed.access_key in marked else "revoking"
         note = "compromised, being revoked" if doomed.access_key in marked else "being revoked"
-        found.append(Bar(doomed.access_key, note, look, ((start, now, glyphs.used, look),), ((now, glyphs.dead, "dead"),)))
+        found.append(
+            Bar(doomed.access_key, note, look, ((start, now, glyphs.used, look),), ((now, glyphs.dead, "dead"),))
+        )
     for old in ledger.retiring:
         left = min(old.revoke_after - ledger.grace, now)
         start = min(born.get(old.access_key, left), left)
         if old.access_key in marked:
             stretches = ((start, now, glyphs.used, "compromised"),)
             found.append(
-                Bar(old.access_key, "compromised, being revoked", "compromised", stretches, ((now, glyphs.dead, "dead"),))
+                Bar(
+                    old.access_key,
+                    "compromised, being revoked",
+                    "compromised",
+                    stretches,
+                    ((now, glyphs.dead, "dead"),),
+                )
             )
             continue
         stretches_of_grace = (
@@ -149,7 +161,13 @@ def bars(view: ApplicationStatus, glyphs: Glyphs = FINE) -> list[Bar]:
             else f"due {format_relative(old.revoke_after, now)}"
         )
         found.append(
-            Bar(old.access_key, f"grace, {when}", "grace", stretches_of_grace, ((old.revoke_after, glyphs.dead, "dead"),))
+            Bar(
+                old.access_key,
+                f"grace, {when}",
+                "grace",
+                stretches_of_grace,
+                ((old.revoke_after, glyphs.dead, "dead"),),
+            )
         )
     if ledger.current:
         found.append(_current(view, glyphs))
@@ -173,7 +191,9 @@ def _current(view: ApplicationStatus, glyphs: Glyphs) -> Bar:
         if rotation > now:
             stretches.append((now, rotation, glyphs.planned, "planned"))
         marks.append((rotation, glyphs.rotate, "rotate" if rotation > now else "late"))
-    return Bar(current.access_key, f"current, {format_span(now - start)} old", "current", tuple(stretches), tuple(marks))
+    return Bar(
+        current.access_key, f"current, {format_span(now - start)} old", "current", tuple(stretches), tuple(marks)
+    )
 
 
 def planned_rotation(view: ApplicationStatus) -> datetime | None:

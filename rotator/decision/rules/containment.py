@@ -55,8 +55,8 @@ def contain_compromised(state: ApplicationState) -> Step | None:
 
 
 def replaceable(state: ApplicationState) -> bool:
-    """Whether nothing that is known keeps the published key from being replaced, so that it may be revoked first (rule 8). A full
-    quota does not: the key's own place becomes free."""
+    """Whether nothing that is known keeps the published key from being replaced, so that it may be
+    revoked first (rule 8). A full quota does not: the key's own place becomes free."""
     asked = state.observation.preconditions
     refused = asked is not None and bool(asked.missing_capabilities or asked.bearer_missing)
     return not refused and state.spec.configured and (acting_forbidden(state) or document_unusable(state)) is None
@@ -68,7 +68,8 @@ def acting_forbidden(state: ApplicationState) -> Step | None:
 
 
 def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
-    """Whether some process may hold the secret of a marked key and publish it, deleted or not, unless the document moves on."""
+    """Whether some process may hold the secret of a marked key and publish it, deleted or not,
+    unless the document moves on."""
     in_flight, document = state.observation.in_flight, state.observation.document
     if not document.can_be_fenced or (
         in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent

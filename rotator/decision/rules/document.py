@@ -1,7 +1,9 @@
-"""The rules that read the credential document: what forbids acting at all, and how the ledger follows (rules 6, 11, 14)."""
+"""The rules that read the credential document: what forbids acting at all, and how the ledger
+follows (rules 6, 11, 14)."""
 
 from __future__ import annotations
 
+from rotator.decision.blocking import block, other_keys, uncontained
 from rotator.decision.classification import Disposition
 from rotator.decision.observation import Presence
 from rotator.decision.other_fields import fields_line
@@ -31,15 +33,19 @@ def configuration_mismatch(spec: ApplicationSpec, ledger: Ledger) -> tuple[Reaso
     if ledger.current is not None and recorded != (spec.access_field, spec.secret_field):
         return (
             Reason.FIELDS_RENAMED,
-            f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and {ledger.secret_field}",
+            (
+                f"the fields that hold the key of {spec.application} were renamed from {ledger.access_field} and "
+                f"{ledger.secret_field}"
+            ),
         )
     return None
 
 
 def configuration_moved(state: ApplicationState) -> Step | None:
-    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule 11)."""
+    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule
+    11)."""
     found = configuration_mismatch(state.spec, state.ledger)
-    return state.block(*found, remark=state.uncontained()) if found else None
+    return block(state, *found, remark=uncontained(state)) if found else None
 
 
 def document_unreadable(state: ApplicationState) -> Step | None:
@@ -47,27 +53,30 @@ def document_unreadable(state: ApplicationState) -> Step | None:
     if state.observation.document.state is not DocumentState.UNREADABLE:
         return None
     observed = f"the credential document of {state.spec.application} cannot be read"
-    return state.block(Reason.DOCUMENT_UNREADABLE, observed, remark=state.uncontained())
+    return block(state, Reason.DOCUMENT_UNREADABLE, observed, remark=uncontained(state))
 
 
 def document_stale(state: ApplicationState) -> Step | None:
-    """A document older than what is known is stale, restored or recreated: take no step (rule 14)."""
+    """A document older than what is known is stale, restored or recreated: take no step (rule
+    14)."""
     known, version = state.known_version, state.observation.document.version
     if version < known:
-        return state.block(
-            # The ledger was read first, so every process sees what it says; the floor is what this process alone remembers.
+        return block(
+            state,  # The ledger was read first, so every process sees what it says; the floor is what this
+            # process alone remembers.
             Reason.DOCUMENT_RESTORED if version < state.ledger.highest_version() else Reason.DOCUMENT_STALE,
-            f"the credential document of {state.spec.application} is at version {version}, but version {known} is known to exist,"
-            " so nothing is touched",
-            remark=state.other_keys() + state.uncontained(),
+            f"the credential document of {state.spec.application} is at version {version}, but version {known} is "
+            "known to exist, so nothing is touched",
+            remark=other_keys(state) + uncontained(state),
         )
     for key, marker in state.unaccounted_keys:
         if state.disposition(key, marker) is Disposition.RESTORED:
-            return state.block(
+            return block(
+                state,
                 Reason.DOCUMENT_RESTORED,
-                f"key {key.access_key} was made for version {marker.base} of the credential document of {state.spec.application},"
-                f" which is now at version {version}, so nothing is touched",
-                remark=state.other_keys() + state.uncontained(),
+                f"key {key.access_key} was made for version {marker.base} of the credential document of "
+                f"{state.spec.application}, which is now at version {version}, so nothing is touched",
+                remark=other_keys(state) + uncontained(state),
             )
     return None
 
@@ -76,33 +85,43 @@ def document_stale(state: ApplicationState) -> Step | None:
 
 
 def document_unusable(state: ApplicationState) -> Step | None:
-    """A document that a person deleted, damaged or emptied is their decision: revoke nothing, create nothing (rules 6, 11)."""
+    """A document that a person deleted, damaged or emptied is their decision: revoke nothing,
+    create nothing (rules 6, 11)."""
     document, name = state.observation.document, state.spec.application
     if state.observation.in_flight is not None:
         return None  # the rotation in memory is ended first: it may hold a key that no other process knows
     if document.state is DocumentState.DELETED and document.expired:
-        return state.block(Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired")
+        return block(
+            state, Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired"
+        )
     if document.state is DocumentState.DELETED:
-        return state.block(Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted", remark=state.other_keys())
+        return block(
+            state, Reason.DOCUMENT_DELETED, f"the credential document of {name} was deleted", remark=other_keys(state)
+        )
     if document.state is DocumentState.LIVE and document.access_key is not None and document.secret is None:
-        return state.block(
+        return block(
+            state,
             Reason.DOCUMENT_DAMAGED,
-            f"the credential document of {name} names key {document.access_key} but holds no text that can be its secret",
-            remark=state.uncontained(),
+            f"the credential document of {name} names key {document.access_key} but holds no text that can be its "
+            "secret",
+            remark=uncontained(state),
         )
     if document.state is DocumentState.LIVE and document.access_key is None:
         if document.secret is not None:
-            return state.block(Reason.DOCUMENT_DAMAGED, f"the credential document of {name} holds a secret but names no key")
+            return block(
+                state, Reason.DOCUMENT_DAMAGED, f"the credential document of {name} holds a secret but names no key"
+            )
         if state.unobserved_versions:
             return ReadVersions(state.unobserved_versions)
         if state.ledger.current is not None or _had_published(state):
             observed = f"the credential document of {name} no longer holds a key"
-            return state.block(Reason.DOCUMENT_EMPTIED, observed, remark=state.other_keys())
+            return block(state, Reason.DOCUMENT_EMPTIED, observed, remark=other_keys(state))
     return None
 
 
 def key_in_other_field(state: ApplicationState) -> Step | None:
-    """A key that consumers may read in a field which no rotation replaces: make no other one, and revoke none (rules 8, 11)."""
+    """A key that consumers may read in a field which no rotation replaces: make no other one, and
+    revoke none (rules 8, 11)."""
     if not state.keys_in_other_fields or not state.spec.configured:
         return None
     spec, document, name = state.spec, state.observation.document, state.spec.application
@@ -110,12 +129,15 @@ def key_in_other_field(state: ApplicationState) -> Step | None:
     line = fields_line(document, field, spec.fields)
     way_out = f"write {line} into [applications.{name}]"
     if state.ledger.current is not None:
-        way_out = f"remove it from there once no consumer reads it, or remove the ledger of {name} in Vault and {way_out}"
+        way_out = (
+            f"remove it from there once no consumer reads it, or remove the ledger of {name} in Vault and {way_out}"
+        )
     observed = (
-        f"the credential document {spec.path} of {name} holds key {access_key} in the field {field}, which is none of its fields"
-        f" ({spec.access_field} and {spec.secret_field}), so consumers may read a key that a rotation would not replace: {way_out}"
+        f"the credential document {spec.path} of {name} holds key {access_key} in the field {field}, which is none of "
+        f"its fields ({spec.access_field} and {spec.secret_field}), so consumers may read a key that a rotation would "
+        f"not replace: {way_out}"
     )
-    return state.block(Reason.KEY_IN_OTHER_FIELD, observed, remark=state.uncontained())
+    return block(state, Reason.KEY_IN_OTHER_FIELD, observed, remark=uncontained(state))
 
 
 def _had_published(state: ApplicationState) -> bool:
@@ -128,7 +150,8 @@ def _had_published(state: ApplicationState) -> bool:
 
 
 def sync_ledger(state: ApplicationState) -> Step | None:
-    """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short, digests a rollback."""
+    """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short,
+    digests a rollback."""
     if state.published is None or state.observation.document.secret is None:
         return None  # nothing that could be tried; `document_gone` says so once no rotation is held any more
     observation, name = state.observation, state.spec.application
@@ -138,16 +161,20 @@ def sync_ledger(state: ApplicationState) -> Step | None:
     if state.ledger_in_sync and healthy:
         return None
     if observation.presence is Presence.FOREIGN:
-        return state.block(
+        return block(
+            state,
             Reason.FOREIGN_KEY,
-            f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no key at all",
+            f"the credential document of {name} holds key {state.published}, which belongs to another bearer or is no "
+            "key at all",
         )
     if not state.published_just_verified_here:
         if observation.published_probe is None:
             return ProbePublished()
         if observation.published_probe is ProbeResult.UNCLEAR and not state.published_is_compromised:
-            return state.block(
-                Reason.PROBE_INCONCLUSIVE, f"the published key of {name} could not be probed: no clear answer from the provider"
+            return block(
+                state,
+                Reason.PROBE_INCONCLUSIVE,
+                f"the published key of {name} could not be probed: no clear answer from the provider",
             )
         if observation.published_probe is ProbeResult.REFUSED:
             return _refused(state)
@@ -156,9 +183,11 @@ def sync_ledger(state: ApplicationState) -> Step | None:
             and observation.presence is Presence.GONE
             and not state.published_is_compromised
         ):
-            return state.block(
+            return block(
+                state,
                 Reason.WRONG_ACCOUNT,
-                f"the published key {state.published} of {name} works, and account {state.spec.account} has no such key",
+                f"the published key {state.published} of {name} works, and account {state.spec.account} has no such "
+                "key",
             )
     if state.ledger_in_sync or observation.published_probe is ProbeResult.UNCLEAR:
         return None
@@ -174,7 +203,8 @@ def _may_live_longer(state: ApplicationState) -> bool:
 
 
 def _note_republished(state: ApplicationState) -> Step | None:
-    """Notes that a key scheduled for revocation is published again, before anything else, so that it gets its grace (rule 8)."""
+    """Notes that a key scheduled for revocation is published again, before anything else, so that
+    it gets its grace (rule 8)."""
     entry = next(entry for entry in state.ledger.revoking if entry.access_key == state.published)
     if entry.republished or state.published_is_compromised:
         return None
@@ -184,10 +214,11 @@ def _note_republished(state: ApplicationState) -> Step | None:
 
 def bearer_gone(state: ApplicationState) -> Step:
     """The provider does not know the bearer, so no key can be made for it."""
-    return state.block(
+    return block(
+        state,
         Reason.BEARER_GONE,
         f"the provider does not know the bearer {state.spec.bearer} of {state.spec.application}, so nothing is touched",
-        remark=state.uncontained(),
+        remark=uncontained(state),
     )
 
 
@@ -196,7 +227,8 @@ def _refused(state: ApplicationState) -> Step | None:
     if not state.observation.bearer_observed:
         return bearer_gone(state)
     if not state.published_is_invalid and not state.published_is_compromised:
-        return state.block(
+        return block(
+            state,
             Reason.SECRET_REJECTED,
             f"the secret in the credential document of {name} does not belong to key {state.published}",
         )
@@ -205,9 +237,11 @@ def _refused(state: ApplicationState) -> Step | None:
         and state.observation.request is None
         and not state.published_is_compromised
     ):
-        return state.block(
+        return block(
+            state,
             Reason.MANY_KEYS_INVALID,
-            f"the published key of {name} does not authenticate, and neither do those of other applications of its account",
+            f"the published key of {name} does not authenticate, and neither do those of other applications of its "
+            "account",
         )
     return None  # consumers are down: see `replace_at_once`
 
@@ -218,6 +252,13 @@ def _commit(state: ApplicationState) -> Step:
     key = observation.key(state.published) or (in_flight.key if in_flight else None)
     marker = observation.marker(key, state.names) if key else None
     ledger, events = commit_published(
-        state.ledger, document, key, marker, state.spec, observation.clocks, state.published_meanwhile, more=state.missed_versions
+        state.ledger,
+        document,
+        key,
+        marker,
+        state.spec,
+        observation.clocks,
+        state.published_meanwhile,
+        more=state.missed_versions,
     )
     return WriteLedger(ledger, events)

@@ -1,4 +1,5 @@
-"""Ends grace periods: schedules a replaced key for revocation when its deadline has passed (rules 8 and 13)."""
+"""Ends grace periods: schedules a replaced key for revocation when its deadline has passed (rules 8
+and 13)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from rotator.decision.transitions.revocation import revocation_scheduled, start_
 
 
 def expire_grace_periods(state: ApplicationState) -> Step | None:
-    """A retiring key whose deadline has passed by every clock is scheduled for revocation (rules 8, 13)."""
+    """A retiring key whose deadline has passed by every clock is scheduled for revocation (rules 8,
+    13)."""
     if state.on_hold or not state.trusted_clocks or state.urgent_mode:
         return None  # while consumers are down or in danger, a key that still works may be their only one
     for entry in state.ledger.retiring:

@@ -1,4 +1,5 @@
-"""Continues a rotation that this process holds in memory: create, verify, publish, or abandon it (rules 3 to 5)."""
+"""Continues a rotation that this process holds in memory: create, verify, publish, or abandon it
+(rules 3 to 5)."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from rotator.domain.reasons import Reason, phase_of
 
 
 def continue_in_flight(state: ApplicationState) -> Step | None:
-    """The rotation that this process holds in memory: create once, prove, publish, or end it cleanly (rules 3 to 5)."""
+    """The rotation that this process holds in memory: create once, prove, publish, or end it
+    cleanly (rules 3 to 5)."""
     in_flight = state.observation.in_flight
     if in_flight is None:
         return None
@@ -30,9 +32,13 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
     if intent is None or intent.id != in_flight.intent.id:
         return _end_in_flight(state, state.ledger, Reason.OVERTAKEN)
     document = state.observation.document
-    recreated = document.version == intent.base and incarnation_of(state.spec.path, document.created_time) != intent.incarnation
+    recreated = (
+        document.version == intent.base and incarnation_of(state.spec.path, document.created_time) != intent.incarnation
+    )
     if document.version != intent.base or recreated or document.state is DocumentState.DELETED:
-        return _abandon_in_flight(state, intent, Reason.OVERTAKEN, "the credential document changed meanwhile", failed=False)
+        return _abandon_in_flight(
+            state, intent, Reason.OVERTAKEN, "the credential document changed meanwhile", failed=False
+        )
     if in_flight.failure:
         return _abandon_in_flight(state, intent, in_flight.failure.reason, in_flight.failure.message, failed=True)
     if not in_flight.posted:
@@ -42,15 +48,20 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
             else state.observation.key(state.published)
         )
         project = state.spec.default_project_id or (current.default_project_id if current else None)
-        marker = Marker(state.observation.installation, state.spec.application, intent.id, intent.base, intent.incarnation)
+        marker = Marker(
+            state.observation.installation, state.spec.application, intent.id, intent.base, intent.incarnation
+        )
         return CreateKey(marker.render(_purpose(state, current)), project, state.spec.lifetime)
     if in_flight.key is None:
-        return _abandon_in_flight(state, intent, Reason.CREATE_UNCONFIRMED, "the answer to the create was lost", failed=True)
+        return _abandon_in_flight(
+            state, intent, Reason.CREATE_UNCONFIRMED, "the answer to the create was lost", failed=True
+        )
     return PublishKey() if in_flight.verified else VerifyKey()
 
 
 def _purpose(state: ApplicationState, current: Key | None) -> str:
-    """What the new key is for: as configured, else as the key says that it replaces, else as that key said last."""
+    """What the new key is for: as configured, else as the key says that it replaces, else as that
+    key said last."""
     if state.spec.purpose is not None:
         return state.spec.purpose
     if current is not None:
@@ -60,7 +71,9 @@ def _purpose(state: ApplicationState, current: Key | None) -> str:
 
 def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, message: str, *, failed: bool) -> Step:
     event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": reason, "message": message})
-    ledger = abandon_rotation(state.ledger, state.spec, state.now, failed=failed, problem=Problem(reason, message, state.now))
+    ledger = abandon_rotation(
+        state.ledger, state.spec, state.now, failed=failed, problem=Problem(reason, message, state.now)
+    )
     events, known = [event], state.ledger.problem
     if failed and phase_of(reason) == "blocked" and (known is None or known.reason != reason):
         events.append(Event("application.blocked", {"reason": reason, "message": message}))
@@ -68,7 +81,8 @@ def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, mes
 
 
 def _end_in_flight(state: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
-    """Rule 7's first shortcut: who made a key and never sent a publish may condemn it at once. Else the version tells later."""
+    """Rule 7's first shortcut: who made a key and never sent a publish may condemn it at once. Else
+    the version tells later."""
     in_flight = state.observation.in_flight
     if in_flight and in_flight.key and not in_flight.publish_sent and not ledger.is_revoking(in_flight.key.access_key):
         ledger = start_revocation(ledger, in_flight.key.access_key, 0, "leftover")

@@ -1,9 +1,11 @@
-"""The rules about who owns a bearer and a document: what owns neither never acts; a renamed application takes its ledger along."""
+"""The rules about who owns a bearer and a document: what owns neither never acts; a renamed
+application takes its ledger along."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from rotator.decision.blocking import block
 from rotator.decision.ownership import OwnershipConflict, is_emptied, next_takeover_step, superseded_message
 from rotator.decision.rules.containment import contain_compromised
 from rotator.decision.state import ApplicationState
@@ -14,21 +16,25 @@ from rotator.domain.reasons import Reason
 
 
 def claim_ownership(state: ApplicationState) -> Step | None:
-    """One bearer and one document have one owner; the ledgers of other names for them are taken over first (rules 10, 11)."""
+    """One bearer and one document have one owner; the ledgers of other names for them are taken
+    over first (rules 10, 11)."""
     observation, spec = state.observation, state.spec
     if spec.owner or state.ledger.successor:
         if observation.in_flight is not None:
             return DiscardInFlight()  # the owner finds its key by the marker
         message = superseded_message(spec.application, state.ledger, spec.owner)
-        # Once its ledger is empty, a removed application is let go; until then it is looked at soon, and later only seldom.
+        # Once its ledger is empty, a removed application is let go; until then it is looked at
+        # soon, and later only seldom.
         until = state.now + spec.resync_interval if is_emptied(state.ledger) else None
-        return state.block(Reason.SUPERSEDED, message, until=until)
+        return block(state, Reason.SUPERSEDED, message, until=until)
     if state.ledger.bearer != spec.bearer:
-        return None  # the name was given to another bearer, whose grace and ledgers are not this ledger's: that is blocked
+        return (
+            None  # the name was given to another bearer, whose grace and ledgers are not this ledger's: that is blocked
+        )
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:
-        return contain_compromised(state) or state.block(Reason.LEDGER_CONFLICT, str(conflict))
+        return contain_compromised(state) or block(state, Reason.LEDGER_CONFLICT, str(conflict))
     return step or _follow_former_documents(state)
 
 

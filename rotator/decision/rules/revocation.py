@@ -1,4 +1,5 @@
-"""Deletes keys, verifies their revocation, and classifies keys that nothing names (rules 7 and 8)."""
+"""Deletes keys, verifies their revocation, and classifies keys that nothing names (rules 7 and
+8)."""
 
 from __future__ import annotations
 
@@ -58,12 +59,15 @@ def _verify(state: ApplicationState, among: frozenset[str]) -> Step | None:
             entry.access_key
             in (among & state.observation.deleted) - set(state.observation.revoked) - state.observation.still_valid
         ):
-            return VerifyRevocation(entry.access_key, entry.version, entry.access_key in state.ledger.compromised_keys())
+            return VerifyRevocation(
+                entry.access_key, entry.version, entry.access_key in state.ledger.compromised_keys()
+            )
     return None
 
 
 def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
-    """Schedules orphaned keys for revocation and gives a grace period to published ones that the ledger does not name (rule 7)."""
+    """Schedules orphaned keys for revocation and gives a grace period to published ones that the
+    ledger does not name (rule 7)."""
     if state.on_hold:
         return None
     if state.unobserved_versions:
@@ -78,6 +82,8 @@ def classify_unaccounted_keys(state: ApplicationState) -> Step | None:
             return WriteLedger(start_revocation(state.ledger, key.access_key, 0, "leftover"), events)
         if verdict in (Disposition.PUBLISHED, Disposition.ASSUMED):
             version = marker.base + 1 if verdict is Disposition.PUBLISHED else 0
-            ledger, event = start_grace(state.ledger, key.access_key, version, verdict.value, state.spec, state.observation)
+            ledger, event = start_grace(
+                state.ledger, key.access_key, version, verdict.value, state.spec, state.observation
+            )
             return WriteLedger(ledger, (event,))
     return None

@@ -1,11 +1,13 @@
-"""The rules that begin a rotation: because consumers need another key at once, or because the calendar says so. And the one
-that tidies up after those that came to nothing, when no other follows them."""
+"""The rules that begin a rotation: because consumers need another key at once, or because the
+calendar says so. And the one that tidies up after those that came to nothing, when no other follows
+them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
 
+from rotator.decision.blocking import block, uncontained
 from rotator.decision.classification import Disposition
 from rotator.decision.rules.document import bearer_gone
 from rotator.decision.state import MAX_SCHEDULED_LIVE_KEYS, RETRY_INTERVAL, ApplicationState
@@ -29,7 +31,8 @@ def rotate_urgently(state: ApplicationState) -> Step | None:
 
 
 def _must_free_quota_first(state: ApplicationState) -> bool:
-    """Whether there are so many keys that those which can go must go before an emergency makes another one."""
+    """Whether there are so many keys that those which can go must go before an emergency makes
+    another one."""
     if state.live_key_count < state.spec.max_live_keys or state.on_hold:
         return False  # under a hold they cannot go
     going = [
@@ -37,8 +40,12 @@ def _must_free_quota_first(state: ApplicationState) -> bool:
         for entry in state.ledger.revoking
         if entry.access_key not in state.observation.undeletable and state.may_delete(entry)
     ]
-    leftovers = [key for key, marker in state.unaccounted_keys if state.disposition(key, marker) is Disposition.ORPHANED]
-    return bool(state.unobserved_versions or leftovers or any(state.observation.key(access_key) for access_key in going))
+    leftovers = [
+        key for key, marker in state.unaccounted_keys if state.disposition(key, marker) is Disposition.ORPHANED
+    ]
+    return bool(
+        state.unobserved_versions or leftovers or any(state.observation.key(access_key) for access_key in going)
+    )
 
 
 def _claimed_by_another(state: ApplicationState) -> bool:
@@ -62,13 +69,15 @@ def _drop_stale_intent(state: ApplicationState) -> Step | None:
     intent = state.ledger.intent
     if intent is None or (state.urgent_mode and state.spec.configured):
         return None
-    event = Event("rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"})
+    event = Event(
+        "rotation.abandoned", {"rotation_id": intent.id, "reason": "stale", "message": "nothing asks for it any more"}
+    )
     return WriteLedger(abandon_rotation(state.ledger, state.spec, state.now, failed=False, problem=None), (event,))
 
 
 def renew_expiring_document(state: ApplicationState) -> Step | None:
-    """A document whose versions expire is written again in time, unchanged, and no rotation is claimed on it: the next version would
-    expire as well (rule 11)."""
+    """A document whose versions expire is written again in time, unchanged, and no rotation is
+    claimed on it: the next version would expire as well (rule 11)."""
     document = state.observation.document
     if document.expires_at is None or document.created_time is None or not state.spec.configured:
         return None
@@ -76,7 +85,8 @@ def renew_expiring_document(state: ApplicationState) -> Step | None:
     renew = state.observation.clocks.vault >= half and document.secret is not None
     if renew and not state.on_hold and not _claimed_by_another(state) and state.ledger_in_sync:
         return FenceDocument()
-    return state.block(
+    return block(
+        state,
         Reason.DOCUMENT_EXPIRES,
         f"version {document.version} of the credential document of {state.spec.application} expires at"
         f" {format_time(document.expires_at)}",
@@ -85,8 +95,9 @@ def renew_expiring_document(state: ApplicationState) -> Step | None:
 
 
 def fence_pending_keys(state: ApplicationState) -> Step | None:
-    """What a lost attempt may have left behind must not live until the calendar's next rotation: where none is wanted now, the
-    document is moved on, which makes a possibly orphaned key certainly orphaned (rule 7, second shortcut; I4)."""
+    """What a lost attempt may have left behind must not live until the calendar's next rotation:
+    where none is wanted now, the document is moved on, which makes a possibly orphaned key
+    certainly orphaned (rule 7, second shortcut; I4)."""
     at = fence_due_at(state)
     return FenceDocument() if at is not None and state.observation.clocks.passed(at) and not state.in_backoff else None
 
@@ -122,12 +133,16 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
     """Claim the rotation (rule 2), or say why it would be unsafe."""
     observation, name, request = state.observation, state.spec.application, state.observation.request
     if state.published is None and len(state.possibly_pending) >= 2:
-        return state.block(
+        return block(
+            state,
             Reason.ORPHAN_AMBIGUOUS,
-            f"two attempts to make the first key of {name} may have left keys behind ({', '.join(state.possibly_pending)})",
+            f"two attempts to make the first key of {name} may have left keys behind "
+            f"({', '.join(state.possibly_pending)})",
         )
     if mode.urgent and state.live_key_count >= state.spec.max_live_keys and _can_fence(state):
-        return FenceDocument()  # an emergency does not wait, but attempts whose answers get lost must not fill the account
+        return (
+            FenceDocument()
+        )  # an emergency does not wait, but attempts whose answers get lost must not fill the account
     crowded = state.live_key_count >= (state.spec.max_live_keys if request else MAX_SCHEDULED_LIVE_KEYS)
     if crowded and not mode.urgent:
         return _make_room(state, Reason.TOO_MANY_KEYS, f"{name} has {state.live_key_count} valid keys already")
@@ -136,7 +151,7 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
     if observation.preconditions.missing_capabilities:
         lacking = " and ".join(observation.preconditions.missing_capabilities)
         observed = f"the Vault token of rotator may not {lacking} {state.spec.path} of {name}"
-        return state.block(Reason.VAULT_PERMISSION_MISSING, observed, remark=state.uncontained())
+        return block(state, Reason.VAULT_PERMISSION_MISSING, observed, remark=uncontained(state))
     if observation.preconditions.bearer_missing:
         return bearer_gone(state)
     if observation.preconditions.headroom == 0 or (
@@ -145,23 +160,30 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
         return _make_room(
             state,
             Reason.QUOTA,
-            f"the organisation of account {state.spec.account} has no room for another key, so {name} cannot be rotated",
+            f"the organisation of account {state.spec.account} has no room for another key, so {name} cannot be "
+            "rotated",
         )
     return _claimed(state, mode, reason)
 
 
 def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
-    """A possibly orphaned key that must go sooner becomes certainly orphaned by moving the document on (rule 7, second shortcut)."""
+    """A possibly orphaned key that must go sooner becomes certainly orphaned by moving the document
+    on (rule 7, second shortcut)."""
     if _can_fence(state):
         return FenceDocument()
     deadlines = [state.observation.clocks.ours_at(entry.revoke_after) for entry in state.ledger.retiring]
     until = min((deadline for deadline in deadlines if deadline > state.now), default=None)
-    return state.block(reason, message, until=until)
+    return block(state, reason, message, until=until)
 
 
 def _can_fence(state: ApplicationState) -> bool:
-    """Whether there are possibly orphaned keys that moving the document on would make certainly orphaned."""
-    return bool(state.possibly_pending) and state.observation.document.secret is not None and not _claimed_by_another(state)
+    """Whether there are possibly orphaned keys that moving the document on would make certainly
+    orphaned."""
+    return (
+        bool(state.possibly_pending)
+        and state.observation.document.secret is not None
+        and not _claimed_by_another(state)
+    )
 
 
 def _was_full(state: ApplicationState) -> bool:
@@ -182,9 +204,13 @@ def _claimed(state: ApplicationState, mode: RotationMode, reason: str) -> WriteL
         owner=observation.owner,
         claimed_at=state.now,
     )
-    events = [Event("rotation.claimed", {"rotation_id": intent.id, "base": intent.base, "reason": reason, "mode": mode.value})]
+    events = [
+        Event("rotation.claimed", {"rotation_id": intent.id, "base": intent.base, "reason": reason, "mode": mode.value})
+    ]
     if before is not None:
-        events.insert(0, Event("rotation.taken_over", {"rotation_id": before.id, "reason": f"claimed by {before.owner}"}))
+        events.insert(
+            0, Event("rotation.taken_over", {"rotation_id": before.id, "reason": f"claimed by {before.owner}"})
+        )
     ledger = replace(
         state.ledger,
         intent=intent,

@@ -42,7 +42,9 @@ def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
     """The keys that stay valid until a time, and that are not marked compromised."""
     spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
     again = [
-        entry for entry in ledger.revoking if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
+        entry
+        for entry in ledger.revoking
+        if entry.not_before is not None and entry.access_key not in ledger.compromised_keys()
     ]
     return (*spared, *again)
 
@@ -67,11 +69,14 @@ def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime, order
 
 
 def end_grace(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
-    """The ledger in which the grace of this key is over by every clock: the next pass revokes it."""
+    """The ledger in which the grace of this key is over by every clock: the next pass revokes
+    it."""
     return replace(
         ledger,
         retiring=tuple(
-            replace(entry, revoke_after=min(entry.revoke_after, clocks.earliest)) if entry.access_key == access_key else entry
+            replace(entry, revoke_after=min(entry.revoke_after, clocks.earliest))
+            if entry.access_key == access_key
+            else entry
             for entry in ledger.retiring
         ),
     ).with_history(HistoryEntry(clocks.ours, "grace_ended", access_key, reason=f"{reason} ({by})"))

@@ -70,10 +70,14 @@ def commit_published(
             created_at=key.created_at if key else (old.created_at if old and old.access_key == access_key else None),
             expires_at=key.expires_at if key else (old.expires_at if old and old.access_key == access_key else None),
             written=document.created_time,
-            purpose=purpose_of(key.description) if key else (old.purpose if old and old.access_key == access_key else ""),
+            purpose=purpose_of(key.description)
+            if key
+            else (old.purpose if old and old.access_key == access_key else ""),
         ),
         retiring=tuple(
-            replace(entry, revoke_after=max(entry.revoke_after, deadline)) if _seen_again(entry, meanwhile, more) else entry
+            replace(entry, revoke_after=max(entry.revoke_after, deadline))
+            if _seen_again(entry, meanwhile, more)
+            else entry
             for entry in ledger.retiring
             if entry.access_key != access_key
         ),
@@ -100,7 +104,11 @@ def commit_published(
     )
     events.append(
         Event(
-            {"rotated": "rotation.committed", "followed": "document.changed_externally", "adopted": "application.adopted"}[name],
+            {
+                "rotated": "rotation.committed",
+                "followed": "document.changed_externally",
+                "adopted": "application.adopted",
+            }[name],
             {"access_key": access_key, "version": document.version, "rotation_id": rotation_id, "reason": reason},
         )
     )
@@ -111,17 +119,21 @@ def commit_published(
             after = start_revocation(after, old.access_key, old.version, "compromised")
             events.append(revocation_scheduled(old.access_key, "compromised"))
         else:
-            after = replace(after, retiring=(*after.retiring, RetiringKey(old.access_key, old.version, deadline, "replaced")))
+            after = replace(
+                after, retiring=(*after.retiring, RetiringKey(old.access_key, old.version, deadline, "replaced"))
+            )
             events.append(grace_started(old.access_key, deadline, "replaced"))
     return after, tuple(events)
 
 
 def _seen_again(entry: RetiringKey | RevokingKey, meanwhile: frozenset[str], more: bool) -> bool:
-    """Whether consumers may have read the key after it was entered. What no version ever held is only told by being seen."""
+    """Whether consumers may have read the key after it was entered. What no version ever held is
+    only told by being seen."""
     return entry.access_key in meanwhile or (more and (isinstance(entry, RetiringKey) or entry.version > 0))
 
 
 def _overtaken(intent: Intent) -> Event:
     return Event(
-        "rotation.abandoned", {"rotation_id": intent.id, "reason": "overtaken", "message": "the document changed meanwhile"}
+        "rotation.abandoned",
+        {"rotation_id": intent.id, "reason": "overtaken", "message": "the document changed meanwhile"},
     )

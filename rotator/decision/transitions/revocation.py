@@ -38,7 +38,8 @@ def start_revocation(ledger: Ledger, access_key: str, version: int, reason: str)
 
 
 def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
-    """The ledger with a note that a person published a key again that is scheduled for revocation."""
+    """The ledger with a note that a person published a key again that is scheduled for
+    revocation."""
     return replace(
         ledger,
         revoking=tuple(
@@ -61,13 +62,16 @@ def finish_revocation(
         compromised=tuple(mark for mark in ledger.compromised if mark.access_key not in revocations),
     ).with_history(
         *(
-            HistoryEntry(now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {revocations[entry.access_key]}")
+            HistoryEntry(
+                now, "revoked", entry.access_key, entry.version, "", f"{entry.reason}; {revocations[entry.access_key]}"
+            )
             for entry in entries
         )
     )
     events = [
         Event(
-            "key.revoked", {"access_key": entry.access_key, "reason": entry.reason, "verification": revocations[entry.access_key]}
+            "key.revoked",
+            {"access_key": entry.access_key, "reason": entry.reason, "verification": revocations[entry.access_key]},
         )
         for entry in entries
     ]
@@ -76,7 +80,9 @@ def finish_revocation(
     for known in after.incidents:
         incident = known if known.closed_at else _with_revocations(known, revocations, now, destroyed)
         if incident.closed_at is None and not remaining & set(incident.access_keys):
-            events.append(Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)}))
+            events.append(
+                Event("compromise.contained", {"incident": incident.id, "access_keys": list(incident.access_keys)})
+            )
             incidents.append(replace(incident, closed_at=now))
         else:
             incidents.append(incident)

@@ -21,7 +21,9 @@ URGENT_BACKOFF = (timedelta(seconds=1), timedelta(seconds=30))
 """The same while consumers are in danger or down."""
 
 
-def abandon_rotation(ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, problem: Problem | None) -> Ledger:
+def abandon_rotation(
+    ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, problem: Problem | None
+) -> Ledger:
     """The ledger without its intent. A failure counts, and asks for a backoff that grows with each
     one, spread by chance that is fixed by the rotation's id."""
     intent = ledger.intent

@@ -14,7 +14,8 @@ Labels = tuple[str, str]
 
 
 class CallDurations:
-    """The histogram. It is created before whatever makes calls, and knows no library. Thread-safe."""
+    """The histogram. It is created before whatever makes calls, and knows no library.
+    Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,6 +30,7 @@ class CallDurations:
             self._seconds[labels] = self._seconds.get(labels, 0.0) + seconds
 
     def values(self) -> Mapping[Labels, tuple[list[int], float]]:
-        """For each service and outcome: the calls in each bucket, the last of which has no bound, and the sum of their seconds."""
+        """For each service and outcome: the calls in each bucket, the last of which has no bound,
+        and the sum of their seconds."""
         with self._lock:
             return {labels: (list(counts), self._seconds[labels]) for labels, counts in self._counts.items()}

@@ -1,4 +1,5 @@
-"""The catalogue of metrics: every name that a scrape may show, its kind, its labels and what it means.
+"""The catalogue of metrics: every name that a scrape may show, its kind, its labels and what it
+means.
 
 ``docs/metrics.md`` has this table and a test holds both to what the daemon tells. Names are stable:
 people build alarms on them. Labels are names of the configuration and fixed identifiers; never an
@@ -28,7 +29,9 @@ class Metric:
 CATALOGUE: dict[str, Metric] = {
     # one application, by its ledger
     "rotator_application_configured": Metric(
-        "gauge", "1 for an application of the configuration, 0 for one that left it and still has keys to revoke.", ABOUT_ONE
+        "gauge",
+        "1 for an application of the configuration, 0 for one that left it and still has keys to revoke.",
+        ABOUT_ONE,
     ),
     "rotator_application_phase": Metric(
         "gauge", "Always 1; `phase` is the one that `rotator status` shows.", (*ABOUT_ONE, "phase")
@@ -47,7 +50,8 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_overdue_seconds": Metric(
         "gauge",
-        "How long ago a rotation or a revocation should have been done, whatever failed or waits; 0 when nothing is late.",
+        "How long ago a rotation or a revocation should have been done, whatever failed or waits; 0 when nothing is "
+        "late.",
         ABOUT_ONE,
     ),
     "rotator_grace_ends_timestamp_seconds": Metric(
@@ -58,7 +62,8 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_keys": Metric(
         "gauge",
-        "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until the revocation is verified.",
+        "Keys that the ledger names, by `state`: `current`, `grace`, `revoking`, and `compromised` until the "
+        "revocation is verified.",
         (*ABOUT_ONE, "state"),
     ),
     "rotator_live_keys": Metric(
@@ -69,10 +74,14 @@ CATALOGUE: dict[str, Metric] = {
         "Unmanaged keys of the application: rotator neither created nor published them, and does not touch them.",
         ABOUT_ONE,
     ),
-    "rotator_consecutive_failures": Metric("gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE),
+    "rotator_consecutive_failures": Metric(
+        "gauge", "Rotations that failed since the last one that succeeded.", ABOUT_ONE
+    ),
     # one application, by the passes of this process
     "rotator_last_success_timestamp_seconds": Metric(
-        "gauge", "When a pass last ended with nothing to complain of. Missing before the first since the start.", ABOUT_ONE
+        "gauge",
+        "When a pass last ended with nothing to complain of. Missing before the first since the start.",
+        ABOUT_ONE,
     ),
     "rotator_last_reconcile_timestamp_seconds": Metric(
         "gauge", "When a pass last got through, or when the daemon took the application on.", ABOUT_ONE
@@ -82,12 +91,14 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_rotations_total": Metric(
         "counter",
-        "Rotations that this process completed, by `mode`: `scheduled`, `requested`, `compromised`, `dead` (the published key"
-        " was), `other` (begun by another process).",
+        "Rotations that this process completed, by `mode`: `scheduled`, `requested`, `compromised`, `dead` (the "
+        "published key was), `other` (begun by another process).",
         (*ABOUT_ONE, "mode"),
     ),
     "rotator_rotations_abandoned_total": Metric(
-        "counter", "Rotations that were begun and given up, by `cause`; the published key stayed.", (*ABOUT_ONE, "cause")
+        "counter",
+        "Rotations that were begun and given up, by `cause`; the published key stayed.",
+        (*ABOUT_ONE, "cause"),
     ),
     "rotator_reconcile_errors_total": Metric(
         "counter",
@@ -101,8 +112,8 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_request_duration_seconds": Metric(
         "histogram",
-        "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as `timeout`."
-        " Many a `4xx` is expected: a revoked key is rejected.",
+        "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as "
+        "`timeout`. Many a `4xx` is expected: a revoked key is rejected.",
         ("service", "outcome"),
     ),
     "rotator_clock_skew_seconds": Metric(
@@ -112,8 +123,12 @@ CATALOGUE: dict[str, Metric] = {
     "rotator_quota_headroom_keys": Metric(
         "gauge", "How many keys the account still has room for. Missing where the provider does not say.", ("account",)
     ),
-    "rotator_vault_token_ttl_seconds": Metric("gauge", "How long the login to Vault is still valid. Missing without an end."),
-    "rotator_vault_token_lease_seconds": Metric("gauge", "For how long it was granted when it was last made or renewed."),
+    "rotator_vault_token_ttl_seconds": Metric(
+        "gauge", "How long the login to Vault is still valid. Missing without an end."
+    ),
+    "rotator_vault_token_lease_seconds": Metric(
+        "gauge", "For how long it was granted when it was last made or renewed."
+    ),
     "rotator_vault_login_failing": Metric(
         "gauge", "1 while the login to Vault can be neither renewed nor made anew; work goes on until the token ends."
     ),
@@ -140,7 +155,8 @@ CATALOGUE: dict[str, Metric] = {
 
 
 def table() -> str:
-    """The table of ``docs/metrics.md``; ``python -m rotator.observability.metrics.catalogue`` prints it."""
+    """The table of ``docs/metrics.md``; ``python -m rotator.observability.metrics.catalogue``
+    prints it."""
     lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
     for name, metric in CATALOGUE.items():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "—"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 
 Sample = tuple[str, tuple[str, ...], float]
-"""The name of a metric of the catalogue, the values of its labels in the catalogue's order, and the value."""
+"""The name of a metric of the catalogue, the values of its labels in the catalogue's order, and the
+value."""
 
 
 def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
@@ -66,7 +67,11 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
     if ledger.hold and ledger.hold.until is None:
         yield "rotator_open_hold_timestamp_seconds", (), ledger.hold.at.timestamp()
     if ledger.retiring:
-        yield "rotator_grace_ends_timestamp_seconds", (), min(entry.revoke_after for entry in ledger.retiring).timestamp()
+        yield (
+            "rotator_grace_ends_timestamp_seconds",
+            (),
+            min(entry.revoke_after for entry in ledger.retiring).timestamp(),
+        )
     if ledger.current:
         yield "rotator_key_age_seconds", (), _seconds(now - (ledger.current.created_at or ledger.current.since))
         yield "rotator_key_published_timestamp_seconds", (), ledger.current.since.timestamp()
@@ -76,7 +81,8 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
 
 def _counted(about: tuple[str, str], counts: CounterValues) -> Iterator[Sample]:
     done = counts.rotations.get(about, {})
-    # From nothing to one is no increase that Prometheus could see, so what is known beforehand begins at zero.
+    # From nothing to one is no increase that Prometheus could see, so what is known beforehand
+    # begins at zero.
     yield from (("rotator_rotations_total", (*about, mode), done.get(mode, 0)) for mode in MODES)
     for name, causes in (
         ("rotator_rotations_abandoned_total", counts.given_up),

@@ -36,7 +36,8 @@ def word(text: object) -> str:
 
 @dataclass(frozen=True)
 class CounterValues:
-    """The numbers of a tally at one moment: events by name; of each application, what happened how often."""
+    """The numbers of a tally at one moment: events by name; of each application, what happened how
+    often."""
 
     events: Mapping[str, int]
     rotations: Mapping[About, Mapping[str, int]]
@@ -53,7 +54,9 @@ class EventCounters:
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
         # What the logs confess of themselves does not pass through here.
-        self._events: Counter[str] = Counter(dict.fromkeys(CATALOGUE.keys() - {"logs.dropped", "logs.journal_unavailable"}, 0))
+        self._events: Counter[str] = Counter(
+            dict.fromkeys(CATALOGUE.keys() - {"logs.dropped", "logs.journal_unavailable"}, 0)
+        )
         self._rotations: dict[About, Counter[str]] = {}
         self._given_up: dict[About, Counter[str]] = {}
         self._failed: dict[About, Counter[str]] = {}
@@ -90,7 +93,11 @@ class EventCounters:
         """The numbers at this moment."""
         with self._lock:
             return CounterValues(
-                dict(self._events), _copied(self._rotations), _copied(self._given_up), _copied(self._failed), dict(self._revoked)
+                dict(self._events),
+                _copied(self._rotations),
+                _copied(self._given_up),
+                _copied(self._failed),
+                dict(self._revoked),
             )
 
 

@@ -31,7 +31,8 @@ PLACES = 8
 """Conversations at once."""
 
 DEADLINE = 10.0
-"""Seconds that one conversation may take, from hello to the last byte; Prometheus gives up by itself after ten."""
+"""Seconds that one conversation may take, from hello to the last byte; Prometheus gives up by
+itself after ten."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class MetricsResponse:
 
 
 Pages = Callable[[str, str], "MetricsResponse | None"]
-"""From a path and the types that the asker accepts to the answer; None when there is no such page. May raise."""
+"""From a path and the types that the asker accepts to the answer; None when there is no such page.
+May raise."""
 
 
 class MetricsServer:
@@ -59,7 +61,9 @@ class MetricsServer:
     def open(self) -> Self:
         """Begin to listen; raises ``OSError`` when that cannot be."""
         at = self.at
-        self._server = _Unix(at.path, self._pages) if at.path else _Tcp(_family(at.host), (at.host, at.port), self._pages)
+        self._server = (
+            _Unix(at.path, self._pages) if at.path else _Tcp(_family(at.host), (at.host, at.port), self._pages)
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
         return self
@@ -70,7 +74,8 @@ class MetricsServer:
         return self._thread is not None and self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop to listen. Conversations are not waited for; they end by their deadline, or with the process."""
+        """Stop to listen. Conversations are not waited for; they end by their deadline, or with the
+        process."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()

@@ -12,8 +12,9 @@ from rotator.domain.spec import ApplicationSpec
 
 @dataclass(frozen=True)
 class ApplicationSample:
-    """One application as last seen. ``since`` is when the daemon began to look after it; ``last_reconciled_at`` and ``last_success_at`` are when a
-    pass last got through, and last had nothing to complain of. ``keys`` and ``unmanaged_keys`` count what the provider listed.
+    """One application as last seen. ``since`` is when the daemon began to look after it;
+    ``last_reconciled_at`` and ``last_success_at`` are when a pass last got through, and last had
+    nothing to complain of. ``keys`` and ``unmanaged_keys`` count what the provider listed.
     """
 
     spec: ApplicationSpec
@@ -32,7 +33,8 @@ class ApplicationSample:
 
 @dataclass(frozen=True)
 class ServiceSample:
-    """Vault, or the provider behind an account. ``up`` is None before the first answer, ``headroom`` where it is not known."""
+    """Vault, or the provider behind an account. ``up`` is None before the first answer,
+    ``headroom`` where it is not known."""
 
     name: str
     up: bool | None

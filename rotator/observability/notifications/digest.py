@@ -1,4 +1,5 @@
-"""What is news to people, and how it is put: events in, now and then a message out. Time is an argument, in monotonic seconds.
+"""What is news to people, and how it is put: events in, now and then a message out. Time is an
+argument, in monotonic seconds.
 
 A message goes to services of other organisations. So it is made of fixed sentences, of the names of
 applications and accounts, and of short identifiers such as ``quota``; never of a text that an event
@@ -22,13 +23,15 @@ SETTLE = 20.0
 
 URGENT_SETTLE = 1.0
 URGENT_SPACING = 15.0
-"""The same for a compromise, and the least time between two messages when the second is about one."""
+"""The same for a compromise, and the least time between two messages when the second is about
+one."""
 
 REMIND = timedelta(days=1).total_seconds()
 """Seconds until the same thing about the same application is news again."""
 
 STUBBORN = 3
-"""Passes in a row that have to be cut short before people hear of it: one that fails alone is repeated and forgotten."""
+"""Passes in a row that have to be cut short before people hear of it: one that fails alone is
+repeated and forgotten."""
 
 MOST_NAMES = 10
 """Names in one line; of more there is the number."""
@@ -65,7 +68,9 @@ class Message:
         """The same, saying how many messages before it did not arrive."""
         if not count:
             return self
-        return replace(self, body=f"{count} earlier message{'' if count == 1 else 's'} could not be delivered.\n{self.body}")
+        return replace(
+            self, body=f"{count} earlier message{'' if count == 1 else 's'} could not be delivered.\n{self.body}"
+        )
 
 
 _COMPROMISE = Topic("compromise", "a key was marked compromised; it is replaced and revoked at once")
@@ -77,7 +82,9 @@ TOPICS: Mapping[str, Topic] = {
     "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
     "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
     "rotation.verification_failed": Topic("failure", "a new key did not become valid; the old one stays"),
-    "key.published_key_invalid": Topic("failure", "the published key is invalid, so consumers are down; it is replaced at once"),
+    "key.published_key_invalid": Topic(
+        "failure", "the published key is invalid, so consumers are down; it is replaced at once"
+    ),
     "key.revocation_unverified": Topic("failure", "a deleted key still answers"),
     "pass.failed": Topic("failure", "cannot be looked at", "reason"),
     "pass.crashed": _PROGRAM,
@@ -113,7 +120,9 @@ RECOVERIES: Mapping[str, Recovery] = {
     "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
     "heartbeat.healthy": Recovery(frozenset({"heartbeat.unhealthy"}), "everything is done in time again"),
     "compromise.contained": Recovery(
-        frozenset({"compromise.marked", "rotation.claimed"}), "every compromised key is verified as revoked", always=True
+        frozenset({"compromise.marked", "rotation.claimed"}),
+        "every compromised key is verified as revoked",
+        always=True,
     ),
 }
 
@@ -199,14 +208,17 @@ class Digest:
 
 
 def _sentence(topic: Topic, detail: str) -> str:
-    """The sentence of the topic; for a reason that stops work, with what to do, from the catalogue and not from the event."""
+    """The sentence of the topic; for a reason that stops work, with what to do, from the catalogue
+    and not from the event."""
     reason = reason_of(detail) if topic is TOPICS["application.blocked"] else None
     return f"{topic.sentence}; {REASONS[reason].general_action}" if reason else topic.sentence
 
 
 def sample_message(name: str) -> Message:
     """The message of ``rotator notify --test``."""
-    return Message(f"{name}: a test", "This is a test: messages of this installation arrive here. Nothing is wrong.", "success")
+    return Message(
+        f"{name}: a test", "This is a test: messages of this installation arrive here. Nothing is wrong.", "success"
+    )
 
 
 def _message(name: str, pending: Mapping[tuple[str, str, str], Mapping[str, None]]) -> Message:
@@ -217,7 +229,9 @@ def _message(name: str, pending: Mapping[tuple[str, str, str], Mapping[str, None
                 counts[kind] += len(subjects)
                 lines.append(f"{kind}: {sentence}{f' ({detail})' if detail else ''}{_names(list(subjects))}")
     title = ", ".join(f"{count} {_MANY[kind]}" if count > 1 else kind for kind, count in counts.items() if count)
-    weight: Weight = "failure" if counts["compromise"] or counts["failure"] else "warning" if counts["deadline"] else "success"
+    weight: Weight = (
+        "failure" if counts["compromise"] or counts["failure"] else "warning" if counts["deadline"] else "success"
+    )
     return Message(f"{name}: {title}", "\n".join([*lines, "More: rotator status, and the log."]), weight)
 
 

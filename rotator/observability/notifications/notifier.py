@@ -16,7 +16,8 @@ from rotator.observability.notifications.heartbeat import HeartbeatClient
 from rotator.observability.notifications.settings import SILENT, NotificationSettings
 
 RETRY_DELAYS = (0.0, 10.0, 40.0)
-"""Seconds before each attempt to send a message to a service that has not taken it yet; then it is dropped."""
+"""Seconds before each attempt to send a message to a service that has not taken it yet; then it is
+dropped."""
 
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds that the end waits for the last message."""
@@ -25,7 +26,8 @@ Send = Callable[[Callable[[], Secret], Message], None]
 
 
 class Notifier:
-    """Passes every event on to ``sink``, makes messages of some, and pings. ``send`` is how one message reaches one service."""
+    """Passes every event on to ``sink``, makes messages of some, and pings. ``send`` is how one
+    message reaches one service."""
 
     def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send | None = None) -> None:
         self._sink = sink
@@ -50,7 +52,8 @@ class Notifier:
             self._news.name, self._news.every = settings.name, settings.notify_every.total_seconds()
 
     def emit(self, event: str, **fields: object) -> None:
-        """Record one event, and remember it for a message if it is worth one. Never raises, never waits for anything."""
+        """Record one event, and remember it for a message if it is worth one. Never raises, never
+        waits for anything."""
         self._sink.emit(event, **fields)
         if self._settings.targets:
             self._note(event, fields)
@@ -82,7 +85,7 @@ class Notifier:
         if self._thread is not None:
             self._thread.join(SHUTDOWN_TIMEOUT)
 
-    # --- the thread ---------------------------------------------------------------------------------------------------------
+    # --- the thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (message := self._next()) is not None:

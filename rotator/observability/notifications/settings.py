@@ -1,4 +1,5 @@
-"""What the configuration wants of the alarm. Addresses are secrets, so they are suppliers that read them when they are needed."""
+"""What the configuration wants of the alarm. Addresses are secrets, so they are suppliers that read
+them when they are needed."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ class HeartbeatSettings:
 
 @dataclass(frozen=True)
 class NotificationSettings:
-    """Whom to tell. ``targets`` are the addresses of services by a name that may be shown; ``notify_every`` is the least time
-    between two messages, ``deadline_notice`` how long before its deadline a key is worth one."""
+    """Whom to tell. ``targets`` are the addresses of services by a name that may be shown;
+    ``notify_every`` is the least time between two messages, ``deadline_notice`` how long before its
+    deadline a key is worth one."""
 
     name: str = "rotator"
     ping: HeartbeatSettings | None = None

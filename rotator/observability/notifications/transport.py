@@ -1,7 +1,8 @@
 """The services that messages go to, through Apprise: a hundred of them, one address each.
 
-The library comes with the extra ``notify`` and is imported when something is sent. It gets the address and the message, writes
-nothing to disk, follows no redirect (the token would go along), and its own words are not passed on: they may quote the address.
+The library comes with the extra ``notify`` and is imported when something is sent. It gets the
+address and the message, writes nothing to disk, follows no redirect (the token would go along), and
+its own words are not passed on: they may quote the address.
 """
 
 from __future__ import annotations
@@ -53,11 +54,19 @@ def _send(address: str, message: Message, *, allow_http: bool) -> str:
         storage_mode=PersistentStoreMode.MEMORY,
         http_redirects=False,
     )
-    service = apprise.Apprise(asset=asset)  # requests go to the service directly: no proxy of the environment is left to use
+    service = apprise.Apprise(
+        asset=asset
+    )  # requests go to the service directly: no proxy of the environment is left to use
     if not service.add(address):
-        return "the file holds no address that Apprise understands: write one line such as mailtos://user:password@example.com"
+        return (
+            "the file holds no address that Apprise understands: write one line such as "
+            "mailtos://user:password@example.com"
+        )
     if not allow_http and any(_without_tls(one) for one in service):
-        return "its address is without TLS, so it would cross the network unencrypted; write the form with TLS, such as jsons://, or set allow_http"
+        return (
+            "its address is without TLS, so it would cross the network unencrypted; write the form with TLS, such as "
+            "jsons://, or set allow_http"
+        )
     kind = getattr(apprise.NotifyType, message.weight.upper())
     if service.notify(message.body, title=message.title, notify_type=kind, timeout=TIMEOUT):
         return ""
@@ -65,7 +74,8 @@ def _send(address: str, message: Message, *, allow_http: bool) -> str:
 
 
 def _without_tls(service: Any) -> bool:
-    """Whether messages go to another machine in the open, although the service has a form with TLS."""
+    """Whether messages go to another machine in the open, although the service has a form with
+    TLS."""
     scheme = service.url().partition(":")[0]
     plain = {service.protocol} if isinstance(service.protocol, str) else set(service.protocol or ())
     return bool(service.secure_protocol) and scheme in plain and not is_loopback(getattr(service, "host", None) or "")

@@ -1,4 +1,5 @@
-"""Changes to the document of an account, each written by check-and-set and again when another process was faster."""
+"""Changes to the document of an account, each written by check-and-set and again when another
+process was faster."""
 
 from __future__ import annotations
 
@@ -17,13 +18,15 @@ MAX_ATTEMPTS = 20
 RETRY_DELAY = timedelta(milliseconds=50)
 
 Change = Callable[[AccountDocument], AccountDocument]
-"""From the document as it is to what it is to be; the same when it is so already. It may be made more than once."""
+"""From the document as it is to what it is to be; the same when it is so already. It may be made
+more than once."""
 
 
 def update_account(
     vault: VaultStore, account: str, wanted: Change, *, clock: Clock, sleep: Callable[[datetime], None]
 ) -> AccountDocument:
-    """Make the change and return the document as it then is. An answer that was lost is looked for and not guessed."""
+    """Make the change and return the document as it then is. An answer that was lost is looked for
+    and not guessed."""
     overtaken, patience = 0, Patience(clock, sleep, COMMAND_PATIENCE)
     while overtaken < MAX_ATTEMPTS:
         try:
@@ -42,15 +45,19 @@ def update_account(
         else:
             return after
     raise Unavailable(
-        f"the document of account {account} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
+        f"the document of account {account} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each "
+        "time; try again",
         service="vault",
         kind="contended",
     )
 
 
 def mass_rotation_started(order: MassRotation, since: datetime) -> Change:
-    """Remember a mass rotation; one that was begun with the same words since then and has not ended stays, and is gone on with."""
-    return lambda document: document if document.unfinished(order.selector, since) else document.with_mass_rotation(order)
+    """Remember a mass rotation; one that was begun with the same words since then and has not ended
+    stays, and is gone on with."""
+    return lambda document: (
+        document if document.unfinished(order.selector, since) else document.with_mass_rotation(order)
+    )
 
 
 def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:

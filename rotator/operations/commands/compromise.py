@@ -24,8 +24,9 @@ from rotator.reconciler.context import ReconcileContext
 
 @dataclass(frozen=True)
 class ContainmentTarget:
-    """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some that its ledger does not name),
-    and single keys, ``only``, that say nothing of the others. What cannot be done at all is in ``refused``."""
+    """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some
+    that its ledger does not name), and single keys, ``only``, that say nothing of the others. What
+    cannot be done at all is in ``refused``."""
 
     spec: ApplicationSpec | None
     whole: bool = False
@@ -37,7 +38,8 @@ class ContainmentTarget:
 def resolve_targets(
     runtime: Runtime, targets: Sequence[str], confirmed: frozenset[str], now: datetime
 ) -> tuple[ContainmentTarget, ...]:
-    """One job for each application that is named, or whose keys are; and what is refused, each by itself."""
+    """One job for each application that is named, or whose keys are; and what is refused, each by
+    itself."""
     found: dict[str, ContainmentTarget] = {}
     names = [target for target in targets if not is_access_key(target)]
     for spec in select_applications(runtime, names) if names else ():
@@ -52,16 +54,24 @@ def resolve_targets(
     return tuple(found.values())
 
 
-def _job_of_ledger(runtime: Runtime, access_key: str, spec: ApplicationSpec, ledger: Ledger) -> ContainmentTarget | None:
-    """What an emergency means for a key that a ledger names, without the provider; None when the ledger does not tell.
+def _job_of_ledger(
+    runtime: Runtime, access_key: str, spec: ApplicationSpec, ledger: Ledger
+) -> ContainmentTarget | None:
+    """What an emergency means for a key that a ledger names, without the provider; None when the
+    ledger does not tell.
 
-    A key that is marked, or was in an incident, stands for that incident alone: the order waits for it and marks nothing newer."""
+    A key that is marked, or was in an incident, stands for that incident alone: the order waits for
+    it and marks nothing newer."""
     account = runtime.account(spec.account)
     if access_key == account.access_key and spec.application != account.own_key:
-        return ContainmentTarget(None, refused=(failed(access_key, Refused(management_key_message(access_key, spec.account))),))
+        return ContainmentTarget(
+            None, refused=(failed(access_key, Refused(management_key_message(access_key, spec.account))),)
+        )
     named = access_key in ledger.names()
     marked_before = any(access_key in incident.access_keys for incident in ledger.incidents)
-    if access_key in ledger.compromised_keys() or (marked_before and not named and is_verified_revoked(ledger, access_key)):
+    if access_key in ledger.compromised_keys() or (
+        marked_before and not named and is_verified_revoked(ledger, access_key)
+    ):
         return ContainmentTarget(spec, only=frozenset({access_key}))
     return ContainmentTarget(spec, whole=True, besides=frozenset({access_key})) if named else None
 

@@ -1,7 +1,8 @@
 """Contains a compromise: marks the keys, then runs passes until they are replaced and verified as
 revoked.
 
-Nothing here decides anything about keys. It writes the mark, on which every pass of every actor acts from then on, and watches.
+Nothing here decides anything about keys. It writes the mark, on which every pass of every actor
+acts from then on, and watches.
 """
 
 from __future__ import annotations
@@ -28,33 +29,34 @@ from rotator.reconciler.runner import drive, reconcile
 from rotator.util.formatting import format_seconds
 
 DURABLE = (
-    "the mark is in the ledger and stays until the keys are verified as revoked: the daemon acts on it, and this order waits for it"
-    " without marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
+    "the mark is in the ledger and stays until the keys are verified as revoked: the daemon acts on it, and this "
+    "order waits for it without marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
 )
 
 UNKNOWN = (
-    "whether the mark was written is not known: rotator incident tells; if it was not, run the same command again, and if it was,"
-    " name the leaked key, not the application"
+    "whether the mark was written is not known: rotator incident tells; if it was not, run the same command again, "
+    "and if it was, name the leaked key, not the application"
 )
 
 RESUMED = (
-    "; this order resumes the open incident, in which {spared} was published as the replacement, so {spared} is not marked; if it"
-    " leaked too, name it: rotator rotate {spared} --compromised --reason TEXT"
+    "; this order resumes the open incident, in which {spared} was published as the replacement, so {spared} is not "
+    "marked; if it leaked too, name it: rotator rotate {spared} --compromised --reason TEXT"
 )
 
 MAX_CLOCK_SKEW = timedelta(minutes=2)
-"""How much earlier than the mark a replacement may seem to be published, by the clock of another machine."""
+"""How much earlier than the mark a replacement may seem to be published, by the clock of another
+machine."""
 
 HELD = (
-    "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator resume {name},"
-    " or rotator rotate {name} --compromised --reason TEXT --override-hold"
+    "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator "
+    "resume {name}, or rotator rotate {name} --compromised --reason TEXT --override-hold"
 )
 
 
 @dataclass
 class ContainmentRecorder:
-    """A journal that passes everything on and remembers when keys were deleted and when others were published: the time for which
-    consumers read a key that was revoked first."""
+    """A journal that passes everything on and remembers when keys were deleted and when others were
+    published: the time for which consumers read a key that was revoked first."""
 
     sink: EventSink
     clock: Clock
@@ -101,8 +103,8 @@ def contain(
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
 ) -> OperationResult:
-    """Mark the application's keys compromised, then see them replaced and verified as revoked: all that the ledger names and the published
-    one, ``besides`` others; or ``keys`` and no others."""
+    """Mark the application's keys compromised, then see them replaced and verified as revoked: all
+    that the ledger names and the published one, ``besides`` others; or ``keys`` and no others."""
     before = _published_now(spec, context) if order.revoke_first else None
     recorder = ContainmentRecorder(context.sink, context.clock)
     context = replace(context, sink=recorder)
@@ -124,7 +126,8 @@ def contain(
 
 @dataclass(frozen=True)
 class Marked:
-    """The keys that an order is about, and when each had its mark. ``spared``: keys that replace others of an open incident."""
+    """The keys that an order is about, and when each had its mark. ``spared``: keys that replace
+    others of an open incident."""
 
     keys: frozenset[str]
     at: datetime
@@ -140,10 +143,12 @@ def mark(
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
 ) -> Marked:
-    """Write the mark for the published key and all that the ledger names (rule 9), or for these keys, and confirm it.
+    """Write the mark for the published key and all that the ledger names (rule 9), or for these
+    keys, and confirm it.
 
-    A key that is revoked already is not marked. A key that is marked already receives what this order adds. The replacement that
-    was published in an open incident is marked only by its name, so that repeating an order causes no second outage."""
+    A key that is revoked already is not marked. A key that is marked already receives what this
+    order adds. The replacement that was published in an open incident is marked only by its name,
+    so that repeating an order causes no second outage."""
     incident, only, keys, spared = order.incident or context.clock.token(), keys, frozenset[str](), frozenset[str]()
 
     def change(ledger: Ledger) -> Ledger:
@@ -152,7 +157,9 @@ def mark(
         spared = frozenset() if only is not None or besides else keys & replacements(ledger, published)
         keys = (keys | besides) - spared
         if not keys and only is None:
-            raise Refused(f"{spec.application} has no key yet, neither published nor in its ledger, so none can be compromised")
+            raise Refused(
+                f"{spec.application} has no key yet, neither published nor in its ledger, so none can be compromised"
+            )
         after = mark_compromised(
             ledger,
             keys,
@@ -181,7 +188,8 @@ def mark(
 def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
     """The keys that were published as the answer to a mark which is still in the ledger. Pure.
 
-    The ledger may not know the published key yet: then an open claim that answers the mark says what it is."""
+    The ledger may not know the published key yet: then an open claim that answers the mark says
+    what it is."""
     marks = [one for one in ledger.compromised if one.access_key != published]
     found = {
         entry.access_key
@@ -198,7 +206,8 @@ def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
 def _about(
     spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None, *, by_name: bool
 ) -> tuple[frozenset[str], str | None]:
-    """The keys that an emergency is about, and the published one as far as it can be read. ``by_name``: no key was named."""
+    """The keys that an emergency is about, and the published one as far as it can be read.
+    ``by_name``: no key was named."""
     named, document = ledger.names(), None
     try:
         document = _document(spec, context)
@@ -217,8 +226,9 @@ def _about(
 def _refuse_unclear_name(
     spec: ApplicationSpec, context: ReconcileContext, document: CredentialDocument, named: frozenset[str]
 ) -> None:
-    """Refuse an order that names the application and no key while consumers may read a key that no rotation would replace: the order
-    would replace another key and report the leak as contained. A provider without an answer keeps no order waiting."""
+    """Refuse an order that names the application and no key while consumers may read a key that no
+    rotation would replace: the order would replace another key and report the leak as contained. A
+    provider without an answer keeps no order waiting."""
     texts = {name: value for name, value in document.fields.items() if name not in spec.fields}
     if not ACCESS_KEY.search(json.dumps(texts, default=str)):
         return
@@ -232,10 +242,10 @@ def _refuse_unclear_name(
         others = sorted(named | ({document.published} if document.published else set()))
         name_it = f", or one of {', '.join(others)} in its place" if others else ""
         raise Refused(
-            f"{spec.path} also holds key {key} in the field {field}, which the configuration of {spec.application} does not name,"
-            f" so the name of the application does not tell which key leaked: name the key (rotator rotate {key} --compromised"
-            f" --reason TEXT --confirm {key}{name_it}); before {key} can be replaced, write"
-            f" {fields_line(document, field, spec.fields)} into [applications.{spec.application}]"
+            f"{spec.path} also holds key {key} in the field {field}, which the configuration of {spec.application} "
+            "does not name, so the name of the application does not tell which key leaked: name the key (rotator "
+            f"rotate {key} --compromised --reason TEXT --confirm {key}{name_it}); before {key} can be replaced, write "
+            f"{fields_line(document, field, spec.fields)} into [applications.{spec.application}]"
         )
 
 
@@ -267,7 +277,9 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
         if over:
             alive, stays = (
                 _still_marked(outcome, keys),
-                HELD.format(name=spec.application) if over.reason == "held" else DURABLE.format(keys=" ".join(sorted(keys))),
+                HELD.format(name=spec.application)
+                if over.reason == "held"
+                else DURABLE.format(keys=" ".join(sorted(keys))),
             )
             return replace(over, message=f"{', '.join(alive)} not verified as revoked: {over.message}; {stays}")
         wait_for_next_pass(context, sleep, outcome)
@@ -276,9 +288,16 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
 def _contained(
     spec: ApplicationSpec, context: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
 ) -> OperationResult | None:
-    """The result, if every marked key left the ledger with the verification of its revocation and none of them is published."""
+    """The result, if every marked key left the ledger with the verification of its revocation and
+    none of them is published."""
     ledger, document = outcome.ledger, outcome.document
-    if outcome.error or ledger is None or document is None or _still_marked(outcome, keys) or document.published in keys:
+    if (
+        outcome.error
+        or ledger is None
+        or document is None
+        or _still_marked(outcome, keys)
+        or document.published in keys
+    ):
         return None
     revoked = {key: revocation_evidence(ledger, key) for key in sorted(keys)}
     revocations = "; ".join(f"{key} is revoked ({verification})" for key, verification in revoked.items())
@@ -299,7 +318,8 @@ def _contained(
 
 
 def _mark_lost(spec: ApplicationSpec, outcome: PassOutcome, keys: frozenset[str]) -> OperationResult | None:
-    """The failure when consumers read one of the keys and no mark is left that would have it replaced."""
+    """The failure when consumers read one of the keys and no mark is left that would have it
+    replaced."""
     published = outcome.document.published if outcome.document and outcome.error is None else None
     if published not in keys or outcome.ledger is None or _still_marked(outcome, keys):
         return None

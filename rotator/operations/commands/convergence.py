@@ -1,4 +1,5 @@
-"""What stands between a person's request and its fulfilment after a pass, and how long to put up with it."""
+"""What stands between a person's request and its fulfilment after a pass, and how long to put up
+with it."""
 
 from __future__ import annotations
 
@@ -13,11 +14,13 @@ from rotator.reconciler.context import PassOutcome, ReconcileContext
 from rotator.util.formatting import format_time
 
 AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
-"""Shortest and longest pause between two passes: the other actor's work is watched, not awaited blindly."""
+"""Shortest and longest pause between two passes: the other actor's work is watched, not awaited
+blindly."""
 
 
 class Deadline:
-    """How long to go on while a service is away or an attempt keeps failing: as long as the policy lets a proven key wait."""
+    """How long to go on while a service is away or an attempt keeps failing: as long as the policy
+    lets a proven key wait."""
 
     def __init__(self, spec: ApplicationSpec, context: ReconcileContext) -> None:
         self._limit = spec.publish_timeout
@@ -43,7 +46,9 @@ class Deadline:
         return self._last if now - self._since >= self._limit and not under_way else None
 
 
-def blocking_reason(spec: ApplicationSpec, outcome: PassOutcome, failures: int, now: datetime) -> OperationResult | None:
+def blocking_reason(
+    spec: ApplicationSpec, outcome: PassOutcome, failures: int, now: datetime
+) -> OperationResult | None:
     """Why the pass did not get there, if it could not; None when it only has to wait for another
     actor."""
     name, ledger, wait = spec.application, outcome.ledger, outcome.wait

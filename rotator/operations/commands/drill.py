@@ -1,4 +1,5 @@
-"""The emergency for practice: a real one on a key that has not leaked, timed step by step, beside what its calls alone take."""
+"""The emergency for practice: a real one on a key that has not leaked, timed step by step, beside
+what its calls alone take."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class DrillStep:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """How it went. ``calls``: how long the calls took without which no key is replaced, each once."""
+    """How it went. ``calls``: how long the calls took without which no key is replaced, each
+    once."""
 
     result: OperationResult
     steps: tuple[DrillStep, ...] = ()
@@ -59,14 +61,17 @@ class DrillResult:
 
     @property
     def multiple(self) -> float | None:
-        """The whole as a multiple of that; None when nothing was measured, because another process did the work."""
+        """The whole as a multiple of that; None when nothing was measured, because another process
+        did the work."""
         return self.seconds / self.bare if self.bare > 0 and len(self.calls) == len(BARE) else None
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
         return {
             "result": self.result.as_json(),
-            "steps": [{"seconds": round(step.at, 3), "what": step.what, "access_key": step.access_key} for step in self.steps],
+            "steps": [
+                {"seconds": round(step.at, 3), "what": step.what, "access_key": step.access_key} for step in self.steps
+            ],
             "calls": {name: round(took, 3) for name, took in self.calls.items()},
             "seconds": round(self.seconds, 3),
             "multiple": round(self.multiple, 2) if self.multiple is not None else None,

@@ -1,4 +1,5 @@
-"""More time for consumers that have not moved yet: the deadlines of an application's keys in grace are put off."""
+"""More time for consumers that have not moved yet: the deadlines of an application's keys in grace
+are put off."""
 
 from __future__ import annotations
 
@@ -15,9 +16,12 @@ from rotator.reconciler.context import ReconcileContext
 from rotator.util.formatting import format_span, format_time
 
 
-def extend(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longer: timedelta, by: str) -> OperationResult:
-    """Every key of the application that stays valid until a time does so that much longer. What is compromised does not. An
-    extension that would end in the past is refused: the key would be revoked all the same."""
+def extend(
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longer: timedelta, by: str
+) -> OperationResult:
+    """Every key of the application that stays valid until a time does so that much longer. What is
+    compromised does not. An extension that would end in the past is refused: the key would be
+    revoked all the same."""
     name, order = spec.application, context.clock.token()
 
     def change(ledger: Ledger) -> Ledger:
@@ -29,8 +33,9 @@ def extend(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longe
         for access_key, deadline in _deadlines(ledger).items():
             if clocks.passed(deadline + longer):
                 raise Refused(
-                    f"nothing was extended: the grace of {access_key} of {name} ended at {format_time(deadline)}, so {format_span(longer)}"
-                    f" more would be over already; extend by more than {format_span(clocks.earliest - deadline)}"
+                    f"nothing was extended: the grace of {access_key} of {name} ended at {format_time(deadline)}, so "
+                    f"{format_span(longer)} more would be over already; extend by more than "
+                    f"{format_span(clocks.earliest - deadline)}"
                 )
         return extend_grace(ledger, longer, by, clocks.ours, order)
 
@@ -41,9 +46,16 @@ def extend(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longe
     until = _deadlines(ledger)
     for access_key, deadline in until.items():
         context.sink.emit(
-            "grace.extended", application=name, account=spec.account, access_key=access_key, revoke_after=deadline, by=by
+            "grace.extended",
+            application=name,
+            account=spec.account,
+            access_key=access_key,
+            revoke_after=deadline,
+            by=by,
         )
-    told = "; ".join(f"{access_key} now lives on until {format_time(deadline)}" for access_key, deadline in until.items())
+    told = "; ".join(
+        f"{access_key} now lives on until {format_time(deadline)}" for access_key, deadline in until.items()
+    )
     return OperationResult(name, "extended", 0, told, until=until)
 
 
@@ -60,5 +72,8 @@ def _deadlines(ledger: Ledger) -> dict[str, datetime]:
 def _nothing_to_extend(name: str, ledger: Ledger) -> str:
     going = sorted({entry.access_key for entry in ledger.revoking} | ledger.compromised_keys())
     if going:
-        return f"{', '.join(going)} of {name} cannot be extended any more: scheduled for revocation or compromised, not in grace"
+        return (
+            f"{', '.join(going)} of {name} cannot be extended any more: scheduled for revocation or compromised, not "
+            "in grace"
+        )
     return f"{name} has no key in grace, so there is nothing to extend"

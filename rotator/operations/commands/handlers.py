@@ -1,5 +1,5 @@
-"""The orders that people give about keys: what each takes, and what is done. Every one answers with results, application by
-application; a failure of one stops no other."""
+"""The orders that people give about keys: what each takes, and what is done. Every one answers with
+results, application by application; a failure of one stops no other."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
     if request.revoke_first or request.override_hold or request.confirm:
         raise OperationError("usage", "revoke_first, override_hold and confirm are for what is compromised")
     if keys := [name for name in request.applications if is_access_key(name)]:
-        raise OperationError("usage", f"{keys[0]} is an access key: name its application, or say that it is compromised")
+        raise OperationError(
+            "usage", f"{keys[0]} is an access key: name its application, or say that it is compromised"
+        )
 
     def work(spec: ApplicationSpec) -> OperationResult:
         return rotate(spec, *call.execution(spec), request.reason.strip() or "requested", call.by)
@@ -67,7 +69,9 @@ def handle_rotate(call: OperationContext, request: RotateRequest) -> tuple[Opera
 
 def _contain(call: OperationContext, request: RotateRequest) -> tuple[OperationResult, ...]:
     if not request.reason.strip():
-        raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
+        raise OperationError(
+            "usage", "say why the keys are compromised: the reason goes into the ledger and the incident report"
+        )
     order = CompromiseRequest(request.reason.strip(), call.by, request.revoke_first, request.override_hold)
     found = resolve_targets(call.runtime, request.applications, frozenset(request.confirm), call.now())
 
@@ -86,7 +90,8 @@ def _contain(call: OperationContext, request: RotateRequest) -> tuple[OperationR
 
 
 class HoldRequest(OperationRequest):
-    """Applications that are to be left alone; all of the configuration when none is named and ``everything`` is true."""
+    """Applications that are to be left alone; all of the configuration when none is named and
+    ``everything`` is true."""
 
     applications: Maybe
     everything: bool = False
@@ -107,7 +112,8 @@ def handle_hold(call: OperationContext, request: HoldRequest) -> tuple[Operation
 
 
 class ResumeRequest(OperationRequest):
-    """Applications that are to go on; all of the configuration when none is named and ``everything`` is true."""
+    """Applications that are to go on; all of the configuration when none is named and
+    ``everything`` is true."""
 
     applications: Maybe
     everything: bool = False
@@ -171,7 +177,9 @@ def handle_revoke(call: OperationContext, request: RevokeRequest) -> tuple[Opera
 
     names = list(dict.fromkeys(request.access_keys))
     found = [_tried(work, name) for name in names]  # one after the other: several may be of one application
-    return tuple(failed(name, one) if isinstance(one, Exception) else one for name, one in zip(names, found, strict=True))
+    return tuple(
+        failed(name, one) if isinstance(one, Exception) else one for name, one in zip(names, found, strict=True)
+    )
 
 
 def _tried(work: Callable[[str], OperationResult], name: str) -> OperationResult | Exception:

@@ -41,7 +41,9 @@ def resume(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: s
     """What was held goes on; keys whose grace has passed meanwhile are revoked by the next pass."""
     name = spec.application
     try:
-        ledger, written = update_ledger(spec, context, sleep, lambda ledger: clear_hold(ledger, by, context.clock.now()))
+        ledger, written = update_ledger(
+            spec, context, sleep, lambda ledger: clear_hold(ledger, by, context.clock.now())
+        )
     except RotatorError as error:
         return failed(name, error)
     if not written:

@@ -24,10 +24,11 @@ MAX_ATTEMPTS = 20
 def update_ledger(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, change: Callable[[Ledger], Ledger]
 ) -> tuple[Ledger, bool]:
-    """The ledger after the change, confirmed, and whether it took a write: a change that changes nothing is not written.
+    """The ledger after the change, confirmed, and whether it took a write: a change that changes
+    nothing is not written.
 
-    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate`` when it is not known whether the
-    change was written.
+    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate``
+    when it is not known whether the change was written.
     """
     unclear, overtaken, patience = False, 0, Patience(context.clock, sleep, spec.publish_timeout)
     while overtaken < MAX_ATTEMPTS:
@@ -54,20 +55,25 @@ def update_ledger(
                     raise Indeterminate(str(final), service=final.service, kind=final.kind) from None
                 raise
             context.sink.emit(
-                "pass.interrupted", application=spec.application, account=spec.account, kind=error.kind, message=str(error)
+                "pass.interrupted",
+                application=spec.application,
+                account=spec.account,
+                kind=error.kind,
+                message=str(error),
             )
         else:
             return after, True
     raise Unavailable(
-        f"the ledger of {spec.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
+        f"the ledger of {spec.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each "
+        "time; try again",
         service="vault",
         kind="contended",
     )
 
 
 def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, int]:
-    """The ledger as it is now, and its version; a fresh one where Vault has never had one. Ledgers of earlier names are taken over
-    first, so that a change is about all keys of the application."""
+    """The ledger as it is now, and its version; a fresh one where Vault has never had one. Ledgers
+    of earlier names are taken over first, so that a change is about all keys of the application."""
     while True:
         found, version = context.vault.read_ledger(spec.application)
         ledger = own_ledger(spec, found)
@@ -91,13 +97,17 @@ def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, i
 
 
 def _require_installation(spec: ApplicationSpec, context: ReconcileContext) -> None:
-    """The first ledger of an installation comes after its id, or it would look like one whose id was lost."""
+    """The first ledger of an installation comes after its id, or it would look like one whose id
+    was lost."""
     context.vault.require_kv2(spec.path)
     context.vault.installation()
 
 
-def _takeover(spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger | None) -> WriteLedger | SupersedeLedger | None:
-    """The next write of a takeover. A conflict keeps no change from the application's own ledger: passes report it."""
+def _takeover(
+    spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger | None
+) -> WriteLedger | SupersedeLedger | None:
+    """The next write of a takeover. A conflict keeps no change from the application's own ledger:
+    passes report it."""
     related = read_related(spec, context.vault, tuple(context.related(spec)))
     if not related:
         return None

@@ -1,4 +1,5 @@
-"""One key revoked on a person's word: the end of a grace, or an unmanaged key, never what consumers read."""
+"""One key revoked on a person's word: the end of a grace, or an unmanaged key, never what consumers
+read."""
 
 from __future__ import annotations
 
@@ -60,11 +61,14 @@ def revoke(
             return _see_it_dead(spec, context, sleep, access_key)
     except RotatorError as error:
         return failed(name, error)
-    return contain(spec, context, sleep, CompromiseRequest(reason, by, override_hold=override_hold), keys=frozenset({access_key}))
+    return contain(
+        spec, context, sleep, CompromiseRequest(reason, by, override_hold=override_hold), keys=frozenset({access_key})
+    )
 
 
 def _known_key(context: ReconcileContext, access_key: str) -> Key | None:
-    """A key that the ledger names, as the provider tells it. Without an answer the ledger is enough to end a grace."""
+    """A key that the ledger names, as the provider tells it. Without an answer the ledger is enough
+    to end a grace."""
     try:
         return context.provider.get_key(access_key)
     except ServiceError:
@@ -100,7 +104,9 @@ def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResu
     return OperationResult(name, "refused", 4, message, "unconfirmed", access_key=access_key)
 
 
-def _end_grace(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, access_key: str, reason: str, by: str) -> None:
+def _end_grace(
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, access_key: str, reason: str, by: str
+) -> None:
     def change(ledger: Ledger) -> Ledger:
         if not any(entry.access_key == access_key for entry in ledger.retiring):
             return ledger  # scheduled for revocation or compromised already: only the verification is missing
@@ -134,7 +140,8 @@ def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep,
             )
         if ledger is not None and ledger.current is not None and ledger.current.access_key == access_key:
             message = (
-                f"{access_key} was published again meanwhile, so it is what consumers of {spec.application} read: it lives on"
+                f"{access_key} was published again meanwhile, so it is what consumers of {spec.application} read: it "
+                "lives on"
             )
             return short_of(spec.application, 4, message, "published_again")
         hurdle = blocking_reason(spec, outcome, failures, context.clock.now())

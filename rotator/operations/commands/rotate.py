@@ -1,4 +1,5 @@
-"""An ordinary rotation on a person's word: passes are driven until what was asked for is true and read back.
+"""An ordinary rotation on a person's word: passes are driven until what was asked for is true and
+read back.
 
 Nothing here decides anything about keys. It asks (a ``RotationRequest``), runs passes, and judges
 their outcome: done, refused, failed, or a service that stayed away longer than the timeout of the
@@ -24,7 +25,8 @@ from rotator.util.formatting import format_span, format_time
 
 @dataclass
 class RotationRecorder:
-    """A journal that passes everything on and remembers which rotations this process claimed itself."""
+    """A journal that passes everything on and remembers which rotations this process claimed
+    itself."""
 
     sink: EventSink
     claimed: set[object] = field(default_factory=set)
@@ -37,10 +39,12 @@ class RotationRecorder:
 
 
 def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
-    """Rotate now: until the published key is another one and the ledger's current one. The ledger names the reason and who asked.
-    Raises nothing that a person is to read."""
+    """Rotate now: until the published key is another one and the ledger's current one. The ledger
+    names the reason and who asked. Raises nothing that a person is to read."""
     if not spec.configured:
-        return failed(spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated"))
+        return failed(
+            spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated")
+        )
     recorder = RotationRecorder(context.sink)
     try:
         return _rotate(spec, replace(context, sink=recorder), sleep, f"{reason}, by {by}", recorder)
@@ -79,16 +83,24 @@ def _fulfilled(
     current = ledger.current
     if document.published in {None, replaces} or current.access_key != document.published:
         return None
-    rotation_id = next((entry.rotation_id for entry in reversed(ledger.history) if entry.access_key == current.access_key), "")
+    rotation_id = next(
+        (entry.rotation_id for entry in reversed(ledger.history) if entry.access_key == current.access_key), ""
+    )
     ours = rotation_id in recorder.claimed
     old = next((entry for entry in ledger.retiring if entry.access_key == replaces), None)
     published = f"{current.access_key} is published in version {document.version} of {spec.path} and read back"
-    rest = f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(spec.grace)} of grace)" if old else ""
+    rest = (
+        f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(spec.grace)} of grace)"
+        if old
+        else ""
+    )
     return OperationResult(
         spec.application,
         "rotated" if ours else "overtaken",
         0,
-        f"rotated: {published}{rest}" if ours else f"another process was faster, so nothing was left to do: {published}{rest}",
+        f"rotated: {published}{rest}"
+        if ours
+        else f"another process was faster, so nothing was left to do: {published}{rest}",
         access_key=current.access_key,
         version=document.version,
         replaced=replaces or "",

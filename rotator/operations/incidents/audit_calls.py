@@ -12,7 +12,8 @@ from rotator.util.formatting import format_timestamp, pluralize
 
 @dataclass(frozen=True)
 class Group:
-    """Calls from one address with one client: how many, when, what, and how many of them were refused."""
+    """Calls from one address with one client: how many, when, what, and how many of them were
+    refused."""
 
     source: str
     agent: str
@@ -32,7 +33,8 @@ class Group:
 
 
 def groups(trail: AuditTrail) -> list[Group]:
-    """The calls by source address and client, those that appeared last at the top: what is new is what one looks for."""
+    """The calls by source address and client, those that appeared last at the top: what is new is
+    what one looks for."""
     found: dict[tuple[str, str], list[AuditEvent]] = {}
     for audit_event in trail.audit_events:
         found.setdefault((audit_event.source, audit_event.agent), []).append(audit_event)
@@ -41,7 +43,8 @@ def groups(trail: AuditTrail) -> list[Group]:
 
 
 def count_calls(trail: AuditTrail) -> str:
-    """How many calls the trail names, or that this is not known. A number is a number only where every region answered."""
+    """How many calls the trail names, or that this is not known. A number is a number only where
+    every region answered."""
     silent = "; ".join(trail.unavailable) or "no region answered"
     if not trail.asked:
         return f"calls unknown: the audit trail could not be read ({silent})"
@@ -53,7 +56,8 @@ def count_calls(trail: AuditTrail) -> str:
 
 
 def trail_as_json(trail: AuditTrail) -> dict[str, Any]:
-    """An audit trail for machines. What no region told is null; ``complete`` is false where there may be more calls."""
+    """An audit trail for machines. What no region told is null; ``complete`` is false where there
+    may be more calls."""
     return {
         "asked": list(trail.asked),
         "silent": list(trail.unavailable),

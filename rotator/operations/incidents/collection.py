@@ -31,7 +31,8 @@ def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
 
 
 def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> HistoryEntry | None:
-    """The first key that was published after the mark and before the end; none where no consumer read a compromised one."""
+    """The first key that was published after the mark and before the end; none where no consumer
+    read a compromised one."""
     end = incident.closed_at
     return next(
         (
@@ -58,12 +59,16 @@ def _revocation(access_key: str, incident: Incident, history: Sequence[HistoryEn
         ),
         None,
     )
-    return KeyRevocation(access_key, entry.at, entry.reason.partition("; ")[2]) if entry else KeyRevocation(access_key, None)
+    return (
+        KeyRevocation(access_key, entry.at, entry.reason.partition("; ")[2])
+        if entry
+        else KeyRevocation(access_key, None)
+    )
 
 
 def all_incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[ApplicationImpact]]:
-    """Every incident that is remembered, by its id, with the applications that it is about; a mass rotation that was no compromise
-    is none."""
+    """Every incident that is remembered, by its id, with the applications that it is about; a mass
+    rotation that was no compromise is none."""
     found: dict[str, list[ApplicationImpact]] = {mass.id: [] for mass in masses if mass.compromised}
     for _, ledger in sorted(ledgers.items()):
         for incident in ledger.incidents:

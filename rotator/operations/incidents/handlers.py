@@ -1,4 +1,5 @@
-"""The question after an emergency: what happened, put together from the ledgers, the provider's list and its audit trail."""
+"""The question after an emergency: what happened, put together from the ledgers, the provider's
+list and its audit trail."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ BEFORE = timedelta(days=1)
 """How long before the report a key counts as leaked, without ``since``."""
 
 MOST_TRAILS = 20
-"""Applications whose audit trail is asked for without being told to: each takes calls at the provider."""
+"""Applications whose audit trail is asked for without being told to: each takes calls at the
+provider."""
 
 
 def handle_incidents(call: OperationContext, _: NoArguments) -> IncidentList:
@@ -65,7 +67,9 @@ class IncidentRequest(OperationRequest):
     """One incident."""
 
     id: Name
-    since: Annotated[Perhaps, Field(description="From when the keys are suspected to have been in the wrong hands.")] = None
+    since: Annotated[
+        Perhaps, Field(description="From when the keys are suspected to have been in the wrong hands.")
+    ] = None
     trail: Annotated[
         bool | SkipJsonSchema[None],
         Field(description=f"Whether to ask the audit trail; else only up to {MOST_TRAILS} applications."),
@@ -100,11 +104,16 @@ def _known(sights: Sequence[AccountSnapshot]) -> dict[str, list[ApplicationImpac
 
 
 def _report(
-    name: str, affected: Sequence[ApplicationImpact], sights: Sequence[AccountSnapshot], now: datetime, since: datetime | None
+    name: str,
+    affected: Sequence[ApplicationImpact],
+    sights: Sequence[AccountSnapshot],
+    now: datetime,
+    since: datetime | None,
 ) -> IncidentReport:
     masses = _masses(sights, name)
     opened = min([one.opened_at for one in affected] + [mass.begun_at for mass in masses])
-    # A mass rotation of whole accounts covers these; another incident covers the bearers of the marked keys.
+    # A mass rotation of whole accounts covers these; another incident covers the bearers of the
+    # marked keys.
     mass = masses[0] if masses else None
     accounts = {one.account for one in affected} | {sight.scope.account for sight in sights if _masses([sight], name)}
     old = mass.created_before if mass else opened
@@ -123,7 +132,9 @@ def _trails(report: IncidentReport, sights: Sequence[AccountSnapshot]) -> Mappin
     providers = {sight.scope.account: sight.scope.provider for sight in sights}
     asked = [one for one in report.affected if one.account in providers]
     found = run_concurrently(
-        lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of), asked, lane=lambda one: one.account
+        lambda one: providers[one.account].trail(one.bearer, report.since, report.as_of),
+        asked,
+        lane=lambda one: one.account,
     )
     return {
         one.application: trail if isinstance(trail, AuditTrail) else AuditTrail(unavailable=(str(trail),))

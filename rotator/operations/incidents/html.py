@@ -41,7 +41,10 @@ def render_html(report: IncidentReport) -> str:
     state = {"contained": "contained", "open": "not contained yet"}.get(
         report.state, f"not known to be contained: {report.missing} could not be read"
     )
-    when = f"reported by {_(report.by)} at {format_time(report.opened_at)}; suspected since {format_time(report.since)}; as of {format_time(report.as_of)}"
+    when = (
+        f"reported by {_(report.by)} at {format_time(report.opened_at)}; suspected since {format_time(report.since)}; "
+        f"as of {format_time(report.as_of)}"
+    )
     parts = [
         f"<h1>Incident {_(report.id)} <span class='{'good' if report.closed_at else 'bad'}'>{_(state)}</span></h1>",
         f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
@@ -62,7 +65,9 @@ def render_html(report: IncidentReport) -> str:
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         "<meta name='viewport' content='width=device-width'>"
-        f"<title>Incident {_(report.id)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        f"<title>Incident {_(report.id)}</title><style>{STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
     )
 
 
@@ -87,10 +92,14 @@ def _figures(report: IncidentReport) -> str:
         complete = all(proof.complete for proof in report.coverage)
         number = f"{valid} valid" if whole else f"at least {valid} valid" if valid else "not complete"
         figures.append(("complete" if complete else number, "coverage"))
-    return "<div class='figures'>" + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures) + "</div>"
+    return (
+        "<div class='figures'>"
+        + "".join(f"<div><b>{_(value)}</b>{_(what)}</div>" for value, what in figures)
+        + "</div>"
+    )
 
 
-# --- drawn ----------------------------------------------------------------------------------------------------------------
+# --- drawn ----------------------------------------------------------------------------------------
 
 
 class _Axis:
@@ -132,7 +141,10 @@ def _lives(report: IncidentReport) -> str:
         name = f"<text x='4' y='{y + 4}'>{_(one.application)}</text>" if labelled else ""
         shape = "life" if one.closed_at else "life open"
         end = one.closed_at or report.as_of
-        line = f"<line class='{shape}' x1='{axis.x(one.opened_at)}' x2='{axis.x(end)}' y1='{y}' y2='{y}' stroke-width='{min(5, row)}'/>"
+        line = (
+            f"<line class='{shape}' x1='{axis.x(one.opened_at)}' x2='{axis.x(end)}' y1='{y}' y2='{y}' "
+            f"stroke-width='{min(5, row)}'/>"
+        )
         size = 4 if labelled else 1.5
         made = f"<circle class='made' cx='{axis.x(one.replaced_at)}' cy='{y}' r='{size}'/>" if one.replaced_at else ""
         drawn.append(f"<g><title>{_(one.application)}: {_(_lived(one))}</title>{name}{line}{made}</g>")
@@ -141,12 +153,18 @@ def _lives(report: IncidentReport) -> str:
 
 
 def _lived(one: ApplicationImpact) -> str:
-    return f"contained after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "not contained yet"
+    return (
+        f"contained after {format_seconds(one.lived_on.total_seconds())}"
+        if one.lived_on is not None
+        else "not contained yet"
+    )
 
 
 def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
     """Each address and client as a row, each of their calls as a dot; refused ones are hollow."""
-    axis = _Axis([report.since, report.as_of, *[audit_event.at for group in found for audit_event in group.audit_events]], LABEL)
+    axis = _Axis(
+        [report.since, report.as_of, *[audit_event.at for group in found for audit_event in group.audit_events]], LABEL
+    )
     height = 26 + ROW * len(found)
     drawn = [axis.drawn(height)]
     for number, group in enumerate(found):
@@ -155,13 +173,14 @@ def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
         for audit_event in group.audit_events:
             shape = "event rejected" if audit_event.status >= 400 else "event"
             drawn.append(
-                f"<circle class='{shape}' cx='{axis.x(audit_event.at)}' cy='{y}' r='3.5'>"
-                f"<title>{format_time(audit_event.at)} {_(audit_event.service)} {_(audit_event.method)} {audit_event.status}</title></circle>"
+                f"<circle class='{shape}' cx='{axis.x(audit_event.at)}' cy='{y}' "
+                f"r='3.5'><title>{format_time(audit_event.at)} {_(audit_event.service)} {_(audit_event.method)} "
+                f"{audit_event.status}</title></circle>"
             )
     return _svg(height, drawn, "when calls came from which address")
 
 
-# --- listed ---------------------------------------------------------------------------------------------------------------
+# --- listed ---------------------------------------------------------------------------------------
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -199,7 +218,11 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
 def _coverage(verification: CoverageReport) -> str:
     why = verification.gap or f"{len(verification.open)} valid"
     verdict = "<b class='good'>proven</b>" if verification.complete else f"<b class='bad'>not proven: {_(why)}</b>"
-    said = f"<p>{verdict}: {_(verification.account)}{_(f', {verification.part}' if verification.part else '')}, {pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than {format_time(verification.created_before)}</p>"
+    said = (
+        f"<p>{verdict}: {_(verification.account)}{_(f', {verification.part}' if verification.part else '')}, "
+        f"{pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than "
+        f"{format_time(verification.created_before)}</p>"
+    )
     rows = [
         (
             f"<code>{_(row.key.access_key)}</code>",
@@ -218,7 +241,10 @@ def _trails(report: IncidentReport) -> str:
         found = groups(trail)
         parts.append(f"<h3>{_(name)}</h3><p class='faint'>{_(count_calls(trail))}</p>")
         if found:
-            parts += [_calls(report, found), _table(("address", "client", "calls", "first and last", "what"), map(_group, found))]
+            parts += [
+                _calls(report, found),
+                _table(("address", "client", "calls", "first and last", "what"), map(_group, found)),
+            ]
     return "".join(parts) or "<p class='faint'>The audit trail was not asked for.</p>"
 
 

@@ -1,4 +1,5 @@
-"""The report of one incident: from the mark to the verified revocation, and what the bearers did since it was suspected. Pure.
+"""The report of one incident: from the mark to the verified revocation, and what the bearers did
+since it was suspected. Pure.
 
 It is put together from what is remembered anyway, so that it can be asked for at any time and by
 every reader of the ledgers. It says what it cannot tell beside what it tells: a report that is
@@ -20,7 +21,10 @@ from rotator.util.formatting import format_timestamp, pluralize
 
 LIMITS = (
     "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
-    "It leaves out Object Storage, and mostly records calls that change something: the absence of a call proves nothing.",
+    (
+        "It leaves out Object Storage, and mostly records calls that change something: the absence of a call proves "
+        "nothing."
+    ),
     "The ledger keeps the last twenty incidents and the last fifty events of each application.",
 )
 """The limits of every report."""
@@ -30,7 +34,8 @@ TRAIL_MISSING = "The audit trail was not asked for; say --trail."
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One thing that happened: ``reported``, ``marked``, ``replaced``, ``dead`` or ``contained``; and what of it people should know."""
+    """One thing that happened: ``reported``, ``marked``, ``replaced``, ``dead`` or ``contained``;
+    and what of it people should know."""
 
     at: datetime
     what: str
@@ -41,7 +46,8 @@ class TimelineEntry:
 
 @dataclass(frozen=True)
 class KeyRevocation:
-    """The end of one compromised key, how it was proven, and which versions of the document with its secret were destroyed."""
+    """The end of one compromised key, how it was proven, and which versions of the document with
+    its secret were destroyed."""
 
     access_key: str
     at: datetime | None
@@ -52,8 +58,8 @@ class KeyRevocation:
 
 @dataclass(frozen=True)
 class ApplicationImpact:
-    """What the incident did to one application. ``replacement`` is the key that consumers read instead, if any was needed;
-    ``purpose`` what the key that they read now is for."""
+    """What the incident did to one application. ``replacement`` is the key that consumers read
+    instead, if any was needed; ``purpose`` what the key that they read now is for."""
 
     application: str
     account: str
@@ -78,7 +84,8 @@ class ApplicationImpact:
 
 @dataclass(frozen=True)
 class IncidentReport:
-    """Everything about one incident. ``since`` is from when the keys are suspected to have been in the wrong hands."""
+    """Everything about one incident. ``since`` is from when the keys are suspected to have been in
+    the wrong hands."""
 
     id: str
     as_of: datetime
@@ -105,7 +112,8 @@ class IncidentReport:
 
     @property
     def closed_at(self) -> datetime | None:
-        """When the revocation of the last compromised key was verified; None while that is not known of each application."""
+        """When the revocation of the last compromised key was verified; None while that is not
+        known of each application."""
         return None if self._open or self.unavailable or self.unread else max(filter(None, self._ends))
 
     @property
@@ -118,12 +126,14 @@ class IncidentReport:
 
     @property
     def state(self) -> str:
-        """``contained``, ``open``, or ``unknown`` where what could be read is contained and something could not be read."""
+        """``contained``, ``open``, or ``unknown`` where what could be read is contained and
+        something could not be read."""
         return "open" if self._open else "contained" if self.closed_at else "unknown"
 
     @property
     def missing(self) -> str:
-        """How much could not be read, such as ``1 account and 2 ledgers``; empty when everything was."""
+        """How much could not be read, such as ``1 account and 2 ledgers``; empty when everything
+        was."""
         counts = ((len(self.unavailable), "account"), (len(self.unread), "ledger"))
         return " and ".join(pluralize(count, noun) for count, noun in counts if count)
 
@@ -140,7 +150,9 @@ class IncidentReport:
     @property
     def limits(self) -> tuple[str, ...]:
         """What this report cannot tell."""
-        unavailable = sorted({f"The audit trail of {place}" for trail in self.trails.values() for place in trail.unavailable})
+        unavailable = sorted(
+            {f"The audit trail of {place}" for trail in self.trails.values() for place in trail.unavailable}
+        )
         truncated = [
             f"The audit trail of {name} has more calls than were read."
             for name, trail in sorted(self.trails.items())
@@ -159,10 +171,16 @@ class IncidentReport:
         for one in self.affected:
             for revocation in one.revocations:
                 found.append(
-                    TimelineEntry(one.opened_at, "marked", one.application, revocation.access_key, one.mode.replace("_", " "))
+                    TimelineEntry(
+                        one.opened_at, "marked", one.application, revocation.access_key, one.mode.replace("_", " ")
+                    )
                 )
                 if revocation.at:
-                    destroyed = f"; destroyed version {', '.join(map(str, revocation.destroyed))}" if revocation.destroyed else ""
+                    destroyed = (
+                        f"; destroyed version {', '.join(map(str, revocation.destroyed))}"
+                        if revocation.destroyed
+                        else ""
+                    )
                     found.append(
                         TimelineEntry(
                             revocation.at,
@@ -178,7 +196,9 @@ class IncidentReport:
             if one.closed_at:
                 found.append(TimelineEntry(one.closed_at, "contained", one.application))
         order = ("reported", "marked", "replaced", "revoked", "contained")
-        return sorted(found, key=lambda moment: (moment.at, order.index(moment.what), moment.application, moment.access_key))
+        return sorted(
+            found, key=lambda moment: (moment.at, order.index(moment.what), moment.application, moment.access_key)
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The report for machines."""
@@ -247,8 +267,9 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class IncidentList:
-    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the applications and accounts that could
-    not be read, and why: their incidents are not in the list."""
+    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the
+    applications and accounts that could not be read, and why: their incidents are not in the
+    list."""
 
     incidents: tuple[IncidentReport, ...]
     unread: Mapping[str, str] = field(default_factory=dict)

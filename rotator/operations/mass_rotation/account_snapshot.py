@@ -24,10 +24,11 @@ from rotator.util.formatting import pluralize
 
 @dataclass(frozen=True)
 class AccountScope:
-    """An account, its applications (also those that left the configuration and still have a ledger), and what acts on them.
+    """An account, its applications (also those that left the configuration and still have a
+    ledger), and what acts on them.
 
-    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that the account logs in with by
-    then, empty when it is not known.
+    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that the
+    account logs in with by then, empty when it is not known.
     """
 
     account: str
@@ -52,7 +53,9 @@ def account_scopes(
     """The accounts that were named, once each; all of the configuration when none was."""
     named = list(dict.fromkeys(accounts)) or sorted(runtime.accounts)
     summary = {name: runtime.account(name) for name in named}
-    removed = {name: spec for name, spec in runtime.removed_applications(sink).items() if not is_renamed(spec, runtime.specs)}
+    removed = {
+        name: spec for name, spec in runtime.removed_applications(sink).items() if not is_renamed(spec, runtime.specs)
+    }
     everything = {**removed, **runtime.specs}
     return [
         AccountScope(
@@ -83,7 +86,8 @@ class AccountSnapshot:
     document: AccountDocument
 
     def coverage_of(self, selection: Selection, created_before: datetime) -> CoverageReport:
-        """Which keys from before that time are valid: of the applications that the selection names, else of the account."""
+        """Which keys from before that time are valid: of the applications that the selection names,
+        else of the account."""
         report = self.coverage(created_before)
         if not selection.partial:
             return report
@@ -105,8 +109,9 @@ class AccountSnapshot:
 
 
 def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
-    """Look at the account: its document, the ledger of each application, and every key that the provider has (unless only what is
-    remembered is wanted). A ledger that cannot be read hides no other; a list that may lack a key raises."""
+    """Look at the account: its document, the ledger of each application, and every key that the
+    provider has (unless only what is remembered is wanted). A ledger that cannot be read hides no
+    other; a list that may lack a key raises."""
     snapshot = _look(scope, keys=keys)
     if keys and snapshot.coverage(scope.earliest()).missing:
         snapshot = _look(scope, keys=keys)  # a key that was revoked between the ledgers and the list is in neither now
@@ -135,7 +140,8 @@ def _look(scope: AccountScope, *, keys: bool) -> AccountSnapshot:
 
 
 def _listed(scope: AccountScope) -> tuple[Sequence[Key], str]:
-    """Every key of the organisation. Where there are too many for one list: those of every application, and why the rest is missing."""
+    """Every key of the organisation. Where there are too many for one list: those of every
+    application, and why the rest is missing."""
     try:
         return scope.provider.list_all_keys(), ""
     except TooManyKeys as error:
@@ -146,12 +152,15 @@ def _listed(scope: AccountScope) -> tuple[Sequence[Key], str]:
             if isinstance(one, Exception):
                 raise one from None
             keys |= {key.access_key: key for key in one}
-        why = f"{error}: only the keys of the {pluralize(len(bearers), 'application')} of this configuration were listed"
+        why = (
+            f"{error}: only the keys of the {pluralize(len(bearers), 'application')} of this configuration were listed"
+        )
         return sorted(keys.values(), key=lambda key: (key.created_at, key.access_key)), why
 
 
 def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | None, str | None]:
-    """The application's ledger, and where that names no current key yet, the one that its consumers read."""
+    """The application's ledger, and where that names no current key yet, the one that its consumers
+    read."""
     ledger = read_whole_ledger(spec, scope.context(spec))
     if ledger is not None and ledger.current is not None:
         return ledger, None

@@ -19,10 +19,13 @@ rotations are counted."""
 class AdmissionController:
     """Counts who is under way and who of them has not made a key yet. Thread-safe.
 
-    ``ask`` tells the room that the provider has now. A provider that has told it once and does not answer now has none.
+    ``ask`` tells the room that the provider has now. A provider that has told it once and does not
+    answer now has none.
     """
 
-    def __init__(self, ask: Callable[[], int | None], at_once: int, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ask: Callable[[], int | None], at_once: int, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ask = ask
         self._at_once = at_once
         self._now = now
@@ -35,7 +38,8 @@ class AdmissionController:
         self._ask_again = float("-inf")
 
     def admits(self, application: str, *, needs_room: bool) -> bool:
-        """Whether the application may begin now; it is under way from then on. Only one thread asks."""
+        """Whether the application may begin now; it is under way from then on. Only one thread
+        asks."""
         with self._lock:
             if len(self._under_way) >= self._at_once:
                 return False
@@ -80,7 +84,8 @@ class AdmissionController:
             return free_slots(self._room, len(self._counted), len(self._under_way))
 
     def _measure(self) -> None:
-        """Who had made no key before the question counts against its answer, for the answer may not have their keys in it."""
+        """Who had made no key before the question counts against its answer, for the answer may not
+        have their keys in it."""
         with self._lock:
             counted = set(self._unmade)
         room = self._ask()

@@ -1,4 +1,5 @@
-"""A mass rotation: the chosen applications, oldest keys first, as many at once as there is room for, to the coverage proof.
+"""A mass rotation: the chosen applications, oldest keys first, as many at once as there is room
+for, to the coverage proof.
 
 The time before which keys are replaced is fixed in the account's document before anything else
 happens, and every mark names the mass rotation. So the same command goes on after a kill: it looks
@@ -40,13 +41,14 @@ GOES_ON = timedelta(days=7)
 """How long the same words go on with what they began: graces may have to end in between."""
 
 GOES_ON_IN_A_BREACH = timedelta(hours=1)
-"""The same in a compromise. Later they mean another one, with a time of its own; to go on all the same, say the time."""
+"""The same in a compromise. Later they mean another one, with a time of its own; to go on all the
+same, say the time."""
 
 
 @dataclass(frozen=True)
 class MassRotationResult:
-    """What became of a mass rotation of one account. ``rest`` are applications that found no room; the first of them can follow at
-    ``room_at``, if a ledger tells."""
+    """What became of a mass rotation of one account. ``rest`` are applications that found no room;
+    the first of them can follow at ``room_at``, if a ledger tells."""
 
     order: MassRotation
     results: tuple[OperationResult, ...]
@@ -67,7 +69,8 @@ class MassRotationResult:
 
     @property
     def exit_code(self) -> int:
-        """0 only when every application is done and no old key of what was chosen is valid but those that a person has waived."""
+        """0 only when every application is done and no old key of what was chosen is valid but
+        those that a person has waived."""
         return max(int(bool(self.rest)), self.coverage.exit_code, *(result.exit_code for result in self.results), 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -108,14 +111,16 @@ class MassRotationRequest:
 
     @property
     def selector(self) -> str:
-        """The words by which the same command is known again; in a compromise the reason is one of them."""
+        """The words by which the same command is known again; in a compromise the reason is one of
+        them."""
         said = self.selection.selector(created_before=self.said_before, compromised=self.compromised)
         return f"{said} --reason {self.reason}" if self.compromised else said
 
     @property
     def since(self) -> datetime:
-        """When the same command must have been given to be gone on with: keys that were made since then keep what they have, and
-        when it is given for another breach those are the ones that leaked. Where the words tell the time, any is the same."""
+        """When the same command must have been given to be gone on with: keys that were made since
+        then keep what they have, and when it is given for another breach those are the ones that
+        leaked. Where the words tell the time, any is the same."""
         if self.fixed:
             return datetime.min.replace(tzinfo=UTC)
         return self.at - (GOES_ON_IN_A_BREACH if self.compromised else GOES_ON)
@@ -126,7 +131,8 @@ class MassRotationRequest:
 
 
 def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
-    """The mass rotation that is to be done, durable: one that was begun with the same words and has not ended, or else a new one."""
+    """The mass rotation that is to be done, durable: one that was begun with the same words and has
+    not ended, or else a new one."""
     if not request.said_before:
         with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
             scope.provider.headroom(fresh=True)
@@ -169,8 +175,12 @@ def run_mass_rotation(
     admitted, then those under way are cut short."""
     start = scope.clock.now()
     sight = take_snapshot(scope)
-    results = {name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])}
-    todo: Sequence[Candidate] = [one for one in selected_applications(sight, selection, order) if one.name not in results]
+    results = {
+        name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])
+    }
+    todo: Sequence[Candidate] = [
+        one for one in selected_applications(sight, selection, order) if one.name not in results
+    ]
     scope.sink.emit(
         "mass_rotation.started",
         account=scope.account,
@@ -246,9 +256,13 @@ def proof_of(spec: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
 
 
 def _in_waves(
-    todo: Sequence[Candidate], gate: AdmissionController, work: Callable[[Candidate], OperationResult], go_on: Callable[[], None]
+    todo: Sequence[Candidate],
+    gate: AdmissionController,
+    work: Callable[[Candidate], OperationResult],
+    go_on: Callable[[], None],
 ) -> Iterator[OperationResult]:
-    """Work on the applications in their order, each in a thread of its own once the gate lets it in; yields what became of each.
+    """Work on the applications in their order, each in a thread of its own once the gate lets it
+    in; yields what became of each.
 
     Ends when all are done, or when no rotation is under way and there is no room for the next.
     ``go_on`` raises when no more are to be admitted; that is raised again once those under way have
@@ -287,11 +301,15 @@ def _in_waves(
         raise over
 
 
-def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep) -> OperationResult:
+def _one(
+    scope: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep
+) -> OperationResult:
     context = scope.context(one.spec)
     context = replace(context, sink=AdmissionSink(context.sink, gate))
     if order.compromised:
-        return contain(one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys)
+        return contain(
+            one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys
+        )
     spec = one.spec
     try:
         vault = patient_context(spec, context, sleep).vault
@@ -299,6 +317,9 @@ def _one(scope: AccountScope, one: Candidate, order: MassRotation, gate: Admissi
     except RotatorError as error:
         return failed(one.name, error)
     if published not in one.keys:
-        message = f"another process was faster, so nothing was left to do: {published or 'no key'} is published at {spec.path}"
+        message = (
+            f"another process was faster, so nothing was left to do: {published or 'no key'} is published at "
+            f"{spec.path}"
+        )
         return OperationResult(one.name, "overtaken", 0, message, access_key=published or "")
     return rotate(spec, context, sleep, order.reason, order.by)

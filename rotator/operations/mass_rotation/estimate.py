@@ -1,4 +1,5 @@
-"""How long a mass rotation takes, how many calls it needs, and how many rotations run at once. Pure."""
+"""How long a mass rotation takes, how many calls it needs, and how many rotations run at once.
+Pure."""
 
 from __future__ import annotations
 

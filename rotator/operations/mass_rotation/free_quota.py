@@ -9,7 +9,8 @@ only if every rotation under way without a key could create one now.
 from __future__ import annotations
 
 RESERVE = 2
-"""Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that got lost."""
+"""Keys of the room that a mass rotation leaves to others: an emergency beside it, an answer that
+got lost."""
 
 
 UNTOLD = 4

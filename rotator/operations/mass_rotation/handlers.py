@@ -1,4 +1,5 @@
-"""Questions and orders about whole accounts: the coverage proof and its waivers, and the rotation of many applications."""
+"""Questions and orders about whole accounts: the coverage proof and its waivers, and the rotation
+of many applications."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ def _sleep(call: OperationContext) -> Sleep:
     return lambda until: call.sleep(call.runtime.clock, until)
 
 
-# --- coverage -------------------------------------------------------------------------------------------------------------
+# --- coverage -------------------------------------------------------------------------------------
 
 
 class CoverageRequest(Asked):
@@ -103,12 +104,13 @@ def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
     return WaiveResult(document.account, document.waivers)
 
 
-# --- many applications ----------------------------------------------------------------------------------------------------
+# --- many applications ----------------------------------------------------------------------------
 
 
 class PreviewRequest(Asked):
-    """The applications that are meant: these names (all when empty), of these accounts, that fit one of these patterns; of them, those
-    with a key from before ``created_before``, which is now when it is left out."""
+    """The applications that are meant: these names (all when empty), of these accounts, that fit
+    one of these patterns; of them, those with a key from before ``created_before``, which is now
+    when it is left out."""
 
     applications: Maybe
     accounts: Maybe
@@ -128,7 +130,9 @@ class PreviewRequest(Asked):
 class MassRotationCommand(PreviewRequest):
     """The same, to be rotated now."""
 
-    wait: Annotated[bool, Field(description="Where there is no room for all at once, wait until graces end and go on.")] = False
+    wait: Annotated[
+        bool, Field(description="Where there is no room for all at once, wait until graces end and go on.")
+    ] = False
 
     @property
     def same(self) -> str:
@@ -144,9 +148,12 @@ def handle_preview(call: OperationContext, request: PreviewRequest) -> tuple[Pre
 
 
 def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -> MassRotationReport:
-    """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one that is away stops no other."""
+    """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one
+    that is away stops no other."""
     if request.compromised and not request.reason.strip():
-        raise OperationError("usage", "say why the keys are compromised: the reason goes into the ledger and the incident report")
+        raise OperationError(
+            "usage", "say why the keys are compromised: the reason goes into the ledger and the incident report"
+        )
     wanted = _request(call, request)
     known = call.runtime.specs
     found, token, sleep = _meant(call, wanted.selection), call.runtime.clock.token(), _sleep(call)
@@ -159,9 +166,12 @@ def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -
 
     def one(scope: AccountScope) -> MassRotationResult:
         order = orders[scope.account]
-        return run_mass_rotation(scope, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=request.wait)
+        return run_mass_rotation(
+            scope, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=request.wait
+        )
 
-    # Before anything happens in one account, every other one knows of it: a report that lacks one must not look complete.
+    # Before anything happens in one account, every other one knows of it: a report that lacks one
+    # must not look complete.
     begun = run_concurrently(lambda scope: begin_mass_rotation(scope, wanted, sleep, token), found, at_once=len(found))
     orders: dict[str, MassRotation] = {}
     for scope, order in zip(found, begun, strict=True):
@@ -171,9 +181,12 @@ def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -
     results = run_concurrently(one, found, at_once=len(found))
     done = [result for result in results if isinstance(result, MassRotationResult)]
     reconcile_now(
-        call, [call.runtime.spec(one.application) for result in done for one in result.broken if one.application in known]
+        call,
+        [call.runtime.spec(one.application) for result in done for one in result.broken if one.application in known],
     )
-    errors = [(scope.account, error) for scope, error in zip(found, results, strict=True) if isinstance(error, Exception)]
+    errors = [
+        (scope.account, error) for scope, error in zip(found, results, strict=True) if isinstance(error, Exception)
+    ]
     for _, error in errors:
         if not done or not isinstance(error, RotatorError):
             raise error
@@ -194,7 +207,9 @@ def _request(call: OperationContext, request: PreviewRequest) -> MassRotationReq
     created_before = request.created_before or now
     created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
     if created_before > now:
-        raise OperationError("usage", "--created-before is a time to come: the keys that are made now would be replaced again")
+        raise OperationError(
+            "usage", "--created-before is a time to come: the keys that are made now would be replaced again"
+        )
     reason = request.reason.strip() or ("suspected compromise" if request.compromised else "mass rotation")
     fixed = request.created_before is not None and not _is_duration(request.selector)
     return MassRotationRequest(
@@ -212,7 +227,9 @@ def _meant(call: OperationContext, selection: Selection) -> list[AccountScope]:
     refuse_malformed_keys(selection.names, call.runtime.specs)
     for name in selection.names:
         call.runtime.spec(name)
-    found = [scope for scope in of(call, selection.accounts) if any(selection.chooses(spec) for spec in scope.specs.values())]
+    found = [
+        scope for scope in of(call, selection.accounts) if any(selection.chooses(spec) for spec in scope.specs.values())
+    ]
     if not found:
         raise OperationError("usage", "no application of the configuration is what was asked for: see rotator status")
     return found

@@ -1,4 +1,5 @@
-"""What a mass rotation would do, in which order, how long it would take, and which keys would remain. Changes nothing."""
+"""What a mass rotation would do, in which order, how long it would take, and which keys would
+remain. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ from rotator.domain.account import MassRotation
 from rotator.operations.coverage import CoverageReport
 from rotator.operations.failures import explain
 from rotator.operations.mass_rotation.account_snapshot import AccountScope, take_snapshot
-from rotator.operations.mass_rotation.coordinator import MassRotationRequest, by_its_clock, proof_of, selected_applications
+from rotator.operations.mass_rotation.coordinator import (
+    MassRotationRequest,
+    by_its_clock,
+    proof_of,
+    selected_applications,
+)
 from rotator.operations.mass_rotation.estimate import Estimate, estimate
 from rotator.operations.mass_rotation.free_quota import free_slots
 from rotator.util.formatting import format_timestamp
@@ -31,8 +37,9 @@ class PreviewEntry:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would become of one account. ``room`` is for how many keys the provider has room, if it tells; ``again`` when an earlier
-    start of the same command would be gone on with; ``unread`` are ledgers that cannot be read, and why."""
+    """What would become of one account. ``room`` is for how many keys the provider has room, if it
+    tells; ``again`` when an earlier start of the same command would be gone on with; ``unread`` are
+    ledgers that cannot be read, and why."""
 
     order: MassRotation
     turns: tuple[PreviewEntry, ...]
@@ -50,7 +57,8 @@ class Preview:
 
     @property
     def fit_now(self) -> int | None:
-        """For how many there is room before any grace has ended; None when the provider does not tell."""
+        """For how many there is room before any grace has ended; None when the provider does not
+        tell."""
         return None if self.room is None else max(0, free_slots(self.room, 0, 0))
 
     @property
@@ -98,7 +106,10 @@ def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
     coverage = sight.coverage_of(request.selection, order.created_before)
     return Preview(
         order,
-        tuple(PreviewEntry(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held) for one in found),
+        tuple(
+            PreviewEntry(one.name, tuple(sorted(one.keys)), one.oldest, one.needs_room, one.name in held)
+            for one in found
+        ),
         room,
         scope.rate_limit,
         estimate(len(found), room, scope.rate_limit, slowest) if slowest else None,

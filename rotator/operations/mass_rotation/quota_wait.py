@@ -31,7 +31,11 @@ def wait_for_quota(
     scope, room_at = sight.scope, next_room_at(sight)
     until = min(room_at + CLOCK_MARGIN if room_at else LATEST, scope.clock.now() + MAX_WAIT)  # others may make room
     scope.sink.emit(
-        "mass_rotation.waiting_for_quota", account=scope.account, incident=order.id, applications=applications, until=until
+        "mass_rotation.waiting_for_quota",
+        account=scope.account,
+        incident=order.id,
+        applications=applications,
+        until=until,
     )
     sleep(until)
     go_on()
@@ -39,14 +43,16 @@ def wait_for_quota(
 
 
 def next_room_at(sight: AccountSnapshot) -> datetime | None:
-    """When the next grace ends, after which there is room for a key more; None when no ledger tells of any to come."""
+    """When the next grace ends, after which there is room for a key more; None when no ledger tells
+    of any to come."""
     now = sight.scope.clock.now()
     ends = [entry.revoke_after for ledger in sight.survey.ledgers.values() for entry in ledger.retiring]
     return min((end for end in ends if end > now), default=None)
 
 
 def _end_graces(scope: AccountScope, sight: AccountSnapshot, sleep: Sleep) -> None:
-    """A pass for each application whose grace has ended, so that room is made where no daemon runs as well."""
+    """A pass for each application whose grace has ended, so that room is made where no daemon runs
+    as well."""
     now = scope.clock.now()
     due: list[ApplicationSpec] = [
         scope.specs[name]

@@ -24,7 +24,8 @@ MAX_SELECTOR = 400
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for: these names (all when empty), of these accounts (all when empty), that fit one of these patterns."""
+    """What was asked for: these names (all when empty), of these accounts (all when empty), that
+    fit one of these patterns."""
 
     names: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -32,7 +33,8 @@ class Selection:
 
     @property
     def partial(self) -> bool:
-        """Whether applications are named, so that it is about these and not about whole accounts."""
+        """Whether applications are named, so that it is about these and not about whole
+        accounts."""
         return bool(self.names or self.globs)
 
     def chooses(self, spec: ApplicationSpec) -> bool:
@@ -44,7 +46,8 @@ class Selection:
         )
 
     def selector(self, *, created_before: str, compromised: bool) -> str:
-        """The command in words that are the same however it was typed, by which it is known again."""
+        """The command in words that are the same however it was typed, by which it is known
+        again."""
         parts = [*sorted(self.names), *(f"--account {account}" for account in sorted(self.accounts))]
         parts += [f"--match {glob}" for glob in sorted(self.globs)]
         parts += [f"--created-before {created_before}"] if created_before else []
@@ -55,14 +58,15 @@ class Selection:
 
 
 def is_partial(selector: str) -> bool:
-    """Whether the selector of a mass rotation names applications, as ``Selection.partial`` tells of its selection."""
+    """Whether the selector of a mass rotation names applications, as ``Selection.partial`` tells of
+    its selection."""
     return not selector.startswith("--") or selector.startswith("--match ") or " --match " in selector
 
 
 @dataclass(frozen=True)
 class SelectionInput:
-    """What is there of one account: every key at the provider, the ledgers by application, what consumers read where there is no
-    ledger yet, and why some could not be read."""
+    """What is there of one account: every key at the provider, the ledgers by application, what
+    consumers read where there is no ledger yet, and why some could not be read."""
 
     keys: Sequence[Key]
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
@@ -111,7 +115,9 @@ def candidates(
     return tuple(sorted(found, key=lambda one: (one.needs_room, not one.marked, one.oldest, one.name)))
 
 
-def _candidate(spec: ApplicationSpec, survey: SelectionInput, created_before: datetime, *, compromised: bool) -> Candidate | None:
+def _candidate(
+    spec: ApplicationSpec, survey: SelectionInput, created_before: datetime, *, compromised: bool
+) -> Candidate | None:
     ledger, listed = survey.ledgers.get(spec.application), {key.access_key: key for key in survey.keys}
     current = ledger.current.access_key if ledger and ledger.current else survey.published.get(spec.application)
     ours = {current} if current else set()
@@ -119,7 +125,9 @@ def _candidate(spec: ApplicationSpec, survey: SelectionInput, created_before: da
         ours |= ledger.names() if ledger else set()
         ours |= {key.access_key for key in survey.keys if _made_for(spec, key, survey.installation)}
     born = {name: _born(name, listed, ledger) for name in ours}
-    old = {name: at for name, at in born.items() if at is not None and at < created_before and _can_die(listed.get(name))}
+    old = {
+        name: at for name, at in born.items() if at is not None and at < created_before and _can_die(listed.get(name))
+    }
     if not old:
         return None
     return Candidate(
@@ -132,13 +140,15 @@ def _candidate(spec: ApplicationSpec, survey: SelectionInput, created_before: da
 
 
 def _made_for(spec: ApplicationSpec, key: Key, installation: str) -> bool:
-    """Whether the key was made for the application: a bearer has one application, whatever it was called when the key was made."""
+    """Whether the key was made for the application: a bearer has one application, whatever it was
+    called when the key was made."""
     marker = parse_marker(key.description)
     return marker is not None and marker.installation == installation and key.bearer == spec.bearer
 
 
 def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:
-    """When the key was made. A list proves no absence: the current key is judged by the ledger when it is not on it."""
+    """When the key was made. A list proves no absence: the current key is judged by the ledger when
+    it is not on it."""
     if access_key in listed:
         return listed[access_key].created_at
     current = ledger.current if ledger else None

@@ -1,19 +1,18 @@
-"""The lines of ``rotator doctor``: pure functions from what an examination found out to outcomes with a remedy.
+"""The lines of ``rotator doctor``: pure functions from what an examination found out to outcomes
+with a remedy.
 
-A line whose question could not be asked, because an earlier line failed, is ``skipped``: one fault makes one line red.
+A line whose question could not be asked, because an earlier line failed, is ``skipped``: one fault
+makes one line red.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from rotator.domain.facts import DocumentFacts, Endpoint, ExaminedAccount, Facts, MachineFacts, VaultFacts
+from rotator.operations.queries.diagnosis import Check, Diagnosis, Outcome
 from rotator.util.formatting import format_span, pluralize
-
-Outcome = Literal["ok", "warning", "failed", "skipped"]
 
 CERTIFICATE_WARNING = timedelta(days=21)
 """A certificate that ends sooner is worth a line."""
@@ -34,37 +33,13 @@ HARDENING = {"NoNewPrivileges": "yes", "ProtectSystem": "strict", "DynamicUser":
 """Restrictions of the unit, as the package ships it."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line: what was examined, the outcome, what was seen, and what to do."""
-
-    name: str
-    outcome: Outcome
-    message: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Every line, and when they were found."""
-
-    at: datetime
-    checks: tuple[Check, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """1 when a line failed, 5 when one is a warning, 0 otherwise."""
-        outcomes = {check.outcome for check in self.checks}
-        return 1 if "failed" in outcomes else 5 if "warning" in outcomes else 0
-
-
 def diagnose(facts: Facts) -> Diagnosis:
     """All lines, in the order in which they depend on each other."""
     checks = [*_vault(facts), *(line for account in facts.accounts for line in _account(account, facts.at))]
     return Diagnosis(facts.at, (*checks, _clocks(facts), *_machine(facts.machine)))
 
 
-# --- a service ------------------------------------------------------------------------------------------------------------
+# --- a service ------------------------------------------------------------------------------------
 
 _STAGES = {
     "dns": ("name", "correct the address in the configuration, or the name server of this machine"),
@@ -100,7 +75,7 @@ def _skipped(name: str) -> Check:
     return Check(name, "skipped", "an earlier check failed")
 
 
-# --- Vault ----------------------------------------------------------------------------------------------------------------
+# --- Vault ----------------------------------------------------------------------------------------
 
 
 def _vault(facts: Facts) -> Iterator[Check]:
@@ -129,9 +104,13 @@ def _token(vault: VaultFacts) -> Check:
     if token is None:
         return Check(name, "ok", "logged in; the token may not be looked at")
     if token.uses:
-        return Check(name, "warning", f"the token ends after {token.uses} more calls", "set token_num_uses = 0 at the role")
+        return Check(
+            name, "warning", f"the token ends after {token.uses} more calls", "set token_num_uses = 0 at the role"
+        )
     if token.root:
-        return Check(name, "warning", "the login is a root token", "log in by an AppRole with the policy of rotator policy")
+        return Check(
+            name, "warning", "the login is a root token", "log in by an AppRole with the policy of rotator policy"
+        )
     if token.life is not None and token.life < SHORTEST_LOGIN:
         ends = f"the token ends after {format_span(token.life)} in all, whatever is renewed"
         return Check(name, "warning", ends, "raise token_explicit_max_ttl of the role, or set it to 0")
@@ -181,7 +160,9 @@ def _documents(documents: Sequence[DocumentFacts]) -> Iterator[Check]:
     )
 
 
-def _summed(name: str, faults: Sequence[tuple[str, str]], verb: str, remedy: str, *, outcome: Outcome = "failed") -> Check:
+def _summed(
+    name: str, faults: Sequence[tuple[str, str]], verb: str, remedy: str, *, outcome: Outcome = "failed"
+) -> Check:
     """One line for all applications: the first fault, and how many more there are."""
     if not faults:
         return Check(name, "ok", "nothing is missing" if verb else "sound")
@@ -190,7 +171,7 @@ def _summed(name: str, faults: Sequence[tuple[str, str]], verb: str, remedy: str
     return Check(name, outcome, f"{application}: {verb} {fault}".replace("  ", " ") + more, remedy)
 
 
-# --- an account -----------------------------------------------------------------------------------------------------------
+# --- an account -----------------------------------------------------------------------------------
 
 
 def _account(account: ExaminedAccount, now: datetime) -> Iterator[Check]:
@@ -202,7 +183,11 @@ def _account(account: ExaminedAccount, now: datetime) -> Iterator[Check]:
         return
     stages = (
         ("login", account.login_fault, "replace the management key that secret_key refers to"),
-        ("right", account.right_fault, "give the management key's application the permission set IAMApplicationManager"),
+        (
+            "right",
+            account.right_fault,
+            "give the management key's application the permission set IAMApplicationManager",
+        ),
         ("applications", account.fault, "look at the provider's status page, and at api_url"),
     )
     for number, (what, fault, remedy) in enumerate(stages):
@@ -258,7 +243,10 @@ def _management_key(account: ExaminedAccount, now: datetime) -> Check:
         return Check(name, "warning", "its public name is not known", f"set access_key of [accounts.{account.name}]")
     if account.key_created is None:
         return Check(
-            name, "failed", f"{account.key} does not exist at the provider", f"correct access_key of [accounts.{account.name}]"
+            name,
+            "failed",
+            f"{account.key} does not exist at the provider",
+            f"correct access_key of [accounts.{account.name}]",
         )
     if account.key_expires is not None and account.key_expires - now < CERTIFICATE_WARNING:
         ends = f"{account.key} expires in {format_span(account.key_expires - now)}"
@@ -269,7 +257,7 @@ def _management_key(account: ExaminedAccount, now: datetime) -> Check:
     return Check(name, "ok", f"{account.key} is {format_span(age)} old")
 
 
-# --- clocks and the machine -----------------------------------------------------------------------------------------------
+# --- clocks and the machine -----------------------------------------------------------------------
 
 
 def _clocks(facts: Facts) -> Check:
@@ -285,7 +273,8 @@ def _clocks(facts: Facts) -> Check:
     return Check(
         "clocks",
         "failed",
-        f"the clock of {service} differs by {format_span(abs(offset))} from the clock of this machine, so revocations wait",
+        f"the clock of {service} differs by {format_span(abs(offset))} from the clock of this machine, so revocations "
+        "wait",
         "correct the clock that is wrong; on this machine: timedatectl set-ntp true",
     )
 
@@ -307,7 +296,11 @@ def _machine(machine: MachineFacts) -> Iterator[Check]:
         else:
             yield Check("sockets", "ok", machine.sockets)
     yield _told(
-        "heartbeat", machine.heartbeat, machine.heartbeat_fault, "a stopped daemon is noticed by no monitor", "[heartbeat] url"
+        "heartbeat",
+        machine.heartbeat,
+        machine.heartbeat_fault,
+        "a stopped daemon is noticed by no monitor",
+        "[heartbeat] url",
     )
     yield _told(
         "notifications",
@@ -329,9 +322,13 @@ def _unit(properties: Mapping[str, str]) -> Check:
     if state == "failed":
         return Check("unit", "failed", "rotator.service has failed", "read why: journalctl -u rotator -p err")
     if state != "active":
-        return Check("unit", "failed", f"rotator.service is {state or 'not running'}", "start it: systemctl enable --now rotator")
+        return Check(
+            "unit", "failed", f"rotator.service is {state or 'not running'}", "start it: systemctl enable --now rotator"
+        )
     if properties.get("UnitFileState") == "disabled":
-        return Check("unit", "warning", "rotator.service does not start with the machine", "enable it: systemctl enable rotator")
+        return Check(
+            "unit", "warning", "rotator.service does not start with the machine", "enable it: systemctl enable rotator"
+        )
     weak = [name for name, wanted in HARDENING.items() if properties.get(name, wanted) != wanted]
     if weak:
         return Check(

@@ -28,7 +28,8 @@ class HistoryItem:
 
 @dataclass(frozen=True)
 class History:
-    """Everything in the order in which it happened; ``problem`` is why Vault's versions are not in it, if they are not."""
+    """Everything in the order in which it happened; ``problem`` is why Vault's versions are not in
+    it, if they are not."""
 
     name: str
     entries: tuple[HistoryItem, ...]
@@ -39,7 +40,9 @@ def read_history(runtime: Runtime, application: str) -> History:
     """What happened to the keys of that application."""
     problem = ""
     [spec] = select_applications(runtime, [application])
-    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(application)[0]
+    ledger = (
+        read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(application)[0]
+    )
     versions: Sequence[DocumentVersion] = ()
     try:
         versions = runtime.vault.list_versions(spec.path)
@@ -53,7 +56,8 @@ def read_history(runtime: Runtime, application: str) -> History:
 
 
 def history_as_json(ledger: Ledger | None, versions: Sequence[DocumentVersion]) -> list[HistoryItem]:
-    """Everything in the order in which it happened. A version of the document that the ledger explains is not told twice."""
+    """Everything in the order in which it happened. A version of the document that the ledger
+    explains is not told twice."""
     entries = [
         HistoryItem(entry.at, entry.event, entry.access_key, entry.version, entry.rotation_id, entry.reason)
         for entry in (ledger.history if ledger else ())
@@ -62,10 +66,14 @@ def history_as_json(ledger: Ledger | None, versions: Sequence[DocumentVersion]) 
     for version in versions:
         if version.version not in explained:
             reason = "no longer readable" if version.deleted else ""
-            entries.append(HistoryItem(version.created_time, "written", version=version.version, reason=reason, source="vault"))
+            entries.append(
+                HistoryItem(version.created_time, "written", version=version.version, reason=reason, source="vault")
+            )
     for incident in ledger.incidents if ledger else ():
         keys = ", ".join(incident.access_keys)
-        entries.append(HistoryItem(incident.opened_at, "emergency", keys, reason=f"{incident.reason}, by {incident.by}"))
+        entries.append(
+            HistoryItem(incident.opened_at, "emergency", keys, reason=f"{incident.reason}, by {incident.by}")
+        )
         if incident.closed_at:
             entries.append(HistoryItem(incident.closed_at, "contained", keys))
     return sorted(entries, key=lambda entry: entry.at)

@@ -1,4 +1,5 @@
-"""Who a key is: from what is in hand to its owner, how it stands, and what would happen if it were revoked."""
+"""Who a key is: from what is in hand to its owner, how it stands, and what would happen if it were
+revoked."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """One key and its owner. ``impact``: what would happen if it were revoked, and what to do instead."""
+    """One key and its owner. ``impact``: what would happen if it were revoked, and what to do
+    instead."""
 
     access_key: str
     state: str
@@ -50,14 +52,18 @@ class KeyInfo:
     account_error: str = ""
     """Why the account could not be asked, where only the ledger tells about the key."""
     unread: tuple[str, ...] = ()
-    """Applications whose ledger could not be read, where that may hide to which one the key belongs."""
+    """Applications whose ledger could not be read, where that may hide to which one the key
+    belongs."""
 
     @property
     def sentence(self) -> str:
         """All of it but the advice, in one line."""
         state = STATES[self.state]
         if self.unread:
-            state = f"unknown: no account has it, and no ledger that could be read names it (not read: {', '.join(self.unread)})"
+            state = (
+                "unknown: no account has it, and no ledger that could be read names it (not read: "
+                f"{', '.join(self.unread)})"
+            )
         parts = [f"{self.access_key}: {state}"]
         if self.application:
             parts[0] += f" (application {self.application}, account {self.account})"
@@ -85,7 +91,9 @@ class KeyInfo:
             "bearer": self.bearer or None,
             "purpose": self.purpose or None,
             "created_at": format_timestamp(self.created_at) if self.created_at else None,
-            "age_seconds": int((self.as_of - self.created_at).total_seconds()) if self.created_at and self.as_of else None,
+            "age_seconds": int((self.as_of - self.created_at).total_seconds())
+            if self.created_at and self.as_of
+            else None,
             "expires_at": format_timestamp(self.expires_at) if self.expires_at else None,
             "dies_at": format_timestamp(self.revoke_at) if self.revoke_at else None,
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
@@ -152,7 +160,11 @@ def _state(found: KeyLookup, installation: str, now: datetime) -> str:
 
 
 def _revoked_at(ledger: Ledger | None, access_key: str) -> datetime | None:
-    return next((entry.revoke_after for entry in ledger.retiring if entry.access_key == access_key), None) if ledger else None
+    return (
+        next((entry.revoke_after for entry in ledger.retiring if entry.access_key == access_key), None)
+        if ledger
+        else None
+    )
 
 
 def _impact(state: str, found: KeyLookup, now: datetime) -> str:

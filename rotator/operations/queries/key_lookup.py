@@ -1,4 +1,5 @@
-"""From an access key to the application that it belongs to: every account is asked once, and then the ledgers are."""
+"""From an access key to the application that it belongs to: every account is asked once, and then
+the ledgers are."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ FEW = 3
 
 @dataclass(frozen=True)
 class KeyLookup:
-    """Where a key belongs: the account that knows it and the application whose bearer it is, or whose ledger names it.
+    """Where a key belongs: the account that knows it and the application whose bearer it is, or
+    whose ledger names it.
 
     Without ``key`` no account has it any more; without ``spec`` no configured application has, or
     had, to do with it. ``version`` of the credential document publishes it, 0 when none does as far
@@ -51,8 +53,9 @@ def refuse_malformed_keys(names: Iterable[str], known: Collection[str] = ()) -> 
 
 
 def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
-    """Where each of these keys belongs, in their order. Where an account does not answer, the ledgers tell; raises when a key may be
-    of such an account and no ledger tells how it stands. ``urgent``: with the share of requests that is kept for emergencies."""
+    """Where each of these keys belongs, in their order. Where an account does not answer, the
+    ledgers tell; raises when a key may be of such an account and no ledger tells how it stands.
+    ``urgent``: with the share of requests that is kept for emergencies."""
     bearers = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
     try:
         known = locate_key(runtime, access_keys, urgent=urgent)
@@ -82,8 +85,9 @@ def _by_ledgers(runtime: Runtime, access_keys: Sequence[str], error: ServiceErro
 
 
 def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, tuple[ApplicationSpec, Ledger]]:
-    """The application whose ledger names each of these keys, without a call to any provider. Ledgers of removed applications are
-    read only for keys that no configured application names. A ledger that cannot be read names nothing."""
+    """The application whose ledger names each of these keys, without a call to any provider.
+    Ledgers of removed applications are read only for keys that no configured application names. A
+    ledger that cannot be read names nothing."""
     found: dict[str, tuple[ApplicationSpec, Ledger]] = {}
     for removed in (False, True):
         if missing := [name for name in access_keys if name not in found]:
@@ -105,7 +109,9 @@ def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = T
             accounts[spec.account] = provider.urgent() if urgent else provider
     known: dict[str, tuple[str, Key]] = {}
     failures: list[Exception] = []
-    for _, answer in as_completed(lambda name: (name, _ask(accounts[name], access_keys)), accounts, lane=lambda name: name):
+    for _, answer in as_completed(
+        lambda name: (name, _ask(accounts[name], access_keys)), accounts, lane=lambda name: name
+    ):
         if isinstance(answer, Exception):
             failures.append(answer)
             continue
@@ -137,7 +143,8 @@ def _one(provider: Provider, access_key: str) -> Key | None:
 def _with_ledgers(
     runtime: Runtime, found: Sequence[KeyLookup], bearers: Mapping[tuple[str, str], ApplicationSpec]
 ) -> tuple[KeyLookup, ...]:
-    """The same with the ledger of each application. For keys that no account has any more, all ledgers are asked."""
+    """The same with the ledger of each application. For keys that no account has any more, all
+    ledgers are asked."""
     wanted = {one.spec.application: one.spec for one in found if one.spec}
     if any(one.key is None for one in found):
         wanted = {spec.application: spec for spec in bearers.values()}
@@ -145,10 +152,14 @@ def _with_ledgers(
     unread = tuple(sorted(wanted.keys() - ledgers.keys()))
     told = []
     for one in found:
-        owner = one.spec or next((spec for name, spec in wanted.items() if _names(ledgers.get(name), one.access_key)), None)
+        owner = one.spec or next(
+            (spec for name, spec in wanted.items() if _names(ledgers.get(name), one.access_key)), None
+        )
         ledger = ledgers.get(owner.application) if owner else None
         version = _published_in(runtime, owner, ledger, one) if owner else 0
-        told.append(KeyLookup(one.access_key, one.account, one.key, owner, ledger, version, unread=() if owner else unread))
+        told.append(
+            KeyLookup(one.access_key, one.account, one.key, owner, ledger, version, unread=() if owner else unread)
+        )
     return tuple(told)
 
 
@@ -188,13 +199,16 @@ def _names(ledger: Ledger | None, access_key: str) -> bool:
 
 
 def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
-    """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing is left to do."""
+    """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing
+    is left to do."""
     (found,) = look_up_keys(runtime, [access_key])
     if found.key is not None and found.key.manages_account:
         raise Refused(management_key_message(access_key, found.account))
     if found.spec is None and found.key is None:
         ledgers = (
-            f"ledger that could be read names it (not read: {', '.join(found.unread)})" if found.unread else "ledger names it"
+            f"ledger that could be read names it (not read: {', '.join(found.unread)})"
+            if found.unread
+            else "ledger names it"
         )
         raise Refused(
             f"no account of this configuration has a key {access_key}, and no {ledgers}: nothing was done; if it is of"
@@ -202,9 +216,11 @@ def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, 
         )
     if found.spec is None:
         raise Refused(
-            f"{access_key} belongs to the bearer {found.key.bearer if found.key else ''} of account {found.account}, which is no"
-            " application of this configuration: nothing was done; revoke it at the provider"
+            f"{access_key} belongs to the bearer {found.key.bearer if found.key else ''} of account {found.account}, "
+            "which is no application of this configuration: nothing was done; revoke it at the provider"
         )
     if found.key is None and access_key not in (found.ledger.names() if found.ledger else frozenset()):
-        raise Refused(f"{access_key} of {found.spec.application} is revoked already, as its ledger says: nothing was done")
+        raise Refused(
+            f"{access_key} of {found.spec.application} is revoked already, as its ledger says: nothing was done"
+        )
     return found.spec, found

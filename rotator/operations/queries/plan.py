@@ -1,7 +1,8 @@
 """What a pass would do, found by looking and deciding without acting.
 
-Deciding is pure, so a plan follows the decisions as far as they need no answer from outside: a ledger that would be written
-is taken as written, and the plan ends at the first step that changes something at the provider or in the document.
+Deciding is pure, so a plan follows the decisions as far as they need no answer from outside: a
+ledger that would be written is taken as written, and the plan ends at the first step that changes
+something at the provider or in the document.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ FORESIGHT = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``, ``fence``, ``verification``, ``observe``,
-    ``in_flight``, ``takeover`` or ``blocked``; when, why, the steps that lead there, and what will go wrong."""
+    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``,
+    ``fence``, ``verification``, ``observe``, ``in_flight``, ``takeover`` or ``blocked``; when, why,
+    the steps that lead there, and what will go wrong."""
 
     action: str
     at: datetime
@@ -74,7 +76,8 @@ class PlanResult:
 
 
 class ReadOnlyStore:
-    """A Vault that is only looked at: every reading verb is the Vault's own, every writing verb refuses."""
+    """A Vault that is only looked at: every reading verb is the Vault's own, every writing verb
+    refuses."""
 
     def __init__(self, vault: Store) -> None:
         self.read_ledger = vault.read_ledger
@@ -89,7 +92,8 @@ class ReadOnlyStore:
         self._installation = vault.installation
 
     def installation(self) -> str:
-        """The installation's id. Before there is any ledger there may be none, and asking for it would make it."""
+        """The installation's id. Before there is any ledger there may be none, and asking for it
+        would make it."""
         return self._installation() if self.list_ledgers() else NO_INSTALLATION
 
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
@@ -116,7 +120,9 @@ def plan_applications(
     )
 
 
-def plan_application(spec: ApplicationSpec, context: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]) -> Plan:
+def plan_application(
+    spec: ApplicationSpec, context: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]
+) -> Plan:
     """What would be done next for the application. Raises what a look raises."""
     local_state = LocalState()
     looking = replace(context, vault=ReadOnlyStore(vault), sink=NullEventSink())
@@ -136,7 +142,7 @@ def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], N
             return result
 
 
-# --- following the decisions ----------------------------------------------------------------------------------------------
+# --- following the decisions ----------------------------------------------------------------------
 
 
 def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
@@ -160,12 +166,16 @@ def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
         if any(event.name == "rotation.claimed" for event in step.events):
             break
         observation = replace(observation, ledger=step.ledger)
-    return Plan(actions[0] if actions else "observe", now, now, steps[0] if steps else "the ledger is written", tuple(steps[1:]))
+    return Plan(
+        actions[0] if actions else "observe", now, now, steps[0] if steps else "the ledger is written", tuple(steps[1:])
+    )
 
 
 def _superseded(observation: Observation, step: SupersedeLedger) -> Observation:
     name = step.ledger.application
-    related = (replace(one, ledger=step.ledger) if one.ledger.application == name else one for one in observation.related)
+    related = (
+        replace(one, ledger=step.ledger) if one.ledger.application == name else one for one in observation.related
+    )
     return replace(observation, related=tuple(related))
 
 
@@ -184,11 +194,15 @@ def _waiting(observation: Observation, step: Wait, steps: list[str], actions: li
 
 
 def _told(event: Event) -> tuple[str, str] | None:
-    """The action that an event stands for, and a sentence; None for what says nothing of what comes next."""
+    """The action that an event stands for, and a sentence; None for what says nothing of what comes
+    next."""
     f = event.fields
     match event.name:
         case "rotation.claimed":
-            return "rotate", f"make a new key, prove it, publish it in place of version {f['base']}, because: {f['reason']}"
+            return (
+                "rotate",
+                f"make a new key, prove it, publish it in place of version {f['base']}, because: {f['reason']}",
+            )
         case "rotation.taken_over":
             return "rotate", f"take over rotation {f['rotation_id']}, which was not finished"
         case "rotation.committed":
@@ -226,7 +240,10 @@ def _act(step: object) -> tuple[str, str]:
         case FenceDocument():
             return (
                 "fence",
-                "rewrite the unchanged document, so that possibly orphaned keys are certainly orphaned and can be revoked",
+                (
+                    "rewrite the unchanged document, so that possibly orphaned keys are certainly orphaned and can be "
+                    "revoked"
+                ),
             )
         case CreateKey() | VerifyKey():
             return "rotate", "make a new key"
@@ -234,7 +251,7 @@ def _act(step: object) -> tuple[str, str]:
             return "observe", "look again"
 
 
-# --- what will go wrong ---------------------------------------------------------------------------------------------------
+# --- what will go wrong ---------------------------------------------------------------------------
 
 
 def _warnings(spec: ApplicationSpec, observation: Observation, local_state: LocalState, vault: Store) -> list[str]:
@@ -247,12 +264,14 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
         found.append(f"account {spec.account} has {left}: delete keys that are not needed, or have the quota raised")
     if observation.clocks.spread > spec.max_clock_skew:
         found.append(
-            f"the clocks of this machine, Vault and the provider differ by {format_span(observation.clocks.spread)}: revocations wait; correct the clock"
+            f"the clocks of this machine, Vault and the provider differ by {format_span(observation.clocks.spread)}: "
+            "revocations wait; correct the clock"
         )
     if observation.document.expires_at is not None:
         found.append(
-            f"Vault deletes version {observation.document.version} of {spec.path} at {format_time(observation.document.expires_at)}:"
-            " set delete_version_after of its mount and of its metadata to 0s"
+            f"Vault deletes version {observation.document.version} of {spec.path} at "
+            f"{format_time(observation.document.expires_at)}: set delete_version_after of its mount and of its "
+            "metadata to 0s"
         )
     return found + _few_versions(spec, vault)
 
@@ -265,7 +284,10 @@ def _strangers(access_keys: Sequence[str]) -> list[str]:
         ]
     names = ", ".join(access_keys)
     return [
-        f"{len(access_keys)} keys are unmanaged: rotator neither created nor published them, so they are never touched: {names}"
+        (
+            f"{len(access_keys)} keys are unmanaged: rotator neither created nor published them, so they are never "
+            f"touched: {names}"
+        )
     ]
 
 

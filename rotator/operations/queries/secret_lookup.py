@@ -1,4 +1,5 @@
-"""A secret key in hand, without its name: compared with what Vault holds, and never shown, kept or sent anywhere."""
+"""A secret key in hand, without its name: compared with what Vault holds, and never shown, kept or
+sent anywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from rotator.util.concurrency import as_completed, run_concurrently
 
 @dataclass(frozen=True)
 class SecretMatch:
-    """A secret that Vault holds: whose it is, by the name of its key, and in which version of which document."""
+    """A secret that Vault holds: whose it is, by the name of its key, and in which version of which
+    document."""
 
     access_key: str
     application: str
@@ -27,10 +29,14 @@ class SecretMatch:
     version: int
 
 
-def held_in_vault(runtime: Runtime, secrets: Sequence[Secret]) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
-    """For each secret what Vault holds that is the same, and the applications whose documents could not be read.
+def held_in_vault(
+    runtime: Runtime, secrets: Sequence[Secret]
+) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
+    """For each secret what Vault holds that is the same, and the applications whose documents could
+    not be read.
 
-    Looked into are the current version of every credential document and the versions of keys that live on.
+    Looked into are the current version of every credential document and the versions of keys that
+    live on.
     """
     specs = list(runtime.specs.values())
     documents: list[tuple[ApplicationSpec, CredentialDocument]] = []
@@ -49,14 +55,17 @@ def _documents(runtime: Runtime, spec: ApplicationSpec) -> list[CredentialDocume
     vault = runtime.vault
     newest = vault.read_document(*spec.location)
     ledger = read_whole_ledger(spec, runtime.context(spec))
-    named = [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
+    named = (
+        [*(entry.version for entry in ledger.retiring), *(entry.version for entry in ledger.revoking)] if ledger else []
+    )
     older = set(named) - {0, newest.version}
     read = [vault.read_version(spec.path, version, spec.access_field, spec.secret_field) for version in sorted(older)]
     return [newest, *read]
 
 
 def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, CredentialDocument]]) -> SecretMatch | None:
-    """Every document is compared, whatever was found before, and each comparison takes as long as any other."""
+    """Every document is compared, whatever was found before, and each comparison takes as long as
+    any other."""
     given, found = secret.reveal().lower().encode(), None
     for spec, document in documents:
         if document.secret is None or document.access_key is None:
@@ -68,13 +77,15 @@ def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, Credential
 
 
 def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
-    """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not hold, tried once with each."""
+    """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not
+    hold, tried once with each."""
     names: dict[str, tuple[Provider, str]] = {}
     for spec in runtime.specs.values():
         if spec.account not in names:
             ledger, _ = runtime.vault.read_ledger(spec.application)
             if ledger is not None and ledger.current is not None:
-                # A key that exists: who may look at it sees it, who may not is denied, and either has authenticated.
+                # A key that exists: who may look at it sees it, who may not is denied, and either
+                # has authenticated.
                 names[spec.account] = (runtime.provider(spec.account), ledger.current.access_key)
     verdicts = []
     for _, verdict in as_completed(lambda one: one[0].authenticate(one[1], secret), names.values(), lane=id):

@@ -19,8 +19,8 @@ from rotator.util.concurrency import run_concurrently
 def status_report(
     runtime: Runtime, names: Sequence[str], now: datetime, observed: Mapping[str, Problem] | None = None
 ) -> StatusReport:
-    """These applications, or all of them with those that left the configuration. ``observed``: what the daemon's last passes saw
-    to stop them. Raises what keeps it from looking at any."""
+    """These applications, or all of them with those that left the configuration. ``observed``: what
+    the daemon's last passes saw to stop them. Raises what keeps it from looking at any."""
     seen = observed or {}
     specs, remarks, worst = select_applications(runtime, names), list[str](), 0
     if not names:
@@ -44,7 +44,8 @@ def status_report(
 
 
 class _Remarks:
-    """A journal that keeps what was found about ledgers of applications that left the configuration."""
+    """A journal that keeps what was found about ledgers of applications that left the
+    configuration."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
@@ -58,7 +59,8 @@ class _Remarks:
 
 
 def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]:
-    """Applications that left the configuration, an exit code, and remarks; that they cannot be listed hides nothing else."""
+    """Applications that left the configuration, an exit code, and remarks; that they cannot be
+    listed hides nothing else."""
     remarks = _Remarks()
     try:
         removed = runtime.removed_applications(remarks).values()
@@ -71,5 +73,9 @@ def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int,
 
 
 def _look(runtime: Runtime, spec: ApplicationSpec, now: datetime, observed: Problem | None) -> ApplicationStatus:
-    ledger = read_whole_ledger(spec, runtime.context(spec)) if spec.configured else runtime.vault.read_ledger(spec.application)[0]
+    ledger = (
+        read_whole_ledger(spec, runtime.context(spec))
+        if spec.configured
+        else runtime.vault.read_ledger(spec.application)[0]
+    )
     return status_of(spec, ledger, now, observed)

@@ -1,7 +1,7 @@
 """Scaleway's IAM API as a provider of keys: six endpoints, spoken to directly.
 
-The official SDK is not used: it has no timeout, cannot read an empty 429 or a page of HTML, shows secrets in its debug log and
-in ``repr``, and escapes no path.
+The official SDK is not used: it has no timeout, cannot read an empty 429 or a page of HTML, shows
+secrets in its debug log and in ``repr``, and escapes no path.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from rotator.providers.scaleway.provider import ScalewayProvider
 
 
 def build(account: AccountSettings, *, clock: Clock) -> ScalewayProvider:
-    """The provider for one organisation. Contacts nothing; raises ``ConfigurationError`` for settings it cannot use."""
+    """The provider for one organisation. Contacts nothing; raises ``ConfigurationError`` for
+    settings it cannot use."""
     return ScalewayProvider(account.name, account.organization_id, ScalewayClient(account, clock=clock))
 
 

@@ -60,7 +60,9 @@ def _region(
         if not isinstance(events, list):
             raise Unexpected("events")
         # The filter is the server's; the client checks that it was applied.
-        audit_events += [audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer]
+        audit_events += [
+            audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer
+        ]
         token = body.get("next_page_token")
         if not token:
             return audit_events, False
@@ -83,7 +85,9 @@ def audit_event_of(event: Mapping[str, Any]) -> AuditEvent:
         service=_text(event, "product_name"),
         method=_text(event, "method_name"),
         status=status if isinstance(status := event.get("status_code"), int) else 0,
-        resources=tuple(f"{_text(one, 'type')} {_text(one, 'id')}".strip() for one in resources if isinstance(one, dict))
+        resources=tuple(
+            f"{_text(one, 'type')} {_text(one, 'id')}".strip() for one in resources if isinstance(one, dict)
+        )
         if isinstance(resources, list)
         else (),
     )

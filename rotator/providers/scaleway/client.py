@@ -1,4 +1,5 @@
-"""Calls of the API on behalf of one account: its management key, its rate limit, one deadline for a call and its retries."""
+"""Calls of the API on behalf of one account: its management key, its rate limit, one deadline for a
+call and its retries."""
 
 from __future__ import annotations
 
@@ -20,9 +21,11 @@ from rotator.util.single_flight import SingleFlight
 ATTEMPTS = 4
 """How often a call is made that may be repeated."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
-"""Seconds. The pause before a repetition is anything from zero to a limit that doubles from one to the other."""
+"""Seconds. The pause before a repetition is anything from zero to a limit that doubles from one to
+the other."""
 PASSING = frozenset({"rate_limited", "transient", "server_error", "lost", "protocol", "refused", "connect"})
-"""Kinds of ``Unavailable`` that a moment's patience may cure. A timeout is none: it took all the time there was."""
+"""Kinds of ``Unavailable`` that a moment's patience may cure. A timeout is none: it took all the
+time there was."""
 
 
 class ScalewayClient:
@@ -64,11 +67,12 @@ class ScalewayClient:
         end: float | None = None,
         accept: Callable[[HttpResponse], bool],
     ) -> HttpResponse:
-        """Make a call with the management key until its answer is acceptable; raises what the last attempt amounts to.
+        """Make a call with the management key until its answer is acceptable; raises what the last
+        attempt amounts to.
 
-        Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was surely not executed. With
-        ``once``, nothing is sent a second time for any reason. ``end`` is a time of the monotonic clock at which the call gives
-        up before its timeout.
+        Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was
+        surely not executed. With ``once``, nothing is sent a second time for any reason. ``end`` is
+        a time of the monotonic clock at which the call gives up before its timeout.
         """
         timeout = time.monotonic() + self._timeout.total_seconds()
         end = timeout if end is None else min(timeout, end)
@@ -76,7 +80,9 @@ class ScalewayClient:
         while True:
             number += 1
             try:
-                answer = self._authenticated(call, method, path, params=params, json=json, once=once, urgent=urgent, end=end)
+                answer = self._authenticated(
+                    call, method, path, params=params, json=json, once=once, urgent=urgent, end=end
+                )
                 error = None if accept(answer) else error_of(answer, call)
             except Unavailable as failure:
                 error = failure
@@ -90,10 +96,13 @@ class ScalewayClient:
 
     def try_secret(self, call: ApiCall, secret: Secret, path: str, *, urgent: bool = False) -> HttpResponse:
         """One GET with a secret that is not the management key's."""
-        return self._send(call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds())
+        return self._send(
+            call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds()
+        )
 
     def _authenticated(self, call: ApiCall, method: str, path: str, *, once: bool, **request: Any) -> HttpResponse:
-        """One attempt, and one more if the management key was refused and has been replaced where it is kept."""
+        """One attempt, and one more if the management key was refused and has been replaced where
+        it is kept."""
         secret = self._management.current(call)
         answer = self._send(call, secret, method, path, **request)
         if not unauthenticated(answer):
@@ -118,7 +127,9 @@ class ScalewayClient:
         end: float,
     ) -> HttpResponse:
         if not self._limiter.wait(until=end, urgent=urgent):
-            raise call.not_done("the configured rate_limit leaves no turn within the account's timeout", kind="own_rate_limit")
+            raise call.not_done(
+                "the configured rate_limit leaves no turn within the account's timeout", kind="own_rate_limit"
+            )
         deadline = timedelta(seconds=max(0.0, end - time.monotonic()))
         try:
             answer = self.http.request(
@@ -143,10 +154,11 @@ class ScalewayClient:
 
 
 class ManagementKey:
-    """The secret of the key that keys are managed with: read on first use, and once more whenever it is refused. ``newest`` is one that
-    came into use since.
+    """The secret of the key that keys are managed with: read on first use, and once more whenever
+    it is refused. ``newest`` is one that came into use since.
 
-    It may be kept in Vault, so reading it may hang: one thread reads, and the others wait for what it finds.
+    It may be kept in Vault, so reading it may hang: one thread reads, and the others wait for what
+    it finds.
     """
 
     def __init__(self, read: Callable[[], Secret], newest: Callable[[], Secret | None] = lambda: None) -> None:
@@ -178,7 +190,9 @@ class ManagementKey:
             why = str(error)
         except (OSError, ValueError):
             why = "it cannot be read"
-        raise call.denied(f"the management key is not to be had: {why}; correct the account's secret_key", kind="secret_key")
+        raise call.denied(
+            f"the management key is not to be had: {why}; correct the account's secret_key", kind="secret_key"
+        )
 
     def _read_again(self) -> Secret:
         self._secret = self._read()

@@ -1,8 +1,9 @@
 """What it means when Scaleway does not do what it was asked, or does not answer: the table from
 answers to ``rotator.errors``.
 
-Nothing of a body gets into an error but short words, such as a type, an argument's name or a resource. An answer that is not
-the API's own (a page of HTML, a 404 of some gateway) proves nothing, whatever its status.
+Nothing of a body gets into an error but short words, such as a type, an argument's name or a
+resource. An answer that is not the API's own (a page of HTML, a 404 of some gateway) proves
+nothing, whatever its status.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class ApiCall:
         """The answer says nothing, so what was to change may have changed."""
         if not self.writing:
             return self.not_done(why, kind=kind)
-        return Indeterminate(f"{self._about(why)}; it may have been done, so look first", service=self.service, kind=kind)
+        return Indeterminate(
+            f"{self._about(why)}; it may have been done, so look first", service=self.service, kind=kind
+        )
 
     def rejected(self, why: str, *, kind: str, argument: str = "") -> Rejected:
         """It was refused for good."""
@@ -114,7 +117,8 @@ def error_of(answer: HttpResponse, call: ApiCall) -> ServiceError:
     """The error that an answer stands for which is not the one hoped for."""
     status, complaint = answer.status, api_error_of(answer)
     if status == 429:
-        # Answered by the gateway before anything is executed, with an empty body and no word on when to come back.
+        # Answered by the gateway before anything is executed, with an empty body and no word on
+        # when to come back.
         return call.not_done("too many requests", kind="rate_limited")
     known = _MEANINGS.get((status, complaint.type))
     if known is not None:
@@ -125,7 +129,9 @@ def error_of(answer: HttpResponse, call: ApiCall) -> ServiceError:
         return call.unknown(f"the server failed ({status})", kind="server_error")
     if 300 <= status < 400:
         return call.unknown(f"the address leads elsewhere ({status}); correct the account's api_url", kind="redirected")
-    return call.unknown(f"the answer ({status}) is not one of the API; look at the account's api_url", kind="unexpected_answer")
+    return call.unknown(
+        f"the answer ({status}) is not one of the API; look at the account's api_url", kind="unexpected_answer"
+    )
 
 
 def _unauthenticated(complaint: ApiError, call: ApiCall) -> ServiceError:
@@ -150,7 +156,8 @@ def _quota(complaint: ApiError, call: ApiCall) -> ServiceError:
     current, quota, resource = complaint.number("current"), complaint.number("quota"), complaint.word("resource")
     how_many = f"{current} of {quota} are in use" if quota else "the quota is used up"
     return QuotaExceeded(
-        f"{call.service}: {call.doing}: no room for another key, {how_many}; delete keys that are not needed or have the quota raised",
+        f"{call.service}: {call.doing}: no room for another key, {how_many}; delete keys that are not needed or have "
+        "the quota raised",
         service=call.service,
         resource=resource,
         current=current,
@@ -170,7 +177,10 @@ def _not_found(complaint: ApiError, call: ApiCall) -> ServiceError:
 def _argument(complaint: ApiError, call: ApiCall) -> ServiceError:
     argument, reason = complaint.word("argument_name"), complaint.word("reason") or "not valid"
     if argument == "expires_at":
-        why = "the organisation limits how long keys live; set lifetime for the application, within the organisation's maximum"
+        why = (
+            "the organisation limits how long keys live; set lifetime for the application, within the organisation's "
+            "maximum"
+        )
     else:
         why = f"the argument {argument or 'of unknown name'} was refused ({reason})"
     return call.rejected(why, kind="invalid_arguments", argument=argument)

@@ -27,10 +27,12 @@ PAGE_SIZE = 100
 """The most that the API puts on a page."""
 
 MOST_PAGES = 100
-"""Of one list: 10,000 keys, which are read in about four seconds, in which no key of the list may be made or deleted."""
+"""Of one list: 10,000 keys, which are read in about four seconds, in which no key of the list may
+be made or deleted."""
 
 QUOTA_PATIENCE = 5.0
-"""Seconds for the whole question about the quota: its answer is a hint, and a create finds out by itself."""
+"""Seconds for the whole question about the quota: its answer is a hint, and a create finds out by
+itself."""
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -41,7 +43,13 @@ class ScalewayProvider:
     """One organisation at Scaleway, as a provider of keys for its IAM applications. Thread-safe."""
 
     def __init__(
-        self, name: str, organization_id: str, api: ScalewayClient, *, headroom: QuotaHeadroom | None = None, urgent: bool = False
+        self,
+        name: str,
+        organization_id: str,
+        api: ScalewayClient,
+        *,
+        headroom: QuotaHeadroom | None = None,
+        urgent: bool = False,
     ) -> None:
         self.name = name
         self._organization = organization_id
@@ -50,7 +58,8 @@ class ScalewayProvider:
         self._urgent = urgent
 
     def urgent(self) -> Self:
-        """The same account, for an emergency: its calls have a share of the rate limit that no other call may use."""
+        """The same account, for an emergency: its calls have a share of the rate limit that no
+        other call may use."""
         return type(self)(self.name, self._organization, self._api, headroom=self._headroom, urgent=True)
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
@@ -93,7 +102,8 @@ class ScalewayProvider:
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
     ) -> tuple[Key, Secret]:
-        """One POST, whatever becomes of it. A key whose answer does not fit is left to be found by its marker."""
+        """One POST, whatever becomes of it. A key whose answer does not fit is left to be found by
+        its marker."""
         call = self._call(f"creating a key for {bearer}", writing=True)
         body = {"application_id": _id(bearer, "application_id", call), "description": description}
         if default_project_id is not None:
@@ -159,11 +169,13 @@ class ScalewayProvider:
             return True
 
     def headroom(self, *, fresh: bool = False) -> int | None:
-        """The quota on keys less the keys there are. Never raises: who cannot know it finds out by creating."""
+        """The quota on keys less the keys there are. Never raises: who cannot know it finds out by
+        creating."""
         return self._headroom.get(fresh=fresh)
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
-        """What the bearer did, as the audit trail tells it. It names no access key, and leaves out Object Storage."""
+        """What the bearer did, as the audit trail tells it. It names no access key, and leaves out
+        Object Storage."""
         call = self._call(f"reading the audit trail of {bearer}")
 
         def ask(path: str, query: Mapping[str, str]) -> HttpResponse:
@@ -179,13 +191,19 @@ class ScalewayProvider:
         """Close every connection."""
         self._api.http.close()
 
-    # --- parts of verbs -------------------------------------------------------------------------------------------------
+    # --- parts of verbs ---------------------------------------------------------------------------
 
     def _call(self, doing: str, *, writing: bool = False) -> ApiCall:
         return ApiCall(self.name, doing, writing)
 
     def _get(
-        self, call: ApiCall, path: str, *, params: dict[str, str] | None = None, end: float | None = None, accept: Accept
+        self,
+        call: ApiCall,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        end: float | None = None,
+        accept: Accept,
     ) -> HttpResponse:
         return self._api.call(call, "GET", path, params=params, urgent=self._urgent, end=end, accept=accept)
 
@@ -197,7 +215,8 @@ class ScalewayProvider:
             return page_of(answer, name)
 
     def _list(self, call: ApiCall, filters: dict[str, str]) -> list[Key]:
-        """The keys on all pages, read again from the first one on when something changed between them."""
+        """The keys on all pages, read again from the first one on when something changed between
+        them."""
         for _ in range(READINGS):
             keys = self._all_pages(call, {**filters, "order_by": "created_at_asc"})
             if keys is not None:
@@ -224,16 +243,21 @@ class ScalewayProvider:
             keys, _, total = self._keys_on(call, page, params)
             found |= keys
             totals.add(total)
-        return sorted(found.values(), key=lambda key: (key.created_at, key.access_key)) if totals == {len(found)} else None
+        return (
+            sorted(found.values(), key=lambda key: (key.created_at, key.access_key)) if totals == {len(found)} else None
+        )
 
     def _keys_on(self, call: ApiCall, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
         """The keys on one page, how many items it has, and how many there are on all pages."""
-        items, total = self._page(call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": str(PAGE_SIZE)})
+        items, total = self._page(
+            call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": str(PAGE_SIZE)}
+        )
         with _shaped(call):
             return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
     def _read_headroom(self) -> int | None:
-        """The room for keys; None when the account does not say. Raises ``Unavailable`` within ``QUOTA_PATIENCE``."""
+        """The room for keys; None when the account does not say. Raises ``Unavailable`` within
+        ``QUOTA_PATIENCE``."""
         call = self._call("reading the quota on keys")
         end = time.monotonic() + QUOTA_PATIENCE
         try:

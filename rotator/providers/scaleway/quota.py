@@ -1,6 +1,8 @@
-"""How many keys an organisation still has room for, from its quota and its count of keys, remembered for a minute.
+"""How many keys an organisation still has room for, from its quota and its count of keys,
+remembered for a minute.
 
-The API reports the limit and not what is used of it; the quota's name for keys is not documented, so it is looked for.
+The API reports the limit and not what is used of it; the quota's name for keys is not documented,
+so it is looked for.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ FAILURE_MEMORY = 15.0
 
 
 class QuotaHeadroom:
-    """A remembered number, kept up with the creates and deletes of this process. ``count`` asks the provider.
+    """A remembered number, kept up with the creates and deletes of this process. ``count`` asks the
+    provider.
 
-    One thread asks and the others wait for its answer. The lock guards the numbers and is never held over the question, so a
-    create or a delete that has ended never waits for a quota that hangs.
+    One thread asks and the others wait for its answer. The lock guards the numbers and is never
+    held over the question, so a create or a delete that has ended never waits for a quota that
+    hangs.
     """
 
     def __init__(self, count: Callable[[], int | None], *, now: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +43,8 @@ class QuotaHeadroom:
         self._made_meanwhile = 0
 
     def get(self, *, fresh: bool = False) -> int | None:
-        """The number, at most a minute old; None when it is unknown. ``fresh``: from a question that begins now."""
+        """The number, at most a minute old; None when it is unknown. ``fresh``: from a question
+        that begins now."""
         now = self._now()
         with self._lock:
             known = not fresh and now < self._until
@@ -73,13 +78,15 @@ class QuotaHeadroom:
                 self._room, self._until = None, 0.0
             raise
         with self._lock:
-            # A key that was made after the question may not be in its answer; one that was deleted then frees its room later.
+            # A key that was made after the question may not be in its answer; one that was deleted
+            # then frees its room later.
             self._room = None if room is None else room - self._made_meanwhile
             self._until = self._now() + MEMORY.total_seconds()
 
 
 def limit_on_keys(quota: list[Any]) -> int | None:
-    """The limit on API keys among the quota of an organisation; None when there is none, or no such quota."""
+    """The limit on API keys among the quota of an organisation; None when there is none, or no such
+    quota."""
     for entry in quota:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_on_keys(entry["name"]):
             return _limit(entry)
@@ -87,7 +94,8 @@ def limit_on_keys(quota: list[Any]) -> int | None:
 
 
 def _is_on_keys(name: str) -> bool:
-    """Whether this is the quota on API keys. ``IamSshKeys`` is a recorded name of another one; ``IamApiKeys`` is the guess."""
+    """Whether this is the quota on API keys. ``IamSshKeys`` is a recorded name of another one;
+    ``IamApiKeys`` is the guess."""
     return re.fullmatch(r"(iam)?api_?keys?", name.replace("-", "_").lower().replace("iam_", "iam")) is not None
 
 

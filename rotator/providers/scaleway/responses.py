@@ -1,4 +1,5 @@
-"""What Scaleway's successes hold. No body is trusted to have the expected shape: one that has another is never read as empty."""
+"""What Scaleway's successes hold. No body is trusted to have the expected shape: one that has
+another is never read as empty."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def body_of(answer: HttpResponse) -> Mapping[str, Any]:
 
 
 def key_of(value: object) -> Key:
-    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and ``provider_managed``."""
+    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and
+    ``provider_managed``."""
     body = _mapping(value, "a key")
     access_key, created_at = _text(body, "access_key"), _moment(body, "created_at")
     bearers = [text for name in ("application_id", "user_id") if (text := _text(body, name, required=False))]

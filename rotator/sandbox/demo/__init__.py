@@ -1,4 +1,5 @@
-"""``rotator demo``: the whole life cycle of keys on this machine, in under a minute, with a verdict at the end.
+"""``rotator demo``: the whole life cycle of keys on this machine, in under a minute, with a verdict
+at the end.
 
 A real OpenBao, a stand-in of Scaleway's API as its own process, the real daemon and the real
 command line; three applications that work all the time; a kill -9 in the middle; a compromise. What
@@ -26,10 +27,12 @@ LIMIT = 55.0
 def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
     """Run the demo and print what it shows; 0 only if nothing was refused and nothing is left over.
 
-    On a terminal a live picture, otherwise plain lines as things happen; ``as_json`` prints the summary alone, for machines.
-    Raises ``RotatorError`` when the packages of the extra ``sandbox`` are missing.
+    On a terminal a live picture, otherwise plain lines as things happen; ``as_json`` prints the
+    summary alone, for machines. Raises ``RotatorError`` when the packages of the extra ``sandbox``
+    are missing.
     """
-    from rotator.sandbox.demo import presentation as show  # noqa: PLC0415 - rich and the sandbox are loaded for this command only
+    # PLC0415: rich and the sandbox are loaded for this command only
+    from rotator.sandbox.demo import presentation as show  # noqa: PLC0415
     from rotator.sandbox.demo.environment import APPLICATIONS, World  # noqa: PLC0415 - same
     from rotator.sandbox.demo.recording import Chronicle  # noqa: PLC0415 - same
 
@@ -43,7 +46,8 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
         with _ended_by_signals(), World() as world:
             verdict = show.perform(world, stage, chronicle, limit)
     except KeyboardInterrupt:
-        print("\nThe demo was interrupted; everything that it had started is gone.", file=sys.stderr)  # noqa: T201 - its output
+        # T201: its output
+        print("\nThe demo was interrupted; everything that it had started is gone.", file=sys.stderr)  # noqa: T201
         return 130
     if as_json:
         print(json.dumps(verdict.as_json(), indent=2))  # noqa: T201 - same
@@ -54,7 +58,8 @@ def main(*, as_json: bool = False, limit: float = LIMIT) -> int:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does, so that nothing is left running or lying about."""
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does, so that nothing is left running or lying
+    about."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

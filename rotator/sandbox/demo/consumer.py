@@ -1,7 +1,9 @@
-"""Those who use keys: an application for each document, which works all the time, and the finder of a leaked key.
+"""Those who use keys: an application for each document, which works all the time, and the finder of
+a leaked key.
 
-An application reads Vault as real ones do, now and then and not before each call. It reads again at once when it is refused,
-and the refusal counts all the same, unless the key was marked compromised: that one is meant to be refused, grace or no grace.
+An application reads Vault as real ones do, now and then and not before each call. It reads again at
+once when it is refused, and the refusal counts all the same, unless the key was marked compromised:
+that one is meant to be refused, grace or no grace.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from urllib.parse import urlsplit
 from rotator.domain.secret import Secret
 
 REFRESH = 0.9
-"""Seconds between two looks at Vault; the daemon's configuration promises ``consumer_refresh = "1s"``."""
+"""Seconds between two looks at Vault; the daemon's configuration promises ``consumer_refresh =
+"1s"``."""
 
 PAUSE = (0.02, 0.1)
 """Seconds between two calls of the API: from, to."""
@@ -29,7 +32,8 @@ CERTAIN = 10
 
 
 class ConsumerProcess:
-    """A connection to one server that is kept open. ``get`` answers status 0 when there is no answer."""
+    """A connection to one server that is kept open. ``get`` answers status 0 when there is no
+    answer."""
 
     def __init__(self, address: str) -> None:
         host, _, port = urlsplit(address).netloc.partition(":")
@@ -51,7 +55,8 @@ class ConsumerProcess:
 
 
 class Api:
-    """The provider's API as the bearer of one key sees it: without rights, so that 403 means that the key authenticated."""
+    """The provider's API as the bearer of one key sees it: without rights, so that 403 means that
+    the key authenticated."""
 
     def __init__(self, address: str) -> None:
         self._caller = ConsumerProcess(address)
@@ -67,8 +72,9 @@ class Api:
 
 
 class Consumer:
-    """One application at work. ``served`` counts the calls that each key was good for, ``turned_away`` those that it was not.
-    ``compromised`` are the keys that the ledger marked, as the observer saw it."""
+    """One application at work. ``served`` counts the calls that each key was good for,
+    ``turned_away`` those that it was not. ``compromised`` are the keys that the ledger marked, as
+    the observer saw it."""
 
     def __init__(self, application: str, vault: str, document: str, token: Secret, api: str) -> None:
         self.application = application

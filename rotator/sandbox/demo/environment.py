@@ -1,4 +1,5 @@
-"""Everything that the demo runs on: a real OpenBao, the stand-in of Scaleway as its own process, the daemon, the consumers.
+"""Everything that the demo runs on: a real OpenBao, the stand-in of Scaleway as its own process,
+the daemon, the consumers.
 
 All of it is in one directory that no other user can enter, and is removed when the demo ends.
 """
@@ -72,7 +73,8 @@ every = "{every}"
 
 
 class World:
-    """The parts and their secrets. Entering the context starts the two services; leaving ends whatever runs."""
+    """The parts and their secrets. Entering the context starts the two services; leaving ends
+    whatever runs."""
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="rotator-demo-"))
@@ -102,7 +104,7 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    # --- starting -------------------------------------------------------------------------------------------------------
+    # --- starting ---------------------------------------------------------------------------------
 
     def _start_scaleway(self) -> SandboxClient:
         process, client = start_scaleway(self.directory / "scaleway.log")
@@ -148,7 +150,7 @@ class World:
         for consumer in self.consumers:
             consumer.close()
 
-    # --- rotator, as its users run it -----------------------------------------------------------------------------------
+    # --- rotator, as its users run it -------------------------------------------------------------
 
     def configure(self, every: str = "") -> None:
         """Write the configuration, with another interval for all applications if one is given."""
@@ -198,10 +200,11 @@ class World:
     def _rotator(self, verb: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "rotator", verb, *arguments, "--config", str(self.configuration)]
 
-    # --- the truth, asked without rotator -------------------------------------------------------------------------------
+    # --- the truth, asked without rotator ---------------------------------------------------------
 
     def document(self, application: str, version: int = 0) -> dict[str, Any] | None:
-        """The credential document as Vault has it (``data`` and ``metadata``), the current or an earlier version."""
+        """The credential document as Vault has it (``data`` and ``metadata``), the current or an
+        earlier version."""
         asked = f"secret/data/apps/{application}/scaleway" + (f"?version={version}" if version else "")
         answer = self.vault.call("GET", asked, token=self.vault.root_token)
         return dict(answer.data) if answer.status == 200 else None

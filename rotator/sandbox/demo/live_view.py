@@ -1,4 +1,5 @@
-"""The live picture: the keys of each application as bars that grow with time, what the applications count, what just happened."""
+"""The live picture: the keys of each application as bars that grow with time, what the applications
+count, what just happened."""
 
 from __future__ import annotations
 
@@ -120,16 +121,21 @@ class Picture:
 
     def _ticker(self, room: int, width: int) -> list[Text]:
         told: list[Text] = []
-        happened = [line for line in list(self._chronicle.lines) if line.who]  # the lines of the scenario are in the head
+        happened = [
+            line for line in list(self._chronicle.lines) if line.who
+        ]  # the lines of the scenario are in the head
         for line in happened[-max(room, 1) :]:
             text = Text(f" {line.at:5.1f} s  ", style="bright_black")
-            text.append(f"{line.who:<8} ", style="bold").append(shorten(line.text, width - 19), style="red" if line.bad else "")
+            text.append(f"{line.who:<8} ", style="bold").append(
+                shorten(line.text, width - 19), style="red" if line.bad else ""
+            )
             told.append(text)
         return told
 
 
 def column(at: float) -> int:
-    """The column of a moment, counted from the beginning; the same however the picture has moved on."""
+    """The column of a moment, counted from the beginning; the same however the picture has moved
+    on."""
     return int(at / STEP)
 
 
@@ -159,7 +165,8 @@ def draw(cells: list[Cell], first: int, life: Life, now: float) -> None:
 
 
 def _name(cells: list[Cell], first: int, life: Life, until: float) -> None:
-    """The end of the access key's name into the part of the bar in which it is published, if there is room."""
+    """The end of the access key's name into the part of the bar in which it is published, if there
+    is room."""
     start, name = column(life.published or 0) - first + 1, life.access_key[-5:]
     if column(until) - first > start + len(name):
         write(cells, start, name, "black on red" if life.leaked is not None else "black on green", over=True)
@@ -179,7 +186,8 @@ def put(cells: list[Cell], first: int, at: float, cell: Cell) -> None:
 
 
 def write(cells: list[Cell], start: int, text: str, style: str, *, over: bool = False) -> None:
-    """A word from a column on; without ``over`` only where there is nothing yet, and a gap to what there is."""
+    """A word from a column on; without ``over`` only where there is nothing yet, and a gap to what
+    there is."""
     places = range(start, start + len(text))
     if start < 0 or places.stop > len(cells):
         return

@@ -16,7 +16,8 @@ EVERY = 0.1
 
 
 class DemoObserver:
-    """``ledgers`` and ``published`` are what the latest look saw, by application; ``looks`` counts the finished ones."""
+    """``ledgers`` and ``published`` are what the latest look saw, by application; ``looks`` counts
+    the finished ones."""
 
     def __init__(self, world: World, chronicle: Chronicle) -> None:
         self.ledgers: dict[str, dict[str, Any]] = {}
@@ -53,7 +54,9 @@ class DemoObserver:
             if event.kind == "created" and event.bearer in self._names:
                 stranger = event.access_key == self._world.stranger
                 life = chronicle.born(event.access_key, self._names[event.bearer], at, stranger=stranger)
-                made = "was made by hand; it is not managed by rotator" if stranger else "is made, and has to prove itself"
+                made = (
+                    "was made by hand; it is not managed by rotator" if stranger else "is made, and has to prove itself"
+                )
                 chronicle.say(life.application, f"{life.short} {made}", at=at)
             elif event.kind == "deleted" and event.access_key in chronicle.lives:
                 chronicle.lives[event.access_key].died = at
@@ -61,7 +64,9 @@ class DemoObserver:
     def _see_ledger(self, application: str) -> None:
         self.ledgers[application] = ledger = self._world.ledger(application) or {}
         marked = {str(mark["access_key"]) for mark in ledger.get("compromised", ())}
-        next(consumer for consumer in self._world.consumers if consumer.application == application).compromised.update(marked)
+        next(consumer for consumer in self._world.consumers if consumer.application == application).compromised.update(
+            marked
+        )
 
     def _see_document(self, application: str) -> None:
         document = self._world.document(application)
@@ -100,7 +105,9 @@ class DemoObserver:
         """Whether the ledger still has something to do for the key."""
         ledger = self.ledgers[life.application]
         return any(
-            entry["access_key"] == life.access_key for name in ("revoking", "compromised") for entry in ledger.get(name, ())
+            entry["access_key"] == life.access_key
+            for name in ("revoking", "compromised")
+            for entry in ledger.get(name, ())
         )
 
     def quiet(self) -> bool:

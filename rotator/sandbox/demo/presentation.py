@@ -1,4 +1,5 @@
-"""How the demo is shown: a picture on a terminal, lines in a pipe, nothing for machines; and the summary after it."""
+"""How the demo is shown: a picture on a terminal, lines in a pipe, nothing for machines; and the
+summary after it."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Stage:
         """Take notice of one line."""
 
     @contextlib.contextmanager
-    def showing(self, chronicle: Chronicle, world: World) -> Iterator[None]:  # noqa: ARG002 - what other presentations need
+    # ARG002: what other presentations need
+    def showing(self, chronicle: Chronicle, world: World) -> Iterator[None]:  # noqa: ARG002
         """Show what happens while the scenario runs."""
         yield
 
@@ -92,7 +94,11 @@ def stage(*, as_json: bool) -> Stage:
     if as_json:
         return Stage()
     console = Console(file=styled(sys.stdout))
-    return Screen() if console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf") else Lines()
+    return (
+        Screen()
+        if console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
+        else Lines()
+    )
 
 
 def perform(world: World, where: Stage, chronicle: Chronicle, limit: float) -> Verdict:

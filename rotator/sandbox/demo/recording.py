@@ -1,4 +1,5 @@
-"""What happened in the demo, as one growing record that the picture, the plain lines and the verdict all read.
+"""What happened in the demo, as one growing record that the picture, the plain lines and the
+verdict all read.
 
 Times are seconds since the demo began. One thread adds to it (the observer) and the scenario adds
 its own lines; readers take copies of lists, so no lock is needed.
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 LANES = 4
-"""Rows in which the keys of one application are drawn at most; the usual two are the current key and the one in grace."""
+"""Rows in which the keys of one application are drawn at most; the usual two are the current key
+and the one in grace."""
 
 
 @dataclass

@@ -38,9 +38,10 @@ class Kill:
 
 @dataclass
 class Drill:
-    """The compromise. ``dead_after``, ``command_took``: seconds from the start of the command until the finder was refused and until
-    the command had proven it; ``mark_to_proof``: seconds from the mark in the ledger, as the command says. The finder's calls
-    that were still accepted; the seconds for which the application had no key that works, if any."""
+    """The compromise. ``dead_after``, ``command_took``: seconds from the start of the command until
+    the finder was refused and until the command had proven it; ``mark_to_proof``: seconds from the
+    mark in the ledger, as the command says. The finder's calls that were still accepted; the
+    seconds for which the application had no key that works, if any."""
 
     application: str
     access_key: str
@@ -72,17 +73,25 @@ class Story:
         self.leak()
         self.rest()
 
-    # --- the parts ------------------------------------------------------------------------------------------------------
+    # --- the parts --------------------------------------------------------------------------------
 
     def rotate(self) -> None:
-        """Until every application has seen a whole life of a key: made, proven, published, in grace, revoked, verified as revoked."""
+        """Until every application has seen a whole life of a key: made, proven, published, in
+        grace, revoked, verified as revoked."""
         self.chronicle.enter("Three applications without a key; the daemon starts and makes the first ones")
         self.world.configure()
         self.start_daemon()
-        self.until(lambda: all(self.lives(name, "published") for name in self.names), "every application has its first key")
-        self.until(lambda: all(consumer.served for consumer in self.world.consumers), "every application works with its key")
+        self.until(
+            lambda: all(self.lives(name, "published") for name in self.names), "every application has its first key"
+        )
+        self.until(
+            lambda: all(consumer.served for consumer in self.world.consumers), "every application works with its key"
+        )
         self.chronicle.enter("A rotation every 6 to 8 s; each old key has 3 s of grace, then it is revoked")
-        self.until(lambda: all(self.lives(name, "proven_dead") for name in self.names), "every first key is replaced and revoked")
+        self.until(
+            lambda: all(self.lives(name, "proven_dead") for name in self.names),
+            "every first key is replaced and revoked",
+        )
 
     def kill_in_the_middle(self) -> None:
         """Kill the daemon when it has made a key that it has not published yet."""
@@ -103,12 +112,15 @@ class Story:
             self.chronicle.say("daemon", f"killed: {life.short} is made, and its secret is lost for ever", bad=True)
         calls = [consumer.calls for consumer in self.world.consumers]
         self.until(
-            lambda: all(consumer.calls >= before + 5 for consumer, before in zip(self.world.consumers, calls, strict=True)),
+            lambda: all(
+                consumer.calls >= before + 5 for consumer, before in zip(self.world.consumers, calls, strict=True)
+            ),
             "the applications go on without a daemon",
         )
 
     def recover(self) -> None:
-        """Until the next daemon has replaced the key whose rotation was cut short, and revoked what was left of that."""
+        """Until the next daemon has replaced the key whose rotation was cut short, and revoked what
+        was left of that."""
         assert self.kill  # noqa: S101 - the part before made it
         orphans, since = [self.chronicle.lives[access_key] for access_key in self.kill.orphans], self.chronicle.now()
         self.chronicle.enter("The daemon starts again; all that it has to know is in Vault")
@@ -116,7 +128,8 @@ class Story:
         self.until(lambda: all(life.proven_dead for life in orphans), "what was left over is found and revoked")
         self.until(
             lambda: all(
-                any((life.published or 0) > since for life in self.chronicle.of(orphan.application)) for orphan in orphans
+                any((life.published or 0) > since for life in self.chronicle.of(orphan.application))
+                for orphan in orphans
             ),
             "the rotations that were cut short are made up for",
         )
@@ -155,7 +168,9 @@ class Story:
             accepted_meanwhile=finder.accepted,
             application_without_key=consumer.back_at - consumer.cut_off_at,
         )
-        self.chronicle.say(DRILLED, f"the finder of {life.short} is refused since {self.drill.dead_after:.1f} s after the alarm")
+        self.chronicle.say(
+            DRILLED, f"the finder of {life.short} is refused since {self.drill.dead_after:.1f} s after the alarm"
+        )
 
     def rest(self) -> None:
         """Until nothing is under way any more: a longer interval for the running daemon, and then
@@ -166,11 +181,13 @@ class Story:
         self.until(self.observer.quiet, "no rotation is under way and no old key is left")
         self.stopped_well = self.world.stop_daemon()
         self.chronicle.daemons[-1].end = self.chronicle.now()
-        self.chronicle.say("daemon", "ended when it was asked to" if self.stopped_well else "did not end when it was asked to")
+        self.chronicle.say(
+            "daemon", "ended when it was asked to" if self.stopped_well else "did not end when it was asked to"
+        )
         self.observer_catches_up()
         self.chronicle.enter("At rest: a look at what is left")
 
-    # --- small things ---------------------------------------------------------------------------------------------------
+    # --- small things -----------------------------------------------------------------------------
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,7 +213,8 @@ class Story:
         ]
 
     def observer_catches_up(self) -> None:
-        """Return when the observer has looked twice more, so that what is known is newer than this call."""
+        """Return when the observer has looked twice more, so that what is known is newer than this
+        call."""
         looks = self.observer.looks
         self.until(lambda: self.observer.looks >= looks + 2, "the observer looks")
 

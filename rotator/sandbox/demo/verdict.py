@@ -1,4 +1,5 @@
-"""The verdict: what the demo showed, as facts that can be checked without rotator, and the summary that tells them."""
+"""The verdict: what the demo showed, as facts that can be checked without rotator, and the summary
+that tells them."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Rest:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that the summary says. ``problems`` is empty when the demo showed what it promises."""
+    """Everything that the summary says. ``problems`` is empty when the demo showed what it
+    promises."""
 
     seconds: float
     keys_made: int
@@ -76,7 +78,8 @@ def judge(world: World, chronicle: Chronicle, story: Story, trouble: str = "") -
             for problem in (
                 trouble,
                 *(wrong_with(consumer) for consumer in world.consumers),
-                rest.left_over and f"left over: {', '.join(rest.left_over)} is valid and no document or ledger knows it",
+                rest.left_over
+                and f"left over: {', '.join(rest.left_over)} is valid and no document or ledger knows it",
                 rest.dead_but_published and f"revoked but published: {', '.join(rest.dead_but_published)}",
                 not rest.stranger_untouched and "the key that a person made by hand was touched",
                 found and f"{len(found)} secrets are in the daemon's log or in the output of the command",
@@ -152,7 +155,10 @@ def summary(verdict: Verdict) -> list[tuple[str, str]]:
 
 def _rotation_sentence(verdict: Verdict) -> str:
     made, revoked, bearers = verdict.keys_made, verdict.keys_revoked, len(verdict.consumers)
-    return f"{made} keys were made for {bearers} applications, each proven before it was published; {revoked} were revoked again."
+    return (
+        f"{made} keys were made for {bearers} applications, each proven before it was published; {revoked} were "
+        "revoked again."
+    )
 
 
 def _kill_sentence(kill: Kill, dead_after: float | None) -> str:
@@ -165,19 +171,21 @@ def _kill_sentence(kill: Kill, dead_after: float | None) -> str:
 def _rest_sentence(rest: Rest) -> str:
     touched = "untouched" if rest.stranger_untouched else "NOT untouched"
     return (
-        f"{len(rest.published)} keys published and valid, {len(rest.in_grace)} in grace, {len(rest.left_over)} left over, "
-        f"and one that a person had made by hand, {touched}."
+        f"{len(rest.published)} keys published and valid, {len(rest.in_grace)} in grace, {len(rest.left_over)} left "
+        f"over, and one that a person had made by hand, {touched}."
     )
 
 
 def _drill_sentence(drill: Drill) -> str:
     mark = f" ({drill.mark_to_proof:.1f} s after the mark in the ledger)" if drill.mark_to_proof else ""
     sentence = (
-        f"`rotator rotate {drill.application} --compromised`: the leaked key was refused {drill.dead_after:.1f} s after the command "
-        f"began, and verified as revoked after {drill.command_took:.1f} s{mark}."
+        f"`rotator rotate {drill.application} --compromised`: the leaked key was refused {drill.dead_after:.1f} s "
+        f"after the command began, and verified as revoked after {drill.command_took:.1f} s{mark}."
     )
     if drill.application_without_key:
-        sentence += f" {drill.application} noticed, and went on with the next key after {drill.application_without_key:.1f} s."
+        sentence += (
+            f" {drill.application} noticed, and went on with the next key after {drill.application_without_key:.1f} s."
+        )
     return sentence
 
 

@@ -28,7 +28,8 @@ def start(directory: Path) -> None:
         raise Refused(f"a sandbox runs in {directory} already; see: rotator sandbox status")
     if foreign := [path.name for path in directory.iterdir() if path.name not in OWN_FILES]:
         raise Refused(
-            f"{directory} holds other files ({', '.join(sorted(foreign)[:3])}): name an empty directory with --directory"
+            f"{directory} holds other files ({', '.join(sorted(foreign)[:3])}): name an empty directory with "
+            "--directory"
         )
     log = directory / "sandbox.log"
     log.touch(mode=0o600)
@@ -85,7 +86,9 @@ def ask(directory: Path, verb: str, what: str = "") -> Any:
         raise Refused(f"no sandbox runs in {directory}; start one: rotator sandbox start") from None
     except (OSError, ValueError):
         raise Unavailable(
-            f"the sandbox in {directory} does not answer; end it: rotator sandbox stop", service="sandbox", kind="timeout"
+            f"the sandbox in {directory} does not answer; end it: rotator sandbox stop",
+            service="sandbox",
+            kind="timeout",
         ) from None
     if "error" in answer:
         raise Refused(answer["error"])

@@ -58,7 +58,8 @@ class Machine:
         def listens() -> bool:
             if not daemon.alive():
                 raise Refused(
-                    f"the daemon ended instead of starting: {self.log.read_text(errors='replace')[begin:][-500:].strip()}"
+                    "the daemon ended instead of starting: "
+                    f"{self.log.read_text(errors='replace')[begin:][-500:].strip()}"
                 )
             if not socket.exists():
                 raise Unavailable("not yet", service="sandbox", kind="starting")

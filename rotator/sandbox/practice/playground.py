@@ -112,7 +112,7 @@ class Playground:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    # --- what it answers --------------------------------------------------------------------------------------------
+    # --- what it answers --------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """The state of every part, for people and machines."""
@@ -125,7 +125,9 @@ class Playground:
                 name: {"access_key": one.access_key, "calls": one.calls, "refused": one.refused, "frozen": one.frozen}
                 for name, one in self.consumers.items()
             },
-            "leaked": {"access_key": self.leaked, "accepted": self.scaleway.accepts(self.leaked)} if self.leaked else None,
+            "leaked": {"access_key": self.leaked, "accepted": self.scaleway.accepts(self.leaked)}
+            if self.leaked
+            else None,
             "broken": self.broken,
         }
 
@@ -185,7 +187,7 @@ class Playground:
         answer = self.vault.call("GET", f"secret/data/apps/{application}", token=self.vault.root_token)
         return str(answer.data["data"]["access_key"]) if answer.status == 200 else ""
 
-    # --- what can be broken -----------------------------------------------------------------------------------------
+    # --- what can be broken -----------------------------------------------------------------------
 
     def _lose_an_answer(self) -> str:
         self.scaleway.faults.add("drop", method="POST", path="*/api-keys", executed=True)
@@ -249,7 +251,7 @@ class Playground:
         self.machines["first"].stop(signal.SIGKILL)
         return "the daemon was killed; rotator sandbox mend starts it again"
 
-    # --- how it is made ---------------------------------------------------------------------------------------------
+    # --- how it is made ---------------------------------------------------------------------------
 
     def _furnish(self) -> None:
         for name in APPLICATIONS:

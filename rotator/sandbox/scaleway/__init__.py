@@ -1,4 +1,5 @@
-"""A stand-in of Scaleway's IAM API that keeps state, answers as the real one does, and misbehaves on command.
+"""A stand-in of Scaleway's IAM API that keeps state, answers as the real one does, and misbehaves
+on command.
 
 ::
 
@@ -9,8 +10,9 @@
         ...  # point a client at scaleway.url with scaleway.management_secret
         assert [event.kind for event in scaleway.events()] == [...]
 
-``ScalewaySandbox`` runs in a thread of this process; ``python -m rotator.sandbox.scaleway`` runs as a process of its own, and
-``SandboxClient(url)`` drives either from anywhere with the same methods. Nothing is kept on disk.
+``ScalewaySandbox`` runs in a thread of this process; ``python -m rotator.sandbox.scaleway`` runs as
+a process of its own, and ``SandboxClient(url)`` drives either from anywhere with the same methods.
+Nothing is kept on disk.
 """
 
 from rotator.sandbox.scaleway.client import SandboxClient

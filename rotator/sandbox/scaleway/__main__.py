@@ -1,6 +1,7 @@
 """The stand-in as a process of its own: ``python -m rotator.sandbox.scaleway --port 0``.
 
-It prints one line of JSON when it listens (``url``, ``organization_id`` and the management key) and runs until SIGTERM.
+It prints one line of JSON when it listens (``url``, ``organization_id`` and the management key) and
+runs until SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rotator.sandbox.scaleway.settings import REAL_LATENCY
 
 def main() -> None:
     """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m rotator.sandbox.scaleway", description="A stand-in of Scaleway's IAM API.")
+    parser = argparse.ArgumentParser(
+        prog="python -m rotator.sandbox.scaleway", description="A stand-in of Scaleway's IAM API."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--seed", type=int, help="makes names, secrets and chance the same in every run")

@@ -1,6 +1,8 @@
-"""The service as an ASGI application: latency, answers that get lost, and the operator's hand under ``/_sandbox/``.
+"""The service as an ASGI application: latency, answers that get lost, and the operator's hand under
+``/_sandbox/``.
 
-The server must put the connection's transport into ``scope["sandbox.transport"]``, so that connections can be broken.
+The server must put the connection's transport into ``scope["sandbox.transport"]``, so that
+connections can be broken.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ class StandInApp:
             await self._send(send, verdict or await self.execute(request), request.gateway)
 
     async def execute(self, request: ApiRequest) -> Answer:
-        """The answer, after the latency of such a request; half of it passes before anything is done."""
+        """The answer, after the latency of such a request; half of it passes before anything is
+        done."""
         latency = self._gateway.latency(request)
         if latency:
             await asyncio.sleep(latency / 2)
@@ -107,7 +110,8 @@ class StandInApp:
             self.hanging -= 1
 
     def headers(self, answer: Answer, gateway: int) -> list[tuple[bytes, bytes]]:
-        """The headers of an answer. A 204 has a type and no length; an empty 429 has a length and no type."""
+        """The headers of an answer. A 204 has a type and no length; an empty 429 has a length and
+        no type."""
         headers = _ALWAYS | {
             "date": self._now(),
             "server": f"Scaleway API Gateway (fr-par-3;edge{gateway + 1:02})",
@@ -132,10 +136,11 @@ class StandInApp:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]
 
-    # --- the operator's hand --------------------------------------------------------------------------------------------
+    # --- the operator's hand ----------------------------------------------------------------------
 
     def _command(self, verb: str, body: bytes) -> Answer:
-        """Call a method of ``ControlInterface`` with the arguments in the body, and answer its result or its complaint."""
+        """Call a method of ``ControlInterface`` with the arguments in the body, and answer its
+        result or its complaint."""
         try:
             arguments = json.loads(body or b"{}")
             if verb == "describe":
@@ -160,7 +165,9 @@ class StandInApp:
 class _Misbehaviour:
     """One fault, acted out on one request."""
 
-    def __init__(self, app: StandInApp, fault: Fault, request: ApiRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, app: StandInApp, fault: Fault, request: ApiRequest, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._app, self._fault, self._request = app, fault, request
         self._transport: asyncio.Transport = scope["sandbox.transport"]
         self._receive, self._send = receive, send
@@ -192,7 +199,9 @@ class _Misbehaviour:
     async def _truncate(self) -> None:
         answer = await self._app.execute(self._request)
         await self._start(answer)
-        await self._send({"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True})
+        await self._send(
+            {"type": "http.response.body", "body": answer.body[: len(answer.body) // 2], "more_body": True}
+        )
         await self._close()
 
     async def _delay(self) -> None:
@@ -203,7 +212,9 @@ class _Misbehaviour:
         answer = await self._app.execute(self._request)
         await self._start(answer)
         for position in range(len(answer.body)):
-            await self._send({"type": "http.response.body", "body": answer.body[position : position + 1], "more_body": True})
+            await self._send(
+                {"type": "http.response.body", "body": answer.body[position : position + 1], "more_body": True}
+            )
             await asyncio.sleep(self._fault.seconds or 0)
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -264,7 +275,8 @@ def _result(value: object) -> Answer:
 
 
 def _plain(value: Any) -> Any:
-    """A result as JSON: dataclasses as objects, counters as lists of key and count, times in ISO 8601."""
+    """A result as JSON: dataclasses as objects, counters as lists of key and count, times in ISO
+    8601."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):

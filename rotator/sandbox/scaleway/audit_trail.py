@@ -1,7 +1,9 @@
-"""The audit trail: who called what, from where, with which client. It names no access key, and shows what a key's *bearer* did.
+"""The audit trail: who called what, from where, with which client. It names no access key, and
+shows what a key's *bearer* did.
 
-Changes to IAM that came over the API are on it by themselves, under the region of Paris; what happens at other products is put there by
-an operator's hand. Which words the real trail has for IAM is not recorded and assumed here; the form of an event is recorded.
+Changes to IAM that came over the API are on it by themselves, under the region of Paris; what
+happens at other products is put there by an operator's hand. Which words the real trail has for IAM
+is not recorded and assumed here; the form of an event is recorded.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def deed_of(change: Change) -> Deed:
 
 
 def list_deeds(state: StandInState, caller: Caller, request: ApiRequest) -> Answer:
-    """GET: what was called, the latest first unless asked otherwise; of the last hour unless asked otherwise."""
+    """GET: what was called, the latest first unless asked otherwise; of the last hour unless asked
+    otherwise."""
     organization = organization_of(caller, request.one("organization_id"), "read", "audit_trail_event")
     after = moment_of("recorded_after", request.one("recorded_after")) if request.one("recorded_after") else None
     before = moment_of("recorded_before", request.one("recorded_before")) if request.one("recorded_before") else None

@@ -35,9 +35,11 @@ class SandboxClient:
         self.management_secret: str = about["management_secret"]
 
     def call(self, verb: str, **arguments: Any) -> Any:
-        """Send one command and return its result as JSON; raises what the method itself would raise."""
+        """Send one command and return its result as JSON; raises what the method itself would
+        raise."""
         body = json.dumps(arguments, default=_moment_text).encode()
-        request = urllib.request.Request(f"{self.url}/_sandbox/{verb}", data=body, method="POST")  # noqa: S310 - a local URL
+        # S310: a local URL
+        request = urllib.request.Request(f"{self.url}/_sandbox/{verb}", data=body, method="POST")  # noqa: S310
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 return json.loads(answer.read())["result"]
@@ -67,7 +69,9 @@ class SandboxClient:
         """Another organisation; its id."""
         return str(self.call("create_organization"))
 
-    def edit_organization(self, organization_id: str | None = None, *, quota: int | None = None, **security: Any) -> None:
+    def edit_organization(
+        self, organization_id: str | None = None, *, quota: int | None = None, **security: Any
+    ) -> None:
         """Change the quota of keys, or any security setting."""
         self.call("edit_organization", organization_id=organization_id, quota=quota, **security)
 
@@ -139,9 +143,11 @@ class SandboxClient:
         return list(self.call("all_secrets"))
 
     def events(self, since: int = 0) -> list[RecordedEvent]:
-        """What truly happened, from index ``since`` on; LookupError when some of that is no longer kept."""
+        """What truly happened, from index ``since`` on; LookupError when some of that is no longer
+        kept."""
         return [
-            RecordedEvent(**{**event, "at": datetime.fromisoformat(event["at"])}) for event in self.call("events", since=since)
+            RecordedEvent(**{**event, "at": datetime.fromisoformat(event["at"])})
+            for event in self.call("events", since=since)
         ]
 
     @property
@@ -150,7 +156,8 @@ class SandboxClient:
         return self.events()
 
     def calls(self, bearer: str | None = None) -> Counter[tuple[str, str]]:
-        """How many requests came, by method and route; with ``bearer`` only those with a secret of that bearer."""
+        """How many requests came, by method and route; with ``bearer`` only those with a secret of
+        that bearer."""
         return Counter({(method, route): count for method, route, count in self.call("calls", bearer=bearer)})
 
     def reset_calls(self) -> None:
@@ -159,7 +166,8 @@ class SandboxClient:
 
 
 class _RemoteFaults:
-    """The rules in force at the other side. A rule that is returned is a copy: ``list`` tells its ``hits``."""
+    """The rules in force at the other side. A rule that is returned is a copy: ``list`` tells its
+    ``hits``."""
 
     def __init__(self, client: SandboxClient) -> None:
         self._client = client

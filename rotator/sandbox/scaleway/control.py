@@ -1,7 +1,8 @@
-"""The operator's hand and the ground truth: what a test or a demonstration does to the service, and learns about it.
+"""The operator's hand and the ground truth: what a test or a demonstration does to the service, and
+learns about it.
 
-Nothing here passes through gateways, faults, latency, quota or policy. ``ScalewaySandbox`` has all of it in its own process,
-``SandboxClient`` has the same over HTTP.
+Nothing here passes through gateways, faults, latency, quota or policy. ``ScalewaySandbox`` has all
+of it in its own process, ``SandboxClient`` has the same over HTTP.
 """
 
 from __future__ import annotations
@@ -20,16 +21,32 @@ from rotator.sandbox.scaleway.state import EVENTS_KEPT, StandInState
 
 EDITABLE_KEY_FIELDS = frozenset({"description", "default_project_id", "expires_at", "editable", "deletable", "managed"})
 DEED_FIELDS = frozenset(
-    {"source_ip", "user_agent", "product_name", "service_name", "region", "project_id", "status_code", "resources", "ago"}
+    {
+        "source_ip",
+        "user_agent",
+        "product_name",
+        "service_name",
+        "region",
+        "project_id",
+        "status_code",
+        "resources",
+        "ago",
+    }
 )
 EDITABLE_APPLICATION_FIELDS = frozenset({"name", "description", "tags", "manager"})
 
 
 class ControlInterface:
-    """One service with one organisation, in which a first application with all rights holds the management key."""
+    """One service with one organisation, in which a first application with all rights holds the
+    management key."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.time, seed: int | None = None, events_kept: int = EVENTS_KEPT, **settings: Any
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        seed: int | None = None,
+        events_kept: int = EVENTS_KEPT,
+        **settings: Any,
     ) -> None:
         self._state = StandInState(clock, seed=seed, events_kept=events_kept)
         self.faults = Faults(self._state.lock)
@@ -42,7 +59,7 @@ class ControlInterface:
         self.management_secret = key.secret
         self.configure(**settings)
 
-    # --- behaviour ------------------------------------------------------------------------------------------------------
+    # --- behaviour --------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
@@ -65,15 +82,18 @@ class ControlInterface:
         with self._state.settled():
             return self._state.postponed
 
-    # --- organisations --------------------------------------------------------------------------------------------------
+    # --- organisations ----------------------------------------------------------------------------
 
     def create_organization(self) -> str:
         """Another organisation, of which the management key knows nothing; its id."""
         with self._state.settled():
             return self._state.add_organization().id
 
-    def edit_organization(self, organization_id: str | None = None, *, quota: int | None = None, **security: Any) -> None:
-        """Change the quota of keys, or any security setting such as ``max_api_key_expiration_duration="3600s"``."""
+    def edit_organization(
+        self, organization_id: str | None = None, *, quota: int | None = None, **security: Any
+    ) -> None:
+        """Change the quota of keys, or any security setting such as
+        ``max_api_key_expiration_duration="3600s"``."""
         with self._state.settled():
             organization = self._organization(organization_id)
             if unknown := security.keys() - organization.security.keys():
@@ -86,7 +106,7 @@ class ControlInterface:
         with self._state.settled():
             return self._state.add_project(self._organization(organization_id), name)
 
-    # --- bearers --------------------------------------------------------------------------------------------------------
+    # --- bearers ----------------------------------------------------------------------------------
 
     def create_application(self, name: str, *, manager: bool = False, organization_id: str | None = None) -> str:
         """A new application, with all rights in its organisation or none; its id."""
@@ -109,7 +129,7 @@ class ControlInterface:
         with self._state.settled():
             self._state.remove_bearer(self._bearer(application_id))
 
-    # --- keys -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------
 
     def create_key(
         self,
@@ -130,7 +150,8 @@ class ControlInterface:
             return key.access_key, key.secret
 
     def edit_key(self, access_key: str, **fields: Any) -> None:
-        """Change ``description``, ``default_project_id``, ``expires_at``, ``editable``, ``deletable`` or ``managed``."""
+        """Change ``description``, ``default_project_id``, ``expires_at``, ``editable``,
+        ``deletable`` or ``managed``."""
         _known(fields, EDITABLE_KEY_FIELDS)
         with self._state.settled():
             self._state.update_key(self._live(access_key), fields)
@@ -141,15 +162,17 @@ class ControlInterface:
             self._state.remove_key(self._live(access_key))
 
     def note_deed(self, bearer_id: str, method_name: str, **said: Any) -> None:
-        """Put a call that the bearer made at some other product on the audit trail: ``source_ip``, ``user_agent``, ``product_name``,
-        ``service_name``, ``region``, ``project_id``, ``status_code``, ``resources`` (pairs of type and id), and how many seconds ``ago``."""
+        """Put a call that the bearer made at some other product on the audit trail: ``source_ip``,
+        ``user_agent``, ``product_name``, ``service_name``, ``region``, ``project_id``,
+        ``status_code``, ``resources`` (pairs of type and id), and how many seconds ``ago``."""
         _known(said, DEED_FIELDS)
         with self._state.settled() as state:
             at = state.now() - timedelta(seconds=said.pop("ago", 0.0))
             state.deeds.append(made_up(at, self._bearer(bearer_id), method_name, said))
 
     def keys(self, application_id: str | None = None, *, deleted: bool = False) -> list[KeyView]:
-        """The keys there truly are, of one application or of all, oldest first; with ``deleted`` also those that were."""
+        """The keys there truly are, of one application or of all, oldest first; with ``deleted``
+        also those that were."""
         with self._state.settled():
             found = (key for key in self._state.keys.values() if deleted or key.died is None)
             return [view(key) for key in found if application_id in (None, key.bearer.id)]
@@ -170,10 +193,11 @@ class ControlInterface:
         with self._state.settled():
             return list(self._state.by_secret)
 
-    # --- what happened --------------------------------------------------------------------------------------------------
+    # --- what happened ----------------------------------------------------------------------------
 
     def events(self, since: int = 0) -> list[RecordedEvent]:
-        """What truly happened, from index ``since`` on; LookupError when some of that is no longer kept."""
+        """What truly happened, from index ``since`` on; LookupError when some of that is no longer
+        kept."""
         with self._state.settled():
             return self._state.events(since)
 
@@ -183,8 +207,8 @@ class ControlInterface:
         return self.events()
 
     def calls(self, bearer: str | None = None) -> Counter[tuple[str, str]]:
-        """How many requests came, by method and route; with ``bearer`` only those with a secret of that bearer (empty:
-        with none that was ever issued).
+        """How many requests came, by method and route; with ``bearer`` only those with a secret of
+        that bearer (empty: with none that was ever issued).
         """
         with self._state.settled():
             counted: Counter[tuple[str, str]] = Counter()
@@ -198,7 +222,7 @@ class ControlInterface:
         with self._state.settled():
             self._state.calls.clear()
 
-    # --- looking things up ----------------------------------------------------------------------------------------------
+    # --- looking things up ------------------------------------------------------------------------
 
     def _organization(self, organization_id: str | None) -> Organization:
         chosen = organization_id or self.organization_id
@@ -225,4 +249,6 @@ class ControlInterface:
 
 def _known(fields: dict[str, Any], known: frozenset[str]) -> None:
     if unknown := fields.keys() - known:
-        raise ValueError(f"there is no field {', '.join(sorted(unknown))} to edit; there are {', '.join(sorted(known))}")
+        raise ValueError(
+            f"there is no field {', '.join(sorted(unknown))} to edit; there are {', '.join(sorted(known))}"
+        )

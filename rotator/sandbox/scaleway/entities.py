@@ -1,4 +1,5 @@
-"""The things that the stand-in keeps: organisations, bearers, keys; and what it tells of them and of what happened."""
+"""The things that the stand-in keeps: organisations, bearers, keys; and what it tells of them and
+of what happened."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from typing import Any, NamedTuple
 class RecordedEvent:
     """One thing that truly happened, as opposed to the answer that a client got.
 
-    ``kind`` is ``created``, ``updated`` or ``deleted`` for keys, the same with ``application_`` for applications,
-    ``security_updated``; ``quota_exceeded`` for a create that found no room; ``authenticated`` or ``refused`` for every
-    request that got as far; ``limited``, ``faulted`` and ``unknown_operation`` for those that did not. ``access_key`` is the key concerned: the one changed, or the one whose
-    secret was tried (empty when no such secret was ever issued). ``by`` is the access key that made a change, empty for a
-    hand of the operator. ``detail`` is the reason of a refusal or the description of a fault.
+    ``kind`` is ``created``, ``updated`` or ``deleted`` for keys, the same with ``application_`` for
+    applications, ``security_updated``; ``quota_exceeded`` for a create that found no room;
+    ``authenticated`` or ``refused`` for every request that got as far; ``limited``, ``faulted`` and
+    ``unknown_operation`` for those that did not. ``access_key`` is the key concerned: the one
+    changed, or the one whose secret was tried (empty when no such secret was ever issued). ``by``
+    is the access key that made a change, empty for a hand of the operator. ``detail`` is the reason
+    of a refusal or the description of a fault.
     """
 
     index: int
@@ -30,7 +33,8 @@ class RecordedEvent:
 
 
 class Actor(NamedTuple):
-    """Who makes a change: the bearer of a key over the API, or an operator's hand, which leaves everything empty."""
+    """Who makes a change: the bearer of a key over the API, or an operator's hand, which leaves
+    everything empty."""
 
     access_key: str = ""
     bearer: str = ""
@@ -66,7 +70,8 @@ class Organization:
 
 @dataclass
 class IamBearer:
-    """Who bears keys: an application, or a user. A manager may do everything in its organisation, others nothing."""
+    """Who bears keys: an application, or a user. A manager may do everything in its organisation,
+    others nothing."""
 
     id: str
     kind: str
@@ -106,8 +111,8 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class KeyView:
-    """A key as ground truth tells it, without its secret. ``deleted_at`` is None while it lives; ``revocation_delay`` is how many
-    seconds later the last gateway refuses it."""
+    """A key as ground truth tells it, without its secret. ``deleted_at`` is None while it lives;
+    ``revocation_delay`` is how many seconds later the last gateway refuses it."""
 
     access_key: str
     bearer: str

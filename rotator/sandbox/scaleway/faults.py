@@ -1,7 +1,7 @@
 """Faults on command: rules that pick requests and say what goes wrong with them.
 
-A rule is an action and which requests it picks. Rules are asked in the order in which they were added; the first that picks
-a request has it, and none of the others counts it.
+A rule is an action and which requests it picks. Rules are asked in the order in which they were
+added; the first that picks a request has it, and none of the others counts it.
 
 ======== =============================================================================================================
 status   an error answer of ``status`` instead of the real one
@@ -14,8 +14,9 @@ hang     no answer until ``release()``; the request is executed then
 late     an error answer of ``status`` now (0: the connection is closed), executed ``seconds`` later (None: on ``release()``)
 ======== =============================================================================================================
 
-``status``, ``drop`` and ``reset`` do not execute the request, unless ``executed`` says that they do and only the answer is
-lost; with it, ``hang`` executes the request first. A request whose secret is refused is answered 401 by ``late``.
+``status``, ``drop`` and ``reset`` do not execute the request, unless ``executed`` says that they do
+and only the answer is lost; with it, ``hang`` executes the request first. A request whose secret is
+refused is answered 401 by ``late``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Fault:
     path: str = "*"
     """With ``*`` as a wildcard, matched against the whole path without the query."""
     access_key: str = "*"
-    """Only requests made with the secret of this key (a wildcard too; empty: with no known secret)."""
+    """Only requests made with the secret of this key (a wildcard too; empty: with no known
+    secret)."""
     times: int | None = 1
     """How many requests it picks before it is spent; None is without end."""
     skip: int = 0
@@ -77,7 +79,9 @@ class Fault:
     def picks(self, method: str, path: str, access_key: str) -> bool:
         """Whether the rule takes this request, which it counts if so."""
         if self.spent or not (
-            fnmatchcase(method, self.method) and fnmatchcase(path, self.path) and fnmatchcase(access_key, self.access_key)
+            fnmatchcase(method, self.method)
+            and fnmatchcase(path, self.path)
+            and fnmatchcase(access_key, self.access_key)
         ):
             return False
         if self.skip > 0:
@@ -102,7 +106,8 @@ class Faults:
         self._made = 0
 
     def add(self, action: str, **rule: Any) -> Fault:
-        """Put a rule behind the others; the arguments are the fields of ``Fault``. Its ``hits`` go on counting."""
+        """Put a rule behind the others; the arguments are the fields of ``Fault``. Its ``hits`` go
+        on counting."""
         fault = Fault(action, **rule)
         with self._lock:
             self._made += 1

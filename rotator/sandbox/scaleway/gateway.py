@@ -1,4 +1,5 @@
-"""What stands in front of the operations: rate limit, fault rules, the secret, the right; and the order of these.
+"""What stands in front of the operations: rate limit, fault rules, the secret, the right; and the
+order of these.
 
 One request is ``admit``-ted first, which may end it with an answer or hand back the fault that
 picked it, and then executed, or postponed. The caller (see ``app``) adds what is about time and
@@ -20,7 +21,8 @@ from rotator.sandbox.scaleway.state import StandInState
 
 
 class Gateway:
-    """All gateways of the service in one. Which of them takes a request is chance, repeatable by ``seed``."""
+    """All gateways of the service in one. Which of them takes a request is chance, repeatable by
+    ``seed``."""
 
     def __init__(self, state: StandInState, faults: Faults, *, seed: int | None = None) -> None:
         self.state = state
@@ -28,7 +30,8 @@ class Gateway:
         self._chance = random.Random(seed)  # noqa: S311 - chance that can be repeated is what it is for
 
     def admit(self, request: ApiRequest) -> Answer | Fault | None:
-        """Count the request and see whether it gets through: an answer ends it, a fault is to be acted out."""
+        """Count the request and see whether it gets through: an answer ends it, a fault is to be
+        acted out."""
         state = self.state
         with state.settled():
             if state.settings.instances > 1:
@@ -54,7 +57,8 @@ class Gateway:
                 return error.answer
 
     def postpone(self, request: ApiRequest, after: float | None) -> Answer | None:
-        """Check secret and right now, and carry the request out later; an answer only when it is refused now."""
+        """Check secret and right now, and carry the request out later; an answer only when it is
+        refused now."""
         with self.state.settled():
             try:
                 caller, operation = self._authorise(request)
@@ -68,7 +72,9 @@ class Gateway:
         settings = self.state.settings
         match request.method:
             case "GET" if request.route == API_KEYS:
-                return settings.latency_list_by_bearer if "bearer_id=" in request.query_string else settings.latency_list
+                return (
+                    settings.latency_list_by_bearer if "bearer_id=" in request.query_string else settings.latency_list
+                )
             case "GET":
                 return settings.latency_get
             case "POST":
@@ -102,5 +108,9 @@ class Gateway:
             operation.run(self.state, caller, request)
         except StandInError as error:
             self.state.record(
-                "faulted", caller.key, method=request.method, route=request.route, detail=f"landed late as {error.answer.status}"
+                "faulted",
+                caller.key,
+                method=request.method,
+                route=request.route,
+                detail=f"landed late as {error.answer.status}",
             )

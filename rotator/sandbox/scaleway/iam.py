@@ -1,5 +1,5 @@
-"""The operations of the API by method and route, each a function of the state and one request; here those on what is neither a key nor
-an application.
+"""The operations of the API by method and route, each a function of the state and one request; here
+those on what is neither a key nor an application.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def list_logs(state: StandInState, caller: Caller, request: ApiRequest) -> Answe
     """GET: who changed what in IAM, newest first. The use of a key is not in there."""
     organization = organization_of(caller, request.one("organization_id"), "read", "log")
     action, kind, search = request.one("action"), request.one("resource_type"), request.one("search")
-    after, before = (request.one(name) and moment_of(name, request.one(name)) for name in ("created_after", "created_before"))
+    after, before = (
+        request.one(name) and moment_of(name, request.one(name)) for name in ("created_after", "created_before")
+    )
     found = [
         answers.log_object(number, change)
         for number, change in enumerate(state.changes)

@@ -92,5 +92,7 @@ def list_applications(state: StandInState, caller: Caller, request: ApiRequest) 
         and (not ids or bearer.id in ids)
         and editable is not False
     ]
-    shown = [answers.application_object(bearer) for bearer in page_of(request, ordered(request, found, _APPLICATION_ORDERS))]
+    shown = [
+        answers.application_object(bearer) for bearer in page_of(request, ordered(request, found, _APPLICATION_ORDERS))
+    ]
     return answers.ok({"applications": shown, "total_count": len(found)}, spaced=state.settings.spaced)

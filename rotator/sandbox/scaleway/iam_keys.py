@@ -1,4 +1,5 @@
-"""The operations on API keys. The order of checks is: right, arguments, existence, policy, quota; the real order is not known."""
+"""The operations on API keys. The order of checks is: right, arguments, existence, policy, quota;
+the real order is not known."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def _project(organization: Organization, value: object) -> str:
 
 
 def _bearer_of(caller: Caller, fields: Mapping[str, Any]) -> IamBearer:
-    """The bearer that a create names: an application of the organisation, or the caller's own user."""
+    """The bearer that a create names: an application of the organisation, or the caller's own
+    user."""
     named = {name: fields[name] for name in ("application_id", "user_id") if fields.get(name)}
     if len(named) != 1:
         reason = "constraint" if named else "required"
@@ -74,7 +76,9 @@ def create_key(state: StandInState, caller: Caller, request: ApiRequest) -> Answ
     if len(organization.keys) >= organization.quota:
         state.record("quota_exceeded", bearer=bearer.id, by=caller.key.access_key)
         raise StandInError(answers.quota_exceeded(len(organization.keys), organization.quota))
-    key = state.add_key(bearer, description=description, expires_at=expires_at, default_project_id=project, actor=caller.actor)
+    key = state.add_key(
+        bearer, description=description, expires_at=expires_at, default_project_id=project, actor=caller.actor
+    )
     return answers.ok(answers.key_object(key, secret=True), spaced=state.settings.spaced)
 
 
@@ -91,7 +95,8 @@ def get_key(state: StandInState, caller: Caller, request: ApiRequest) -> Answer:
 
 
 def update_key(state: StandInState, caller: Caller, request: ApiRequest) -> Answer:
-    """PATCH: description, default project and, if settings allow, expiry, which cannot be cleared."""
+    """PATCH: description, default project and, if settings allow, expiry, which cannot be
+    cleared."""
     key, fields = _key(state, caller, request.name), request.fields
     if not key.editable:
         raise StandInError(answers.precondition("API key is not editable"))

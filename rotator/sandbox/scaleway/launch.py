@@ -12,7 +12,8 @@ from rotator.sandbox.scaleway.client import SandboxClient
 
 
 def start_scaleway(log: Path) -> tuple[Process, SandboxClient]:
-    """The process, and a client that drives it. ``log`` receives its output with the management key."""
+    """The process, and a client that drives it. ``log`` receives its output with the management
+    key."""
     log.touch(mode=0o600)
     log.write_text("")  # an earlier stand-in with the same log has another address
     process = Process([sys.executable, "-m", "rotator.sandbox.scaleway"], log)

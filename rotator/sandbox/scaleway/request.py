@@ -1,7 +1,7 @@
 """One request to the API: its route, and its arguments read as strictly as the API reads them.
 
-A reader of an argument (``uuid_of``, ``moment_of``, …) gives its value or raises the answer 400 that belongs to it. The words
-of help messages are assumed, except that of the UUID.
+A reader of an argument (``uuid_of``, ``moment_of``, …) gives its value or raises the answer 400
+that belongs to it. The words of help messages are assumed, except that of the UUID.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Caller:
         return self.key.bearer.organization
 
 
-# --- arguments ------------------------------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------
 
 
 def uuid_of(name: str, value: object) -> str:

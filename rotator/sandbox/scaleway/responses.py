@@ -40,7 +40,7 @@ class StandInError(Exception):
         self.answer = answer
 
 
-# --- successes ------------------------------------------------------------------------------------------------------------
+# --- successes ------------------------------------------------------------------------------------
 
 
 def ok(value: object, *, spaced: bool) -> Answer:
@@ -116,7 +116,7 @@ def log_object(number: int, change: Change) -> dict[str, Any]:
     }
 
 
-# --- errors ---------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 def error(status: int, **fields: object) -> Answer:
@@ -147,7 +147,8 @@ def not_found(resource: str, resource_id: str) -> Answer:
 
 
 def invalid(argument: str, reason: str, help_message: str = "") -> Answer:
-    """400: one argument is missing (``required``), malformed (``format``) or out of bounds (``constraint``)."""
+    """400: one argument is missing (``required``), malformed (``format``) or out of bounds
+    (``constraint``)."""
     details = [{"argument_name": argument, "help_message": help_message, "reason": reason}]
     return error(400, details=details, message="invalid argument(s)", type="invalid_arguments")
 
@@ -173,7 +174,10 @@ def unknown_operation(method: str, path: str) -> Answer:
 
 def html(status: int, title: str) -> Answer:
     """An answer of whatever stands in front of the API: a page instead of JSON."""
-    page = f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><center><h1>{status} {title}</h1></center></body>\r\n</html>\r\n"
+    page = (
+        f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><center><h1>{status} "
+        f"{title}</h1></center></body>\r\n</html>\r\n"
+    )
     return Answer(status, page.encode(), "text/html")
 
 

@@ -21,13 +21,15 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         super().connection_made(transport)
-        # Head and body are written separately; without this the body waits 40 ms for the client's acknowledgement.
+        # Head and body are written separately; without this the body waits 40 ms for the client's
+        # acknowledgement.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         app = self.app
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope["sandbox.transport"] = transport
-            # A request is cancelled only when the sandbox stops, which is no error for uvicorn to complain about.
+            # A request is cancelled only when the sandbox stops, which is no error for uvicorn to
+            # complain about.
             with suppress(asyncio.CancelledError):
                 await app(scope, receive, send)
 
@@ -35,9 +37,11 @@ class _Protocol(HttpToolsProtocol):
 
 
 class ScalewaySandbox(ControlInterface):
-    """A stand-in of Scaleway's IAM API, running between ``start`` and ``stop`` or as a context manager.
+    """A stand-in of Scaleway's IAM API, running between ``start`` and ``stop`` or as a context
+    manager.
 
-    Beside ``port`` (0 takes a free one) it takes what ``ControlInterface`` takes: ``clock``, ``seed`` and any of the settings.
+    Beside ``port`` (0 takes a free one) it takes what ``ControlInterface`` takes: ``clock``,
+    ``seed`` and any of the settings.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:

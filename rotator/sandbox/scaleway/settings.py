@@ -1,4 +1,5 @@
-"""How the stand-in behaves: one immutable value, replaced as a whole when something is changed at run time."""
+"""How the stand-in behaves: one immutable value, replaced as a whole when something is changed at
+run time."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ REAL_LATENCY: Mapping[str, float] = {
     "latency_list": 0.402,
     "latency_list_by_bearer": 0.058,
 }
-"""Medians of the recorded answers in seconds, for ``configure(**REAL_LATENCY)``. PATCH was not measured and is taken as GET."""
+"""Medians of the recorded answers in seconds, for ``configure(**REAL_LATENCY)``. PATCH was not
+measured and is taken as GET."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Behaviour that applies to every request. All durations are seconds, and all numbers are zero or more unless said."""
+    """Behaviour that applies to every request. All durations are seconds, and all numbers are zero
+    or more unless said."""
 
     latency_post: float = 0.0
     """Half of a latency passes before the request is executed and half after it."""
@@ -30,11 +33,14 @@ class Settings:
     """For lists of keys with a ``bearer_id``, which the real service answers much faster."""
 
     instances: int = 1
-    """How many gateways take requests in turn. They learn of new and deleted keys one after the other."""
+    """How many gateways take requests in turn. They learn of new and deleted keys one after the
+    other."""
     activation_delay: float = 0.0
-    """Until the last gateway accepts a key created from now on; the n-th of m does at n/m of it, so in between it flaps."""
+    """Until the last gateway accepts a key created from now on; the n-th of m does at n/m of it, so
+    in between it flaps."""
     revocation_delay: float = 0.0
-    """Until the last gateway refuses a key deleted from now on, spread over the gateways in the same way."""
+    """Until the last gateway refuses a key deleted from now on, spread over the gateways in the
+    same way."""
     list_lag: float = 0.0
     """Lists of keys show which keys existed this long ago. Reading one key by name never lags."""
 
@@ -46,12 +52,15 @@ class Settings:
     date_skew: float = 0.0
     """Added to the Date header only; may be negative."""
     clock_offset: float = 0.0
-    """Added to the service's whole calendar: Date, creation times and expiry; may be negative. Delays are not affected."""
+    """Added to the service's whole calendar: Date, creation times and expiry; may be negative.
+    Delays are not affected."""
 
     spaced: bool = True
-    """Whether JSON answers have a space after each comma, as some deployments do. Errors never have."""
+    """Whether JSON answers have a space after each comma, as some deployments do. Errors never
+    have."""
     expires_at_patchable: bool = True
-    """Whether the expiry of an existing key may be changed; the documentation and the clients disagree."""
+    """Whether the expiry of an existing key may be changed; the documentation and the clients
+    disagree."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):

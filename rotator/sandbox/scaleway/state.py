@@ -1,12 +1,15 @@
-"""What the stand-in knows: organisations, bearers, keys with their secrets, who may do what, and everything that happened.
+"""What the stand-in knows: organisations, bearers, keys with their secrets, who may do what, and
+everything that happened.
 
-No input or output here, and time is a function that is passed in. ``clock`` counts seconds since 1970 and must not go
-backwards; calendar skew is a setting on top of it. Nothing happens between two calls: what was postponed (a create that
-lands late) is carried out when the next call finds that it is due, and is dated as if it had happened then.
+No input or output here, and time is a function that is passed in. ``clock`` counts seconds since
+1970 and must not go backwards; calendar skew is a setting on top of it. Nothing happens between two
+calls: what was postponed (a create that lands late) is carried out when the next call finds that it
+is due, and is dated as if it had happened then.
 
 The life of a key, seen by the n-th of m gateways::
 
-    created ── n/m of activation_delay ──> accepted ── deleted ── n/m of revocation_delay ──> refused
+    created ── n/m of activation_delay ──> accepted ── deleted ── n/m of revocation_delay ──>
+    refused
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class StandInState:
         self._bucket = 1.0
         self._bucket_filled = clock()
 
-    # --- time -----------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def tick(self) -> float:
         """The clock, or the due time of the postponed operation that is being carried out."""
@@ -67,7 +70,8 @@ class StandInState:
         return datetime.fromtimestamp(self.tick() + self.settings.clock_offset, UTC)
 
     def postpone(self, operation: Callable[[], object], after: float) -> None:
-        """Carry ``operation`` out once ``after`` seconds have passed; infinity means when it is released."""
+        """Carry ``operation`` out once ``after`` seconds have passed; infinity means when it is
+        released."""
         heapq.heappush(self._late, (self.tick() + after, next(self._late_order), operation))
 
     @contextmanager
@@ -101,7 +105,7 @@ class StandInState:
         finally:
             self._landing = None
 
-    # --- what happened --------------------------------------------------------------------------------------------------
+    # --- what happened ----------------------------------------------------------------------------
 
     def record(
         self,
@@ -121,7 +125,8 @@ class StandInState:
         return event
 
     def events(self, since: int = 0) -> list[RecordedEvent]:
-        """The events from index ``since`` on. Raises LookupError when some of these are no longer kept."""
+        """The events from index ``since`` on. Raises LookupError when some of these are no longer
+        kept."""
         if not self._events:
             return []
         first = self._events[0].index
@@ -138,7 +143,7 @@ class StandInState:
             change = Change(self.now(), what.organization, action, what.kind, what.id, actor)
         self.changes.append(change)
 
-    # --- organisations and bearers --------------------------------------------------------------------------------------
+    # --- organisations and bearers ----------------------------------------------------------------
 
     def add_organization(self) -> Organization:
         """A new organisation with its default project, whose id equals the organisation's."""
@@ -192,7 +197,7 @@ class StandInState:
         del self.bearers[bearer.id], bearer.organization.bearers[bearer.id]
         self._changed("deleted", bearer, actor)
 
-    # --- keys -----------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------
 
     def add_key(
         self,
@@ -231,7 +236,8 @@ class StandInState:
         self._changed("updated", key, actor)
 
     def remove_key(self, key: ApiKey, *, actor: Actor = HAND) -> None:
-        """Delete a key. Its secret goes on being accepted for as long as the settings of this moment say."""
+        """Delete a key. Its secret goes on being accepted for as long as the settings of this
+        moment say."""
         key.died, key.deleted_at, key.revocation_delay = self.tick(), self.now(), self.settings.revocation_delay
         del key.bearer.keys[key.access_key], key.bearer.organization.keys[key.access_key]
         self.graveyard.append(key)
@@ -257,7 +263,7 @@ class StandInState:
         keys.sort(key=lambda key: key.created_at)
         return keys
 
-    # --- authentication -------------------------------------------------------------------------------------------------
+    # --- authentication ---------------------------------------------------------------------------
 
     def refusal(self, key: ApiKey | None, gateway: int) -> str:
         """Why the gateway of that number refuses the key's secret now; empty when it accepts it."""

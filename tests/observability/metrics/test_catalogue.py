@@ -52,9 +52,15 @@ def test_the_document_has_the_table_of_every_metric() -> None:
     assert table() in DOCUMENT, "make it with: python -m rotator.observability.metrics.catalogue"
 
 
-@pytest.mark.parametrize("document", ["docs/metrics.md", "config/prometheus/rotator.rules.yml", "config/grafana/rotator.json"])
+@pytest.mark.parametrize(
+    "document", ["docs/metrics.md", "config/prometheus/rotator.rules.yml", "config/grafana/rotator.json"]
+)
 def test_no_metric_is_named_anywhere_that_does_not_exist(document: str) -> None:
-    named = set(re.findall(r"\b(?:rotator|process)_[a-z_]+_[a-z]+\b|\brotator_(?:healthy|keys)\b", (ROOT / document).read_text()))
+    named = set(
+        re.findall(
+            r"\b(?:rotator|process)_[a-z_]+_[a-z]+\b|\brotator_(?:healthy|keys)\b", (ROOT / document).read_text()
+        )
+    )
     known = set(CATALOGUE) | {f"rotator_request_duration_seconds_{part}" for part in ("bucket", "count", "sum")}
     assert named
     assert named <= known

@@ -87,7 +87,9 @@ def test_keys_are_counted_by_what_the_ledger_owes_them() -> None:
 
 
 def test_a_hold_without_an_end_says_since_when_it_is_on() -> None:
-    assert told(billing(of(hold=Hold("x", "ann", EPOCH))))["rotator_open_hold_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
+    assert told(billing(of(hold=Hold("x", "ann", EPOCH))))["rotator_open_hold_timestamp_seconds"] == {
+        ABOUT: EPOCH.timestamp()
+    }
     for hold in (None, Hold("x", "ann", EPOCH, EPOCH + 40 * DAY)):
         assert "rotator_open_hold_timestamp_seconds" not in told(billing(of(hold=hold)))
 
@@ -102,7 +104,12 @@ def test_an_application_that_nobody_could_look_at_yet_is_unseen_since_the_start(
     found = told(replace(billing(), ledger=None, keys=None, last_reconciled_at=None))
     assert found["rotator_last_reconcile_timestamp_seconds"] == {ABOUT: EPOCH.timestamp()}
     assert found["rotator_application_phase"] == {(*ABOUT, "new"): 1}
-    for name in ("rotator_key_age_seconds", "rotator_keys", "rotator_live_keys", "rotator_last_success_timestamp_seconds"):
+    for name in (
+        "rotator_key_age_seconds",
+        "rotator_keys",
+        "rotator_live_keys",
+        "rotator_last_success_timestamp_seconds",
+    ):
         assert name not in found
 
 
@@ -153,7 +160,9 @@ def test_a_service_that_was_not_asked_yet_is_neither_up_nor_down(up: bool | None
 
 
 def test_services_tell_their_clocks_and_accounts_their_room() -> None:
-    found = told(services=(ServiceSample("vault", True, timedelta(seconds=-40)), ServiceSample("acme", True, headroom=0)))
+    found = told(
+        services=(ServiceSample("vault", True, timedelta(seconds=-40)), ServiceSample("acme", True, headroom=0))
+    )
     assert found["rotator_clock_skew_seconds"] == {("vault",): -40, ("acme",): 0}
     assert found["rotator_quota_headroom_keys"] == {("acme",): 0}
 

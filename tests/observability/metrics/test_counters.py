@@ -14,7 +14,9 @@ KEY = ("acme", "billing")
 def test_every_event_is_handed_on_as_it_is() -> None:
     sink = Recorder()
     EventCounters(sink).emit("key.revoked", access_key="SCW1", reason="replaced", verification="refused", **BILLING)
-    assert sink.events == [("key.revoked", {"access_key": "SCW1", "reason": "replaced", "verification": "refused", **BILLING})]
+    assert sink.events == [
+        ("key.revoked", {"access_key": "SCW1", "reason": "replaced", "verification": "refused", **BILLING})
+    ]
 
 
 def test_every_event_of_the_catalogue_is_counted_from_zero_on() -> None:

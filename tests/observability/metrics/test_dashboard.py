@@ -83,13 +83,19 @@ def promtool() -> str:
 
 
 def test_prometheus_understands_every_expression(promtool: str, tmp_path: Path) -> None:
-    filled = [expression.replace("$__rate_interval", "5m").replace("$application", ".*") for _, expression in expressions()]
+    filled = [
+        expression.replace("$__rate_interval", "5m").replace("$application", ".*") for _, expression in expressions()
+    ]
     assert len(filled) > 25
     assert not [expression for expression in filled if "$" in expression]
     rules = [{"record": f"dashboard:{number}", "expr": expression} for number, expression in enumerate(filled)]
     file = tmp_path / "expressions.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}).replace("dashboard:", "dashboard:e"))
-    done = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False)
+    file.write_text(
+        yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}).replace("dashboard:", "dashboard:e")
+    )
+    done = subprocess.run(
+        [promtool, "check", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -117,7 +123,9 @@ def test_a_legend_names_labels_that_are_left_in_the_result(panel: dict[str, Any]
 def test_a_panel_says_what_it_shows_and_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
     chosen = {"type": "prometheus", "uid": "${datasource}"}
-    assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (1 + len(panel["targets"]))
+    assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (
+        1 + len(panel["targets"])
+    )
 
 
 def test_no_panels_overlap_and_none_leaves_the_page() -> None:

@@ -57,7 +57,9 @@ def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched:
 
 
 def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
-    short = monitor.Monitoring(watched.engine, watched.counters, watched.calls, patience=timedelta(seconds=2), clock=watched.time)
+    short = monitor.Monitoring(
+        watched.engine, watched.counters, watched.calls, patience=timedelta(seconds=2), clock=watched.time
+    )
     watched.time.ahead = 10
     assert [well for _, well, _ in short.health()] == [False, False]
     assert [well for _, well, _ in watched.monitor.health()] == [True, True]
@@ -172,7 +174,9 @@ def test_a_port_in_use_is_said_once_and_taken_as_soon_as_it_is_free(watched: Wat
     assert watched.ask("/healthz")[0] == 200
 
 
-def test_a_reload_moves_the_listener_and_a_configuration_without_one_closes_it(watched: Watched, tmp_path: Path) -> None:
+def test_a_reload_moves_the_listener_and_a_configuration_without_one_closes_it(
+    watched: Watched, tmp_path: Path
+) -> None:
     watched.start()
     first = watched.at
     watched.at = watched.runtime.listen = Listener("127.0.0.1", free_port())
@@ -260,7 +264,9 @@ def test_an_account_without_room_says_so(watched: Watched) -> None:
     assert watched.value("rotator_quota_headroom_keys", account="acme") == 1
 
 
-def test_a_provider_that_will_not_tell_its_room_is_not_told_of(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_will_not_tell_its_room_is_not_told_of(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(self: object) -> int:
         raise Unavailable("away", service="acme", kind="timeout")
 

@@ -16,7 +16,9 @@ import yaml
 from tests.observability.metrics.conftest import ROOT
 
 RULES = ROOT / "config" / "prometheus" / "rotator.rules.yml"
-ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]}
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
+}
 BEGIN = 10
 """Minutes of peace before and after."""
 
@@ -98,7 +100,9 @@ def unit_test(name: str, case: Case) -> dict[str, Any]:
     patience = minutes(rule["for"])
     problem = patience + 5
     spans = ((case.well, 0, BEGIN), (case.bad, BEGIN, problem), (case.well, BEGIN + problem, BEGIN))
-    values = " ".join(since(value or 0, at, count) if case.ages else stretch(value, count) for value, at, count in spans)
+    values = " ".join(
+        since(value or 0, at, count) if case.ages else stretch(value, count) for value, at, count in spans
+    )
     peace = {"rotator_build_info": 1.0, 'up{job="rotator"}': 1.0, **case.beside}
     peace.pop(case.series, None)
     fires = {
@@ -135,7 +139,9 @@ def promtool() -> str:
 def check(promtool: str, directory: Path, *tests: dict[str, Any]) -> str:
     file = directory / "rules.test.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)}))
-    done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
+    )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -155,7 +161,9 @@ def test_promtool_has_nothing_to_say_against_the_rules(promtool: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_fires_after_its_patience_and_not_before_says_what_to_do_and_clears(promtool: str, tmp_path: Path, name: str) -> None:
+def test_it_fires_after_its_patience_and_not_before_says_what_to_do_and_clears(
+    promtool: str, tmp_path: Path, name: str
+) -> None:
     assert check(promtool, tmp_path, unit_test(name, CASES[name])) == ""
 
 

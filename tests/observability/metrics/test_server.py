@@ -99,7 +99,9 @@ def test_nonsense_is_hung_up_on_and_the_next_one_is_answered(serve: Callable[...
     assert ask(at, "/healthz")[0] == 200
 
 
-def test_whoever_finds_all_places_taken_is_hung_up_on_and_places_are_given_back(serve: Callable[..., MetricsServer]) -> None:
+def test_whoever_finds_all_places_taken_is_hung_up_on_and_places_are_given_back(
+    serve: Callable[..., MetricsServer],
+) -> None:
     inside, go = threading.Semaphore(0), threading.Event()
 
     def slow(path: str, accept: str) -> MetricsResponse:
@@ -189,7 +191,9 @@ def test_a_socket_that_a_crash_left_behind_is_replaced(tmp_path: Path, serve: Ca
     assert ask(serve(Listener(path=path)).at, "/healthz")[0] == 200
 
 
-def test_a_socket_in_use_and_what_is_no_socket_are_left_alone(tmp_path: Path, serve: Callable[..., MetricsServer]) -> None:
+def test_a_socket_in_use_and_what_is_no_socket_are_left_alone(
+    tmp_path: Path, serve: Callable[..., MetricsServer]
+) -> None:
     busy = serve(Listener(path=tmp_path / "busy.sock"))
     with pytest.raises(OSError, match="in use"):
         serve(busy.at)

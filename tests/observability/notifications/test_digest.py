@@ -45,7 +45,14 @@ def test_every_topic_but_a_dated_one_has_an_ending(event: str) -> None:
 
 def test_nothing_is_told_while_all_is_well() -> None:
     news = Digest()
-    for event in ("pass.decided", "rotation.committed", "key.revoked", "heartbeat.healthy", "rotation.published", "daemon.ready"):
+    for event in (
+        "pass.decided",
+        "rotation.committed",
+        "key.revoked",
+        "heartbeat.healthy",
+        "rotation.published",
+        "daemon.ready",
+    ):
         news.note(event, {"application": "billing", "reason": "nothing is due"}, 0)
     assert news.ready_at() is None
     assert news.take(0) is None
@@ -127,18 +134,24 @@ def test_a_compromise_is_told_at_once_also_soon_after_another_message() -> None:
     news = Digest(every=EVERY)
     news.note(*blocked("one"), now=0)
     told(news, 20)
-    news.note("rotation.claimed", {"application": "billing", "mode": "compromised", "reason": "leaked at host.internal"}, 30)
+    news.note(
+        "rotation.claimed", {"application": "billing", "mode": "compromised", "reason": "leaked at host.internal"}, 30
+    )
     assert news.ready_at() == 35  # a quarter of a minute after the last one
     message = told(news, 35)
     assert message.title == "rotator: compromise"
-    assert message.body.startswith("compromise: a key was marked compromised; it is replaced and revoked at once: billing\n")
+    assert message.body.startswith(
+        "compromise: a key was marked compromised; it is replaced and revoked at once: billing\n"
+    )
     news.note("compromise.contained", {"application": "billing", "incident": "x", "access_keys": ["SCWX"]}, 36)
     assert "every compromised key is verified as revoked: billing" in told(news, 400).body
 
 
 def test_the_mark_and_the_claim_of_one_emergency_are_told_once() -> None:
     news = Digest()
-    news.note("compromise.marked", {"application": "billing", "incident": "x", "access_keys": ["SCWX"], "reason": "leaked"}, 0)
+    news.note(
+        "compromise.marked", {"application": "billing", "incident": "x", "access_keys": ["SCWX"], "reason": "leaked"}, 0
+    )
     news.note("rotation.claimed", {"application": "billing", "mode": "compromised", "reason": "leaked"}, 0)
     assert told(news, 1).title == "rotator: compromise"
 

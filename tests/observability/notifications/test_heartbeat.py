@@ -68,4 +68,6 @@ def test_a_secret_that_cannot_be_read_is_a_word_in_the_log() -> None:
 
     recorder = Recorder()
     Notifier(recorder, NotificationSettings(ping=HeartbeatSettings(missing))).ping(wait=True)
-    assert recorder.events == [("heartbeat.failed", {"message": "credential:ping-url: is empty; put the secret into it"})]
+    assert recorder.events == [
+        ("heartbeat.failed", {"message": "credential:ping-url: is empty; put the secret into it"})
+    ]

@@ -81,7 +81,13 @@ def test_it_tells_who_asked_why_what_was_replaced_and_which_versions_were_destro
 
 def test_the_time_line_goes_from_the_report_to_the_proof_of_death() -> None:
     told = [(moment.what, moment.access_key) for moment in report().moments()]
-    assert told == [("reported", ""), ("marked", "SCWOLD"), ("replaced", "SCWNEW"), ("revoked", "SCWOLD"), ("contained", "")]
+    assert told == [
+        ("reported", ""),
+        ("marked", "SCWOLD"),
+        ("replaced", "SCWNEW"),
+        ("revoked", "SCWOLD"),
+        ("contained", ""),
+    ]
 
 
 def test_a_key_that_was_in_grace_needed_no_replacement() -> None:
@@ -104,7 +110,9 @@ def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_
     assert report(masses=(mass,)).closed_at is None
     assert report(masses=(ended,)).closed_at is not None
     assert report(masses=(ended, mass)).closed_at is None, "another account is not done"
-    assert report(masses=(ended,), unavailable={"zeta": "no answer"}).closed_at is None, "nobody knows of another account"
+    assert report(masses=(ended,), unavailable={"zeta": "no answer"}).closed_at is None, (
+        "nobody knows of another account"
+    )
     said = report(masses=(mass,))
     assert (said.reason, said.by, said.opened_at) == ("breach", "bob", T - SECOND)
 
@@ -112,7 +120,13 @@ def test_an_incident_is_contained_only_when_every_application_is_and_none_waits_
 def test_incidents_are_grouped_by_their_id_over_applications_and_an_ordinary_mass_rotation_is_none() -> None:
     other = replace(ledger(), application="mailer")
     alone = mark_compromised(
-        new_ledger(spec(application="alone")), {"SCWX"}, reason="leak", by="ops", at=T, incident="i2", mode="replace_first"
+        new_ledger(spec(application="alone")),
+        {"SCWX"},
+        reason="leak",
+        by="ops",
+        at=T,
+        incident="i2",
+        mode="replace_first",
     )
     breach = MassRotation("i3", "--all", T, compromised=True, reason="breach", by="bob", begun_at=T)
     calm = replace(breach, id="i4", compromised=False)
@@ -126,7 +140,12 @@ def test_incidents_are_grouped_by_their_id_over_applications_and_an_ordinary_mas
 
 def test_calls_are_grouped_by_address_and_client_and_who_appeared_last_stands_first() -> None:
     trail = AuditTrail(
-        (audit_event(-60), audit_event(-50), audit_event(-40, "203.0.113.9", "evil/1", "ListKeys", 403), audit_event(-30))
+        (
+            audit_event(-60),
+            audit_event(-50),
+            audit_event(-40, "203.0.113.9", "evil/1", "ListKeys", 403),
+            audit_event(-30),
+        )
     )
     first, second = groups(trail)
     assert (first.source, first.agent, first.refused) == ("203.0.113.9", "evil/1", 1)
@@ -192,16 +211,39 @@ def full() -> IncidentReport:
     stranger = Key("SCWSTRANGER", NASTY, NASTY, T - SECOND)
     verification = CoverageReport(NASTY, T, T + SECOND, 7, (StaleKey(stranger, "unmanaged", NASTY),))
     trail = AuditTrail(
-        (audit_event(-60, NASTY, NASTY, NASTY), audit_event(-50, NASTY, NASTY, NASTY, 403)), ("fr-par",), (NASTY,), truncated=True
+        (audit_event(-60, NASTY, NASTY, NASTY), audit_event(-50, NASTY, NASTY, NASTY, 403)),
+        ("fr-par",),
+        (NASTY,),
+        truncated=True,
     )
-    return report(nasty, replace(nasty, closed_at=None, replaced_at=None), coverage=(verification,), trails={NASTY: trail})
+    return report(
+        nasty, replace(nasty, closed_at=None, replaced_at=None), coverage=(verification,), trails={NASTY: trail}
+    )
 
 
 def test_whatever_others_wrote_is_shown_and_never_becomes_part_of_the_page() -> None:
     seen = Seen(render_html(full()))
     assert not seen.open
     assert {tag for tag, _ in seen.tags} <= {
-        *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "span", "br", "div", "b", "code", "ul", "li"),
+        *(
+            "html",
+            "head",
+            "meta",
+            "title",
+            "style",
+            "body",
+            "h1",
+            "h2",
+            "h3",
+            "p",
+            "span",
+            "br",
+            "div",
+            "b",
+            "code",
+            "ul",
+            "li",
+        ),
         *("table", "thead", "tbody", "tr", "th", "td", "svg", "g", "line", "circle", "text", "details", "summary"),
     }
     assert NASTY in seen.text

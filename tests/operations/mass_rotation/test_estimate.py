@@ -151,7 +151,9 @@ def test_a_provider_that_tells_no_room_gets_few_at_once_and_one_that_stopped_tel
 
 @given(
     quota=st.integers(1, 30),
-    steps=st.lists(st.tuples(st.sampled_from(["admit", "create", "end", "lose", "tick"]), st.integers(0, 40)), max_size=120),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["admit", "create", "end", "lose", "tick"]), st.integers(0, 40)), max_size=120
+    ),
     keeps=st.booleans(),
 )
 def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(

@@ -88,7 +88,9 @@ def test_in_a_compromise_only_keys_from_before_that_time_are_chosen_and_a_new_cu
 
 
 def test_without_a_compromise_only_the_key_that_consumers_read_is_chosen() -> None:
-    survey = SelectionInput([key("SCWCURRENT", "a"), key("SCWGRACE", "a")], {"a": ledger("a", "SCWCURRENT", "SCWGRACE")})
+    survey = SelectionInput(
+        [key("SCWCURRENT", "a"), key("SCWGRACE", "a")], {"a": ledger("a", "SCWCURRENT", "SCWGRACE")}
+    )
     assert chosen(survey, "a", compromised=False)["a"].keys == {"SCWCURRENT"}
 
 

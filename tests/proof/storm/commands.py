@@ -27,7 +27,15 @@ class Command:
     process: Process = field(init=False)
 
     def __post_init__(self) -> None:
-        command = [sys.executable, "-m", "rotator", *self.words, "--json", "--config", str(self.rig.directory / "person.toml")]
+        command = [
+            sys.executable,
+            "-m",
+            "rotator",
+            *self.words,
+            "--json",
+            "--config",
+            str(self.rig.directory / "person.toml"),
+        ]
         base = self.rig.directory / f"command-{self.number}"
         self._output, self._complaints = base.with_suffix(".out"), base.with_suffix(".err")
         self.process = Process(command, self._output, complaints=self._complaints)
@@ -72,5 +80,7 @@ class Command:
             if tried or dead["access_key"] in exist:
                 lies.append(f"I3: it says that {dead['access_key']} of {name} is dead, and it is not")
             if any(number >= version and holds == dead["access_key"] for number, holds in published.items()):
-                lies.append(f"I3: it says that {dead['access_key']} of {name} is dead, and consumers read it after that")
+                lies.append(
+                    f"I3: it says that {dead['access_key']} of {name} is dead, and consumers read it after that"
+                )
         return lies

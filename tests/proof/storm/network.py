@@ -80,7 +80,10 @@ class Gate:
             del self._open[writer]
             return
         try:
-            there, here = asyncio.ensure_future(self._pass(reader, onward)), asyncio.ensure_future(self._return(back, writer))
+            there, here = (
+                asyncio.ensure_future(self._pass(reader, onward)),
+                asyncio.ensure_future(self._return(back, writer)),
+            )
             _, pending = await asyncio.wait({there, here}, return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
                 task.cancel()
@@ -153,7 +156,9 @@ class Network:
 def holds_port(pid: int | None, port: int) -> bool:
     """Whether the process has a TCP socket on 127.0.0.1 with this local port (as Linux tells it)."""
     local = f"0100007F:{port:04X}"
-    inodes = {fields[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if (fields := line.split())[1] == local}
+    inodes = {
+        fields[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if (fields := line.split())[1] == local
+    }
     if pid is None or not inodes:
         return False
     with contextlib.suppress(OSError):

@@ -94,9 +94,15 @@ class Scribe:
         match line["event"]:
             case "rotation.published":
                 truly = {one.version: one.access_key for one in self.published[name]}.get(line["version"], key)
-                return f"I8: {key} was called published, and version {line['version']} holds {truly}" if truly != key else ""
+                return (
+                    f"I8: {key} was called published, and version {line['version']} holds {truly}"
+                    if truly != key
+                    else ""
+                )
             case "key.revoked":
-                truth = next(one for one in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True) if one.access_key == key)
+                truth = next(
+                    one for one in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True) if one.access_key == key
+                )
                 if truth.deleted_at is None:
                     return f"I3, I8: {key} was called dead, and it lives"
                 # "Gone" is what its name tells; "refused" was seen of its secret, by every gateway.

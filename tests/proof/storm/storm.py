@@ -104,11 +104,16 @@ class Figures:
         """The figures for a person, each with its name."""
         kills = ", ".join(f"{count} {who}" for who, count in sorted(self.kills.items())) or "none"
         commands = ", ".join(f"{count} {what}" for what, count in sorted(self.commands.items())) or "none"
-        machines = "in a process namespace of its own, as on another machine" if self.two_machines else "on the same machine"
+        machines = (
+            "in a process namespace of its own, as on another machine" if self.two_machines else "on the same machine"
+        )
         return [
             ("second daemon", machines),
             ("disturbances", f"{self.disturbances.total()} of {len(self.disturbances)} kinds"),
-            ("rotations", f"{self.rotations} published, {self.deaths} keys revoked, {self.marks} of them marked compromised"),
+            (
+                "rotations",
+                f"{self.rotations} published, {self.deaths} keys revoked, {self.marks} of them marked compromised",
+            ),
             ("kill -9", kills),
             ("commands", commands),
             ("faults", f"{self.faults} calls of the provider answered wrongly, late or not at all"),
@@ -155,7 +160,9 @@ class Storm:
                 self.rig.scaleway.create_key(bearer, description="terraform")[0] for bearer in self.rig.bearers.values()
             ]
             nodes = self.rig.nodes
-            self.gates = {who: network.gate(_place(node)) for who, node in zip(("one", "two", "person"), nodes, strict=True)}
+            self.gates = {
+                who: network.gate(_place(node)) for who, node in zip(("one", "two", "person"), nodes, strict=True)
+            }
             self.scribe.collect()
             self.told.tell(self.weather.change())
             self.configure(calm=False)
@@ -280,7 +287,9 @@ class Storm:
         daemon = self.chance.choice(self.daemons)
         daemon.send(signal.SIGSTOP)
         # At times for so long that what it began is taken over, and it goes on in the belief that nothing has happened.
-        self.later(f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT), self.chance.choice(self.freezes))
+        self.later(
+            f"daemon {daemon.name} frozen", lambda: daemon.send(signal.SIGCONT), self.chance.choice(self.freezes)
+        )
         return f"daemon {daemon.name} freezes"
 
     def stop_daemon(self) -> str:
@@ -339,7 +348,9 @@ class Storm:
     def trouble_majority(self) -> str | None:
         """Two nodes, or all three: nobody can write any more."""
         well = self.vaults.well()
-        return "; ".join(map(self.hurt, self.chance.sample(well, self.chance.choice((2, 3))))) if len(well) == 3 else None
+        return (
+            "; ".join(map(self.hurt, self.chance.sample(well, self.chance.choice((2, 3))))) if len(well) == 3 else None
+        )
 
     def hurt(self, node: OpenBao) -> str:
         harm = self.chance.choice(
@@ -451,7 +462,9 @@ class Storm:
             while not self.rig.at_rest(name):
                 passes = self.passes(name, begun)
                 if passes > MOST_PASSES:
-                    self.fail(f"I7: {name} is not at rest after {passes} passes of a daemon: {self.rig.ledger(name)}", name)
+                    self.fail(
+                        f"I7: {name} is not at rest after {passes} passes of a daemon: {self.rig.ledger(name)}", name
+                    )
                 if passes > known:
                     known, since = passes, time.monotonic()
                 if time.monotonic() - since > PATIENCE:
@@ -520,8 +533,12 @@ class Storm:
                 self.fail(str(wrong), name)
             ledger = self.rig.ledger(name)
             if ledger["problem"] or ledger["failures"]:
-                self.fail(f"I7: {name} is at rest and in trouble: {ledger['problem']}, {ledger['failures']} failures", name)
-            markers = [parse_marker(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)]
+                self.fail(
+                    f"I7: {name} is at rest and in trouble: {ledger['problem']}, {ledger['failures']} failures", name
+                )
+            markers = [
+                parse_marker(key.description) for key in self.rig.scaleway.keys(self.rig.bearers[name], deleted=True)
+            ]
             attempts = Counter(marker.rotation for marker in markers if marker)
             if twice := [rotation for rotation, keys in attempts.items() if keys > 1]:
                 self.fail(f"rule 3: {name} has several keys of one rotation: {twice}", name)
@@ -531,7 +548,9 @@ class Storm:
                 self.fail(f"I3: {alive} of {name} were marked compromised and live", name)
             figures.deaths += len(truth.revocations)
             figures.marks += len(truth.marked)
-        printed = [path.read_text() for pattern in ("*.out", "*.err", "*.toml") for path in self.rig.directory.glob(pattern)]
+        printed = [
+            path.read_text() for pattern in ("*.out", "*.err", "*.toml") for path in self.rig.directory.glob(pattern)
+        ]
         try:
             self.rig.check_no_secret(*printed)
         except AssertionError as wrong:

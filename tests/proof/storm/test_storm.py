@@ -40,7 +40,9 @@ def test_the_storm_would_see_a_published_key_die_and_tell_the_story(storm: Storm
     scaleway, name = storm.rig.scaleway, "billing"
     published = storm.rig.published(name)
     deleted = httpx.delete(
-        f"{scaleway.url}/iam/v1alpha1/api-keys/{published}", headers={"X-Auth-Token": scaleway.management_secret}, trust_env=False
+        f"{scaleway.url}/iam/v1alpha1/api-keys/{published}",
+        headers={"X-Auth-Token": scaleway.management_secret},
+        trust_env=False,
     )
     assert deleted.status_code == 204
     with pytest.raises(Violation, match=f"I1: {published} was deleted while it was published") as violation:

@@ -82,7 +82,12 @@ class Weather:
         rule = dict(chance.choice(WRITES if method in ("POST", "DELETE") else READS))
         if chance.random() < 0.1:
             rule = LIE | {"access_key": self._scaleway.management_access_key}
-        rule |= {"method": method, "path": path, "times": chance.choice((1, 1, 1, 2, 4)), "skip": chance.choice((0, 0, 1))}
+        rule |= {
+            "method": method,
+            "path": path,
+            "times": chance.choice((1, 1, 1, 2, 4)),
+            "skip": chance.choice((0, 0, 1)),
+        }
         self._scaleway.faults.add(**rule)
         self.faults += 1
         return "the provider: " + ", ".join(f"{name} {value}" for name, value in rule.items())
@@ -117,6 +122,8 @@ class Weather:
         self._scaleway.faults.clear()
         self.throttle(on=False)
         self.fill(on=False)
-        calm: dict[str, Any] = dict.fromkeys(("latency_post", "latency_delete", "latency_list_by_bearer", "list_lag"), 0.0)
+        calm: dict[str, Any] = dict.fromkeys(
+            ("latency_post", "latency_delete", "latency_list_by_bearer", "list_lag"), 0.0
+        )
         self._scaleway.configure(activation_delay=0.1, revocation_delay=0.1, **calm)
         return self.release()
