@@ -28,6 +28,13 @@ EXAMPLES = (
     "config/consumers/read_secret.py",
     "config/consumers/read-secret.sh",
     "config/consumers/agent.hcl",
+    "config/consumers/billing.nomad.hcl",
+    "config/consumers/external-secrets.yaml",
+    "config/consumers/vault-secrets-operator.yaml",
+    "config/kubernetes/cronjob.yaml",
+    "config/terraform/rotator.tf",
+    "config/ansible/playbook.yml",
+    "config/ansible/roles/rotator/tasks/main.yml",
     "config/prometheus/rotator.rules.yml",
     "config/grafana/rotator.json",
 )
