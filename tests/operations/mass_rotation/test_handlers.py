@@ -23,6 +23,7 @@ from rotator.operations.mass_rotation.handlers import (
     handle_preview,
     handle_waive,
 )
+from rotator.operations.mass_rotation.preview import Preview
 from rotator.operations.operation import OperationContext
 from rotator.operations.refusal import OperationError
 from rotator.operations.runtime import Runtime
@@ -83,7 +84,11 @@ class Desk:
         return cast("DaemonHandle", SimpleNamespace(stopping=flag, reconcile_now=lambda names: self.woken.append(list(names))))
 
     def mass_rotation(self, call: OperationContext | None = None, **asked: Any) -> Any:
-        return handle_mass_rotation(call or self.call(), MassRotationCommand(**asked))
+        return handle_mass_rotation(call or self.call(), MassRotationCommand.model_validate(asked))
+
+
+def previews(desk: Desk, **asked: Any) -> tuple[Preview, ...]:
+    return handle_preview(desk.call(), PreviewRequest.model_validate(asked))
 
 
 def desk_of(**accounts: str) -> Desk:
@@ -190,7 +195,7 @@ def test_a_preview_is_one_for_each_account_that_has_an_application_of_that_name(
     desk = desk_of(a="acme", z="other", shop="other")
 
     def accounts(**asked: Any) -> list[tuple[str, list[str]]]:
-        found = handle_preview(desk.call(), PreviewRequest(**asked))
+        found = previews(desk, **asked)
         return [(one.account, [turn.name for turn in one.turns]) for one in found]
 
     assert accounts() == [("acme", ["a"]), ("other", ["z", "shop"])]
@@ -201,26 +206,26 @@ def test_a_preview_is_one_for_each_account_that_has_an_application_of_that_name(
 
 def test_what_no_application_is_and_an_unknown_name_are_refused(desk: Desk) -> None:
     with pytest.raises(OperationError) as raised:
-        handle_preview(desk.call(), PreviewRequest(globs=["nothing-*"]))
+        previews(desk, globs=["nothing-*"])
     assert refused(raised) == ("usage", 2, "no application of the configuration is what was asked for: see rotator status")
     with pytest.raises(RotatorError, match="there is no application c"):
-        handle_preview(desk.call(), PreviewRequest(applications=["c"]))
+        previews(desk, applications=["c"])
 
 
 def test_a_time_to_come_is_refused_and_the_present_is_none(desk: Desk) -> None:
     with pytest.raises(OperationError) as raised:
-        handle_preview(desk.call(), PreviewRequest(created_before=desk.sim.time.now + timedelta(seconds=1)))
+        previews(desk, created_before=desk.sim.time.now + timedelta(seconds=1))
     assert refused(raised) == (
         "usage",
         2,
         "--created-before is a time to come: the keys that are made now would be replaced again",
     )
-    assert handle_preview(desk.call(), PreviewRequest(created_before=desk.sim.time.now))
+    assert previews(desk, created_before=desk.sim.time.now)
 
 
 def test_what_is_printed_is_what_is_meant_so_a_time_has_whole_seconds(desk: Desk) -> None:
     asked = NOW - DAY + timedelta(milliseconds=700)
-    (found,) = handle_preview(desk.call(), PreviewRequest(created_before=asked))
+    (found,) = previews(desk, created_before=asked)
     assert found.order.created_before == NOW - DAY
 
 
@@ -234,7 +239,7 @@ def test_what_is_printed_is_what_is_meant_so_a_time_has_whole_seconds(desk: Desk
     ],
 )
 def test_a_mass_rotation_without_a_reason_has_that_of_its_kind(desk: Desk, asked: dict[str, Any], reason: str) -> None:
-    (found,) = handle_preview(desk.call(), PreviewRequest(**asked))
+    (found,) = previews(desk, **asked)
     assert (found.order.reason, found.order.by) == (reason, "ops@desk")
 
 
@@ -248,9 +253,9 @@ def test_a_mass_rotation_without_a_reason_has_that_of_its_kind(desk: Desk, asked
     ],
 )
 def test_a_mass_rotation_is_known_by_its_words(desk: Desk, asked: dict[str, Any], selector: str) -> None:
-    (found,) = handle_preview(desk.call(), PreviewRequest(**asked))
+    (found,) = previews(desk, **asked)
     assert found.order.selector == selector
-    command = MassRotationCommand(**asked)
+    command = MassRotationCommand.model_validate(asked)
     assert command.same == selector, "two commands with the same words do the same work one after the other"
 
 
