@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from rotator.decision.transitions import new_ledger
+from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.keys import Key
 from rotator.domain.ledger import CurrentKey
 from rotator.domain.spec import ApplicationSpec

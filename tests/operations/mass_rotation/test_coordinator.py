@@ -17,8 +17,6 @@ from rotator.operations.mass_rotation.account_snapshot import AccountScope, take
 from rotator.operations.mass_rotation.coordinator import (
     GOES_ON,
     GOES_ON_IN_A_BREACH,
-    LOOK_AGAIN,
-    WHOLE_SECONDS,
     MassRotationRequest,
     MassRotationResult,
     begin_mass_rotation,
@@ -26,6 +24,7 @@ from rotator.operations.mass_rotation.coordinator import (
     run_mass_rotation,
     selected_applications,
 )
+from rotator.operations.mass_rotation.quota_wait import CLOCK_MARGIN, MAX_WAIT
 from rotator.operations.mass_rotation.selection import Selection
 from rotator.operations.refusal import OperationError
 from rotator.reconciler.context import ReconcileContext
@@ -290,8 +289,8 @@ def test_told_to_wait_it_looks_again_once_a_minute_and_at_the_end_of_a_grace() -
     times = [one["until"] for one in waited]
     assert set(times) < set(account.slept)
     assert len(times) == 3
-    assert times[1] - times[0] == LOOK_AGAIN  # type: ignore[operator]  # times
-    assert times[2] - times[1] < LOOK_AGAIN  # type: ignore[operator]  # times
+    assert times[1] - times[0] == MAX_WAIT  # type: ignore[operator]  # times
+    assert times[2] - times[1] < MAX_WAIT  # type: ignore[operator]  # times
 
 
 def test_a_grace_that_ends_within_the_minute_is_waited_for_and_its_key_is_revoked_without_a_daemon() -> None:
@@ -305,7 +304,7 @@ def test_a_grace_that_ends_within_the_minute_is_waited_for_and_its_key_is_revoke
     account.sink.events.clear()
     account.run(ORDINARY, wait=True)
     (waited,) = account.said("mass_rotation.waiting_for_quota")
-    assert waited["until"] == grace.revoke_after + WHOLE_SECONDS
+    assert waited["until"] == grace.revoke_after + CLOCK_MARGIN
     assert not account.sim.live(old)
     assert len(account.sim.kv["doc:secret/apps/1"]) == 2
 

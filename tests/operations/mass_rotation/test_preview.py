@@ -12,8 +12,9 @@ from rotator.domain.account import MassRotation
 from rotator.domain.ledger import Hold
 from rotator.domain.spec import VerificationPolicy
 from rotator.operations.coverage import CoverageReport
-from rotator.operations.mass_rotation.capacity import RESERVE, Estimate, estimate
 from rotator.operations.mass_rotation.coordinator import begin_mass_rotation
+from rotator.operations.mass_rotation.estimate import Estimate, estimate
+from rotator.operations.mass_rotation.free_quota import RESERVE
 from rotator.operations.mass_rotation.preview import Preview, PreviewEntry, build_preview
 from rotator.operations.mass_rotation.selection import Selection
 from tests.operations.mass_rotation.test_coordinator import DAY, NOW, Account, request
