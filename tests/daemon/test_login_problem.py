@@ -13,7 +13,7 @@ from rotator.domain.login import LoginProblem
 from rotator.observability.notifications.digest import Digest
 from rotator.system.process import Signals
 from rotator.system.sd_notify import ServiceManager
-from tests.daemon.test_heartbeat import task, vault
+from tests.daemon.test_unhealthy import task, vault
 from tests.observability.metrics.conftest import Watched
 from tests.support.daemon_stage import Recorder, eventually, main_loop, runtime
 

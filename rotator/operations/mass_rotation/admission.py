@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rotator.domain.ports import EventSink
 from rotator.operations.mass_rotation.free_quota import free_slots
@@ -101,7 +101,6 @@ class AdmissionSink:
 
     sink: EventSink
     gate: AdmissionController
-    marked: set[str] = field(default_factory=set)
 
     def emit(self, event: str, **fields: object) -> None:
         """Tell the gate of a claim and of a key; pass everything on."""
@@ -110,6 +109,4 @@ class AdmissionSink:
             self.gate.makes_another(application)
         elif event == "rotation.created":
             self.gate.made(application)
-        elif event == "compromise.marked":
-            self.marked.add(application)
         self.sink.emit(event, **fields)

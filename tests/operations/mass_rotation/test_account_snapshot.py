@@ -32,13 +32,17 @@ class TwoAccounts(SimApp):
     """A runtime whose accounts have a rate and a management key of their own."""
 
     def account(self, name: str) -> SimAccount:
-        return SimAccount(rate_limit={"acme": 50.0, "other": 7.0}[name], access_key={"acme": None, "other": "SCWMANAGER"}[name])
+        return SimAccount(
+            rate_limit={"acme": 50.0, "other": 7.0}[name], access_key={"acme": None, "other": "SCWMANAGER"}[name]
+        )
 
 
 def runtime_of(sim: Sim, *specs: ApplicationSpec, left: tuple[ApplicationSpec, ...] = ()) -> TwoAccounts:
     for one in specs:
         sim.bearers.add(one.bearer)
-    return TwoAccounts(sim, {one.application: one for one in specs}, Recorder(), left={one.application: one for one in left})
+    return TwoAccounts(
+        sim, {one.application: one for one in specs}, Recorder(), left={one.application: one for one in left}
+    )
 
 
 def scopes(runtime: TwoAccounts, *accounts: str) -> list[AccountScope]:
@@ -206,7 +210,11 @@ def test_c13_the_coverage_of_a_part_is_about_its_bearers_and_that_of_all_is_abou
     first, second = published(sim, one), published(sim, two)
     snapshot = take_snapshot(scope_of(sim, one, two))
     part = snapshot.coverage_of(Selection(names=("one",)), EPOCH)
-    assert ([row.key.access_key for row in part.rows], part.part, part.outside) == ([first], "the 1 chosen application", 1)
+    assert ([row.key.access_key for row in part.rows], part.part, part.outside) == (
+        [first],
+        "the 1 chosen application",
+        1,
+    )
     whole = snapshot.coverage_of(Selection(), EPOCH)
     assert ({row.key.access_key for row in whole.rows}, whole.part, whole.outside) == ({first, second}, "", None)
     assert {row.application for row in whole.rows} == {"one", "two"}
@@ -218,7 +226,11 @@ def test_coverage_knows_the_management_key_as_it_is_by_then_and_judges_by_the_cl
     sim.time.skew_vault = -HOUR
     snapshot = take_snapshot(replace(scope_of(sim, application("a")), management_key=lambda: key))
     report = snapshot.coverage(EPOCH)
-    assert ([row.kind for row in report.rows], report.manager_named, report.as_of) == (["management"], True, EPOCH - HOUR)
+    assert ([row.kind for row in report.rows], report.manager_named, report.as_of) == (
+        ["management"],
+        True,
+        EPOCH - HOUR,
+    )
 
 
 def test_a_ledger_that_names_a_current_key_is_believed_and_its_document_is_not_read() -> None:

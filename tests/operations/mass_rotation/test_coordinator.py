@@ -83,14 +83,18 @@ class Account:
         )
 
     def context(self, one: ApplicationSpec) -> ReconcileContext:
-        return ReconcileContext(SimProvider(self.sim), SimStore(self.sim), ActorClock(self.sim.time), self.passes, "command")
+        return ReconcileContext(
+            SimProvider(self.sim), SimStore(self.sim), ActorClock(self.sim.time), self.passes, "command"
+        )
 
     def sleep(self, until: datetime) -> None:
         self.slept.append(until)
         assert len(self.slept) < 5_000, "it never ends"
         self.sim.time.now = max(self.sim.time.now, until)
 
-    def run(self, order: MassRotation = ORDER, selection: Selection = Selection(), **options: Any) -> MassRotationResult:  # noqa: B008  # a frozen value
+    def run(
+        self, order: MassRotation = ORDER, selection: Selection = Selection(), **options: Any
+    ) -> MassRotationResult:  # noqa: B008  # a frozen value
         options = {"again": False, "wait": False, **options}
         return run_mass_rotation(self.scope, selection, order, self.sleep, **options)
 
@@ -181,7 +185,10 @@ def test_only_those_come_that_were_chosen_and_have_an_older_key() -> None:
     chosen = selected_applications(take_snapshot(account.scope), Selection(names=("app-1", "app-2")), ORDER)
     assert [one.name for one in chosen] == ["app-1", "app-2"]
     older = replace(ORDER, created_before=NOW - DAY)
-    assert [one.name for one in selected_applications(take_snapshot(account.scope), Selection(), older)] == ["app-0", "app-1"]
+    assert [one.name for one in selected_applications(take_snapshot(account.scope), Selection(), older)] == [
+        "app-0",
+        "app-1",
+    ]
 
 
 # --- what is reported -----------------------------------------------------------------------------------------------------
@@ -209,7 +216,9 @@ def test_a_breach_is_reported_from_its_start_to_its_end_with_its_incident() -> N
         {**about, "application": name, "outcome": "contained"} for name in account.specs
     ]
     assert account.said("mass_rotation.application_failed") == []
-    assert account.said("mass_rotation.finished") == [{**about, "rotated": 3, "broken": [], "without_room": [], "complete": True}]
+    assert account.said("mass_rotation.finished") == [
+        {**about, "rotated": 3, "broken": [], "without_room": [], "complete": True}
+    ]
     assert (result.order, result.done, result.exit_code, result.rest, result.room_at) == (order, 3, 0, (), None)
     assert {one.application for one in result.results} == set(account.specs)
     assert result.coverage.complete

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from rotator.domain.ports import NullEventSink
 from rotator.domain.spec import VerificationPolicy
+from rotator.observability.events import CATALOGUE
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
 from rotator.operations.mass_rotation.estimate import estimate, max_parallel, request_count
 from rotator.operations.mass_rotation.free_quota import RESERVE, UNTOLD, free_slots
+from tests.support.simulated import Recorder
 
 QUICK = VerificationPolicy(2, timedelta(seconds=0.5), timedelta(minutes=1))
 SLOW = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
@@ -194,3 +196,28 @@ def test_an_estimate_is_bound_by_the_rate_of_calls_or_by_the_room() -> None:
     assert narrow.at_once == 1
     assert narrow.duration > roomy.duration
     assert max_parallel(50.0, SLOW) > max_parallel(50.0, QUICK) > max_parallel(5.0, QUICK) >= 1
+
+
+def test_a_rotation_takes_its_calls_and_the_pauses_between_the_answers_of_two_verifications() -> None:
+    """Two lists, the create, the delete and three answers of each verification: ten calls; two pauses of ten seconds each time."""
+    assert request_count(SLOW) == 10
+    alone = estimate(1, 50, 1000.0, SLOW)
+    assert (alone.duration, alone.calls) == (timedelta(seconds=2 * 2 * 10 + 10 * 0.25), 10)
+    assert alone.at_once == 50 - RESERVE
+    assert estimate(49, 50, 1000.0, SLOW).duration == 2 * alone.duration
+    assert estimate(1, 0, 1000.0, SLOW).at_once == 1
+    assert max_parallel(1.0, SLOW) == 6
+    assert max_parallel(1000.0, SLOW) == 64
+
+
+def test_a_key_that_exists_is_reported_to_the_gate_and_everything_is_passed_on() -> None:
+    room, sink = Room(RESERVE + 2), Recorder()
+    gate = gate_of(room)
+    keeper = AdmissionSink(sink, gate)
+    assert let_in(gate, 9) == ["app-0", "app-1"]
+    event = {"access_key": "SCW1", "rotation_id": "r1", "version": 1, "base": 0}
+    created = {name: event.get(name, "x") for name in CATALOGUE["rotation.created"].fields}
+    keeper.emit("rotation.created", application="app-0", **created)
+    assert sink.events == [("rotation.created", {"application": "app-0", **created})]
+    room.room, room.time = RESERVE + 2, QUOTA_REFRESH_INTERVAL  # an old key was deleted as well
+    assert let_in(gate, 9, "next") == ["next-0"], "only app-1 has made no key yet"

@@ -81,7 +81,9 @@ class Desk:
         flag = threading.Event()
         if stopping:
             flag.set()
-        return cast("DaemonHandle", SimpleNamespace(stopping=flag, reconcile_now=lambda names: self.woken.append(list(names))))
+        return cast(
+            "DaemonHandle", SimpleNamespace(stopping=flag, reconcile_now=lambda names: self.woken.append(list(names)))
+        )
 
     def mass_rotation(self, call: OperationContext | None = None, **asked: Any) -> Any:
         return handle_mass_rotation(call or self.call(), MassRotationCommand.model_validate(asked))
@@ -148,11 +150,20 @@ def test_a_time_before_any_key_is_as_good_as_the_year_2000(year: int) -> None:
     [
         ({"access_key": "SCW123"}, "SCW123 is no access key: it has 6 characters, 14 are missing"),
         ({"access_key": "billing"}, "that is no access key: one is SCW and 17 capital letters and digits"),
-        ({"access_key": KEY, "withdraw": True, "reason": "x"}, "who withdraws a word gives neither a reason nor a time"),
-        ({"access_key": KEY, "withdraw": True, "until": NOW + DAY}, "who withdraws a word gives neither a reason nor a time"),
+        (
+            {"access_key": KEY, "withdraw": True, "reason": "x"},
+            "who withdraws a word gives neither a reason nor a time",
+        ),
+        (
+            {"access_key": KEY, "withdraw": True, "until": NOW + DAY},
+            "who withdraws a word gives neither a reason nor a time",
+        ),
         ({"access_key": KEY}, "say why the key may stay"),
         ({"access_key": KEY, "reason": "  "}, "say why the key may stay"),
-        ({"access_key": KEY, "reason": "x", "until": NOW}, "the time until which the key may stay has passed: tell one to come"),
+        (
+            {"access_key": KEY, "reason": "x", "until": NOW},
+            "the time until which the key may stay has passed: tell one to come",
+        ),
     ],
 )
 def test_a_waiver_that_cannot_be_meant_is_refused(desk: Desk, asked: dict[str, Any], said: str) -> None:
@@ -207,7 +218,11 @@ def test_a_preview_is_one_for_each_account_that_has_an_application_of_that_name(
 def test_what_no_application_is_and_an_unknown_name_are_refused(desk: Desk) -> None:
     with pytest.raises(OperationError) as raised:
         previews(desk, globs=["nothing-*"])
-    assert refused(raised) == ("usage", 2, "no application of the configuration is what was asked for: see rotator status")
+    assert refused(raised) == (
+        "usage",
+        2,
+        "no application of the configuration is what was asked for: see rotator status",
+    )
     with pytest.raises(RotatorError, match="there is no application c"):
         previews(desk, applications=["c"])
 
@@ -261,7 +276,7 @@ def test_a_mass_rotation_is_known_by_its_words(desk: Desk, asked: dict[str, Any]
 
 def test_a4_words_with_an_absolute_time_go_on_for_ever_and_those_with_a_duration_for_a_week(desk: Desk) -> None:
     desk.sim.quota = 2
-    absolute: dict[str, Any] = {"created_before": NOW - DAY}
+    absolute: dict[str, Any] = {"created_before": NOW - DAY, "selector": "2026-01-01T00:00:00Z"}
     relative: dict[str, Any] = {"created_before": NOW - DAY, "selector": "24h"}
     first = [desk.mass_rotation(**asked).accounts[0].order.id for asked in (absolute, relative)]
     desk.sim.time.advance(8 * DAY)
@@ -298,7 +313,9 @@ def test_an_account_that_is_away_is_named_and_stops_no_other_and_alone_it_is_the
     desk.runtime.away = ("other",)
     report = desk.mass_rotation(compromised=True, reason="leaked")
     assert [one.coverage.account for one in report.accounts] == ["acme"]
-    assert [(one.application, one.exit_code, one.message) for one in report.failed] == [("account other", 3, "other is away")]
+    assert [(one.application, one.exit_code, one.message) for one in report.failed] == [
+        ("account other", 3, "other is away")
+    ]
     with pytest.raises(Unavailable, match="other is away"):
         desk.mass_rotation(compromised=True, reason="leaked", accounts=["other"])
 

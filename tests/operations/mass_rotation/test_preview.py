@@ -45,7 +45,13 @@ def test_a_preview_says_to_machines_what_would_be_done() -> None:
         "calls": 8,
         "seconds": 3,
         "applications": [
-            {"name": "billing", "keys": ["SCW1", "SCW2"], "oldest": "2026-01-01T00:00:00Z", "needs_room": True, "held": False}
+            {
+                "name": "billing",
+                "keys": ["SCW1", "SCW2"],
+                "oldest": "2026-01-01T00:00:00Z",
+                "needs_room": True,
+                "held": False,
+            }
         ],
         "remaining": [],
         "broken": ["a", "z"],

@@ -45,6 +45,8 @@ def test_a_mass_rotation_says_to_machines_what_it_was_and_what_became_of_it() ->
         "room_at": "2026-01-02T01:00:00Z",
         "coverage": COVERED.as_json(),
     }
+    assert replace(WHOLE, seconds=3.0).as_json()["per_second"] == 0.333
+    assert replace(WHOLE, seconds=1.23456).as_json()["seconds"] == 1.235
     assert replace(WHOLE, seconds=0.0).as_json()["per_second"] is None
     assert WHOLE.as_json()["room_at"] is None
 
