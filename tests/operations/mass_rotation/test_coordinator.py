@@ -34,6 +34,7 @@ from tests.support.store import SimStore
 DAY = timedelta(days=1)
 NOW = EPOCH + timedelta(hours=1)
 ORDER = MassRotation("i1", "--all", NOW, True, "leaked", "ops", NOW)
+EVERYTHING = Selection()
 ORDINARY = replace(ORDER, compromised=False, selector="--created-before x", reason="due")
 
 
@@ -92,9 +93,7 @@ class Account:
         assert len(self.slept) < 5_000, "it never ends"
         self.sim.time.now = max(self.sim.time.now, until)
 
-    def run(
-        self, order: MassRotation = ORDER, selection: Selection = Selection(), **options: Any
-    ) -> MassRotationResult:  # noqa: B008  # a frozen value
+    def run(self, order: MassRotation = ORDER, selection: Selection = EVERYTHING, **options: Any) -> MassRotationResult:
         options = {"again": False, "wait": False, **options}
         return run_mass_rotation(self.scope, selection, order, self.sleep, **options)
 
