@@ -33,7 +33,7 @@ from rotator.api.http_server import HttpProtocol
 from rotator.api.openapi import openapi_document
 from rotator.api.request_parsing import arguments_of, connection_of, read_body, refuse_query, subjects_of
 from rotator.api.socket_names import LINES
-from rotator.domain.ports import EventSink
+from rotator.domain.ports import TapSink
 from rotator.errors import RotatorError
 from rotator.observability.events import CATALOGUE
 from rotator.observability.serialization import to_json_value
@@ -223,7 +223,7 @@ class ControlApi:
         return OperationContext(
             runtime,
             by,
-            _TeeSink(sink, feed) if feed else sink,
+            TapSink(sink, lambda event, fields: feed.put({"event": event, **fields})) if feed else sink,
             self._executor.sleep,
             runtime.clock.now,
             owner=process_identity.fresh(),
@@ -259,19 +259,6 @@ class ControlApi:
         self._daemon_handle.broadcast.listen(feed)
         connection.ended.add_done_callback(leave)
         return StreamingResponse(_lines(connection, feed), media_type=LINES)
-
-
-class _TeeSink:
-    """Passes events to the daemon's sink and to the caller of the command."""
-
-    def __init__(self, sink: EventSink, feed: EventStream) -> None:
-        self._sink = sink
-        self._feed = feed
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Record one event."""
-        self._sink.emit(event, **fields)
-        self._feed.put({"event": event, **fields})
 
 
 async def _lines(connection: HttpProtocol, feed: EventStream) -> AsyncIterator[bytes]:

@@ -150,7 +150,7 @@ class ApplicationState:
         while its bearer is seen."""
         return (
             self.published is not None
-            and self.observation.published_probe is ProbeResult.REFUSED
+            and self.observation.published_probe is ProbeResult.REJECTED
             and self.observation.bearer_observed
             and (self.observation.presence is Presence.GONE or self.published_has_expired)
         )

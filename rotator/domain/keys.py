@@ -62,6 +62,6 @@ def own_key_message(access_key: str, account: str) -> str:
 class ProbeResult(enum.StrEnum):
     """What a provider says of a secret that was tried."""
 
-    ALIVE = "alive"
-    REFUSED = "refused"
-    UNCLEAR = "unclear"
+    VALID = "valid"
+    REJECTED = "rejected"
+    INCONCLUSIVE = "inconclusive"

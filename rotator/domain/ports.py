@@ -57,12 +57,12 @@ class Provider(Protocol):
         """Delete the key; True when this call did it, False when it was already gone (404 is
         success).
 
-        Raises ``Unclear`` when it may have been executed.
+        Raises ``Indeterminate`` when it may have been executed.
         """
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Try the secret once. ``ALIVE``: it authenticates (also when the bearer lacks the right to
-        look); ``REFUSED``: it does not; ``UNCLEAR``: the answer says nothing. Never raises for what
+        """Try the secret once. ``VALID``: it authenticates (also when the bearer lacks the right to
+        look); ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer says nothing. Never raises for what
         the other side answers or fails to answer."""
 
     def bearer_exists(self, bearer: str) -> bool:
@@ -209,3 +209,16 @@ class NullEventSink:
 
     def emit(self, event: str, **fields: object) -> None:
         """Nothing is recorded."""
+
+
+class TapSink:
+    """Passes every event on to ``sink``, after ``saw`` has received it."""
+
+    def __init__(self, sink: EventSink, saw: Callable[[str, Mapping[str, object]], None]) -> None:
+        self._sink = sink
+        self._saw = saw
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Record one event."""
+        self._saw(event, fields)
+        self._sink.emit(event, **fields)

@@ -148,7 +148,7 @@ def _row_as_json(row: StaleKey) -> dict[str, Any]:
         "bearer": row.key.bearer,
         "application": row.application or None,
         "kind": row.kind,
-        "dies_at": format_timestamp(row.revoke_at) if row.revoke_at else None,
+        "revoke_after": format_timestamp(row.revoke_at) if row.revoke_at else None,
         "waiver": {
             "reason": waiver.reason,
             "by": waiver.by,

@@ -103,7 +103,7 @@ class OwnKey:
         published = self._read()
         if published is None:
             return self.in_use
-        if published != self._pair and authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:
+        if published != self._pair and authenticate(published.access_key, published.secret) is ProbeResult.VALID:
             self._pair = published
         return published.access_key
 

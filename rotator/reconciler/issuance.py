@@ -78,7 +78,8 @@ class Issuer:
         in_a_row = in_flight.successes
         while True:
             verdict = self._pass.provider.authenticate(key.access_key, secret)
-            in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
+            if verdict is not ProbeResult.INCONCLUSIVE:
+                in_a_row = in_a_row + 1 if verdict is ProbeResult.VALID else 0
             now = self._pass.now()
             self._pass.in_flight = in_flight = replace(in_flight, verifying_since=since, successes=in_a_row)
             about = {

@@ -28,14 +28,14 @@ class PublishedKeyProbe:
         verdict = yield from self._ask(
             lambda: self._pass.provider.authenticate(published, secret), self._pass.spec.emergency_verification
         )
-        bearer_observed = verdict is not ProbeResult.REFUSED or self._pass.provider.bearer_exists(
+        bearer_observed = verdict is not ProbeResult.REJECTED or self._pass.provider.bearer_exists(
             self._pass.spec.bearer
         )
         now = self._pass.now()
-        if verdict is ProbeResult.REFUSED and bearer_observed and observation.presence is Presence.GONE:
+        if verdict is ProbeResult.REJECTED and bearer_observed and observation.presence is Presence.GONE:
             self.found_invalid = published
             self._pass.context.casualties.note(self._pass.spec.application, now)
-        elif verdict is ProbeResult.ALIVE:
+        elif verdict is ProbeResult.VALID:
             self._pass.context.casualties.clear(self._pass.spec.application)
         self._pass.observation = replace(observation, published_probe=verdict, bearer_observed=bearer_observed)
 
@@ -47,12 +47,12 @@ class PublishedKeyProbe:
         give_up, refusals = self._pass.now() + verification.timeout, 0
         while True:
             verdict = try_once()
-            refusals += verdict is ProbeResult.REFUSED
-            if verdict is ProbeResult.ALIVE or refusals >= verification.successes:
+            refusals += verdict is ProbeResult.REJECTED
+            if verdict is ProbeResult.VALID or refusals >= verification.successes:
                 return verdict
             again = self._pass.now() + verification.interval
             if again > give_up:
-                return ProbeResult.UNCLEAR
+                return ProbeResult.INCONCLUSIVE
             yield from self._pass.wait_until(again)
 
     def report_invalid(self) -> None:

@@ -107,12 +107,13 @@ class Revoker:
         give_up, in_a_row = self._pass.now() + verification.timeout, 0
         while True:
             verdict = self._probe_revoked(step.access_key, secret)
-            in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]
+            if verdict is not ProbeResult.INCONCLUSIVE:
+                in_a_row = in_a_row + 1 if verdict is ProbeResult.REJECTED else 0
             if in_a_row >= verification.successes and secret is not None and step.access_key in observation.unconfirmed:
                 # No answer confirmed the DELETE, and expired and flapping keys are refused too: ask
                 # by name as well.
                 verdict = self._probe_revoked(step.access_key, None)
-                in_a_row = in_a_row if verdict is ProbeResult.REFUSED else 0
+                in_a_row = in_a_row if verdict is ProbeResult.REJECTED else 0
             if in_a_row >= verification.successes:
                 self._pass.observation = replace(observation, revoked={**observation.revoked, step.access_key: how})
                 return
@@ -129,9 +130,9 @@ class Revoker:
         if secret is not None:
             return self._pass.provider.authenticate(access_key, secret)
         try:
-            return ProbeResult.REFUSED if self._pass.provider.get_key(access_key) is None else ProbeResult.ALIVE
+            return ProbeResult.REJECTED if self._pass.provider.get_key(access_key) is None else ProbeResult.VALID
         except Unavailable:
-            return ProbeResult.UNCLEAR
+            return ProbeResult.INCONCLUSIVE
 
     def _old_secret(self, step: VerifyRevocation) -> Secret | None:
         """The secret of the key, if the version that held it can still be read."""

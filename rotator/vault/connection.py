@@ -72,6 +72,14 @@ class VaultTransport:
             return _reply(answer, reading=_reads(method, path))
         raise failure
 
+    def client_with(self, token: Secret | None) -> hvac.Client:
+        """An hvac client that sends this token, or none, and does not log in."""
+
+        def send(method: str, path: str, **request: Any) -> Reply:
+            return self.send(method, path, token, **request)
+
+        return _client(send, self.address)
+
     def _failure(self, lost: HttpFailure, *, reading: bool) -> ServiceError:
         if lost.sent == "no":
             kind = "timeout" if lost.kind == "timeout" else "unreachable"
@@ -158,29 +166,21 @@ class VaultConnection:
         self, http: HttpClient, address: str, auth: Auth, namespace: str = "", *, refusals: Refusals | None = None
     ) -> None:
         self._auth = auth
-        self._wire = VaultTransport(http, address, namespace)
-        self._session = TokenSession(auth, self._client_with, refusals=refusals, certificate=http.tls)
-        self._client = _client(self._send, self._wire.address)
+        self._transport = VaultTransport(http, address, namespace)
+        self._session = TokenSession(auth, self._transport.client_with, refusals=refusals, certificate=http.tls)
+        self._client = _client(self._send, self._transport.address)
         self.kv = self._client.secrets.kv.v2
-        self.address = self._wire.address
-
-    def _client_with(self, token: Secret | None) -> hvac.Client:
-        """An hvac client that sends the given token, or none, and does not log in."""
-
-        def send(method: str, path: str, **request: Any) -> Reply:
-            return self._wire.send(method, path, token, **request)
-
-        return _client(send, self._wire.address)
+        self.address = self._transport.address
 
     def _send(self, method: str, path: str, **request: Any) -> Reply:
         """One request with the login, and once more with a new one if that was refused."""
         token = self._session.token()
-        reply = self._wire.send(method, path, token, **request)
+        reply = self._transport.send(method, path, token, **request)
         if reply.status != 403 and not reply.token_unknown:
             self._session.accepted(token)
             return reply
         other = self._session.instead_of(token)
-        return reply if other is None else self._wire.send(method, path, other, **request)
+        return reply if other is None else self._transport.send(method, path, other, **request)
 
     @property
     def generation(self) -> int:
@@ -197,14 +197,14 @@ class VaultConnection:
     def login_problem(self) -> LoginProblem | None:
         """What will stop the work when the present token ends; None when nothing is known to be
         wrong."""
-        if unusable := self._wire.http.tls.problem:
+        if unusable := self._transport.http.tls.problem:
             left, _ = self._session.life or (timedelta(0), timedelta(0))
             return LoginProblem(unusable, left)
         return self._session.problem
 
     def health(self) -> Reply:
         """What the server says of its own state, without a login."""
-        return self._wire.send(
+        return self._transport.send(
             "GET", "v1/sys/health", None, headers={"X-Vault-Namespace": ""}
         )  # it answers in the root only
 
@@ -253,11 +253,11 @@ class VaultConnection:
         """Log in with a secret id and give the token back."""
         if not isinstance(self._auth, AppRoleAuth):
             raise TypeError("only an AppRole login has a secret id")
-        reply: Reply = self._client_with(None).auth.approle.login(
+        reply: Reply = self._transport.client_with(None).auth.approle.login(
             self._auth.role_id().reveal(), secret.reveal(), use_token=False, mount_point=self._mount
         )
         if token := mapping(reply.body.get("auth")).get("client_token"):
-            self._client_with(Secret(str(token))).auth.token.revoke_self()
+            self._transport.client_with(Secret(str(token))).auth.token.revoke_self()
         return reply
 
     @property
@@ -266,11 +266,11 @@ class VaultConnection:
 
     def clock_offset(self) -> timedelta:
         """Vault's clock minus this machine's, from the latest answer; zero before the first."""
-        return self._wire.http.clock_offset()
+        return self._transport.http.clock_offset()
 
     def calls(self) -> Mapping[str, int]:
         """How many requests were sent, by what they do."""
-        return self._wire.calls()
+        return self._transport.calls()
 
     def maintain(self) -> None:
         """Renew the login when it is time."""
@@ -279,4 +279,4 @@ class VaultConnection:
     def close(self) -> None:
         """Revoke the login if this process made it, and close the connections."""
         self._session.close()
-        self._wire.http.close()
+        self._transport.http.close()

@@ -79,7 +79,7 @@ def test_who_tells_the_owner_the_state_the_place_and_what_if_it_were_revoked(off
 def test_a_key_in_grace_that_a_person_deleted_is_revoked_and_has_no_end_ahead(office: Desk) -> None:
     del office.sim.keys[OLD]
     assert office.type("lookup", OLD).stdout.splitlines()[0] == f"{OLD}: revoked (application billing, account acme)"
-    assert office.json("lookup", OLD)["keys"][0]["dies_at"] is None
+    assert office.json("lookup", OLD)["keys"][0]["revoke_after"] is None
 
 
 @pytest.mark.parametrize(("names", "asked"), [(2, "get_key"), (9, "list_all_keys")])

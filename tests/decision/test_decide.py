@@ -172,13 +172,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         "the credential document of billing holds key SCWPUBLISHED, which belongs to another bearer or is no key at all",
     ),
     "no clear answer": (
-        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.UNCLEAR),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.INCONCLUSIVE),
         {},
         "probe_inconclusive",
         "the published key of billing could not be probed: no clear answer from the provider",
     ),
     "an unknown bearer": (
-        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, bearer_observed=False),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REJECTED, bearer_observed=False),
         {},
         "bearer_gone",
         (
@@ -186,13 +186,13 @@ BLOCKS: dict[str, tuple[Observation, dict[str, Any], str, str]] = {
         ),
     ),
     "a secret that does not fit": (
-        observe(document=document(version=4), published_probe=ProbeResult.REFUSED),
+        observe(document=document(version=4), published_probe=ProbeResult.REJECTED),
         {},
         "secret_rejected",
         "the secret in the credential document of billing does not belong to key SCWPUBLISHED",
     ),
     "many dead at once": (
-        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED, invalid_elsewhere=2),
+        observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REJECTED, invalid_elsewhere=2),
         {},
         "many_keys_invalid",
         (
@@ -561,7 +561,7 @@ def test_i1_r9_a_compromised_key_that_may_still_be_published_is_fenced_off_first
         "another key is possible"
     )
     assert isinstance(
-        decided(replace(observation, document=document(version=4), published_probe=ProbeResult.ALIVE)), WriteLedger
+        decided(replace(observation, document=document(version=4), published_probe=ProbeResult.VALID)), WriteLedger
     ), "it cannot be"
 
 
@@ -675,7 +675,7 @@ def test_r7_a_key_that_may_have_been_published_is_left_to_the_version_after_its_
     [
         {
             "document": document(version=4),
-            "published_probe": ProbeResult.ALIVE,
+            "published_probe": ProbeResult.VALID,
             "ledger": {"intent": intent("daemon-1"), "current": replace(CURRENT, version=4)},
         },
         {
@@ -722,7 +722,7 @@ def test_r8_what_is_condemned_already_is_not_condemned_again_when_its_rotation_e
 def test_r6_a_published_key_that_the_ledger_does_not_know_is_tried_first_and_followed_then() -> None:
     observation = observe(document=document(OTHER, 4), keys=(key(), key(OTHER)))
     assert decided(observation) == ProbePublished()
-    step = records(replace(observation, published_probe=ProbeResult.ALIVE))
+    step = records(replace(observation, published_probe=ProbeResult.VALID))
     assert step.ledger.current is not None
     assert (step.ledger.current.access_key, step.ledger.current.version) == (OTHER, 4)
 
@@ -752,7 +752,7 @@ def test_r6_a_key_that_is_settled_and_listed_is_not_tried_again() -> None:
 def test_r6_a_settled_key_that_the_provider_does_not_show_is_tried_and_means_a_wrong_account_when_it_works() -> None:
     observation = observe(presence=Presence.GONE, keys=())
     assert decided(observation) == ProbePublished()
-    assert waits(replace(observation, published_probe=ProbeResult.ALIVE)).reason == "wrong_account"
+    assert waits(replace(observation, published_probe=ProbeResult.VALID)).reason == "wrong_account"
 
 
 def test_r6_an_expired_key_is_tried_although_it_is_listed() -> None:
@@ -766,7 +766,7 @@ def test_r13_a_key_has_expired_when_every_clock_says_so() -> None:
 
 
 def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() -> None:
-    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED)
+    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REJECTED)
     assert decided(gone) == CheckPreconditions(urgent=True)
     step = records(replace(gone, preconditions=Preconditions()))
     assert step.ledger.intent is not None
@@ -777,13 +777,13 @@ def test_r6_a_dead_key_is_replaced_at_once_and_an_emergency_asks_no_head_room() 
 
 
 def test_r6_an_expired_key_that_is_refused_is_dead() -> None:
-    assert decided(observe(keys=(key(expires_at=NOW),), published_probe=ProbeResult.REFUSED)) == CheckPreconditions(
+    assert decided(observe(keys=(key(expires_at=NOW),), published_probe=ProbeResult.REJECTED)) == CheckPreconditions(
         urgent=True
     )
 
 
 def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_person_who_asks_is_believed() -> None:
-    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REFUSED)
+    gone = observe(presence=Presence.GONE, keys=(), published_probe=ProbeResult.REJECTED)
     assert decided(replace(gone, invalid_elsewhere=1)) == CheckPreconditions(urgent=True)
     assert decided(
         replace(gone, invalid_elsewhere=2, request=RotationRequest("it died", PUBLISHED))
@@ -793,10 +793,10 @@ def test_r6_one_other_dead_application_is_no_reason_to_doubt_the_account_and_a_p
 @pytest.mark.parametrize(
     "changes",
     [
-        {"published_probe": ProbeResult.UNCLEAR},
-        {"published_probe": ProbeResult.REFUSED, "invalid_elsewhere": 2},
+        {"published_probe": ProbeResult.INCONCLUSIVE},
+        {"published_probe": ProbeResult.REJECTED, "invalid_elsewhere": 2},
         {
-            "published_probe": ProbeResult.REFUSED,
+            "published_probe": ProbeResult.REJECTED,
             "presence": Presence.LISTED,
             "keys": (key(),),
             "document": document(version=4),
@@ -813,7 +813,7 @@ def test_r6_nothing_is_committed_on_an_unclear_answer() -> None:
         ledger={"compromised": (mark(OTHER),), "revoking": ()},
         document=document(OTHER, 4),
         keys=(key(), key(OTHER)),
-        published_probe=ProbeResult.UNCLEAR,
+        published_probe=ProbeResult.INCONCLUSIVE,
     )
     assert decided(observation) == CheckPreconditions(urgent=True)
 
@@ -836,7 +836,7 @@ def test_r9_a_compromised_key_that_is_published_again_is_owed_no_grace() -> None
 def test_i2_what_nobody_followed_is_read_before_the_ledger_follows_when_keys_are_on_their_way_out() -> None:
     changes = {"retiring": (retiring(),)}
     observation = observe(
-        ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE
+        ledger=changes, document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.VALID
     )
     assert decided(observation) == ReadVersions(frozenset({3, 4, 5}))
     some = replace(observation, versions={4: document(OTHER, 4)})
@@ -844,14 +844,14 @@ def test_i2_what_nobody_followed_is_read_before_the_ledger_follows_when_keys_are
     everything = {number: document(name, number) for number, name in ((3, PUBLISHED), (4, OTHER), (5, FOURTH))}
     step = records(replace(observation, versions=everything))
     assert step.ledger.retiring[0].revoke_after == NOW + DAY, "it was published meanwhile"
-    nothing = observe(document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE)
+    nothing = observe(document=document(THIRD, 6), keys=(key(), key(THIRD)), published_probe=ProbeResult.VALID)
     assert isinstance(decided(nothing), WriteLedger), "no key could have been published again"
 
 
 def test_i2_of_many_versions_that_nobody_followed_the_ten_that_vault_keeps_are_read() -> None:
     changes = {"revoking": (revoking(version=0, republished=True),)}
     observation = observe(
-        ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), published_probe=ProbeResult.ALIVE
+        ledger=changes, document=document(THIRD, 20), keys=(key(), key(THIRD)), published_probe=ProbeResult.VALID
     )
     assert decided(observation) == ReadVersions(frozenset(range(10, 20)))
     few = replace(observation, document=document(THIRD, 13))
@@ -864,7 +864,7 @@ def followed(version: int = 5, **changes: Any) -> Any:
         "ledger": {"retiring": (retiring(OTHER, HOUR),)},
         "document": document(THIRD, version),
         "keys": (key(), key(THIRD)),
-        "published_probe": ProbeResult.ALIVE,
+        "published_probe": ProbeResult.VALID,
         "versions": {number: document(PUBLISHED, number) for number in range(max(1, version - 10), version)},
         **changes,
     }
@@ -900,7 +900,7 @@ def test_r6_a_document_recreated_at_the_same_version_is_not_the_one_that_the_led
 
 def test_r6_a_document_without_a_ledger_is_taken_over_and_one_without_a_key_is_not() -> None:
     assert decided(observe(ledger=None)) == ProbePublished()
-    step = records(observe(ledger=None, published_probe=ProbeResult.ALIVE))
+    step = records(observe(ledger=None, published_probe=ProbeResult.VALID))
     assert step.ledger == ledger(current=replace(CURRENT, purpose="made by hand"), history=step.ledger.history)
     assert [event.name for event in step.events] == ["application.adopted"]
 
@@ -1164,7 +1164,7 @@ def test_r12_a_dead_published_key_does_not_let_an_ordinary_claim_be_taken_over_a
     observation = observe(
         presence=Presence.GONE,
         keys=(),
-        published_probe=ProbeResult.REFUSED,
+        published_probe=ProbeResult.REJECTED,
         ledger={"intent": intent(claimed_at=NOW - 64 * SECOND)},
     )
     assert waits(observation).until == NOW + SECOND
@@ -1515,7 +1515,7 @@ def test_i7_what_this_process_wrote_upon_the_version_that_the_ledger_knows_needs
 def test_i2_without_a_current_key_every_version_is_one_that_nobody_followed() -> None:
     lost = {"current": None, "retiring": (retiring(THIRD, HOUR),)}
     assert decided(just_proven(2, ledger=lost)) == ReadVersions(frozenset({1}))
-    assert decided(observe(ledger=lost, published_probe=ProbeResult.ALIVE)) == ReadVersions(frozenset({1, 2}))
+    assert decided(observe(ledger=lost, published_probe=ProbeResult.VALID)) == ReadVersions(frozenset({1, 2}))
 
 
 def test_r6_a_key_that_this_process_made_is_known_also_when_the_provider_does_not_show_it_yet() -> None:

@@ -77,7 +77,7 @@ def test_i2_no_first_key_is_made_beside_a_key_that_stands_in_another_field() -> 
 
 def test_r1_with_the_configured_fields_the_same_key_is_taken_over() -> None:
     wanted = spec(fields={"SCW_ACCESS_KEY": "{access_key}", "SCW_SECRET_KEY": "{secret_key}"})
-    seen = first_contact(document=document(OTHER, fields={"SCW_ACCESS_KEY": OTHER}), published_probe=ProbeResult.ALIVE)
+    seen = first_contact(document=document(OTHER, fields={"SCW_ACCESS_KEY": OTHER}), published_probe=ProbeResult.VALID)
     step = decided(observe(**{**vars(seen), "presence": Presence.LISTED}), wanted)
     assert isinstance(step, WriteLedger)
     assert step.ledger.current is not None
@@ -166,7 +166,7 @@ def test_a_ledger_that_has_seen_no_key_is_no_reason_against_other_fields() -> No
         ledger=ledger(current=None),
         document=document(OTHER, fields={"SCW_ACCESS_KEY": OTHER}),
         keys=(key(OTHER),),
-        published_probe=ProbeResult.ALIVE,
+        published_probe=ProbeResult.VALID,
     )
     after = records(seen, wanted).ledger
     assert (after.access_field, after.secret_field) == ("SCW_ACCESS_KEY", "SCW_SECRET_KEY")

@@ -194,7 +194,7 @@ def test_r6_the_version_that_publishes_the_held_key_commits_it_with_its_own_mark
             document=newer,
             keys=(key(), made),
             ledger={"intent": own},
-            published_probe=ProbeResult.ALIVE,
+            published_probe=ProbeResult.VALID,
         )
     )
     assert isinstance(step, WriteLedger), step

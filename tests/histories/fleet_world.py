@@ -231,7 +231,7 @@ class AccountProvider(SimProvider):
         try:
             return super().authenticate(access_key, secret)
         except Unavailable:
-            return ProbeResult.UNCLEAR
+            return ProbeResult.INCONCLUSIVE
 
     def clock_offset(self) -> timedelta:
         return self.process.offset(self.name)

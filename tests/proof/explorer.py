@@ -354,7 +354,9 @@ class Explorer:
             case Fault.KILLED_AFTER:
                 yield self._kill(self._execute(state, number, call), number, label)
             case Fault.LOST if call.name == "authenticate":
-                yield self._answer(state, number, ProbeResult.UNCLEAR, label)  # what its port makes of a lost answer
+                yield self._answer(
+                    state, number, ProbeResult.INCONCLUSIVE, label
+                )  # what its port makes of a lost answer
             case Fault.LOST:
                 error = Indeterminate if call.name in WRITES else Unavailable
                 yield self._execute(
@@ -372,7 +374,7 @@ class Explorer:
                 for index in range(state.actors[number].seen, state.truth.index):
                     yield self._execute(state, number, call, label=f"{label} (index {index})", index=index)
             case Fault.FLAPPING:
-                yield self._answer(state, number, ProbeResult.REFUSED, label)
+                yield self._answer(state, number, ProbeResult.REJECTED, label)
 
     def _done(self, state: State, number: int, call: Call, index: int | None = None) -> tuple[Truth, object, int]:
         """The world after the call, the answer (an exception is one), and the highest index that the actor has seen."""

@@ -103,7 +103,7 @@ class Life:
             composed, clock=cell.clock, owner=self.owner, is_gone=cell.known_to_be_gone.__contains__
         )
         self.local_state = LocalState()
-        wire, api = self.app.vault._connection._wire, cast("ScalewayProvider", self.context.provider)._api
+        wire, api = self.app.vault._connection._transport, cast("ScalewayProvider", self.context.provider)._api
         self.ears = [Ear(wire.http, cell.director), Ear(api.http, cell.director)]
         wire.http, api.http = (cast("HttpClient", ear) for ear in self.ears)
         self.app.vault._kv._sleep = api._sleep = cell.clock.sleep

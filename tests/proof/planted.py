@@ -141,8 +141,8 @@ BUGS: tuple[Bug, ...] = (
         "an answer that says nothing counts as a published_probe of life",
         "reconciler/issuance.py",
         (
-            "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]\n            now =",
-            "in_a_row = {ProbeResult.ALIVE: in_a_row + 1, ProbeResult.REFUSED: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]\n            now =",
+            "in_a_row = in_a_row + 1 if verdict is ProbeResult.VALID else 0\n",
+            "in_a_row = in_a_row + 1 if verdict is ProbeResult.VALID else 0\n            else:\n                in_a_row += 1\n",
         ),
     ),
     bug(
@@ -325,8 +325,8 @@ BUGS: tuple[Bug, ...] = (
         "an answer that says nothing counts as a published_probe of revocation",
         "reconciler/revocation.py",
         (
-            "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row}[verdict]",
-            "in_a_row = {ProbeResult.REFUSED: in_a_row + 1, ProbeResult.ALIVE: 0, ProbeResult.UNCLEAR: in_a_row + 1}[verdict]",
+            "in_a_row = in_a_row + 1 if verdict is ProbeResult.REJECTED else 0\n",
+            "in_a_row = in_a_row + 1 if verdict is ProbeResult.REJECTED else 0\n            else:\n                in_a_row += 1\n",
         ),
     ),
     bug(
@@ -878,7 +878,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "the account changes over to a published key that does not authenticate",
         "providers/management_key.py",
-        (" and authenticate(published.access_key, published.secret) is ProbeResult.ALIVE:", ":"),
+        (" and authenticate(published.access_key, published.secret) is ProbeResult.VALID:", ":"),
         tests=OWN_KEY,
     ),
     bug(

@@ -91,7 +91,7 @@ class ProviderContract:
         access_key, secret = hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))
         (key,) = provider.list_keys(hand.bearer)
         assert (key.access_key, key.expired(datetime.now(UTC))) == (access_key, True)
-        assert provider.authenticate(access_key, secret) is ProbeResult.REFUSED
+        assert provider.authenticate(access_key, secret) is ProbeResult.REJECTED
 
     def test_an_expired_key_is_found_by_its_name_and_can_be_deleted(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer, "", datetime.now(UTC) - timedelta(days=1))
@@ -159,7 +159,7 @@ class ProviderContract:
         assert (key.bearer, key.description, key.default_project_id) == (hand.bearer, DESCRIPTION, hand.project)
         assert key.expires_at == expires_at
         assert provider.list_keys(hand.bearer) == (key,)
-        assert provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE
+        assert provider.authenticate(key.access_key, secret) is ProbeResult.VALID
         assert secret.reveal() not in f"{key}{secret}"
 
     def test_a_key_without_expiry_and_project_has_the_providers_own(self, provider: Provider, hand: Hand) -> None:
@@ -223,9 +223,9 @@ class ProviderContract:
         kept, kept_secret = hand.make(hand.bearer)
         assert provider.delete_key(access_key) is True
         assert provider.get_key(access_key) is None
-        assert provider.authenticate(access_key, secret) is ProbeResult.REFUSED
+        assert provider.authenticate(access_key, secret) is ProbeResult.REJECTED
         assert set(hand.live(hand.bearer)) == {kept}
-        assert provider.authenticate(kept, kept_secret) is ProbeResult.ALIVE
+        assert provider.authenticate(kept, kept_secret) is ProbeResult.VALID
 
     def test_b_delete_404_is_done(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
@@ -247,20 +247,20 @@ class ProviderContract:
     def test_a_secret_that_is_not_the_keys_is_refused(self, provider: Provider, hand: Hand) -> None:
         access_key, _ = hand.make(hand.bearer)
         nobodys = Secret("6f6f6f6f-0000-4000-8000-00000000beef")
-        assert provider.authenticate(access_key, nobodys) is ProbeResult.REFUSED
-        assert provider.authenticate(hand.unknown_key, nobodys) is ProbeResult.REFUSED
+        assert provider.authenticate(access_key, nobodys) is ProbeResult.REJECTED
+        assert provider.authenticate(hand.unknown_key, nobodys) is ProbeResult.REJECTED
 
     def test_a_key_that_is_gone_has_no_other_name_to_live_by(self, provider: Provider, hand: Hand) -> None:
         """The secret is asked, not the name beside it: a dead one is refused also under the name of a key that lives."""
         dead, secret = hand.make(hand.bearer)
         kept, _ = hand.make(hand.bearer)
         hand.delete(dead)
-        assert provider.authenticate(kept, secret) is ProbeResult.REFUSED
+        assert provider.authenticate(kept, secret) is ProbeResult.REJECTED
 
     def test_a_name_that_cannot_be_one_is_never_sent_and_proves_nothing(self, provider: Provider, hand: Hand) -> None:
         _, secret = hand.make(hand.bearer)
         for nonsense in ("", "../applications", "SCW?x=1", "nonsense"):
-            assert provider.authenticate(nonsense, secret) is ProbeResult.UNCLEAR
+            assert provider.authenticate(nonsense, secret) is ProbeResult.INCONCLUSIVE
             for act in (provider.get_key, provider.delete_key):
                 with pytest.raises(Rejected) as caught:
                     act(nonsense)
@@ -285,7 +285,7 @@ class ProviderContract:
                 provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
             with pytest.raises((Unavailable, Indeterminate)):
                 provider.delete_key(access_key)
-            assert provider.authenticate(access_key, secret) is ProbeResult.UNCLEAR
+            assert provider.authenticate(access_key, secret) is ProbeResult.INCONCLUSIVE
             provider.headroom()
         assert {key.access_key for key in provider.list_keys(hand.bearer)} == {access_key}
 
@@ -305,7 +305,7 @@ class ProviderContract:
             with pytest.raises(PermissionDenied) as caught:
                 attempt()
             assert caught.value.capability
-        assert provider.authenticate(access_key, secret) is ProbeResult.ALIVE
+        assert provider.authenticate(access_key, secret) is ProbeResult.VALID
         assert provider.headroom() is None
 
     def test_b_401_for_our_own_management_key(self, provider: Provider, hand: Hand) -> None:
@@ -319,7 +319,7 @@ class ProviderContract:
         ):
             with pytest.raises(PermissionDenied):
                 attempt()
-        assert provider.authenticate(access_key, secret) is ProbeResult.ALIVE
+        assert provider.authenticate(access_key, secret) is ProbeResult.VALID
         assert set(hand.live(hand.bearer)) == {access_key}
 
     # --- the rest
@@ -355,7 +355,7 @@ class ProviderContract:
 
         def life() -> None:
             key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
-            if provider.authenticate(key.access_key, secret) is ProbeResult.ALIVE and provider.delete_key(
+            if provider.authenticate(key.access_key, secret) is ProbeResult.VALID and provider.delete_key(
                 key.access_key
             ):
                 made.append(key.access_key)

@@ -336,7 +336,7 @@ def test_our_own_rate_limit_never_makes_a_call_late_and_sends_nothing() -> None:
         with pytest.raises(Unavailable) as caught:
             creating(provider)
         assert (caught.value.kind, len(server.requests)) == ("own_rate_limit", 1)
-        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.UNCLEAR
+        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.INCONCLUSIVE
         assert provider.urgent().list_keys(BEARER) == (), "the reserve is still there"
 
 
@@ -427,21 +427,21 @@ def test_a_management_key_in_a_vault_that_is_away_is_unavailable() -> None:
 # --- trying a secret -------------------------------------------------------------------------------------------------------
 
 TRIALS: dict[str, tuple[Script, ProbeResult]] = {
-    "200": (answer(200, KEY), ProbeResult.ALIVE),
-    "403 permissions_denied": (NO_RIGHT, ProbeResult.ALIVE),
-    "401": (NOT_AUTHENTICATED, ProbeResult.REFUSED),
-    "401 expired": (refusal(401, "denied_authentication", method="api_key", reason="expired"), ProbeResult.REFUSED),
-    "401 of somebody else": (STRANGE_401, ProbeResult.UNCLEAR),
-    "403 of somebody else": (STRANGE_403, ProbeResult.UNCLEAR),
-    "403 quota": (QUOTA, ProbeResult.UNCLEAR),
-    "404": (NO_KEY, ProbeResult.UNCLEAR),
-    "429": (TOO_MANY, ProbeResult.UNCLEAR),
-    "503": (PAGE, ProbeResult.UNCLEAR),
-    "200 of HTML": (STRANGE_200, ProbeResult.UNCLEAR),
-    "200 of another key": (answer(200, {**KEY, "access_key": "SCW00000000000000000"}), ProbeResult.UNCLEAR),
-    "redirect": (REDIRECT, ProbeResult.UNCLEAR),
-    "closed": (close, ProbeResult.UNCLEAR),
-    "truncated": (TRUNCATED, ProbeResult.UNCLEAR),
+    "200": (answer(200, KEY), ProbeResult.VALID),
+    "403 permissions_denied": (NO_RIGHT, ProbeResult.VALID),
+    "401": (NOT_AUTHENTICATED, ProbeResult.REJECTED),
+    "401 expired": (refusal(401, "denied_authentication", method="api_key", reason="expired"), ProbeResult.REJECTED),
+    "401 of somebody else": (STRANGE_401, ProbeResult.INCONCLUSIVE),
+    "403 of somebody else": (STRANGE_403, ProbeResult.INCONCLUSIVE),
+    "403 quota": (QUOTA, ProbeResult.INCONCLUSIVE),
+    "404": (NO_KEY, ProbeResult.INCONCLUSIVE),
+    "429": (TOO_MANY, ProbeResult.INCONCLUSIVE),
+    "503": (PAGE, ProbeResult.INCONCLUSIVE),
+    "200 of HTML": (STRANGE_200, ProbeResult.INCONCLUSIVE),
+    "200 of another key": (answer(200, {**KEY, "access_key": "SCW00000000000000000"}), ProbeResult.INCONCLUSIVE),
+    "redirect": (REDIRECT, ProbeResult.INCONCLUSIVE),
+    "closed": (close, ProbeResult.INCONCLUSIVE),
+    "truncated": (TRUNCATED, ProbeResult.INCONCLUSIVE),
 }
 
 
@@ -458,7 +458,7 @@ def test_a_secret_is_tried_once_and_only_clear_words_count(case: str) -> None:
 
 def test_a_secret_is_not_refused_by_a_server_that_is_not_there() -> None:
     with refusing() as url, provider_at(url) as provider:
-        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.UNCLEAR
+        assert provider.authenticate(NAME, Secret(TRIED)) is ProbeResult.INCONCLUSIVE
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------------
@@ -510,7 +510,7 @@ def test_names_that_cannot_be_ones_never_get_into_an_address(nonsense: str) -> N
         for act in (provider.get_key, provider.delete_key):
             with pytest.raises(Rejected):
                 act(nonsense)
-        assert provider.authenticate(nonsense, Secret(TRIED)) is ProbeResult.UNCLEAR
+        assert provider.authenticate(nonsense, Secret(TRIED)) is ProbeResult.INCONCLUSIVE
         if nonsense not in ("SCW", NAME.lower()):
             for look in (provider.list_keys, provider.bearer_exists):
                 with pytest.raises(Rejected):

@@ -131,18 +131,18 @@ def test_b_list_pages_shift_under_a_concurrent_delete(
 def test_b_old_key_still_answers_after_delete(
     provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand
 ) -> None:
-    """The verdict stays ALIVE for as long as the secret is accepted, whatever DELETE said."""
+    """The result stays VALID for as long as the secret is accepted, whatever DELETE said."""
     access_key, secret = hand.make(hand.bearer)
     sandbox.configure(revocation_delay=3600.0)
     assert provider.delete_key(access_key)
-    assert provider.authenticate(access_key, secret) == "alive"
+    assert provider.authenticate(access_key, secret) == "valid"
     assert provider.get_key(access_key) is None
 
 
 def test_b_401_just_after_create(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:
     sandbox.configure(activation_delay=3600.0)
     key, secret = provider.create_key(hand.bearer, "", default_project_id=None, expires_at=None)
-    assert provider.authenticate(key.access_key, secret) == "refused"
+    assert provider.authenticate(key.access_key, secret) == "rejected"
 
 
 def test_b_create_lands_minutes_later(provider: ScalewayProvider, sandbox: ScalewaySandbox, hand: SandboxHand) -> None:

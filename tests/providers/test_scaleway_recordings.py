@@ -213,11 +213,11 @@ def test_every_field_of_a_recorded_key_is_read_as_it_stands(file: Path) -> None:
 def test_a_secret_tried_against_a_recorded_answer_is_judged_by_it(file: Path) -> None:
     """The recorded 401 means refused; the recorded 403 and 200 mean alive; a 404 or 429 says nothing."""
     verdicts = {
-        200: ProbeResult.ALIVE,
-        403: ProbeResult.ALIVE,
-        401: ProbeResult.REFUSED,
-        404: ProbeResult.UNCLEAR,
-        429: ProbeResult.UNCLEAR,
+        200: ProbeResult.VALID,
+        403: ProbeResult.VALID,
+        401: ProbeResult.REJECTED,
+        404: ProbeResult.INCONCLUSIVE,
+        429: ProbeResult.INCONCLUSIVE,
     }
     with RawServer(b"") as server, provider_at(server.url) as provider:
         for recorded in interactions(file):

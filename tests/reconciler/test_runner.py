@@ -98,7 +98,7 @@ def test_an_observation_takes_the_steps_that_only_ask_and_changes_nothing() -> N
     assert drive_observation(daemon, request).request == request
     theirs, _ = sim.make_key()
     sim.publish_by_hand(theirs.access_key)
-    assert drive_observation(daemon).published_probe is ProbeResult.ALIVE
+    assert drive_observation(daemon).published_probe is ProbeResult.VALID
     assert not {"write_ledger", "write_document", "create_key", "delete_key"} & set(sim.calls)
 
 
@@ -125,7 +125,7 @@ def test_an_observation_begins_anew_when_another_one_is_asked_for_meanwhile() ->
     sim.calls.clear()
     found = result_of(passing)
     assert sim.calls.count("read_ledger") == 1
-    assert found.published_probe is ProbeResult.ALIVE
+    assert found.published_probe is ProbeResult.VALID
 
 
 def test_an_observation_of_a_document_that_cannot_be_read_raises_why() -> None:
@@ -598,7 +598,7 @@ def test_what_a_rotation_tells_names_it_its_key_and_its_reason() -> None:
 
 
 def proving(answers: list[ProbeResult], **changes: Any) -> tuple[Actor, list[timedelta], PassOutcome]:
-    """One requested rotation whose new key answers so, one after the other, and ALIVE from then on."""
+    """One requested rotation whose new key answers so, one after the other, and VALID from then on."""
     sim, daemon, first = adopted(**changes)
 
     class Fickle(SimProvider):
@@ -612,18 +612,20 @@ def proving(answers: list[ProbeResult], **changes: Any) -> tuple[Actor, list[tim
 
 
 def test_r4_an_answer_that_says_nothing_neither_counts_nor_begins_the_row_anew() -> None:
-    daemon, naps, _ = proving([ProbeResult.ALIVE, ProbeResult.UNCLEAR, ProbeResult.ALIVE])
+    daemon, naps, _ = proving([ProbeResult.VALID, ProbeResult.INCONCLUSIVE, ProbeResult.VALID])
     assert naps == [10 * SECOND] * 3
     assert told(daemon, "rotation.verified")[0]["successes"] == 3
 
 
 def test_r4_a_refusal_begins_the_row_anew() -> None:
-    _, naps, _ = proving([ProbeResult.ALIVE, ProbeResult.ALIVE, ProbeResult.REFUSED])
+    _, naps, _ = proving([ProbeResult.VALID, ProbeResult.VALID, ProbeResult.REJECTED])
     assert naps == [10 * SECOND] * 5, "two successes, a refusal, three successes"
 
 
 def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() -> None:
-    daemon, naps, _ = proving([ProbeResult.REFUSED] * 100, verification=VerificationPolicy(3, 10 * SECOND, 30 * SECOND))
+    daemon, naps, _ = proving(
+        [ProbeResult.REJECTED] * 100, verification=VerificationPolicy(3, 10 * SECOND, 30 * SECOND)
+    )
     assert naps == [10 * SECOND] * 5, "three for the proof, two until its key is verified as revoked"
     made = told(daemon, "rotation.created")[0]
     assert told(daemon, "rotation.verification_failed") == [made]
@@ -634,7 +636,7 @@ def test_r4_a_key_is_given_up_when_its_next_proof_would_come_after_its_time() ->
 
 
 def test_r9_a_long_verification_reads_the_ledger_twice_a_minute_and_goes_on_where_it_was() -> None:
-    daemon, naps, _ = proving([ProbeResult.ALIVE] * 5, verification=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
+    daemon, naps, _ = proving([ProbeResult.VALID] * 5, verification=VerificationPolicy(6, 20 * SECOND, 5 * MINUTE))
     assert naps == [20 * SECOND] * 5
     assert told(daemon, "rotation.verified")[0]["successes"] == 6
     calls = daemon.sim.calls
@@ -938,12 +940,12 @@ def test_r8_a_death_is_several_refusals_in_a_row_and_an_answer_that_says_nothing
     rotate(daemon)
     revoked(sim, daemon)
     answers = [
-        ProbeResult.REFUSED,
-        ProbeResult.REFUSED,
-        ProbeResult.ALIVE,
-        ProbeResult.REFUSED,
-        ProbeResult.UNCLEAR,
-        ProbeResult.REFUSED,
+        ProbeResult.REJECTED,
+        ProbeResult.REJECTED,
+        ProbeResult.VALID,
+        ProbeResult.REJECTED,
+        ProbeResult.INCONCLUSIVE,
+        ProbeResult.REJECTED,
     ]
 
     class Fickle(SimProvider):

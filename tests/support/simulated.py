@@ -570,13 +570,13 @@ class SimProvider:
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
         def execute() -> ProbeResult:
-            return ProbeResult.ALIVE if self.sim.works(secret.reveal()) else ProbeResult.REFUSED
+            return ProbeResult.VALID if self.sim.works(secret.reveal()) else ProbeResult.REJECTED
 
         try:
             self._require_name(access_key)
             return self.sim.effect("authenticate", execute)
         except (Unavailable, Indeterminate, Rejected):
-            return ProbeResult.UNCLEAR
+            return ProbeResult.INCONCLUSIVE
 
     def bearer_exists(self, bearer: str) -> bool:
         return self._effect("bearer_exists", lambda: bearer in self.sim.bearers)

@@ -52,7 +52,7 @@ def test_rule_14_a_standby_is_read_as_fresh_as_what_was_seen_through_the_leader(
     """The store writes through one node and reads through the other, as behind a load balancer."""
     behind = 0
     writer, reader = make(active(nodes)), make(standbys(nodes)[0])
-    reader._connection._wire._freshness = writer._connection._wire._freshness
+    reader._connection._transport._freshness = writer._connection._transport._freshness
     reader._kv._floors = writer._kv._floors
     reader._kv._sleep = writer._kv._sleep = lambda seconds: pytest.fail("the server's own net should have been enough")
     path = "secret/fresh"
@@ -73,7 +73,7 @@ def test_rule_14_a_login_is_known_on_a_standby_at_once(nodes: list[OpenBao], mak
     seen.write_ledger(ledger(), cas=0)
     for node in nodes:
         store = make(node, role)
-        store._connection._wire._freshness = seen._connection._wire._freshness
+        store._connection._transport._freshness = seen._connection._transport._freshness
         assert store.read_ledger("other") == (None, 0)
         assert store._connection.generation == 1
 

@@ -213,7 +213,7 @@ Renewing = tuple[TokenSession, HandClock, KvStore]
 def session_for(bao: OpenBao, make: Build) -> Callable[[AppRoleAuth | TokenAuth], Renewing]:
     def start(auth: AppRoleAuth | TokenAuth) -> Renewing:
         store, clock = make(bao, auth), HandClock()
-        session = TokenSession(auth, store._connection._client_with, clock=clock)
+        session = TokenSession(auth, store._connection._transport.client_with, clock=clock)
         return session, clock, store
 
     return start
@@ -298,7 +298,7 @@ def test_a_renewal_that_fails_leaves_the_login_and_is_tried_later(make: Build) -
         role_id, secret_id = leaving.approle("role", ["all"], token_ttl="1h")
         auth, clock = AppRoleAuth(lambda: role_id, lambda: secret_id), HandClock()
         store = make(leaving, auth)
-        session = TokenSession(auth, store._connection._client_with, clock=clock)
+        session = TokenSession(auth, store._connection._transport.client_with, clock=clock)
         first = session.token()
         leaving.seal()
         clock.now += 1900

@@ -99,7 +99,11 @@ Attempts = Callable[[AppRoleAuth | TokenAuth], tuple[TokenSession, HandClock, Kv
 def session_for(bao: OpenBao, make: Build) -> Attempts:
     def start(auth: AppRoleAuth | TokenAuth) -> tuple[TokenSession, HandClock, KvStore]:
         store, clock = make(bao, auth), HandClock()
-        return TokenSession(auth, store._connection._client_with, clock=clock, refusals=Refusals(clock)), clock, store
+        return (
+            TokenSession(auth, store._connection._transport.client_with, clock=clock, refusals=Refusals(clock)),
+            clock,
+            store,
+        )
 
     return start
 

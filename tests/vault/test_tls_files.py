@@ -81,7 +81,7 @@ def test_c6_a_client_certificate_that_has_ended_is_named_and_a_new_one_is_taken_
 
 def hang_up(store: KvStore) -> None:
     """Close the idle connections, as the other side does after a while."""
-    for lane in store._connection._wire.http.pool.idle:
+    for lane in store._connection._transport.http.pool.idle:
         lane.close()
 
 

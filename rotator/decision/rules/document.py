@@ -170,16 +170,16 @@ def sync_ledger(state: ApplicationState) -> Step | None:
     if not state.published_just_verified_here:
         if observation.published_probe is None:
             return ProbePublished()
-        if observation.published_probe is ProbeResult.UNCLEAR and not state.published_is_compromised:
+        if observation.published_probe is ProbeResult.INCONCLUSIVE and not state.published_is_compromised:
             return block(
                 state,
                 Reason.PROBE_INCONCLUSIVE,
                 f"the published key of {name} could not be probed: no clear answer from the provider",
             )
-        if observation.published_probe is ProbeResult.REFUSED:
+        if observation.published_probe is ProbeResult.REJECTED:
             return _refused(state)
         if (
-            observation.published_probe is ProbeResult.ALIVE
+            observation.published_probe is ProbeResult.VALID
             and observation.presence is Presence.GONE
             and not state.published_is_compromised
         ):
@@ -189,7 +189,7 @@ def sync_ledger(state: ApplicationState) -> Step | None:
                 f"the published key {state.published} of {name} works, and account {state.spec.account} has no such "
                 "key",
             )
-    if state.ledger_in_sync or observation.published_probe is ProbeResult.UNCLEAR:
+    if state.ledger_in_sync or observation.published_probe is ProbeResult.INCONCLUSIVE:
         return None
     if _may_live_longer(state) and not state.skipped_versions <= set(observation.versions):
         return ReadVersions(state.skipped_versions - set(observation.versions))

@@ -9,11 +9,8 @@ from datetime import datetime, timedelta
 
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ports import Clock, VaultStore
-from rotator.errors import Conflict, Indeterminate, Unavailable
-from rotator.operations.patience import COMMAND_PATIENCE, Patience
-
-MAX_ATTEMPTS = 20
-"""How often a change is written again because another process was faster each time."""
+from rotator.operations.commands.check_and_set import CheckAndSet
+from rotator.operations.patience import COMMAND_PATIENCE
 
 RETRY_DELAY = timedelta(milliseconds=50)
 
@@ -27,29 +24,22 @@ def update_account(
 ) -> AccountDocument:
     """Make the change and return the document as it then is. An answer that was lost is looked for
     and not guessed."""
-    overtaken, patience = 0, Patience(clock, sleep, COMMAND_PATIENCE)
-    while overtaken < MAX_ATTEMPTS:
-        try:
-            document, version = vault.read_account(account)
-            after = wanted(document)
-            if after == document:
-                return document
-            if version == 0:
-                vault.installation()  # the installation's id is written before anything else
-            vault.write_account(after, cas=version)
-        except Conflict:
-            overtaken += 1
-            sleep(clock.now() + RETRY_DELAY)
-        except (Unavailable, Indeterminate) as error:
-            patience.wait_after(error)
-        else:
-            return after
-    raise Unavailable(
-        f"the document of account {account} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each "
-        "time; try again",
-        service="vault",
-        kind="contended",
-    )
+
+    def write(document: AccountDocument, version: int) -> None:
+        if version == 0:
+            vault.installation()  # the installation's id is written before anything else
+        vault.write_account(document, cas=version)
+
+    document, _ = CheckAndSet(
+        f"the document of account {account}",
+        read=lambda: vault.read_account(account),
+        write=write,
+        clock=clock,
+        sleep=sleep,
+        limit=COMMAND_PATIENCE,
+        retry_delay=RETRY_DELAY,
+    ).update(wanted)
+    return document
 
 
 def mass_rotation_started(order: MassRotation, since: datetime) -> Change:

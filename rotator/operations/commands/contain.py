@@ -8,6 +8,7 @@ acts from then on, and watches.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +18,7 @@ from rotator.decision.transitions.revocation import is_verified_revoked
 from rotator.domain.access_key import ACCESS_KEY
 from rotator.domain.document import CredentialDocument
 from rotator.domain.ledger import Ledger, RotationMode
-from rotator.domain.ports import Clock, EventSink
+from rotator.domain.ports import Clock, TapSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Indeterminate, Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
@@ -55,21 +56,19 @@ HELD = (
 
 @dataclass
 class ContainmentRecorder:
-    """A journal that passes everything on and remembers when keys were deleted and when others were
-    published: the time for which consumers read a key that was revoked first."""
+    """Remembers when keys were deleted and when others were published: the time for which consumers
+    read a key that was revoked first."""
 
-    sink: EventSink
     clock: Clock
     deleted: dict[object, datetime] = field(default_factory=dict)
     published: datetime | None = None
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Remember the moment; pass everything on."""
+    def saw(self, event: str, fields: Mapping[str, object]) -> None:
+        """Remember the time of a delete and of a publish."""
         if event == "key.deleted":
             self.deleted[fields.get("access_key")] = self.clock.now()
         if event == "rotation.published":
             self.published = self.clock.now()
-        self.sink.emit(event, **fields)
 
     def outage(self, access_key: str | None) -> timedelta | None:
         """For how long this process left consumers with that revoked key, if it did."""
@@ -106,8 +105,8 @@ def contain(
     """Mark the application's keys compromised, then see them replaced and verified as revoked: all
     that the ledger names and the published one, ``besides`` others; or ``keys`` and no others."""
     before = _published_now(spec, context) if order.revoke_first else None
-    recorder = ContainmentRecorder(context.sink, context.clock)
-    context = replace(context, sink=recorder)
+    recorder = ContainmentRecorder(context.clock)
+    context = replace(context, sink=TapSink(context.sink, recorder.saw))
     try:
         marked = mark(spec, context, sleep, order, keys=keys, besides=besides)
     except Indeterminate as error:

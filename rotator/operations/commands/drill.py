@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from rotator.domain.ports import Clock, EventSink, Provider, VaultStore
+from rotator.domain.ports import Clock, Provider, TapSink, VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.result import OperationResult
@@ -79,10 +79,9 @@ class DrillResult:
 
 
 class StepTimer:
-    """Times the steps that a journal hears of, and the calls that go through what it wraps."""
+    """Times the steps that events report, and the calls that go through what it wraps."""
 
-    def __init__(self, sink: EventSink, clock: Clock) -> None:
-        self._sink = sink
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began = clock.now()
         self.steps: list[DrillStep] = []
@@ -92,11 +91,10 @@ class StepTimer:
         """How long ago that was; without a time, when the drill began."""
         return (self._clock.now() - (since or self._began)).total_seconds()
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Note a step; pass everything on."""
+    def saw(self, event: str, fields: Mapping[str, object]) -> None:
+        """Note a step."""
         if event in STEPS:
             self.steps.append(DrillStep(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
-        self._sink.emit(event, **fields)
 
     def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The same call, whose first success is timed."""
@@ -126,10 +124,10 @@ class TimedStep:
 
 def drill(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
     """Contain the application's keys as if they had leaked, with the watch in hand."""
-    watch = StepTimer(context.sink, context.clock)
+    watch = StepTimer(context.clock)
     watched = replace(
         context,
-        sink=watch,
+        sink=TapSink(context.sink, watch.saw),
         provider=cast("Provider", TimedStep(context.provider, watch)),
         vault=cast("VaultStore", TimedStep(context.vault, watch)),
     )

@@ -10,15 +10,12 @@ from rotator.decision.steps import SupersedeLedger, WriteLedger
 from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import Ledger
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import Conflict, Indeterminate, Refused, ServiceError, Unavailable
+from rotator.errors import Refused, ServiceError
+from rotator.operations.commands.check_and_set import CheckAndSet
 from rotator.operations.commands.convergence import AGAIN
-from rotator.operations.patience import Patience
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
 from rotator.reconciler.ledger_directory import read_former_document, read_related
-
-MAX_ATTEMPTS = 20
-"""How often a change is written again because another process was faster each time."""
 
 
 def update_ledger(
@@ -30,45 +27,26 @@ def update_ledger(
     ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate``
     when it is not known whether the change was written.
     """
-    unclear, overtaken, patience = False, 0, Patience(context.clock, sleep, spec.publish_timeout)
-    while overtaken < MAX_ATTEMPTS:
-        writing = False
-        try:
-            ledger, version = _ledger(spec, context)
-            after = change(ledger)
-            if after == ledger:
-                return ledger, unclear
-            writing = True
-            context.vault.write_ledger(after, cas=version)
-        except ServiceError as error:
-            unclear = unclear or (writing and isinstance(error, Indeterminate))
-            try:
-                if isinstance(error, Conflict):
-                    overtaken += 1
-                    sleep(context.clock.now() + AGAIN[0] / 10)
-                elif isinstance(error, Unavailable | Indeterminate):
-                    patience.wait_after(error)
-                else:
-                    raise
-            except ServiceError as final:
-                if unclear:
-                    raise Indeterminate(str(final), service=final.service, kind=final.kind) from None
-                raise
-            context.sink.emit(
-                "pass.interrupted",
-                application=spec.application,
-                account=spec.account,
-                kind=error.kind,
-                message=str(error),
-            )
-        else:
-            return after, True
-    raise Unavailable(
-        f"the ledger of {spec.application} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each "
-        "time; try again",
-        service="vault",
-        kind="contended",
-    )
+
+    def interrupted(error: ServiceError) -> None:
+        context.sink.emit(
+            "pass.interrupted",
+            application=spec.application,
+            account=spec.account,
+            kind=error.kind,
+            message=str(error),
+        )
+
+    return CheckAndSet(
+        f"the ledger of {spec.application}",
+        read=lambda: _ledger(spec, context),
+        write=lambda ledger, version: context.vault.write_ledger(ledger, cas=version),
+        clock=context.clock,
+        sleep=sleep,
+        limit=spec.publish_timeout,
+        retry_delay=AGAIN[0] / 10,
+        failed=interrupted,
+    ).update(change)
 
 
 def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, int]:

@@ -8,10 +8,11 @@ policy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rotator.decision.observation import RotationRequest
-from rotator.domain.ports import EventSink
+from rotator.domain.ports import TapSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
@@ -25,17 +26,14 @@ from rotator.util.formatting import format_span, format_time
 
 @dataclass
 class RotationRecorder:
-    """A journal that passes everything on and remembers which rotations this process claimed
-    itself."""
+    """Remembers which rotations this process claimed itself."""
 
-    sink: EventSink
     claimed: set[object] = field(default_factory=set)
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Remember a claim; pass everything on."""
+    def saw(self, event: str, fields: Mapping[str, object]) -> None:
+        """Remember a claim."""
         if event == "rotation.claimed":
             self.claimed.add(fields.get("rotation_id"))
-        self.sink.emit(event, **fields)
 
 
 def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
@@ -45,9 +43,10 @@ def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reaso
         return failed(
             spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated")
         )
-    recorder = RotationRecorder(context.sink)
+    recorder = RotationRecorder()
     try:
-        return _rotate(spec, replace(context, sink=recorder), sleep, f"{reason}, by {by}", recorder)
+        tapped = replace(context, sink=TapSink(context.sink, recorder.saw))
+        return _rotate(spec, tapped, sleep, f"{reason}, by {by}", recorder)
     except RotatorError as error:
         return failed(spec.application, error)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rotator.domain.ports import EventSink
 from rotator.operations.mass_rotation.free_quota import free_slots
 
 QUOTA_REFRESH_INTERVAL = 0.5
@@ -96,17 +95,15 @@ class AdmissionController:
 
 
 @dataclass
-class AdmissionSink:
-    """A journal that passes everything on, and tells the gate whose key exists by now."""
+class AdmissionRecorder:
+    """Reports each claim and each new key to the admission control."""
 
-    sink: EventSink
-    gate: AdmissionController
+    admission: AdmissionController
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Tell the gate of a claim and of a key; pass everything on."""
+    def saw(self, event: str, fields: Mapping[str, object]) -> None:
+        """Report one event."""
         application = str(fields.get("application", ""))
         if event == "rotation.claimed":
-            self.gate.makes_another(application)
+            self.admission.makes_another(application)
         elif event == "rotation.created":
-            self.gate.made(application)
-        self.sink.emit(event, **fields)
+            self.admission.made(application)

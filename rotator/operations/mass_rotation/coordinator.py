@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from rotator.domain.account import MassRotation
+from rotator.domain.ports import TapSink
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
 from rotator.errors import RotatorError, ServiceError
 from rotator.operations.commands.account_update import mass_rotation_finished, mass_rotation_started, update_account
@@ -28,7 +29,7 @@ from rotator.operations.commands.contain import CompromiseRequest, contain
 from rotator.operations.commands.rotate import rotate
 from rotator.operations.coverage import CoverageReport
 from rotator.operations.mass_rotation.account_snapshot import AccountScope, AccountSnapshot, take_snapshot
-from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
+from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionRecorder
 from rotator.operations.mass_rotation.estimate import max_parallel
 from rotator.operations.mass_rotation.quota_wait import next_room_at, wait_for_quota
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
@@ -305,7 +306,7 @@ def _one(
     scope: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep
 ) -> OperationResult:
     context = scope.context(one.spec)
-    context = replace(context, sink=AdmissionSink(context.sink, gate))
+    context = replace(context, sink=TapSink(context.sink, AdmissionRecorder(gate).saw))
     if order.compromised:
         return contain(
             one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys

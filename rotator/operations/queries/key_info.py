@@ -95,7 +95,7 @@ class KeyInfo:
             if self.created_at and self.as_of
             else None,
             "expires_at": format_timestamp(self.expires_at) if self.expires_at else None,
-            "dies_at": format_timestamp(self.revoke_at) if self.revoke_at else None,
+            "revoke_after": format_timestamp(self.revoke_at) if self.revoke_at else None,
             "published": {"path": self.published_at, "version": self.version} if self.published_at else None,
             "if_revoked": self.impact,
             "account_error": self.account_error or None,

@@ -89,7 +89,7 @@ def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
                 names[spec.account] = (runtime.provider(spec.account), ledger.current.access_key)
     verdicts = []
     for _, verdict in as_completed(lambda one: one[0].authenticate(one[1], secret), names.values(), lane=id):
-        if verdict is ProbeResult.ALIVE:
+        if verdict is ProbeResult.VALID:
             return "alive"  # an account that does not answer is not waited for
         verdicts.append(verdict)
-    return "revoked" if verdicts and all(verdict is ProbeResult.REFUSED for verdict in verdicts) else "unclear"
+    return "revoked" if verdicts and all(verdict is ProbeResult.REJECTED for verdict in verdicts) else "unclear"

@@ -149,12 +149,12 @@ class ScalewayProvider:
         try:
             answer = self._api.try_secret(call, secret, _key_path(access_key, call), urgent=self._urgent)
             if unauthenticated(answer):
-                return ProbeResult.REFUSED
+                return ProbeResult.REJECTED
             if lacks_right(answer) or (_ok(answer) and key_of(body_of(answer)).access_key == access_key):
-                return ProbeResult.ALIVE
+                return ProbeResult.VALID
         except (ServiceError, Unexpected):
             pass
-        return ProbeResult.UNCLEAR
+        return ProbeResult.INCONCLUSIVE
 
     def bearer_exists(self, bearer: str) -> bool:
         """Whether there is such an application."""

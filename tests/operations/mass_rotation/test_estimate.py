@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator.domain.ports import NullEventSink
+from rotator.domain.ports import NullEventSink, TapSink
 from rotator.domain.spec import VerificationPolicy
 from rotator.observability.events import CATALOGUE
-from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionSink
+from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionRecorder
 from rotator.operations.mass_rotation.estimate import estimate, max_parallel, request_count
 from rotator.operations.mass_rotation.free_quota import RESERVE, UNTOLD, free_slots
 from tests.support.simulated import Recorder
@@ -133,7 +133,7 @@ def test_a_key_that_was_made_makes_room_for_the_next_one_at_once() -> None:
 def test_a3_a_rotation_that_is_begun_anew_counts_as_one_that_made_no_key() -> None:
     room = Room(RESERVE + 2)
     gate = gate_of(room)
-    keeper = AdmissionSink(NullEventSink(), gate)
+    keeper = TapSink(NullEventSink(), AdmissionRecorder(gate).saw)
     let_in(gate, 2)
     keeper.emit("rotation.created", application="app-0")
     keeper.emit("rotation.claimed", application="app-0")
@@ -164,7 +164,7 @@ def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
     """``keeps``: the old key stays (its grace). A lost answer leaves a key behind; as many as the reserve holds may be lost."""
     truth, room = {"keys": 0}, Room(quota)
     gate = gate_of(room)
-    keeper = AdmissionSink(NullEventSink(), gate)
+    keeper = TapSink(NullEventSink(), AdmissionRecorder(gate).saw)
     waiting: list[str] = []
     made: list[str] = []
     lost = 0
@@ -213,7 +213,7 @@ def test_a_rotation_takes_its_calls_and_the_pauses_between_the_answers_of_two_ve
 def test_a_key_that_exists_is_reported_to_the_gate_and_everything_is_passed_on() -> None:
     room, sink = Room(RESERVE + 2), Recorder()
     gate = gate_of(room)
-    keeper = AdmissionSink(sink, gate)
+    keeper = TapSink(sink, AdmissionRecorder(gate).saw)
     assert let_in(gate, 9) == ["app-0", "app-1"]
     event = {"access_key": "SCW1", "rotation_id": "r1", "version": 1, "base": 0}
     created = {name: event.get(name, "x") for name in CATALOGUE["rotation.created"].fields}
