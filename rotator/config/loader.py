@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotator.config import schema, sections
-from rotator.config.needed import check_placeholders, needed, users_of
 from rotator.config.problems import Problems, dotted
 from rotator.config.renamed import translate
+from rotator.config.required_tables import check_placeholders, needed, users_of
 from rotator.config.settings import (
     Configuration,
 )

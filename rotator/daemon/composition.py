@@ -14,9 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rotator.api.listeners import Listeners
-from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.engine import Engine
+from rotator.daemon.local_daemon_handle import LocalDaemonHandle
 from rotator.daemon.main_loop import DaemonParts, MainLoop
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests

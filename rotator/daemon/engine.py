@@ -29,7 +29,7 @@ from rotator.daemon.scheduler import Pool, Scheduler
 from rotator.daemon.service_monitor import ServiceMonitor
 from rotator.daemon.services import ServiceHealth
 from rotator.daemon.snapshot import EngineSnapshot
-from rotator.daemon.worker_heartbeat import WorkerHeartbeat
+from rotator.daemon.worker_liveness import WorkerLiveness
 from rotator.domain.ports import EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
@@ -66,7 +66,7 @@ class Engine:
         self._closed = False
         self._schedule = Scheduler()
         self._periodic = PeriodicTasks(self._schedule, sink)
-        self.heartbeat = WorkerHeartbeat(self._periodic, self._workers, self._progressed)
+        self.liveness = WorkerLiveness(self._periodic, self._workers, self._progressed)
         self._leases = RuntimeLeases(runtime, lambda: used_runtimes(list(self.tasks.values())))
         self._monitor = ServiceMonitor(
             runtime, sink, self._periodic, self.lock, answered=self._service_answered, changed=changed
@@ -319,7 +319,7 @@ class Engine:
         for name in sorted(before.specs.keys() - runtime.specs.keys()):
             self.sink.emit("daemon.application_removed", application=name, account=before.specs[name].account)
         self._leases.close_unused()
-        self.heartbeat.follow(runtime.accounts)
+        self.liveness.follow(runtime.accounts)
 
     def lease_runtime(self) -> AbstractContextManager[DaemonRuntime]:
         """The runtime in force, which is not closed before it is given back. Waits for no pass."""

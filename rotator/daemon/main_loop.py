@@ -12,7 +12,7 @@ from rotator.api.listeners import Listeners
 from rotator.daemon import status_line as status
 from rotator.daemon.daemon_runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import HealthCheck
+from rotator.daemon.health_rounds import HealthCheck
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
@@ -89,7 +89,7 @@ class MainLoop:
         self.sink.emit("daemon.started", version=__version__, applications=len(runtime.specs), config=runtime.source)
         report_deprecated(runtime, self.sink)
         engine.start()
-        engine.heartbeat.start(self._beat_every, engine.runtime.accounts)
+        engine.liveness.start(self._beat_every, engine.runtime.accounts)
         engine.add_periodic("maintain", self._maintain, delay=MAINTENANCE_INTERVAL)
         engine.add_periodic("removed applications", self._removed_applications, delay=timedelta(0))
         engine.add_periodic("monitor", self.monitor.maintain, delay=timedelta(0))

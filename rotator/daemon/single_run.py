@@ -11,7 +11,7 @@ from rotator import __version__
 from rotator.daemon.application_task import PassResult
 from rotator.daemon.daemon_runtime import DaemonRuntime, report_deprecated
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import unhealthy_reason
+from rotator.daemon.health_rounds import unhealthy_reason
 from rotator.daemon.main_loop import TICK_INTERVAL
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.errors import RotatorError

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from rotator.decision.classification import Disposition, classify, wanted_versions
 from rotator.decision.observation import Observation, Presence
-from rotator.decision.other_fields import keys_in_other_fields
 from rotator.decision.steps import Event, Step, Wait, WriteLedger
 from rotator.decision.transitions.publication import new_ledger
+from rotator.decision.unconfigured_fields import keys_in_other_fields
 from rotator.domain.document import DocumentState
 from rotator.domain.due_time import Due, plan_rotation
 from rotator.domain.keys import Key, ProbeResult

@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.daemon_handle import DaemonHandle
-from rotator.operations.patience import patient_runtime
+from rotator.operations.outage_limit import patient_runtime
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep

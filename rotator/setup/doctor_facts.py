@@ -14,7 +14,7 @@ from rotator.errors import ConfigurationError, RotatorError
 from rotator.providers.account_facts import examine_account
 from rotator.system.service_facts import missing_groups, socket_fault, unit_properties
 from rotator.util.concurrency import run_concurrently
-from rotator.vault.store import KvStore
+from rotator.vault.kv_store import KvStore
 from rotator.vault.vault_facts import endpoint, examine_vault
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from rotator.http import HttpClient
 from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo
+from rotator.vault.kv_store import KvStore
 from rotator.vault.responses import SERVICE
 from rotator.vault.secret_id_rotation import KeptSecretId, SecretIdRotation
 from rotator.vault.secret_ids import SecretIdFile, SecretIdPolicy
@@ -22,7 +23,6 @@ from rotator.vault.settings import (
     TokenAuth,
     VaultSettings,
 )
-from rotator.vault.store import KvStore
 
 __all__ = [
     "SERVICE",

@@ -11,8 +11,8 @@ from rotator.domain.facts import DocumentFacts, Endpoint, TokenFacts, VaultFacts
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, PermissionDenied, RotatorError, ServiceError
 from rotator.http.reachability import WayEnds, examine
+from rotator.vault.kv_store import KvStore
 from rotator.vault.responses import Reply
-from rotator.vault.store import KvStore
 
 
 def endpoint(address: str, ca_cert: Path | None, proxy: str | None) -> Endpoint:

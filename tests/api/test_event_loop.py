@@ -18,8 +18,8 @@ from rotator.api.access_control import Peer
 from rotator.api.listeners import Listeners
 from rotator.api.routes import MAX_QUERIES
 from rotator.config import Control
-from rotator.daemon.control_handle import LocalDaemonHandle
 from rotator.daemon.engine import Engine
+from rotator.daemon.local_daemon_handle import LocalDaemonHandle
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
 from rotator.errors import Unavailable

@@ -224,7 +224,7 @@ def test_c11_a_reload_gives_a_new_account_workers_and_heartbeats_of_its_own() ->
     after.stages["acme"] = before.stages["acme"]
     with started(before) as engine:
         eventually(lambda: published(before, "billing"))
-        engine.heartbeat.start(timedelta(milliseconds=20), engine.runtime.accounts)
+        engine.liveness.start(timedelta(milliseconds=20), engine.runtime.accounts)
         engine.apply_runtime(after)
         eventually(lambda: published(after, "shop"))
         progress = engine.progress

@@ -423,7 +423,7 @@ def test_only_what_goes_through_the_workers_of_passes_counts_as_progress(start: 
     engine.add_periodic("care", lambda: chore("care"), delay=timedelta(0))
     eventually(lambda: len(done) > 5)
     assert engine.progress == 0
-    engine.heartbeat.start(timedelta(milliseconds=1), engine.runtime.accounts)
+    engine.liveness.start(timedelta(milliseconds=1), engine.runtime.accounts)
     eventually(lambda: engine.progress > 2)
 
 

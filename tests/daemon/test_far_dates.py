@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rotator.daemon import application_task, heartbeat
+from rotator.daemon import application_task, health_rounds
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.engine import Engine
 from rotator.daemon.main_loop import MainLoop
@@ -164,7 +164,7 @@ def test_c18_an_error_in_judging_an_application_ends_neither_the_daemon_nor_the_
         raise OverflowError("date value out of range")
 
     made = with_ledger(lambda ledger: ledger)
-    monkeypatch.setattr(heartbeat, "_unhealthy_reason", judge)
+    monkeypatch.setattr(health_rounds, "_unhealthy_reason", judge)
     with running(made) as (loop, switch):
         eventually(lambda: all(task.last_success_at for task in loop.engine.tasks.values()), "looked at")
         checked_twice(loop)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
+from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
 from rotator.daemon.login_watch import LoginWatch
 from rotator.domain.login import LoginProblem
 from rotator.observability.notifications.digest import Digest

@@ -10,7 +10,7 @@ import pytest
 
 from rotator.cli.output.nagios import State, has_problem, line
 from rotator.daemon.application_task import ApplicationTask
-from rotator.daemon.heartbeat import unhealthy_reason
+from rotator.daemon.health_rounds import unhealthy_reason
 from rotator.daemon.monitoring import _application
 from rotator.decision.blocking import block
 from rotator.decision.observation import Clocks, Observation

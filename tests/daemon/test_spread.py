@@ -11,7 +11,7 @@ import pytest
 
 from rotator.daemon.application_task import ApplicationTask
 from rotator.daemon.engine import Engine
-from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
+from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
 from rotator.domain.secret import Secret
 from rotator.domain.spec import MaintenanceWindow
 from rotator.observability.notifications import HeartbeatSettings, NotificationSettings

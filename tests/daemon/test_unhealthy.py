@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
-from rotator.daemon.heartbeat import UnhealthyReason, unhealthy_reason
+from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
 from rotator.daemon.services import ServiceState
 from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
 from rotator.domain.ledger import Hold, RetiringKey

@@ -24,8 +24,8 @@ from rotator.providers.scaleway.client import ScalewayClient
 from rotator.util.instants import is_in_range
 from rotator.vault.codec import dump_account, dump_ledger
 from rotator.vault.connection import VaultConnection
+from rotator.vault.kv_store import KvStore
 from rotator.vault.settings import AppRoleAuth, Auth, TokenAuth
-from rotator.vault.store import KvStore
 from tests.fuzz.hostile import SECRET, mutated, places, string, value
 from tests.support.provider_building import WallClock, settings
 from tests.vault.test_codec import NOW, full

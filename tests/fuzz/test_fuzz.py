@@ -21,8 +21,8 @@ from rotator.system.sd_notify import ServiceManager
 from rotator.system.users import user_id
 from rotator.vault.codec import dump_ledger, load_ledger
 from rotator.vault.connection import VaultConnection
+from rotator.vault.kv_store import KvStore
 from rotator.vault.settings import TokenAuth
-from rotator.vault.store import KvStore
 from tests.fuzz import run as running
 from tests.fuzz.hostile import SECRET
 from tests.fuzz.services import METADATA, VAULT, HostileService, secret

@@ -65,7 +65,7 @@ def bug(name: str, file: str, *changes: tuple[str, str], deep: bool = False, tes
 OWN_KEY = ("tests/reconciler/test_own_key.py", "tests/reconciler/test_management_key.py")
 
 
-OTHER_FIELDS = ("tests/decision/test_other_fields.py", "tests/cli/test_keys_in_other_fields.py")
+OTHER_FIELDS = ("tests/decision/test_unconfigured_fields.py", "tests/cli/test_keys_in_other_fields.py")
 SECRET_ID = ("tests/vault/test_secret_ids.py",)
 
 
@@ -561,7 +561,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "health judges what is planned, and not what the policy wants",
-        "daemon/heartbeat.py",
+        "daemon/health_rounds.py",
         (" or _is_overdue(task.summary, now, patience):", ":"),
         deep=True,
     ),

@@ -108,7 +108,7 @@ def test_no_sign_of_life_is_sent_while_no_worker_gets_anything_done(
         daemon = main_loop(made, ServiceManager(), signals)
         engine = daemon.engine
         engine.start()
-        engine.heartbeat.start(timedelta(milliseconds=1), engine.runtime.accounts)
+        engine.liveness.start(timedelta(milliseconds=1), engine.runtime.accounts)
         cares: list[int] = []
         engine.add_periodic("tend", lambda: cares.append(1) or timedelta(milliseconds=1), delay=timedelta(0))  # type: ignore[func-returns-value]  # a lambda has no statements
         try:

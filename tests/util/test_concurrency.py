@@ -11,7 +11,7 @@ from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.ledger import CurrentKey
 from rotator.domain.secret import Secret
 from rotator.operations.queries.key_lookup import locate_key
-from rotator.operations.queries.secret_lookup import alive_anywhere
+from rotator.operations.queries.secret_lookup import probe_accounts
 from rotator.util.concurrency import as_completed, run_concurrently
 from tests.support.daemon_stage import FakeFleet, eventually, published, runtime, settled
 
@@ -102,7 +102,7 @@ def test_c11_a_reported_secret_is_found_valid_while_another_account_hangs() -> N
     for name in ("stuck", "billing"):
         made.vault.write_ledger(ledger_with_current(made, name), cas=0)
     try:
-        assert alive_anywhere(made, Secret(secret.reveal())) == "valid"
+        assert probe_accounts(made, Secret(secret.reveal())) == "valid"
         assert answered == [], "the account that hangs is not waited for"
     finally:
         let_go.set()

@@ -29,7 +29,7 @@ from rotator.domain.ledger import (
 from rotator.errors import Rejected
 from rotator.sandbox.openbao import OpenBao
 from rotator.vault.budget import MAX_BYTES, MAX_STRINGS, count_strings, reduced_ledgers
-from rotator.vault.store import KvStore
+from rotator.vault.kv_store import KvStore
 from tests.vault import contract
 from tests.vault.conftest import Build, RootHand
 

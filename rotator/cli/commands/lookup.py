@@ -16,10 +16,11 @@ import click
 
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.domain.access_key import ACCESS_KEY, is_access_key
+from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import SECRET_KEY, Secret
 from rotator.operations.queries.key_info import KeyInfo
 from rotator.operations.queries.key_lookup import refuse_malformed_keys
-from rotator.operations.queries.secret_lookup import SecretMatch, alive_anywhere, held_in_vault
+from rotator.operations.queries.secret_lookup import SecretMatch, held_in_vault, probe_accounts
 from rotator.util.formatting import pluralize
 
 LONGEST_PIECE = 64 * 1024
@@ -107,24 +108,27 @@ def _of_secret(session: Session) -> int:
     wanted = Secret(given)
     with session.app() as app:
         (match,), unread = held_in_vault(app, [wanted])
-        found = "" if match else alive_anywhere(app, wanted)
+        found = ProbeResult.INCONCLUSIVE if match else probe_accounts(app, wanted)
     _unread(unread)
     if match:
         keys_info: Sequence[KeyInfo] = session.ask("lookup", access_keys=[match.access_key])
-        _tell(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), alive=None)
+        _tell(session, keys_info, {match.access_key: _where(match)}, match=_as_json(match), valid=None)
         return _worst(keys_info)
     said = {
-        "alive": "it is VALID: revoke it at the provider, and find out where it was made",
-        "revoked": "it is revoked: no account accepts it",
-        "unclear": "it is unknown whether it is valid: no clear answer; try again",
+        ProbeResult.VALID: "it is VALID: revoke it at the provider, and find out where it was made",
+        ProbeResult.REJECTED: "it is revoked: no account accepts it",
+        ProbeResult.INCONCLUSIVE: "it is unknown whether it is valid: no clear answer; try again",
     }[found]
     if session.json:
         click.echo(
-            json.dumps({"keys": [], "match": None, "alive": {"alive": True, "revoked": False}.get(found)}, indent=2)
+            json.dumps(
+                {"keys": [], "match": None, "valid": {ProbeResult.VALID: True, ProbeResult.REJECTED: False}.get(found)},
+                indent=2,
+            )
         )
     else:
         click.echo(f"Vault holds no such secret in what was read, so its application is unknown; {said}")
-    return 3 if found == "unclear" else 1 if found == "alive" else 0
+    return {ProbeResult.INCONCLUSIVE: 3, ProbeResult.VALID: 1}.get(found, 0)
 
 
 def _where(match: SecretMatch) -> str:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from rotator.decision.blocking import block, other_keys, uncontained
 from rotator.decision.classification import Disposition
 from rotator.decision.observation import Presence
-from rotator.decision.other_fields import fields_line
 from rotator.decision.state import ACCOUNT_SUSPECT_THRESHOLD, ApplicationState
 from rotator.decision.steps import Event, ProbePublished, ReadVersions, Step, WriteLedger
 from rotator.decision.transitions.publication import commit_published
 from rotator.decision.transitions.revocation import mark_republished
+from rotator.decision.unconfigured_fields import fields_line
 from rotator.domain.document import DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import Ledger

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ports import Clock, VaultStore
 from rotator.operations.commands.check_and_set import CheckAndSet
-from rotator.operations.patience import COMMAND_PATIENCE
+from rotator.operations.outage_limit import COMMAND_PATIENCE
 
 RETRY_DELAY = timedelta(milliseconds=50)
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from rotator.domain.ports import Clock
 from rotator.errors import Conflict, Indeterminate, ServiceError, Unavailable
-from rotator.operations.patience import Patience
+from rotator.operations.outage_limit import Patience
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rotator.decision.other_fields import fields_line, keys_in_other_fields
 from rotator.decision.transitions.compromise import mark_compromised
 from rotator.decision.transitions.revocation import is_verified_revoked
+from rotator.decision.unconfigured_fields import fields_line, keys_in_other_fields
 from rotator.domain.access_key import ACCESS_KEY
 from rotator.domain.document import CredentialDocument
 from rotator.domain.ledger import Ledger, RotationMode

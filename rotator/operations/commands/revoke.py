@@ -13,7 +13,7 @@ from rotator.operations.commands.contain import CompromiseRequest, contain, revo
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
 from rotator.operations.commands.ledger_update import update_ledger
 from rotator.operations.ledgers import read_whole_ledger
-from rotator.operations.patience import patient_context
+from rotator.operations.outage_limit import patient_context
 from rotator.operations.result import OperationResult, failed, short_of
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, ReconcileContext

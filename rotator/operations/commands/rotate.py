@@ -16,7 +16,7 @@ from rotator.domain.ports import TapSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
-from rotator.operations.patience import patient_context
+from rotator.operations.outage_limit import patient_context
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext

@@ -33,7 +33,7 @@ from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, A
 from rotator.operations.mass_rotation.estimate import max_parallel
 from rotator.operations.mass_rotation.quota_wait import next_room_at, wait_for_quota
 from rotator.operations.mass_rotation.selection import Candidate, Selection, candidates
-from rotator.operations.patience import patient_context
+from rotator.operations.outage_limit import patient_context
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.util.formatting import format_timestamp

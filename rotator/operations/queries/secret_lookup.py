@@ -76,9 +76,9 @@ def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, Credential
     return found
 
 
-def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
-    """``alive``, ``dead`` or ``unclear``: what the accounts say of a secret that Vault does not
-    hold, tried once with each."""
+def probe_accounts(runtime: Runtime, secret: Secret) -> ProbeResult:
+    """Try a secret that Vault does not hold once with each account. Valid when one accepts it,
+    rejected when all reject it."""
     names: dict[str, tuple[Provider, str]] = {}
     for spec in runtime.specs.values():
         if spec.account not in names:
@@ -90,6 +90,7 @@ def alive_anywhere(runtime: Runtime, secret: Secret) -> str:
     verdicts = []
     for _, verdict in as_completed(lambda one: one[0].authenticate(one[1], secret), names.values(), lane=id):
         if verdict is ProbeResult.VALID:
-            return "alive"  # an account that does not answer is not waited for
+            return verdict  # an account that does not answer is not waited for
         verdicts.append(verdict)
-    return "revoked" if verdicts and all(verdict is ProbeResult.REJECTED for verdict in verdicts) else "unclear"
+    rejected = verdicts and all(verdict is ProbeResult.REJECTED for verdict in verdicts)
+    return ProbeResult.REJECTED if rejected else ProbeResult.INCONCLUSIVE

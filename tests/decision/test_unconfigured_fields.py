@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rotator.decision.observation import Observation, Presence, RotationRequest
-from rotator.decision.other_fields import fields_line, keys_in_other_fields
 from rotator.decision.state import ApplicationState
 from rotator.decision.steps import CheckPreconditions, DeleteKey, Wait, WriteLedger
+from rotator.decision.unconfigured_fields import fields_line, keys_in_other_fields
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.ledger import Problem

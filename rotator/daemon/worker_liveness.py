@@ -10,7 +10,7 @@ from rotator.daemon.periodic import PeriodicTasks
 from rotator.daemon.pools import pass_workers
 
 
-class WorkerHeartbeat:
+class WorkerLiveness:
     """The heartbeats of one daemon; none are sent before ``start``."""
 
     def __init__(self, periodic: PeriodicTasks, workers: int, progressed: Callable[[], None]) -> None:
