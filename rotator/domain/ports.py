@@ -62,8 +62,8 @@ class Provider(Protocol):
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
         """Try the secret once. ``VALID``: it authenticates (also when the bearer lacks the right to
-        look); ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer says nothing. Never raises for what
-        the other side answers or fails to answer."""
+        look); ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer says nothing. Never raises
+        for what the other side answers or fails to answer."""
 
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the provider knows the bearer. False only on a plain 404."""
