@@ -97,12 +97,16 @@ class Indeterminate(ServiceError):
 
 class PermissionDenied(ServiceError):
     """The credentials do not allow the call, also after one new login; ``path`` and ``capability``
-    say what is missing."""
+    say what is missing. ``remedy``: what to do, where it is another thing than to replace the
+    credentials."""
 
-    def __init__(self, message: str, *, service: str, kind: str, path: str = "", capability: str = "") -> None:
+    def __init__(
+        self, message: str, *, service: str, kind: str, path: str = "", capability: str = "", remedy: str = ""
+    ) -> None:
         super().__init__(message, service=service, kind=kind)
         self.path = path
         self.capability = capability
+        self.remedy = remedy
 
 
 class Conflict(ServiceError):

@@ -26,12 +26,22 @@ class Endpoint:
 @dataclass(frozen=True)
 class TokenFacts:
     """The token of the login. ``uses``: how many calls are left; 0 is without a limit. ``life``:
-    how long it can be renewed in all."""
+    how long it can be renewed in all. ``networks``: the only ones that may use it."""
 
     uses: int = 0
     life: timedelta | None = None
     renewable: bool = True
     root: bool = False
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecretIdFacts:
+    """The secret id of an AppRole login. ``uses``: how many logins are left; 0 is without a limit."""
+
+    ends: datetime | None = None
+    uses: int = 0
+    rotates_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class DocumentFacts:
     missing_rights: tuple[str, ...] = ()
     versions: int | None = None
     deleted_after: timedelta | None = None
+    check_and_set: bool = False
+    """Whether Vault refuses a write without check-and-set, whoever writes."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,12 @@ class VaultFacts:
     endpoint: Endpoint
     state_fault: str = ""
     version: str = ""
+    standby: bool = False
     login_fault: str = ""
+    login_remedy: str = ""
     token: TokenFacts | None = None
+    secret_id: SecretIdFacts | None = None
+    client_certificate_ends: datetime | None = None
     clock_offset: timedelta | None = None
     documents: tuple[DocumentFacts, ...] = ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -12,6 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 from rotator.errors import ConfigurationError
 from rotator.http.failures import reason_of
 from rotator.http.tls import TlsFiles
+
+HANDSHAKE_ROUNDS = 4
+"""Turns that each side of a handshake in memory gets; TLS needs two or three."""
 
 
 class WayEnds(Exception):
@@ -35,6 +39,30 @@ def examine(
         if proxy or target.scheme != "https":
             return None
         return _certificate_end(connection, target.hostname or "", ca_cert)
+
+
+def own_certificate_end(certificate: Path, key: Path) -> datetime | None:
+    """When a client certificate of this machine ends; None when it cannot be used, or has ended.
+
+    Only a handshake reads a certificate without a further library, so both sides of one are here.
+    """
+    try:
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.verify_mode, server.verify_flags = ssl.CERT_REQUIRED, ssl.VERIFY_X509_PARTIAL_CHAIN
+        server.load_verify_locations(certificate)
+        for context in (client, server):
+            context.load_cert_chain(certificate, key, password="")
+        here, there = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = (client.wrap_bio(here, there), server.wrap_bio(there, here, server_side=True))
+        for side in sides * HANDSHAKE_ROUNDS:
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+        ends = (sides[1].getpeercert() or {}).get("notAfter")
+    except (OSError, ValueError):
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC) if ends else None
 
 
 def _connected(target: SplitResult, timeout: float, stages: tuple[str, str]) -> socket.socket:

@@ -4,13 +4,15 @@ each account in its own thread."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
-from rotator.config import Configuration, Heartbeat, Notifications, Reference
+from rotator.config import Auth, Configuration, Heartbeat, Notifications, Reference
 from rotator.domain.facts import ExaminedAccount, Facts, MachineFacts, UnitFacts
 from rotator.domain.ports import Provider
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import ConfigurationError, RotatorError
+from rotator.http.reachability import own_certificate_end
 from rotator.providers.account_facts import examine_account
 from rotator.system.service_facts import missing_groups, socket_fault, unit_properties
 from rotator.util.concurrency import run_concurrently
@@ -29,6 +31,7 @@ def collect(
     to answer."""
     found, specs = configuration.vault, configuration.specs
     vault = examine_vault(store, endpoint(found.address, found.ca_cert, found.proxy), specs.values())
+    vault = replace(vault, client_certificate_ends=_client_certificate_end(found.auth))
     sound = {one.application for one in vault.documents if not (one.fault or one.ledger_fault or one.missing_rights)}
 
     def known(spec: ApplicationSpec) -> frozenset[str] | None:
@@ -49,6 +52,12 @@ def collect(
         for name, result in zip(names, results, strict=True)
     )
     return Facts(now(), vault, accounts, _machine(configuration), configuration.daemon.max_clock_skew)
+
+
+def _client_certificate_end(auth: Auth) -> datetime | None:
+    if auth.certificate is None or auth.key is None:
+        return None
+    return own_certificate_end(auth.certificate.file(), auth.key.file())
 
 
 def _known_keys(store: KvStore, spec: ApplicationSpec) -> frozenset[str] | None:

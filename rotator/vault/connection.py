@@ -249,6 +249,14 @@ class VaultConnection:
             raise failure(reply, path=path, capability="update", writing=False)
         return end_of(reply)
 
+    def own_secret_id(self, role: str) -> Reply | None:
+        """What Vault says of the secret id of the login; None where the login has none."""
+        if not isinstance(self._auth, AppRoleAuth) or self._auth.secret_id is None:
+            return None
+        secret = self._auth.secret_id().reveal()
+        reply: Reply = self._client.auth.approle.read_secret_id(role, secret, mount_point=self._mount)
+        return reply
+
     def try_secret_id(self, secret: Secret) -> Reply:
         """Log in with a secret id and give the token back."""
         if not isinstance(self._auth, AppRoleAuth):

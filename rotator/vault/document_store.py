@@ -79,6 +79,15 @@ class DocumentStore:
         if not reply.ok:
             raise failure(reply, path=f"{mount}/destroy/{inside}", capability="update", writing=True)
 
+    def requires_check_and_set(self, path: str) -> bool:
+        """Whether Vault refuses a write without check-and-set: the document's setting or its
+        mount's."""
+        if self._kv.metadata(path).get("cas_required"):
+            return True
+        mount, _ = self._kv.mounts.split(path)
+        reply: Reply = self._kv.connection.kv.read_configuration(mount_point=mount)
+        return bool(reply.ok and reply.data.get("cas_required"))
+
     def document_limits(self, path: str) -> int:
         """How many versions of a document Vault keeps: its own number, else its mount's, else the
         usual one."""

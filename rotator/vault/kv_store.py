@@ -57,6 +57,7 @@ class KvStore:
         self.read_field = documents.read_field
         self.annotate = documents.annotate
         self.list_versions = documents.list_versions
+        self.requires_check_and_set = documents.requires_check_and_set
         self.destroy_versions = documents.destroy_versions
         self.document_limits = documents.document_limits
         self.delete_version_after = kv.delete_version_after
@@ -103,6 +104,10 @@ class KvStore:
     def own_token(self) -> Reply:
         """What Vault says of the token of the login, after a login where there is none."""
         return self._connection.own_token()
+
+    def own_secret_id(self, role: str) -> Reply | None:
+        """What Vault says of the secret id of the login; None where the login has none."""
+        return self._connection.own_secret_id(role)
 
     def calls(self) -> Mapping[str, int]:
         """How many calls were sent so far, by kind."""

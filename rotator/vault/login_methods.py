@@ -110,6 +110,14 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
             "path and namespace; an administrator ends a lock-out with `bao write -f "
             "sys/locked-users/ACCESSOR/unlock/ROLE_ID`",
             path,
+            "unlock the role and stop the machine whose credentials are wrong, or correct mount of [vault] auth",
+        )
+    if reply.says("cidr restrictions"):
+        return refused(
+            f"Vault refuses the {method} login at {path} from the address of this machine, whatever the credentials "
+            "are: add the address to secret_id_bound_cidrs of the role",
+            path,
+            "add the address of this machine to secret_id_bound_cidrs of the role, or log in from an address that it has",
         )
     lock_out = "; five refusals lock the role for all who use it, so" if isinstance(auth, AppRoleAuth) else ";"
     return refused(
@@ -136,12 +144,13 @@ def fresh_token_failure(auth: AppRoleAuth | CertAuth | JwtAuth) -> PermissionDen
         f"Vault refuses the token that the {_METHODS[type(auth)]} login at {path} has just given: check "
         "token_bound_cidrs and token_num_uses of the role, and the namespace",
         path,
+        "correct token_bound_cidrs and token_num_uses of the role",
     )
 
 
-def refused(message: str, path: str) -> PermissionDenied:
+def refused(message: str, path: str, remedy: str = "") -> PermissionDenied:
     """A refusal of the credentials, as opposed to one of a path."""
-    return PermissionDenied(message, service=SERVICE, kind="login", path=path, capability="update")
+    return PermissionDenied(message, service=SERVICE, kind="login", path=path, capability="update", remedy=remedy)
 
 
 def _named(supplier: Supplier, what: str) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from rotator.domain.facts import DocumentFacts, Endpoint, TokenFacts, VaultFacts
+from rotator.domain.facts import DocumentFacts, Endpoint, SecretIdFacts, TokenFacts, VaultFacts
 from rotator.domain.spec import ApplicationSpec
-from rotator.errors import LedgerUnreadable, PermissionDenied, RotatorError, ServiceError
+from rotator.errors import LedgerUnreadable, PermissionDenied, RotatorError, ServiceError, Unavailable
 from rotator.http.reachability import WayEnds, examine
+from rotator.vault.decoding import count_of
 from rotator.vault.kv_store import KvStore
-from rotator.vault.responses import Reply
+from rotator.vault.responses import Reply, mapping
+from rotator.vault.secret_id_rotation import end_of
 
 
 def endpoint(address: str, ca_cert: Path | None, proxy: str | None) -> Endpoint:
@@ -35,12 +37,24 @@ def examine_vault(store: KvStore, way: Endpoint, specs: Iterable[ApplicationSpec
     version = str(health.body.get("version", ""))
     if fault := _state_fault(health):
         return VaultFacts(way, state_fault=fault, version=version)
+    standby = bool(health.body.get("standby"))
     try:
         token = store.own_token()
+    except Unavailable as error:
+        return VaultFacts(way, state_fault=str(error), version=version, standby=standby)
     except RotatorError as error:
-        return VaultFacts(way, version=version, login_fault=str(error), clock_offset=store.clock_offset())
-    facts = tuple(_document(store, spec) for spec in specs)
-    return VaultFacts(way, version=version, token=_token(token), clock_offset=store.clock_offset(), documents=facts)
+        remedy = error.remedy if isinstance(error, PermissionDenied) else ""
+        offset = store.clock_offset()
+        return VaultFacts(way, version=version, login_fault=str(error), login_remedy=remedy, clock_offset=offset)
+    return VaultFacts(
+        way,
+        version=version,
+        standby=standby,
+        token=_token(token),
+        secret_id=_secret_id(store, token),
+        clock_offset=store.clock_offset(),
+        documents=tuple(_document(store, spec) for spec in specs),
+    )
 
 
 def _state_fault(health: Reply) -> str:
@@ -62,7 +76,24 @@ def _token(reply: Reply) -> TokenFacts | None:
         life=timedelta(seconds=int(ends)) if ends else None,
         renewable=bool(reply.data.get("renewable", True)),
         root="root" in (reply.data.get("policies") or ()),
+        networks=tuple(map(str, reply.data.get("bound_cidrs") or ())),
     )
+
+
+def _secret_id(store: KvStore, token: Reply) -> SecretIdFacts | None:
+    """What Vault tells of the secret id of the login; None where it has none, and where the policy
+    does not allow the question."""
+    role = mapping(token.data.get("meta")).get("role_name") if token.ok else None
+    if not isinstance(role, str) or not role:
+        return None
+    try:
+        reply = store.own_secret_id(role)
+    except RotatorError:
+        return None
+    if reply is None or not reply.ok:
+        return None
+    uses = count_of(reply.data.get("secret_id_num_uses")) or 0
+    return SecretIdFacts(end_of(reply), uses, rotates_itself=store.secret_ids is not None)
 
 
 def _document(store: KvStore, spec: ApplicationSpec) -> DocumentFacts:
@@ -73,6 +104,7 @@ def _document(store: KvStore, spec: ApplicationSpec) -> DocumentFacts:
         store.require_kv2(spec.path)
         versions = store.document_limits(spec.path)
         limits = store.delete_version_after(spec.path)
+        check_and_set = store.requires_check_and_set(spec.path)
     except PermissionDenied as error:
         line = (
             f'path "{error.path}" {{ capabilities = ["{error.capability}"] }}' if error.kind == "policy" else str(error)
@@ -93,4 +125,5 @@ def _document(store: KvStore, spec: ApplicationSpec) -> DocumentFacts:
         ledger_fault=ledger_fault,
         versions=versions,
         deleted_after=min(limits) if limits else None,
+        check_and_set=check_and_set,
     )

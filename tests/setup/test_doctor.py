@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 
 from rotator.app import open_runtime
+from rotator.cli.commands.doctor import with_unit
 from rotator.domain.facts import Endpoint, Facts, VaultFacts
 from rotator.domain.secret import Secret
-from rotator.operations.queries.diagnosis import Check
+from rotator.http.reachability import own_certificate_end
+from rotator.operations.queries.diagnosis import Check, Diagnosis
 from rotator.operations.queries.doctor import diagnose
 from rotator.sandbox.certificates import Authority
 from rotator.sandbox.openbao import OpenBao, free_port
+from rotator.sandbox.openbao_cluster import cluster
 from rotator.sandbox.process import wait_until
 from rotator.system import service_facts
 from rotator.vault.policy import checked_rights, policy_text, required_rights
@@ -84,7 +87,8 @@ def login(**role: Any) -> Fault:
     @contextmanager
     def fault(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
         before = {name: (rig.directory / name).read_text() for name in ("role-id", "secret-id")}
-        role_id, secret_id = rig.vault.approle("odd", ["rotator"], **{"token_no_default_policy": True, **role})
+        policies = role.get("token_policies", ["rotator"])
+        role_id, secret_id = rig.vault.approle("odd", policies, **{"token_no_default_policy": True, **role})
         rig.keep("role-id", role_id)
         rig.keep("secret-id", secret_id)
         if role.get("secret_id_num_uses") == 1:
@@ -159,6 +163,43 @@ def sealed(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
     rig.vault.seal()
     yield
     rig.vault.unseal()
+
+
+@contextmanager
+def without_leader(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
+    """A node of a cluster whose other node has gone."""
+    with cluster(2) as nodes:
+        configure(rig, address=nodes[1].address)
+        nodes[0].kill()
+        wait_until(
+            lambda: nodes[1].call("POST", "auth/approle/login", {}).status != 400, "no call is forwarded any more"
+        )
+        yield
+
+
+@contextmanager
+def locked(rig: Rig, _: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another machine has used a wrong secret id five times."""
+    role_id = (rig.directory / "role-id").read_text()
+    for _attempt in range(5):
+        rig.vault.call("POST", "auth/approle/login", {"role_id": role_id, "secret_id": "wrong"})
+    yield
+    accessor = rig.vault.admin("GET", "sys/auth").data["approle/"]["accessor"]
+    rig.vault.admin("POST", f"sys/locked-users/{accessor}/unlock/{role_id}")
+
+
+def limited(**role: Any) -> Fault:
+    """The secret id has limits, and the policy lets the login see them."""
+    usual = login(token_policies=["rotator", "limits"], **role)
+
+    @contextmanager
+    def fault(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        path = "auth/approle/role/odd/secret-id/lookup"
+        rig.vault.policy("limits", f'path "{path}" {{ capabilities = ["update"] }}')
+        with usual(rig, monkeypatch):
+            yield
+
+    return fault
 
 
 @contextmanager
@@ -311,13 +352,22 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "the secret id is bound to another network": (
         login(secret_id_bound_cidrs=["192.0.2.0/24"]),
         "vault login",
-        "replace the credentials",
+        "add the address of this machine to secret_id_bound_cidrs",
     ),
+    "the token is bound to another network": (
+        login(token_bound_cidrs=["192.0.2.0/24"]),
+        "vault login",
+        "token_bound_cidrs",
+    ),
+    "the role is locked": (locked, "vault login", "unlock the role"),
+    "the secret id ends soon": (limited(secret_id_ttl="48h"), "vault secret id", "ends in 1d23h"),
+    "the secret id has few uses left": (limited(secret_id_num_uses=20), "vault secret id", "secret_id_num_uses = 0"),
+    "a node of Vault has no active node": (without_leader, "vault state", "no active node"),
     "the secret id is used up": (login(secret_id_num_uses=1), "vault login", "replace the credentials"),
     "the login is mounted elsewhere": (
         configured(('method = "approle"', 'method = "approle", mount = "elsewhere"')),
         "vault login",
-        "replace the credentials",
+        "correct mount of [vault] auth",
     ),
     "the token has a limited number of uses": (login(token_num_uses=400), "vault login", "token_num_uses = 0"),
     "the token ends soon whatever is renewed": (
@@ -448,6 +498,13 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "the unit does not run": (unit(ActiveState="inactive"), "unit", "systemctl enable --now"),
     "the unit does not start with the machine": (unit(UnitFileState="disabled"), "unit", "enable it"),
     "the unit is less restricted": (unit(ProtectSystem="no"), "unit", "ProtectSystem"),
+    "the unit may execute what it wrote": (unit(MemoryDenyWriteExecute="no"), "unit", "MemoryDenyWriteExecute"),
+    "the unit sees other users": (unit(PrivateUsers="no"), "unit", "PrivateUsers"),
+    "the unit has capabilities": (unit(CapabilityBoundingSet="cap_sys_admin"), "unit", "CapabilityBoundingSet"),
+    "the unit may write core files": (unit(LimitCORE="infinity"), "unit", "LimitCORE"),
+    "the unit may be swapped out": (unit(MemorySwapMax="infinity"), "unit", "MemorySwapMax"),
+    "the watchdog of the unit is off": (unit(WatchdogUSec="0"), "unit", "WatchdogSec"),
+    "the unit starts again and again": (unit(NRestarts="12"), "unit", "journalctl"),
     "no monitor hears of a stopped daemon": (configured(more="[heartbeat]\n"), "heartbeat", "[heartbeat] url"),
 }
 
@@ -493,6 +550,44 @@ def test_a_certificate_that_ends_soon_is_a_warning_and_one_that_lasts_is_not() -
         way = Endpoint("https://vault.internal", certificate_ends=now + timedelta(days=days))
         (line,) = [check for check in diagnose(Facts(now, VaultFacts(way))).checks if check.name == "vault certificate"]
         assert line.outcome == outcome
+
+
+def test_a_client_certificate_of_this_machine_shows_its_end_without_a_service(tmp_path: Path) -> None:
+    authority, now = Authority(tmp_path), datetime.now(UTC)
+    certificate, key = authority.issue("client", timedelta(days=5))
+    ends = own_certificate_end(certificate, key)
+    assert ends is not None
+    assert timedelta(days=4) < ends - now <= timedelta(days=5)
+    assert own_certificate_end(*authority.issue("ended", timedelta(minutes=-1))) is None
+    assert own_certificate_end(key, certificate) is None
+    way = Endpoint("https://vault.internal")
+    for left, outcome in ((ends - now, "warning"), (timedelta(days=90), "ok")):
+        facts = Facts(now, VaultFacts(way, client_certificate_ends=now + left))
+        (line,) = [check for check in diagnose(facts).checks if check.name == "vault client certificate"]
+        assert line.outcome == outcome
+
+
+def test_documents_that_need_check_and_set_and_a_standby_are_shown(patient: Rig) -> None:
+    configure(patient)
+    path = "secret/metadata/apps/billing"
+    patient.vault.admin("POST", path, {"cas_required": True})
+    lines = {check.name: check for check in doctor(patient)}
+    assert lines["vault check-and-set"] == Check("vault check-and-set", "ok", "required by Vault for 1 of 2 documents")
+    patient.command("rotate", "billing")
+    patient.vault.admin("POST", path, {"cas_required": False})
+    standby = Facts(datetime.now(UTC), VaultFacts(Endpoint("https://vault.internal"), version="2.7.2", standby=True))
+    (state,) = [check for check in diagnose(standby).checks if check.name == "vault state"]
+    assert state.message == "unsealed, version 2.7.2, a standby that forwards calls"
+
+
+def test_the_command_adds_the_unit_that_the_service_may_not_ask_for(
+    patient: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Diagnosis(datetime.now(UTC), (Check("clocks", "ok", "they agree"), Check("sockets", "ok", "")))
+    assert with_unit(found) == found
+    with unit(ActiveState="failed")(patient, monkeypatch):
+        names = [(check.name, check.outcome) for check in with_unit(found).checks]
+    assert names == [("clocks", "ok"), ("unit", "failed"), ("sockets", "ok")]
 
 
 def test_the_command_prints_a_line_for_each_check_and_ends_by_the_worst(patient: Rig) -> None:

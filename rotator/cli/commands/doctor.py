@@ -4,6 +4,7 @@ check."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,7 @@ def command(session: Session) -> int:
     """
     from rotator.util.formatting import format_timestamp  # noqa: PLC0415 - not for --help
 
-    found: Diagnosis = session.ask("doctor")
+    found = with_unit(session.ask("doctor"))
     if session.json:
         checks = [
             {"name": check.name, "outcome": check.outcome, "message": check.message, "remedy": check.remedy or None}
@@ -50,3 +51,14 @@ def command(session: Session) -> int:
         remedy = f": {check.remedy}" if check.remedy else ""
         click.echo(f"{outcome}  {check.name:<{width}}  {check.message}{remedy}")
     return found.exit_code
+
+
+def with_unit(found: Diagnosis) -> Diagnosis:
+    """The lines with the one about the systemd unit, which the service itself may not ask for."""
+    from rotator.operations.queries.doctor_machine import check_unit  # noqa: PLC0415 - not for --help
+    from rotator.system.service_facts import unit_properties  # noqa: PLC0415 - same
+
+    if any(check.name == "unit" for check in found.checks) or not (properties := unit_properties()):
+        return found
+    place = next((number for number, check in enumerate(found.checks) if check.name == "clocks"), len(found.checks) - 1)
+    return replace(found, checks=(*found.checks[: place + 1], check_unit(properties), *found.checks[place + 1 :]))
