@@ -37,7 +37,7 @@ class TokenFacts:
 
 @dataclass(frozen=True)
 class SecretIdFacts:
-    """The secret id of an AppRole login. ``uses``: how many logins are left; 0 is without a limit."""
+    """The secret id of an AppRole login. ``uses``: logins that are left; 0 is without a limit."""
 
     ends: datetime | None = None
     uses: int = 0
@@ -57,7 +57,7 @@ class DocumentFacts:
     versions: int | None = None
     deleted_after: timedelta | None = None
     check_and_set: bool = False
-    """Whether Vault refuses a write without check-and-set, whoever writes."""
+    """Whether Vault refuses each write without check-and-set."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
             f"Vault refuses the {method} login at {path} from the address of this machine, whatever the credentials "
             "are: add the address to secret_id_bound_cidrs of the role",
             path,
-            "add the address of this machine to secret_id_bound_cidrs of the role, or log in from an address that it has",
+            "add the address of this machine to secret_id_bound_cidrs of the role",
         )
     lock_out = "; five refusals lock the role for all who use it, so" if isinstance(auth, AppRoleAuth) else ";"
     return refused(

@@ -81,7 +81,7 @@ def _token(reply: Reply) -> TokenFacts | None:
 
 
 def _secret_id(store: KvStore, token: Reply) -> SecretIdFacts | None:
-    """What Vault tells of the secret id of the login; None where it has none, and where the policy
+    """What Vault shows of the secret id of the login; None where it has none, and where the policy
     does not allow the question."""
     role = mapping(token.data.get("meta")).get("role_name") if token.ok else None
     if not isinstance(role, str) or not role:
