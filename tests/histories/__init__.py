@@ -8,7 +8,9 @@ number of passes the world must be at rest.
 
 What DESIGN.md exempts is not done here: nobody writes a key into the document while a DELETE of that very key may still land.
 With standbys that may be behind, this is so from the moment that the ledger condemns the key: the last look before the DELETE
-is as new as that, and perhaps no newer (seen in a history: the look was answered a moment late).
+is as new as that, and perhaps no newer (seen in a history: the look was answered a moment late). And nobody removes the document
+with its metadata and writes it anew while a write of the document is under way: the versions begin at 1 again, so that a
+check-and-set of before may fit (seen in history 500180: a fence that was suspended for two days).
 
 ``python -m tests.histories 10000 1`` tries ten thousand histories from seed 1 on. With ``--focused`` they begin without a document and
 have more emergencies: first keys, marked while they are made and published. With ``--fleet`` they are those of ``tests.histories.fleet``: the

@@ -117,7 +117,7 @@ def ledger_gone(stage: Stage) -> None:
 def recreate(stage: Stage) -> None:
     """The document is removed with all its versions, and written anew with what it said."""
     if version := stage.published():
-        if stage.destroying or stage.is_doomed(str(version.data.get("access_key"))):
+        if stage.destroying or stage.writing or stage.is_doomed(str(version.data.get("access_key"))):
             return
         stage.remove(DOCUMENT)
         stage.monitor.forget(DOCUMENT)

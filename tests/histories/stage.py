@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,6 +56,9 @@ class Stage(Sim):
     destroying: int = 0
     """How many calls are under way that destroy versions of the document by their numbers: no check-and-set protects one that is
     recreated until they have landed."""
+    writing: int = 0
+    """How many writes of the document are under way. No check-and-set protects a document that is recreated, and written until it
+    has the version that such a write is based on."""
     bodies: dict[str, datetime] = field(default_factory=dict)
     monitor: Monitor = field(init=False)
     ledger_lost: bool = False
@@ -115,6 +118,9 @@ class Stage(Sim):
             if name == "destroy_versions":
                 self.destroying += 1
                 execute = self.destroyed(execute)
+            if name == "write_document":
+                self.writing += 1
+                execute = self.written(execute)
             self.late.append((due, name, execute))
             raise Indeterminate("no answer", service="test", kind="timeout")
         try:
@@ -149,6 +155,13 @@ class Stage(Sim):
     def destroyed(self, execute: Callable[[], object]) -> Callable[[], Any]:
         def landing() -> object:
             self.destroying -= 1
+            return execute()
+
+        return landing
+
+    def written(self, execute: Callable[[], object]) -> Callable[[], Any]:
+        def landing() -> object:
+            self.writing -= 1
             return execute()
 
         return landing
@@ -302,6 +315,13 @@ class StageVault(SimVault):
         if known is None or known[0] is not version:
             known = self.sim.read[application] = (version, super()._load(application, version))
         return known[1]
+
+    def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
+        self.sim.writing += 1
+        try:
+            return super().write_document(path, fields, cas=cas)
+        finally:
+            self.sim.writing -= 1
 
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
         self.sim.destroying += 1
