@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import quote
 
+from rotator.domain.access_key import is_access_key
 from rotator.domain.audit import AuditTrail
 from rotator.domain.keys import Bearer, Key, ProbeResult
 from rotator.domain.secret import Secret
@@ -19,7 +20,7 @@ from rotator.providers.scaleway.audit_trail import read_audit_trail
 from rotator.providers.scaleway.client import ScalewayClient
 from rotator.providers.scaleway.errors import APPLICATION, KEY, ApiCall, lacks_right, missing, unauthenticated
 from rotator.providers.scaleway.quota import QuotaHeadroom, limit_on_keys
-from rotator.providers.scaleway.responses import ACCESS_KEY, Unexpected, bearer_of, body_of, created_of, key_of, page_of
+from rotator.providers.scaleway.responses import Unexpected, bearer_of, body_of, created_of, key_of, page_of
 
 READINGS = 3
 """How often a list is read from its first page on when its pages do not add up."""
@@ -304,6 +305,6 @@ def _id(bearer: str, option: str, call: ApiCall) -> str:
 
 
 def _key_path(access_key: str, call: ApiCall) -> str:
-    if not ACCESS_KEY.fullmatch(access_key):
+    if not is_access_key(access_key):
         raise call.rejected("this is not an access key of Scaleway", kind="invalid_arguments", argument="access_key")
     return f"api-keys/{quote(access_key, safe='')}"

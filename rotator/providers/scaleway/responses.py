@@ -3,11 +3,11 @@ another is never read as empty."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeGuard
 
+from rotator.domain.access_key import is_access_key
 from rotator.domain.keys import Bearer, Key
 from rotator.domain.secret import Secret
 from rotator.domain.secret_form import SECRET_OF_A_KEY
@@ -16,8 +16,6 @@ from rotator.util.instants import clamp
 
 LARGEST_COUNT = 10**9
 """A larger number of keys, or a larger quota, is none."""
-
-ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
 
 
 class Unexpected(Exception):
@@ -39,7 +37,7 @@ def key_of(value: object) -> Key:
     body = _mapping(value, "a key")
     access_key, created_at = _text(body, "access_key"), _moment(body, "created_at")
     bearers = [text for name in ("application_id", "user_id") if (text := _text(body, name, required=False))]
-    if not ACCESS_KEY.fullmatch(access_key) or created_at is None or len(bearers) != 1:
+    if not is_access_key(access_key) or created_at is None or len(bearers) != 1:
         raise Unexpected("access_key, created_at or bearer")
     return Key(
         access_key=access_key,
