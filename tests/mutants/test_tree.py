@@ -7,7 +7,7 @@ import pytest
 
 from rotator.decision.state import ApplicationState
 from tests.mutants.__main__ import Mutant, explanations
-from tests.mutants.tree import AREAS, CORE, ROOT, Area, undecorated
+from tests.mutants.tree import AREAS, CORE, ROOT, UNTOUCHED, Area, undecorated
 from tests.support.observations import observe
 from tests.support.simulated import spec
 
@@ -92,3 +92,9 @@ def test_every_explained_survivor_quotes_lines_that_its_function_has(function: s
         change for change in explanations()[function] if not any(change.startswith(f"- {line} ") for line in lines)
     ]
     assert foreign == []
+
+
+def test_functions_that_are_left_alone_are_there() -> None:
+    sources = [(ROOT / name).read_text() for name in AREAS["api"].modules]
+    assert [line for line in UNTOUCHED if not any(f"{line}\n" in source for source in sources)] == []
+    assert all("# pragma: no mutate block" in undecorated(f"class A:\n{line}\n        pass\n") for line in UNTOUCHED)
