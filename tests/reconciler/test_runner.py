@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -1175,3 +1176,25 @@ def test_r6_after_a_publish_that_was_lost_the_old_key_is_tried_anew_and_the_new_
     daemon.run()
     assert sim.published_key() != first
     assert tried == ["old", "old", "new", "new", "old", "old"]
+
+
+def test_r3_a_create_that_ended_with_an_error_of_the_program_is_not_sent_a_second_time_for_its_claim() -> None:
+    """The adapter read the answer wrongly: the key exists, and the pass knows nothing of it."""
+    sim, daemon, _ = adopted()
+
+    posted_for: list[str] = []
+
+    def odd(name: str, phase: str) -> None:
+        if (name, phase) == ("create_key", "after"):
+            intent = sim.ledger().intent
+            assert intent is not None
+            posted_for.append(intent.id)
+            raise KeyError("an answer of another shape")
+
+    sim.hook = odd
+    for _ in range(4):
+        with suppress(KeyError):
+            daemon.run(RotationRequest("asked", sim.published_key() or ""))
+        sim.time.advance(timedelta(hours=2))
+    assert posted_for
+    assert len(set(posted_for)) == len(posted_for), "each POST has a claim of its own"
