@@ -25,6 +25,8 @@ from rotator.errors import Refused
 from rotator.system.file_permissions import UntrustedFile, read_file
 from rotator.util.instants import clamp
 
+FOLDER_NEEDED = "the user of the service needs a folder of its own, as own-secret-id.conf makes it"
+
 SCHEMA = 1
 LARGEST = 64 * 1024
 MAX_FORMER = 16
@@ -143,8 +145,7 @@ class SecretIdFile:
         fresh = self.path.with_name(f".{self.path.name}.new")
         try:
             fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(self._create(fresh), "w") as file:
                 json.dump(_dumped(held), file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -155,20 +156,18 @@ class SecretIdFile:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise self._refusal(
-                f"cannot be written: {error.strerror}; the user of the service needs a folder of its own"
-            ) from None
+            raise self._refusal(f"cannot be written: {error.strerror}; {FOLDER_NEEDED}") from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
         """Whether this process alone may change the file meanwhile."""
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with contextlib.suppress(FileExistsError):
+                os.close(self._create(lock))
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            raise self._refusal(
-                f"cannot be locked: {error.strerror}; the user of the service needs a folder of its own"
-            ) from None
+            raise self._refusal(f"cannot be locked: {error.strerror}; {FOLDER_NEEDED}") from None
         try:
             try:
                 flock(descriptor, LOCK_EX | LOCK_NB)
@@ -178,6 +177,20 @@ class SecretIdFile:
                 yield True
         finally:
             os.close(descriptor)
+
+    def _create(self, path: Path) -> int:
+        """The descriptor of a new file, which belongs to the owner of the folder: root makes files
+        that the service reads."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        folder = path.parent.stat()
+        if os.geteuid() != folder.st_uid:
+            try:
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+            except OSError:
+                os.close(descriptor)
+                path.unlink(missing_ok=True)
+                raise
+        return descriptor
 
     def _refusal(self, reason: str) -> Refused:
         return Refused(f"the file of the login's secret id, {self.path}, {reason}")

@@ -937,6 +937,12 @@ BUGS: tuple[Bug, ...] = (
         tests=SECRET_ID,
     ),
     bug(
+        "a secret id that root has made cannot be read by the service",
+        "vault/secret_ids.py",
+        ("        if os.geteuid() != folder.st_uid:", "        if folder is None:"),
+        tests=SECRET_ID,
+    ),
+    bug(
         "two processes of one machine rotate its secret id at the same time",
         "vault/secret_id_rotation.py",
         ("            if not alone:", "            if alone is None:"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -299,7 +300,7 @@ def test_a_file_that_cannot_be_written_leaves_the_login_as_it_is(tmp_path: Path)
     host = Host(Role(), tmp_path / "missing" / "secret-id")
     daemon = host.daemon()
     daemon.maintain()
-    assert "the user of the service needs a folder of its own" in daemon.problem
+    assert "the user of the service needs a folder of its own, as own-secret-id.conf makes it" in daemon.problem
     assert host.role.calls == []
     assert host.logs_in()
 
@@ -319,3 +320,28 @@ def test_an_end_that_is_none_is_no_end(expires: Any) -> None:
 def test_a_pending_secret_id_comes_before_everything_else() -> None:
     held = SecretIds(pending=Secret("p" * 20))
     assert next_step(held, datetime(2026, 1, 1, tzinfo=UTC), POLICY) is Step.REGISTER
+
+
+def test_what_another_user_makes_is_handed_to_the_owner_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = tmp_path.stat()
+    handed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: owner.st_uid + 1)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: handed.append((user, group)))
+    file = SecretIdFile(tmp_path / "secret-id")
+    with file.locked():
+        file.write(SecretIds(current=INITIAL))
+    assert handed == [(owner.st_uid, owner.st_gid)] * 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for another user")
+def test_what_root_writes_belongs_to_the_user_of_the_service(tmp_path: Path) -> None:
+    service = 65532
+    os.chown(tmp_path, service, service)
+    file = SecretIdFile(tmp_path / "secret-id")
+    with file.locked() as alone:
+        assert alone
+        file.write(SecretIds(current=INITIAL))
+    assert {(one.stat().st_uid, one.stat().st_mode & 0o777) for one in tmp_path.iterdir()} == {(service, 0o600)}
+    assert len(list(tmp_path.iterdir())) == 2
