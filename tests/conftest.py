@@ -1,7 +1,7 @@
 """How the suite is spread over processes: the tests of a file stay together, since they share servers; a few long ones go alone.
 
-Every test fails on what asyncio complains of, such as an exception that nobody retrieved. The end of the suite names what was
-skipped for want of a program, and what to install for it.
+Every test fails on what asyncio complains of, such as an exception that nothing retrieved, in its own process and in each that it
+starts (tests/support/watch.py). The end of the suite names what was skipped for want of a program, and what to install for it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+from tests.support import watch
 
 #: Files whose tests take long and share nothing: any process may run any of them.
 ALONE = frozenset({"tests/proof/test_planted.py"})
@@ -26,10 +28,18 @@ class Spread(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no annota
         return str(nodeid if file in ALONE else file)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Ctrl-C works in the processes that tests start, also where the suite itself is started with SIGINT ignored, as by nohup."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config, "workerinput") or not getattr(
+        config.option, "numprocesses", None
+    ):  # else it only starts those that run tests
+        watch.install()
+
+
+def pytest_unconfigure() -> None:
+    watch.remove()
 
 
 NEEDED = {
@@ -65,6 +75,22 @@ class _Complaints(logging.Handler):
         # Written after a peer has hung up and before the loop has heard of it: no exception, and no fault.
         if (message := record.getMessage()) != "socket.send() raised exception.":
             self.messages.append(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_at_the_end() -> Iterator[None]:
+    """What daemons of a whole file left behind when they ended."""
+    yield
+    if left := watch.notes():
+        pytest.fail("a process left behind: " + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _processes() -> Iterator[None]:
+    """What processes left behind; a test that wants it so reads the notes itself."""
+    yield
+    if left := watch.notes():
+        pytest.fail("a process left behind: " + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(autouse=True)

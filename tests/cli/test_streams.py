@@ -15,9 +15,9 @@ if "protected" in sys.argv: protect()
 print("report " * 20_000, flush=True)
 print("report " * 20_000, file=sys.stderr, flush=True)
 sys.stdin.isatty(), sys.stderr.isatty()
-found = open(sys.argv[1], "w")
-assert found.fileno() > 2, "a closed stream gave its descriptor away"
-found.write("acted")
+with open(sys.argv[1], "w") as found:
+    assert found.fileno() > 2, "a closed stream gave its descriptor away"
+    found.write("acted")
 """
 STREAMS = [">&-", ">/dev/full", "| true", "2>&-", "2>/dev/full", "2>&1 >/dev/null | true", "<&-", "<&- >&- 2>&-"]
 
