@@ -45,6 +45,11 @@ ANSWER_TIMEOUT = 30.0
 PROGRESS_TIMEOUT = 30.0
 """Seconds within which the daemon has to report the first event of an emergency."""
 
+CONTAINMENT_TIMEOUT = 60.0
+"""Seconds after which a daemon that has begun an emergency is not waited for any more: from the
+command on, or from the last event where it is about a selection of applications, which may take any
+time."""
+
 MAX_CONFIGURATION = 64 * 1024 * 1024
 """Bytes of the configuration that are read."""
 
@@ -136,11 +141,13 @@ class DaemonClient:
             return self._follow(operation, exchange, sink, urgent=urgent)
 
     def _follow(self, operation: Signature, exchange: DaemonExchange, sink: EventSink | None, *, urgent: bool) -> Any:
-        waiting_since = time.monotonic() if urgent else None
+        begun = last = time.monotonic()
+        allowed = PROGRESS_TIMEOUT
         while (text := exchange.line()) is not None:
             line = _parsed(text) if text else {}
             if "event" in line:
-                waiting_since = None
+                allowed = CONTAINMENT_TIMEOUT
+                last = time.monotonic() if operation.selects else begun
                 event, fields = (
                     str(line.pop("event")),
                     {name: value for name, value in line.items() if name.isidentifier()},
@@ -151,10 +158,11 @@ class DaemonClient:
                 return self._value(operation, line["result"])
             elif text:
                 raise ReportedError(_failure(line))
-            if waiting_since is not None and time.monotonic() - waiting_since > PROGRESS_TIMEOUT:
+            if urgent and time.monotonic() - last > allowed:
+                idle = operation.selects or allowed == PROGRESS_TIMEOUT
+                did = "did nothing for" if idle else "has not finished within"
                 raise DaemonUnavailable(
-                    f"the daemon at {self._path} accepted the command and did nothing for {PROGRESS_TIMEOUT:g} seconds",
-                    sent=True,
+                    f"the daemon at {self._path} accepted the command and {did} {allowed:g} seconds", sent=True
                 )
         raise DaemonUnavailable(f"the daemon at {self._path} hung up before it reported the result", sent=True)
 

@@ -17,8 +17,9 @@ class Signature:
     """One query or command.
 
     ``result``: the module and the class of what it gives; ``many``: a tuple of these. ``changes``:
-    a command. ``immediate``: answered in the event loop of the daemon. ``urgent``: whether a
-    request with these arguments is an emergency.
+    a command. ``immediate``: answered in the event loop of the daemon. ``selects``: it is about as
+    many applications as a selection has, and may take any time. ``urgent``: whether a request with
+    these arguments is an emergency.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Signature:
     many: bool = False
     changes: bool = False
     immediate: bool = False
+    selects: bool = False
     urgent: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
     @property
@@ -71,7 +73,9 @@ SIGNATURES: Mapping[str, Signature] = {
         Signature("coverage", "GET", "operations.coverage:CoverageReport"),
         Signature("waive", "POST", f"{_MASS}:WaiveResult", changes=True),
         Signature("preview", "GET", "operations.mass_rotation.preview:Preview", many=True),
-        Signature("mass_rotation", "POST", f"{_MASS}:MassRotationReport", changes=True, urgent=_if_compromised),
+        Signature(
+            "mass_rotation", "POST", f"{_MASS}:MassRotationReport", changes=True, selects=True, urgent=_if_compromised
+        ),
         Signature("incidents", "GET", "operations.incidents.report:IncidentList"),
         Signature("incident", "GET", "operations.incidents.report:IncidentReport"),
         Signature("drill", "POST", "operations.commands.drill:DrillResult", changes=True),

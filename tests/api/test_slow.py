@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rotator import __version__
+from rotator.api import client, request_parsing
 from rotator.api import http_server as serving
-from rotator.api import request_parsing
 from rotator.api import routes as api
 from rotator.system.sockets import SocketFile
 from tests.api.conftest import Front
@@ -166,3 +170,66 @@ def test_a_large_answer_to_a_slow_reader_leaves_no_exception_behind(tmp_path: Pa
         server.shut(listener)
         server.close()
         entrance.close()
+
+
+# --- a daemon that is slow, as the client sees it
+
+
+class SlowDaemon:
+    """Accepts one request, and answers with an event now and then and never with a result."""
+
+    def __init__(self, directory: Path, events_every: float) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / "control.sock"))
+        self._listener.listen()
+        self._every = events_every
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(f"HTTP/1.1 200 OK\r\nrotator-version: {__version__}\r\n\r\n".encode())
+            begun = time.monotonic()
+            while True:
+                connection.sendall(b"\n")
+                time.sleep(0.02)
+                if time.monotonic() - begun > self._every:
+                    begun = time.monotonic()
+                    connection.sendall(b'{"event": "compromise.marked", "application": "billing"}\n')
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "events_every", "why"),
+    [
+        ("rotate", 10.0, "did nothing for 0.3 seconds"),
+        ("rotate", 0.1, "has not finished within 0.6 seconds"),
+        ("mass_rotation", 10.0, "did nothing for 0.3 seconds"),
+        ("mass_rotation", 0.1, ""),
+    ],
+)
+def test_c12_an_emergency_waits_for_a_daemon_that_begins_and_does_not_finish_for_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, events_every: float, why: str
+) -> None:
+    monkeypatch.setattr(client, "PROGRESS_TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "CONTAINMENT_TIMEOUT", 0.6)
+    daemon = SlowDaemon(tmp_path, events_every)
+    heard = []
+
+    class Sink:
+        def emit(self, event: str, **_: object) -> None:
+            heard.append(event)
+            if len(heard) > 30:  # three seconds: a selection of applications may take any time
+                raise StopIteration
+
+    with client.DaemonClient(tmp_path / "control.sock", tmp_path / "rotator.toml") as caller:
+        expected = client.DaemonUnavailable if why else StopIteration
+        with pytest.raises(expected) as caught:
+            caller.call(name, Sink(), applications=["billing"], compromised=True)
+    if isinstance(caught.value, client.DaemonUnavailable):
+        assert why in caught.value.why
+        assert caught.value.sent
+    daemon.close()

@@ -37,6 +37,7 @@ from rotator.sandbox.scaleway import RecordedEvent, ScalewaySandbox
 from rotator.vault.codec import load_ledger
 from rotator.vault.policy import policy_text, required_rights
 from tests.e2e.truth import Death, Published, Refusal, Truth
+from tests.support import watch
 from tests.support.complaints import complaints
 
 POLICY = policy_text(required_rights("secret/rotator", ["secret/apps/*"]))
@@ -162,6 +163,7 @@ class Rig:
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
+        watch.install()
         authority = Authority(self.directory / "authority") if self.tls else None
         if self.size > 1:
             self.nodes = self._stack.enter_context(cluster(self.size, authority=authority, between=self.between))
@@ -195,7 +197,10 @@ class Rig:
         if kind is None:
             for daemon in self.daemons:
                 said = daemon.log.read_text(errors="replace").splitlines() if daemon.log.exists() else []
-                assert complaints(said) == [], daemon.name
+                found = complaints(said)
+                assert not found, (daemon.name, found)
+            left = watch.notes()
+            assert not left, left
         if kind is None:  # else somebody will want to read the logs
             shutil.rmtree(self.directory, ignore_errors=True)
 

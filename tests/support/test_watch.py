@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rotator.sandbox.process import Process, wait_until
+from tests.e2e.rig import FAST, Rig
 from tests.support import watch
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,10 @@ asyncio.run(main())
         f"class It: pass\nit = It(); it.it = it; it.file = open({__file__!r}); del it\n",
         "ResourceWarning: unclosed file",
     ),
-    "a coroutine that is never awaited": ("async def it(): pass\nit()\n", "RuntimeWarning: coroutine 'it' was never awaited"),
+    "a coroutine that is never awaited": (
+        "async def it(): pass\nit()\n",
+        "RuntimeWarning: coroutine 'it' was never awaited",
+    ),
     "an exception in a thread": (
         "import threading\ndef fail(): raise ValueError('planted')\nit = threading.Thread(target=fail); it.start(); it.join()\n",
         "an exception ended a thread: ValueError",
@@ -81,3 +85,16 @@ def test_nothing_is_noted_of_a_sound_process_and_of_one_that_is_not_of_rotator()
     for program in (START, PLANTED["an unclosed socket"][0]):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     assert watch.notes() == []
+
+
+def leaking_daemon() -> None:
+    with Rig() as rig:
+        rig.configure(FAST.format(every="30d", grace="3600s"), applications=[])
+        rig.daemon(program=("-m", "tests.support.breakable", str(rig.directory)))
+        (rig.directory / "leak").touch()
+        wait_until((rig.directory / "leak.on").exists, "it leaves a socket open", patience=60)
+
+
+def test_a_daemon_that_leaves_a_socket_open_fails_the_test_that_has_a_rig() -> None:
+    with pytest.raises(AssertionError, match="unclosed"):
+        leaking_daemon()

@@ -44,13 +44,13 @@ def test_a_message_goes_to_its_service_and_not_to_the_proxy_of_the_environment(t
         script = (
             "import sys\n"
             "sys.argv = ['rotator', '--help']\n"
-            "import contextlib, rotator.cli\n"
+            "import contextlib, pathlib, rotator.cli\n"
             "with contextlib.suppress(SystemExit):\n"
             "    rotator.cli.main()\n"
             "from rotator.domain.secret import Secret\n"
             "from rotator.observability.notifications.digest import sample_message\n"
             "from rotator.observability.notifications.transport import send\n"
-            f"send(lambda: Secret(open({str(target)!r}).read()), sample_message('here'))\n"
+            f"send(lambda: Secret(pathlib.Path({str(target)!r}).read_text()), sample_message('here'))\n"
         )
         environment = (
             os.environ

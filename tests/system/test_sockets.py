@@ -83,7 +83,7 @@ def connection(folder: Path) -> Iterator[socket.socket]:
 
 
 def listening_as(uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rotator.system.file_permissions.peer_uid", lambda connection: uid)
+    monkeypatch.setattr("rotator.system.peer_credentials.peer_uid", lambda connection: uid)
 
 
 def test_c16_root_and_this_user_are_believed_wherever_they_listen(connection: socket.socket, folder: Path) -> None:
@@ -116,7 +116,7 @@ def test_c16_a_process_of_another_user_below_a_directory_of_everybody_is_not_bel
 def test_c16_the_owner_of_the_directory_is_believed_and_another_user_is_not(
     connection: socket.socket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotator.system.file_permissions._others_write", lambda directory: False)
+    monkeypatch.setattr("rotator.system.peer_credentials._others_write", lambda directory: False)
     listening_as(NOBODY, monkeypatch)
     assert "the directory belongs to root" in listener_problem(connection, folder / "control.sock")
     os.chown(folder, NOBODY, -1)

@@ -49,6 +49,7 @@ def start(directory: Path) -> None:
         return (directory / SOCKET).exists()
 
     wait_until(ready, f"the sandbox has started (its log is {log})")
+    child.returncode = 0  # it outlives this process, which is no mistake that Python has to warn of
 
 
 OWN_FILES = frozenset(

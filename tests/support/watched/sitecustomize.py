@@ -94,13 +94,14 @@ class _Finder:
         if act is None:
             return None
         spec = next(found for one in sys.meta_path if one is not self and (found := one.find_spec(name, path, target)))
-        execute = spec.loader.exec_module  # type: ignore[union-attr]  # a module of the library has a loader
+        loader: Any = spec.loader
+        execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
             act(module)
 
-        spec.loader.exec_module = exec_module  # type: ignore[union-attr]
+        loader.exec_module = exec_module
         return spec
 
 
@@ -126,7 +127,7 @@ def _watch_this_process() -> None:
         warnings.simplefilter("default")
     for name in [name for name in WHEN_IMPORTED if name in sys.modules]:
         WHEN_IMPORTED.pop(name)(sys.modules[name])
-    sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]  # it has what the import system asks for
+    sys.meta_path.insert(0, _Finder())
     import atexit
     import gc
 
