@@ -4,7 +4,7 @@ it changes after it was built."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -138,9 +138,9 @@ class AppRuntime:
         return self.configuration.webhook
 
     @property
-    def specs(self) -> dict[str, ApplicationSpec]:
+    def specs(self) -> Mapping[str, ApplicationSpec]:
         """The applications of the configuration, by name."""
-        return dict(self.configuration.specs)
+        return self.configuration.specs
 
     @property
     def accounts(self) -> frozenset[str]:

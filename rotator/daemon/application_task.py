@@ -6,12 +6,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rotator.daemon.daemon_runtime import DaemonRuntime
 from rotator.daemon.snapshot import TaskSnapshot
 from rotator.decision.observation import RotationFailure
 from rotator.decision.status import overdue_at
+from rotator.decision.steps import Wait
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, exit_code_of
 from rotator.domain.spec import ApplicationSpec
@@ -19,9 +20,17 @@ from rotator.domain.status import NextAction
 from rotator.errors import Indeterminate, LedgerUnreadable, PermissionDenied, RotatorError, Unavailable
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
 from rotator.reconciler.runner import reconcile
+from rotator.util.backoff import fraction
 
 SHORTEST = timedelta(milliseconds=200)
 """The least time between two passes of one application, whatever the first one says."""
+
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""From when on the intervals between looks are counted."""
+
+LOOKS = frozenset({"observe", "held"})
+"""Next actions that are nothing but a look."""
 
 
 class PassResult(enum.StrEnum):
@@ -183,7 +192,19 @@ class ApplicationTask:
             self.ledger = outcome.ledger.without_past()
         if outcome.keys is not None:
             self.key_count = len(outcome.keys)
-        return max(outcome.wait.until, now + SHORTEST)
+        return self._turn(outcome.wait, now)
+
+    def _turn(self, wait: Wait, now: datetime) -> datetime:
+        """When the next pass begins: as the last one says or, where that is only a look at what may
+        have changed, at the application's own place in the interval. So looks that began together,
+        as after a start, are spread evenly by the next ones, never later."""
+        until = max(wait.until, now + SHORTEST)
+        if wait.next is None or not (wait.next.at > wait.until or wait.next.action in LOOKS):
+            return until
+        interval = self.spec.resync_interval
+        place = EPOCH + interval * fraction(self.name, "look")
+        turn = until - (until - place) % interval
+        return turn if turn >= now + SHORTEST else until
 
     def switch_runtime(self) -> bool:
         """Go over to the new configuration, if there is one and no pass is in the middle; whether

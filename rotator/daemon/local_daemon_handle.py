@@ -13,7 +13,7 @@ from rotator.daemon.reload import ReloadRequests
 from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
-from rotator.operations.daemon_handle import ReloadResult
+from rotator.operations.daemon_handle import ObservedLedger, ReloadResult
 
 
 class LocalDaemonHandle:
@@ -46,6 +46,14 @@ class LocalDaemonHandle:
         """What the last pass of each application saw to stop it."""
         tasks = self._engine.snapshot().tasks
         return {task.name: task.summary.observed for task in tasks if task.summary and task.summary.observed}
+
+    def observed_ledgers(self) -> Mapping[str, ObservedLedger]:
+        """The ledger of each application as its last pass saw it."""
+        return {
+            task.name: ObservedLedger(task.ledger, task.last_reconciled_at)
+            for task in self._engine.snapshot().tasks
+            if task.ledger is not None and task.last_reconciled_at is not None
+        }
 
     def reload(self) -> Future[ReloadResult]:
         """Have the main loop read the configuration again."""

@@ -16,6 +16,7 @@ from rotator.daemon.health_rounds import HealthCheck
 from rotator.daemon.login_watch import LoginWatch
 from rotator.daemon.monitoring import Monitoring
 from rotator.daemon.reload import ReloadRequests
+from rotator.daemon.report_cadence import BoundedShare
 from rotator.daemon.services import VAULT, ServiceState
 from rotator.decision.status import mismatch_problem
 from rotator.errors import ConfigurationError, RotatorError
@@ -80,7 +81,7 @@ class MainLoop:
         self._beat_every = _beat(supervisor.watchdog_interval)
         self._tick = min(TICK_INTERVAL, self._beat_every.total_seconds() / 2)
         self._beaten = (0, 0.0)
-        self._told_at = 0.0
+        self._report = BoundedShare(TICK_INTERVAL)
         self._crashes: set[tuple[str, str]] = set()
 
     def run(self) -> int:
@@ -127,10 +128,10 @@ class MainLoop:
         if step:
             self.sink.emit("daemon.clock_stepped", seconds=step.total_seconds())
             self.engine.clock_stepped(step)
-        if now - self._told_at >= TICK_INTERVAL:
-            self._told_at = now
-            for task in (self.engine.reschedule_lost, self._tell, self._rounds.look):
-                self._survive(task)
+        if self._report.due(now):
+            with self._report.measured(now):
+                for task in (self.engine.reschedule_lost, self._tell, self._rounds.look):
+                    self._survive(task)
         progress, beaten_at = self._beaten
         # Only real work counts: some pass, or the heartbeat that goes through the same scheduler
         # and the same workers.

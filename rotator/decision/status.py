@@ -4,7 +4,6 @@ is contacted."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rotator.decision.next_action import next_action
@@ -17,7 +16,7 @@ from rotator.domain.due_time import due
 from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.reasons import Reason, phase_of
 from rotator.domain.spec import ApplicationSpec
-from rotator.domain.status import PHASES, ApplicationStatus, NextAction
+from rotator.domain.status import PHASES, ApplicationStatus, NextAction, is_overdue
 
 
 def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
@@ -36,19 +35,37 @@ def status_of(
         return ApplicationStatus(
             spec, None, now, phase_of(observed.reason) if observed else "new", next_, problem=observed
         )
-    next_ = _next(spec, ledger, now)
-    late = max(
-        [now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0)
-    )
     if spec.owner or ledger.successor:
         problem = Problem(Reason.SUPERSEDED, superseded_message(spec.application, ledger, spec.owner), now)
         return ApplicationStatus(
             spec, ledger, now, "blocked", NextAction(now, "observe", "another application owns it"), problem=problem
         )
-    found = ApplicationStatus(
-        spec, ledger, now, "", next_, late, mismatch_problem(spec, ledger, now) or ledger.problem or observed
+    late, found = _late(spec, ledger, now), _problem(spec, ledger, now, observed)
+    return ApplicationStatus(
+        spec, ledger, now, _phase(ledger, now, found, is_overdue(spec, late)), _next(spec, ledger, now), late, found
     )
-    return replace(found, phase=_phase(found, ledger))
+
+
+def phase_and_lateness(
+    spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None
+) -> tuple[str, timedelta]:
+    """What ``status_of`` says of the phase and of how late something is, without the next action,
+    which is the most of its cost."""
+    if ledger is None or spec.owner or ledger.successor:
+        status = status_of(spec, ledger, now, observed)
+        return status.phase, status.late
+    late = _late(spec, ledger, now)
+    return _phase(ledger, now, _problem(spec, ledger, now, observed), is_overdue(spec, late)), late
+
+
+def _late(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> timedelta:
+    return max(
+        [now - at for at, latest, _, _ in _obligations(spec, ledger, now) if latest <= now], default=timedelta(0)
+    )
+
+
+def _problem(spec: ApplicationSpec, ledger: Ledger, now: datetime, observed: Problem | None) -> Problem | None:
+    return mismatch_problem(spec, ledger, now) or ledger.problem or observed
 
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
@@ -64,16 +81,16 @@ def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: dat
     return ApplicationStatus(spec, None, now, "unreadable", next_, problem=Problem(reason, message, now))
 
 
-def _phase(view: ApplicationStatus, ledger: Ledger) -> str:
-    stopped = phase_of(view.problem.reason) if view.problem else "failing" if ledger.failures else ""
+def _phase(ledger: Ledger, now: datetime, problem: Problem | None, overdue: bool) -> str:
+    stopped = phase_of(problem.reason) if problem else "failing" if ledger.failures else ""
     truths: Mapping[str, bool] = {
         "compromised": bool(ledger.compromised),
-        "held": ledger.held(view.as_of),
+        "held": ledger.held(now),
         "rotating": ledger.intent is not None,
         "unreadable": stopped == "unreadable",
         "failing": stopped == "failing",
         "blocked": stopped == "blocked",
-        "overdue": view.overdue,
+        "overdue": overdue,
         "revoking": bool(ledger.revoking),
         "grace": bool(ledger.retiring),
         "new": ledger.current is None,

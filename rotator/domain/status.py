@@ -72,8 +72,9 @@ class ApplicationStatus:
 
     @property
     def overdue(self) -> bool:
-        """Whether what is late is not just on its way: a rotation takes as long as its proof."""
-        return self.late > self.spec.verification.timeout
+        """Whether what is late is not just on its way: a rotation takes as long as its
+        verification."""
+        return is_overdue(self.spec, self.late)
 
     @property
     def hold_forgotten(self) -> bool:
@@ -150,7 +151,15 @@ class StatusReport:
     remarks: tuple[str, ...]
     exit_code: int
     as_of: datetime
+    observed_since: datetime | None = None
+    """Where ledgers are shown as the daemon last saw them: when it saw the oldest. None when all
+    were read for this report."""
 
 
 def _stamped(**values: object) -> dict[str, Any]:
     return {name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def is_overdue(spec: ApplicationSpec, late: timedelta) -> bool:
+    """Whether something that is so late is not just on its way."""
+    return late > spec.verification.timeout

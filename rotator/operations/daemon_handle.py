@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from rotator.domain.ledger import Problem
+from rotator.domain.ledger import Ledger, Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
 from rotator.operations.runtime import Runtime
@@ -65,6 +66,14 @@ class RuntimeWithSource(Runtime, Protocol):
         """The file that the configuration came from."""
 
 
+@dataclass(frozen=True)
+class ObservedLedger:
+    """A ledger, without history and incidents, and when a pass last saw it."""
+
+    ledger: Ledger
+    at: datetime
+
+
 class DaemonHandle(Protocol):
     """The daemon. Safe for any thread."""
 
@@ -90,6 +99,9 @@ class DaemonHandle(Protocol):
     def observed_problems(self) -> Mapping[str, Problem]:
         """What the last pass of each application saw to stop it, by name: not all of it is in a
         ledger."""
+
+    def observed_ledgers(self) -> Mapping[str, ObservedLedger]:
+        """The ledger of each application as its last pass saw it, by name. Takes no lock."""
 
     def reload(self) -> Future[ReloadResult]:
         """Read the configuration again; the future holds the result or the ``ConfigurationError``.

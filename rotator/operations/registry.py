@@ -70,8 +70,16 @@ class Some(OperationRequest):
 
 
 def _status(call: OperationContext, request: Some) -> StatusReport:
-    observed = call.daemon_handle.observed_problems() if call.daemon_handle else {}
-    return status_report(call.runtime, request.applications, call.now(), observed)
+    daemon = call.daemon_handle
+    if daemon is None:
+        return status_report(call.runtime, request.applications, call.now())
+    return status_report(
+        call.runtime,
+        request.applications,
+        call.now(),
+        daemon.observed_problems(),
+        observed_ledgers=daemon.observed_ledgers,
+    )
 
 
 def _plan(call: OperationContext, request: Some) -> tuple[PlanResult, ...]:

@@ -13,6 +13,7 @@ from rotator.domain.ledger import Ledger
 from rotator.domain.ports import VaultStore
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import LedgerUnreadable, ServiceError, Unavailable
+from rotator.util.single_flight import SingleFlight
 
 REFRESH_INTERVAL = timedelta(minutes=1)
 """Age from which the list of ledgers is read again before an application is related to them."""
@@ -39,7 +40,9 @@ class LedgerDirectory:
         self._configured = specs.keys() | left_out
         self._now = now
         self._known: dict[str, str] = {}
+        self._by_bearer: dict[str, list[str]] = {}
         self._listed_at: datetime | None = None
+        self._listing = SingleFlight[None]()
 
     def removed(self, unreadable: Unreadable) -> dict[str, Ledger]:
         """The ledgers without configuration that no application has taken over, by name. Asks
@@ -50,17 +53,24 @@ class LedgerDirectory:
 
     def related(self, spec: ApplicationSpec) -> tuple[str, ...]:
         """The names of the ledgers that name the application's bearer, superseded ones included."""
+        if not self._is_recent():
+            self._listing.ask(self._refresh)  # passes that begin together list once
+        return tuple(name for name in self._by_bearer.get(spec.bearer, ()) if name != spec.application)
+
+    def _is_recent(self) -> bool:
+        return self._listed_at is not None and timedelta(0) <= self._now() - self._listed_at < REFRESH_INTERVAL
+
+    def _refresh(self) -> None:
+        if self._is_recent():
+            return
         now = self._now()
-        if self._listed_at is None or not timedelta(0) <= now - self._listed_at < REFRESH_INTERVAL:
-            try:
-                self._read(set(self._known), _ignore)
-            except Unavailable:
-                raise
-            except ServiceError:
-                pass  # without the right to list nothing is related; the search for removed applications reports it
-            self._listed_at = now
-        known = sorted(self._known.items())
-        return tuple(name for name, bearer in known if bearer == spec.bearer and name != spec.application)
+        try:
+            self._read(set(self._known), _ignore)
+        except Unavailable:
+            raise
+        except ServiceError:
+            pass  # without the right to list nothing is related; the search for removed applications reports it
+        self._listed_at = now
 
     def _read(self, known: set[str], unreadable: Unreadable) -> dict[str, Ledger]:
         names = self._vault.list_ledgers()
@@ -80,6 +90,10 @@ class LedgerDirectory:
                 self._known[name] = ledger.bearer
         for gone in set(self._known) - set(names):
             self._known.pop(gone, None)
+        by_bearer: dict[str, list[str]] = {}
+        for name, bearer in sorted(self._known.items()):
+            by_bearer.setdefault(bearer, []).append(name)
+        self._by_bearer = by_bearer
         return found
 
 

@@ -21,7 +21,7 @@ from rotator.config import Control
 from rotator.domain.ledger import Problem
 from rotator.domain.ports import EventSink
 from rotator.observability.fan_out import FanOutSink
-from rotator.operations.daemon_handle import ReloadResult
+from rotator.operations.daemon_handle import ObservedLedger, ReloadResult
 from tests.support.daemon_stage import Recorder, runtime
 
 
@@ -54,6 +54,9 @@ class FakeHouse:
 
     def reconcile_now(self, applications: Any) -> None:
         self.looked_at += applications
+
+    def observed_ledgers(self) -> dict[str, ObservedLedger]:
+        return {}
 
     def observed_problems(self) -> dict[str, Problem]:
         return {}

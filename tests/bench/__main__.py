@@ -6,82 +6,27 @@ compared stands beside it and was measured in the same run on the same machine, 
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rotator.app import AppRuntime, open_runtime
 from rotator.decision.observation import RotationRequest
 from rotator.reconciler.context import LocalState
 from rotator.reconciler.runner import drive, reconcile
-from rotator.sandbox.process import Process, wait_until
-from rotator.sandbox.scaleway import REAL_LATENCY, SandboxClient
+from rotator.sandbox.process import wait_until
+from rotator.sandbox.scaleway import REAL_LATENCY
+from tests.bench.idle import idle
 from tests.bench.script import rotate_by_script
+from tests.bench.stand import NO_LATENCY, ONE_SUCCESS, Bench, adopted, bench, row, say
 from tests.e2e.breach import prepare
-from tests.e2e.rig import Daemon, Rig
-
-NO_LATENCY = dict.fromkeys(REAL_LATENCY, 0.0)
-OLD = 40 * 86_400
-"""Seconds by which the first keys are older than now, so that every one of them is due."""
-
-ONE_SUCCESS = 'verification = { successes = 1, interval = "1s", timeout = "30s" }\nemergency_verification = { successes = 1, interval = "500ms", timeout = "30s" }\n'
-BUSY = 'workers = 64\nstartup_spread = "0s"'
-"""What is late is to begin at once and beside each other: the speed is measured, not the spreading. The rest is as shipped, but
-for one success as a proof, since the stand-in has no gateways that differ, and a rate limit that is no limit."""
-
-
-class Bench(Rig):
-    """A rig whose stand-in is a process of its own, so that it shares no interpreter with what is measured."""
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        log = self.directory / "scaleway.log"
-        process = Process([sys.executable, "-m", "rotator.sandbox.scaleway"], log)
-        self._stack.callback(process.end, signal.SIGKILL)
-        wait_until(lambda: log.exists() and log.read_text().endswith("}\n"), "the stand-in listens")
-        self.scaleway = SandboxClient(json.loads(log.read_text())["url"])  # type: ignore[assignment]  # the same methods, elsewhere
-        (self.directory / "management-key").write_text(self.scaleway.management_secret)
-        self.scaleway.edit_organization(quota=10_000)
-        return self
-
-    def fleet(self, count: int, prefix: str = "app") -> list[str]:
-        """So many applications with an old key each."""
-        self.scaleway.configure(clock_offset=-OLD)
-        names = [f"{prefix}-{n:04d}" for n in range(count)]
-        for name in names:
-            bearer = self.bearers[name] = self.scaleway.create_application(name)
-            self.publish(name, *self.scaleway.create_key(bearer))
-        self.scaleway.configure(clock_offset=0.0)
-        return names
-
-    def set_up(self, defaults: str, applications: list[str], daemon: str = BUSY, rate_limit: float = 10_000) -> None:
-        self.configure(f'consumer_refresh = "1s"\n{defaults}', daemon=daemon, applications=applications)
-        text = self.configuration.read_text().replace("rate_limit = 1000", f"rate_limit = {rate_limit:g}")
-        self.configuration.write_text(text)
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)  # noqa: T201  # what a benchmark is for
-
-
-def row(what: str, value: str, aim: str = "") -> None:
-    say(f"  {what:<62} {value:>14}{'   aim: ' + aim if aim else ''}")
-
-
-@contextmanager
-def bench() -> Iterator[Bench]:
-    with Bench() as found:
-        yield found
-
+from tests.e2e.rig import Daemon
 
 # --- commands -------------------------------------------------------------------------------------------------------------
 
@@ -95,7 +40,7 @@ def commands(runs: int = 15) -> None:
         with rig.configuration.open("a") as file:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()
-        wait_until(lambda: _adopted(daemon.log) >= len(names), "the daemon has taken over all of them")
+        wait_until(lambda: adopted(daemon.log) >= len(names), "the daemon has taken over all of them")
         rotator = str(Path(sys.executable).with_name("rotator"))
         measured: dict[tuple[str, ...], list[float]] = {}
         for _ in range(runs):
@@ -220,10 +165,6 @@ def _dead(log: Path) -> int:
     return log.read_bytes().count(b'"key.revoked"') if log.exists() else 0
 
 
-def _adopted(log: Path) -> int:
-    return log.read_bytes().count(b'"application.adopted"') if log.exists() else 0
-
-
 def _moment(line: dict[str, Any]) -> float:
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
@@ -286,7 +227,7 @@ def leak(count: int = 1000) -> None:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()
         wait_until(
-            lambda: _adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600
+            lambda: adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600
         )
         beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
         rig.daemons.append(beside)
@@ -324,50 +265,6 @@ def breach(count: int = 1000, quota: int = 1020, rate: float = 200.0) -> None:
             )
             row(f"of what {rate:g} calls a second would allow if no call was in vain", f"{found.ratio:.2f} x")
             row(f"calls a second, of {rate:g} that are let through", f"{found.calls / found.seconds:.0f} /s")
-
-
-# --- idle -----------------------------------------------------------------------------------------------------------------
-
-
-def idle(count: int = 1000) -> None:
-    """Processor time and memory of a daemon with many applications for which nothing is due; time to READY."""
-    say(f"a daemon with {count} idle applications (observed every 15 minutes, the default)")
-    with bench() as rig:
-        names = rig.fleet(count, "idle")
-        rig.set_up('every = "1000d"\ngrace = "24h"\n', names, daemon='startup_spread = "1h"')
-        began = time.monotonic()
-        daemon = rig.daemon()
-        wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
-        ready = time.monotonic() - began
-        wait_until(
-            lambda: _adopted(daemon.log) >= count,
-            "every application was looked at",
-            patience=900,
-        )
-        looked = time.monotonic() - began
-        assert daemon.process
-        pid = daemon.process.pid
-        a_round = _processor_seconds(pid)
-        time.sleep(5)
-        before, at = _processor_seconds(pid), time.monotonic()
-        time.sleep(40)
-        used = (_processor_seconds(pid) - before) / (time.monotonic() - at)
-        row("time to READY", f"{ready:.1f} s", "10 s")
-        row("until every application was looked at", f"{looked:.1f} s")
-        row("memory (resident)", f"{_memory(pid) / 2**20:.0f} MiB", "100 MiB")
-        row("processor between the looks, of one core", f"{used * 100:.2f} %")
-        row("processor for the start and one look at each", f"{a_round:.1f} s")
-        row("both, with one look at each in 15 minutes, of one core", f"{(used + a_round / 900) * 100:.2f} %", "1 %")
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> int:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
 
 
 PARTS: dict[str, Callable[[], None]] = {

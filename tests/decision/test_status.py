@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rotator.decision.status import mismatch_problem, overdue_at, status_of, unreadable_status
+from rotator.decision.status import mismatch_problem, overdue_at, phase_and_lateness, status_of, unreadable_status
 from rotator.domain.ledger import CompromisedKey, CurrentKey, Hold, Ledger, Predecessor, Problem
 from rotator.domain.status import PHASES, NextAction
 from rotator.util.formatting import format_timestamp
@@ -75,6 +75,19 @@ TRUTHS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("phase", TRUTHS)
 def test_the_phase_is_the_first_that_is_true(phase: str) -> None:
     assert status_of(spec(), ledger(**TRUTHS[phase]), NOW).phase == phase
+
+
+@pytest.mark.parametrize("less", TRUTHS)
+@pytest.mark.parametrize("phase", TRUTHS)
+@pytest.mark.parametrize("owner", ["", "invoices"])
+def test_a_scrape_and_the_status_agree_about_the_phase_and_about_what_is_late(
+    phase: str, less: str, owner: str
+) -> None:
+    of, held = spec(owner=owner), ledger(**{**TRUTHS[less], **TRUTHS[phase]})
+    for observed in (None, BLOCKED):
+        status = status_of(of, held, NOW, observed)
+        assert phase_and_lateness(of, held, NOW, observed) == (status.phase, status.late)
+    assert phase_and_lateness(of, None, NOW, BLOCKED) == ("blocked", timedelta(0))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
@@ -108,6 +110,27 @@ def test_c5_the_ledgers_of_a_bearer_are_found_and_listed_again_after_a_minute() 
     assert (found.related(spec()), store.lists) == (("b", "c"), 2)
     assert store.reads == ["c", "damaged"]
     assert found.related(spec(application="b")) == ("c",)
+
+
+def test_passes_that_begin_together_list_the_ledgers_once() -> None:
+    release, asked = threading.Event(), threading.Event()
+
+    class Slow(Store):
+        def list_ledgers(self) -> tuple[str, ...]:
+            names = super().list_ledgers()
+            if self.lists > 1:
+                asked.set()
+            release.wait(60)
+            return names
+
+    store = Slow({"a": other("a")})
+    found, _ = directory(store)
+    with ThreadPoolExecutor(8) as passes:
+        answers = [passes.submit(found.related, spec()) for _ in range(8)]
+        asked.wait(0.3)
+        release.set()
+        assert [answer.result(60) for answer in answers] == [("a",)] * 8
+    assert store.lists == 1
 
 
 def test_c5_a_clock_that_goes_back_has_the_ledgers_listed_again() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rotator.sandbox.process import wait_until
-from tests.bench.__main__ import BUSY, ONE_SUCCESS, Bench
+from tests.bench.stand import BUSY, ONE_SUCCESS, Bench
 from tests.e2e.rig import Daemon
 from tests.soak.growth import Sample, growth
 from tests.soak.picture import picture

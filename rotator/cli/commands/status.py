@@ -81,6 +81,13 @@ def command(
     whole, chosen = len(found.views), Filter(phases, accounts, globs)
     found = replace(found, views=sort(chosen.choose(found.views), order or ("worst" if sys.stdout.isatty() else "")))
     _show(session, found, whole, cut=not (applications or chosen.given))
+    if found.observed_since:
+        age = format_span(found.as_of - found.observed_since)
+        click.echo(
+            f"rotator: the ledgers are shown as the daemon last saw them, the oldest {age} ago; `rotator status NAME` "
+            "reads one anew",
+            err=True,
+        )
     for remark in found.remarks:
         click.echo(f"rotator: {remark}", err=True)
     if session.alone:
@@ -134,7 +141,8 @@ def _show(session: Session, overview: StatusReport, whole: int, *, cut: bool) ->
     views = overview.views
     if session.json:
         answer = {"applications": [found.as_json() for found in views], "not_shown": list(overview.remarks)}
-        click.echo(json.dumps(answer, indent=2))
+        since = {"observed_since": format_timestamp(overview.observed_since)} if overview.observed_since else {}
+        click.echo(json.dumps(answer | since, indent=2))
     elif sys.stdout.isatty():
         from rotator.cli.output.status_view import draw  # noqa: PLC0415 - same
         from rotator.cli.output.styled_console import StyledConsole  # noqa: PLC0415 - a pipe needs no colours

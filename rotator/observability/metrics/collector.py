@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rotator import __version__
-from rotator.decision.status import status_of, unreadable_status
+from rotator.decision.status import phase_and_lateness
 from rotator.domain.due_time import due
 from rotator.domain.status import PHASES
 from rotator.observability.metrics.counters import MODES, CounterValues, word
@@ -42,15 +42,15 @@ def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
 
 def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[Sample]:
     spec, ledger, now = one.spec, one.ledger, snapshot.now
-    by_ledger = status_of(spec, ledger, now, one.observed)
-    found = unreadable_status(spec, "", "", now) if one.unreadable else by_ledger
-    rotating = one.rotating and PHASES.index(found.phase) > PHASES.index("rotating")
+    by_ledger, late = phase_and_lateness(spec, ledger, now, one.observed)
+    phase = "unreadable" if one.unreadable else by_ledger
+    rotating = one.rotating and PHASES.index(phase) > PHASES.index("rotating")
     yield "rotator_application_configured", (), spec.configured
-    yield "rotator_application_phase", ("rotating" if rotating else found.phase,), 1
+    yield "rotator_application_phase", ("rotating" if rotating else phase,), 1
     if one.problem:
         yield "rotator_application_problem", (word(one.problem),), 1
     if ledger is not None or (one.last_reconciled_at and not one.unreadable):
-        yield "rotator_overdue_seconds", (), _seconds(by_ledger.late)
+        yield "rotator_overdue_seconds", (), _seconds(late)
     yield "rotator_last_reconcile_timestamp_seconds", (), (one.last_reconciled_at or one.since).timestamp()
     yield "rotator_resync_interval_seconds", (), _seconds(spec.resync_interval)
     if one.last_success_at:

@@ -1,0 +1,190 @@
+"""A daemon with very many applications for which nothing is due: its start, its memory, and its share of a core.
+
+Shares are processor time of the daemon alone, so they say the same on a machine with other work. Three starts are measured: one that
+adopts every application, one that finds a ledger of each, and one that finds full histories in some of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from rotator.domain.ledger import HISTORY_LIMIT, INCIDENT_LIMIT, HistoryEntry, Incident
+from rotator.sandbox.process import free_port, wait_until
+from rotator.vault.budget import reduced_ledgers
+from rotator.vault.codec import load_ledger
+from tests.bench.stand import Bench, adopted, bench, memory, processor_seconds, row, say
+from tests.e2e.rig import Daemon
+
+RESYNC = 900
+"""Seconds from one observation of an application to the next, as shipped."""
+
+IDLE_SECONDS = 40
+FULL_HISTORIES = 1000
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one start of the daemon took until every application was observed once."""
+
+    ready: float
+    ready_processor: float
+    processor: float
+    vault_calls: float
+    provider_calls: float
+    memory: int
+
+
+def idle(counts: tuple[int, ...] = (1000, 10_000)) -> None:
+    """Processor time and memory of a daemon with many applications for which nothing is due; time to READY."""
+    measured = [_idle(count) for count in counts]
+    for (small, a), (large, b) in itertools.pairwise(measured):
+        row(
+            f"processor of a second start, {small:,} to {large:,}",
+            f"{b.processor / a.processor:.1f} x",
+            f"{large / small:g} x",
+        )
+        row(f"memory, {small:,} to {large:,}", f"{b.memory / a.memory:.1f} x", f"{large / small:g} x")
+
+
+def _idle(count: int) -> tuple[int, Start]:
+    say(f"a daemon with {count:,} idle applications (observed every 15 minutes, the default)")
+    with bench() as rig:
+        names, port = rig.fleet(count, "idle"), free_port()
+        rig.set_up('every = "1000d"\ngrace = "24h"\n', names, daemon='startup_spread = "1h"')
+        with rig.configuration.open("a") as file:
+            file.write(f'[control]\ndirectory = "{rig.directory}"\n[metrics]\nlisten = "127.0.0.1:{port}"\n')
+        daemon, first = _start(rig, "first", count, port)
+        row("time to READY, every application new", f"{first.ready:.1f} s", "3 s")
+        row("processor for the adoption of one", f"{first.processor / count * 1000:.1f} ms")
+        row("calls for it: Vault, provider", f"{first.vault_calls / count:.1f}, {first.provider_calls / count:.1f}")
+        daemon.end(signal.SIGTERM)
+        daemon, second = _start(rig, "second", count, port)
+        row("time to READY, every application known", f"{second.ready:.1f} s", "3 s")
+        row("processor until READY", f"{second.ready_processor:.1f} s")
+        row("processor for the first look at one", f"{second.processor / count * 1000:.1f} ms", "11 ms before")
+        row("calls for it: Vault, provider", f"{second.vault_calls / count:.1f}, {second.provider_calls / count:.1f}")
+        row("memory (resident)", f"{second.memory / 2**20:.0f} MiB", "150 MiB")
+        _say_shares(rig, daemon, second, count)
+        _say_answers(rig, daemon, port)
+        daemon.end(signal.SIGTERM)
+        several = names[:FULL_HISTORIES]
+        with ThreadPoolExecutor(4) as many:
+            list(many.map(lambda name: _fill(rig, name), several))
+        daemon, third = _start(rig, "third", count, port)
+        growth = (third.memory - second.memory) / len(several)
+        row(f"memory for each full history ({len(several):,} of them)", f"{growth / 1000:.1f} kB")
+        row("memory with them", f"{third.memory / 2**20:.0f} MiB", "150 MiB")
+        daemon.end(signal.SIGTERM)
+        return count, second
+
+
+def _start(rig: Bench, name: str, count: int, port: int) -> tuple[Daemon, Start]:
+    """Start a daemon and wait until it has observed every application."""
+    rig.scaleway.reset_calls()
+    began = time.monotonic()
+    daemon = rig.daemon(name)
+    wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
+    ready, pid = time.monotonic() - began, daemon.pid
+    assert pid
+    ready_processor = processor_seconds(pid)
+    wait_until(lambda: _listed(rig) >= count, "every application was looked at", patience=1800)
+    time.sleep(3)  # the last of them are decided
+    if name == "first":
+        wait_until(lambda: adopted(daemon.log) >= count, "every application was adopted", patience=900)
+    used = processor_seconds(pid)
+    resident = memory(pid)
+    vault, provider = _requests(port)
+    return daemon, Start(ready, ready_processor, used, vault, provider, resident)
+
+
+def _listed(rig: Bench) -> int:
+    """How often keys were listed."""
+    time.sleep(0.5)
+    return sum(
+        n for (method, route), n in rig.scaleway.calls().items() if method == "GET" and route.endswith("api-keys")
+    )
+
+
+def _scrape(port: int) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def _page(port: int) -> str:
+    """A whole page of metrics; the daemon hangs up on one that takes it more than ten seconds beside other work."""
+    while True:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return _scrape(port)[1].decode()
+        time.sleep(5)
+
+
+def _requests(port: int) -> tuple[float, float]:
+    """How many requests the daemon has sent to Vault and to the provider, as its metrics say."""
+    vault = provider = 0.0
+    for line in _page(port).splitlines():
+        if line.startswith("rotator_request_duration_seconds_count"):
+            value = float(line.rpartition(" ")[2])
+            vault, provider = (vault + value, provider) if 'service="vault"' in line else (vault, provider + value)
+    return vault, provider
+
+
+def _say_shares(rig: Bench, daemon: Daemon, start: Start, count: int) -> None:
+    """What an idle daemon takes. Looks are spread over the interval, so some fall into the time that is measured."""
+    pid = daemon.pid
+    assert pid
+    look = (start.processor - start.ready_processor) / count
+    before, at, listed = processor_seconds(pid), time.monotonic(), _listed(rig)
+    time.sleep(IDLE_SECONDS)
+    looks = _listed(rig) - listed
+    seconds = time.monotonic() - at
+    between = max(0.0, processor_seconds(pid) - before - looks * look) / seconds
+    row("processor between the looks, of one core", f"{between * 100:.2f} %", "1 %")
+    row(
+        "both, with one look at each in 15 minutes, of one core",
+        f"{(between + look * count / RESYNC) * 100:.2f} %",
+        f"{6 * count / 10_000:g} %",
+    )
+
+
+def _say_answers(rig: Bench, daemon: Daemon, port: int) -> None:
+    """How long a status and a scrape take, and what they cost the daemon."""
+    pid = daemon.pid
+    assert pid
+    command = [sys.executable, "-m", "rotator", "status", "--json", "--config", str(rig.configuration)]
+    before, began = processor_seconds(pid), time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, _, used = os.wait4(process.pid, 0)
+    seconds, mine = time.monotonic() - began, processor_seconds(pid) - before
+    row(
+        f"status --json (processor: client {used.ru_utime + used.ru_stime:.2f} s, daemon {mine:.2f} s)",
+        f"{seconds:.1f} s",
+        "2 s",
+    )
+    before, began = processor_seconds(pid), time.monotonic()
+    _, body = _scrape(port)
+    seconds, mine = time.monotonic() - began, processor_seconds(pid) - before
+    row(f"a scrape of /metrics ({len(body) / 2**20:.1f} MiB, processor {mine:.2f} s)", f"{seconds:.1f} s", "2 s")
+
+
+def _fill(rig: Bench, name: str) -> None:
+    """Give the ledger of an application all the past that it keeps."""
+    answer = rig.vault.call("GET", f"secret/data/rotator/applications/{name}", token=rig.vault.root_token)
+    ledger, then = load_ledger(answer.data["data"], name), datetime(2026, 1, 1, tzinfo=UTC)
+    entry = HistoryEntry(
+        then, "revoked", "SCWAAAAAAAAAAAAAAAAA", 3, "0123456789abcdef", "scheduled, at the end of its grace"
+    )
+    incident = Incident("1", then, "leaked", "root", ("SCWAAAAAAAAAAAAAAAAA",), then + timedelta(minutes=1))
+    full = replace(ledger, history=(entry,) * HISTORY_LIMIT, incidents=(incident,) * INCIDENT_LIMIT)
+    rig.vault.admin("POST", f"secret/data/rotator/applications/{name}", {"data": next(reduced_ledgers(full))})
