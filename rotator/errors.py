@@ -1,4 +1,4 @@
-"""What can go wrong, told so that a caller knows what to do next.
+"""The errors, by what a caller has to do next.
 
 ::
 
@@ -8,15 +8,15 @@
      ├─ LedgerUnreadable           exit 4   damaged, or written by a newer rotator: touch nothing
      └─ ServiceError                        a call to Vault or to a provider did not succeed
          ├─ Unavailable            exit 3   surely not executed: try again later
-         ├─ Unclear                exit 3   may have been executed: look before doing anything
-         ├─ Denied                 exit 1   the credentials do not allow it
+         ├─ Indeterminate          exit 3   may have been executed: look before doing anything
+         ├─ PermissionDenied       exit 1   the credentials do not allow it
          ├─ Conflict               exit 1   check-and-set did not match: look again
          └─ Rejected               exit 1   understood and refused for good: do not repeat
              ├─ NotFound           exit 1   the thing named does not exist
              └─ QuotaExceeded      exit 4   no room for another key
 
-Every message is one sentence for a person: what happened, to what, and what to do. No error ever
-carries the body of an answer, because the body of an answer may hold a secret.
+Every message is one sentence for the user: what happened, to what, and what to do. No error
+contains the body of an answer, because that may contain a secret.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from typing import ClassVar
 
 
 class RotatorError(Exception):
-    """An error that is reported to a person in one sentence instead of a traceback."""
+    """An error that is reported to the user in one sentence instead of a traceback."""
 
     exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
 class ConfigurationProblem:
-    """One mistake in the configuration: where it stands and what to write instead. ``private``: it
-    may be sound, and is only not for this user to read."""
+    """One mistake in the configuration: its place, and what to write instead. ``private``: it may
+    be valid, but this user is not permitted to read it."""
 
     file: str
     path: str
@@ -47,7 +47,7 @@ class ConfigurationProblem:
 
 
 class ConfigurationError(RotatorError):
-    """The configuration is not sound; it carries every problem found, never only the first."""
+    """The configuration is not valid. Contains every problem, not only the first."""
 
     exit_code = 2
 
@@ -57,23 +57,21 @@ class ConfigurationError(RotatorError):
 
 
 class Refused(RotatorError):
-    """The request was understood and declined, because carrying it out would be unsafe."""
+    """The request was refused, because executing it would be unsafe."""
 
     exit_code = 4
 
 
 class LedgerUnreadable(RotatorError):
-    """A ledger exists but is damaged or of a newer schema: this is not the same as having none."""
+    """A ledger exists but is damaged or of a newer schema: not the same as having none."""
 
     exit_code = 4
 
 
 class ServiceError(RotatorError):
-    """A call to Vault or to a provider did not succeed.
-
-    ``service`` names who was called (``"vault"`` or the account's name), ``kind`` is a short
-    identifier for logs and metrics such as ``"sealed"``, ``"rate_limited"`` or ``"timeout"``.
-    """
+    """A call to Vault or to a provider failed. ``service``: the service (``"vault"`` or the
+    account's name); ``kind``: a short identifier for logs and metrics such as ``"sealed"``,
+    ``"rate_limited"`` or ``"timeout"``."""
 
     def __init__(self, message: str, *, service: str, kind: str) -> None:
         super().__init__(message)
@@ -82,23 +80,22 @@ class ServiceError(RotatorError):
 
 
 class Unavailable(ServiceError):
-    """The call was surely not executed (refused connection, sealed, no leader, 429): the same call
-    may be made later."""
+    """The call was certainly not executed (refused connection, sealed, no leader, 429): it can be
+    repeated later."""
 
     exit_code = 3
 
 
 class Indeterminate(ServiceError):
-    """The call may or may not have been executed (time-out, reset, 5xx to a write): look before
-    doing anything else."""
+    """The call may have been executed (timeout, reset, 5xx to a write): read the state before doing
+    anything else."""
 
     exit_code = 3
 
 
 class PermissionDenied(ServiceError):
-    """The credentials do not allow the call, also after one new login; ``path`` and ``capability``
-    say what is missing. ``remedy``: what to do, where it is another thing than to replace the
-    credentials."""
+    """The credentials do not permit the call, also after one new login. ``path`` and
+    ``capability``: what is missing; ``remedy``: what to do, if not to replace the credentials."""
 
     def __init__(
         self, message: str, *, service: str, kind: str, path: str = "", capability: str = "", remedy: str = ""
@@ -114,8 +111,8 @@ class Conflict(ServiceError):
 
 
 class Rejected(ServiceError):
-    """The call was understood and refused for good; ``argument`` names the offending one where the
-    service told it."""
+    """The service rejected the call for good. ``argument``: the offending one, if the service names
+    it."""
 
     def __init__(self, message: str, *, service: str, kind: str, argument: str = "") -> None:
         super().__init__(message, service=service, kind=kind)
@@ -123,17 +120,17 @@ class Rejected(ServiceError):
 
 
 class NotFound(Rejected):
-    """The thing that the call names does not exist at the service."""
+    """The object of the call does not exist at the service."""
 
 
 class TooManyKeys(Rejected):
-    """A list has more keys than are read at once, so it would not be complete."""
+    """A list has more keys than are read at once, so it would be incomplete."""
 
     exit_code = 4
 
 
 class QuotaExceeded(Rejected):
-    """There is no room for another key: ``current`` of ``quota`` are in use."""
+    """The quota has no room for another key: ``current`` of ``quota`` are in use."""
 
     exit_code = 4
 

@@ -1,7 +1,7 @@
-"""Who may use which socket, and who asks.
+"""Controls who may use which socket, and identifies the caller.
 
-The kernel admits a caller by the group of the socket file, and names the user at the other end. The
-socket for queries offers no operation that changes something.
+The kernel admits a caller by the group of the socket file, and identifies the user at the other
+end. The socket for queries offers no operation that changes something.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ def offered_operations(operations: Iterable[Operation], *, commands: bool) -> li
 
 @dataclass(frozen=True)
 class Peer:
-    """The process at the other end of a Unix socket, by the kernel's word."""
+    """The process at the other end of a Unix socket, identified by the kernel."""
 
     uid: int
 
     @property
     def user(self) -> str | None:
-        """The user's name; None where a user namespace hides it. May ask the network (NSS), so
-        never in the event loop."""
+        """The user's name; None if a user namespace hides it. May use the network (NSS), so never
+        call it in the event loop."""
         return None if self.uid == NOBODY else user_name(self.uid)
 
 
 def peer_of(connection: socket.socket) -> Peer | None:
-    """The process at the other end; None where the connection is of no Unix socket."""
+    """The process at the other end; None if it is not a Unix socket."""
     return Peer(peer_uid(connection)) if connection.family == socket.AF_UNIX else None
 
 
 def caller_name(peer: Peer | None, stated: str) -> str:
-    """Who gives the command, by the kernel's word. A user namespace hides users; then the caller's
-    own word, marked as such."""
+    """The name of the caller, from the kernel. If a user namespace hides it, the name that the
+    caller states, marked as such."""
     by_kernel = peer.user if peer else None
     own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
     name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")

@@ -1,10 +1,10 @@
-"""The client of the control API: how a command queries the daemon and gives it commands.
+"""The client of the control API, with which commands query the daemon and give it commands.
 
 One request is one connection. It is HTTP/1.0, so the answer ends where the daemon closes the
-connection, and no library is needed to read it: the libraries take longer to import than the daemon
-takes to answer. Every wait has a limit. The daemon sends the first byte at once and then a line
-every few seconds; a daemon that does not is left alone. What an untrusted process answers is not
-believed.
+connection, and no library is needed to parse it: the libraries take longer to import than the
+daemon takes to answer. Every wait has a limit. The daemon sends the first byte at once and then a
+line every few seconds; without that the client stops waiting. An answer of an untrusted process is
+rejected.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["DaemonClient", "DaemonUnavailable", "directory"]
 
 URGENT_TIMEOUT = 10.0
-"""Seconds without a byte after which an emergency leaves the daemon alone."""
+"""Seconds without a byte after which an emergency stops waiting for the daemon."""
 
 ANSWER_TIMEOUT = 30.0
-"""Seconds without a byte after which every other operation gives up."""
+"""Seconds without a byte after which every other operation stops waiting."""
 
 PROGRESS_TIMEOUT = 30.0
 """Seconds within which the daemon has to report the first event of an emergency."""
@@ -57,15 +57,14 @@ _TIME = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
 def directory(config: Path) -> Path | None:
-    """The directory of the sockets of the daemon that works for this configuration; None when it
-    has none.
+    """The directory of the sockets of the daemon for this configuration; None if it has none.
 
-    A configuration that this user may not read counts as one without the option.
+    A configuration that this user cannot read counts as one without the option.
     """
     if given := os.environ.get("ROTATOR_CONTROL"):
         return Path(given)
     table: Any = {}
-    # TOMLDecodeError is a ValueError. What needs the file reports what is wrong with it.
+    # TOMLDecodeError is a ValueError. The reader of the whole file reports its problems.
     with suppress(OSError, ValueError, RecursionError):
         content = read_file(config, MAX_CONFIGURATION).decode()
         import tomllib  # noqa: PLC0415 - most users may not read the file
@@ -78,10 +77,10 @@ def directory(config: Path) -> Path | None:
 
 
 class DaemonClient:
-    """The daemon behind one socket. Methods raise ``DaemonUnavailable``, or ``ReportedError`` with
-    what the daemon reports.
+    """The daemon at one socket. Methods raise ``DaemonUnavailable``, or ``ReportedError`` with what
+    the daemon reports.
 
-    ``remark`` receives sentences for people, such as that the daemon has another version.
+    ``remark`` receives sentences for the user, such as that the daemon has another version.
     """
 
     # ARG005: no people there
@@ -94,15 +93,15 @@ class DaemonClient:
 
     @classmethod
     def at(cls, folder: Path, config: Path, remark: Callable[[str], None], *, commands: bool) -> Self:
-        """The daemon whose sockets are in that directory. A query goes to the control socket where
-        this user may not read."""
+        """The daemon whose sockets are in that directory. A query uses the control socket if this
+        user may not use the other."""
         path = folder / CONTROL
         if not commands and os.access(folder / READ, os.W_OK):
             path = folder / READ
         return cls(path, config, remark)
 
     def close(self) -> None:
-        """Close the connection that no request has used."""
+        """Closes a connection without a request."""
         if self._waiting is not None:
             self._waiting.close()
             self._waiting = None
@@ -114,14 +113,14 @@ class DaemonClient:
         self.close()
 
     def call(self, name: str, sink: EventSink | None = None, **arguments: Any) -> Any:
-        """Run an operation in the daemon; its result. ``sink`` receives the events meanwhile. The
-        daemon checks the arguments."""
+        """Runs an operation in the daemon and returns its result. ``sink`` receives the events
+        meanwhile. The daemon validates the arguments."""
         operation = SIGNATURES[name]
         try:
             return self._call(operation, arguments, str(self._config.absolute()), sink)
         except _OtherConfiguration as other:
-            # The daemon compares names only. Links are resolved here, where a path that hangs harms
-            # this command alone.
+            # The daemon compares names only. Links are resolved here, where a blocking path affects
+            # this command only.
             if os.path.realpath(other.config) != os.path.realpath(self._config):
                 raise
             return self._call(operation, arguments, other.config, sink)
@@ -190,8 +189,8 @@ class DaemonClient:
 
 
 def _request(operation: Signature, arguments: Mapping[str, Any], config: str) -> bytes:
-    """The bytes of the request. An option that is off is left out, so a daemon that does not know
-    it yet understands the rest."""
+    """The bytes of the request. An option that is off is left out, so an older daemon understands
+    the rest."""
     given = {name: value for name, value in arguments.items() if value is not None and value is not False}
     target, body = operation.path, b""
     if operation.method == "GET":

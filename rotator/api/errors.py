@@ -1,4 +1,4 @@
-"""Errors of the API in one shape, ``{"error": {"kind", "message", "exit_code", …}}``, as with
+"""Errors of the API in the form ``{"error": {"kind", "message", "exit_code", …}}``, as with
 ``--json``."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MEANINGS = {
     413: "The body is too large.",
     415: "The body is not `application/json`.",
     421: "The daemon works for another configuration than `Rotator-Config` names; `config` is the daemon's.",
-    422: "The new configuration is not sound; the old one stays in force.",
+    422: "The new configuration is not valid; the old one stays in force.",
     429: "As many operations run as may; try again.",
     500: "It failed (exit code 1).",
     503: "A service is unreachable, the daemon is stopping, or its main loop hangs (exit code 3).",
@@ -55,7 +55,7 @@ class ErrorResponse:
 
 
 def error_response(error: BaseException) -> ErrorResponse:
-    """The answer for this error."""
+    """The response for this error."""
     failure = explain(error)
     return ErrorResponse(_status(error, failure), {"error": failure.as_json()})
 

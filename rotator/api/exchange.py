@@ -1,5 +1,4 @@
-"""One exchange with the daemon over a Unix socket, in HTTP/1.0: the request, then the answer as it
-comes. Every wait has a limit."""
+"""One request and its answer over a Unix socket in HTTP/1.0. Every wait has a limit."""
 
 from __future__ import annotations
 
@@ -17,15 +16,15 @@ MAX_HEAD = 64 * 1024
 """Bytes of an answer before its body."""
 
 RECEIVE_SIZE = 64 * 1024
-"""Bytes that are received at once."""
+"""Bytes received at once."""
 
 
 class DaemonUnavailable(RotatorError):
-    """The daemon did not answer; ``why`` is part of a sentence.
+    """The daemon did not answer. ``why`` is part of a sentence.
 
     ``denied``: this user may not use the socket. ``off``: the configuration opens no socket.
-    ``present``: something listens, so there may be a daemon that works. ``sent``: the daemon may
-    have begun the operation.
+    ``present``: a process listens, so the daemon may be running. ``sent``: the daemon may have
+    started the operation.
     """
 
     exit_code = 3
@@ -57,7 +56,7 @@ class DaemonExchange:
         self._searched = 0
 
     def send(self, request: bytes) -> None:
-        """Send the whole request. A daemon that refuses early may answer before it has read all of
+        """Sends the whole request. A daemon that rejects it early may answer before reading all of
         it."""
         self._connection.settimeout(CONNECT_TIMEOUT)
         try:
@@ -101,7 +100,7 @@ class DaemonExchange:
         return bytes(self._received)
 
     def _receive(self) -> bool:
-        """Wait for more of the answer; False at its end."""
+        """Waits for more of the answer. False at its end."""
         try:
             part = self._connection.recv(RECEIVE_SIZE)
         except TimeoutError:
@@ -120,7 +119,7 @@ class DaemonExchange:
 
 
 def connect(path: Path) -> socket.socket:
-    """A connection to a trusted process; raises ``DaemonUnavailable``."""
+    """A connection to a trusted process. Raises ``DaemonUnavailable``."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(CONNECT_TIMEOUT)
@@ -148,4 +147,4 @@ def _unreachable(path: Path, error: OSError) -> DaemonUnavailable:
 
 def _believe(connection: socket.socket, path: Path) -> None:
     if problem := listener_problem(connection, path):
-        raise DaemonUnavailable(f"what listens at {path} is not believed: {problem}", present=True)
+        raise DaemonUnavailable(f"what listens at {path} is not trusted: {problem}", present=True)

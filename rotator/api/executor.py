@@ -19,10 +19,10 @@ from rotator.operations.refusal import OperationError
 T = TypeVar("T")
 
 MAX_COMMANDS = 16
-"""Commands that run at once."""
+"""Maximum of commands at once."""
 
 RESERVED_FOR_URGENT = 8
-"""Slots of these that only an emergency gets."""
+"""Slots of these that are reserved for emergencies."""
 
 
 class CommandExecutor:
@@ -40,10 +40,10 @@ class CommandExecutor:
         self._interrupted = threading.Event()
 
     def carry_out(self, command: Callable[[], T], *, urgent: bool = False, exclusive_key: str = "") -> Future[T]:
-        """Start the command in its own thread.
+        """Starts the command in its own thread.
 
-        Raises ``OperationError`` when no slot is free, when a command with the same key runs, or
-        during the shutdown.
+        Raises ``OperationError`` if no slot is free, if a command with the same key runs, or during
+        the shutdown.
         """
         with self._lock:
             if self._stopping.is_set():
@@ -89,7 +89,7 @@ class CommandExecutor:
             self._exclusive.discard(exclusive_key)
 
     def sleep(self, clock: Clock, until: datetime) -> None:
-        """Sleep until the clock shows that time; raises ``OperationError`` when the shutdown
+        """Sleeps until the clock shows that time. Raises ``OperationError`` when the shutdown
         interrupts it."""
         seconds = (until - clock.now()).total_seconds()
         if self._interrupted.wait(max(0.0, seconds)):
@@ -101,9 +101,9 @@ class CommandExecutor:
 
     @property
     def busy(self) -> int:
-        """The number of commands that run."""
+        """The number of running commands."""
         return self._busy
 
     def give_up(self) -> None:
-        """Interrupt the commands that run, at their next wait."""
+        """Interrupts running commands at their next wait."""
         self._interrupted.set()

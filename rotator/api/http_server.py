@@ -1,10 +1,10 @@
-"""Serves HTTP from one thread with one event loop. No connection can hang the daemon, and
-connections cannot pile up.
+"""Serves HTTP from one thread with one event loop. No connection can block the daemon, and
+connections cannot accumulate.
 
-uvicorn speaks the protocol. This module adds what uvicorn leaves to others: a bounded number of
-connections for each listener, one request for each connection, a deadline over all of it (the TLS
-handshake included), and the user at the other end of a Unix socket. When a listener is full, the
-connection that has been silent for longest makes room: idle callers keep no other caller out.
+uvicorn implements the protocol. This module adds a maximum of connections for each listener, one
+request for each connection, a deadline for all of it (the TLS handshake included), and the user at
+the other end of a Unix socket. When a listener is full, the oldest connection without a complete
+request is closed, so idle callers block no others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SHUTDOWN_TIMEOUT = 3.0
 """Seconds that connections have to end when their listener is closed."""
 
 TICK_INTERVAL = 1.0
-"""Seconds between two signs of life of the event loop."""
+"""Seconds between two updates of ``ticked_at`` by the event loop."""
 
 HEADERS = [
     (b"connection", b"close"),  # one request, one connection: then one deadline covers all of it
@@ -59,8 +59,8 @@ class HttpProtocol(H11Protocol):
     """One connection: one request, one answer. The application finds it as
     ``request.state.connection``.
 
-    ``admitted`` is set by the application when the request is complete and the caller known. Until
-    then the connection may be closed in favour of another one.
+    The application sets ``admitted`` when the request is complete and the caller known. Until then
+    the connection may be closed in favour of another.
     """
 
     peer: Peer | None = None
@@ -73,21 +73,21 @@ class HttpProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
-        """Start the deadline."""
+        """Starts the deadline."""
         super().connection_made(transport)
         self.peer = peer_of(transport.get_extra_info("socket"))
         self.app_state = {"connection": self}
         self.allow(REQUEST_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the connection."""
+        """Ends the connection."""
         super().connection_lost(exc)
         if not self.ended.done():
             self.ended.set_result(None)
         self.allow(None)
 
     def allow(self, seconds: float | None) -> None:
-        """Abort the connection after so many seconds from now, or never."""
+        """Aborts the connection after so many seconds from now, or never."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -95,15 +95,14 @@ class HttpProtocol(H11Protocol):
             self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or close the connection without a word."""
+        """Answers malformed HTTP with 400, or closes the connection without an answer."""
         if self.answers_malformed:
             super().send_400_response(msg)
         else:
             self.transport.close()
 
     def caller_is_gone(self) -> bool:
-        """Whether the process at the other end of a Unix socket has closed it, by the kernel's word
-        of this moment.
+        """Whether the process at the other end of a Unix socket has closed it, from the kernel.
 
         The event loop may not have read that yet, for example after the daemon was stopped.
         """
@@ -116,12 +115,11 @@ class HttpProtocol(H11Protocol):
 
 @dataclass(eq=False)
 class HttpListener:
-    """A listening socket and its application. ``max_connections`` may be open at once.
+    """A listening socket and its application. ``max_connections``: maximum open at once.
 
     ``tls`` may be replaced; the next connection uses it. ``on_shutdown`` is called in the loop when
-    the listener is closed, to end answers that have no end of their own. ``headers`` are added to
-    each answer. ``answers_malformed``: whether what is no HTTP gets an answer; that of the library
-    names itself.
+    the listener is closed, to end streams. ``headers`` are added to each answer.
+    ``answers_malformed``: whether malformed HTTP gets an answer, which would name the library.
     """
 
     listening: socket.socket
@@ -135,7 +133,7 @@ class HttpListener:
     is_shut: bool = False
 
     def make_room(self) -> bool:
-        """Close the oldest connection whose request is not admitted yet; False when all are."""
+        """Closes the oldest connection whose request is not admitted yet. False if all are."""
         for task, protocol in self.connections.items():
             if protocol is None or not protocol.admitted:
                 del self.connections[task]
@@ -149,7 +147,7 @@ class HttpServer:
     bounded time only."""
 
     def __init__(self) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of unknown clients are no news
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests of unknown clients are not logged
         self.ticked_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._loop.call_soon(self._tick)
@@ -157,18 +155,18 @@ class HttpServer:
         self._thread.start()
 
     def open(self, listener: HttpListener) -> None:
-        """Accept connections."""
+        """Starts accepting connections."""
         listener.listening.setblocking(False)
         self._do(self._open(listener), REQUEST_TIMEOUT)
 
     def shut(self, *listeners: HttpListener) -> None:
-        """Accept no more connections. Returns when the open ones have ended, or after
+        """Stops accepting connections. Returns when the open ones have ended, or after
         `SHUTDOWN_TIMEOUT`."""
-        with suppress(TimeoutError):  # a loop that hangs must not delay the shutdown of the daemon
+        with suppress(TimeoutError):  # a blocked loop must not delay the shutdown of the daemon
             self._do(self._shut(listeners), SHUTDOWN_TIMEOUT + 2)
 
     def close(self) -> None:
-        """End the thread."""
+        """Ends the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SHUTDOWN_TIMEOUT)
         if not self._thread.is_alive():
@@ -205,15 +203,15 @@ class HttpServer:
         state.default_headers = [*HEADERS, *listener.headers]
 
         def accept() -> None:
-            # Not the loop's own sock_accept: cancelled at the wrong moment, that loses a connection
-            # that it has accepted.
+            # Not the loop's own sock_accept: if cancelled at the wrong moment, it loses an accepted
+            # connection.
             try:
                 connection, _ = listener.listening.accept()
             except BlockingIOError:
                 return
             except OSError:
-                # No descriptor is free. The caller still waits, and asking again at once would take
-                # all time.
+                # No descriptor is free. The caller still waits, and an immediate retry would take
+                # all processor time.
                 self._loop.remove_reader(listener.listening)
                 self._loop.call_later(0.1, self._listen, listener, accept)
                 return

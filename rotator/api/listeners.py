@@ -1,5 +1,5 @@
-"""Opens the listeners that the configuration in force names, retries those that fail, and closes
-them at the end."""
+"""Opens the listeners of the current configuration, retries those that fail, and closes them at the
+end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from rotator.api.http_server import HttpListener, HttpServer
 
 HOOK = "webhook"
-"""The name of the listener for reports from outside; the other two are named after their
-sockets."""
+"""The name of the listener for external reports; the other two are named after their sockets."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ class ListenerSettings:
 
 
 class Listeners:
-    """All listeners of one daemon. ``remark`` is for the status: what could not be opened."""
+    """All listeners of one daemon. ``remark``: the addresses that could not be opened, for the
+    status."""
 
     def __init__(self, daemon_handle: DaemonHandle) -> None:
         self._daemon_handle = daemon_handle
@@ -63,8 +63,8 @@ class Listeners:
         self._maintaining = threading.Lock()
 
     def maintain(self, control: Control | None, webhook: Webhook | None = None) -> None:
-        """Open what should be open. A failure is reported once, and tried again at the next
-        call."""
+        """Opens the listeners that should be open. A failure is reported once, and retried at the
+        next call."""
         with self._maintaining:
             if self._closed:
                 return
@@ -84,12 +84,12 @@ class Listeners:
             self.remark = "; ".join(f"cannot listen at {where}" for where in self._reported.values())
 
     def idle(self) -> float:
-        """Seconds since the event loop was seen to run; 0 while nothing listens."""
+        """Seconds since the last tick of the event loop; 0 while nothing listens."""
         server = self._server
         return time.monotonic() - server.ticked_at if server is not None else 0.0
 
     def close(self) -> None:
-        """Close all listeners for good. Open connections may end within seconds."""
+        """Closes all listeners for good. Open connections may end within seconds."""
         with self._maintaining:
             self._closed = True
             self._shut(self._open)
@@ -102,7 +102,7 @@ class Listeners:
     def _try(self, name: str, where: str) -> None:
         try:
             self._open[name] = self._opened(name)
-        except OSError as error:  # what is wrong with a certificate is one, too
+        except OSError as error:  # an unusable certificate raises one too
             self._report(name, where, self._reason(error, name))
             return
         self._reported.pop(name, None)
@@ -112,8 +112,8 @@ class Listeners:
             self._daemon_handle.sink.emit("control.listening", listen=where, orders=offers_commands(name))
 
     def _renew_tls(self, where: str) -> None:
-        """Serve a certificate that was renewed on disk; the old one is served until the new one can
-        be."""
+        """Serves a certificate that was renewed on disk; the previous one until the new one is
+        usable."""
         webhook = self._settings.webhook
         if webhook is None or (states := file_states(webhook)) == self._tls_files:
             return
@@ -137,7 +137,7 @@ class Listeners:
 
     def _reason(self, error: OSError, name: str) -> str:
         if isinstance(error, ssl.SSLError):
-            return "the certificate and the key are no good, or do not belong together"
+            return "the certificate or the key is unusable, or they do not belong together"
         group = self._settings.group(name)
         if isinstance(error, PermissionError) and name != HOOK and group:
             return (
@@ -148,7 +148,7 @@ class Listeners:
         return reason[:1].lower() + reason[1:]
 
     def _opened(self, name: str) -> tuple[SocketFile | Port, HttpListener]:
-        # Imported here, because it costs half a second and some megabytes that only a daemon with
+        # Imported here, because it takes half a second and some megabytes that only a daemon with
         # listeners needs.
         from rotator.api.http_server import VERSION_HEADER, HttpListener, HttpServer  # noqa: PLC0415
         from rotator.api.routes import ControlApi  # noqa: PLC0415

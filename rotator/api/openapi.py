@@ -43,7 +43,7 @@ _CONFIG = {
 
 
 def openapi_document(operations: Iterable[Operation], *, events: bool = True) -> dict[str, Any]:
-    """The whole description."""
+    """The whole document."""
     operations = list(operations)
     kinds: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
     for operation in operations:
@@ -74,7 +74,7 @@ def openapi_document(operations: Iterable[Operation], *, events: bool = True) ->
 
 def _with_fractions(schema: Any) -> Any:
     """Durations without JSON Schema's format of that name, which forbids the fractions of a second
-    that ISO 8601 allows."""
+    that ISO 8601 permits."""
     if isinstance(schema, dict):
         if schema.get("format") == "duration":
             return {

@@ -1,4 +1,4 @@
-"""What comes in with a request of the control API: connection, user, body, arguments."""
+"""Parses requests of the control API: connection, body, arguments."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from rotator.operations.operation import Operation, OperationRequest
 from rotator.operations.refusal import OperationError
 
 MAX_BODY = 256 * 1024
-"""Bytes of a body; the names of some thousand applications fit in."""
+"""Maximum bytes of a body; the names of some thousand applications fit."""
 
 BODY_TIMEOUT = 5.0
-"""Seconds within which the body has to be there."""
+"""Seconds to receive the body."""
 
 NAMES = re.compile(r"[a-z0-9*?\[!][a-z0-9._*?\[\]!-]{0,63}|SCW[A-Z0-9]{17}", re.ASCII)
-"""Names of applications and of keys, and patterns of them; other text in their place is not
-repeated."""
+"""Names of applications and of keys, and patterns of them; other text is not repeated."""
 
 ABOUT = ("applications", "application", "access_keys", "access_key", "globs", "accounts", "account")
-"""Options that name what a command is about."""
+"""Options that name the subjects of a command."""
 
 
 def connection_of(request: Request) -> HttpProtocol:
-    """The connection that the request came over."""
+    """The connection of the request."""
     connection: HttpProtocol = request.state.connection
     return connection
 
 
 def subjects_of(arguments: OperationRequest) -> list[str]:
-    """What the command is about, in the words of the caller."""
+    """The subjects of the command, as the caller named them."""
     given = [getattr(arguments, option, []) for option in ABOUT]
     words = [word for words in given for word in ([words] if isinstance(words, str) else words) if word]
     return [word if NAMES.fullmatch(word) and not SECRET_KEY.fullmatch(word) else "?" for word in words]
@@ -70,6 +69,6 @@ def arguments_of(operation: Operation, request: Request, body: bytes) -> Operati
 
 
 def refuse_query(request: Request) -> None:
-    """Raises `OperationError` when a request that takes no query has one."""
+    """Raises `OperationError` if a request that takes no query has one."""
     if request.query_params:
         raise OperationError("usage", f"{min(request.query_params)}: is not an option here")

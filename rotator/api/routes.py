@@ -1,9 +1,9 @@
-"""The routes of the control API: every operation that the listener offers, the stream of events,
-and the OpenAPI document.
+"""The routes of the control API: every operation that the listener offers, the event stream, and
+the OpenAPI document.
 
-Requests are small, complete within a deadline, and validated before anything is done. The event
-loop does nothing of unbounded length and takes no lock: it reads requests, hands them to threads,
-and passes finished bytes on.
+Requests are small, complete within a deadline, and validated first. The event loop does nothing of
+unbounded length and takes no lock: it reads requests, passes them to threads, and sends finished
+bytes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from rotator.util.crash import crash_site
 from rotator.util.formatting import format_rfc3339
 
 MAX_SUBSCRIBERS = 8
-"""Callers of each listener that may follow the events at once."""
+"""Maximum of event subscribers of each listener."""
 
 WRITE_TIMEOUT = 30.0
 """Seconds that a caller has to read one line, or the whole answer."""
@@ -55,15 +55,15 @@ RELOAD_TIMEOUT = 120.0
 """Seconds to wait for a result of the main loop."""
 
 MAX_QUERIES = 4
-"""Queries of each listener that are answered at once; further ones wait."""
+"""Queries of each listener that run at once; further ones wait."""
 
 MAX_QUERIES_WAITING = 16
-"""Queries of each listener that are answered or wait, at most."""
+"""Maximum of running and waiting queries of each listener."""
 
 
 class ControlApi:
-    """The application of one listener. ``commands``: whether it offers the operations that change
-    something, too."""
+    """The application of one listener. ``commands``: whether it also offers the operations that
+    change something."""
 
     def __init__(
         self,
@@ -112,10 +112,10 @@ class ControlApi:
         return endpoint
 
     def _check_configuration(self, request: Request) -> None:
-        """Refuse a caller that names another configuration.
+        """Rejects a request that names another configuration.
 
         Names are compared and links are not resolved, which could block on the caller's path. The
-        client does that on its side.
+        client does that.
         """
         wanted = request.headers.get("rotator-config")
         source = str(Path(self._daemon_handle.runtime.source).absolute())
@@ -156,7 +156,7 @@ class ControlApi:
         stated_user: str,
         feed: EventStream,
     ) -> Future[Any]:
-        """Start the operation in a thread: a command in a slot of the executor, a query in a
+        """Starts the operation in a thread: a command in a slot of the executor, a query in a
         reader."""
 
         def run() -> bytes | Future[Any]:
@@ -169,7 +169,7 @@ class ControlApi:
         if not operation.changes:
             return self._start_query(run)
         if connection.caller_is_gone():
-            # It may have acted in another way since, so a late start could do harm.
+            # The caller may have acted in another way since, so a late start could do harm.
             raise OperationError("abandoned", "the caller was gone before the command was begun", 3)
         return self._executor.carry_out(
             run, urgent=operation.urgent(arguments), exclusive_key=operation.exclusive_key(arguments)
@@ -207,7 +207,8 @@ class ControlApi:
         by: str,
         feed: EventStream | None,
     ) -> bytes | Future[Any]:
-        """Run the operation; its result as JSON without secrets, or the future of the result."""
+        """Runs the operation. Returns its result as JSON without secrets, or the future of the
+        result."""
         with self._daemon_handle.lease_runtime() as runtime:
             context = self._context(runtime, by, feed)
             if operation.changes:
@@ -231,7 +232,7 @@ class ControlApi:
         )
 
     def close_streams(self) -> None:
-        """End the streams of events, because the listener is closed."""
+        """Ends the event streams, because the listener is closed."""
         for feed in list(self._subscribers):
             feed.close()
 
@@ -254,7 +255,7 @@ class ControlApi:
             self._subscribers.discard(feed)
             self._daemon_handle.broadcast.leave(feed)
 
-        # Before the answer begins, so that a caller who sees it begin misses no event from then on.
+        # Before the answer starts, so that the caller misses no event after its start.
         self._subscribers.add(feed)
         self._daemon_handle.broadcast.listen(feed)
         connection.ended.add_done_callback(leave)
@@ -278,20 +279,20 @@ async def _followed(
         yield line
     try:
         last = b'{"result": ' + await _result(future, adapter) + b"}"
-    except Exception as error:  # noqa: BLE001 - told by its kind, as everywhere
+    except Exception as error:  # noqa: BLE001 - reported by its kind, as everywhere
         last = _content(error_response(error).body)
     connection.allow(WRITE_TIMEOUT)
     yield last + b"\n"
 
 
 async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
-    """The result of an operation as JSON. A result that is a future is waited for without holding a
+    """The result of an operation as JSON. Waiting for a result that is a future blocks no
     thread."""
     result = await asyncio.wrap_future(future)
     if not isinstance(result, Future):
         return bytes(result)
     try:
-        # The future may be shared with other callers, so giving up the wait must not cancel it.
+        # The future may be shared with other callers, so a timeout must not cancel it.
         value = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(result)), RELOAD_TIMEOUT)
     except TimeoutError:
         message = (
@@ -306,7 +307,7 @@ async def _result(future: Future[Any], adapter: TypeAdapter[Any]) -> bytes:
 
 
 def _line(line: Line) -> bytes:
-    """An event as the log shows it; an empty line where nothing happened."""
+    """An event as in the log; an empty line if there was none."""
     if not line:
         return b"\n"
     kind = CATALOGUE.get(str(line.get("event")))

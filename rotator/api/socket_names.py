@@ -1,4 +1,4 @@
-"""The names that both ends of the sockets know."""
+"""Names that client and server of the sockets share."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ READ, CONTROL = "read.sock", "control.sock"
 """The sockets for queries, and for queries and commands."""
 
 LINES = "application/x-ndjson"
-"""The media type of a stream: one JSON document a line, and empty lines as keep-alive."""
+"""The media type of a stream: one JSON document a line, with empty lines as keep-alive."""

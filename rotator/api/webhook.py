@@ -1,8 +1,8 @@
-"""The webhook: machines outside (leak scanners, a SIEM) report a leaked key, and can do nothing
+"""The webhook: external systems (leak scanners, a SIEM) report a leaked key, and can do nothing
 else.
 
-A caller that is not authenticated learns nothing: every request without a good token, signature or
-time gets the same empty 401, whatever it asks for. An authenticated caller can have the keys of one
+An unauthenticated caller learns nothing: every request without a valid token, signature or time
+gets the same empty 401, whatever its path. An authenticated caller can have the keys of one
 configured application replaced and revoked, a few times a minute.
 """
 
@@ -47,10 +47,10 @@ from rotator.util.formatting import strip_control_characters
 PATH = "/v1/compromised"
 
 MAX_BODY = 2048
-"""Bytes of a report."""
+"""Maximum bytes of a report."""
 
 BODY_TIMEOUT = 5.0
-"""Seconds within which it has to be there."""
+"""Seconds to receive the report."""
 
 REJECTED_INTERVAL = 60.0
 """Seconds between two events about rejected requests, so that a flood does not fill the log."""
@@ -60,7 +60,7 @@ MARK_TIMEOUT = 60.0
 
 
 class LeakReport(BaseModel):
-    """A report: an application or an access key, and where it was seen."""
+    """A report: an application or an access key, and where it was found."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -98,7 +98,7 @@ class WebhookApp:
         self._lock = threading.Lock()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
@@ -138,7 +138,7 @@ class WebhookApp:
     # --- authentication ---------------------------------------------------------------------------
 
     def _reject(self, request: Request, body: bytes | None) -> str:
-        """Why the caller is not authenticated, or nothing; reports it. Reads files and may wait for
+        """Why the caller is not authenticated, or empty; reports it. Reads files and may wait for
         the log."""
         why = self._authenticate(request, body)
         if why and why != "starting":
@@ -168,7 +168,7 @@ class WebhookApp:
     def _come_again(self) -> Response:
         seconds = max(1, math.ceil(self._guard.floor - self._clock()) + 1)
         message = (
-            "the daemon has just started and cannot tell a repeated report yet: sign and report it again in "
+            "the daemon has just started and cannot recognise a repeated report yet: sign and report it again in "
             f"{seconds} seconds"
         )
         response = _json({"error": {"kind": "starting", "message": message}}, 503)
@@ -178,7 +178,7 @@ class WebhookApp:
     # --- containment ------------------------------------------------------------------------------
 
     def _start(self, report: LeakReport, source: str) -> Future[MarkedKeys]:
-        """Start the report in a slot; the future completes when the mark is durable, and the
+        """Starts the report in a slot. The future completes when the mark is durable; the
         containment continues."""
         name = report.application or ""
         marked, is_new = self._slots.admit(name, self._settings.rate_limit)
@@ -236,8 +236,8 @@ class WebhookApp:
 
 
 def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationSpec:
-    """The configured application of a key: by the ledgers, and by its account where no ledger names
-    the key."""
+    """The configured application of a key: from the ledgers, or from its account if no ledger names
+    it."""
     named = find_in_ledgers(runtime, [access_key]).get(access_key)
     if named is not None and named[0].application in runtime.specs:
         return named[0]
@@ -249,8 +249,8 @@ def _application_of(runtime: RuntimeWithSource, access_key: str) -> ApplicationS
 
 
 def _is_valid(runtime: RuntimeWithSource, spec: ApplicationSpec, access_key: str) -> bool:
-    """Whether a managed key is valid; False when it is known to be revoked. An unmanaged key is for
-    a person to revoke."""
+    """Whether a managed key is valid; False if it is known to be revoked. An unmanaged key must be
+    revoked by a person."""
     ledger = read_whole_ledger(spec, runtime.context(spec))
     published = runtime.vault.read_document(*spec.location).published
     if access_key == published or (ledger is not None and access_key in ledger.names()):
@@ -275,7 +275,7 @@ def _source(request: Request) -> str:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body; None when it is too large or too slow, or the caller hung up."""
+    """The body; None if it is too large or too slow, or the caller disconnected."""
     body = b""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):

@@ -1,5 +1,5 @@
 """Authenticates callers of the webhook: a bearer token, and a signature over time and body that is
-good once.
+accepted once.
 
 ::
 
@@ -15,15 +15,15 @@ import hmac
 from rotator.domain.secret import Secret
 
 TOLERANCE = 300
-"""Seconds by which a timestamp may lie in the past."""
+"""How many seconds a timestamp may be in the past."""
 
 MAX_AHEAD = 30
-"""Seconds by which a timestamp may lie in the future. For as long after a start no report is
+"""How many seconds a timestamp may be in the future. For this long after a start no report is
 accepted, see ``ReplayGuard``."""
 
 MAX_REMEMBERED = 10_000
-"""Signatures that are remembered at once. Only accepted ones are, so unauthenticated requests
-cannot push any out."""
+"""Maximum of remembered signatures. Only accepted ones are remembered, so unauthenticated requests
+cannot displace any."""
 
 
 def signature(key: Secret, timestamp: str, body: bytes) -> str:
@@ -32,16 +32,16 @@ def signature(key: Secret, timestamp: str, body: bytes) -> str:
 
 
 def is_authentic(authorization: str, token: Secret) -> bool:
-    """Whether the header holds that token."""
+    """Whether the header contains that token."""
     return hmac.compare_digest(authorization.encode(), b"Bearer " + token.reveal().encode())
 
 
 class ReplayGuard:
-    """Accepts each signature once. One guard serves the whole process, whatever a reload changes.
+    """Accepts each signature once. One guard serves the whole process, across reloads.
 
-    ``floor`` is the time up to which no timestamp is accepted any more. It begins `MAX_AHEAD` after
-    the start, because an earlier process accepted none later than that. It rises when a signature
-    is forgotten, so that a clock that goes back makes no forgotten signature good again.
+    ``floor``: timestamps up to this time are not accepted. It starts `MAX_AHEAD` after the start,
+    because an earlier process accepted none later than that. It rises when a signature is
+    forgotten, so that a clock that goes back makes no forgotten signature valid again.
     """
 
     def __init__(self, started: float) -> None:
@@ -49,7 +49,7 @@ class ReplayGuard:
         self._accepted: dict[str, float] = {}
 
     def refuse(self, key: Secret, timestamp: str, given: str, body: bytes, now: float) -> str:
-        """Why the signature is not accepted, or nothing, and then it is remembered.
+        """Why the signature is rejected; empty if it is accepted, and then it is remembered.
 
         The reasons are ``signature``, ``timestamp``, ``starting`` (sign again after ``floor``),
         ``replayed`` and ``too_many``.

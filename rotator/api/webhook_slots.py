@@ -1,7 +1,7 @@
-"""Bounds what reports of the webhook may occupy: a rate, a few slots, and one running containment
-for each application.
+"""Limits reports of the webhook: a rate, a few slots, and one running containment for each
+application.
 
-One object serves the whole process, whatever a reload changes.
+One object serves the whole process, across reloads.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from rotator.operations.refusal import OperationError
 
 MAX_REPORTS = 4
-"""Reports that run at once; the other slots for emergencies stay free for people."""
+"""Maximum of reports at once; the other slots for emergencies stay free for people."""
 
 
 @dataclass(frozen=True)
 class MarkedKeys:
-    """The keys that are marked; none if the reported key is known to be revoked (``state``)."""
+    """The marked keys; none if the reported key is known to be revoked (``state``)."""
 
     application: str
     access_keys: tuple[str, ...]
@@ -30,7 +30,7 @@ class MarkedKeys:
 
 
 class ReportSlots:
-    """Admits reports. Safe for any thread."""
+    """Admits reports. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,8 +42,8 @@ class ReportSlots:
     def admit(self, application: str, per_minute: int) -> tuple[Future[MarkedKeys], bool]:
         """The future of the mark, and whether the caller has to carry out the report.
 
-        A report that names an application whose report still runs is the same incident: it gets the
-        same future. Raises ``OperationError`` when the rate is exceeded or no slot is free.
+        A report that names an application whose report still runs is the same incident and gets the
+        same future. Raises ``OperationError`` if the rate is exceeded or no slot is free.
         """
         with self._lock:
             now = time.monotonic()
@@ -67,15 +67,15 @@ class ReportSlots:
             return marked, True
 
     def release(self, application: str) -> None:
-        """Give the slot of an admitted report back."""
+        """Releases the slot of an admitted report."""
         with self._lock:
             self._running -= 1
             self._named.pop(application, None)
 
     @contextmanager
     def containing(self, application: str) -> Iterator[bool]:
-        """Whether no other report contains the application; until the end of the block no other one
-        does then.
+        """Whether no other report contains the application; then none does until the end of the
+        block.
 
         A mark is durable and every pass acts on it, so a report that only adds a mark needs no
         containment of its own.

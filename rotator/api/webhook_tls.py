@@ -1,4 +1,4 @@
-"""TLS of the webhook: the context, and the state of the files that it was made from."""
+"""TLS of the webhook: the context, and the state of its files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
     that authority."""
     if settings.certificate is None or settings.key is None:
         return None
-    context = ssl.SSLContext(
-        ssl.PROTOCOL_TLS_SERVER
-    )  # the default context writes keys to the file that the environment names
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # the default context writes keys to the file in the environment
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.certificate.file(), settings.key.file(), password=_no_pass_phrase)
     if settings.client_ca is not None:
@@ -31,7 +29,7 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
 
 
 def file_states(settings: Webhook) -> FileStates:
-    """What changes when a file is renewed. A file that is missing has no state."""
+    """Changes when a file is renewed. A missing file has no state."""
     references = (settings.certificate, settings.key)
     paths = [
         *(reference.file() for reference in references if reference),
@@ -49,7 +47,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _no_pass_phrase() -> str:
-    # Without this, OpenSSL would ask for the phrase on the terminal and wait.
+    # Without this, OpenSSL would prompt for the phrase on the terminal and wait.
     raise UnusableKey(
         0,
         "the key has a pass phrase, which a service cannot type in; store it without one: openssl pkey -in KEY -out "

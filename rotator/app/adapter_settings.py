@@ -1,5 +1,5 @@
-"""Turns the configuration into the settings of the adapters. A secret is never a value: it is
-supplied anew on every call."""
+"""Converts the configuration into the settings of the adapters. Secrets are functions that read
+them on every call."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ SPARE_CONNECTIONS = 4
 
 
 VAULT_ACCOUNTS = 4
-"""For so many accounts Vault has connections for all workers; with more accounts a call waits until
-one of them is free."""
+"""Up to this number of accounts, Vault has connections for all workers; beyond it, calls may wait
+for a connection."""
 
 ORDER_CONNECTIONS = 16
-"""As many more where the daemon takes orders: each has a thread of its own."""
+"""More connections if the daemon accepts commands: each has its own thread."""
 
 
 def connections_for(configuration: Configuration, accounts: int = 1) -> int:
-    """Connections to one service: one for each thread that may call it, of workers, urgent workers
-    and commands, and some to spare."""
+    """Connections to one service: one for each thread of workers, urgent workers and commands that
+    may call it, and ``SPARE_CONNECTIONS``."""
     workers = configuration.daemon.workers
     commands = ORDER_CONNECTIONS if configuration.control or configuration.webhook else 0
     return accounts * (workers + max(1, workers // 4)) + commands + SPARE_CONNECTIONS
@@ -47,8 +47,8 @@ def connections_for(configuration: Configuration, accounts: int = 1) -> int:
 def vault_settings(
     configuration: Configuration, sink: EventSink, observe: ResponseObserver, refusals: Refusals
 ) -> VaultSettings:
-    """How Vault is reached and logged in to. ``sink`` receives the events of the login's own
-    rotation."""
+    """The settings of the Vault adapter. ``sink`` receives the events of the rotation of its
+    login."""
     found = configuration.vault
     certificate, key = found.auth.certificate, found.auth.key
     return VaultSettings(
@@ -71,13 +71,13 @@ def vault_settings(
 
 
 def _own_secret_id(own: config.OwnSecretId, mount: str, sink: EventSink) -> OwnSecretIdSettings:
-    """How the secret id of the login is rotated, and where that is reported."""
+    """The settings of the rotation of the login's secret id."""
     return OwnSecretIdSettings(own.role, own.file, SecretIdPolicy(own.every, own.grace), sink, mount)
 
 
 def _auth(auth: config.Auth) -> Auth:
-    """How to log in, with suppliers in place of references. The schema made sure that each method
-    has what it needs."""
+    """The settings of the login, with functions for references. The schema ensures that each method
+    has its options."""
     if auth.method == "approle":
         return AppRoleAuth(
             required(auth.role_id), ReferenceSupplier(auth.secret_id) if auth.secret_id else None, auth.mount
@@ -91,8 +91,7 @@ def _auth(auth: config.Auth) -> Auth:
 
 @dataclass(frozen=True)
 class ReferenceSupplier:
-    """Reads the secret of a reference anew on every call; ``source`` names the reference in
-    messages."""
+    """Reads the secret of a reference on every call. ``source`` names the reference in messages."""
 
     reference: Reference
     read: Callable[[str, str], Secret] | None = None
@@ -103,19 +102,19 @@ class ReferenceSupplier:
         return str(self.reference)
 
     def __call__(self) -> Secret:
-        """The secret as it is now."""
+        """The current secret."""
         return self.reference.resolve(self.read)
 
 
 def required(reference: Reference | None, read: Callable[[str, str], Secret] | None = None) -> Callable[[], Secret]:
-    """The supplier of a reference that the schema demands."""
+    """The function that reads a reference which the schema requires."""
     if reference is None:
         raise AssertionError("the schema lets no configuration through that lacks this reference")
     return ReferenceSupplier(reference, read)
 
 
 def notification_settings(configuration: Configuration) -> NotificationSettings:
-    """Which notifications are sent, and where. A target goes by the text of its reference."""
+    """The settings of notifications. A target is named by the text of its reference."""
     heartbeat, found = configuration.heartbeat, configuration.notifications
     ping = (
         HeartbeatSettings(ReferenceSupplier(heartbeat.url), heartbeat.interval, heartbeat.ca_cert, heartbeat.proxy)

@@ -1,5 +1,5 @@
-"""The runtime: everything that one configuration describes, built and not yet contacted. Nothing in
-it changes after it was built."""
+"""The runtime: everything that one configuration describes. Building it contacts nothing, and
+nothing in it changes afterwards."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ from rotator.vault import KvStore
 
 
 class UnknownApplication(RotatorError):
-    """A name that the configuration does not have; what looks like a secret key in the place of one
-    is not repeated."""
+    """A name that is not in the configuration. Secret keys in its place are masked."""
 
     exit_code = 2
 
@@ -48,21 +47,21 @@ class UnknownApplication(RotatorError):
 
 
 class SystemClock:
-    """The clock and the chance of this machine."""
+    """The time and the random values of this machine."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The time in UTC."""
         return datetime.now(UTC)
 
     def token(self) -> str:
-        """16 random hexadecimal digits that cannot be guessed."""
+        """16 unpredictable hexadecimal digits."""
         return secrets.token_hex(8)
 
 
 class AppRuntime:
-    """Everything that one configuration describes. ``sink`` is where its passes report; ``observe``
-    receives every call to a service: which, its outcome, its seconds. ``refusals`` are the
-    credentials that this process has seen refused before."""
+    """Everything that one configuration describes. ``sink`` receives the events of its passes;
+    ``observe`` every call to a service: which, its outcome, its seconds. ``refusals``: the
+    credentials that services rejected in this process."""
 
     def __init__(
         self, configuration: Configuration, sink: EventSink, observe: RequestObserver, refusals: Refusals
@@ -72,7 +71,7 @@ class AppRuntime:
         self.refusals = refusals
         self._observe = observe
         self.clock = SystemClock()
-        # Vault comes first: the management keys of accounts may be kept in it.
+        # Vault comes first: management keys of accounts may be stored in it.
         self.vault: KvStore = vault.build(
             vault_settings(configuration, sink, self._observer(vault.SERVICE), self.refusals)
         )
@@ -88,8 +87,8 @@ class AppRuntime:
         self._casualties = {name: InvalidKeyBreaker() for name in configuration.accounts}
 
     def close(self) -> None:
-        """Close the providers, then give the login back to Vault: a provider may read its key from
-        there to the last."""
+        """Closes the providers, then logs out of Vault: a provider may read its key from Vault
+        until then."""
         for provider in self._providers.values():
             if callable(close := getattr(provider, "close", None)):
                 close()
@@ -99,12 +98,12 @@ class AppRuntime:
 
     @property
     def source(self) -> str:
-        """The file that the configuration came from."""
+        """Path of the configuration file."""
         return str(self.configuration.path)
 
     @property
     def warnings(self) -> Sequence[ConfigurationProblem]:
-        """Options of the configuration that are set by their former names."""
+        """Warnings about options under their former names."""
         return self.configuration.warnings
 
     @property
@@ -114,7 +113,7 @@ class AppRuntime:
 
     @property
     def workers(self) -> int:
-        """How many applications are worked on at once."""
+        """How many applications run passes at once."""
         return self.configuration.daemon.workers
 
     @property
@@ -124,17 +123,17 @@ class AppRuntime:
 
     @property
     def listen(self) -> Listener | None:
-        """Where the daemon is asked how it is, if anywhere."""
+        """The address of the metrics server, if any."""
         return self.configuration.listen
 
     @property
     def control(self) -> Control | None:
-        """Where the daemon is asked and ordered, if anywhere."""
+        """The control sockets, if any."""
         return self.configuration.control
 
     @property
     def webhook(self) -> Webhook | None:
-        """Where machines report keys, if anywhere."""
+        """The webhook, if any."""
         return self.configuration.webhook
 
     @property
@@ -144,12 +143,12 @@ class AppRuntime:
 
     @property
     def accounts(self) -> frozenset[str]:
-        """The names of the accounts of the configuration."""
+        """The names of the configured accounts."""
         return frozenset(self.configuration.accounts)
 
     def account(self, name: str) -> Account:
-        """What the configuration says of the account of that name, with the key that it logs in
-        with by now. An unknown one raises with the nearest name."""
+        """The account of that name, with the access key that it logs in with now. An unknown name
+        raises with the nearest one."""
         accounts = self.configuration.accounts
         if name not in accounts:
             raise UnknownApplication(f"there is no account {name} in {self.source}; {closest_match(name, accounts)}")
@@ -158,11 +157,11 @@ class AppRuntime:
 
     @property
     def alarm(self) -> NotificationSettings:
-        """Which notifications are sent, and where."""
+        """The settings of notifications."""
         return notification_settings(self.configuration)
 
     def provider(self, account: str) -> Provider:
-        """The provider behind an account of the configuration."""
+        """The provider of a configured account."""
         found = self._providers.get(account)
         if found is None:
             raise UnknownApplication(
@@ -171,14 +170,14 @@ class AppRuntime:
         return found
 
     def spec(self, name: str) -> ApplicationSpec:
-        """The application of that name. An unknown one raises with the nearest name."""
+        """The application of that name. An unknown name raises with the nearest one."""
         specs = self.configuration.specs
         if name not in specs:
             raise UnknownApplication(f"there is no application {name} in {self.source}; {closest_match(name, specs)}")
         return specs[name]
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
-        """What a pass of that application acts through."""
+        """The context of a pass for this application."""
         return ReconcileContext(
             provider=self.provider(spec.account),
             vault=self.vault,
@@ -191,7 +190,7 @@ class AppRuntime:
         )
 
     def maintain(self) -> None:
-        """Renew the login to Vault, when it is time, and change over to management keys that other
+        """Renews the login to Vault when due, and changes over to management keys that other
         processes published."""
         self.vault.maintain()
         for name, key in self._own_keys.items():
@@ -199,17 +198,16 @@ class AppRuntime:
                 key.refresh(self._providers[name].authenticate)
 
     def login_life(self) -> tuple[timedelta, timedelta] | None:
-        """How long the login to Vault is still valid, and for how long it was last granted; None
-        when it has no end."""
+        """How long the login to Vault is still valid, and for how long it was granted; None if it
+        does not end."""
         return self.vault.login_life()
 
     def login_problem(self) -> LoginProblem | None:
-        """What will stop the work when the token at Vault ends; None if no problem is known."""
+        """What will stop the work when the Vault token ends; None if no problem is known."""
         return self.vault.login_problem()
 
     def facts(self) -> Facts:
-        """What an examination of Vault, the accounts and this machine finds out, for `rotator
-        doctor`."""
+        """The facts that `rotator doctor` reports on."""
         from rotator.setup.doctor_facts import collect  # noqa: PLC0415 - one command needs it
 
         return collect(
@@ -221,12 +219,11 @@ class AppRuntime:
         )
 
     def removed_applications(self, sink: EventSink | None = None) -> dict[str, ApplicationSpec]:
-        """Applications that have a ledger and are not in the configuration, with what the ledger
-        says of them. Asks Vault.
+        """The applications that have a ledger and are not configured, from their ledgers. Calls
+        Vault.
 
-        A ledger that cannot be read is left out: nothing can be done for it, and it hides no other.
-        ``sink`` hears of it, that of this runtime when none is given. One whose ledger was taken
-        over is left out too.
+        A ledger that cannot be read is left out and hides no other; ``sink`` (default: that of this
+        runtime) receives an event for it. A ledger that was taken over is left out too.
         """
 
         def unreadable(name: str, error: Exception) -> None:
@@ -282,12 +279,12 @@ class AppRuntime:
         return key
 
     def _observer(self, service: str) -> ResponseObserver:
-        """Reports the calls to one service."""
+        """The observer of the calls to one service."""
         return lambda outcome, seconds: self._observe(service, outcome, seconds)
 
 
 def _at(error: ConfigurationError, source: str, path: str) -> ConfigurationError:
-    """The same problems, told with the place in the file that they come from."""
+    """The same problems with their place in the configuration file."""
     return ConfigurationError(
         [
             ConfigurationProblem(source, ".".join(filter(None, (path, problem.path or problem.file))), problem.message)

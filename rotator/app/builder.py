@@ -1,5 +1,5 @@
-"""Builds runtimes from a configuration file. The daemon builds another one beside the first on each
-reload."""
+"""Builds runtimes from a configuration file. On each reload, the daemon builds another one beside
+the first."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from rotator.util.refusals import Refusals
 
 @dataclass(frozen=True)
 class RuntimeBuilder:
-    """Builds the runtime of a configuration file, as the file is at each call. The credentials that
-    were seen refused are those of the process, so every runtime that one builder builds knows
-    them."""
+    """Builds the runtime of a configuration file, which is read at each call. Rejected credentials
+    are remembered for the process, so all runtimes of one builder share them."""
 
     path: Path
     refusals: Refusals = field(default_factory=Refusals)
 
     def __call__(self, sink: EventSink, observe: RequestObserver) -> AppRuntime:
-        """The runtime. Contacts nothing; raises ``ConfigurationError`` with every problem of the
-        file."""
+        """Builds the runtime. Contacts nothing. Raises ``ConfigurationError`` with every problem of
+        the file."""
         return AppRuntime(config.load(self.path), sink, observe, self.refusals)
 
 
 def open_runtime(path: Path, sink: EventSink | None = None, only: Collection[str] = ()) -> AppRuntime:
-    """The runtime of a process that reads its configuration once. Calls are not observed. ``only``
-    names the applications that it is opened for; problems of others do not matter."""
+    """The runtime of a process that reads its configuration once. Calls are not observed. ``only``:
+    the applications to open it for; problems of others are ignored."""
     return AppRuntime(config.load(path, only=only), sink or NullEventSink(), _discard, Refusals())
 
 
 def _discard(service: str, outcome: str, seconds: float) -> None:
-    """Observes calls for a process that has no metrics."""
+    """The observer of a process without metrics."""

@@ -1,8 +1,7 @@
-"""The configuration: one TOML file, read into plain frozen values, or refused with everything that
-is wrong with it.
+"""The configuration: one TOML file, read into frozen values, or rejected with all of its problems.
 
-``load`` is the way in. The values and ``Reference`` are light; the schema, and pydantic with it, is
-imported when a file is read, so that a command that reads none starts quickly.
+``load`` is the entry point. The values and ``Reference`` are light. The schema, and pydantic with
+it, is imported when a file is read, so that other commands start quickly.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ __all__ = [
 
 
 def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:
-    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every
-    problem found.
+    """Loads the configuration in that file. Contacts nothing. Raises ``ConfigurationError`` with
+    every problem.
 
-    ``only``: the applications that it is read for; what is wrong with others alone is in
-    ``set_aside``. Without ``credentials`` the files that it names are not looked at.
+    ``only``: the applications to load; problems of others alone are in ``set_aside``.
+    ``credentials``: whether the files that it names are checked.
     """
     from rotator.config.loader import load as read  # noqa: PLC0415 - pydantic costs a tenth of a second, see above
 

@@ -1,5 +1,5 @@
-"""Checks what one option means beside others: addresses without TLS, files that others could write,
-references that cannot be read."""
+"""Checks options in context: addresses without TLS, files that other users can write, and
+references."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_address(options: dict[str, Any], name: str, where: tuple[str, ...], problems: Problems) -> None:
-    """An address without TLS that another machine has needs ``allow_http``."""
+    """Requires ``allow_http`` for a remote address without TLS."""
     parts = urlsplit(options.get(name, ""))
     if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not options.get("allow_http"):
         problems.add(
@@ -29,8 +29,8 @@ def check_address(options: dict[str, Any], name: str, where: tuple[str, ...], pr
 
 
 def check_proxy(parts: SplitResult, options: dict[str, Any], where: tuple[str, ...], problems: Problems) -> None:
-    """A request without TLS that goes through another machine can be read there, also when its
-    address is this machine."""
+    """Rejects a remote proxy for an address without TLS: the proxy can read the request, even if
+    the address is local."""
     proxy = urlsplit(options.get("proxy") or "").hostname or ""
     if parts.scheme != "http" or not proxy or is_loopback(proxy):
         return
@@ -46,8 +46,8 @@ def check_proxy(parts: SplitResult, options: dict[str, Any], where: tuple[str, .
 
 
 def check_file(file: Path | None, path: str, folder: Path, problems: Problems) -> Path | None:
-    """The file, relative to the folder of the configuration; a problem unless it exists and only
-    trusted users write it."""
+    """The file, relative to the directory of the configuration. Adds a problem unless it exists and
+    only trusted users can write it."""
     if file is None:
         return None
     file = folder / file
@@ -63,8 +63,8 @@ def check_file(file: Path | None, path: str, folder: Path, problems: Problems) -
 
 
 def check_reference(reference: Reference, path: str, problems: Problems, *, pem: str = "") -> None:
-    """``pem`` is ``"certificate"`` for a file that everybody may read, ``"key"`` for one that has
-    many lines."""
+    """Checks that a reference can be read. ``pem``: ``"certificate"`` for a world-readable file,
+    ``"key"`` for a file of several lines."""
     if not problems.files:
         return
     if pem == "certificate" and reference.kind == "file":
@@ -78,7 +78,7 @@ def check_reference(reference: Reference, path: str, problems: Problems, *, pem:
 
 
 def check_destination(reference: Reference, path: str, problems: Problems) -> None:
-    """A reference to where failures are reported, which must not depend on Vault."""
+    """Checks a reference to where failures are reported, which must not depend on Vault."""
     if reference.kind == "vault":
         problems.add(path, "is in Vault, which may be the service that fails; use file: or credential:")
     else:
@@ -86,14 +86,14 @@ def check_destination(reference: Reference, path: str, problems: Problems) -> No
 
 
 def check_url(reference: Reference, options: dict[str, Any], problems: Problems) -> None:
-    """The address itself is a secret, so it is looked at here and not shown."""
+    """Checks an address that is a secret, without repeating it."""
     if not problems.files:
         return
     try:
         parts = urlsplit(reference.resolve().reveal())
         sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ConfigurationError:
-        return  # told already
+        return  # reported already
     except ValueError:
         sound = None
     if not sound:

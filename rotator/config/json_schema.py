@@ -1,7 +1,7 @@
-"""The JSON Schema of the configuration, for editors: made from the tables that validate it.
+"""The JSON Schema of the configuration for editors, from the tables that validate it.
 
-An editor knows types, names and descriptions. What options mean together only ``rotator check``
-tells.
+It has types, names and descriptions. Constraints between options are checked only by ``rotator
+check``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rotator.util.durations import format_duration
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a whole configuration file."""
+    """The schema of a configuration file."""
     tables = [*schema.SINGLE.values(), *schema.NAMED.values()]
     references, definitions = models_json_schema([(table, "validation") for table in tables])
     found: dict[str, Any] = definitions["$defs"]
@@ -49,7 +49,7 @@ def _every(table: type[schema.Table]) -> set[type[schema.Table]]:
 
 
 def _set_default(option: dict[str, Any], default: object) -> None:
-    """Write a default as a person would, and leave out one that is no value."""
+    """Writes a default as in a configuration file; removes one that is no value."""
     option.pop("title", None)
     option.pop("computed", None)
     if isinstance(default, timedelta):

@@ -1,5 +1,4 @@
-"""Loads the configuration: the file, then its sections, then what the applications mean
-together."""
+"""Loads the configuration: the file, its sections, then the checks across applications."""
 
 from __future__ import annotations
 
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
 _TABLES = (*schema.SINGLE, *schema.NAMED)
 
 _LARGEST = 64 * 1024 * 1024
-"""Bytes of a configuration that are read; one with ten thousand applications needs a part of it."""
+"""Maximum bytes of a configuration; ten thousand applications need a fraction of it."""
 
 
 def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) -> Configuration:
-    """The configuration in that file. Contacts nothing; raises ``ConfigurationError`` with every
-    problem found.
+    """Loads the configuration in that file. Contacts nothing. Raises ``ConfigurationError`` with
+    every problem.
 
-    ``only``: the applications that it is read for; what is wrong with others alone is in
-    ``set_aside``. Without ``credentials`` the files that it names are not looked at.
+    ``only``: the applications to load; problems of others alone are in ``set_aside``.
+    ``credentials``: whether the files that it names are checked.
     """
     problems = Problems(str(path), files=credentials)
     data = _parse(path, problems)
@@ -49,7 +48,7 @@ def load(path: Path, *, only: Collection[str] = (), credentials: bool = True) ->
     vault = sections.read_vault(data, folder, problems)
     daemon = sections.read_daemon(data, problems)
     control = sections.read_control(data, problems)
-    with problems.concerning(()):  # what the daemon alone, or no rotation, needs
+    with problems.concerning(()):  # needed by the daemon alone, or by no rotation
         listen = sections.read_listen(data, problems)
         webhook = sections.read_webhook(data, folder, problems)
         heartbeat = sections.read_heartbeat(data, folder, problems) or sections.read_heartbeat({}, folder, problems)
@@ -107,8 +106,7 @@ def _parse(path: Path, problems: Problems) -> dict[str, Any]:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            # The message of the parser names the place and at most one character of what stands
-            # there.
+            # The message of the parser contains the position and at most one character of the text.
             message = str(error)
             problems.add("", f"is not TOML: {message[:1].lower()}{message[1:]}; correct it there or just before")
         except ValueError:

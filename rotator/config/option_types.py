@@ -1,7 +1,7 @@
-"""How the values of options are written, and what each is converted to.
+"""The types of options: how their values are written and converted.
 
-No message repeats a value: what was written may be a secret in the wrong place. So messages begin
-in the middle of a sentence ("is not a duration; …"), after the path of the option.
+No message repeats a value, because it may be a secret in the wrong place. Messages continue the
+path of the option ("is not a duration; …").
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _duration(value: object, minimum: timedelta) -> timedelta:
 
 
 def vault_path(value: object) -> str:
-    """The path of a document, such as ``secret/apps/billing``; raises ``ValueError`` with the rest
+    """The path of a document, such as ``secret/apps/billing``. Raises ``ValueError`` with the rest
     of a sentence."""
     segments = value.split("/") if isinstance(value, str) else []
     if len(segments) < 2 or any(segment in (".", "..") or not _SEGMENT.fullmatch(segment) for segment in segments):
@@ -156,7 +156,7 @@ def _references(value: object) -> list[Reference]:
         raise ValueError('is not a list of references; write one such as ["credential:notify-chat"]')  # noqa: TRY004
     found = [parse_reference(item) for item in value]
     if len({str(reference) for reference in found}) < len(found):
-        raise ValueError("names one reference twice; leave one out, or everybody there hears everything twice")
+        raise ValueError("names one reference twice; leave one out, or every message is sent twice")
     return found
 
 
@@ -173,8 +173,8 @@ def _fields(value: object) -> dict[str, str]:
             raise ValueError(f"has a placeholder that does not exist; these do: {known}")
     for placeholder in ("{access_key}", "{secret_key}"):
         users = [template for template in value.values() if placeholder in template]
-        # The ledger finds the published key by these two fields, and a secret in a second field
-        # could not be taken out of logs.
+        # The ledger finds the published key by these two fields, and a secret in another field
+        # could not be masked.
         if users != [placeholder]:
             raise ValueError(
                 f'must have exactly one field that is "{placeholder}" and nothing else, and no other that holds it'

@@ -1,7 +1,7 @@
-"""Everything that is wrong with one configuration file, as sentences for a person.
+"""Collects the problems of a configuration file as sentences for the user.
 
-No sentence repeats a value, because a value may be a secret in the wrong place; the path says where
-to look.
+No sentence repeats a value, because it may be a secret in the wrong place; the path shows where it
+is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BARE = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 LONGEST_NAME = 100
-"""Characters of a name that are repeated; a sound one has at most 64."""
+"""Characters of a name that are repeated; a valid name has at most 64."""
 
 
 _WRONG_TYPE = {
@@ -37,7 +37,7 @@ _WRONG_TYPE = {
     "model_type": "is not a table; write it as { option = … }",
     "model_attributes_type": "is not a table; write it as { option = … }",
 }
-"""pydantic's names for values of a wrong type, and the text to show instead."""
+"""pydantic's names for values of a wrong type, and their messages."""
 
 
 _LIMITS = {
@@ -48,8 +48,7 @@ _LIMITS = {
 
 
 def dotted(*parts: str) -> str:
-    """The path of an option, such as ``applications.billing.grace``; a secret key in the place of a
-    name is not repeated."""
+    """The path of an option, such as ``applications.billing.grace``, with secret keys masked."""
     return ".".join(_displayed(to_displayable(part)) for part in parts)
 
 
@@ -59,11 +58,10 @@ def _displayed(name: str) -> str:
 
 
 class Problems:
-    """A collector: one file, its problems in the order of their discovery, each once.
+    """The problems of one file, in order of discovery, each once.
 
-    ``only`` names the applications that the configuration is read for; empty: all of them. A
-    problem that concerns none of them is set aside. ``files``: whether the files that the
-    configuration names are looked at.
+    ``only``: the applications to load; empty for all. A problem that concerns none of them is set
+    aside. ``files``: whether the files that the configuration names are checked.
     """
 
     def __init__(self, file: str, *, files: bool = True) -> None:
@@ -74,19 +72,19 @@ class Problems:
         self._found: dict[ConfigurationProblem, None] = {}
         self._set_aside: dict[ConfigurationProblem, None] = {}
         self.left_out: frozenset[str] = frozenset()
-        """The applications that a problem concerns which was set aside."""
+        """The applications that a set-aside problem concerns."""
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     @property
     def set_aside(self) -> tuple[ConfigurationProblem, ...]:
-        """The problems that concern none of the applications that the configuration is read for."""
+        """The problems that concern none of the applications to load."""
         return tuple(self._set_aside)
 
     @contextmanager
     def concerning(self, applications: Collection[str]) -> Iterator[None]:
-        """The problems found in here concern these applications and nothing else."""
+        """Problems added in this context concern only these applications."""
         before, self._concerned = self._concerned, frozenset(applications)
         try:
             yield
@@ -94,7 +92,7 @@ class Problems:
             self._concerned = before
 
     def add(self, path: str, message: str, *, private: bool = False) -> None:
-        """One more problem, unless it is known already."""
+        """Adds a problem, unless it is known."""
         problem = ConfigurationProblem(self.file, path, message, private)
         if self.only and self._concerned is not None and not self._concerned & self.only:
             self._set_aside.setdefault(problem)
@@ -103,12 +101,12 @@ class Problems:
             self._found.setdefault(problem)
 
     def stop(self) -> None:
-        """Raise all of them, if there are any."""
+        """Raises all problems, if there are any."""
         if self._found:
             raise ConfigurationError(list(self._found))
 
     def add_invalid(self, table: type[BaseModel], where: tuple[str, ...], errors: Iterable[ErrorDetails]) -> None:
-        """Add what pydantic found in one table, as sentences of `rotator`."""
+        """Adds the problems that pydantic found in one table, as sentences of `rotator`."""
         for error in errors:
             location = tuple(str(part) for part in error["loc"])
             self.add(dotted(*where, *location), _sentence(table, location, error))
@@ -132,7 +130,7 @@ def _sentence(table: type[BaseModel], location: tuple[str, ...], error: ErrorDet
 
 
 def _inner(table: type[BaseModel], location: tuple[str, ...]) -> type[BaseModel]:
-    """The table at ``location`` inside of ``table``."""
+    """The table at ``location`` within ``table``."""
     for name in location:
         annotation = table.model_fields[name].annotation
         table = next(kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields"))

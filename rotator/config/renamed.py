@@ -1,7 +1,6 @@
-"""Options by their former names: understood for one version, each with a warning that names the new
-one.
+"""Former names of options: accepted for one version, each with a warning that has the new name.
 
-`CHANGELOG.md` has the same table, and a test holds both together.
+`CHANGELOG.md` has the same table, and a test compares both.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ RENAMED: tuple[tuple[str, str], ...] = (
 
 
 def translate(data: dict[str, Any], problems: Problems) -> tuple[ConfigurationProblem, ...]:
-    """Move values to their present names in ``data``; returns the warnings. An option under both
+    """Moves values to their present names in ``data``; returns the warnings. An option under both
     names is a problem."""
     warnings: list[ConfigurationProblem] = []
     for old, new in RENAMED:
@@ -53,7 +52,7 @@ def translate(data: dict[str, Any], problems: Problems) -> tuple[ConfigurationPr
             before, after = _concrete(old, table, data), _concrete(new, table, data)
             place, option = _place(data, after)
             if place is None:
-                continue  # the table is no table, which is a problem of its own
+                continue  # not a table, which is reported elsewhere
             value = table.pop(name)
             if option in place:
                 problems.add(dotted(*before), f"is the former name of {dotted(*after)}, which is set too; remove it")
@@ -70,7 +69,7 @@ def translate(data: dict[str, Any], problems: Problems) -> tuple[ConfigurationPr
 
 
 def _tables(data: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The tables that may hold the option of this path, with the name of the option."""
+    """The tables that may contain the option of this path, with the name of the option."""
     *parents, name = path.split(".")
     tables: list[Any] = [data]
     for parent in parents:
@@ -84,7 +83,7 @@ def _tables(data: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any], s
 
 
 def _concrete(path: str, table: dict[str, Any], data: dict[str, Any]) -> tuple[str, ...]:
-    """The path with the name of the application that this table belongs to in place of ``*``."""
+    """The path with the name of the table's application in place of ``*``."""
     if "*" not in path:
         return tuple(path.split("."))
     application = next(name for name, value in data["applications"].items() if value is table)
@@ -92,7 +91,7 @@ def _concrete(path: str, table: dict[str, Any], data: dict[str, Any]) -> tuple[s
 
 
 def _place(data: dict[str, Any], path: tuple[str, ...]) -> tuple[dict[str, Any] | None, str]:
-    """The table of this path, made where it is missing, and the name of the option in it."""
+    """The table of this path, created if missing, and the name of the option in it."""
     *parents, name = path
     table: Any = data
     for parent in parents:

@@ -1,5 +1,5 @@
-"""Which tables of a configuration the work on some applications needs, and whose table each problem
-is."""
+"""Which tables of a configuration some applications need, and which applications a problem
+concerns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def needed(data: dict[str, Any], only: Collection[str]) -> frozenset[str]:
-    """The applications that the configuration is read for; empty, which means all of them, when one
-    of the names is not in it: an access key, or an application that was removed."""
+    """The applications to load; empty, for all, if one of the names is not in the configuration,
+    such as an access key or a removed application."""
     known = _table(data, "applications").keys() | {own_key_name(name) for name in _table(data, "accounts")}
     return frozenset(only) if set(only) <= known else frozenset()
 
 
 def users_of(data: dict[str, Any]) -> dict[str, set[str]]:
-    """The names of the accounts, each with the applications that say that they are its."""
+    """The accounts by name, each with the applications that select it."""
     accounts, inherited = list(_table(data, "accounts")), _table(data, "defaults").get("account")
     found: dict[str, set[str]] = {name: {own_key_name(name)} for name in accounts}
     for name, raw in _table(data, "applications").items():
@@ -33,7 +33,7 @@ def users_of(data: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def check_placeholders(data: dict[str, Any], users: dict[str, set[str]], problems: Problems) -> None:
-    """No value is one of an example that was never replaced."""
+    """Rejects values that are placeholders of an example."""
     for table in ("vault", "defaults"):
         _find_placeholders(data.get(table), (table,), problems)
     for name, raw in _table(data, "accounts").items():

@@ -1,8 +1,8 @@
-"""The schema of the configuration file: every option with its type, its default and its meaning.
+"""The schema of the configuration file: every option with type, default and description.
 
-Each class is one table. The descriptions are the text of docs/configuration.md and of the messages
-about missing options; a test holds the three together. A default of None with a ``computed`` text
-depends on other options.
+Each class is one table. The descriptions are the text of docs/configuration.md and of messages
+about missing options; a test compares them. A default of None with a ``computed`` text depends on
+other options.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from rotator.domain.marker import MAX_PURPOSE
 
 
 def option(text: str, default: Any = ..., *, computed: str = "", **limits: Any) -> Any:
-    """One option: what it means, and its default or how that is computed."""
+    """One option with its description, and its default or how that is computed."""
     return Field(default, description=text, json_schema_extra={"computed": computed} if computed else None, **limits)
 
 
 class Table(BaseModel):
-    """A table of options. Unknown ones are errors, and nothing is converted silently."""
+    """A table of options. Unknown options are errors, and values are not converted."""
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        validate_assignment=True,  # the good options of a table are looked at one by one when there are bad ones
+        validate_assignment=True,  # the valid options of a table with invalid ones are checked one by one
         hide_input_in_errors=True,
     )
 
@@ -94,10 +94,10 @@ class VaultTable(Table):
     )
     namespace: Token | None = option("The namespace of everything, where Vault has namespaces.", None)
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
-    timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=15))
-    proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
+    timeout: Duration = option("Time limit of one call as a whole.", timedelta(seconds=15))
+    proxy: Url | None = option("The HTTP proxy to use. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.",
+        "Allow plain HTTP to a remote address. Secrets then cross the network unencrypted.",
         default=False,
     )
 
@@ -113,18 +113,18 @@ class AccountTable(Table):
         None,
     )
     access_key: Token | None = option(
-        "The public name of that key. It is never revoked, and a coverage proof can tell it from unmanaged keys.", None
+        "The access key of that key. It is never revoked, and coverage distinguishes it from unmanaged keys.", None
     )
     own_key: OwnKeyTable | None = option(
         "How that key is itself rotated: the table below.", None, computed="replaced by an operator"
     )
     api_url: Url = option("The address of the provider's API.", "https://api.scaleway.com")
     ca_cert: File | None = option("A file of certificates, in PEM, to trust instead of the system's.", None)
-    timeout: Duration = option("The longest that one call may take, all in all.", timedelta(seconds=20))
-    rate_limit: float = option("The most calls in one second.", 50.0, gt=0, le=10_000)
-    proxy: Url | None = option("The HTTP proxy to go through. The environment's is never used.", None)
+    timeout: Duration = option("Time limit of one call as a whole.", timedelta(seconds=20))
+    rate_limit: float = option("Maximum of calls per second.", 50.0, gt=0, le=10_000)
+    proxy: Url | None = option("The HTTP proxy to use. The environment's is never used.", None)
     allow_http: bool = option(
-        "Allow an address without TLS that is not of this machine: secrets then cross the network unencrypted.",
+        "Allow plain HTTP to a remote address. Secrets then cross the network unencrypted.",
         default=False,
     )
 
@@ -141,9 +141,9 @@ class VerificationTable(Table):
 
     model_config = ConfigDict(frozen=True)  # then pydantic need not copy the default for every application
 
-    successes: int = option("How many answers in a row.", 3, ge=1, le=100)
-    interval: Short = option("How far apart.", timedelta(seconds=10))
-    timeout: Duration = option("Within how long.", timedelta(minutes=5))
+    successes: int = option("Consecutive answers that are required.", 3, ge=1, le=100)
+    interval: Short = option("Interval between them.", timedelta(seconds=10))
+    timeout: Duration = option("Time limit.", timedelta(minutes=5))
 
 
 class EmergencyVerificationTable(Table):
@@ -151,13 +151,13 @@ class EmergencyVerificationTable(Table):
 
     model_config = ConfigDict(frozen=True)
 
-    successes: int = option("How many answers in a row.", 2, ge=1, le=100)
-    interval: Short = option("How far apart.", timedelta(milliseconds=500))
-    timeout: Duration = option("Within how long.", timedelta(minutes=1))
+    successes: int = option("Consecutive answers that are required.", 2, ge=1, le=100)
+    interval: Short = option("Interval between them.", timedelta(milliseconds=500))
+    timeout: Duration = option("Time limit.", timedelta(minutes=1))
 
 
 class DefaultsTable(Table):
-    """`[defaults]`: what every application says unless it says otherwise itself."""
+    """`[defaults]`: options of every application that does not set them itself."""
 
     account: Token | None = option("The account that the keys belong to.", None, computed="the only account")
     default_project_id: Token | None = option(
@@ -168,21 +168,21 @@ class DefaultsTable(Table):
         None,
         computed="carried over from the key that is taken over or replaced",
     )
-    every: Duration | None = option("How long a key lives until the next replaces it, counted from its creation.", None)
+    every: Duration | None = option("How long a key is used until the next replaces it, from its creation.", None)
     cron: Cron | None = option("When to rotate, as five cron fields, instead of `every`.", None)
     timezone: Zone = option("The time zone of `cron` and `window`.", "UTC")
     window: WindowTable | None = option("When scheduled rotations may begin: the table below.", None, computed="always")
     jitter: Pause | None = option(
-        "How far rotations are spread: up to so much earlier than `every`, or later than `cron`.",
+        "Random shift of rotations: at most this much earlier than `every`, or later than `cron`.",
         None,
         computed="a tenth of `every`, none for `cron`",
     )
     max_age: Duration | None = option("The age at which a key is replaced even outside of the window.", None)
     lifetime: Duration | None = option(
-        "After how long new keys expire at the provider by themselves.", None, computed="never"
+        "Lifetime of new keys, after which they expire at the provider.", None, computed="never"
     )
     grace: Duration | None = option(
-        "How long an old key lives on after a new one is published.",
+        "How long an old key stays valid after a new one is published.",
         None,
         computed="`24h`, or the interval where that is shorter",
     )
@@ -198,17 +198,19 @@ class DefaultsTable(Table):
         "The same for a compromised key: the table below.", EmergencyVerificationTable()
     )
     resync_interval: Duration = option(
-        "How often an application is looked at when nothing is due.", timedelta(minutes=15)
+        "How often an application is reconciled when nothing is due.", timedelta(minutes=15)
     )
     publish_timeout: Duration = option(
-        "How long a proven key waits in memory for Vault to come back.", timedelta(minutes=2)
+        "How long a verified key waits in memory for Vault to recover.", timedelta(minutes=2)
     )
     stale_claim_timeout: Duration | None = option(
-        "After how long a rotation that another process left unfinished is begun anew.",
+        "Age at which an unfinished rotation of another process is taken over.",
         None,
-        computed="`10m`, or a minute more than the timeout of a proof and `publish_timeout` together where that is longer",
+        computed="`10m`, or a minute more than the timeout of a verification and `publish_timeout` together if that is longer",
     )
-    max_live_keys: int = option("Beyond so many live keys of one application, `rotate` refuses.", 5, ge=2, le=1000)
+    max_live_keys: int = option(
+        "Maximum of valid keys of one application; beyond it, `rotate` refuses.", 5, ge=2, le=1000
+    )
     fields: Fields | None = option(
         "The fields of the credential document, and what is in them.",
         None,
@@ -217,25 +219,24 @@ class DefaultsTable(Table):
 
 
 class ApplicationTable(DefaultsTable):
-    """`[applications.NAME]`: an application whose key is rotated. It may say all that `[defaults]`
-    may say, and:"""
+    """`[applications.NAME]`: an application whose key is rotated. All options of `[defaults]`,
+    and:"""
 
     application_id: Token = option("The id of the IAM application that bears the key.")
     path: VaultPath = option("Where consumers read the key: the mount of a KV version 2 engine, then a path.")
 
 
 class OwnKeyTable(ApplicationTable):
-    """`[accounts.NAME.own_key]`: the management key of the account as an application of its own,
-    `NAME-own-key`. It may say all that `[applications.NAME]` may say except `account` and
-    `fields`."""
+    """`[accounts.NAME.own_key]`: the management key of the account as an application named
+    `NAME-own-key`. All options of `[applications.NAME]` except `account` and `fields`."""
 
 
 class DaemonTable(Table):
-    """`[daemon]`: what concerns the process."""
+    """`[daemon]`: options of the process."""
 
-    workers: int = option("How many applications of one account are worked on at once.", 16, ge=1, le=512)
+    workers: int = option("How many applications of one account run passes at once.", 16, ge=1, le=512)
     shutdown_timeout: Duration = option(
-        "How long a stopping daemon may take to finish the step that it is in.", timedelta(seconds=30)
+        "How long a stopping daemon may take to finish its current step.", timedelta(seconds=30)
     )
     max_clock_skew: Duration = option("How far clocks may differ before revocations wait.", timedelta(seconds=30))
     startup_spread: Pause = option(
@@ -244,7 +245,7 @@ class DaemonTable(Table):
 
 
 class MetricsTable(Table):
-    """`[metrics]`: where the daemon tells Prometheus, and whoever asks, how it is."""
+    """`[metrics]`: the address of the metrics and health checks."""
 
     listen: ListenAt | None = option(
         "Where to answer `/metrics`, `/healthz` and `/readyz`: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.",
@@ -252,36 +253,38 @@ class MetricsTable(Table):
         computed="nowhere",
     )
     allow_remote: bool = option(
-        "Allow an address that other machines reach: its readers learn the names and deadlines of all applications.",
+        "Allow an address that other machines can reach. Readers then see the names and deadlines of all applications.",
         default=False,
     )
 
 
 class ControlTable(Table):
-    """`[control]`: the sockets on which the daemon is asked and ordered."""
+    """`[control]`: the sockets for queries and commands."""
 
     enabled: bool | None = option(
-        "Whether there are such sockets.",
+        "Whether the sockets are opened.",
         None,
-        computed="`true` when this table is written down, or systemd gives a runtime directory",
+        computed="`true` if this table exists, or systemd provides a runtime directory",
     )
     directory: File | None = option(
-        "The folder of `read.sock` and `control.sock`; it has to be there.",
+        "The directory of `read.sock` and `control.sock`; it must exist.",
         None,
         computed="`$RUNTIME_DIRECTORY`, else `/run/rotator`",
     )
     read_group: Token | None = option(
-        "The group whose members may ask; they learn the names, keys and deadlines of all applications.",
+        "The group whose members may query; they see the names, keys and deadlines of all applications.",
         None,
         computed="the daemon's own",
     )
     control_group: Token | None = option(
-        "The group whose members may ask and order: rotate, revoke, reload.", None, computed="the daemon's own"
+        "The group whose members may query and give commands: rotate, revoke, reload.",
+        None,
+        computed="the daemon's own",
     )
 
 
 class WebhookTable(Table):
-    """`[webhook]`: where machines outside report keys that they found."""
+    """`[webhook]`: the address at which external systems report keys that they found."""
 
     listen: ListenAt | None = option("Where to listen: `ADDRESS:PORT` or `[ADDRESS]:PORT`.", None, computed="nowhere")
     signing_key: SecretReference | None = option("A reference to the key that callers sign with (HMAC-SHA256).", None)
@@ -291,7 +294,7 @@ class WebhookTable(Table):
         "TLS: `file:` or `credential:` of the webhook's certificate, in PEM.", None
     )
     key: SecretReference | None = option("TLS: `file:` or `credential:` of its private key, in PEM.", None)
-    rate_limit: int = option("How many reports are taken in one minute.", 6, ge=1, le=600)
+    rate_limit: int = option("Maximum of reports per minute.", 6, ge=1, le=600)
 
 
 class HeartbeatTable(Table):
@@ -311,16 +314,16 @@ class HeartbeatTable(Table):
 
 
 class NotificationsTable(Table):
-    """`[notifications]`: messages about what needs a person."""
+    """`[notifications]`: messages about problems that need a person."""
 
     name: Token = option("The name of this installation in messages.", "rotator")
     targets: SecretReferences | None = option("References to addresses of services, as Apprise writes them.", None)
-    allow_http: bool = option("Allow targets without TLS that are not of this machine.", default=False)
+    allow_http: bool = option("Allow remote targets without TLS.", default=False)
     min_interval: Duration = option(
         "Minimum time between two messages; what happens meanwhile is in the next.", timedelta(minutes=5)
     )
     deadline_warning: Duration = option(
-        "How long before its hard deadline a key that cannot be replaced is worth a message.", timedelta(days=3)
+        "How long before its hard deadline a key that cannot be replaced is reported.", timedelta(days=3)
     )
 
 
@@ -334,7 +337,7 @@ SINGLE: dict[str, type[Table]] = {
     "heartbeat": HeartbeatTable,
     "notifications": NotificationsTable,
 }
-"""Tables that are there once."""
+"""Tables that occur once."""
 
 NAMED: dict[str, type[Table]] = {"accounts": AccountTable, "applications": ApplicationTable}
 """Tables of tables."""

@@ -1,4 +1,4 @@
-"""A reference to a secret: where to find it, never the secret itself."""
+"""A reference to a secret: its place, never its value."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _IN_VAULT = re.compile(r"[^/\s#]+(?:/[^/\s#]+)+#[^\s#]+")
 
 CREDENTIAL_FOLDERS = ("/run/credentials/rotator.service", "/etc/credstore")
-"""Where credentials are looked for when ``$CREDENTIALS_DIRECTORY`` is not set: by an operator in a
-shell on the machine where the service runs. The first exists while it runs, the second is where
-systemd's ``LoadCredential=`` takes plain ones from."""
+"""Where credentials are looked up if ``$CREDENTIALS_DIRECTORY`` is not set, in a shell on the
+machine of the service. The first exists while the service runs; the second is where systemd's
+``LoadCredential=`` takes plain ones from."""
 
 ENCRYPTED_FOLDER = Path("/etc/rotator/credentials")
-"""Where the unit has the encrypted ones. Root of the same machine can read them too, when the
-service does not run."""
+"""Where the unit has encrypted credentials. Root can read them on the same machine, also while the
+service is stopped."""
 
 DECRYPT = ("/usr/bin/systemd-creds", "decrypt")
-"""What begins the command that decrypts one."""
+"""The command that decrypts one, without its arguments."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """The reference written in ``text``. The ``ValueError`` for anything else never repeats it:
-        it may be a secret."""
+        """Parses the reference in ``text``. The ``ValueError`` for anything else does not repeat
+        it: it may be a secret."""
         kind, colon, target = text.partition(":")
         if not colon or kind not in _KINDS:
             raise ValueError(
@@ -71,11 +71,11 @@ class Reference:
         return f"{self.kind}:{self.target}" + (f"#{self.field}" if self.field else "")
 
     def within(self, folder: Path) -> Reference:
-        """The same reference, a relative file taken from ``folder``."""
+        """The same reference with a relative file taken from ``folder``."""
         return replace(self, target=str(folder / self.target)) if self.kind == "file" else self
 
     def file(self) -> Path:
-        """The file that holds the secret, whether it exists or not. Only for ``file:`` and
+        """The file of the secret, whether it exists or not. Only for ``file:`` and
         ``credential:``."""
         if self.kind == "file":
             return Path(self.target)
@@ -85,10 +85,10 @@ class Reference:
         return next((candidate for candidate in candidates if _is_provided(candidate)), candidates[0])
 
     def check(self, *, lines: bool = False) -> None:
-        """Return when the secret could be read, where ``lines`` allows many as of a key in PEM;
-        raise ``ConfigurationError`` if not.
+        """Checks that the secret can be read; raises ``ConfigurationError`` if not. ``lines``: it
+        may have several lines, like a key in PEM.
 
-        What is in Vault is not looked for: a check contacts nothing.
+        A secret in Vault is not checked: nothing is contacted.
         """
         if self.kind != "vault":
             content = self._content()
@@ -101,9 +101,9 @@ class Reference:
                 )
 
     def resolve(self, vault: Callable[[str, str], Secret] | None = None) -> Secret:
-        """The secret, without the newline that ends its file; read afresh on every call.
+        """The secret, without the newline at the end of its file; read again on every call.
 
-        ``vault`` reads a field of a document in Vault: it is given path and field. Raises
+        ``vault`` reads a field of a document in Vault, given path and field. Raises
         ``ConfigurationError``.
         """
         if self.kind == "vault":
@@ -119,7 +119,7 @@ class Reference:
         try:
             text = content.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            # Raised below instead of from here: this error holds the bytes themselves.
+            # Raised below and not here: this error contains the bytes.
             text = "\ufffd"
         if fault := form_fault(text):
             raise self._error(fault)
@@ -130,7 +130,7 @@ class Reference:
         if encrypted := self._encrypted(path):
             return self._bounded(self._decrypted(encrypted))
         try:
-            # Without O_NONBLOCK, opening a named pipe would wait for a writer, for ever.
+            # Without O_NONBLOCK, opening a named pipe blocks until a writer opens it.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
             raise self._error(self._reason(error, path), private=self._is_private(error)) from None
@@ -148,7 +148,7 @@ class Reference:
         return self._bounded(content)
 
     def _encrypted(self, path: Path) -> Path | None:
-        """The encrypted credential, where systemd has decrypted none into a file at ``path``."""
+        """The encrypted credential, if systemd has not decrypted it to a file at ``path``."""
         if self.kind != "credential" or os.environ.get("CREDENTIALS_DIRECTORY") or _is_provided(path):
             return None
         found = ENCRYPTED_FOLDER / self.target
@@ -175,7 +175,7 @@ class Reference:
         return content
 
     def _create(self) -> str:
-        """What to do about a credential for which the unit provides an empty line, because systemd
+        """The message for a credential of which the unit provides an empty line, because systemd
         found no file."""
         return (
             "has no secret; encrypt it with "
@@ -197,7 +197,8 @@ class Reference:
         return "cannot be read; name a plain file that holds the secret"
 
     def _nowhere(self) -> str:
-        """Where a credential was not found, and which folders this user could not look into."""
+        """The message for a credential that was not found, with the directories that this user
+        cannot read."""
         folders = [Path(folder) for folder in (*CREDENTIAL_FOLDERS, ENCRYPTED_FOLDER)]
         closed = [folder for folder in folders if "may not look" in absence(folder / self.target)]
         searched = [str(folder) for folder in folders if folder not in closed]
@@ -213,8 +214,8 @@ class Reference:
         )
 
     def _is_private(self, error: Exception) -> bool:
-        """Whether another user may find what this one does not: the service's credentials are in a
-        folder of its own."""
+        """Whether another user may find the file: the service's credentials are in a directory of
+        its own."""
         hidden = self.kind == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY")
         return isinstance(error, PermissionError) or (isinstance(error, FileNotFoundError) and hidden)
 
@@ -223,7 +224,7 @@ class Reference:
 
 
 def _is_provided(path: Path) -> bool:
-    """Whether a file holds a credential. The unit provides an empty line for one whose encrypted
+    """Whether a file contains a credential. The unit provides an empty line for one whose encrypted
     file does not exist."""
     try:
         return path.stat().st_size > 1
@@ -232,7 +233,7 @@ def _is_provided(path: Path) -> bool:
 
 
 def parse_reference(value: object) -> Reference:
-    """What stands in the configuration, as a reference; the ``ValueError`` never repeats the
+    """The reference in a value of the configuration. The ``ValueError`` does not repeat the
     value."""
     if isinstance(value, Reference):
         return value

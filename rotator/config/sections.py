@@ -39,7 +39,7 @@ _METHODS = {
     "jwt": (("role", "jwt"), ("mount",)),
     "token": (("token",), ()),
 }
-"""What each way to log in needs, and what else it takes."""
+"""The options that each login method requires, and those it also accepts."""
 
 
 def read_vault(data: dict[str, Any], folder: Path, problems: Problems) -> Vault | None:
@@ -96,12 +96,12 @@ def _auth(auth: schema.AuthTable | None, folder: Path, problems: Problems) -> Au
 def read_accounts(
     data: dict[str, Any], folder: Path, users: Mapping[str, set[str]], problems: Problems
 ) -> dict[str, Account | None]:
-    """The accounts; None for one that has problems, so that applications may still name it."""
+    """The accounts; None for one with problems, so that applications can still name it."""
     if not data.get("accounts"):
         problems.add("accounts", "is missing: write [accounts.NAME] with organization_id and secret_key")
         return {}
     if "vault" in data["accounts"]:
-        problems.add("accounts.vault", "has the name by which we speak of Vault itself; write another one")
+        problems.add("accounts.vault", "has the reserved name of Vault; write another one")
     found: dict[str, Account | None] = {}
     for name, raw in named_tables(data, "accounts", problems).items():
         with problems.concerning(users[name]):
@@ -130,7 +130,7 @@ def _account(name: str, raw: object, folder: Path, problems: Problems) -> Accoun
 
 
 def read_own_keys(data: dict[str, Any], users: Mapping[str, set[str]], problems: Problems) -> dict[str, dict[str, Any]]:
-    """The management keys that are rotated themselves, as applications by name."""
+    """The management keys that are rotated as applications, by name."""
     found: dict[str, dict[str, Any]] = {}
     for account, raw in table_of(data, "accounts").items():
         if not NAME.fullmatch(account) or not isinstance(raw, dict) or "own_key" not in raw:
@@ -171,7 +171,7 @@ def read_daemon(data: dict[str, Any], problems: Problems) -> Daemon | None:
 
 
 def read_listen(data: dict[str, Any], problems: Problems) -> Listener | None:
-    """Where `[metrics]` listens, if anywhere."""
+    """The address of `[metrics]`, if any."""
     options = read_table(schema.MetricsTable, data.get("metrics", {}), ("metrics",), problems)
     listen: Listener | None = options.get("listen")
     if listen and listen.path and (fault := socket_path_fault(listen.path)):
@@ -179,14 +179,14 @@ def read_listen(data: dict[str, Any], problems: Problems) -> Listener | None:
     if listen and not listen.path and not is_loopback(listen.host) and not options.get("allow_remote"):
         problems.add(
             "metrics.listen",
-            "is an address that other machines reach, and everybody there could read it; write 127.0.0.1, or set "
+            "is an address that other machines reach, and every user there could read it; write 127.0.0.1, or set "
             "allow_remote",
         )
     return listen
 
 
 def read_control(data: dict[str, Any], problems: Problems) -> Control | None:
-    """`[control]`; None when there are no sockets."""
+    """`[control]`; None without sockets."""
     options = read_table(schema.ControlTable, data.get("control", {}), ("control",), problems)
     directory: Path = options.get("directory") or default_directory()
     if not directory.is_absolute():
@@ -200,10 +200,10 @@ def read_control(data: dict[str, Any], problems: Problems) -> Control | None:
 
 
 def read_webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webhook | None:
-    """`[webhook]`; None when there is none."""
+    """`[webhook]`; None if not configured."""
     options = read_table(schema.WebhookTable, data.get("webhook", {}), ("webhook",), problems)
     at: Listener | None = options.get("listen")
-    said = table_of(data, "webhook").keys()  # what was written badly is told already, and is not missing too
+    stated = table_of(data, "webhook").keys()  # an invalid option is reported already and not missing
     references: dict[str, Reference] = {
         name: options[name].within(folder)
         for name in ("signing_key", "token", "certificate", "key")
@@ -224,15 +224,15 @@ def read_webhook(data: dict[str, Any], folder: Path, problems: Problems) -> Webh
         problems.add(
             "webhook.listen", "is a socket of this machine; that is what [control] is for; write an address and a port"
         )
-    if "signing_key" not in said:
+    if "signing_key" not in stated:
         problems.add(
-            "webhook.signing_key", "is missing: nobody could prove who they are; write a reference to a random key"
+            "webhook.signing_key", "is missing: callers could not be authenticated; write a reference to a random key"
         )
-    if not said & {"token", "client_ca"}:
+    if not stated & {"token", "client_ca"}:
         problems.add("webhook.token", "is missing: write a reference to a random token, or client_ca, or both")
-    if ("certificate" in said) != ("key" in said):
+    if ("certificate" in stated) != ("key" in stated):
         problems.add("webhook.certificate", "and key belong together; write both")
-    elif "certificate" not in said and (client_ca is not None or not is_loopback(at.host)):
+    elif "certificate" not in stated and (client_ca is not None or not is_loopback(at.host)):
         problems.add(
             "webhook.certificate",
             "is missing: without TLS the token would cross the network unencrypted; write certificate and key",

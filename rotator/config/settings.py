@@ -1,5 +1,4 @@
-"""A valid configuration as plain frozen values. References stay references until the secret is
-needed."""
+"""A valid configuration as frozen values. References are resolved when the secret is needed."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OwnSecretId:
-    """How the secret id of the login is rotated: its role at Vault, how often, with which grace,
-    and the file that keeps it."""
+    """How the secret id of the login is rotated: its role in Vault, interval, grace, and file."""
 
     role: str
     every: timedelta
@@ -29,10 +27,9 @@ class OwnSecretId:
 
 @dataclass(frozen=True)
 class Auth:
-    """How to log in to Vault. ``method`` is ``approle`` (role_id, perhaps secret_id), ``cert``
-    (certificate, key, perhaps role), ``jwt`` (role, jwt) or ``token`` (token); ``mount`` is where
-    the method is mounted, empty for a token.
-    """
+    """The login to Vault. ``method`` is ``approle`` (role_id, optional secret_id), ``cert``
+    (certificate, key, optional role), ``jwt`` (role, jwt) or ``token`` (token). ``mount``: where
+    the method is mounted, empty for a token."""
 
     method: str
     mount: str = ""
@@ -48,8 +45,8 @@ class Auth:
 
 @dataclass(frozen=True)
 class Vault:
-    """Where Vault (or OpenBao) is, how to log in, and where the ledgers are: ``ledger`` is a KV v2
-    mount, then a prefix."""
+    """Vault or OpenBao: address, login, and ledgers. ``ledger_path``: a KV v2 mount, then a
+    prefix."""
 
     address: str
     auth: Auth
@@ -62,10 +59,10 @@ class Vault:
 
 @dataclass(frozen=True)
 class Account:
-    """An organisation at a provider, and the reference to the key that manages its keys, whose
-    public name is ``access_key``. ``own_key`` is the application that rotates that key, empty where
-    an operator replaces it; ``secret_key`` is then the key of the first login, if there is one.
-    ``rate_limit`` is calls a second."""
+    """An organisation at a provider, and the reference to its management key, whose access key is
+    ``access_key``. ``own_key``: the application that rotates that key, empty where an operator
+    replaces it; ``secret_key`` is then the key of the first login, if any. ``rate_limit``: calls
+    per second."""
 
     name: str
     provider: str
@@ -82,7 +79,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Daemon:
-    """What concerns the process and not a single application."""
+    """The settings of the process."""
 
     workers: int
     shutdown_timeout: timedelta
@@ -92,7 +89,7 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Listener:
-    """Where the daemon answers: a host (an IP address) and a port, or the ``path`` of a Unix
+    """Where the daemon listens: a host (an IP address) and a port, or the ``path`` of a Unix
     socket."""
 
     host: str = ""
@@ -111,8 +108,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Control:
-    """Where the sockets are on which the daemon is asked and ordered. A group is empty where only
-    the daemon's own may use one."""
+    """The control sockets. A group is empty if only the daemon's own may use the socket."""
 
     directory: Path
     read_group: str = ""
@@ -121,9 +117,9 @@ class Control:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where machines outside report keys, and how they prove who they are: a token, a certificate
-    of ``client_ca``, or both, and always a signature. Without certificate and key it speaks no TLS,
-    which only this machine may hear."""
+    """Where external systems report keys, and how they authenticate: a token, a certificate of
+    ``client_ca``, or both, and always a signature. Without certificate and key there is no TLS,
+    which is permitted on this machine only."""
 
     at: Listener
     signing_key: Reference
@@ -136,7 +132,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """`[heartbeat]`. ``url`` refers to an address that is a secret: who knows it can report this
+    """`[heartbeat]`. ``url`` refers to an address that is a secret: it permits to report this
     installation as healthy."""
 
     url: Reference | None
@@ -147,7 +143,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Notifications:
-    """`[notifications]`. ``targets`` refer to addresses that are secrets: who knows one can send
+    """`[notifications]`. ``targets`` refer to addresses that are secrets: each permits to send
     messages to it."""
 
     name: str
@@ -159,8 +155,7 @@ class Notifications:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A whole configuration that is sound, and the file that it was read from. The keys are names
-    of accounts and applications."""
+    """A valid configuration and its file. Keys are names of accounts and applications."""
 
     path: Path
     vault: Vault
@@ -174,8 +169,7 @@ class Configuration:
     webhook: Webhook | None = None
     warnings: tuple[ConfigurationProblem, ...] = ()
     set_aside: tuple[ConfigurationProblem, ...] = ()
-    """Problems of tables that were not needed, where the configuration was read for some
-    applications only."""
+    """Problems of tables that were not needed, if only some applications were loaded."""
     left_out: frozenset[str] = frozenset()
     """The applications that have no spec because of such a problem."""
     """Options that are set by their former names."""

@@ -1,5 +1,5 @@
-"""What the options of an application mean together: defaults, checks across options and
-applications, and the policy."""
+"""Combines the options of an application: defaults, checks across options and applications, and the
+spec."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rotator.config.settings import Account, Daemon
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-"""The names that applications and accounts may have: they become parts of paths, markers and
+"""The form of names of applications and accounts, which become parts of paths, markers and
 metrics."""
 
 _GRACE = timedelta(hours=24)
@@ -46,8 +46,8 @@ def build(
     daemon: Daemon | None,
     problems: Problems,
 ) -> dict[str, model.ApplicationSpec]:
-    """The specs of all applications that have no problem. ``applications`` and ``defaults`` hold
-    valid options only; ``users`` are the applications of each account."""
+    """The specs of all applications without problems. ``applications`` and ``defaults`` contain
+    valid options only; ``users``: the applications of each account."""
     paths: dict[str, _Application] = {}
     bearers: dict[tuple[str, ...], _Application] = {}
     specs = {}
@@ -67,9 +67,8 @@ def build(
 
 @dataclass
 class _Application:
-    """One application being looked at: its own options, and those that it takes from [defaults].
-    ``concerned`` are the applications that its problems keep from being worked on: all of the
-    account, where it is the key of the account."""
+    """One application while it is checked: its own options and those of [defaults]. ``concerned``:
+    the applications that its problems block; all of the account if it is the account's key."""
 
     name: str
     where: tuple[str, ...]
@@ -79,7 +78,7 @@ class _Application:
     problems: Problems
 
     def __post_init__(self) -> None:
-        # An application with one of the two schedules does not inherit the other one.
+        # An application with one of the two schedules does not inherit the other.
         inherited = dict(self.defaults)
         if "every" in self.own or "cron" in self.own:
             inherited.pop("every", None)
@@ -96,7 +95,7 @@ class _Application:
         self._compute()
 
     def _compute(self) -> None:
-        """Fill in the defaults that depend on other options."""
+        """Computes the defaults that depend on other options."""
         options = self.all
         interval = self.interval = options["every"] or (_cron_interval(options["cron"]) if options["cron"] else None)
         if options["jitter"] is None:
@@ -111,15 +110,15 @@ class _Application:
             options["fields"] = document.DEFAULT_FIELDS
 
     def longest_rotation(self) -> timedelta:
-        """How long the owner of an intent may be at it: the slower of the two proofs, then the
-        publication."""
+        """The longest time between claim and publication: the slower of the two verifications, then
+        the publication."""
         timeouts = (self.all["verification"].timeout, self.all["emergency_verification"].timeout)
         result: timedelta = max(timeouts) + self.all["publish_timeout"]
         return result
 
-    def complain(self, message: str, *names: str) -> None:
-        """A problem of these options together, told at the first of them that is set here, or else
-        in [defaults]."""
+    def add_problem(self, message: str, *names: str) -> None:
+        """Adds a problem of these options together, at the first one that is set here, or else in
+        [defaults]."""
         for options, where in ((self.own, self.where), (self.defaults, ("defaults",))):
             for name in names:
                 if name in options:
@@ -130,37 +129,38 @@ class _Application:
     # --- across applications ----------------------------------------------------------------------
 
     def account(self, accounts: Mapping[str, Account | None]) -> Account | None:
-        """The account of the application, where it is certain which one it is."""
+        """The account of the application, if it is certain."""
         name = self.all["account"]
         if name is None and len(accounts) > 1:
-            self.complain(f"is missing: there are several; write one of: {', '.join(sorted(accounts))}", "account")
+            self.add_problem(f"is missing: there are several; write one of: {', '.join(sorted(accounts))}", "account")
         elif name is None:
             return next(iter(accounts.values()), None)
         elif name not in accounts:
-            self.complain(f"is not one of [accounts]; {closest_match(name, accounts)}", "account")
+            self.add_problem(f"is not one of [accounts]; {closest_match(name, accounts)}", "account")
         return accounts.get(name) if name else None
 
     def check_path(self, ledger: object, taken: dict[str, _Application]) -> None:
-        """The path is this application's alone, and not among the ledgers."""
+        """Checks that no other application has the path, and that it is not below the ledgers."""
         path = self.own.get("path")
         if path is None:
             return
         if path in taken:
             with self.problems.concerning(self.concerned | taken[path].concerned):
-                self.complain(f"is also the path of application {taken[path].name}; give each its own", "path")
+                self.add_problem(f"is also the path of application {taken[path].name}; give each its own", "path")
         taken.setdefault(path, self)
         if isinstance(ledger, str) and (path + "/").startswith(ledger + "/"):
-            self.complain("is inside of vault.ledger_path, which only rotator uses; write another path", "path")
+            self.add_problem("is inside of vault.ledger_path, which only rotator uses; write another path", "path")
 
     def check_bearer(self, account: Account | None, taken: dict[tuple[str, ...], _Application]) -> None:
-        """The bearer is this application's alone: two could not tell whose keys are whose."""
+        """Checks that no other application has the bearer: the owner of a key would be
+        ambiguous."""
         if account is None or "application_id" not in self.own:
             return
         bearer = (account.provider, account.organization_id, self.own["application_id"])
         if bearer in taken:
             with self.problems.concerning(self.concerned | taken[bearer].concerned):
-                self.complain(
-                    f"is also borne by application {taken[bearer].name}; give each its own IAM application, or merge "
+                self.add_problem(
+                    f"is also the bearer of application {taken[bearer].name}; give each its own IAM application, or merge "
                     "the two",
                     "application_id",
                 )
@@ -169,7 +169,7 @@ class _Application:
     # --- times that must fit together -------------------------------------------------------------
 
     def check_times(self) -> None:
-        """Every rule about two or more durations."""
+        """Checks every rule about two or more durations."""
         options, interval = self.all, self.interval
         for table in (self.own, self.defaults):
             if "every" in table and "cron" in table:
@@ -178,7 +178,7 @@ class _Application:
         if interval:
             self._check_interval(interval)
         if options["grace"] < options["consumer_refresh"]:
-            self.complain(
+            self.add_problem(
                 f"{_text(options['grace'])} is shorter than consumer_refresh ({_text(options['consumer_refresh'])}), "
                 "so consumers would hold a revoked key; write a longer grace, or a shorter consumer_refresh if they "
                 "read Vault more often",
@@ -186,7 +186,7 @@ class _Application:
                 "consumer_refresh",
             )
         if options["stale_claim_timeout"] <= self.longest_rotation():
-            self.complain(
+            self.add_problem(
                 "must be above the timeout of the proofs and publish_timeout together; write more than "
                 f"{_text(self.longest_rotation())}",
                 "stale_claim_timeout",
@@ -197,7 +197,7 @@ class _Application:
         for name in ("verification", "emergency_verification"):
             verification = options[name]
             if verification.interval * (verification.successes - 1) >= verification.timeout:
-                self.complain(
+                self.add_problem(
                     f"cannot succeed: {verification.successes} answers {_text(verification.interval)} apart take "
                     f"longer than its timeout ({_text(verification.timeout)}); write a longer timeout",
                     name,
@@ -207,7 +207,7 @@ class _Application:
         options = self.all
         schedule = f"the interval ({_text(interval)})"
         if options["grace"] > interval:
-            self.complain(
+            self.add_problem(
                 f"{_text(options['grace'])} is longer than {schedule}, so old keys would pile up; write a shorter "
                 "grace or a longer interval",
                 "grace",
@@ -215,9 +215,9 @@ class _Application:
                 "cron",
             )
         if options["jitter"] >= interval:
-            self.complain(f"must be shorter than {schedule}; write a tenth of it", "jitter", "every", "cron")
+            self.add_problem(f"must be shorter than {schedule}; write a tenth of it", "jitter", "every", "cron")
         if options["max_age"] is not None and options["max_age"] < interval:
-            self.complain(
+            self.add_problem(
                 f"is shorter than {schedule}, which would never be waited for; write at least {_text(interval)}",
                 "max_age",
                 "every",
@@ -226,7 +226,7 @@ class _Application:
         if options["lifetime"] is not None:
             enough = max(interval + options["grace"], interval / 9 * 10)
             if options["lifetime"] < enough:
-                self.complain(
+                self.add_problem(
                     f"is too short: a key has to live for {schedule} and then its grace; write at least "
                     f"{_text(enough)}",
                     "lifetime",
@@ -238,7 +238,7 @@ class _Application:
     # --- the result -------------------------------------------------------------------------------
 
     def spec(self, account: Account, daemon: Daemon) -> model.ApplicationSpec:
-        """The policy that all of this comes to."""
+        """The resulting spec."""
         same = (
             "every",
             "cron",
@@ -287,8 +287,8 @@ def _window(table: schema.WindowTable | None) -> model.MaintenanceWindow | None:
 
 @lru_cache
 def _cron_interval(expression: str) -> timedelta:
-    """The shortest time between two of the next occurrences, in UTC so that changes of clocks do
-    not count."""
+    """The shortest interval between the next occurrences, in UTC, so that changes of clocks do not
+    count."""
     moment = next_cron(expression, datetime(2025, 1, 1, tzinfo=UTC), "UTC")
     gaps = []
     for _ in range(20):

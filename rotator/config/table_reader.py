@@ -1,5 +1,5 @@
-"""Reads one table by its schema. The good options of a table with a bad one are still read, so that
-all problems are reported at once."""
+"""Reads one table by its schema. The valid options of a table with an invalid one are read too, so
+that all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_table(table: type[schema.Table], raw: object, where: tuple[str, ...], problems: Problems) -> dict[str, Any]:
-    """The options that are set in one table and are valid; what is not goes to ``problems``."""
+    """The valid options that are set in one table; invalid ones go to ``problems``."""
     errors: list[ErrorDetails] = []
     try:
         found = table.model_validate(raw)
@@ -36,7 +36,7 @@ def read_table(table: type[schema.Table], raw: object, where: tuple[str, ...], p
 
 
 def with_defaults(table: type[schema.Table], options: dict[str, Any]) -> dict[str, Any] | None:
-    """The options with the defaults of those that are not set; None when a required one is
+    """The options with the defaults of those that are not set; None if a required one is
     missing."""
     if any(field.is_required() and name not in options for name, field in table.model_fields.items()):
         return None
@@ -44,13 +44,13 @@ def with_defaults(table: type[schema.Table], options: dict[str, Any]) -> dict[st
 
 
 def table_of(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """The table of that name, empty when there is none."""
+    """The table of that name; empty if there is none."""
     value = data.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def named_tables(data: dict[str, Any], name: str, problems: Problems) -> dict[str, Any]:
-    """A table of tables, without those whose names are no names."""
+    """A table of tables, without those with invalid names."""
     raw = data.get(name, {})
     if not isinstance(raw, dict):
         problems.add(name, f"is not a table; write [{name}.NAME]")

@@ -1,9 +1,9 @@
-"""Rewrites a configuration with the present names of its options, line by line, so that comments
-and order stay.
+"""Rewrites a configuration with the present names of its options, line by line, preserving comments
+and order.
 
-The result is parsed and compared with what the loader makes of the former names. Text that is
-written in another way than a line for each option in its table is not changed: the caller gets the
-names to change by hand.
+The result is parsed and compared with what the loader makes of the former names. Text in another
+form than a line for each option in its table is not changed: the error lists the names to change by
+hand.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class _Section:
 
 
 def upgrade(text: str, file: str) -> tuple[str, tuple[ConfigurationProblem, ...]]:
-    """The configuration with present names, and a warning for each name that was changed. Raises
-    ``ConfigurationError`` when an option is set under both names, and ``Refused`` when the text
-    cannot be changed without losing something."""
+    """The configuration with present names, and a warning for each change. Raises
+    ``ConfigurationError`` if an option is set under both names, and ``Refused`` if the text cannot
+    be changed without loss."""
     problems = Problems(file)
     wanted = tomllib.loads(text)
     warnings = translate(wanted, problems)
@@ -104,7 +104,7 @@ def _rename(
 
 
 def _move(sections: list[_Section], section: _Section, number: int, target: tuple[str, ...]) -> None:
-    """Take the option at this line, with the comment above it, to another table."""
+    """Moves the option at this line, with the comment above it, to another table."""
     end = number + 1
     while end < len(section.lines) and not _whole("\n".join(section.lines[number:end])):
         end += 1

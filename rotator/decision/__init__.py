@@ -1,1 +1,1 @@
-"""Pure decisions: an observation goes in, one step comes out."""
+"""Pure decisions: from an observation to one step."""

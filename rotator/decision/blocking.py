@@ -1,4 +1,4 @@
-"""Stops an application with a reason: reports why, what to do, and which keys are concerned."""
+"""Blocks an application with a reason: why, what to do, and which keys are concerned."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from rotator.domain.reasons import REASONS, Reason, action_for
 
 
 def other_keys(state: ApplicationState) -> str:
-    """What a message that says how to begin anew adds: the keys with a marker of this
-    application that are not published. While one of them is there, a document that knows
-    nothing of it looks restored."""
+    """The remark of a message about how to start over: the unpublished keys with a marker of this
+    application. While one exists, a document without them looks restored."""
     keys = [key.access_key for key, _ in state.tagged_keys if key.access_key != state.published]
     return f" ({', '.join(keys)})" if keys else ""
 
 
 def uncontained(state: ApplicationState) -> str:
-    """What a message that forbids acting says of compromised keys: which ones it keeps from
-    being revoked. Empty if none."""
+    """The remark of a message that forbids acting: the compromised keys that are not revoked
+    because of it. Empty if none."""
     keys = sorted(key for key in state.ledger.compromised_keys() if not state.ledger.is_revoking(key))
     if not keys:
         return ""
@@ -34,13 +33,13 @@ def uncontained(state: ApplicationState) -> str:
 def block(
     state: ApplicationState, reason: Reason, observed: str, *, until: datetime | None = None, remark: str = ""
 ) -> Step:
-    """Stop, and report why and what to do; a reason that every process sees is recorded in the
-    ledger until it clears."""
+    """Stops with a reason and an action. A reason that every process sees is recorded in the ledger
+    until it clears."""
     spec, known = state.spec, state.ledger.problem
     action = action_for(reason, application=spec.application, account=spec.account, path=spec.path, bearer=spec.bearer)
     message = f"{observed}{remark}" if REASONS[reason].specific else f"{observed}: {action}{remark}"
-    # What stops only a request is the answer to its caller; the next pass without the request
-    # would remove it from the ledger.
+    # A block of a request alone goes to its caller; the next pass without the request would remove
+    # it from the ledger.
     record = REASONS[reason].recorded and state.observation.request is None
     problem = Problem(reason, message, known.since if known and known.reason == reason else state.now)
     if record and state.observation.ledger and (known is None or known.reason != reason):

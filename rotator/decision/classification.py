@@ -24,7 +24,7 @@ from rotator.domain.marker import NO_INCARNATION, Marker, incarnation_of
 
 
 class Disposition(enum.StrEnum):
-    """What the version after the base tells of a key."""
+    """What the version after the base shows about a key."""
 
     RESTORED = "restored"
     POSSIBLE = "possible"
@@ -42,7 +42,7 @@ def classify(
     document: CredentialDocument,
     versions: Mapping[int, CredentialDocument],
 ) -> Disposition:
-    """What became of the key; ``versions`` holds the versions ``base`` and ``base + 1`` of the
+    """The disposition of the key. ``versions`` has the versions ``base`` and ``base + 1`` of the
     document."""
     if marker.base > document.version:
         return Disposition.RESTORED
@@ -64,8 +64,8 @@ def _same_document(marker: Marker, path: str, versions: Mapping[int, CredentialD
 
 
 def wanted_versions(markers: list[Marker], document: CredentialDocument) -> frozenset[int]:
-    """The versions of the document that must be read to judge keys with these markers; the current
-    one is known."""
+    """The versions of the document that are read to classify keys with these markers, without the
+    current one."""
     return frozenset(
         number for marker in markers for number in (marker.base, marker.base + 1) if 0 < number < document.version
     )

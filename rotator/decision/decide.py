@@ -1,21 +1,20 @@
-"""The decision: from what was seen of one application, the one step to take next.
+"""Decides the next step for one application. Pure: from spec and observation to a step.
 
-The problem: a key must be replaced while others read it, by actors that may be killed at any
-instant, whose answers get lost and whose writes arrive late. The invariant: what consumers read
-works, and nothing is revoked that a consumer may still need. The end state: the published key is
-the ledger's current one, nothing is unaccounted for, and there is a time to look again.
+Rules run in order; the first that returns a step wins. The order is by urgency: what forbids
+acting, compromised keys, a secret held in memory, missing or invalid published keys, clean-up, and
+the schedule last. Every step is followed by a new observation, so a rule never plans ahead.
 
-``RULES`` reads as the specification. Each rule looks at the case and either returns a step or
-passes. They are ordered by what must not wait: first what forbids acting at all, then what is
-compromised, then what holds a secret, then what consumers lack, then the tidying, then the
-calendar. Every step leads to a new observation and a new decision, so a rule never plans ahead.
+Invariants: the key that consumers read is valid; no key is revoked while a consumer may still need
+it. Processes may be killed at any point, answers get lost, and writes arrive late. In the end state
+the published key is the ledger's current one, every key is accounted for, and the next observation
+has a time.
 
-The life of a key::
+The states of a key::
 
-      claim        create      prove, publish        follow               deadline          DELETE, proof
-    ─────────▶ (nothing yet) ───▶ possible ───▶ published/current ───▶ retiring ───▶ revoking ───▶ revoked, removed
-                    │                │                                                  ▲
-                    └─ abandoned ────┴── never published ──▶ orphaned ──────────────────┘
+    claim      create    verify, publish      commit         deadline     DELETE, verify
+    ───────▶ (none yet) ──▶ possible ──▶ published/current ──▶ retiring ──▶ revoking ──▶ revoked
+                 │              │                                              ▲
+                 └─ abandoned ──┴── never published ──▶ orphaned ──────────────┘
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ RULES: tuple[Callable[[ApplicationState], Step | None], ...] = (
 
 
 def decide(spec: ApplicationSpec, observation: Observation) -> Step:
-    """The one step to take next for one application. Pure: the same observation always leads to the
-    same step."""
+    """The next step for one application. The same observation always gives the same step."""
     state = ApplicationState(spec, observation)
     step = next((step for rule in RULES if (step := rule(state)) is not None), None) or idle(state)
     return replace(step, next=next_action(state)) if isinstance(step, Wait) and step.next is None else step

@@ -15,11 +15,11 @@ from rotator.domain.reasons import Reason
 from rotator.domain.status import NextAction
 
 MIN_DELAY = timedelta(milliseconds=200)
-"""The shortest time until something is looked at again."""
+"""Shortest delay until the next observation."""
 
 
 def idle(state: ApplicationState) -> Step:
-    """Nothing to do now: when next, and why."""
+    """No step now: blocks with what remains unresolved, or waits for the next action."""
     unheard = {
         key: message for key, message in state.observation.unconfirmed.items() if key in state.observation.still_valid
     }
@@ -83,7 +83,7 @@ def idle(state: ApplicationState) -> Step:
 
 
 def _published_elsewhere(state: ApplicationState) -> str:
-    """Why a key that is due to be revoked is not: a document at a former path still publishes
+    """Why a key that is due to be revoked is not: the document at a former path still publishes
     it."""
     ledger = state.ledger
     due = {entry.access_key for entry in ledger.retiring if state.observation.clocks.passed(entry.revoke_after)}
@@ -97,7 +97,7 @@ def _published_elsewhere(state: ApplicationState) -> str:
 
 
 def next_action(state: ApplicationState) -> NextAction:
-    """The next action of an application for which no step is to be taken now."""
+    """The next action of an application without a step now."""
     spec, ledger, clocks = state.spec, state.ledger, state.observation.clocks
     horizon = clocks.ours + spec.resync_interval
     patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
@@ -140,7 +140,7 @@ def next_action(state: ApplicationState) -> NextAction:
 
 
 def _next_under_hold(state: ApplicationState, patience: datetime) -> NextAction | None:
-    """When an emergency that goes through the hold is next looked at; None when there is none."""
+    """The next action of an emergency that overrides the hold; None without one."""
     if not state.override_hold:
         return None
     why = "an emergency goes through the hold"

@@ -1,5 +1,4 @@
-"""What one observation of an application holds. Plain values, so that every test can write one
-down."""
+"""The values of one observation of an application. Plain, so that tests can write them by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from rotator.domain.secret import Secret
 
 @dataclass(frozen=True)
 class Clocks:
-    """The same instant by three clocks: this machine's, Vault's and the provider's (their ``Date``
+    """One instant on three clocks: this machine's, Vault's and the provider's (from ``Date``
     headers)."""
 
     ours: datetime
@@ -26,30 +25,30 @@ class Clocks:
 
     @property
     def earliest(self) -> datetime:
-        """The clock that a deadline must have passed by, to have passed."""
+        """The slowest clock: a deadline has passed when it has on this one."""
         return min(self.ours, self.vault, self.provider)
 
     @property
     def latest(self) -> datetime:
-        """The clock that a deadline is counted from."""
+        """The fastest clock: deadlines count from this one."""
         return max(self.ours, self.vault, self.provider)
 
     @property
     def spread(self) -> timedelta:
-        """How far the clocks are apart."""
+        """The difference between the fastest and the slowest clock."""
         return self.latest - self.earliest
 
     def passed(self, deadline: datetime) -> bool:
-        """Whether the deadline has passed by every clock."""
+        """Whether the deadline has passed on every clock."""
         return self.earliest >= deadline
 
     def ours_at(self, deadline: datetime) -> datetime:
-        """What this machine's clock will show when the deadline has passed by every clock."""
+        """The time of this machine's clock when the deadline has passed on every clock."""
         return deadline + (self.ours - self.earliest)
 
 
 class Presence(enum.StrEnum):
-    """Where the published key was seen at the provider."""
+    """Where the provider lists the published key."""
 
     NOTHING = "nothing published"
     LISTED = "listed"
@@ -59,7 +58,7 @@ class Presence(enum.StrEnum):
 
 @dataclass(frozen=True)
 class RotationFailure:
-    """Why a rotation that was under way cannot be finished."""
+    """Why a rotation in flight cannot be finished."""
 
     reason: str
     message: str
@@ -67,12 +66,12 @@ class RotationFailure:
 
 @dataclass(frozen=True)
 class InFlightRotation:
-    """A rotation that this process holds in memory, from its claim to its end. The only place where
-    an unpublished secret is.
+    """A rotation that this process holds in memory, from its claim to its end. An unpublished
+    secret exists only here.
 
-    ``posted``: the one POST was sent. ``verifying_since`` and ``successes``: how far its proof has
-    come. ``publish_sent``: a publish was sent, so that the key may be in the document whatever the
-    answer was. ``publish_by``: until when the secret waits for Vault to come back.
+    ``posted``: the one POST was sent. ``verifying_since`` and ``successes``: the progress of its
+    verification. ``publish_sent``: a publish was sent, so the document may contain the key whatever
+    the answer was. ``publish_by``: how long the secret waits for Vault to recover.
     """
 
     intent: Intent
@@ -89,8 +88,8 @@ class InFlightRotation:
 
 @dataclass(frozen=True)
 class RotationRequest:
-    """A person's request to rotate now; fulfilled when the published key is another one than
-    ``replaces``."""
+    """An operator's request to rotate now. It is fulfilled when another key than ``replaces`` is
+    published."""
 
     reason: str
     replaces: str | None
@@ -99,9 +98,9 @@ class RotationRequest:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What was checked before a claim, or before a published key is revoked first: the rights that
-    the Vault token lacks on the credential path, how many keys still fit (None: unknown), and
-    whether the provider does not know the bearer."""
+    """What is checked before a claim, or before a published key is revoked first: the rights that
+    the Vault token lacks on the credential path, the free quota (None: unknown), and whether the
+    provider does not know the bearer."""
 
     missing_capabilities: tuple[str, ...] = ()
     headroom: int | None = None
@@ -110,8 +109,8 @@ class Preconditions:
 
 @dataclass(frozen=True)
 class DestroyedVersions:
-    """The versions of the document that held a revoked compromised secret and are destroyed;
-    ``remark`` says why others are not."""
+    """The destroyed versions of the document with a revoked compromised secret; ``remark``: why
+    others are not."""
 
     versions: tuple[int, ...] = ()
     remark: str = ""
@@ -119,8 +118,8 @@ class DestroyedVersions:
 
 @dataclass(frozen=True)
 class RelatedLedger:
-    """The ledger of another name that names the same bearer or document, and its version.
-    ``document`` is the one at its path, where that is another one and can be read."""
+    """The ledger of another name with the same bearer or document, and its version. ``document``:
+    the one at its path, if that is another one and can be read."""
 
     ledger: Ledger
     version: int
@@ -131,15 +130,14 @@ class RelatedLedger:
 class Observation:
     """One observation of one application, with what this pass has confirmed since.
 
-    ``published_probe`` is the verdict on the published secret, ``deleted`` the keys whose DELETE
-    was sent in this pass (``unconfirmed``: and its answer lost, with what was heard instead),
-    ``revoked`` the keys whose revocation is verified and how, ``still_valid`` those that kept
-    answering, ``undeletable`` those whose DELETE was refused for good, with the reason: one such
-    key must not keep the others waiting. ``destroyed``: what became of the stored secrets of
-    revoked compromised keys. ``versions`` holds earlier versions of the document that were read
-    because a key asked for them. ``related`` are ledgers of other names for the same bearer or
-    document, ``former_documents`` those at former paths that still publish a key, by path, as far
-    as they can be read.
+    ``published_probe``: the result for the published secret. ``deleted``: keys whose DELETE was
+    sent in this pass; ``unconfirmed``: those of them whose answer was lost, with what was received
+    instead. ``revoked``: keys whose revocation is verified, and how. ``still_valid``: deleted keys
+    that still authenticate. ``undeletable``: keys whose DELETE was rejected, with the reason; they
+    do not block other keys. ``destroyed``: the stored secrets of revoked compromised keys.
+    ``versions``: earlier versions of the document that were read to classify a key. ``related``:
+    ledgers of other names with the same bearer or document. ``former_documents``: documents at
+    former paths that still publish a key, by path, as far as they can be read.
     """
 
     clocks: Clocks
@@ -172,24 +170,24 @@ class Observation:
 
     @classmethod
     def of_ledger(cls, ledger: Ledger, now: datetime) -> Observation:
-        """What the ledger alone shows, by the clock of this machine: neither document nor keys are
-        known."""
+        """The observation that the ledger alone gives, on this machine's clock, without document
+        and keys."""
         return cls(Clocks(now, now, now), installation="", owner="", next_rotation_id="", ledger=ledger)
 
     def key(self, access_key: str | None) -> Key | None:
-        """The bearer's key of that name, if it was seen."""
+        """The bearer's key of that name, if the provider lists it."""
         return next((key for key in self.keys if key.access_key == access_key), None)
 
     def marker(self, key: Key, applications: Collection[str]) -> Marker | None:
-        """The key's marker, if it is one of this installation and of one of these names, and the
-        key may be touched at all."""
+        """The key's marker, if it is of this installation and of one of these names, and the key is
+        revocable."""
         marker = parse_marker(key.description)
         if marker and marker.installation == self.installation and marker.application in applications and key.revocable:
             return marker
         return None
 
     def without_key(self, access_key: str) -> Observation:
-        """The same without a key whose deletion was confirmed."""
+        """The observation without a key whose deletion was confirmed."""
         return replace(
             self,
             keys=tuple(key for key in self.keys if key.access_key != access_key),

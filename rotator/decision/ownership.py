@@ -1,17 +1,17 @@
-"""Decides which ledger owns a bearer and a credential document, and carries a ledger over to a new
-name. Pure.
+"""Decides which ledger owns a bearer and a credential document, and moves a ledger to a new name.
+Pure.
 
 One bearer and one document have one owner: the application that the configuration names for them. A
-ledger of another name for the same bearer is its past. Four check-and-set writes carry it over, and
-a kill between any two of them loses nothing::
+ledger of another name for the same bearer is a predecessor. Four check-and-set writes take it over,
+and a kill between two of them loses nothing::
 
     1  announce    the ledger of the new name names the old one            (CAS on the new ledger)
     2  supersede   the old ledger names its successor; nothing acts by it  (CAS on the old ledger)
     3  copy        the new ledger takes the content                        (CAS on the new ledger)
     4  empty       the old ledger keeps its names only                     (CAS on the old ledger)
 
-Announcing comes before superseding, so that of two daemons whose configurations use each other's
-name at most one succeeds; if both announce, neither supersedes, and both report a conflict.
+Announcing comes before superseding: of two daemons whose configurations use each other's name, at
+most one succeeds. If both announce, neither supersedes, and both report a conflict.
 """
 
 from __future__ import annotations
@@ -33,21 +33,20 @@ T = TypeVar("T")
 
 REMOVED_CLAIM_TIMEOUT = timedelta(days=1)
 """Age at which the claim of a removed application is dropped. Another installation may have it
-configured and be at work on it."""
+configured and be rotating it."""
 
 
 MAX_TAKEOVER_STEPS = 50
-"""Writes that a look ahead follows; each related ledger takes four."""
+"""Maximum of writes that a preview follows; each related ledger takes four."""
 
 
-class OwnershipConflict(Exception):  # an answer, not an error of the program
-    """Two ledgers name one bearer, and which of them owns it is unknown; the message says what a
-    person can do."""
+class OwnershipConflict(Exception):  # a result, not an error of the program
+    """Two ledgers name one bearer, and its owner is unknown. The message says what to do."""
 
 
 def owner_of(bearer: str, path: str, specs: Iterable[ApplicationSpec]) -> str:
-    """The configured application that has this bearer, else the one that has this document; empty
-    when there is none."""
+    """The configured application with this bearer, else the one with this document; empty without
+    one."""
     found = list(specs)
     by_bearer = [spec.application for spec in found if spec.bearer == bearer]
     by_path = [spec.application for spec in found if spec.path == path]
@@ -57,8 +56,8 @@ def owner_of(bearer: str, path: str, specs: Iterable[ApplicationSpec]) -> str:
 def removed_application(
     ledger: Ledger, specs: Iterable[ApplicationSpec], *, organization_id: str, max_clock_skew: timedelta
 ) -> ApplicationSpec:
-    """An application that left the configuration, from what its ledger says; ``specs`` are those of
-    the configuration."""
+    """The spec of a removed application, from its ledger. ``specs``: the configured
+    applications."""
     return ApplicationSpec(
         application=ledger.application,
         account=ledger.account,
@@ -79,7 +78,7 @@ def removed_application(
 def next_takeover_step(
     spec: ApplicationSpec, own: Ledger | None, related: Sequence[RelatedLedger], published: str | None, clocks: Clocks
 ) -> WriteLedger | SupersedeLedger | None:
-    """The next write that makes the ledgers of one bearer one; None when they are. Raises
+    """The next write that merges the ledgers of one bearer; None when they are merged. Raises
     ``OwnershipConflict``."""
     ledger = own or new_ledger(spec)
     if ledger.bearer != spec.bearer:
@@ -88,16 +87,16 @@ def next_takeover_step(
         )
     names = {spec.application, *(one.application for one in ledger.predecessors)}
     present = {other.ledger.application for other in related}
-    # An empty ledger comes last: what is known of it, and of its document, comes along with the
-    # ledger that took it over.
+    # Empty ledgers come last: their content, and what is known of their documents, comes with the
+    # ledger that took them over.
     for other in sorted(related, key=lambda other: is_emptied(other.ledger)):
         theirs = other.ledger
         if theirs.bearer != spec.bearer:
-            continue  # it shares the document only: its keys are not this application's
+            continue  # it shares only the document: its keys are not this application's
         known = ledger.predecessor(theirs.application)
         if theirs.successor and theirs.successor not in names:
             if theirs.successor in present or is_emptied(theirs):
-                continue  # its successor is taken over first, and brings this name along
+                continue  # its successor is taken over first and brings this name
             raise OwnershipConflict(
                 f"the ledger of {theirs.application} names the same bearer as {spec.application} and was given to "
                 f"{theirs.successor}, which has none: restore the ledger of {theirs.successor} in Vault, or remove "
@@ -128,7 +127,7 @@ def next_takeover_step(
 def consolidated(
     spec: ApplicationSpec, own: Ledger | None, related: Sequence[RelatedLedger], published: str | None, clocks: Clocks
 ) -> Ledger | None:
-    """The ledger as it will be once every related ledger is taken over, for those who only look."""
+    """The ledger after every related ledger is taken over, for queries."""
     ledgers = {other.ledger.application: other for other in related}
     try:
         for _ in range(MAX_TAKEOVER_STEPS):
@@ -146,21 +145,20 @@ def consolidated(
 
 
 def is_emptied(ledger: Ledger) -> bool:
-    """Whether a superseded ledger holds nothing any more that could be lost."""
+    """Whether a superseded ledger has no content left."""
     return bool(ledger.successor) and ledger == emptied(ledger)
 
 
 def own_ledger(spec: ApplicationSpec, found: Ledger | None) -> Ledger | None:
-    """What was found under the application's name; None for the empty remains of another
-    application that once had this name."""
+    """The ledger under the application's name; None for the empty ledger of another application
+    that had this name before."""
     if found is not None and is_emptied(found) and spec.bearer != found.bearer and spec.path != found.path:
         return None
     return found
 
 
 def superseded_message(name: str, ledger: Ledger, owner: str) -> str:
-    """Why an application that owns neither bearer nor document does nothing, and what a person can
-    do."""
+    """Why an application that owns neither bearer nor document is not acted on, and what to do."""
     if ledger.successor:
         return (
             f"{name} was renamed to {ledger.successor}, which has taken its ledger over: use that name in every "
@@ -174,7 +172,7 @@ def superseded_message(name: str, ledger: Ledger, owner: str) -> str:
 
 
 def emptied(ledger: Ledger) -> Ledger:
-    """The superseded ledger without its content: whose it was, and who has it now."""
+    """The superseded ledger without its content: only its names and its successor."""
     return replace(
         ledger,
         current=None,
@@ -198,8 +196,7 @@ def _predecessor(theirs: Ledger) -> Predecessor:
 def _copied(
     spec: ApplicationSpec, ledger: Ledger, other: RelatedLedger, published: str | None, clocks: Clocks
 ) -> WriteLedger:
-    """The ledger with the content of the other one. A key that both name keeps the longer
-    promise."""
+    """The ledger with the content of the other one. A key in both keeps the later deadline."""
     theirs, moved = other.ledger, other.ledger.path != spec.path
     fresh = ledger.current is None and not moved
     current = theirs.current if fresh else ledger.current
@@ -233,7 +230,7 @@ def _copied(
 
 
 def _published_elsewhere(other: RelatedLedger) -> str:
-    """The key that the document at the former path publishes, as far as it is known."""
+    """The key that the document at the former path publishes, if known."""
     if other.document is not None:
         return other.document.published or ""
     return other.ledger.current.access_key if other.ledger.current else ""
@@ -251,9 +248,9 @@ def _predecessors(
 
 
 def _with_promises(ledger: Ledger, theirs: Ledger, current: str | None, deadline: datetime, *, moved: bool) -> Ledger:
-    """The ledger with the other one's keys that are on their way out, and with its current key, if
-    that is another one here: it is given a full grace from now. Versions of a document at another
-    path say nothing here."""
+    """The ledger with the other one's keys in grace or revoking, and with its current key if
+    another one is current here: that gets a full grace from now. Versions of a document at another
+    path are dropped."""
     retiring = {entry.access_key: entry for entry in ledger.retiring}
     revoking = {entry.access_key: entry for entry in ledger.revoking}
     promised = list(theirs.retiring)
@@ -265,9 +262,9 @@ def _with_promises(ledger: Ledger, theirs: Ledger, current: str | None, deadline
             retiring[entry.access_key] = replace(known, revoke_after=max(known.revoke_after, entry.revoke_after))
         elif entry.access_key != current and entry.access_key not in revoking:
             retiring[entry.access_key] = replace(entry, version=0) if moved else entry
-    for condemned in theirs.revoking:
-        if condemned.access_key not in retiring:
-            revoking.setdefault(condemned.access_key, replace(condemned, version=0) if moved else condemned)
+    for revoking_key in theirs.revoking:
+        if revoking_key.access_key not in retiring:
+            revoking.setdefault(revoking_key.access_key, replace(revoking_key, version=0) if moved else revoking_key)
     return replace(ledger, retiring=tuple(retiring.values()), revoking=tuple(revoking.values()))
 
 

@@ -1,5 +1,4 @@
-"""One application at one instant: what is wanted and what was seen, with the questions that the
-rules ask of it."""
+"""The state of an application at one instant, with the derived facts that the rules use."""
 
 from __future__ import annotations
 
@@ -21,40 +20,41 @@ from rotator.domain.status import NextAction
 from rotator.util.cached import cached_property
 
 RETRY_INTERVAL = timedelta(seconds=30)
-"""How soon to look again when something is wrong that may clear by itself."""
+"""Time until the next observation if a problem may clear by itself."""
 
 TAKEOVER_MARGIN = timedelta(seconds=5)
-"""How long beyond its proof an emergency of another process is given before it is taken over."""
+"""How long after its verification timeout an emergency of another process is taken over."""
 
 MAX_SCHEDULED_LIVE_KEYS = 3
-"""Valid tagged keys of one application without a request: current, in grace, being created."""
+"""Maximum of valid tagged keys of one application without a request: current, in grace, being
+created."""
 
 KEPT_VERSIONS = 10
-"""Versions of a document that KV version 2 keeps unless told otherwise."""
+"""Versions of a document that KV version 2 keeps by default."""
 
 MAX_BACKOFF = timedelta(hours=2)
-"""The longest backoff after failures; a time further off was written by a clock that was wrong."""
+"""Longest backoff after failures; a later time was written by a wrong clock."""
 
 ACCOUNT_SUSPECT_THRESHOLD = 2
-"""Other applications of the account with an invalid published key that make the account suspect."""
+"""How many other applications of the account with an invalid published key make the account
+suspect."""
 
 
 @dataclass(frozen=True)
 class ApplicationState:
-    """One application at one instant: what is wanted and what was seen, with the questions that
-    rules ask of it."""
+    """One application at one instant: spec and observation, with the facts derived from both."""
 
     spec: ApplicationSpec
     observation: Observation
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, or an empty one where Vault has none yet."""
+        """The ledger, or a new one if Vault has none."""
         return self.observation.ledger or new_ledger(self.spec)
 
     @property
     def now(self) -> datetime:
-        """The time by this machine's clock; deadlines use all three clocks."""
+        """The time of this machine's clock; deadlines use all three clocks."""
         return self.observation.clocks.ours
 
     @property
@@ -64,26 +64,26 @@ class ApplicationState:
 
     @property
     def on_hold(self) -> bool:
-        """Whether an operator's hold is in force: one clock has not passed its end."""
+        """Whether an operator's hold is in force: its end has not passed on every clock."""
         return self.ledger.held(self.observation.clocks.earliest)
 
     @property
     def override_hold(self) -> frozenset[str]:
-        """The compromised keys that no hold spares, by an operator's explicit word."""
+        """The compromised keys to which no hold applies, at an operator's request."""
         return frozenset(mark.access_key for mark in self.ledger.compromised if mark.override_hold)
 
     def blocked_by_hold(self, access_key: str | None) -> bool:
-        """Whether a hold keeps an emergency about this key waiting."""
+        """Whether a hold delays an emergency about this key."""
         return self.on_hold and access_key not in self.override_hold
 
     @property
     def trusted_clocks(self) -> bool:
-        """Whether the clocks agree well enough to revoke by them."""
+        """Whether the clocks agree well enough for revocations."""
         return self.observation.clocks.spread <= self.spec.max_clock_skew
 
     @property
     def ledger_in_sync(self) -> bool:
-        """Whether the ledger has followed the document that was seen."""
+        """Whether the ledger matches the observed document."""
         current = self.ledger.current
         if current is None:
             return self.published is None
@@ -98,26 +98,26 @@ class ApplicationState:
 
     @property
     def document_in_doubt(self) -> bool:
-        """Whether it is unknown what consumers read: the document cannot be read, or is older than
-        what is known of it."""
+        """Whether the published key is unknown: the document cannot be read, or is older than
+        known."""
         document = self.observation.document
         return document.state is DocumentState.UNREADABLE or document.version < self.known_version
 
     @cached_property
     def keys_in_other_fields(self) -> dict[str, str]:
-        """The bearer's keys that stand in fields of the document which the configuration does not
-        name, each with its field."""
+        """The bearer's keys in fields of the document that the configuration does not name, each
+        with its field."""
         return keys_in_other_fields(self.observation.document, self.observation.keys, self.spec.fields)
 
     def surely_unpublished(self, access_key: str) -> bool:
-        """Whether consumers do not read this key, whatever else is unknown. Where the document is
-        in doubt, that is a key that the ledger saw replaced; and, where a document can be read and
-        shows another key, one that was not made for this application."""
+        """Whether consumers certainly do not read this key. If the document is in doubt, this holds
+        for a key that the ledger saw replaced, and if the document can be read and shows another
+        key, for one that was not made for this application."""
         if access_key == self.published:
             return False
         if not self.document_in_doubt:
-            # What the ledger saw published and replaced is contained: else a writer of the document
-            # could switch that off.
+            # A key that the ledger saw published and replaced is contained: otherwise a writer of
+            # the document could disable that.
             return access_key not in self.keys_in_other_fields or self._was_published(access_key)
         if self.ledger.current is not None and access_key == self.ledger.current.access_key:
             return False
@@ -127,7 +127,7 @@ class ApplicationState:
         return not tagged and self.observation.document.state is not DocumentState.UNREADABLE
 
     def _was_published(self, access_key: str) -> bool:
-        """Whether the ledger knows the key as one that consumers have read."""
+        """Whether the ledger knows that consumers have read the key."""
         current = {self.ledger.current.access_key} if self.ledger.current else set()
         leaving = {entry.access_key for entry in self.ledger.retiring} | {
             entry.access_key for entry in self.ledger.revoking
@@ -136,18 +136,18 @@ class ApplicationState:
 
     @property
     def published_is_revoking(self) -> bool:
-        """Whether consumers read a key that has been scheduled for revocation."""
+        """Whether the published key is scheduled for revocation."""
         return self.published is not None and self.ledger.is_revoking(self.published)
 
     @property
     def published_is_compromised(self) -> bool:
-        """Whether consumers read a key that is in the wrong hands."""
+        """Whether the published key is compromised."""
         return self.published in self.ledger.compromised_keys()
 
     @property
     def published_is_invalid(self) -> bool:
-        """Whether consumers read a key that is certainly invalid: rejected, and gone or expired,
-        while its bearer is seen."""
+        """Whether the published key is certainly invalid: rejected, and gone or expired, while its
+        bearer exists."""
         return (
             self.published is not None
             and self.observation.published_probe is ProbeResult.REJECTED
@@ -157,15 +157,14 @@ class ApplicationState:
 
     @property
     def published_has_expired(self) -> bool:
-        """Whether the provider stopped accepting the published key because of its date, by every
-        clock."""
+        """Whether the published key has expired at the provider, on every clock."""
         key = self.observation.key(self.published)
         return key is not None and key.expired(self.observation.clocks.earliest)
 
     @property
     def published_just_verified_here(self) -> bool:
-        """Whether consumers read exactly the pair that this very process has made and proven,
-        secret included."""
+        """Whether the document has exactly the pair of access key and secret that this process
+        created and verified."""
         in_flight = self.observation.in_flight
         if in_flight is None or not in_flight.verified or in_flight.key is None or in_flight.secret is None:
             return False
@@ -173,7 +172,7 @@ class ApplicationState:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names that this application has and had."""
+        """The current and former names of this application."""
         return frozenset({self.spec.application, *(one.application for one in self.ledger.predecessors)})
 
     @cached_property
@@ -185,13 +184,13 @@ class ApplicationState:
 
     @cached_property
     def unaccounted_keys(self) -> list[tuple[Key, Marker]]:
-        """Marked keys that neither the ledger nor the document accounts for. (Who holds a rotation
-        ends it before asking.)"""
+        """Tagged keys that neither the ledger nor the document accounts for. Evaluated only without
+        a rotation in memory."""
         known = self.ledger.names() | self.ledger.published_elsewhere() | {self.published}
         return [(key, marker) for key, marker in self.tagged_keys if key.access_key not in known]
 
     def disposition(self, key: Key, marker: Marker) -> Disposition:
-        """What became of an unnamed key (rule 7)."""
+        """The disposition of an unaccounted key (rule 7)."""
         former = self.ledger.predecessor(marker.application)
         if former is not None and former.path != self.spec.path:
             return self._disposition_elsewhere(former, marker)
@@ -204,8 +203,8 @@ class ApplicationState:
         )
 
     def _disposition_elsewhere(self, former: Predecessor, marker: Marker) -> Disposition:
-        """The same for a key that was made for a document at a former path: while that document
-        stands at the base of the key, a process may still publish it there."""
+        """The disposition of a key for a document at a former path: while that document is at the
+        base of the key, a process may still publish it there."""
         document = self.observation.former_documents.get(former.path)
         if former.access_key and (document is None or document.version <= marker.base):
             return Disposition.ELSEWHERE
@@ -213,18 +212,17 @@ class ApplicationState:
 
     @property
     def unobserved_versions(self) -> frozenset[int]:
-        """Versions of the document that unnamed keys ask for and that this pass has not read
-        yet."""
+        """Versions of the document that classify unaccounted keys and that this pass has not
+        read."""
         former = {one.application for one in self.ledger.predecessors if one.path != self.spec.path}
         markers = [marker for _, marker in self.unaccounted_keys if marker.application not in former]
         return wanted_versions(markers, self.observation.document) - set(self.observation.versions)
 
     @cached_property
     def skipped_versions(self) -> frozenset[int]:
-        """Versions of the document that no pass has observed: written between the one that the
-        ledger knows and the present one. Of many, the latest that Vault keeps; what the others held
-        is unknown. The known one is among them, to see whether it is still the same document,
-        unless the present one was written by this process upon it."""
+        """Versions of the document between the ledger's and the current one, which no pass
+        observed; at most the latest that Vault keeps. They include the ledger's version, to check
+        that it is the same document, unless this process wrote the current version upon it."""
         version, current = self.observation.document.version, self.ledger.current
         known = current.version if current else 0
         first = known + 1 if self.published_just_verified_here else max(known, 1)
@@ -239,7 +237,7 @@ class ApplicationState:
 
     @cached_property
     def missed_versions(self) -> bool:
-        """Whether consumers may have read other keys meanwhile that are no longer known."""
+        """Whether consumers may have read other keys meanwhile that are unknown."""
         current, version = self.ledger.current, self.observation.document.version
         if current is not None and (
             version - current.version > KEPT_VERSIONS or not self._still_the_same_document(current)
@@ -249,9 +247,9 @@ class ApplicationState:
         return any(document is None or document.state is not DocumentState.LIVE for document in found)
 
     def _still_the_same_document(self, current: CurrentKey) -> bool:
-        """Whether the version that the ledger knows holds what the ledger says. A document that was
-        deleted with its metadata and written anew counts its versions from 1 again, and says
-        nothing of what consumers read before."""
+        """Whether the ledger's version of the document still holds its key. A document that was
+        deleted with its metadata and recreated counts versions from 1, and does not show what
+        consumers read before."""
         known = self.observation.versions.get(current.version)
         if known is None:
             return self.published_just_verified_here
@@ -259,7 +257,7 @@ class ApplicationState:
 
     @cached_property
     def possibly_pending(self) -> list[str]:
-        """Unnamed keys that another process may still publish."""
+        """Unaccounted keys that another process may still publish."""
         return [
             key.access_key
             for key, marker in self.unaccounted_keys
@@ -268,8 +266,7 @@ class ApplicationState:
 
     @property
     def live_key_count(self) -> int:
-        """How many tagged keys the provider lists, expired ones included: they count in its
-        quota."""
+        """How many tagged keys the provider lists; expired ones count in its quota too."""
         tagged_keys = {key.access_key for key, _ in self.tagged_keys}
         return sum(
             key.access_key in tagged_keys | self.ledger.names() | {self.published} for key in self.observation.keys
@@ -277,7 +274,7 @@ class ApplicationState:
 
     @property
     def urgent_mode(self) -> RotationMode | None:
-        """Whether consumers must get another key at once, and why."""
+        """Why consumers need another key at once; None if they do not."""
         if self.published_is_compromised:
             return RotationMode.COMPROMISED
         if self.published_is_revoking or self.published_is_invalid:
@@ -285,8 +282,8 @@ class ApplicationState:
         return None
 
     def takeover_at(self, intent: Intent) -> datetime:
-        """When the intent of another owner may be replaced; a claim from the future counts as old
-        (a clock was set)."""
+        """When the intent of another owner may be replaced. A claim from the future counts as old,
+        since a clock was changed."""
         if intent.owner == self.observation.owner or self.observation.owner_gone:
             return self.now
         if self.published_is_compromised and not intent.mode.urgent:
@@ -300,41 +297,41 @@ class ApplicationState:
 
     @cached_property
     def scheduled_rotation(self) -> Due | None:
-        """The next scheduled rotation of the current key and when it begins, by the earliest clock;
-        None when none is wanted."""
+        """The next scheduled rotation of the current key and its start, on the earliest clock; None
+        without one."""
         ledger = self.ledger
         if ledger.current is None or not self.spec.configured:
             return None
-        # What failed or was stopped has begun in its turn already, and has a backoff of its own.
+        # A failed or stopped rotation started in its turn already, and has its own backoff.
         begun = ledger.failures > 0 or ledger.problem is not None
         spec = replace(self.spec, startup_spread=timedelta(0)) if begun else self.spec
         return plan_rotation(spec, ledger.current, self.observation.clocks.earliest)
 
     @property
     def in_backoff(self) -> bool:
-        """Whether an earlier failure asks for a backoff; a request or a wrong clock does not
-        wait."""
+        """Whether an earlier failure delays the next attempt. A request, or a time beyond the
+        longest backoff, is not delayed."""
         not_before = self.ledger.not_before
         if self.observation.request is not None or not_before is None:
             return False
         return self.now < not_before <= self.now + MAX_BACKOFF
 
     def may_delete(self, entry: RevokingKey) -> bool:
-        """Whether a key that is scheduled for revocation may be deleted now; `contain` has seen to
-        those that are compromised."""
+        """Whether a key scheduled for revocation may be deleted now; `contain_compromised` handles
+        compromised ones."""
         key = self.observation.key(entry.access_key)
         if entry.access_key == self.published or (key is not None and not key.revocable):
             return False
         if entry.access_key in self.ledger.published_elsewhere():
             return False
         if not self.ledger_in_sync:
-            return False  # until the ledger is in sync, it is unknown whether the key was published again meanwhile
+            return False  # before that it is unknown whether the key was published again
         if not entry.republished:
             return True
         return entry.not_before is not None and self.trusted_clocks and self.observation.clocks.passed(entry.not_before)
 
     def wait(self, following: NextAction) -> Step:
-        """Wait for the next action; a problem that the ledger still shows has cleared."""
+        """Waits for the next action; first removes a problem from the ledger that has cleared."""
         if self.observation.ledger and self.ledger.problem and self.ledger.failures == 0:
             cleared = Event("application.recovered", {"reason": self.ledger.problem.reason})
             return WriteLedger(replace(self.ledger, problem=None), (cleared,))

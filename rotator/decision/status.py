@@ -1,5 +1,5 @@
-"""The status of one application by its ledger, which ``status`` and the metrics show. Pure; nothing
-is contacted."""
+"""The status of one application from its ledger, for ``status`` and the metrics. Pure; contacts no
+service."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from rotator.domain.status import PHASES, ApplicationStatus, NextAction, is_over
 
 
 def overdue_at(spec: ApplicationSpec, ledger: Ledger) -> datetime | None:
-    """From when on something is overdue by the policy, whatever a pass plans and whatever holds it
-    back; None without a duty."""
+    """When an action becomes overdue according to the spec, whatever a pass plans or a hold delays;
+    None without one."""
     return min((latest for _, latest, _, _ in _duties(spec, ledger)), default=None)
 
 
 def status_of(
     spec: ApplicationSpec, ledger: Ledger | None, now: datetime, observed: Problem | None = None
 ) -> ApplicationStatus:
-    """The application as its ledger tells it now; None when it has none yet. ``observed``: the
-    problem that the daemon's last pass saw, which the ledger need not record."""
+    """The status from the ledger, which is None if the application has none yet. ``observed``: the
+    problem that the daemon's last pass saw, which need not be in the ledger."""
     if ledger is None:
         next_ = NextAction(now, "observe", "no ledger yet")
         return ApplicationStatus(
@@ -69,14 +69,13 @@ def _problem(spec: ApplicationSpec, ledger: Ledger, now: datetime, observed: Pro
 
 
 def mismatch_problem(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> Problem | None:
-    """The problem that follows from the configuration and the ledger alone, as a pass reports
-    it."""
+    """The problem that follows from configuration and ledger alone, as a pass reports it."""
     step = configuration_moved(ApplicationState(spec, Observation.of_ledger(ledger, now)))
     return step.problem if isinstance(step, Wait) else None
 
 
 def unreadable_status(spec: ApplicationSpec, reason: str, message: str, now: datetime) -> ApplicationStatus:
-    """The application when its ledger cannot be read."""
+    """The status of an application whose ledger cannot be read."""
     next_ = NextAction(now, "observe", "the ledger cannot be read")
     return ApplicationStatus(spec, None, now, "unreadable", next_, problem=Problem(reason, message, now))
 
@@ -100,28 +99,25 @@ def _phase(ledger: Ledger, now: datetime, problem: Problem | None, overdue: bool
 
 
 def _next(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> NextAction:
-    """What a pass would wait for, by the ledger alone; where that time has passed already, since
-    when."""
+    """What a pass would wait for, from the ledger alone; for an overdue action, since when."""
     waiting = ledger.not_before is not None and ledger.not_before > now
     overdue = [
         NextAction(since, what, why)
         for since, latest, what, why in _obligations(spec, ledger, now)
-        if latest <= now
-        and not (what == "rotate" and waiting)  # after a failure the next attempt has a time of its own
+        if latest <= now and not (what == "rotate" and waiting)  # after a failure, the next attempt has its own time
     ]
     return min([next_action(ApplicationState(spec, Observation.of_ledger(ledger, now))), *overdue])
 
 
 def _obligations(spec: ApplicationSpec, ledger: Ledger, now: datetime) -> list[tuple[datetime, datetime, str, str]]:
-    """The duties that no hold puts off."""
+    """The obligations without those that a hold delays."""
     held = ledger.held(now) and not any(mark.override_hold for mark in ledger.compromised)
     return [] if held else _duties(spec, ledger)
 
 
 def _duties(spec: ApplicationSpec, ledger: Ledger) -> list[tuple[datetime, datetime, str, str]]:
-    """What is owed: since or from when, from when on it is overdue, what and why. The policy says
-    it, not what a pass plans: a retry that waits, a restart or a turn that was missed does not make
-    a key younger."""
+    """The obligations: when due, when overdue, action and reason. They follow from the spec, not
+    from what a pass plans: a retry, a restart or a missed turn does not make a key younger."""
     if ledger.compromised:
         mark = ledger.compromised[0]
         return [(mark.at, mark.at, "contain", f"{mark.access_key} is compromised")]

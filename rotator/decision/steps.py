@@ -1,4 +1,4 @@
-"""The steps that a pass can take. Plain values; each is one thing to do next."""
+"""The steps of a pass. Plain values; each is one action."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rotator.domain.status import NextAction
 
 @dataclass(frozen=True)
 class Event:
-    """Something to be logged once the step that it belongs to has been confirmed."""
+    """An event to be logged once the step that it belongs to is confirmed."""
 
     name: str
     fields: Mapping[str, object] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do until then. With ``problem``, nothing can be done until it clears.
+    """No action until then. With ``problem``, the application is blocked until it clears.
 
     ``next`` is the next action, which may come later than the next observation at ``until``;
     `decide` sets it on each step to wait.
@@ -35,7 +35,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class WriteLedger:
-    """Write this ledger by check-and-set on the version that was read."""
+    """Writes this ledger by check-and-set on the version that was read."""
 
     ledger: Ledger
     events: tuple[Event, ...] = ()
@@ -43,7 +43,7 @@ class WriteLedger:
 
 @dataclass(frozen=True)
 class SupersedeLedger:
-    """Write the ledger of another name, which this application takes over, by check-and-set on the
+    """Writes the ledger of another name that this application takes over, by check-and-set on the
     version that was read."""
 
     ledger: Ledger
@@ -52,22 +52,22 @@ class SupersedeLedger:
 
 @dataclass(frozen=True)
 class ProbePublished:
-    """Try the published secret, and ask whether the bearer is known when it is refused."""
+    """Probes the published secret; if it is rejected, checks that the bearer exists."""
 
 
 @dataclass(frozen=True)
 class ReadVersions:
-    """Read these versions of the document, to classify a tagged key (rule 7)."""
+    """Reads these versions of the document, to classify a tagged key (rule 7)."""
 
     versions: frozenset[int]
 
 
 @dataclass(frozen=True)
 class CheckPreconditions:
-    """Ask Vault for the token's rights on the credential path and the provider for headroom, before
-    a claim. An emergency does not ask for headroom, which takes as long as a create: the provider's
-    refusal says the same. ``revoke_first``: a published key is about to be revoked, so whatever
-    would keep another one from being made is asked now."""
+    """Reads the token's rights on the credential path and the free quota, before a claim. In an
+    emergency the quota is not read: that takes as long as a create, whose rejection shows the same.
+    ``revoke_first``: a published key is about to be revoked, so everything that would prevent
+    another one is checked now."""
 
     urgent: bool = False
     revoke_first: bool = False
@@ -75,7 +75,7 @@ class CheckPreconditions:
 
 @dataclass(frozen=True)
 class CreateKey:
-    """Send the one POST of the claimed rotation."""
+    """Sends the one POST of the claimed rotation."""
 
     description: str
     default_project_id: str | None
@@ -84,25 +84,25 @@ class CreateKey:
 
 @dataclass(frozen=True)
 class VerifyKey:
-    """See the new key work, several times in a row, within a bound."""
+    """Verifies that the new key authenticates, several times in a row, within a timeout."""
 
 
 @dataclass(frozen=True)
 class PublishKey:
-    """Look once more, then write the new key into the credential document by check-and-set, then
-    read it back."""
+    """Observes again, writes the new key into the credential document by check-and-set, and reads
+    it back."""
 
 
 @dataclass(frozen=True)
 class FenceDocument:
-    """Rewrite the unchanged credential document, which moves its version on, so that possibly
-    orphaned keys are certainly orphaned."""
+    """Rewrites the unchanged credential document: its new version makes possibly orphaned keys
+    certainly orphaned."""
 
 
 @dataclass(frozen=True)
 class DeleteKey:
-    """Look at the document once more, then delete the key at the provider. ``even_if_published``:
-    an operator's revoke-first."""
+    """Reads the document again, then deletes the key at the provider. ``even_if_published``: for
+    revoke-first."""
 
     access_key: str
     reason: str
@@ -111,8 +111,8 @@ class DeleteKey:
 
 @dataclass(frozen=True)
 class VerifyRevocation:
-    """See the deleted key refused, with the secret that ``version`` of the document held, or gone
-    by name."""
+    """Verifies that the deleted key is rejected, with the secret in ``version`` of the document, or
+    that no key has its name."""
 
     access_key: str
     version: int
@@ -121,9 +121,9 @@ class VerifyRevocation:
 
 @dataclass(frozen=True)
 class DestroyVersions:
-    """Destroy the earlier versions of the document that hold the secret of this key, which is
-    compromised and verified as revoked. ``version`` is the one that the ledger names. Failure is
-    reported and does not delay the pass."""
+    """Destroys the earlier versions of the document with the secret of this key, which is
+    compromised and verified as revoked. ``version``: the one in the ledger. Failure is reported and
+    does not delay the pass."""
 
     access_key: str
     version: int
@@ -131,7 +131,7 @@ class DestroyVersions:
 
 @dataclass(frozen=True)
 class DiscardInFlight:
-    """Forget the held rotation: it is over, and nothing is left to do for it here."""
+    """Discards the rotation in memory, which is over."""
 
 
 Act = (

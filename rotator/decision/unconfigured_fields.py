@@ -1,9 +1,9 @@
-"""Keys of a bearer in fields of a credential document that the configuration does not name.
+"""Finds keys of a bearer in fields of a credential document that the configuration does not name.
 
-The problem: a document that a person wrote may hold its key as ``SCW_ACCESS_KEY`` while the
-configuration says ``access_key``. To rotator it then holds no key, and a rotation adds fields that
-no consumer reads. The invariant: a key that a consumer may read in another field is neither passed
-over nor taken for unpublished. The end state: the configuration names the field.
+A document that a person wrote may have its key as ``SCW_ACCESS_KEY`` while the configuration says
+``access_key``. It then seems to hold no key, and a rotation would add fields that no consumer
+reads. So a key that a consumer may read in another field is not counted as unpublished, and blocks
+the application until the configuration names the field.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from rotator.domain.keys import Key
 from rotator.domain.secret_form import SECRET_OF_A_KEY
 
 SECRET = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""What a secret key of Scaleway looks like, for a guess at the field that holds it."""
+"""The form of a secret key of Scaleway, to guess its field."""
 
 MAX_DEPTH = 8
-"""Lists and tables inside of each other that are looked through; a consumer has no deeper ones."""
+"""Maximum depth of nested lists and tables that are searched."""
 
 
 def keys_in_other_fields(document: CredentialDocument, keys: Iterable[Key], named: Collection[str]) -> dict[str, str]:
-    """The keys whose names stand in fields other than ``named``, each with the first such field.
+    """The keys whose names occur in other fields than ``named``, each with the first such field.
     Pure."""
     if document.state is not DocumentState.LIVE:
         return {}
@@ -39,8 +39,8 @@ def keys_in_other_fields(document: CredentialDocument, keys: Iterable[Key], name
 
 
 def fields_line(document: CredentialDocument, access_field: str, named: Collection[str]) -> str:
-    """The line of the configuration that names that field, and the one field that may hold the
-    secret, where there is one."""
+    """The line of the configuration that names that field, and the field of the secret if only one
+    may hold it."""
     texts = {
         name: value for name, value in sorted(document.fields.items()) if name not in named and isinstance(value, str)
     }

@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 
 ACCESS_KEY = re.compile(r"SCW[A-Z0-9]{17}")
-"""What the name of a key looks like; names of applications are in small letters, so nothing is
-both."""
+"""The form of an access key. Names of applications are lower case, so no text is both."""
 
 KEY_LENGTH = 20
 """Characters of an access key."""
 
 
 def is_access_key(text: str) -> bool:
-    """Whether this is the name of a key and not of an application."""
+    """Whether the text is an access key and not the name of an application."""
     return ACCESS_KEY.fullmatch(text) is not None
 
 
 def access_key_fault(text: str) -> str:
-    """What keeps a text from being the access key that it nearly is; empty for a key, and for what
-    is nothing like one."""
+    """Why a text is not the access key that it resembles; empty for an access key, and for a text
+    that does not resemble one."""
     key = text.strip()
     if is_access_key(text) or not (key.startswith("SCW") or re.fullmatch(r"scw[a-z0-9\s]{12,21}", key, re.IGNORECASE)):
         return ""

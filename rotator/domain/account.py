@@ -1,8 +1,7 @@
-"""What is remembered of an account and of no application: which old keys may stay, which mass
-rotations were begun.
+"""The document of an account: waivers and mass rotations.
 
-One document per account, beside the ledgers, written with check-and-set like them. It names keys
-and never holds a secret.
+One for each account, next to the ledgers, written with check-and-set. It names keys and holds no
+secret.
 """
 
 from __future__ import annotations
@@ -13,20 +12,19 @@ from datetime import datetime
 from rotator.errors import Refused
 
 ACCOUNT_SCHEMA = 3
-"""The schema of the account document that this program writes. It reads this one and older ones."""
+"""The schema that this program writes. It also reads older ones."""
 
 MAX_WAIVERS = 100
-"""Waivers that an account document has room for."""
+"""Maximum of waivers in an account document."""
 
 KEPT = 20
-"""Mass rotations kept that have ended, and as many that have not; older ones are dropped, Vault's
-own versions remain."""
+"""How many finished and how many unfinished mass rotations are kept. Vault's versions keep older
+ones."""
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """A person's word that an old key may stay, in spite of everything, and why; without ``until``,
-    for good."""
+    """Exempts an old key from coverage, with a reason; forever if ``until`` is None."""
 
     access_key: str
     reason: str
@@ -35,17 +33,17 @@ class Waiver:
     until: datetime | None = None
 
     def holds(self, now: datetime) -> bool:
-        """Whether the word still counts."""
+        """Whether the waiver is in force."""
         return self.until is None or now < self.until
 
 
 @dataclass(frozen=True)
 class MassRotation:
-    """One command about many applications: what was asked for, in its own ``selector``, and the
-    time that was fixed when it began.
+    """One command for many applications: its ``selector``, and the time that was fixed at its
+    start.
 
-    ``id`` is also the incident of every mark that it sets. It is open until every application that
-    it was about is done.
+    ``id`` is also the incident of each mark that it writes. It is unfinished until each of its
+    applications is done.
     """
 
     id: str
@@ -60,7 +58,7 @@ class MassRotation:
 
 @dataclass(frozen=True)
 class AccountDocument:
-    """Everything that is remembered of one account."""
+    """The document of one account."""
 
     account: str
     waivers: tuple[Waiver, ...] = ()
@@ -68,12 +66,12 @@ class AccountDocument:
     schema: int = ACCOUNT_SCHEMA
 
     def waiver(self, access_key: str, now: datetime) -> Waiver | None:
-        """The word that counts now for this key."""
+        """The waiver of this key that is in force."""
         return next((waiver for waiver in self.waivers if waiver.access_key == access_key and waiver.holds(now)), None)
 
     def with_waiver(self, waiver: Waiver) -> AccountDocument:
-        """This document with the waiver in place of any that the key had. Expired waivers make
-        room; raises ``Refused`` when there is none."""
+        """This document with the waiver, which replaces the key's earlier one. Drops expired
+        waivers if it is full. Raises ``Refused`` if it stays full."""
         others = self.without_waiver(waiver.access_key).waivers
         if len(others) >= MAX_WAIVERS:
             others = tuple(other for other in others if other.holds(waiver.at))
@@ -86,12 +84,11 @@ class AccountDocument:
         return replace(self, waivers=(*others, waiver))
 
     def without_waiver(self, access_key: str) -> AccountDocument:
-        """This document with no waiver for the key."""
+        """This document without a waiver for the key."""
         return replace(self, waivers=tuple(waiver for waiver in self.waivers if waiver.access_key != access_key))
 
     def unfinished(self, selector: str, since: datetime) -> MassRotation | None:
-        """The latest mass rotation that was begun with the same words, not before that time, and
-        has not ended."""
+        """The latest unfinished mass rotation with this selector, started at ``since`` or later."""
         return next(
             (
                 one
@@ -102,8 +99,8 @@ class AccountDocument:
         )
 
     def with_mass_rotation(self, begun: MassRotation) -> AccountDocument:
-        """This document with one more mass rotation, or with a known one as it is now; the oldest
-        are dropped."""
+        """This document with the mass rotation added or replaced. Drops the oldest ones beyond
+        ``KEPT``."""
         others = [one for one in self.mass_rotations if one.id != begun.id]
         ended = [one for one in others if one.ended_at is not None]
         left = [one for one in others if one.ended_at is None]

@@ -1,5 +1,5 @@
-"""What a provider's audit trail records of a bearer. No known trail names the access key that was
-used, so none is here."""
+"""What a provider's audit trail records about a bearer. No known trail names the access key
+used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One call that the bearer made: when, from where, with which client, and what. Refused ones
-    are among them (``status``)."""
+    """One call of the bearer: time, address, client, method and status. Refused calls are
+    included."""
 
     at: datetime
     source: str
@@ -23,8 +23,8 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """The bearer's calls, oldest first. ``asked`` are the regions whose trail was read,
-    ``unavailable`` those without an answer and why; ``truncated`` when there are more calls than
+    """The calls of a bearer, oldest first. ``asked``: regions whose trail was read;
+    ``unavailable``: regions without an answer, and why; ``truncated``: there are more calls than
     were read."""
 
     audit_events: tuple[AuditEvent, ...] = ()

@@ -1,4 +1,4 @@
-"""Why an application is blocked: a person, or time, has to remove the cause."""
+"""The reasons that block an application until an operator, or time, removes the cause."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.LEDGER_CONFLICT: ReasonInfo(
         _S.OBSERVER,
         4,
-        "Two ledgers name one bearer, and nothing tells which of them owns it: two configurations use two names, or a "
+        "Two ledgers name one bearer, and it is unknown which of them owns it: two configurations use two names, or a "
         "ledger was lost.",
         "rotator does nothing for either name, apart from keys that are marked compromised.",
         "use one name in every configuration, then remove the ledger of the other name in Vault",
@@ -209,7 +209,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
     _R.ORPHAN_AMBIGUOUS: ReasonInfo(
         _S.SHARED,
         4,
-        "Several attempts to make the first key may have left keys behind, and no document tells which of them could "
+        "Several attempts to make the first key may have left keys behind, and no document shows which of them could "
         "be published.",
         "rotator makes no further key for the application.",
         "delete these keys at the provider by hand",

@@ -12,25 +12,24 @@ from rotator.domain.secret import Secret
 
 
 class DocumentState(enum.StrEnum):
-    """Whether a version of a document can be read. Vault answers the same 404 for several of these;
-    metadata tells them apart."""
+    """The state of a version. Vault answers 404 for several of them; metadata distinguishes
+    them."""
 
     ABSENT = "absent"
-    """There is nothing, and as far as Vault says there never was: version 0. Of a single version:
-    pruned or never written."""
+    """No document, and none before: version 0. Of a single version: pruned or never written."""
     LIVE = "live"
     DELETED = "deleted"
     """Soft-deleted or destroyed; the version number is known."""
     UNREADABLE = "unreadable"
-    """Vault does not give it out: what consumers read is unknown."""
+    """Vault does not permit to read it, so the published key is unknown."""
 
 
 @dataclass(frozen=True)
 class CredentialDocument:
-    """One version of a credential document (usually the current one).
+    """One version of a credential document, usually the current one.
 
-    ``fields`` are all fields as they stand, with the value at ``secret_field`` taken out and kept
-    in ``secret``. A live document whose ``access_key`` is None has none of the fields of a key.
+    ``fields`` has all fields except the one at ``secret_field``, whose value is in ``secret``. A
+    live document whose ``access_key`` is None has none of the fields of a key.
     """
 
     version: int
@@ -40,10 +39,9 @@ class CredentialDocument:
     secret: Secret | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     expires_at: datetime | None = None
-    """When Vault deletes this version by itself, because ``delete_version_after`` is set; None
-    where it never does."""
+    """When Vault deletes this version because of ``delete_version_after``; None if it does not."""
     expired: bool = False
-    """Whether a deleted version ended so, and not by the decision of a person."""
+    """Whether Vault deleted this version because of ``delete_version_after``, and no person did."""
 
     @property
     def published(self) -> str | None:
@@ -52,9 +50,8 @@ class CredentialDocument:
 
     @property
     def can_be_fenced(self) -> bool:
-        """Whether the document can be moved on by one version without a change to what consumers
-        read: a sound one is written once more, one that never was is written empty. A damaged or
-        deleted one stays as a person left it."""
+        """Whether a write can add a version without a change for consumers: a sound document is
+        rewritten, an absent one is written empty. A damaged or deleted one stays as it is."""
         if self.state is DocumentState.ABSENT:
             return self.version == 0
         return self.state is DocumentState.LIVE and (self.access_key is None) == (self.secret is None)
@@ -77,5 +74,4 @@ DEFAULT_FIELDS: Mapping[str, str] = {
         "rotation_id",
     )
 }
-"""The fields of a credential document unless the configuration says otherwise: flat strings, empty
-when there is no value."""
+"""The fields of a credential document by default: flat strings, empty without a value."""

@@ -1,4 +1,4 @@
-"""When a rotation is due, and when it begins: interval, cron, window, jitter and spread. Pure."""
+"""When a rotation is due and when it starts: interval, cron, window, jitter and spread. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rotator.util.durations import format_duration
 
 
 def zone(name: str) -> tzinfo:
-    """The time zone of that name. Raises ``ValueError`` with a sentence for a person."""
+    """The time zone of that name. Raises ``ValueError`` with a message for the user."""
     if name == "UTC":
         return UTC
     # PLC0415: costs milliseconds at every start, and most configurations are in UTC
@@ -25,19 +25,19 @@ def zone(name: str) -> tzinfo:
 
     try:
         return ZoneInfo(name)
-    # Besides KeyError (unknown), ValueError (not a name) and OSError (a folder such as "Europe")
-    # come from odd names.
+    # Odd names raise KeyError (unknown), ValueError (not a name) or OSError (a folder such as
+    # "Europe").
     except (KeyError, ValueError, OSError):
         raise ValueError('is not a time zone; write a name such as "Europe/Paris" or "UTC"') from None
 
 
 @lru_cache(1024)
 def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
-    """The first time strictly after ``after`` that the five fields of the cron expression name, in
+    """The first time strictly after ``after`` that the cron expression (five fields) names, in
     local time.
 
-    A local time that a change of clocks skips happens right after the gap; one that happens twice
-    counts once. Raises ``ValueError`` with a sentence for a person.
+    A local time that a change of clocks skips counts right after the gap. A time that occurs twice
+    counts once. Raises ``ValueError`` with a message for the user.
     """
     from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only configurations with cron pay for it
 
@@ -45,8 +45,8 @@ def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
     if len(expression.split()) != 5:
         raise ValueError('is not a cron expression; write five fields, such as "0 3 * * 1" (Mondays at 03:00)')
     try:
-        # Where a local hour happens twice, cronsim may answer with a time before the one given:
-        # look on from there.
+        # If a local hour occurs twice, cronsim may return an earlier time than the given one:
+        # continue.
         for moment in CronSim(expression, after.astimezone(place)):
             found = moment.astimezone(UTC)
             if found > after:
@@ -60,12 +60,12 @@ def next_cron(expression: str, after: datetime, timezone: str) -> datetime:
 
 
 def _openings(window: MaintenanceWindow, around: datetime, place: tzinfo) -> Iterator[tuple[datetime, datetime]]:
-    """When the window opens and closes, from the day before ``around`` on, in order, for three
-    weeks.
+    """The opening and closing times of the window in order, for three weeks from the day before
+    ``around``.
 
-    A local time that a change of clocks skips is taken as if the clocks had not changed yet, one
-    that happens twice is its first time. An opening that the change swallows whole is left out;
-    hence more than one week.
+    A local time that a change of clocks skips is computed as if the clocks had not changed yet; of
+    a time that occurs twice, the first counts. An opening that falls into the gap as a whole is
+    left out, hence more than one week.
     """
     yesterday = around.astimezone(place).date() - timedelta(days=1)
     for offset in range(22):
@@ -74,7 +74,7 @@ def _openings(window: MaintenanceWindow, around: datetime, place: tzinfo) -> Ite
             continue
         midnight = datetime(day.year, day.month, day.day, tzinfo=place)
         length = window.end if window.end > window.start else window.end + 24 * 60
-        # Arithmetic within one zone is on the local clock; the conversion comes after it.
+        # Arithmetic within one zone uses the local clock; the conversion to UTC comes after it.
         opens = (midnight + timedelta(minutes=window.start)).astimezone(UTC)
         closes = (midnight + timedelta(minutes=length)).astimezone(UTC)
         if opens < closes:
@@ -82,12 +82,12 @@ def _openings(window: MaintenanceWindow, around: datetime, place: tzinfo) -> Ite
 
 
 def contains(window: MaintenanceWindow, moment: datetime, timezone: str) -> bool:
-    """Whether the window is open at that moment."""
+    """Whether the window is open at that time."""
     return any(opens <= moment < closes for opens, closes in _openings(window, moment, zone(timezone)))
 
 
 def next_open(window: MaintenanceWindow, moment: datetime, timezone: str) -> datetime:
-    """The moment itself while the window is open, else when it opens next."""
+    """The time itself if the window is open, else its next opening."""
     for opens, closes in _openings(window, moment, zone(timezone)):
         if moment < closes:
             return max(opens, moment.astimezone(UTC))
@@ -95,18 +95,17 @@ def next_open(window: MaintenanceWindow, moment: datetime, timezone: str) -> dat
 
 
 SPREAD_SHARE = 10
-"""A late rotation begins at most one such part of its interval later than it could."""
+"""A late rotation starts at most a tenth of its interval later than it could."""
 
 MIN_SLACK = timedelta(minutes=1)
-"""How late a rotation may begin and still count as begun at its time; a spread that is not above
-twice of it is none."""
+"""How late a rotation may start and still be on time. A spread of at most twice this is none."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """When the next scheduled rotation of a key begins, and the hard deadline that beats windows,
-    if it has one. By ``latest`` it has begun, where nothing is wrong: ``spread`` keeps apart what
-    became due together."""
+    """When the next scheduled rotation of a key starts, and the hard deadline that overrides
+    windows, if any. It starts by ``latest``: ``spread`` separates rotations that are due
+    together."""
 
     at: datetime
     deadline: datetime | None
@@ -115,18 +114,18 @@ class Due:
 
     @property
     def latest(self) -> datetime:
-        """When the rotation is overdue."""
+        """When the rotation becomes overdue."""
         return self.at + self.spread
 
 
 def due(spec: ApplicationSpec, current: CurrentKey) -> Due | None:
-    """When the policy wants the current key replaced; None when nothing asks for it (no schedule,
-    no maximum age, no expiry).
+    """When the current key is due for replacement; None without a schedule, a maximum age or an
+    expiry.
 
-    ``every`` counts from the provider's own creation date, and jitter only makes it earlier.
-    ``cron`` is the first time that it names after the creation (plus the tolerated difference of
-    clocks, or a key made on the stroke would be due again at once), and jitter makes it later. The
-    result waits for the window. The hard deadline beats all of these.
+    ``every`` counts from the provider's creation date, and jitter only makes it earlier. ``cron``
+    is its first time after the creation date plus the permitted clock skew (otherwise a key created
+    at that time would be due again at once), and jitter makes it later. Then the result waits for
+    the window. The hard deadline overrides all of these.
     """
     created = min(current.created_at or current.since, current.since).astimezone(UTC)
     deadline, limit = _deadline(spec, current, created)
@@ -141,14 +140,13 @@ def due(spec: ApplicationSpec, current: CurrentKey) -> Due | None:
 
 
 def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> Due | None:
-    """When the rotation that ``due`` tells of is to begin, seen from ``now``.
+    """When the rotation that ``due`` returns starts, seen from ``now``.
 
-    At its time, as long as that is ahead or has just come. What is late, whatever made it late (no
-    daemon, an outage, another configuration, a closed window), begins at the first of its turns
-    that is not past. The turns of an application are counted from when it became due, or from when
-    its window opened. They depend on nothing but the policy, the key and the name, so a restart
-    moves none; there are two in each ``spread``, at places that change from one to the next, so
-    that nothing that comes and goes by the hour misses all of them.
+    On time if that is in the future or has just come. A late rotation (no daemon, an outage,
+    another configuration, a closed window) starts at the first of its turns that is not past. Turns
+    count from when the application became due, or from when its window opened. They depend only on
+    the policy, the key and the name, so a restart moves none. There are two in each ``spread``, at
+    varying offsets, so an hourly fault does not hit all of them.
     """
     found = due(spec, current)
     if found is None:
@@ -165,8 +163,8 @@ def plan_rotation(spec: ApplicationSpec, current: CurrentKey, now: datetime) -> 
 
 
 def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelta, *, exact: bool) -> datetime:
-    """The first turn after ``base`` that is not past at ``now``; ``exact``: ``base`` is one
-    itself."""
+    """The first turn after ``base`` that is not past at ``now``. ``exact``: ``base`` is a turn
+    too."""
     period = spread / 2
     slack = max(period / 10, MIN_SLACK)
     if period <= slack or (exact and now <= base + slack):
@@ -181,8 +179,8 @@ def _turn(spec: ApplicationSpec, base: datetime, now: datetime, spread: timedelt
 
 
 def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due, now: datetime) -> datetime:
-    """The first turn that is not past and lies in the window. What waited for the window is counted
-    from its opening."""
+    """The first turn that is not past and lies in the window. A rotation that waited for the window
+    counts from its opening."""
     soonest = max(found.at, now.astimezone(UTC))
     openings = (
         (max(opens, found.at), opens, closes) for opens, closes in _openings(window, soonest, zone(spec.timezone))
@@ -192,13 +190,13 @@ def _turn_in_window(spec: ApplicationSpec, window: MaintenanceWindow, found: Due
         for base, opens, closes in openings
         if closes > soonest
     )
-    return next(turn for turn, closes in turns if turn < closes)  # a window that opens has room for a turn
+    return next(turn for turn, closes in turns if turn < closes)  # a window that opens has time for a turn
 
 
 def _spread(
     spec: ApplicationSpec, interval: timedelta | None, current: CurrentKey, deadline: datetime | None
 ) -> timedelta:
-    """Over how long late rotations are spread: at most a part of what there is time for."""
+    """The period over which late rotations are spread: at most a tenth of the time available."""
     shares = [interval] if interval is not None else []
     if deadline and current.expires_at is not None:
         shares.append(max(current.expires_at - deadline, timedelta(0)))
@@ -206,7 +204,7 @@ def _spread(
 
 
 def _scheduled(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime, timedelta, str] | None:
-    """The time that the schedule names, whatever the window, the interval to the next, and why."""
+    """The scheduled time before the window is applied, the interval to the next one, and why."""
     shift = spec.jitter * fraction(spec.application, current.access_key)
     if spec.every is not None:
         return created + spec.every - min(shift, spec.every), spec.every, f"every {format_duration(spec.every)}"
@@ -222,15 +220,14 @@ def _in_window(spec: ApplicationSpec, moment: datetime) -> datetime:
 
 
 def _deadline(spec: ApplicationSpec, current: CurrentKey, created: datetime) -> tuple[datetime | None, str]:
-    """The moment by which the key must be replaced whatever the window says, and why."""
+    """The time by which the key must be replaced whatever the window, and why."""
     limits = []
     if spec.max_age is not None:
         limits.append((created + spec.max_age, f"max_age {format_duration(spec.max_age)}"))
     if current.expires_at is not None:
         life = max(current.expires_at - created, timedelta(0))
-        # The old key has to outlive its grace. A key whose whole life is shorter than that is
-        # replaced at half of it: counting back the full grace would make every new key due at once,
-        # without end.
+        # The old key has to outlive its grace. A key with a shorter life is replaced after half of
+        # it: with the full grace subtracted, every new key would be due at once, without end.
         margin = max(min(spec.grace, life / 2), life / 10)
         limits.append(
             (current.expires_at.astimezone(UTC) - margin, f"the key expires at {current.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -1,8 +1,7 @@
-"""What an examination found out: of a service as this machine reaches it, of Vault, of the
-accounts, and of the machine itself.
+"""The facts that ``rotator doctor`` examines: services as seen from this machine, Vault, accounts,
+and the machine.
 
-An empty ``fault`` means that there is none. What could not be asked is None or empty, and the
-checks leave it out.
+An empty ``fault`` means none. What could not be read is None or empty, and its check is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address of a service as this machine reaches it. ``stage``: where the way ends: ``dns``,
+    """The address of a service from this machine. ``stage``: where the connection fails: ``dns``,
     ``connect``, ``proxy`` or ``tls``."""
 
     address: str
@@ -25,8 +24,8 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """The token of the login. ``uses``: how many calls are left; 0 is without a limit. ``life``:
-    how long it can be renewed in all. ``networks``: the only ones that may use it."""
+    """The token of the login. ``uses``: calls left, 0 without a limit. ``life``: how long it can be
+    renewed in all. ``networks``: the only ones that may use it."""
 
     uses: int = 0
     life: timedelta | None = None
@@ -62,7 +61,7 @@ class DocumentFacts:
 
 @dataclass(frozen=True)
 class VaultFacts:
-    """Vault: how it is, what the login is, and each document."""
+    """Vault: its state, the login, and each document."""
 
     endpoint: Endpoint
     state_fault: str = ""
@@ -80,7 +79,7 @@ class VaultFacts:
 @dataclass(frozen=True)
 class ExaminedAccount:
     """An account at its provider. ``missing``: applications whose bearer does not exist;
-    ``unmanaged``: keys of no origin that is known."""
+    ``unmanaged``: the unmanaged keys by application."""
 
     name: str
     endpoint: Endpoint
@@ -99,15 +98,14 @@ class ExaminedAccount:
 
 @dataclass(frozen=True)
 class UnitFacts:
-    """The systemd unit. ``properties`` are those of ``systemctl show``."""
+    """The systemd unit; ``properties`` as ``systemctl show`` prints them."""
 
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """This machine: the unit, the folder of the sockets, and whether people and a monitor hear of
-    problems."""
+    """This machine: the unit, the directory of the sockets, notifications and heartbeat."""
 
     unit: UnitFacts | None = None
     sockets: str = ""
@@ -121,7 +119,7 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that was found out, and when."""
+    """All facts, and when they were read."""
 
     at: datetime
     vault: VaultFacts

@@ -1,4 +1,4 @@
-"""Why one rotation or one pass failed: it is repeated."""
+"""The reasons that make one rotation or one pass fail; it is repeated."""
 
 from __future__ import annotations
 

@@ -10,20 +10,20 @@ from datetime import datetime, timedelta
 from rotator.domain.spec import VerificationPolicy
 
 SCHEMA = 5
-"""The latest schema of the ledger that this program writes and reads. ``rotator.vault.codec``
-reads older ones, and writes the former one where a ledger holds nothing that is new."""
+"""The latest schema that this program writes and reads. ``rotator.vault.codec`` reads older ones,
+and writes the former one if a ledger has nothing new."""
 
 
 HISTORY_LIMIT = 50
-"""Entries kept in a ledger's history; older ones are dropped, Vault's own versions remain."""
+"""Entries in a ledger's history; older ones are dropped. Vault's versions keep them."""
 
 
 INCIDENT_LIMIT = 20
-"""Entries kept in a ledger's list of incidents."""
+"""Incidents in a ledger."""
 
 
 class RotationMode(enum.StrEnum):
-    """Why a rotation is in a hurry, or not."""
+    """Why a rotation is made, and so how urgent it is."""
 
     SCHEDULED = "scheduled"
     REQUESTED = "requested"
@@ -32,18 +32,17 @@ class RotationMode(enum.StrEnum):
 
     @property
     def urgent(self) -> bool:
-        """Whether consumers are in danger or down, so that windows and long backoff do not
-        apply."""
+        """Whether consumers are at risk, so that windows and long backoff do not apply."""
         return self in (RotationMode.COMPROMISED, RotationMode.RECOVERY)
 
 
 @dataclass(frozen=True)
 class CurrentKey:
-    """The key that consumers should be using, and the document version that made it so (or last
-    confirmed it).
+    """The key that consumers should use, and the document version that published it or last
+    confirmed it.
 
-    ``written`` is when that version was written, by Vault's clock: by it the document is known
-    again. ``purpose`` is what the description of the key says beside the marker.
+    ``written``: when Vault wrote that version, which identifies the document. ``purpose``: the
+    description of the key without the marker.
     """
 
     access_key: str
@@ -57,8 +56,8 @@ class CurrentKey:
 
 @dataclass(frozen=True)
 class Intent:
-    """The claim of a rotation, written before anything is created. Only the process that wrote it
-    may create for it."""
+    """The claim of a rotation, written before any key is created. Only the process that wrote it
+    may create a key for it."""
 
     id: str
     base: int
@@ -71,8 +70,8 @@ class Intent:
 
 @dataclass(frozen=True)
 class RetiringKey:
-    """A key that left the credential document and lives on until ``revoke_after``. ``version`` last
-    held its secret."""
+    """A key that is no longer published and is valid until ``revoke_after``. ``version`` was the
+    last with its secret."""
 
     access_key: str
     version: int
@@ -82,12 +81,10 @@ class RetiringKey:
 
 @dataclass(frozen=True)
 class RevokingKey:
-    """A key that will be deleted and never comes back. ``version`` held its secret, 0 if no version
-    is known to.
+    """A key that will be deleted. ``version`` held its secret, 0 if none is known.
 
-    ``republished``: a person published the key again after it had been scheduled for revocation. It
-    is then revoked at ``not_before``, which is set when another key replaces it: the end of its
-    grace.
+    ``republished``: a person published the key again after it was scheduled for revocation. It is
+    then revoked at ``not_before``, the end of its grace, which is set when another key replaces it.
     """
 
     access_key: str
@@ -101,8 +98,8 @@ class RevokingKey:
 class CompromisedKey:
     """A mark: this key has leaked. It leaves the ledger when the revocation is verified.
 
-    ``mode``: ``replace_first``, or ``revoke_first`` when consumers rather stand still than have the
-    key live a moment longer. ``override_hold``: an operator's hold does not spare this key.
+    ``mode``: ``replace_first``, or ``revoke_first`` to revoke before a replacement exists, at the
+    cost of an outage. ``override_hold``: an operator's hold does not apply to this key.
     """
 
     access_key: str
@@ -116,8 +113,7 @@ class CompromisedKey:
 
 @dataclass(frozen=True)
 class Hold:
-    """An operator's hold: no claim and no revocation for this application, ``until`` then or until
-    it is resumed."""
+    """An operator's hold: no claim and no revocation, until ``until`` or until it is resumed."""
 
     reason: str
     by: str
@@ -125,14 +121,13 @@ class Hold:
     until: datetime | None = None
 
     def in_force(self, at: datetime) -> bool:
-        """Whether it has not ended by the clock that shows this time; for a decision, the clock
-        that is furthest behind."""
+        """Whether the hold is in force at that time. Decisions pass the time of the slowest
+        clock."""
         return self.until is None or at < self.until
 
 
 def stronger_hold(one: Hold | None, other: Hold | None) -> Hold | None:
-    """Of two holds the one that ends later, which is one without an end; the first if they end
-    together."""
+    """The hold that ends later, if ever; the first if both end together."""
     if one is None or other is None:
         return one or other
     if one.until is None or (other.until is not None and other.until <= one.until):
@@ -142,7 +137,7 @@ def stronger_hold(one: Hold | None, other: Hold | None) -> Hold | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why the application cannot go on, since when; written when it appears and removed when it
+    """Why work on the application stops, and since when. Written when it appears, removed when it
     clears."""
 
     reason: str
@@ -152,7 +147,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One thing that happened to one key of the application."""
+    """One event of one key of the application."""
 
     at: datetime
     event: str
@@ -164,9 +159,8 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class RevocationRecord:
-    """How a compromised key ended: when and how its revocation was verified, and which versions of
-    the credential document that held its secret are destroyed. ``remark`` says why others are
-    not."""
+    """The end of a compromised key: when and how its revocation was verified, and which versions of
+    the credential document with its secret are destroyed. ``remark``: why others are not."""
 
     access_key: str
     at: datetime
@@ -177,7 +171,7 @@ class RevocationRecord:
 
 @dataclass(frozen=True)
 class Incident:
-    """One emergency, from the mark to the verified revocation: enough to write a report from."""
+    """One emergency, from the mark to the verified revocation; a report is built from it."""
 
     id: str
     opened_at: datetime
@@ -192,12 +186,10 @@ class Incident:
 
 @dataclass(frozen=True)
 class Predecessor:
-    """An earlier name of the application, whose ledger this one takes over, with the document that
-    it published to.
+    """An earlier name of the application whose ledger this one takes over, and its document.
 
-    ``taken_over`` is False from the announcement until the content has been copied. ``access_key``
-    is the key that a document at another path still publishes: it is not revoked until that
-    document is gone.
+    ``taken_over`` is False until the content is copied. ``access_key``: a key that a document at
+    another path still publishes; it is not revoked until that document is gone.
     """
 
     application: str
@@ -210,11 +202,10 @@ class Predecessor:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What is remembered of one application. It names keys and never holds a secret.
+    """The ledger of one application. It names keys and holds no secret.
 
-    It says enough to finish the revocations of an application that has left the configuration.
-    ``successor`` is the application that has taken this ledger over: from then on nothing acts by
-    this one.
+    It suffices to finish the revocations of a removed application. ``successor``: the application
+    that took this ledger over; from then on this ledger is not acted on.
     """
 
     application: str
@@ -242,7 +233,7 @@ class Ledger:
     schema: int = SCHEMA
 
     def names(self) -> frozenset[str]:
-        """Every access key that this ledger holds an obligation for."""
+        """Every access key that is published, in grace, to be revoked or compromised."""
         entries: tuple[RetiringKey | RevokingKey | CompromisedKey, ...] = (
             *self.retiring,
             *self.revoking,
@@ -258,28 +249,28 @@ class Ledger:
         return frozenset(one.access_key for one in self.predecessors if one.access_key)
 
     def predecessor(self, application: str) -> Predecessor | None:
-        """The earlier name, if it is one."""
+        """The predecessor of that name, if any."""
         return next((one for one in self.predecessors if one.application == application), None)
 
     def with_predecessor(self, changed: Predecessor) -> Ledger:
-        """This ledger with an earlier name more, or with a known one as it is now."""
+        """This ledger with the predecessor added or replaced."""
         others = tuple(one for one in self.predecessors if one.application != changed.application)
         return replace(self, predecessors=(*others, changed))
 
     def held(self, at: datetime) -> bool:
-        """Whether an operator's hold is in force by the clock that shows this time."""
+        """Whether a hold is in force at that time."""
         return self.hold is not None and self.hold.in_force(at)
 
     def compromised_keys(self) -> frozenset[str]:
-        """The access keys that are marked compromised."""
+        """The access keys that are marked as compromised."""
         return frozenset(mark.access_key for mark in self.compromised)
 
     def is_revoking(self, access_key: str) -> bool:
-        """Whether the key has been scheduled for revocation."""
+        """Whether the key is scheduled for revocation."""
         return any(entry.access_key == access_key for entry in self.revoking)
 
     def highest_version(self) -> int:
-        """The highest version of the credential document that this ledger knows to exist."""
+        """The highest version of the credential document that this ledger names."""
         entries: tuple[RetiringKey | RevokingKey, ...] = (*self.retiring, *self.revoking)
         versions = [entry.version for entry in entries]
         if self.current:
@@ -289,10 +280,10 @@ class Ledger:
         return max(versions, default=0)
 
     def without_past(self) -> Ledger:
-        """This ledger without history and incidents, for memory: what has ended is read from Vault
-        when it is asked for."""
+        """This ledger without history and incidents, to keep in memory. Both are read from Vault on
+        demand."""
         return replace(self, history=(), incidents=())
 
     def with_history(self, *entries: HistoryEntry) -> Ledger:
-        """This ledger with more history, the oldest entries dropped beyond the limit."""
+        """This ledger with more history; drops the oldest entries beyond the limit."""
         return replace(self, history=(*self.history, *entries)[-HISTORY_LIMIT:])

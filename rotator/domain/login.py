@@ -1,4 +1,4 @@
-"""What is known of the program's own login at Vault."""
+"""The state of the program's own login at Vault."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class LoginProblem:
-    """Why the login can be neither renewed nor made anew, and for how long the present token is
-    still good."""
+    """Why the login can be neither renewed nor repeated, and how long the token is still valid."""
 
     message: str
     left: timedelta

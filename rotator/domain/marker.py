@@ -1,18 +1,16 @@
-"""The marker: the tag in the description of a key at the provider, by which rotator knows its own
-keys.
+"""The marker: the tag in the description of a key, by which rotator recognises its own keys.
 
-A description is the *purpose* of the key, in the words of its owner, and then the marker::
+A description is the *purpose* of the key, in its owner's words, and then the marker::
 
     checkout of the web shop rotator:v2:6f1c…:shop:09ab…:17:c0de…
 
 The marker names the installation, the application, the rotation, the *base* (the version of the
-credential document that the rotation was claimed on) and the *incarnation* (a digest that tells
-this document from another one that once stood at the same path). It is the end of the description,
-so no purpose can hide it or take its place, and a person may edit the purpose. A description with
-anything else in the place of the marker is that of an unmanaged key, unless the ledger or the
-document names it.
+credential document that the rotation was claimed on) and the *incarnation* (a digest that
+distinguishes this document from an earlier one at the same path). It is the end of the description:
+no purpose can hide or imitate it, and the purpose can be edited. A key whose description has
+anything else in its place is unmanaged, unless the ledger or the document names the key.
 
-Version 1 was the whole description, up to 187 characters of it. It is still read.
+Version 1 was the whole description, up to 187 characters. It is still read.
 """
 
 from __future__ import annotations
@@ -25,12 +23,11 @@ from datetime import UTC, datetime
 from rotator.domain.secret import to_displayable
 
 LIMIT = 200
-"""Bytes that a description may have. Scaleway says 200 characters; in bytes it fits however they
-are counted."""
+"""Maximum bytes of a description. Scaleway permits 200 characters; 200 bytes fit in either unit."""
 
 MAX_PURPOSE = 60
-"""Bytes that a purpose may have for any application: what is left of a description by the longest
-marker, and a little less."""
+"""Maximum bytes of a purpose for any application: what the longest marker leaves, less a
+reserve."""
 
 _NAMES = (
     "(?P<installation>[0-9a-f]{16})",
@@ -43,13 +40,12 @@ _VERSION_1 = re.compile("rotator v1 installation={} application={} rotation={} b
 _VERSION_2 = re.compile("(?:(?P<purpose>.*) )?rotator:v2:{}:{}:{}:{}:{}".format(*_NAMES), re.DOTALL)
 
 NO_INCARNATION = "-"
-"""Of a rotation that was claimed before the document existed: there is nothing by which to know the
-document again."""
+"""The incarnation of a rotation that was claimed before the document existed."""
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What the description of a key that `rotator` created says."""
+    """The marker in the description of a key that ``rotator`` created."""
 
     installation: str
     application: str
@@ -58,7 +54,7 @@ class Marker:
     incarnation: str
 
     def render(self, purpose: str = "") -> str:
-        """The description of a key: as much of the purpose as there is room for, and the marker."""
+        """The description of a key: the purpose, cut to fit, and the marker."""
         parts = (self.installation, self.application, self.rotation, str(self.base), self.incarnation)
         marker = f"rotator:v2:{':'.join(parts)}"
         room = LIMIT - len(marker) - 1
@@ -66,7 +62,7 @@ class Marker:
 
 
 def parse_marker(description: str) -> Marker | None:
-    """The marker in a description, of either version, or None."""
+    """The marker in a description, of version 1 or 2, or None."""
     found = _VERSION_2.fullmatch(description) or _VERSION_1.fullmatch(description)
     if found is None:
         return None
@@ -80,8 +76,7 @@ def parse_marker(description: str) -> Marker | None:
 
 
 def purpose_of(description: str) -> str:
-    """What a description says beside its marker, in one printable line: all of it where there is
-    none."""
+    """A description without its marker, in one printable line; all of it if there is none."""
     if _VERSION_1.fullmatch(description):
         return ""
     found = _VERSION_2.fullmatch(description)
@@ -89,7 +84,7 @@ def purpose_of(description: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """One printable line without what may be a secret key."""
+    """One printable line with secret keys masked."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return to_displayable(line)
 
@@ -99,8 +94,8 @@ def _shortened(text: str, room: int) -> str:
 
 
 def incarnation_of(path: str, created_time: datetime | None) -> str:
-    """The digest of a document's path (mount and path) and of the time at which its version
-    ``base`` was created."""
+    """The digest of a document's path (mount and path) and of the creation time of its version
+    ``base``."""
     if created_time is None:
         return NO_INCARNATION
     stamp = created_time.astimezone(UTC).isoformat(timespec="microseconds")

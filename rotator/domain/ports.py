@@ -1,9 +1,8 @@
-"""The contracts between the protocol and the world: a provider of keys, a Vault, a clock, a
-journal.
+"""The contracts of the reconciler with the outside: provider, Vault, clock, event sink.
 
-Each has a contract test suite that every implementation passes, the real one and the ones that
-tests use. All calls are synchronous, thread-safe and bounded in time, and raise nothing but
-``rotator.errors.ServiceError`` (and, where said, ``LedgerUnreadable``).
+Each has a contract test suite that every implementation passes, the real one and those of the
+tests. All calls are synchronous, thread-safe and bounded in time. They raise only
+``rotator.errors.ServiceError`` and, where stated, ``LedgerUnreadable``.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ from rotator.domain.secret import Secret
 
 
 class Provider(Protocol):
-    """An issuer of keys, seen through one account.
+    """An issuer of keys, for one account.
 
-    Reading verbs raise ``Unavailable`` when the answer says nothing (time-out, connection lost,
-    429, 5xx) and ``Denied`` when the management credentials are refused, after reloading them once.
+    Reads raise ``Unavailable`` when the answer shows nothing (timeout, lost connection, 429, 5xx)
+    and ``PermissionDenied`` when the management credentials are rejected, after reloading them
+    once.
     """
 
     name: str
     """The account's name, for messages."""
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
-        """Every key of the bearer, all pages, expired ones included. Presence is proven by one
-        list; absence is not proven by a list. Raises ``Unavailable`` when the pages do not add
-        up."""
+        """Every key of the bearer from all pages, expired ones included. A list proves presence,
+        not absence. Raises ``Unavailable`` if the pages are inconsistent."""
 
     def list_all_keys(self) -> tuple[Key, ...]:
-        """Every key of the account, of any bearer, all pages, expired ones included. Raises
-        ``Unavailable`` when the pages do not add up, for then one may be missing."""
+        """Every key of the account from all pages, of any bearer, expired ones included. Raises
+        ``Unavailable`` if the pages are inconsistent, since a key may be missing."""
 
     def get_key(self, access_key: str) -> Key | None:
-        """The key of that name, of any bearer; None when the provider says that there is none
+        """The key of that name, of any bearer; None if the provider answers that it does not exist
         (404)."""
 
     def create_key(
@@ -49,37 +48,36 @@ class Provider(Protocol):
         """Make one key with exactly one request, never repeated.
 
         Raises ``Unavailable`` only when it was surely not executed (nothing was sent, or 429),
-        ``Unclear`` when it may have been, ``Rejected`` (``QuotaExceeded``, ``NotFound``) or
-        ``Denied`` when it was refused for good.
+        ``Indeterminate`` when it may have been, ``Rejected`` (``QuotaExceeded``, ``NotFound``) or
+        ``PermissionDenied`` when it was refused for good.
         """
 
     def delete_key(self, access_key: str) -> bool:
-        """Delete the key; True when this call did it, False when it was already gone (404 is
-        success).
+        """Deletes the key. True if this call did, False if it did not exist (404 is success).
 
         Raises ``Indeterminate`` when it may have been executed.
         """
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Try the secret once. ``VALID``: it authenticates (also when the bearer lacks the right to
-        look); ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer says nothing. Never raises
-        for what the other side answers or fails to answer."""
+        """Tries the secret once. ``VALID``: it authenticates, even if the bearer lacks permission
+        to read; ``REJECTED``: it does not; ``INCONCLUSIVE``: the answer does not show it. Never
+        raises because of an answer or the lack of one."""
 
     def bearer_exists(self, bearer: str) -> bool:
         """Whether the provider knows the bearer. False only on a plain 404."""
 
     def headroom(self, *, fresh: bool = False) -> int | None:
-        """How many keys the account still has room for; None when the provider does not say. May be
-        a minute old, unless ``fresh``."""
+        """How many more keys the quota permits; None if the provider reports none. Up to a minute
+        old, unless ``fresh``."""
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
-        """What the bearer did between these times, as far as the provider keeps a trail that may be
-        read. Never raises for what the other side answers or fails to answer: the trail names the
-        places without an answer."""
+        """The bearer's calls between these times, if the provider has a readable trail. Never
+        raises because of an answer or the lack of one: the trail names the regions without an
+        answer."""
 
     def urgent(self) -> Provider:
-        """The same account for an emergency, whose calls may use the share of the rate limit that
-        no other call may."""
+        """The same account for emergencies: its calls may use the reserved share of the rate
+        limit."""
 
     def clock_offset(self) -> timedelta:
         """The provider's clock minus this machine's, from the latest answer; zero before the
@@ -88,16 +86,15 @@ class Provider(Protocol):
 
 @runtime_checkable
 class BearerDirectory(Protocol):
-    """A provider that can list its bearers. A provider without a directory works; ``rotator init``
-    then asks for ids."""
+    """A provider that can list its bearers. Optional; without it ``rotator init`` asks for ids."""
 
     def list_bearers(self) -> tuple[Bearer, ...]:
-        """Every bearer of the account that keys can be made for, by name. Raises ``Unavailable``
-        when the pages do not add up."""
+        """Every bearer of the account that can have keys, by name. Raises ``Unavailable`` if the
+        pages are inconsistent."""
 
 
 class DocumentVersion(Protocol):
-    """One version of a document as Vault's metadata tells it."""
+    """One version of a document in Vault's metadata."""
 
     @property
     def version(self) -> int:
@@ -113,68 +110,67 @@ class DocumentVersion(Protocol):
 
     @property
     def destroyed(self) -> bool:
-        """Whether its data are gone for good."""
+        """Whether its data are destroyed."""
 
 
 class VaultStore(Protocol):
-    """The two documents of each application, in Vault KV v2, and a little beside them.
+    """The ledger and the credential document of each application in Vault KV v2, and the account
+    documents.
 
-    Reading verbs raise ``Unavailable`` (``kind`` is ``sealed``, ``standby``, ``unreachable``, …)
-    and ``Denied`` (with path and capability). Writing verbs also raise ``Unclear`` and, only after
-    a fresh read said so too, ``Conflict``. All reads are at least as new as anything that this
-    process has seen.
+    Reads raise ``Unavailable`` (``kind`` is ``sealed``, ``standby``, ``unreachable``, …) and
+    ``PermissionDenied`` (with path and capability). Writes also raise ``Indeterminate`` and, once a
+    fresh read confirms it, ``Conflict``. All reads are at least as new as anything that this
+    process has read before.
     """
 
     def read_ledger(self, application: str) -> tuple[Ledger | None, int]:
-        """The ledger and its version; (None, 0) only when Vault has never had one. A deleted,
-        damaged or newer one raises ``LedgerUnreadable``."""
+        """The ledger and its version; (None, 0) only if Vault never had one. A deleted, damaged or
+        newer one raises ``LedgerUnreadable``."""
 
     def write_ledger(self, ledger: Ledger, *, cas: int) -> int:
-        """Write the ledger if its version is still ``cas`` (0: if there is none); the new
-        version."""
+        """Writes the ledger if its version is still ``cas`` (0: none); returns the new version."""
 
     def list_ledgers(self) -> tuple[str, ...]:
         """The applications that have a ledger."""
 
     def read_account(self, account: str) -> tuple[AccountDocument, int]:
-        """What is remembered of an account and of no application, and its version; an empty one and
-        0 only when there never was one. Raises ``LedgerUnreadable`` as for a ledger."""
+        """The document of an account, and its version; an empty one and 0 only if there never was
+        one. Raises ``LedgerUnreadable`` as for a ledger."""
 
     def write_account(self, document: AccountDocument, *, cas: int) -> int:
-        """Write the document of an account if its version is still ``cas``; the new version."""
+        """Writes the document of an account if its version is still ``cas``; returns the new
+        version."""
 
     def read_document(self, path: str, access_field: str, secret_field: str) -> CredentialDocument:
-        """The current version of a credential document, or its absence, or that it was deleted
-        (with its version)."""
+        """The current version of a credential document; the result also stands for an absent or a
+        deleted one (with its version)."""
 
     def read_version(self, path: str, version: int, access_field: str, secret_field: str) -> CredentialDocument:
-        """One version. A deleted one has its ``created_time``; a pruned one or one that never was
-        is ABSENT, with the version asked for."""
+        """One version. A deleted one has its ``created_time``; a pruned or unwritten one is ABSENT,
+        with the requested version."""
 
     def write_document(self, path: str, fields: Mapping[str, Any], *, cas: int) -> tuple[int, datetime]:
-        """Write the credential document if its version is still ``cas``; the new version and its
-        created time. Values may be ``Secret``; everything else is JSON."""
+        """Writes the credential document if its version is still ``cas``; returns the new version
+        and its creation time. Values may be ``Secret``; everything else is JSON."""
 
     def list_versions(self, path: str) -> Sequence[DocumentVersion]:
-        """The versions of a document that Vault still knows, oldest first."""
+        """The versions of a document that Vault has metadata for, oldest first."""
 
     def destroy_versions(self, path: str, versions: Sequence[int]) -> None:
-        """Destroy the data of these versions for good. One that is destroyed already, or that never
-        was, is no error."""
+        """Destroys the data of these versions. A destroyed or unwritten version is no error."""
 
     def annotate(self, path: str, values: Mapping[str, str]) -> None:
-        """Merge into the document's custom metadata, for people who look. Never needed."""
+        """Merges values into the document's custom metadata, for human readers only."""
 
     def missing_capabilities(self, path: str) -> Sequence[str]:
-        """What the token lacks of read, create and update on the credential path; empty if nothing.
+        """Which of read, create and update the token lacks on the credential path; empty if none.
         The answer may be a few minutes old."""
 
     def require_kv2(self, path: str) -> None:
-        """Return when the mount of the path is proven to be KV version 2; raise ``Rejected`` when
-        it is not."""
+        """Returns if the mount of the path is KV version 2; raises ``Rejected`` if not."""
 
     def installation(self) -> str:
-        """The random id of this installation, made on first use. Raises ``LedgerUnreadable`` when
+        """The random id of this installation, created on first use. Raises ``LedgerUnreadable`` if
         it is missing while ledgers exist."""
 
     def clock_offset(self) -> timedelta:
@@ -182,37 +178,36 @@ class VaultStore(Protocol):
 
 
 class Clock(Protocol):
-    """Time and chance, so that tests can own both."""
+    """Time and random values; tests replace both."""
 
     def now(self) -> datetime:
         """The time, aware, in UTC."""
 
     def token(self) -> str:
-        """A fresh random identifier: 16 hexadecimal digits."""
+        """A new random identifier: 16 hexadecimal digits."""
 
 
 class EventSink(Protocol):
-    """Where events go. Names and fields are listed in ``rotator.observability.events``."""
+    """Receives events. ``rotator.observability.events`` lists names and fields."""
 
     def emit(self, event: str, **fields: object) -> None:
-        """Record one event. Never raises."""
+        """Records one event. Never raises."""
 
 
 RequestObserver = Callable[[str, str, float], None]
-"""Hears of every call: the service (``"vault"`` or the account's name), the outcome, the seconds.
-Never raises."""
+"""Called after every request: the service (``"vault"`` or the account's name), the outcome, the
+seconds. Never raises."""
 
 
 class NullEventSink:
-    """The journal of commands that print their results: events are for the daemon's logs and for
-    the ledger."""
+    """The event sink of commands that print their results."""
 
     def emit(self, event: str, **fields: object) -> None:
-        """Nothing is recorded."""
+        """Records nothing."""
 
 
 class TapSink:
-    """Passes every event on to ``sink``, after ``saw`` has received it."""
+    """Forwards every event to ``sink``, after ``saw`` has received it."""
 
     def __init__(self, sink: EventSink, saw: Callable[[str, Mapping[str, object]], None]) -> None:
         self._sink = sink

@@ -1,4 +1,4 @@
-"""The names of the reasons why work on an application stops, and what is known of each."""
+"""The reasons why work on an application stops, and their descriptions."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 
 class Source(enum.StrEnum):
-    """Who can see a reason, and with it where it is kept."""
+    """Which processes can see a reason, and so where it is recorded."""
 
     SHARED = "shared"
-    """Every process sees the same in Vault and at the provider. The ledger records it."""
+    """Every process sees it in Vault or at the provider. The ledger records it."""
     CONFIGURATION = "configuration"
-    """It follows from the configuration and the ledger alone. It is derived wherever both are read,
-    and never written."""
+    """It follows from the configuration and the ledger. It is derived from both and never
+    written."""
     OBSERVER = "observer"
     """It depends on one process: its clock, its network, its token. That process reports it and
-    never writes it."""
+    does not write it."""
     ATTEMPT = "attempt"
     """It ended one rotation. The ledger counts the failure, and the next attempt follows after a
     delay."""
     SERVICE = "service"
-    """A call to Vault or to the provider did not succeed. The pass is repeated."""
+    """A call to Vault or to the provider failed. The pass is repeated."""
 
 
 class Reason(enum.StrEnum):
@@ -60,7 +60,7 @@ class Reason(enum.StrEnum):
     CLOCK_SKEW = "clock_skew"
     LEDGER_UNREADABLE = "ledger_unreadable"
     HELD = "held"
-    # one rotation failed
+    # a rotation failed
     VERIFICATION_FAILED = "verification_failed"
     CREATE_UNCONFIRMED = "create_unconfirmed"
     OVERTAKEN = "overtaken"
@@ -68,7 +68,7 @@ class Reason(enum.StrEnum):
     VAULT_UNAVAILABLE = "vault_unavailable"
     PUBLISH_TIMEOUT = "publish_timeout"
     STOPPING = "stopping"
-    # a service did not do what it was asked: `kind` of its error
+    # a call to a service failed: `kind` of its error
     UNREACHABLE = "unreachable"
     SEALED = "sealed"
     STANDBY = "standby"
@@ -88,12 +88,12 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ReasonInfo:
-    """What is known of one reason.
+    """The description of one reason.
 
     ``action`` ends every message about it and may name ``{application}``, ``{account}``, ``{path}``
-    and ``{bearer}``. ``kinds`` are the kinds of service errors that it stands for.
-    ``consumers_at_risk``: what consumers read may not work. ``specific``: what to do depends on
-    more than the reason, so the message says it itself.
+    and ``{bearer}``. ``kinds``: the kinds of service errors that it covers. ``consumers_at_risk``:
+    the published key may not work. ``specific``: the action depends on more than the reason, so the
+    message contains it.
     """
 
     source: Source
@@ -108,10 +108,10 @@ class ReasonInfo:
 
     @property
     def general_action(self) -> str:
-        """The action without names, for messages to services of others and for documents."""
+        """The action without names, for notifications to other services and for documents."""
         return self.action.format(application="APPLICATION", account="ACCOUNT", path="PATH", bearer="BEARER")
 
     @property
     def recorded(self) -> bool:
-        """Whether a pass that is blocked by it writes it into the ledger."""
+        """Whether a pass that it blocks writes it into the ledger."""
         return self.source is Source.SHARED

@@ -1,7 +1,7 @@
-"""Every reason why work on an application stops, each with what it means and what to do.
+"""Every reason why work on an application stops, with its meaning and the action.
 
-This is the one source: the exit code, the phase, whether the ledger records it, the last words of
-the message, the metric's label and the section of docs/runbook.md come from here. ``python -m
+This is the only source: the exit code, the phase, whether the ledger records it, the end of the
+message, the label of the metric and the section of docs/runbook.md come from here. ``python -m
 rotator.observability.runbook`` prints that document.
 """
 
@@ -41,7 +41,7 @@ FORMER_NAMES: Mapping[str, Reason] = {
     "vault_away": Reason.VAULT_UNAVAILABLE,
     "vault_denies": Reason.VAULT_PERMISSION_MISSING,
 }
-"""What ledgers up to schema 3 may call a reason; it is read under its present name."""
+"""Names of reasons in ledgers up to schema 3; they are read under the present name."""
 
 _BY_NAME: Mapping[str, Reason] = {
     **{kind: reason for reason, info in REASONS.items() for kind in info.kinds},
@@ -50,21 +50,19 @@ _BY_NAME: Mapping[str, Reason] = {
 
 
 def reason_of(name: str) -> Reason | None:
-    """The reason of that name, or the one that a kind of service error stands for. None for what a
-    plug-in made up."""
+    """The reason of that name or kind of service error. None for a kind that only a plugin uses."""
     return _BY_NAME.get(name)
 
 
 def exit_code_of(name: str) -> int:
-    """The exit code for the reason, or kind of service error, of that name: 3 passes with a
-    service, 4 would be unsafe, 1 failed."""
+    """The exit code for the reason, or kind of service error, of that name: 3 a service is
+    unavailable, 4 it would be unsafe, 1 it failed."""
     reason = reason_of(name)
     return REASONS[reason].exit_code if reason else 1
 
 
 def phase_of(name: str) -> str:
-    """The phase of an application that is stopped by the reason, or kind of service error, of that
-    name."""
+    """The phase of an application that the reason, or kind of service error, of that name stops."""
     reason = reason_of(name)
     if reason in (Reason.LEDGER_UNREADABLE, Reason.HELD):
         return "unreadable" if reason is Reason.LEDGER_UNREADABLE else "held"
@@ -72,7 +70,7 @@ def phase_of(name: str) -> str:
 
 
 def action_for(name: str, *, application: str, account: str, path: str, bearer: str) -> str:
-    """What to do about the reason of that name; empty for one that is not known."""
+    """The action for the reason of that name; empty if it is unknown."""
     reason = reason_of(name)
     if reason is None:
         return ""

@@ -1,4 +1,4 @@
-"""A secret as a type that cannot print itself."""
+"""A secret as a type that does not print its value."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from typing import NoReturn
 MASK = "[secret]"
 
 SECRET_KEY = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
-"""What a secret key looks like; so do the ids of projects, applications and much else."""
+"""The form of a secret key. Ids of projects, applications and other objects have it too."""
 
 SHORTEST_MASKED = 12
-"""Characters of the shortest value that is masked: a shorter one is a word that stands in texts
-which hold no secret."""
+"""Minimum characters of a masked value: a shorter one may be a word in texts without a secret."""
 
 LONGEST_MASKED = 16 * 1024
 MOST_MASKED = 50_000
-"""Values of more characters, and further values than this, are not masked in texts; a ``Secret``
-shows itself nowhere still."""
+"""Longer values, and further values than this, are not masked in texts; a ``Secret`` still does not
+print them."""
 
 _copies: dict[str, int] = {}
-"""Values in use that are masked, each with the number of its copies."""
+"""The masked values in use, with the number of their copies."""
 
 _by_start: dict[str, tuple[str, ...]] = {}
-"""The same values by their first ``SHORTEST_MASKED`` characters, the longest first."""
+"""The same values by their first ``SHORTEST_MASKED`` characters, longest first."""
 
 _ended: deque[str] = deque()
-"""Values of copies that ended. A copy can end at any allocation, also of a thread that holds the
-lock: they are counted later."""
+"""Values of copies that were freed. Any allocation can free one, also in a thread that holds the
+lock, so they are counted later."""
 
 _lock = threading.Lock()
 
 
 class Secret:
-    """A value that is shown by ``reveal()`` and by nothing else.
+    """A value that only ``reveal()`` returns.
 
-    It has no ``str``, no ``repr``, no format and no pickle that would show it. While it is in use,
-    ``redact`` masks its value in texts; this is the second net under the logs, not the first.
+    ``str``, ``repr``, ``format`` and ``pickle`` do not contain it. While it is in use, ``redact``
+    masks it in texts, as a second line of defence for the logs.
     """
 
     __slots__ = ("__weakref__", "_value")
@@ -55,7 +54,7 @@ class Secret:
                 weakref.finalize(self, _ended.append, value).atexit = False
 
     def reveal(self) -> str:
-        """The value itself, for the one call that needs it."""
+        """The value, for the one call that needs it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -69,8 +68,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    # Equal contents with different hashes: a set of secrets may hold one twice, and the hash says
-    # nothing of what it holds.
+    # Equal secrets have different hashes: a set may hold one twice, and the hash reveals nothing
+    # about the value.
     def __hash__(self) -> int:
         return id(self)
 
@@ -79,15 +78,15 @@ class Secret:
 
 
 def to_displayable(words: str) -> str:
-    """Text that a person typed, without anything that looks like a secret key: it may be one, in
-    the wrong place."""
+    """A user's text with everything masked that looks like a secret key: it may be one in the wrong
+    place."""
     return SECRET_KEY.sub(MASK, words)
 
 
 def redact(text: str) -> str:
-    """``text`` without the value of any secret that is in use. One pass: the cost does not grow
-    with the number of secrets, and a mask is not looked into again. For values, before they are
-    serialised: a finished text is more than its values."""
+    """``text`` with the values of all secrets in use masked. One pass: the cost does not grow with
+    the number of secrets, and masks are not searched again. For single values, before they are
+    serialised."""
     _settle()
     if not _by_start or len(text) < SHORTEST_MASKED:
         return text
@@ -104,7 +103,7 @@ def redact(text: str) -> str:
 
 
 def _begin(value: str) -> bool:
-    """Count a copy of the value; False where there is no room for one more value."""
+    """Counts a copy of the value; False if the limit of values is reached."""
     with _lock:
         if value in _copies:
             _copies[value] += 1
@@ -118,7 +117,7 @@ def _begin(value: str) -> bool:
 
 
 def _settle() -> None:
-    """Count off the copies that ended."""
+    """Subtracts the copies that were freed."""
     if not _ended:
         return
     with _lock:

@@ -1,5 +1,5 @@
-"""Whether a text can be a secret as it is sent: what an editor or a clipboard left in a file is
-reported where it is read."""
+"""Checks that a text can be sent as a secret; reports what an editor or a clipboard added to a
+file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import re
 from rotator.util.placeholders import is_placeholder
 
 SECRET_OF_A_KEY = re.compile(r"[!-~]{12,256}")
-"""A UUID at Scaleway so far; whatever it becomes, it must go into a header, and a shorter one could
-be guessed."""
+"""At Scaleway a UUID. In any form it must fit into a header, and a shorter one could be guessed."""
 
 
 def form_fault(text: str) -> str:
-    """What is wrong with the form of a secret, as the end of a sentence that never repeats it;
-    empty when nothing is."""
+    """What is wrong with the form of a secret, as the end of a sentence that does not repeat it;
+    empty if nothing is."""
     if not text.isascii():
         return (
             "holds a character that is not ASCII, such as a curly quote, a no-break space or a byte order mark; write "

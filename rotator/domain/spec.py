@@ -1,4 +1,4 @@
-"""What the configuration wants for one application: its key, path, schedule and verification."""
+"""The configuration of one application: its key, path, schedule and verification."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class VerificationPolicy:
-    """How a key is verified as valid or revoked: so many answers in a row, so far apart, within so
-    long."""
+    """How a key is verified as valid or revoked: consecutive answers, their interval, and a
+    timeout."""
 
     successes: int
     interval: timedelta
@@ -19,11 +19,10 @@ class VerificationPolicy:
 
 @dataclass(frozen=True)
 class MaintenanceWindow:
-    """When scheduled rotations may begin: on these days (0 is Monday), between these minutes of the
-    day, local time.
+    """When scheduled rotations may start: days (0 is Monday) and minutes of the day, local time.
 
-    ``start`` and ``end`` are minutes since midnight; an ``end`` that is not above ``start`` means
-    the next day.
+    ``start`` and ``end`` are minutes since midnight; an ``end`` not above ``start`` is on the next
+    day.
     """
 
     days: frozenset[int]
@@ -33,9 +32,9 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True)
 class ApplicationSpec:
-    """What the configuration wants for one application. ``configured`` is False for one that left
-    the configuration; ``owner`` is then the configured application that has its bearer or its
-    document, which makes it act on neither."""
+    """The configuration of one application. ``configured`` is False for a removed application.
+    ``owner`` is then the configured application that has its bearer or its document; nothing is
+    done to either under the old name."""
 
     application: str
     account: str
@@ -66,16 +65,16 @@ class ApplicationSpec:
 
     @property
     def location(self) -> tuple[str, str, str]:
-        """Where the credential document is: its path, and the names of the fields with the access
-        key and the secret."""
+        """The path of the credential document, and the names of its fields with the access key and
+        the secret."""
         return self.path, self.access_field, self.secret_field
 
     @property
     def access_field(self) -> str:
-        """The field of the credential document that holds the access key."""
+        """The field of the credential document with the access key."""
         return next(name for name, template in self.fields.items() if template == "{access_key}")
 
     @property
     def secret_field(self) -> str:
-        """The field of the credential document that holds the secret key."""
+        """The field of the credential document with the secret key."""
         return next(name for name, template in self.fields.items() if template == "{secret_key}")

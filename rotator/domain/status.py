@@ -10,7 +10,7 @@ The phase is the first of these that is true::
     blocked      nothing can be done until a person, or time, removes the problem
     overdue      something should have been done long ago (no daemon, or it cannot)
     revoking     a key is scheduled for revocation
-    grace        an old key lives on until its deadline
+    grace        an old key stays valid until its deadline
     new          there is no key yet, as far as the ledger knows
     idle         nothing to do until the next rotation
 """
@@ -38,19 +38,19 @@ PHASES = (
     "new",
     "idle",
 )
-"""Every phase, the most pressing first."""
+"""Every phase, most urgent first."""
 
 FORGOTTEN_HOLD = timedelta(days=7)
-"""How old a hold without an end is when it is shown as one that may have been forgotten."""
+"""A hold without an end that is older is shown as possibly forgotten."""
 
 FROM_LEDGER = ("current", "retiring", "revoking", "compromised", "hold", "overdue_seconds")
-"""What only the ledger tells."""
+"""The fields that only the ledger provides."""
 
 
 @dataclass(frozen=True, order=True)
 class NextAction:
-    """What is to be done next for an application, when and why. A time that has passed means that
-    the action is overdue."""
+    """The next action for an application, when and why. A time in the past means that it is
+    overdue."""
 
     at: datetime
     action: str
@@ -59,8 +59,8 @@ class NextAction:
 
 @dataclass(frozen=True)
 class ApplicationStatus:
-    """One application as its ledger tells it at ``as_of``. ``late``: how long ago something should
-    have been done."""
+    """One application according to its ledger at ``as_of``. ``late``: how long an action has been
+    due."""
 
     spec: ApplicationSpec
     ledger: Ledger | None
@@ -78,14 +78,13 @@ class ApplicationStatus:
 
     @property
     def hold_forgotten(self) -> bool:
-        """Whether the application has been on hold for so long, without an end, that the hold may
-        have been forgotten."""
+        """Whether a hold without an end is so old that it may have been forgotten."""
         hold = self.ledger.hold if self.ledger else None
         return hold is not None and hold.until is None and self.as_of - hold.at >= FORGOTTEN_HOLD
 
     @property
     def known(self) -> bool:
-        """Whether the ledger could be read, so that what it does not name is not there."""
+        """Whether the ledger could be read, so that what it does not name does not exist."""
         return self.ledger is not None or self.phase != "unreadable"
 
     @property
@@ -94,11 +93,10 @@ class ApplicationStatus:
         return self.spec.application
 
     def as_json(self) -> dict[str, Any]:
-        """The entry of ``status --json``. Without a ledger that could be read, what only it tells
-        is null."""
+        """The entry of ``status --json``. The fields of a ledger that cannot be read are null."""
         ledger = self.ledger
         hold = ledger.hold if ledger else None
-        told = {
+        fields = {
             "name": self.name,
             "account": self.spec.account,
             "path": self.spec.path,
@@ -125,7 +123,7 @@ class ApplicationStatus:
             if self.problem
             else None,
         }
-        return told if self.known else {**told, **dict.fromkeys(FROM_LEDGER)}
+        return fields if self.known else {**fields, **dict.fromkeys(FROM_LEDGER)}
 
     def _current(self) -> dict[str, Any] | None:
         current = self.ledger.current if self.ledger else None
@@ -144,8 +142,7 @@ class ApplicationStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The applications in order, remarks beside them, and the exit code for what could not be
-    read."""
+    """The applications in order, remarks, and the exit code for ledgers that could not be read."""
 
     views: tuple[ApplicationStatus, ...]
     remarks: tuple[str, ...]

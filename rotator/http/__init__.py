@@ -5,11 +5,11 @@ Vault and the providers share it, so that both have the same deadlines, TLS, con
 Addresses, headers, proxies and errors are those of httpx; the engine is h11 on the network streams
 of httpcore (docs/decisions/0033). It differs from a client of httpx:
 
-- the deadline of a request covers everything: the name look-up, waiting for a connection,
-  connecting, TLS, sending, headers and body. httpx bounds each read by itself, which a server that
-  sends one byte a second can stretch for ever;
-- no redirect is followed (the token would go along), nothing is taken from the environment, cookies
-  are not kept;
+- the deadline of a request covers everything: name look-up, waiting for a connection, connecting,
+  TLS, sending, headers and body. httpx bounds each read separately, which a server that sends one
+  byte a second can extend for ever;
+- no redirect is followed (that would forward the token), nothing is taken from the environment, and
+  cookies are not kept;
 - the answer has a size limit and is never decompressed;
 - nothing is ever sent twice, and a failure says whether the request may have been executed.
 
@@ -22,7 +22,7 @@ of httpcore (docs/decisions/0033). It differs from a client of httpx:
         failure.sent, failure.kind, str(failure)
     answer.status, answer.headers.get("date"), answer.body, answer.json()
 
-An answer of any status is an answer; what it means is for the caller to say.
+An answer of any status is an answer; the caller interprets it.
 """
 
 from rotator.http.client import HttpClient, HttpResponse, ResponseObserver

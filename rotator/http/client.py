@@ -1,4 +1,4 @@
-"""The client: one request, one whole answer."""
+"""The HTTP client: one request, one whole answer."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ from rotator.http.service_clock import ServiceClock
 from rotator.http.tls import TlsFiles
 
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of an answer that are read at most; a page of 100 keys has 60,000."""
+"""Maximum bytes of an answer; a page of 100 keys has 60,000."""
 
 KEEP_ALIVE = timedelta(seconds=20)
-"""How long an idle connection is used again. Shorter than the idle limits of gateways and
-firewalls, so that a request (a create above all) hardly ever meets a connection that the other side
-has just given up."""
+"""How long an idle connection is reused. Shorter than the idle limits of gateways and firewalls, so
+that a request (above all a create) rarely uses a connection that the other side has just closed."""
 
 ResponseObserver = Callable[[str, float], None]
-"""Told of every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of
+"""Called for every call: its outcome (``2xx``, ``4xx``, ``429``, ``5xx``, or the kind of
 ``HttpFailure``) and its seconds."""
 
 HEADERS = {"user-agent": f"rotator/{__version__}", "accept": "application/json", "accept-encoding": "identity"}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of an answer; ``ValueError`` when a field stands in it twice, because readers then
-    differ in what it says."""
+    """An object of an answer. Raises ``ValueError`` if a field occurs twice, because parsers differ
+    about its value."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a field stands twice in one object")
@@ -49,7 +48,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A whole answer. Neither headers nor body are shown by ``repr``, since either may hold a
+    """A whole answer. ``repr`` shows neither headers nor body, since either may contain a
     secret."""
 
     status: int
@@ -58,13 +57,13 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; ``ValueError``, without any of its text, when it is none, names a field
-        of one object twice, or holds a number that is not finite or half of a character."""
+        """The body as JSON. Raises ``ValueError``, without any of its text, if it is none, has a
+        field twice in one object, a number that is not finite, or half of a character."""
         try:
             return _parsed(self.body)
         except (ValueError, RecursionError):
             pass
-        # Raised here and not above: the exception of the parser holds the body.
+        # Raised outside of the ``except`` block: the exception of the parser contains the body.
         raise ValueError("the answer is not JSON")
 
 
@@ -72,12 +71,12 @@ def _parsed(body: bytes) -> Any:
     text = body.decode("utf-8-sig")
     value = jsonlib.loads(text, object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
     if "\\ud" in text.lower():
-        jsonlib.dumps(value, ensure_ascii=False).encode()  # raises where one half of a surrogate pair stands alone
+        jsonlib.dumps(value, ensure_ascii=False).encode()  # raises if half of a surrogate pair stands alone
     return value
 
 
 def _finite(text: str) -> float:
-    """The number; ``ValueError`` where it is none that JSON can hold."""
+    """The number. Raises ``ValueError`` if JSON cannot represent it."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("the number is not finite")
@@ -87,12 +86,12 @@ def _finite(text: str) -> float:
 class HttpClient:
     """A pool of kept-alive connections to one service, for any number of threads.
 
-    ``timeout`` is the deadline of a request that names none. ``connections`` limits how many are
-    open at once; a request waits for a free one within its deadline. ``ca_cert`` replaces the
-    system's certificate authorities. ``client_cert`` is the files of a certificate and of its key;
-    these files are read again when they change. ``proxy`` is an http:// or https:// address.
-    ``now`` is the clock that ``clock_offset`` compares with, ``observe`` is called for every call.
-    Raises ``ConfigurationError`` for files and addresses that it cannot use.
+    ``timeout``: deadline of requests that name none. ``connections``: maximum open at once; a
+    request waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate
+    authorities. ``client_cert``: the files of a certificate and of its key, which are read again
+    when they change. ``proxy``: an http:// or https:// address. ``now``: the clock that
+    ``clock_offset`` compares with. ``observe`` is called for every call. Raises
+    ``ConfigurationError`` for files and addresses that it cannot use.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class HttpClient:
         self._body_limit = body_limit
         self._service_clock = ServiceClock(now)
         self.tls = TlsFiles(ca_cert, client_cert)
-        """The certificates as they are on disk now."""
+        """The certificates as they are on disk."""
         self._proxy = _proxy(proxy, ca_cert) if proxy else None
         self.pool = ConnectionPool(connections, self.tls.refresh)
 
@@ -131,10 +130,10 @@ class HttpClient:
         json: Any = None,
         deadline: timedelta | None = None,
     ) -> HttpResponse:
-        """Send exactly one request and return its whole answer, whatever its status; raises
+        """Sends exactly one request and returns its whole answer, whatever its status. Raises
         ``HttpFailure``.
 
-        ``deadline`` is the time for all of it, from now.
+        ``deadline``: the time for all of it, from now.
         """
         begun, outcome = time.monotonic(), "error"
         exchange = Exchange(self._timeout if deadline is None else deadline)
@@ -152,17 +151,17 @@ class HttpClient:
             return answer
         finally:
             self._observe(outcome, time.monotonic() - begun)
-        # Raised here and not above: the exceptions of the libraries hold the request, and so the
-        # token.
+        # Raised outside of the ``except`` block: the exceptions of the libraries contain the
+        # request, and so the token.
         raise failure
 
     def clock_offset(self) -> timedelta:
-        """The service's clock minus this machine's, from the latest answer that had a Date,
-        whatever became of this clock since; zero before the first."""
+        """The service's clock minus this machine's, from the latest answer with a Date, corrected
+        for steps of this clock since; zero before the first."""
         return self._service_clock.offset()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         self.pool.close()
 
     def _request(
@@ -203,7 +202,7 @@ class HttpClient:
             return answer
         finally:
             if not whole:
-                lane.close()  # what is still to come on it would be taken for the answer to the next request
+                lane.close()  # the rest of its answer would be taken for the answer to the next request
             self.pool.give_back(lane)
 
     def _connection(self, origin: Origin) -> Connection:
@@ -240,7 +239,7 @@ def _outcome(status: int) -> str:
 
 
 def _proxy(address: str, ca_cert: Path | None) -> Proxy:
-    # The address may hold a password, so no error repeats it.
+    # The address may contain a password, so no error repeats it.
     try:
         proxy = httpx.Proxy(address)
     except (ValueError, httpx.InvalidURL):

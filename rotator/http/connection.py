@@ -1,9 +1,9 @@
-"""One connection to a service: it carries one request at a time, and the caller knows whether any
-byte of it was sent.
+"""One connection to a service. It carries one request at a time, and records whether any byte of it
+was sent.
 
 The network streams are those of httpcore and the messages are those of h11. What httpcore and httpx
-do between them (cookies, redirects, authentication, tracing, one lock for each connection) is of no
-use here and takes most of the time of a call.
+do in between (cookies, redirects, authentication, tracing, one lock for each connection) is not
+needed here and takes most of the time of a call.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 WRITE_PIECE = 16 * 1024
-"""Bytes that are handed to a socket at once. The deadline is checked between pieces."""
+"""Bytes written to a socket at once. The deadline is checked between pieces."""
 
 READ_PIECE = 64 * 1024
-"""Bytes that are received at once."""
+"""Bytes received at once."""
 
 MAX_HEAD = 100 * 1024
 """Bytes of a status line and headers."""
@@ -37,8 +37,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """One request on its way: when it must be over, and whether any byte of it was handed to a
-    socket."""
+    """One request in progress: its deadline, and whether any byte of it was written to a socket."""
 
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit
@@ -46,7 +45,7 @@ class Exchange:
         self.wrote = False
 
     def left(self, overdue: type[Exception]) -> float:
-        """Seconds that are left; raises ``overdue`` when there are none."""
+        """Seconds left; raises ``overdue`` if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise overdue("deadline")
@@ -62,7 +61,7 @@ class Origin:
     port: int
 
     def authority(self, *, always_with_port: bool = False) -> str:
-        """The host as HTTP writes it, with the port where it is not the usual one."""
+        """The host in the syntax of HTTP, with the port if it is not the default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = self.port == (443 if self.secure else 80)
         return host if usual and not always_with_port else f"{host}:{self.port}"
@@ -70,7 +69,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy: its address, and the header that admits to it."""
+    """A proxy: its address, and the header with its credentials."""
 
     origin: Origin
     tls: ssl.SSLContext | None = None
@@ -84,7 +83,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Request:
-    """A request, ready to be sent. It holds the token, so nothing of it is shown."""
+    """A request, ready to be sent. ``repr`` shows nothing of it, since it contains the token."""
 
     method: bytes
     target: bytes
@@ -97,7 +96,7 @@ class Request:
 
 class Connection:
     """A connection that is opened with its first request and kept until it expires, fails, or the
-    service ends it."""
+    service closes it."""
 
     def __init__(self, origin: Origin, tls: ssl.SSLContext, proxy: Proxy | None, keep_alive: float) -> None:
         self._origin = origin
@@ -115,22 +114,22 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether the next request may go over this connection: nothing is known against it."""
+        """Whether the next request may use this connection."""
         if self._stream is None or self.expired:
             return False
-        # An idle connection has nothing to say: what can be read is its end, or an answer that no
-        # request asked for.
+        # An idle connection receives nothing: readable means its end, or an answer without a
+        # request.
         return not self._stream.get_extra_info("is_readable")
 
     def close(self) -> None:
-        """Close it; the next request opens another."""
+        """Closes it; the next request opens another."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
 
     def send(self, request: Request, exchange: Exchange) -> tuple[int, Headers]:
-        """Send the request; the status and the headers of the answer, whose ``body`` is then to be
-        read."""
+        """Sends the request and returns the status and the headers of the answer; its ``body`` must
+        be read next."""
         if not self.usable:
             self.close()
             self._stream = self._open(exchange)
@@ -150,7 +149,7 @@ class Connection:
                 exchange.wrote = True
                 self._stream_of().write(data[start : start + WRITE_PIECE], left)
         except httpcore.WriteError:
-            pass  # a service may refuse a request before it has read all of it: then its answer is there
+            pass  # a service may reject a request before it has read all of it, and then its answer can be read
         while True:
             event = self._next_event(exchange)
             if isinstance(event, h11.Response):
@@ -159,7 +158,7 @@ class Connection:
                 raise httpx.RemoteProtocolError("no answer")
 
     def body(self, exchange: Exchange) -> Iterator[bytes]:
-        """The pieces of the body. Once all are read, the connection may be used again."""
+        """The pieces of the body. Once all are read, the connection can be reused."""
         while True:
             event = self._next_event(exchange)
             if isinstance(event, h11.Data):
@@ -218,8 +217,8 @@ def _messages() -> h11.Connection:
 
 
 def _connect(origin: Origin, exchange: Exchange) -> httpcore.NetworkStream:
-    """Try the host's addresses one after the other; each gets its share of the time, so that one
-    that swallows packets does not hide the next."""
+    """Tries the host's addresses in turn. Each gets its share of the time, so that one that drops
+    packets does not block the next."""
     backend = httpcore.SyncBackend()
     addresses = look_up(origin.host, origin.port, exchange.left(httpcore.ConnectTimeout))
     failure: Exception = httpcore.ConnectError("no address")
@@ -233,7 +232,7 @@ def _connect(origin: Origin, exchange: Exchange) -> httpcore.NetworkStream:
 
 
 def _open_tunnel(stream: httpcore.NetworkStream, origin: Origin, proxy: Proxy, exchange: Exchange) -> None:
-    """Have the proxy connect to the service. It gets nothing of the request."""
+    """Makes the proxy connect to the service. It receives nothing of the request."""
     authority = origin.authority(always_with_port=True).encode("ascii")
     messages = _messages()
     asked = h11.Request(method=b"CONNECT", target=authority, headers=[(b"Host", authority), *proxy.headers])

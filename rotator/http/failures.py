@@ -1,5 +1,4 @@
-"""What went wrong when no usable answer came, as one exception. The table from the libraries'
-exceptions is here."""
+"""Maps the libraries' exceptions for a missing or unusable answer to one exception."""
 
 from __future__ import annotations
 
@@ -18,9 +17,9 @@ Sent = Literal["no", "unknown"]
 
 
 class HttpFailure(Exception):
-    """No usable answer came.
+    """No usable answer was received.
 
-    ``sent`` is "no" when surely nothing of the request left this machine, so that it was not
+    ``sent`` is "no" if certainly nothing of the request left this machine, so that it was not
     executed, and "unknown" otherwise. ``kind`` is a short identifier: timeout, refused, dns, tls,
     connect, proxy, lost, protocol, too_large, encoding, request or closed. The message is half a
     sentence without any part of the request or the answer.
@@ -32,9 +31,9 @@ class HttpFailure(Exception):
         self.sent = sent
 
 
-# What each exception of the libraries means: kind and words. The first class that fits counts.
-# Whether the request may have been executed is not read from the exception but from the wire; a
-# proxy that refuses is the exception, as it got no request.
+# The kind and the text of each exception of the libraries. The first class that matches counts.
+# Whether the request may have been executed is read from the connection and not from the exception,
+# except for a proxy that rejects: it received no request.
 FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((httpx.PoolTimeout, httpcore.PoolTimeout), "timeout", "no free connection within {limit}"),
     ((httpx.ConnectTimeout, httpcore.ConnectTimeout), "timeout", "no connection within {limit}"),
@@ -60,12 +59,12 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((httpx.ProtocolError, httpcore.ProtocolError, h11.ProtocolError), "protocol", "the answer is not HTTP"),
     ((httpx.DecodingError,), "encoding", "the answer could not be decoded"),
     ((httpx.InvalidURL,), "request", "the address is not valid"),
-    # Raised by uses of httpx that do not occur here (redirects, statuses, cookies, streams). If one
-    # comes, nothing is known.
+    # Raised by uses of httpx that do not occur here (redirects, statuses, cookies, streams);
+    # nothing is known then.
     ((httpx.HTTPError, httpx.CookieConflict, httpx.StreamError), "protocol", "the answer could not be read"),
     ((httpcore.ConnectionNotAvailable,), "lost", "the connection was lost"),
     ((OSError,), "lost", "the connection was lost"),
-    # A header that cannot be encoded, for one; the exception quotes it, so it must not get out.
+    # For example a header that cannot be encoded. The exception quotes it, so it must not leave.
     ((ValueError,), "request", "the request cannot be expressed in HTTP"),
 )
 
@@ -73,7 +72,7 @@ COVERED = tuple(cls for classes, _, _ in FAILURES for cls in classes)
 
 
 def failure_of(error: Exception, exchange: Exchange) -> HttpFailure:
-    """The failure that a library's exception stands for, given what the wire saw."""
+    """The failure for a library's exception, given what was written to the connection."""
     kind, words = next((kind, words) for classes, kind, words in FAILURES if isinstance(error, classes))
     sent: Sent = "unknown" if exchange.wrote and kind != "proxy" else "no"
     if kind == "connect":
@@ -82,7 +81,7 @@ def failure_of(error: Exception, exchange: Exchange) -> HttpFailure:
 
 
 def _connect_failure(error: Exception, words: str) -> tuple[str, str]:
-    cause = error.args[0] if error.args else None  # httpcore hands the operating system's exception on as the argument
+    cause = error.args[0] if error.args else None  # httpcore passes the operating system's exception as the argument
     if isinstance(cause, socket.gaierror):
         return "dns", "the host name could not be resolved"
     if isinstance(cause, ssl.SSLError):
@@ -95,7 +94,7 @@ def _connect_failure(error: Exception, words: str) -> tuple[str, str]:
 
 
 def reason_of(error: OSError) -> str:
-    """What the operating system or OpenSSL says, in words that hold nothing of the request."""
+    """The reason from the operating system or OpenSSL, in words without any part of the request."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):

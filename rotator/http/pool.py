@@ -1,4 +1,4 @@
-"""The connections to one service, each lent to one request at a time."""
+"""A pool of connections to one service; each serves one request at a time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """Room for one connection. ``generation`` is of the certificates that it was opened with."""
+    """A slot for one connection. ``generation``: of the certificates that it was opened with."""
 
     def __init__(self) -> None:
         self._connection: tuple[Origin, Connection] | None = None
         self.generation = 0
 
     def connection(self, origin: Origin, make: Callable[[Origin], Connection]) -> Connection:
-        """The connection to the service. There is one at a time: one to another service is
+        """The connection to the service. A slot has one at a time: one to another service is
         closed."""
         if self._connection is None or self._connection[0] != origin:
             self.close()
@@ -39,22 +39,21 @@ class Lane:
 
     @property
     def usable(self) -> bool:
-        """Whether there is a connection that the next request may use."""
+        """Whether it has a connection that the next request may use."""
         return self._connection is not None and self._connection[1].usable
 
     def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         if self._connection is not None:
             self._connection[1].close()
             self._connection = None
 
 
 class ConnectionPool:
-    """At most ``limit`` connections, of which the last used is lent first.
+    """At most ``limit`` connections; the last used is reused first.
 
-    Requests share no lock: a token in a queue stands for each lane that is free, and both the queue
-    and the deque of lanes are atomic. A lock would stop every thread whenever its holder is not
-    running.
+    Requests share no lock: a queue has a token for each free slot, and both the queue and the deque
+    are atomic. A lock would stop every thread while its holder is not running.
     """
 
     def __init__(self, limit: int, generation: Callable[[], int]) -> None:
@@ -66,11 +65,11 @@ class ConnectionPool:
         self.closed = False
 
     def take(self, seconds: float) -> Lane:
-        """A free lane, within so many seconds. A connection that was opened with earlier
-        certificates is closed first."""
+        """A free slot, within ``seconds``. Closes a connection that was opened with earlier
+        certificates first."""
         if self.closed:
-            # A worker that outlasts the stop timeout may still ask: it was cut short, and the
-            # program is not at fault.
+            # A worker that outlasts the shutdown timeout may still request one: it was interrupted,
+            # which is no error of the program.
             raise HttpFailure("the client was closed", kind="closed", sent="no")
         try:
             self._free.get(timeout=seconds)
@@ -78,7 +77,7 @@ class ConnectionPool:
             raise httpcore.PoolTimeout("every connection is in use") from None
         try:
             lane = self.idle.pop()
-        except IndexError:  # as many lanes are made as are in use at once
+        except IndexError:  # slots are created on demand
             lane = Lane()
         generation = self._generation()
         if lane.generation != generation:
@@ -87,16 +86,16 @@ class ConnectionPool:
         return lane
 
     def give_back(self, lane: Lane) -> None:
-        """The request on the lane is over."""
+        """Returns the slot after its request."""
         self._drop_expired()
         self.idle.append(lane)
         self._free.put(None)
-        if self.closed:  # asked last: the pool may be closed meanwhile, and would not find this lane
+        if self.closed:  # checked last: the pool may be closed meanwhile, and would miss this slot
             lane.close()
 
     def _drop_expired(self) -> None:
-        """Close the connection that has been idle for longest if it has expired: a busy moment
-        leaves none open for good."""
+        """Closes the connection that has been idle longest if it has expired, so that a busy period
+        leaves none open."""
         try:
             oldest = self.idle.popleft()
         except IndexError:
@@ -107,7 +106,7 @@ class ConnectionPool:
             self.idle.appendleft(oldest)
 
     def close(self) -> None:
-        """Close every idle connection now, and every other one after its request."""
+        """Closes every idle connection now, and every other one after its request."""
         self.closed = True
         for lane in list(self.idle):
             lane.close()

@@ -1,5 +1,5 @@
-"""Goes the way to a service one stage at a time, so that a fault is named by the stage where it is:
-name, connection, proxy, TLS."""
+"""Connects to a service one stage at a time, to name the stage that fails: name, connection, proxy,
+TLS."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rotator.http.failures import reason_of
 from rotator.http.tls import TlsFiles
 
 HANDSHAKE_ROUNDS = 4
-"""Turns that each side of a handshake in memory gets; TLS needs two or three."""
+"""Turns of each side in a handshake in memory; TLS needs two or three."""
 
 
 class WayEnds(Exception):
-    """The way to a service ends at a stage; the message is the rest of a sentence."""
+    """A connection fails at a stage; the message is the rest of a sentence."""
 
     def __init__(self, stage: str, message: str) -> None:
         super().__init__(message)
@@ -42,9 +42,9 @@ def examine(
 
 
 def own_certificate_end(certificate: Path, key: Path) -> datetime | None:
-    """When a client certificate of this machine ends; None when it cannot be used, or has ended.
+    """When a client certificate of this machine ends; None if it cannot be used, or has ended.
 
-    Only a handshake reads a certificate without a further library, so both sides of one are here.
+    Without another library, only a handshake parses a certificate, so both sides of one run here.
     """
     try:
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""The addresses of a host, within a deadline that the resolver of the system does not know."""
+"""Resolves host names within a deadline, which the system's resolver does not support."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpcore
 
 
 def look_up(host: str, port: int, seconds: float) -> list[str]:
-    """The addresses of a host, looked up in a thread of its own."""
+    """The addresses of a host, resolved in another thread."""
     with suppress(ValueError):
         return [str(ipaddress.ip_address(host))]
     found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
@@ -23,7 +23,7 @@ def look_up(host: str, port: int, seconds: float) -> list[str]:
             found.put(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
         except OSError as error:
             found.put(error)
-        except UnicodeError:  # a label that is too long, for one
+        except UnicodeError:  # for example a label that is too long
             found.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
 
     threading.Thread(target=ask, name="rotator-resolver", daemon=True).start()

@@ -1,5 +1,5 @@
-"""TLS from files that change: a certificate is renewed on disk, an authority is replaced, and no
-restart is needed."""
+"""TLS with files that may change: a renewed certificate or a replaced authority needs no
+restart."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rotator.http.failures import reason_of
 
 
 class TlsFiles(ssl.SSLContext):
-    """A context for clients that verifies names and certificates, and is built anew whenever one of
-    its files has changed.
+    """A client context that verifies names and certificates, and is rebuilt when one of its files
+    changes.
 
-    ``ca_cert`` replaces the system's certificate authorities. ``client_cert`` is the files of a
-    certificate and of its key. The files are compared by name before each connection and after each
-    refused handshake. Files that cannot be used (half written, or not readable) leave the context
-    that there is in use, and ``problem`` says so. Raises ``ConfigurationError`` where there is none
-    yet. Thread-safe.
+    ``ca_cert`` replaces the system's certificate authorities. ``client_cert``: the files of a
+    certificate and of its key. The files' inode, time and size are compared before each connection
+    and after each failed handshake. If files cannot be used (half written, or not readable), the
+    previous context stays in use, and ``problem`` says so. Raises ``ConfigurationError`` if there
+    is none yet. Thread-safe.
     """
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        """The base class gets its protocol here; its own settings are never used."""
+        """Sets the protocol of the base class, whose own settings are never used."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(self, ca_cert: Path | None = None, client_cert: tuple[Path, Path] | None = None) -> None:
@@ -37,14 +37,14 @@ class TlsFiles(ssl.SSLContext):
         self._seen = self._stamps()
         self._context = _context(ca_cert, client_cert)
         self.problem = ""
-        """Why the files as they are now are not in use; empty when they are."""
+        """Why the present files are not in use; empty if they are."""
         self.generation = 1
-        """A number that changes with the context: connections of an earlier one show an earlier
+        """A number that changes with the context: connections of an earlier one use an earlier
         certificate."""
 
     def refresh(self, *, again: bool = False) -> int:
-        """Read the files if they have changed, or ``again`` in any case; the generation of the
-        context in use."""
+        """Reads the files if they have changed, or ``again`` in any case. Returns the generation of
+        the context in use."""
         if not self._files:
             return self.generation
         stamps = self._stamps()
@@ -61,8 +61,7 @@ class TlsFiles(ssl.SSLContext):
             return self.generation
 
     def explain(self, error: ssl.SSLError) -> str:
-        """Which file a refused handshake is about, as the end of a sentence; empty when it is about
-        none."""
+        """The file that a failed handshake concerns, as the end of a sentence; empty if none."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"; the authorities that are trusted are in {self._ca_cert}" if self._ca_cert else ""
         if self._client_cert and "alert" in (error.reason or "").lower():
@@ -70,7 +69,7 @@ class TlsFiles(ssl.SSLContext):
         return ""
 
     def stamp(self) -> str:
-        """What tells whether the files have changed."""
+        """A text that changes with the files."""
         return repr(self._stamps())
 
     @property
@@ -79,7 +78,7 @@ class TlsFiles(ssl.SSLContext):
         return str(self._client_cert[0]) if self._client_cert else ""
 
     def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> Any:
-        """As of the context for the present files."""
+        """Wraps with the context for the present files."""
         return self._wrapped("wrap_socket", sock, *args, **options)
 
     def wrap_bio(self, incoming: Any, outgoing: Any, *args: Any, **options: Any) -> Any:
@@ -110,17 +109,17 @@ def _stamp(file: Path) -> tuple[int, int, int]:
 
 
 def _system_authorities() -> list[dict[str, str]]:
-    """Where OpenSSL was built to look, whatever the environment says; where that is empty, the
-    authorities of the library."""
+    """The paths that OpenSSL was built with, whatever the environment; if they are empty, the
+    authorities of certifi."""
     built_in = ssl.get_default_verify_paths()
     places = {"cafile": built_in.openssl_cafile, "capath": built_in.openssl_capath}
     return [{kind: place} for kind, place in places.items() if Path(place).exists()] or [{"cafile": certifi.where()}]
 
 
 def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
-    """Against ``ca_cert``, else the system's authorities, else httpx's. The environment has no say:
-    it may name other authorities, and a file that the keys of TLS are written to (which
-    ``ssl.create_default_context`` obeys)."""
+    """A context with ``ca_cert``, else the system's authorities, else those of certifi. The
+    environment is ignored: it may name other authorities, and a file for TLS keys (which
+    ``ssl.create_default_context`` uses)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
     if ca_cert is None:
         for location in _system_authorities():
@@ -134,7 +133,7 @@ def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl
     if client_cert is not None:
         certificate, key = client_cert
         try:
-            # Without a password OpenSSL would ask for one on the terminal and wait.
+            # Without a password OpenSSL would prompt for one on the terminal and wait.
             context.load_cert_chain(certificate, key, password="")
         except OSError as error:
             message = (

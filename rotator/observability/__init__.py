@@ -1,1 +1,1 @@
-"""What the daemon reports: events, logs, metrics and notifications."""
+"""Events, logs, metrics and notifications."""

@@ -1,8 +1,8 @@
-"""The catalogue of events: every name that a log line may have, how loud it is, and what it means.
+"""The catalogue of events: name, level, meaning and fields.
 
-``docs/events.md`` is made from this table and a test holds both to what the code emits. Names are
-stable: people build alarms on them. Every line also has ``event``, ``level`` and ``timestamp`` (RFC
-3339, UTC); lines about one application have ``application`` and ``account``.
+``docs/events.md`` is generated from this table, and a test compares both with what the code emits.
+Names are stable, so alerts can rely on them. Every line also has ``event``, ``level`` and
+``timestamp`` (RFC 3339, UTC); lines about one application have ``application`` and ``account``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EventKind:
-    """One event of the catalogue. ``fields`` are those that it has beside the common ones."""
+    """One event of the catalogue. ``fields``: those beside the common ones."""
 
     level: str
     meaning: str
@@ -23,23 +23,23 @@ CATALOGUE: dict[str, EventKind] = {
     # a rotation, step by step
     "rotation.claimed": EventKind(
         "info",
-        "A rotation was announced in the ledger; nothing was created yet.",
+        "A rotation was claimed in the ledger; no key was created yet.",
         ("rotation_id", "base", "reason", "mode"),
     ),
     "rotation.taken_over": EventKind(
         "warning",
-        "A rotation that another process began and did not finish was replaced by a new one.",
+        "An unfinished rotation of another process was replaced by a new one.",
         ("rotation_id", "reason"),
     ),
-    "rotation.created": EventKind("info", "The provider made the new key.", ("rotation_id", "access_key", "reason")),
+    "rotation.created": EventKind("info", "The provider created the new key.", ("rotation_id", "access_key", "reason")),
     "rotation.create_failed": EventKind(
         "error",
-        "The provider did not make the new key, or its answer was lost (unclear); the request is not repeated.",
+        "The provider did not create the new key, or its answer was lost (unclear); the request is not repeated.",
         ("rotation_id", "reason", "message", "unclear"),
     ),
     "rotation.verified": EventKind(
         "info",
-        "The new key authenticated as often as the policy asks.",
+        "The new key authenticated as often as `verification` requires.",
         ("rotation_id", "access_key", "successes", "reason"),
     ),
     "rotation.verification_failed": EventKind(
@@ -54,22 +54,22 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "rotation.committed": EventKind(
         "info",
-        "The ledger followed: the new key is the current one.",
+        "The ledger records the new key as the current one.",
         ("rotation_id", "access_key", "version", "reason"),
     ),
     "rotation.abandoned": EventKind(
-        "warning", "A rotation was given up; the published key stays as it is.", ("rotation_id", "reason", "message")
+        "warning", "A rotation was abandoned; the published key is unchanged.", ("rotation_id", "reason", "message")
     ),
     # keys
     "key.grace_started": EventKind(
         "info",
-        "A key left the credential document and will be revoked after its grace.",
+        "A key is no longer published and will be revoked after its grace.",
         ("access_key", "revoke_after", "reason"),
     ),
     "grace.extended": EventKind(
-        "warning", "An operator moved the end of a key's grace.", ("access_key", "revoke_after", "by")
+        "warning", "An operator extended the grace of a key.", ("access_key", "revoke_after", "by")
     ),
-    "grace.ended": EventKind("warning", "An operator ended a key's grace early.", ("access_key", "reason", "by")),
+    "grace.ended": EventKind("warning", "An operator ended the grace of a key early.", ("access_key", "reason", "by")),
     "key.revocation_scheduled": EventKind(
         "info", "The ledger schedules a key for revocation; this is final.", ("access_key", "reason")
     ),
@@ -84,17 +84,21 @@ CATALOGUE: dict[str, EventKind] = {
         ("access_key", "reason", "already_gone"),
     ),
     "key.delete_unconfirmed": EventKind(
-        "warning", "The answer to a delete was lost; probing will tell.", ("access_key", "reason", "message")
+        "warning",
+        "The answer to a delete was lost; probing shows whether the key is valid.",
+        ("access_key", "reason", "message"),
     ),
     "key.revoked": EventKind(
         "info",
         "The revocation of the key is verified, and the key leaves the ledger.",
         ("access_key", "reason", "verification"),
     ),
-    "key.revocation_unverified": EventKind("error", "A deleted key still answers; probing goes on.", ("access_key",)),
+    "key.revocation_unverified": EventKind(
+        "error", "A deleted key still authenticates; probing continues.", ("access_key",)
+    ),
     "key.published_key_invalid": EventKind(
         "critical",
-        "The published key is invalid at the provider: consumers are down; it is replaced at once.",
+        "The published key is invalid, so consumers have no valid key; it is replaced at once.",
         ("access_key",),
     ),
     "key.orphan_found": EventKind(
@@ -127,7 +131,7 @@ CATALOGUE: dict[str, EventKind] = {
     # applications
     "application.adopted": EventKind(
         "info",
-        "The key that consumers already use was taken over as it is.",
+        "The key that consumers already use became the current one.",
         ("access_key", "version", "rotation_id", "reason"),
     ),
     "application.renamed": EventKind(
@@ -136,16 +140,16 @@ CATALOGUE: dict[str, EventKind] = {
         ("previous_name", "previous_path", "access_keys"),
     ),
     "application.blocked": EventKind(
-        "error", "Nothing can be done for the application until the reason clears.", ("reason", "message")
+        "error", "The application is blocked until the reason clears.", ("reason", "message")
     ),
     "application.held": EventKind(
         "warning",
-        "An operator put a hold on the application: nothing is claimed or revoked until it is resumed, or until then.",
+        "An operator holds the application: nothing is claimed or revoked until `until`, or until it is resumed.",
         ("reason", "by", "until"),
     ),
-    "application.hold_ended": EventKind("info", "The time of an operator's hold is over.", ("until", "reason", "by")),
+    "application.hold_ended": EventKind("info", "The hold of an operator has ended.", ("until", "reason", "by")),
     "application.resumed": EventKind("info", "An operator released the hold.", ("by",)),
-    "application.recovered": EventKind("info", "The problem is over.", ("reason",)),
+    "application.recovered": EventKind("info", "The problem has cleared.", ("reason",)),
     # emergencies
     "mass_rotation.started": EventKind(
         "warning",
@@ -168,13 +172,13 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "mass_rotation.finished": EventKind(
         "info",
-        "The mass rotation has handled all of them; which failed or found no free quota, and whether no old key is "
+        "The mass rotation has ended: which applications failed or found no free quota, and whether no old key is "
         "valid (complete).",
         ("incident", "rotated", "broken", "without_room", "complete"),
     ),
     "compromise.marked": EventKind(
         "critical",
-        "Keys were marked compromised; from here on every pass acts on it.",
+        "Keys were marked as compromised; every pass acts on it.",
         ("incident", "access_keys", "reason"),
     ),
     "versions.destroyed": EventKind(
@@ -194,32 +198,36 @@ CATALOGUE: dict[str, EventKind] = {
     # passes
     "pass.decided": EventKind("debug", "A pass ended: what comes next, when and why.", ("reason", "message", "until")),
     "pass.interrupted": EventKind(
-        "warning", "An answer was refused or lost; the pass looks again.", ("kind", "message")
+        "warning", "A call was rejected, or its answer lost; the pass observes again.", ("kind", "message")
     ),
-    "pass.failed": EventKind("error", "A pass was cut short; it is repeated.", ("reason", "message")),
+    "pass.failed": EventKind("error", "A pass was interrupted; it is repeated.", ("reason", "message")),
     "pass.crashed": EventKind(
         "critical", "A pass ended with an error of the program; it is repeated.", ("error", "where")
     ),
     # the daemon
-    "daemon.started": EventKind("info", "The daemon began.", ("version", "applications", "config")),
+    "daemon.started": EventKind("info", "The daemon started.", ("version", "applications", "config")),
     "daemon.deprecated_option": EventKind(
         "warning",
         "An option is set by its former name, which the next version does not understand.",
         ("path", "message"),
     ),
-    "daemon.ready": EventKind("info", "The first look was made.", ("applications", "down")),
+    "daemon.ready": EventKind(
+        "info",
+        "The services were checked for the first time; `down` names the unavailable ones.",
+        ("applications", "down"),
+    ),
     "daemon.reloaded": EventKind(
         "info",
         "A new configuration is in force; restart_needed names options that only a restart brings into force.",
         ("applications", "added", "removed", "restart_needed"),
     ),
     "daemon.reload_refused": EventKind(
-        "error", "The new configuration is not sound; the old one stays in force.", ("problems",)
+        "error", "The new configuration is not valid; the old one stays in force.", ("problems",)
     ),
     "daemon.stopping": EventKind(
-        "info", "The daemon drains: it ends what holds a secret and begins nothing.", ("signal",)
+        "info", "The daemon stops: it finishes rotations that hold a secret and starts none.", ("signal",)
     ),
-    "daemon.stopped": EventKind("info", "The daemon ended.", ("unfinished",)),
+    "daemon.stopped": EventKind("info", "The daemon stopped.", ("unfinished",)),
     "daemon.application_removed": EventKind(
         "warning", "An application left the configuration; its keys in grace are still revoked on time.", ()
     ),
@@ -229,29 +237,29 @@ CATALOGUE: dict[str, EventKind] = {
         ("message",),
     ),
     "daemon.clock_stepped": EventKind(
-        "warning", "The clock of this machine was set; what waits goes on waiting as long.", ("seconds",)
+        "warning", "The clock of this machine was changed; waits keep their length.", ("seconds",)
     ),
-    "daemon.task_failed": EventKind(
-        "warning", "Something beside the passes failed and is repeated.", ("chore", "message")
-    ),
+    "daemon.task_failed": EventKind("warning", "A periodic task failed; it is repeated.", ("chore", "message")),
     "daemon.crashed": EventKind("critical", "An error of the program outside of any pass.", ("error", "where")),
-    "metrics.listening": EventKind("info", "Metrics, /healthz and /readyz are answered there.", ("listen",)),
+    "metrics.listening": EventKind("info", "The metrics server listens there.", ("listen",)),
     "metrics.unavailable": EventKind(
-        "error", "It is not possible to listen there; it is tried again. The work goes on.", ("listen", "message")
+        "error",
+        "The metrics server cannot listen there; it is retried. Rotation is not affected.",
+        ("listen", "message"),
     ),
     "control.listening": EventKind(
-        "info", "The daemon can be asked there, and with orders also ordered.", ("listen", "orders")
+        "info", "A control socket is open; `orders`: whether it accepts commands.", ("listen", "orders")
     ),
     "control.unavailable": EventKind(
-        "error", "That socket cannot be opened; it is tried again. The work goes on.", ("listen", "message")
+        "error", "A control socket cannot be opened; it is retried. Rotation is not affected.", ("listen", "message")
     ),
     "control.command": EventKind(
         "info", "A caller gave a command through the control socket.", ("operation", "by", "about", "reason")
     ),
-    "webhook.listening": EventKind("info", "Machines can report keys there.", ("listen",)),
+    "webhook.listening": EventKind("info", "The webhook listens there.", ("listen",)),
     "webhook.unavailable": EventKind(
         "error",
-        "It is not possible to listen there for reports; it is tried again. The work goes on.",
+        "The webhook cannot listen there; it is retried. Rotation is not affected.",
         ("listen", "message"),
     ),
     "webhook.rejected": EventKind(
@@ -261,7 +269,7 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "run.completed": EventKind(
         "info",
-        "One round of passes is over: how many applications ended how.",
+        "`run --once` has ended: the number of applications by outcome.",
         ("applications", "ok", "unreachable", "refused", "failed"),
     ),
     "heartbeat.unhealthy": EventKind(
@@ -272,32 +280,34 @@ CATALOGUE: dict[str, EventKind] = {
     "heartbeat.healthy": EventKind(
         "info", "The daemon is healthy: every application was reconciled in time, none is overdue or has a problem.", ()
     ),
-    "heartbeat.sent": EventKind("info", "A heartbeat was received (again).", ()),
+    "heartbeat.sent": EventKind(
+        "info", "The monitoring service accepted a heartbeat, for the first time or after a failure.", ()
+    ),
     "heartbeat.failed": EventKind(
         "warning", "A heartbeat was not received; it is sent again after the next health check.", ("message",)
     ),
     "notification.failed": EventKind(
-        "error", "A service did not take a message, however often it was tried; it is dropped.", ("target", "message")
+        "error", "A service did not accept a message after all attempts; it is dropped.", ("target", "message")
     ),
     "deadline.approaching": EventKind(
         "warning",
-        "A key nears its hard deadline and cannot be replaced as things are.",
+        "A key approaches its hard deadline and cannot be replaced at present.",
         ("access_key", "deadline"),
     ),
     "deadline.missed": EventKind(
-        "error", "A key is past its hard deadline and cannot be replaced as things are.", ("access_key", "deadline")
+        "error", "A key is past its hard deadline and cannot be replaced at present.", ("access_key", "deadline")
     ),
     "service.down": EventKind(
         "error", "Vault or a provider cannot be reached or is sealed.", ("service", "kind", "message")
     ),
     "login.failing": EventKind(
         "error",
-        "The login to Vault can be neither renewed nor made anew; work goes on until the present token ends, which is "
+        "The login to Vault can be neither renewed nor repeated; the daemon works until the present token ends at "
         "`until`.",
         ("service", "message", "until"),
     ),
     "login.secret_id_rotated": EventKind(
-        "info", "A new secret id of the AppRole login was made, has logged in, and is used from now on.", ("role",)
+        "info", "A new secret id of the AppRole login was created, has logged in, and is used from now on.", ("role",)
     ),
     "login.secret_id_destroyed": EventKind("info", "A former secret id of the AppRole login was destroyed.", ("role",)),
     "login.secret_id_failed": EventKind(
@@ -306,25 +316,26 @@ CATALOGUE: dict[str, EventKind] = {
         "tried again.",
         ("role", "message"),
     ),
-    "login.recovered": EventKind("info", "The login to Vault was renewed or made anew.", ("service",)),
-    "service.up": EventKind("info", "Vault or a provider is back.", ("service",)),
+    "login.recovered": EventKind("info", "The login to Vault was renewed or repeated.", ("service",)),
+    "service.up": EventKind("info", "Vault or a provider is available again.", ("service",)),
     "library.warning": EventKind(
-        "warning", "A library warned; its words are left out, they may quote an answer.", ("library", "where")
+        "warning",
+        "A library logged a warning; its text is omitted, because it may quote an answer.",
+        ("library", "where"),
     ),
     "logs.repeated": EventKind(
         "error",
-        "An error that was logged before came again, of these applications and so often since the last line about it.",
+        "An error occurred again: the applications, and how often since the last line about it.",
         ("repeated", "reason", "message", "applications", "times", "more"),
     ),
-    "logs.dropped": EventKind("error", "Log lines could not be written; so many were lost.", ("lines",)),
+    "logs.dropped": EventKind("error", "Log lines could not be written and were dropped.", ("lines",)),
     "logs.journal_unavailable": EventKind(
         "warning",
-        "No journal listens, though --log-format says so; lines go to standard output as JSON.",
+        "No journal listens, although --log-format selects it; lines go to standard output as JSON.",
         ("message",),
     ),
 }
-"""Every event that may be emitted."""
+"""Every event."""
 
 COMMON = ("event", "level", "timestamp", "application", "account")
-"""Fields that lines have beside those of their kind; the last two only where the line is about one
-application."""
+"""The fields of every line; the last two only on lines about one application."""

@@ -1,4 +1,4 @@
-"""Makes ``docs/events.md`` from the catalogue: ``python -m rotator.observability.events_page`` prints it."""
+"""Generates ``docs/events.md`` from the catalogue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def events_markdown() -> str:
         ),
         "",
         (
-            "Every line that `rotator run` logs is one of these events. Names and fields are stable, so alarms can be "
+            "Every line that `rotator run` logs is one of these events. Names and fields are stable, so alerts can be "
             "built on them; new"
         ),
         (
@@ -25,7 +25,7 @@ def events_markdown() -> str:
         ),
         "`application` and `account`. No line ever holds a secret; `access_key` is the public name of a key.",
         "",
-        "Worth an alarm: everything at level `critical`, and `error` that does not go away.",
+        "Alert on level `critical`, and on level `error` if it persists.",
         "",
         "| event | level | meaning | fields |",
         "| --- | --- | --- | --- |",

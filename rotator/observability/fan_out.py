@@ -1,4 +1,4 @@
-"""An event sink with subscribers. An emitter never waits."""
+"""An event sink with subscribers. Emitting never blocks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Subscriber(Protocol):
     """A receiver of every event."""
 
     def put(self, line: Mapping[str, Any]) -> None:
-        """Take one event. Never waits, never raises."""
+        """Takes one event. Never blocks, never raises."""
 
 
 class FanOutSink:
-    """An event sink that passes every event on to ``sink`` and to all subscribers."""
+    """An event sink that forwards every event to ``sink`` and to all subscribers."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
@@ -25,17 +25,17 @@ class FanOutSink:
         self._lock = threading.Lock()
 
     def emit(self, event: str, **fields: object) -> None:
-        """Record one event, and let it be heard."""
+        """Forwards one event."""
         self._sink.emit(event, **fields)
         for listener in self._listeners:
             listener.put({"event": event, **fields})
 
     def listen(self, listener: Subscriber) -> None:
-        """From now on everything goes there too."""
+        """Adds a subscriber."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
     def leave(self, listener: Subscriber) -> None:
-        """Nothing goes there any more."""
+        """Removes a subscriber."""
         with self._lock:
             self._listeners = tuple(other for other in self._listeners if other is not listener)

@@ -1,7 +1,7 @@
-"""Gives every line of the log its level, its time in UTC, and values that JSON can show.
+"""Adds level and time (UTC) to log lines and converts values to JSON.
 
-The other fields belong to the event: ``rotator.observability.events`` lists them, the place that
-emits the event fills them in, and ``PassState.emit`` adds the application and its account.
+The other fields belong to the event: ``rotator.observability.events`` lists them, the emitting code
+fills them in, and ``PassState.emit`` adds the application and its account.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMATS: tuple[Format, ...] = ("json", "console", "journal")
 
 
 def line_maker(form: Format, *, colors: bool) -> Any:
-    """A logger of structlog whose methods return the finished line of an event."""
+    """A structlog logger whose methods return the finished line of an event."""
     return structlog.wrap_logger(
         _Sink(),
         wrapper_class=structlog.BoundLogger,
@@ -39,7 +39,7 @@ def line_maker(form: Format, *, colors: bool) -> Any:
 
 
 class _Sink:
-    """The end of structlog's chain: it hands the finished line back."""
+    """The end of structlog's chain: returns the finished line."""
 
     def debug(self, line: str) -> str:
         return line

@@ -1,11 +1,9 @@
-"""The logs: one event per line on standard output, and a promise that no fault of theirs disturbs
-the work.
+"""The log: one event a line on standard output. A fault of the log disturbs no work.
 
-JSON lines for machines, a readable form for terminals, and entries of the journal of systemd, made
-from the same lines. Names and levels are those of ``rotator.observability.events``. A secret is a
-type that shows as ``[secret]``, and the values of secrets are masked in all other values before the
-line is made. A line that cannot be written is lost and counted, and the count is logged as soon as
-lines can be written again.
+JSON lines for machines, a readable form for terminals, and entries of systemd's journal, made from
+the same lines. Names and levels are in ``rotator.observability.events``. A ``Secret`` prints as
+``[secret]``, and its value is masked in all other values before the line is made. Lines that cannot
+be written are dropped and counted; the count is logged as soon as lines can be written again.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from rotator.util.crash import crash_site
 
 
 class LogSink:
-    """The journal that writes to a file descriptor, standard output unless said otherwise, or to
-    the journal of systemd. Where that is asked for and is not there, it says so and writes JSON
-    lines instead. Events below ``level`` are dropped."""
+    """The event sink that writes to a file descriptor (default: standard output) or to the journal
+    of systemd. If the journal is unavailable, it reports that and writes JSON lines. Drops events
+    below ``level``."""
 
     def __init__(
         self,
@@ -52,7 +50,7 @@ class LogSink:
             self.emit("logs.journal_unavailable", message=absent)
 
     def emit(self, event: str, **fields: object) -> None:
-        """Record one event. Never raises."""
+        """Logs one event. Never raises."""
         kind = CATALOGUE.get(event)
         level = kind.level if kind else "warning"
         if getattr(logging, level.upper()) < self._least:
@@ -68,23 +66,23 @@ class LogSink:
         return line
 
 
-def capture_libraries(journal: EventSink) -> None:
-    """Let warnings of the libraries' own logging become events. Their exceptions and arguments are
-    left out: they may quote answers, and with them secrets."""
+def capture_libraries(sink: EventSink) -> None:
+    """Turns warnings of libraries' logging into events. Their exceptions and arguments are dropped:
+    they may quote answers, and with them secrets."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
-    root.addHandler(_ToJournal(journal))
+    root.addHandler(_EventHandler(sink))
     root.setLevel(logging.WARNING)
 
 
-class _ToJournal(logging.Handler):
-    def __init__(self, journal: EventSink) -> None:
+class _EventHandler(logging.Handler):
+    def __init__(self, sink: EventSink) -> None:
         super().__init__(logging.WARNING)
-        self._journal = journal
+        self._sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._journal.emit("library.warning", library=record.name, where=f"{record.module}:{record.lineno}")
+        self._sink.emit("library.warning", library=record.name, where=f"{record.module}:{record.lineno}")
 
 
 def _is_open(descriptor: int) -> bool:
@@ -95,13 +93,12 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def capture_crashes(journal: EventSink) -> None:
-    """Let uncaught exceptions be reported by type and place, without the text that Python would
-    print."""
+def capture_crashes(sink: EventSink) -> None:
+    """Reports uncaught exceptions by type and place, without the text that Python would print."""
 
     def report(error: BaseException | None) -> None:
         kind, where = crash_site(error) if error else ("?", "?")
-        journal.emit("daemon.crashed", error=kind, where=where)
+        sink.emit("daemon.crashed", error=kind, where=where)
 
     sys.excepthook = lambda _type, error, _trace: report(error)
     threading.excepthook = lambda found: report(found.exc_value)

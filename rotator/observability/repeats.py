@@ -1,7 +1,7 @@
-"""The log says an error once and then counts it: a problem that lasts is not a line a minute, and
-one that two hundred applications share is not two hundred lines.
+"""Logs an error once and then counts it, so that a lasting problem, or one of 200 applications,
+takes few lines.
 
-Only the log is spared. Counters, notifications and the stream of events receive every event.
+This filters only the log. Counters, notifications and the event stream receive every event.
 """
 
 from __future__ import annotations
@@ -15,37 +15,36 @@ from rotator.domain.ports import EventSink
 from rotator.util.shared_messages import without_name
 
 REPEATED = frozenset({"pass.failed", "daemon.removed_application_stuck"})
-"""Events that say the same with every look, for as long as their cause lasts."""
+"""Events that repeat with every pass while their cause lasts."""
 
 SETTLE = 20.0
-"""Seconds after the first line until one tells which other applications have the same error."""
+"""Seconds after the first line until a line names the other applications with the same error."""
 
 REMIND = 3600.0
-"""Seconds between two lines about an error that lasts."""
+"""Seconds between two lines about a lasting error."""
 
 MAX_GROUPS = 200
-"""Kinds of errors that are counted at once; the one that was seen longest ago makes room."""
+"""Maximum of errors that are counted at once; beyond it, the least recent is dropped."""
 
 MOST_NAMED = 20
-"""Applications that a line names; of more, the number."""
+"""Applications that a line names; above it, their number."""
 
 
 @dataclass
 class _Group:
-    """One error: who has it now, and what was counted since the last line about it."""
+    """One error: the applications that have it, and the counts since the last line about it."""
 
     event: str
     reason: str
     message: str
-    told_at: float
+    logged_at: float
     members: set[str] = field(default_factory=set)
-    untold: set[str] = field(default_factory=set)
+    unlogged: set[str] = field(default_factory=set)
     times: int = 0
 
 
 class RepeatFilter:
-    """Passes events on to ``sink``, but for those of ``REPEATED`` that say the same again.
-    Thread-safe."""
+    """Forwards events to ``sink``, except repetitions of those in ``REPEATED``. Thread-safe."""
 
     def __init__(self, sink: EventSink, now: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
@@ -54,7 +53,7 @@ class RepeatFilter:
         self.groups: dict[tuple[str, str, str], _Group] = {}
 
     def emit(self, event: str, **fields: object) -> None:
-        """Log the event, or count it."""
+        """Logs the event, or counts it."""
         if not self.groups and event not in REPEATED:
             self._sink.emit(event, **fields)  # without errors, threads do not queue at the lock
             return
@@ -70,9 +69,9 @@ class RepeatFilter:
             self._sink.emit(event, **fields)
 
     def close(self) -> None:
-        """Log what was counted and not told yet."""
+        """Logs the counts that are not logged yet."""
         with self._lock:
-            summaries = [self._told(group) for group in self.groups.values() if group.times]
+            summaries = [self._summary(group) for group in self.groups.values() if group.times]
         for summary in summaries:
             self._sink.emit("logs.repeated", **summary)
 
@@ -81,10 +80,10 @@ class RepeatFilter:
         reason, message = str(fields.get("reason", "")), without_name(str(fields.get("message", "")), name)
         known = self.groups.pop((event, reason, message), None)
         group = known or _Group(event, reason, message, self._now())
-        self.groups[event, reason, message] = group  # the latest stands last
+        self.groups[event, reason, message] = group  # most recent last
         if known is not None:
             group.times += 1
-            group.untold |= {name} - group.members
+            group.unlogged |= {name} - group.members
         group.members.add(name)
         while len(self.groups) > MAX_GROUPS:
             del self.groups[next(iter(self.groups))]
@@ -93,24 +92,24 @@ class RepeatFilter:
     def _due(self) -> Iterator[dict[str, object]]:
         now = self._now()
         for group in self.groups.values():
-            if group.times and now - group.told_at >= (SETTLE if group.untold else REMIND):
-                yield self._told(group)
+            if group.times and now - group.logged_at >= (SETTLE if group.unlogged else REMIND):
+                yield self._summary(group)
 
     def _cleared(self, name: str) -> list[dict[str, object]]:
-        """A pass of that application got through: what it had is over, and news when it comes
+        """A pass of the application succeeded, so its errors have ended; a new occurrence is logged
         again."""
         summaries = []
         for key, group in list(self.groups.items()):
             if name in group.members and group.event != "daemon.removed_application_stuck":
                 if group.members == {name} and group.times:
-                    summaries.append(self._told(group))
+                    summaries.append(self._summary(group))
                 group.members.discard(name)
-                group.untold.discard(name)
+                group.unlogged.discard(name)
                 if not group.members:
                     del self.groups[key]
         return summaries
 
-    def _told(self, group: _Group) -> dict[str, object]:
+    def _summary(self, group: _Group) -> dict[str, object]:
         names = sorted(group.members)
         summary: dict[str, object] = {
             "repeated": group.event,
@@ -121,6 +120,6 @@ class RepeatFilter:
         }
         if len(names) > MOST_NAMED:
             summary["more"] = len(names) - MOST_NAMED
-        group.times, group.told_at = 0, self._now()
-        group.untold.clear()
+        group.times, group.logged_at = 0, self._now()
+        group.unlogged.clear()
         return summary

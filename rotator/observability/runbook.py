@@ -1,7 +1,7 @@
-"""The runbook: what every reason means, what rotator does by itself, what to do, and how to see
-that it is over.
+"""Generates the runbook: for each reason its meaning, what rotator does, what to do, and how to see
+its end.
 
-``python -m rotator.observability.runbook > docs/runbook.md`` writes it; a test holds it to the
+``python -m rotator.observability.runbook > docs/runbook.md`` writes it; a test compares it with the
 catalogue.
 """
 

@@ -1,5 +1,4 @@
-"""Values as JSON can hold them, with secrets masked: in the values, before anything is
-serialised."""
+"""Converts values to JSON. Secrets are masked in the values, before they are serialised."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ from rotator.util.formatting import format_rfc3339
 
 
 def to_json_value(value: object) -> Any:
-    """The value as JSON can say it: times in RFC 3339 UTC, durations in seconds, secrets masked,
-    strange things as their type."""
+    """The value for JSON: times in RFC 3339 UTC, durations in seconds, secrets masked, other
+    objects as their type."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -30,7 +29,7 @@ def to_json_value(value: object) -> Any:
         case timedelta():
             return value.total_seconds()
         case RotatorError():
-            return redact(str(value))  # a sentence for a person, by contract
+            return redact(str(value))  # a sentence for the user, by contract
         case Mapping():
             return {redact(str(name)): to_json_value(item) for name, item in value.items()}
         case set() | frozenset():

@@ -1,8 +1,6 @@
-"""What people ask for, done: the command line, the daemon's control sockets and a mass rotation all
-call these functions.
+"""Operations that the command line, the daemon's control sockets and mass rotations call.
 
-Each takes a policy, the world that a pass acts through, and a way to sleep; it drives passes
-itself, an actor like the daemon, and returns a ``Result`` that says what became of it. Nothing here
-knows a terminal. Each module is imported where it is needed: help must not pay for what it does not
-use.
+Each takes a spec, the context of a pass and a way to sleep, runs passes itself, and returns a
+``Result`` with the outcome. Nothing here depends on a terminal. Each module is imported where it is
+needed, so that ``--help`` loads none of them.
 """

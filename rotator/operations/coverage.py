@@ -1,10 +1,9 @@
-"""The coverage proof: every valid key of an account that is older than a time, managed or
-unmanaged, by name. Pure.
+"""The coverage report: every valid key of an account that is older than a given time, by name.
+Pure.
 
-A rotation of many keys is over when no older key is valid, not when every command succeeded: a key
-that no ledger names is easily missed. So the proof begins with the list of the provider and not
-with the ledgers. It fails until the list is empty or a person has waived each key that is on it, by
-name and with a reason. Of chosen applications it is about the keys of their bearers.
+The report starts from the provider's list, not from the ledgers, because a key that no ledger names
+is easily missed. It is complete when each old key on the list is revoked or waived. For selected
+applications it covers the keys of their bearers.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from rotator.domain.marker import parse_marker
 from rotator.util.formatting import format_timestamp
 
 UNPROVABLE = 6
-"""The exit code when a list lacks keys that are known to be there, so that nothing is proven."""
+"""Exit code when the list lacks keys that are known to exist, so that it proves nothing."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far in the future a key may seem to be made before its date counts as wrong."""
+"""A key whose creation date is further in the future has a wrong date."""
 
 KINDS: Mapping[str, str] = {
     "management": "the key that this account is managed with: replace it by hand",
@@ -37,13 +36,12 @@ KINDS: Mapping[str, str] = {
     "unmanaged": "unmanaged: neither created nor published by rotator",
     "unknown": "not known: the ledger of its application could not be read",
 }
-"""What a key is, as far as its ledger and its marker tell, and what that means."""
+"""The kinds of key, as its ledger and its marker show, with their descriptions."""
 
 
 @dataclass(frozen=True)
 class StaleKey:
-    """One old key that is valid: what it is, of which application its bearer is, and whether it is
-    waived."""
+    """An old key that is valid, the application of its bearer, and its waiver if it has one."""
 
     key: Key
     kind: str
@@ -53,15 +51,15 @@ class StaleKey:
 
     @property
     def open(self) -> bool:
-        """Whether the proof fails because of this key."""
+        """Whether this key keeps the report from being complete."""
         return self.waiver is None
 
 
 @dataclass(frozen=True)
 class CoverageReport:
-    """What is left of the keys of one account that were made before a time. ``expired`` are old as
-    well, no longer accepted, and still count in the quota; ``unread`` are applications whose ledger
-    could not be read, so that the state of their keys is unknown."""
+    """The old keys of an account. ``expired`` keys are old too; they are no longer accepted but
+    count in the quota. ``unread`` names applications whose ledger could not be read, so the state
+    of their keys is unknown."""
 
     account: str
     created_before: datetime
@@ -71,22 +69,22 @@ class CoverageReport:
     expired: tuple[Key, ...] = ()
     unread: tuple[str, ...] = ()
     unlisted: str = ""
-    """Why keys of bearers that no application has were not listed; the report is not complete
-    then."""
+    """Why keys of bearers without an application were not listed; the report is incomplete then."""
     missing: tuple[str, ...] = ()
-    """Keys that are known to be there and that the list lacks: it proves nothing then."""
+    """Keys that are known to exist and are not on the list; if there are any, it proves nothing."""
     manager_named: bool = True
-    """Whether the configuration names the key that manages the account, so that no other row can be
-    it."""
+    """Whether the configuration names the management key of the account, so that no other row can
+    be it."""
     part: str = ""
-    """What the report is restricted to, such as ``the 3 chosen applications``; empty where it is
-    about the whole account."""
+    """What the report is restricted to, such as ``the 3 chosen applications``; empty for the whole
+    account."""
     outside: int | None = None
-    """How many keys that are in the way of the whole account's proof are outside of that part."""
+    """How many keys outside of that part keep the report of the whole account from being
+    complete."""
 
     def restricted(self, bearers: Collection[str], part: str) -> CoverageReport:
-        """The same for the keys of these bearers. Their keys are listed also where the account has
-        too many for one list."""
+        """The same report, restricted to the keys of these bearers. Their keys are listed even if
+        the account has too many keys for one list."""
         return replace(
             self,
             rows=tuple(row for row in self.rows if row.key.bearer in bearers),
@@ -100,18 +98,17 @@ class CoverageReport:
 
     @property
     def open(self) -> tuple[StaleKey, ...]:
-        """The keys that are in the way of the proof."""
+        """The keys that keep the report from being complete."""
         return tuple(row for row in self.rows if row.open)
 
     @property
     def complete(self) -> bool:
-        """Whether every key was listed and no old one is valid but those that a person has
-        waived."""
+        """Whether every key was listed and each old valid key is waived."""
         return not self.open and not self.gap
 
     @property
     def gap(self) -> str:
-        """Why the list may lack keys, so that no number of it is the whole; empty when it is
+        """Why the list may lack keys, so that its counts are lower bounds; empty when the list is
         whole."""
         if self.missing:
             return f"the list lacks {', '.join(self.missing)}"
@@ -119,11 +116,11 @@ class CoverageReport:
 
     @property
     def exit_code(self) -> int:
-        """0 with the proof, 1 without it, 6 when the list cannot be believed."""
+        """0 when complete, 1 when not, 6 when the list lacks known keys."""
         return UNPROVABLE if self.missing else int(not self.complete)
 
     def as_json(self) -> dict[str, Any]:
-        """The proof for machines."""
+        """The report as JSON."""
         return {
             "account": self.account,
             "created_before": format_timestamp(self.created_before),
@@ -162,9 +159,9 @@ def _row_as_json(row: StaleKey) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is known beside the list: which application has which bearer, their ledgers, the
-    installation's id, the account's document, and the public name of the key that the account is
-    managed with (empty if unknown)."""
+    """What is known apart from the list: the bearer of each application, the ledgers, the
+    installation's id, the account's document, and the access key of the management key (empty if
+    unknown)."""
 
     document: AccountDocument
     bearers: Mapping[str, str]
@@ -178,8 +175,8 @@ class Inventory:
 def coverage_report(
     keys: Sequence[Key], known: Inventory, *, created_before: datetime, now: datetime
 ) -> CoverageReport:
-    """The proof, from one list of the account's keys. ``now`` is the earliest of the clocks: no key
-    is called expired too soon. A key that seems to be made in the future counts as old, because its
+    """Builds the report from one list of the account's keys. ``now`` is the earliest of the clocks,
+    so that no key counts as expired too soon. A key dated in the future counts as old, because its
     date is wrong."""
     listed = {key.access_key for key in keys}
     old = sorted(
@@ -201,8 +198,8 @@ def coverage_report(
 
 
 def _known_keys(known: Inventory) -> frozenset[str]:
-    """The keys that a whole list holds: those that ledgers call valid or not yet verified as
-    revoked, and the one that the account logs in with, which a list by application lacks."""
+    """The keys that a whole list contains: those that ledgers call valid or not yet verified as
+    revoked, and the management key. A list by application lacks the latter."""
     found = {known.management_key} if known.management_key and not known.unlisted else set()
     for ledger in known.ledgers.values():
         found |= {entry.access_key for entry in ledger.retiring} | {entry.access_key for entry in ledger.revoking}

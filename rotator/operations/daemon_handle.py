@@ -18,7 +18,7 @@ from rotator.operations.runtime import Runtime
 
 @dataclass(frozen=True)
 class HealthCause:
-    """One reason to call the daemon well or not."""
+    """One check of the daemon's health: its name, its outcome, and details."""
 
     name: str
     well: bool
@@ -27,8 +27,8 @@ class HealthCause:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """The daemon: its version, the configuration that it works for, whether it lives and whether it
-    can do its work."""
+    """The daemon's version, its configuration file, whether it is running, and whether it is
+    ready."""
 
     version: str
     config: str
@@ -39,7 +39,7 @@ class HealthReport:
 
 @dataclass(frozen=True)
 class BlockedApplication:
-    """An application that the new configuration stops, and why."""
+    """An application that the new configuration blocks, and why."""
 
     application: str
     reason: str
@@ -48,8 +48,8 @@ class BlockedApplication:
 
 @dataclass(frozen=True)
 class ReloadResult:
-    """What a reload brought: how many applications there are now, which came and which left, and
-    options that only a restart brings into force."""
+    """The result of a reload: the number of applications, those added and removed, and the options
+    that take effect only after a restart."""
 
     applications: int
     added: tuple[str, ...] = ()
@@ -59,11 +59,11 @@ class ReloadResult:
 
 
 class RuntimeWithSource(Runtime, Protocol):
-    """The configuration in force, with everything built from it."""
+    """The runtime of the configuration in force."""
 
     @property
     def source(self) -> str:
-        """The file that the configuration came from."""
+        """Path of the configuration file."""
 
 
 @dataclass(frozen=True)
@@ -75,42 +75,42 @@ class ObservedLedger:
 
 
 class DaemonHandle(Protocol):
-    """The daemon. Safe for any thread."""
+    """The daemon, as the API sees it. Thread-safe."""
 
     sink: EventSink
     """Receives every event."""
     broadcast: FanOutSink
-    """Passes every event on to subscribers."""
+    """Forwards every event to subscribers."""
     stopping: threading.Event
-    """Set when the shutdown begins: no command is accepted from then on."""
+    """Set when the shutdown begins; no command is accepted afterwards."""
 
     @property
     def runtime(self) -> RuntimeWithSource:
-        """The configuration in force, for reading what is in memory; takes no lock. A reload may
-        close its connections."""
+        """The current runtime, for reading what is in memory. Takes no lock. A reload may close its
+        connections."""
 
     def lease_runtime(self) -> AbstractContextManager[RuntimeWithSource]:
-        """The configuration in force, which stays open until it is given back, also when another
-        one comes into force."""
+        """Leases the current runtime: it stays open until the lease ends, even if a reload replaces
+        it."""
 
     def reconcile_now(self, applications: Iterable[str]) -> None:
-        """Reconcile these applications at once, because a command changed something about them."""
+        """Wakes the tasks of these applications, because a command changed them."""
 
     def observed_problems(self) -> Mapping[str, Problem]:
-        """What the last pass of each application saw to stop it, by name: not all of it is in a
+        """The problem that the last pass of each application saw, by name. Some are in no
         ledger."""
 
     def observed_ledgers(self) -> Mapping[str, ObservedLedger]:
         """The ledger of each application as its last pass saw it, by name. Takes no lock."""
 
     def reload(self) -> Future[ReloadResult]:
-        """Read the configuration again; the future holds the result or the ``ConfigurationError``.
+        """Reloads the configuration. The future holds the result or the ``ConfigurationError``.
 
-        Requests share one future until the main loop begins to read."""
+        Requests share one future until the main loop begins to read.
+        """
 
     def health(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the daemon runs, cause by cause: a name, whether it is well, and details. Takes
-        no lock."""
+        """Liveness checks: name, outcome, details. Takes no lock."""
 
     def readiness(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the daemon can do its work, cause by cause. Takes no lock."""
+        """Readiness checks: name, outcome, details. Takes no lock."""

@@ -1,6 +1,6 @@
-"""From whatever went wrong to what a person reads, what a machine reads, and the exit code.
+"""Turns an exception into sentences, JSON and an exit code.
 
-An unexpected exception is reported by its type and place only: its text may hold a secret.
+An unexpected exception is reported by its type and place only, because its text may hold a secret.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from rotator.errors import ConfigurationError, RotatorError, ServiceError
 
 MAX_SENTENCE = 4000
 MAX_SENTENCES = 2000
-"""Characters of a sentence and sentences of a report that are shown; a path, or the answer of a
-daemon, may have any number."""
+"""Limits of what is shown: characters of a sentence, and sentences of a report. A path or an answer
+of a daemon may be longer."""
 
 
 @dataclass(frozen=True)
 class FailureReport:
-    """What is shown of an error: its kind (stable, for machines), sentences for people, the exit
+    """An error as it is shown: its kind (stable, for machines), its sentences, and the exit
     code."""
 
     kind: str
@@ -27,18 +27,16 @@ class FailureReport:
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Cut what is too long; begin and end of a sentence stay, since the end tells what to
-        do."""
+        """Shortens long sentences in their middle; the end says what to do."""
         object.__setattr__(self, "sentences", tuple(map(_cut, self.sentences[:MAX_SENTENCES])))
 
     def as_json(self) -> dict[str, Any]:
-        """The value of ``error`` in the JSON answer."""
+        """The value of ``error`` in JSON results."""
         return {"kind": self.kind, "message": "\n".join(self.sentences), "exit_code": self.exit_code, **self.details}
 
 
 class ReportedError(RotatorError):
-    """An error that has been reported already: by the daemon to a command, or by a check before
-    it."""
+    """An error with a report of its own: from the daemon, or from an earlier check."""
 
     def __init__(self, failure: FailureReport) -> None:
         super().__init__("\n".join(failure.sentences))
@@ -46,7 +44,7 @@ class ReportedError(RotatorError):
 
 
 def explain(error: BaseException) -> FailureReport:
-    """What to tell of this error; a secret that a service repeated in its answer is masked."""
+    """The report of an error, with secrets masked that a service repeated in its answer."""
     if isinstance(error, ReportedError):
         return error.failure
     from rotator.domain.secret import redact  # noqa: PLC0415 - what the daemon reports is masked there

@@ -1,5 +1,4 @@
-"""Reads the ledger of an application as it is once every ledger of an earlier name is taken
-over."""
+"""Reads the ledger of an application together with the ledgers of its earlier names."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ from rotator.reconciler.ledger_directory import read_former_document, read_relat
 
 
 def read_whole_ledger(spec: ApplicationSpec, context: ReconcileContext) -> Ledger | None:
-    """What is remembered of the application under all of its names; None where Vault has never had
-    anything. Writes nothing."""
+    """The ledger with those of all earlier names merged in; None if Vault has none. Writes
+    nothing."""
     vault = context.vault
     ledger = own_ledger(spec, vault.read_ledger(spec.application)[0])
     related = read_related(spec, vault, tuple(context.related(spec)))
@@ -27,6 +26,6 @@ def read_whole_ledger(spec: ApplicationSpec, context: ReconcileContext) -> Ledge
 
 
 def is_renamed(removed: ApplicationSpec, specs: Mapping[str, ApplicationSpec]) -> bool:
-    """Whether a configured application has the bearer of the removed one, so that its ledger is
-    part of that one's."""
+    """Whether a configured application has the bearer of the removed one and takes over its
+    ledger."""
     return removed.owner in specs and specs[removed.owner].bearer == removed.bearer

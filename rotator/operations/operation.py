@@ -1,5 +1,5 @@
-"""What verbs are made of: what comes in (a ``OperationRequest``), on what it is carried out (a
-``OperationContext``), and what a ``Operation`` is."""
+"""Defines ``Operation``, its request (``OperationRequest``) and what it runs with
+(``OperationContext``)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[
     str,
     AfterValidator(strip_control_characters),
-    Field(max_length=1000, description="Why, for the ledger, the logs and the auditor."),
+    Field(max_length=1000, description="Why; recorded in the ledger and the logs."),
 ]
 Names = Annotated[list[Name], Field(max_length=10_000, description="The applications.")]
 
@@ -36,39 +36,37 @@ Maybe = Annotated[Names, Field(default_factory=list)]
 """Names that may be left out."""
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before any key."""
+"""Earlier than any key."""
 
 
 def _usual(moment: datetime) -> datetime:
-    """The same time in UTC; one that no key is older than, or every key is, is as good as any such
-    time."""
+    """The time in UTC, not before ``EPOCH``: no key is older."""
     return max(clamp(moment), EPOCH)
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_usual)]
-"""A time with its zone."""
+"""A time with its time zone."""
 
 Perhaps = Moment | SkipJsonSchema[None]
 """The same, or left out."""
 
 
 class OperationRequest(BaseModel):
-    """What comes in: nothing but what is listed, and nothing converted silently."""
+    """The arguments of an operation. Unknown fields are rejected, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class NoArguments(OperationRequest):
-    """No options."""
+    """No arguments."""
 
 
 @dataclass(frozen=True)
 class OperationContext:
-    """One query or command on its way: what it is executed with, its caller, where its events go,
-    and time.
+    """What one query or command runs with: the runtime, its caller, its event sink, and time.
 
-    ``owner`` signs what is claimed; the process signs when it is empty. ``daemon_handle`` is the
-    daemon, in which one is.
+    ``owner`` signs claims; if it is empty, the process does. ``daemon_handle`` is set inside a
+    daemon only.
     """
 
     runtime: Runtime
@@ -79,23 +77,23 @@ class OperationContext:
     owner: str = ""
     daemon_handle: DaemonHandle | None = None
     passes: Runtime | None = None
-    """What passes act through, where ``runtime`` rides out what passes must see."""
+    """The runtime for passes, where ``runtime`` repeats calls that passes must see fail."""
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
-        """What a pass for this application acts through."""
+        """The context of a pass for this application."""
         found = replace((self.passes or self.runtime).context(spec), sink=self.sink)
         return replace(found, owner=self.owner) if self.owner else found
 
     def execution(self, spec: ApplicationSpec) -> tuple[ReconcileContext, Sleep]:
-        """What an actor on this application needs: the context, and a way to sleep."""
+        """The context of a pass for this application, and a sleep on its clock."""
         context = self.context(spec)
         return context, lambda until: self.sleep(context.clock, until)
 
     @property
     def daemon(self) -> DaemonHandle:
-        """The daemon; only for what makes no sense without one."""
+        """The daemon, for operations that exist only inside one."""
         if self.daemon_handle is None:
-            raise AssertionError("a verb of the daemon was asked of no daemon")
+            raise AssertionError("the operation needs a daemon")
         return self.daemon_handle
 
 
@@ -103,13 +101,13 @@ class OperationContext:
 class Operation:
     """One query or command.
 
-    ``signature`` is what a caller sees. ``run`` gets the context and the request, and returns a
+    ``signature`` is what callers see. ``run`` receives the context and the request, and returns a
     value of the type ``gives``, or a future of one. A command (``changes``) is offered on the
     control socket only and takes a slot of the executor; a query takes a reader. An ``immediate``
-    operation reads memory only, takes no lock and calls no service. ``per_application``: what it
-    does for a named application needs to know of no other, so that it can run where another one's
-    configuration is broken. ``exclusive_key``: requests with the same key run one at a time.
-    ``refuses``: error statuses beyond those of every operation.
+    operation reads memory only, takes no lock and calls no service. ``per_application``: it needs
+    no other application than the named ones, so it runs even if the configuration of another is
+    broken. ``exclusive_key``: requests with the same key run one at a time. ``refuses``: error
+    statuses beyond those of every operation.
     """
 
     signature: Signature
@@ -122,17 +120,17 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The name of the operation."""
+        """The name."""
         return self.signature.name
 
     @property
     def method(self) -> str:
-        """The method of HTTP: GET for a query, POST for a command."""
+        """The HTTP method: GET for a query, POST for a command."""
         return self.signature.method
 
     @property
     def path(self) -> str:
-        """The path of its page."""
+        """The path in the API."""
         return self.signature.path
 
     @property
@@ -147,7 +145,7 @@ class Operation:
 
     @property
     def immediate(self) -> bool:
-        """Whether it is answered in the event loop."""
+        """Whether the event loop answers it."""
         return self.signature.immediate
 
     def urgent(self, request: OperationRequest) -> bool:
@@ -155,16 +153,16 @@ class Operation:
         return self.signature.urgent(dict(request))
 
     def execute(self, call: OperationContext, request: Any) -> Any:
-        """What comes of it. What it reads by itself, outside of passes, rides out a service that is
-        away, from the first call on."""
+        """Runs the operation. Its reads outside of passes are repeated while a service is
+        unavailable."""
         return self.run(
             replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes), passes=call.runtime),
             request,
         )
 
     def request(self, given: Mapping[str, Any] | bytes) -> OperationRequest:
-        """What was given, if it makes sense; raises ``OperationError`` without repeating any of it:
-        it may be a secret in the wrong place."""
+        """The validated request. Raises ``OperationError``, which repeats none of the input: it may
+        be a secret in the wrong field."""
         try:
             return (
                 self.takes.model_validate_json(given) if isinstance(given, bytes) else self.takes.model_validate(given)
@@ -177,7 +175,7 @@ def _complaints(error: ValidationError) -> list[str]:
     found = []
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         if one["type"] == "extra_forbidden":
-            found.append("something is not an option here; see /openapi.json")
+            found.append("unknown field; see /openapi.json")
         else:
             where = ".".join(map(str, one["loc"]))
             found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
@@ -187,8 +185,8 @@ def _complaints(error: ValidationError) -> list[str]:
 def each(
     call: OperationContext, specs: list[ApplicationSpec], work: Callable[[ApplicationSpec], OperationResult]
 ) -> tuple[OperationResult, ...]:
-    """What became of each application; afterwards the daemon, if there is one, looks at them
-    too."""
+    """Runs ``work`` for each application and returns the results; the daemon, if any, reconciles
+    them afterwards."""
     try:
         found = run_concurrently(work, specs, lane=lambda spec: spec.account)
     finally:
@@ -200,6 +198,6 @@ def each(
 
 
 def reconcile_now(call: OperationContext, specs: Iterable[ApplicationSpec]) -> None:
-    """Have the daemon, if one there is, look at these applications at once."""
+    """Wakes the daemon's tasks of these applications, if there is a daemon."""
     if call.daemon_handle is not None:
         call.daemon_handle.reconcile_now([spec.application for spec in specs])

@@ -1,8 +1,9 @@
-"""How long an operation rides out a service that is away, from its first call on.
+"""How long an operation waits for a service that is unavailable, counted from its first failed
+call.
 
-One rule for all operations: a call that surely was not executed, or that only reads, is repeated
-until the services have been away for the operation's patience. Passes have a patience of their own,
-because they hold secrets and must see emergencies.
+A call that was not executed for sure, or that only reads, is repeated until the services have been
+unavailable for the limit of the operation. Passes have limits of their own, because they hold
+secrets and must see emergencies.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from rotator.reconciler.context import ReconcileContext
 T = TypeVar("T")
 
 COMMAND_PATIENCE = timedelta(minutes=2)
-"""The patience of a command that no single application's ``publish_timeout`` bounds."""
+"""Limit of a command that no application's ``publish_timeout`` bounds."""
 
 QUERY_PATIENCE = timedelta(seconds=3)
-"""The patience of a question: a lost answer or a change of the leader, not an outage."""
+"""Limit of a query: enough for a lost answer or a change of the leader, not for an outage."""
 
 RETRY_DELAY = timedelta(milliseconds=500)
 
@@ -48,12 +49,12 @@ READS = frozenset(
         "removed_applications",
     }
 )
-"""Calls that change nothing, or that may be made twice."""
+"""Calls that change nothing, or that can be repeated."""
 
 
 class Patience:
-    """One operation's patience. Calls of several threads share it, so that many applications do not
-    add up."""
+    """The waiting time of one operation. Its threads share it, so the waits of many applications do
+    not add up."""
 
     def __init__(self, clock: Clock, sleep: Sleep, limit: timedelta) -> None:
         self._clock = clock
@@ -62,8 +63,8 @@ class Patience:
         self._since: datetime | None = None
 
     def wait_after(self, error: ServiceError) -> None:
-        """Wait until the call that failed so may be repeated; raises the error when the services
-        have been away for too long."""
+        """Waits until the failed call can be repeated. Raises ``error`` when the limit is
+        reached."""
         now = self._clock.now()
         self._since = self._since or now
         if now - self._since >= self._limit:
@@ -71,11 +72,11 @@ class Patience:
         self._sleep(now + RETRY_DELAY)
 
     def answered(self) -> None:
-        """A service answered."""
+        """Resets the waiting time, because a service answered."""
         self._since = None
 
     def ask(self, call: Callable[[], T]) -> T:
-        """The answer to a call that may be repeated."""
+        """The answer to a call that can be repeated."""
         while True:
             try:
                 answer = call()
@@ -87,8 +88,8 @@ class Patience:
 
 
 class _Patient:
-    """A Vault, a provider or a runtime as it is, but for the reading calls, which ride out an
-    absence."""
+    """Wraps a Vault, a provider or a runtime and repeats its reads while a service is
+    unavailable."""
 
     def __init__(self, inner: Any, patience: Patience) -> None:
         self._inner = inner
@@ -117,12 +118,14 @@ def _patient(context: ReconcileContext, patience: Patience) -> ReconcileContext:
 
 
 def patient_context(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
-    """The same for what a command reads before, between and after its passes."""
+    """The context of a command with reads that are repeated for at most ``publish_timeout``; for
+    what it reads outside of its passes."""
     return _patient(context, Patience(context.clock, sleep, spec.publish_timeout))
 
 
 def patient_runtime(runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool) -> Runtime:
-    """The same for what an operation reads before it knows its applications, and for questions."""
+    """The runtime with reads that are repeated: for a command as long as the longest
+    ``publish_timeout``, for a query 3 seconds."""
     limit = QUERY_PATIENCE
     if changes:
         limit = max((spec.publish_timeout for spec in runtime.specs.values()), default=COMMAND_PATIENCE)

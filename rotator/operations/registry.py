@@ -1,9 +1,8 @@
-"""The verbs, as a table: what can be asked and ordered, through a socket or by a command that acts
-itself.
+"""The table of operations, for the API and for commands that run without a daemon.
 
-Routes, checks and the OpenAPI description of the API are made from this table, and the command line
-asks and orders by it, so both do the same. Each function gets a ``OperationContext`` and a
-``OperationRequest`` and returns plain values.
+Routes, validation and the OpenAPI description are built from it, and the command line calls it, so
+all behave alike. Each function receives an ``OperationContext`` and an ``OperationRequest`` and
+returns plain values.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def _health(call: OperationContext, _: NoArguments) -> HealthReport:
 
 
 class Some(OperationRequest):
-    """Some applications, or all."""
+    """Selected applications, or all."""
 
     applications: Maybe
 
@@ -108,7 +107,7 @@ def _reload(call: OperationContext, _: NoArguments) -> Future[ReloadResult]:
 
 
 class Keys(OperationRequest):
-    """Names of keys."""
+    """Access keys."""
 
     access_keys: Annotated[Names, Field(min_length=1)]
 
@@ -139,20 +138,22 @@ def _operation(
 OPERATIONS: Mapping[str, Operation] = {
     operation.name: operation
     for operation in (
-        _operation("health", "How the daemon is.", NoArguments, _health),
+        _operation("health", "Health of the daemon.", NoArguments, _health),
         _operation(
             "status",
-            "How the applications are, by their ledgers.",
+            "State of applications, from their ledgers.",
             Some,
             _status,
             refuses=(404, 409),
             per_application=True,
         ),
-        _operation("plan", "What would be done next, and why.", Some, _plan, refuses=(404, 409), per_application=True),
-        _operation("doctor", "What keeps this installation from working, with remedies.", NoArguments, _doctor),
+        _operation(
+            "plan", "Next action of applications, and why.", Some, _plan, refuses=(404, 409), per_application=True
+        ),
+        _operation("doctor", "Checks of the installation, with remedies.", NoArguments, _doctor),
         _operation(
             "history",
-            "What happened to the keys of an application.",
+            "History of the keys of an application.",
             One,
             _history,
             refuses=(404, 409),
@@ -160,20 +161,20 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
         _operation(
             "reload",
-            "Read the configuration again; answers when it is in force.",
+            "Reload the configuration; answers when it is in force.",
             NoArguments,
             _reload,
             refuses=(422, 429),
         ),
         _operation(
             "rotate",
-            "Replace keys now; answers when it is true and read back.",
+            "Replace keys now; answers when the new key is published and read back.",
             RotateRequest,
             handle_rotate,
             refuses=_COMMAND,
             per_application=True,
         ),
-        _operation("lookup", "Whose keys these are, and how they stand.", Keys, _who, refuses=(409,)),
+        _operation("lookup", "Application and state of keys.", Keys, _who, refuses=(409,)),
         _operation(
             "hold",
             "Pause rotation and revocation for applications until they are resumed.",
@@ -207,7 +208,7 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
         _operation(
             "coverage",
-            "Every live key of an account from before a time.",
+            "Valid keys of an account from before a time.",
             CoverageRequest,
             handle_coverage,
             refuses=(404, 409),
@@ -221,23 +222,21 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
         _operation(
             "preview",
-            "What a rotation of many applications would do, in which order, and which keys would remain.",
+            "Preview of a mass rotation: order, duration, and the keys that would remain.",
             PreviewRequest,
             handle_preview,
             refuses=(404, 409),
         ),
         _operation(
             "mass_rotation",
-            "Replace the keys of many applications, as many at once as there is room for, to the coverage proof.",
+            "Replace the keys of many applications, as many at once as the quota has room for, and report coverage.",
             MassRotationCommand,
             handle_mass_rotation,
             exclusive_key=lambda request: str(request.same),
             refuses=_COMMAND,
         ),
-        _operation(
-            "incidents", "Every incident that a ledger remembers.", NoArguments, handle_incidents, refuses=(409,)
-        ),
-        _operation("incident", "What happened in an emergency.", IncidentRequest, handle_incident, refuses=(409,)),
+        _operation("incidents", "All incidents in the ledgers.", NoArguments, handle_incidents, refuses=(409,)),
+        _operation("incident", "Report of one incident.", IncidentRequest, handle_incident, refuses=(409,)),
         _operation(
             "drill",
             "Run an emergency on one application as an exercise, with real keys.",
@@ -248,4 +247,4 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
     )
 }
-"""Everything that can be asked and ordered, beside the stream of events."""
+"""Every operation, apart from the event stream."""

@@ -1,4 +1,4 @@
-"""What became of what a person asked for, for people and as JSON."""
+"""The result of an operation on one application, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rotator.util.formatting import format_timestamp
 
 @dataclass(frozen=True)
 class OperationResult:
-    """What became of one application. ``outcome`` is ``rotated``, ``overtaken`` (another process
+    """The result for one application. ``outcome`` is ``rotated``, ``overtaken`` (another process
     did it), ``contained``, ``revoked``, ``held``, ``resumed``, ``extended``, ``refused``,
     ``failed`` or ``unreachable``."""
 
@@ -36,13 +36,13 @@ class OperationResult:
 
     @property
     def seconds_from_mark(self) -> float | None:
-        """How long the marked keys lived on after the mark was durable."""
+        """Seconds between the durable mark and the verified revocation of the marked keys."""
         if self.marked_at is None or self.contained_at is None:
             return None
         return (self.contained_at - self.marked_at).total_seconds()
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as JSON."""
         answer: dict[str, Any] = {"name": self.application, "outcome": self.outcome, "exit_code": self.exit_code}
         if self.exit_code:
             return {**answer, "error": {"kind": self.reason, "message": self.message, "exit_code": self.exit_code}}
@@ -73,13 +73,13 @@ class OperationResult:
 
 
 def short_of(application: str, exit_code: int, message: str, reason: str) -> OperationResult:
-    """The result of what could not be done; the exit code says in which way."""
+    """The result of a failure; the exit code selects ``unreachable``, ``refused`` or ``failed``."""
     outcome = {3: "unreachable", 4: "refused"}.get(exit_code, "failed")
     return OperationResult(application, outcome, exit_code, message, reason)
 
 
 def failed(application: str, error: Exception, remark: str = "") -> OperationResult:
-    """The result that an error amounts to."""
+    """The result of an exception, with a remark."""
     failure = explain(error)
     message = "; ".join([*failure.sentences, *([remark] if remark else [])])
     return short_of(application, failure.exit_code, message, failure.kind)

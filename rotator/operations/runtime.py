@@ -1,5 +1,4 @@
-"""What people's questions and orders are carried out with: the applications, the Vault, and the
-world that a pass acts through."""
+"""The protocols of what operations run with: the applications, Vault, and the context of a pass."""
 
 from __future__ import annotations
 
@@ -18,33 +17,33 @@ class MissingRight(Protocol):
 
     @property
     def line(self) -> str:
-        """The line of a policy that gives them."""
+        """The line of a policy that grants them."""
 
     @property
     def purpose(self) -> str:
-        """What they are for."""
+        """What they are needed for."""
 
 
 class Store(VaultStore, Protocol):
-    """The Vault of the protocol, and questions that only people ask."""
+    """The Vault of passes, with the checks that only operators request."""
 
     def missing_rights(self, application: str, path: str) -> Sequence[MissingRight]:
-        """What the login at Vault lacks of all that the life of an application needs."""
+        """The capabilities that the login lacks for the application, of all that rotation needs."""
 
     def document_limits(self, path: str) -> int:
         """How many versions of the document Vault keeps."""
 
 
 class AccountFacts(Protocol):
-    """What is to be known of an account of the configuration."""
+    """The facts of an account in the configuration."""
 
     @property
     def rate_limit(self) -> float:
-        """The most calls in one second."""
+        """Maximum of calls per second."""
 
     @property
     def access_key(self) -> str | None:
-        """The public name of the key that manages the account, if it is configured."""
+        """The access key of the management key, if configured."""
 
     @property
     def own_key(self) -> str:
@@ -52,51 +51,51 @@ class AccountFacts(Protocol):
 
 
 class Runtime(Protocol):
-    """One configuration with everything built from it, as a command or a daemon has it."""
+    """One configuration with everything built from it."""
 
     @property
     def sink(self) -> EventSink:
-        """Where its passes report."""
+        """The event sink of its passes."""
 
     @property
     def clock(self) -> Clock:
-        """The clock and the chance of this machine."""
+        """Time and random values."""
 
     @property
     def accounts(self) -> frozenset[str]:
-        """The names of the accounts of the configuration."""
+        """The names of the configured accounts."""
 
     def account(self, name: str) -> AccountFacts:
-        """The account of that name; an unknown one raises with the nearest name."""
+        """The account of that name. An unknown name raises with the nearest one."""
 
     def provider(self, account: str) -> Provider:
-        """The provider behind an account."""
+        """The provider of an account."""
 
     @property
     def specs(self) -> Mapping[str, ApplicationSpec]:
-        """The applications of the configuration."""
+        """The configured applications by name."""
 
     @property
     def vault(self) -> Store:
-        """Where the documents are."""
+        """The documents in Vault."""
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
-        """What a pass for this application acts through."""
+        """The context of a pass for this application."""
 
     def spec(self, name: str) -> ApplicationSpec:
-        """The application of that name; an unknown one raises with the nearest name."""
+        """The application of that name. An unknown name raises with the nearest one."""
 
     def facts(self) -> Facts:
-        """What an examination of Vault, the accounts and this machine finds out."""
+        """The facts that ``rotator doctor`` reports on: Vault, the accounts, this machine."""
 
     def removed_applications(self, sink: EventSink | None = None) -> Mapping[str, ApplicationSpec]:
-        """Applications that left the configuration and still have a ledger. ``sink`` hears of
-        ledgers that cannot be read."""
+        """Applications that left the configuration and still have a ledger. ``sink`` receives an
+        event for each ledger that cannot be read."""
 
 
 def select_applications(runtime: Runtime, names: Sequence[str]) -> list[ApplicationSpec]:
-    """The applications that were named, once each; all of the configuration when none was. An
-    orphan may be named too."""
+    """The named applications, each once; all configured ones if none is named. Removed applications
+    may be named too."""
     if not names:
         return list(runtime.specs.values())
     unknown = [name for name in names if name not in runtime.specs]

@@ -1,7 +1,7 @@
-"""The operations as a caller sees them: name, method, and the type of the result.
+"""The operations as callers see them: name, method and type of the result.
 
-A command that asks the daemon needs no more, and imports neither the code of the operations nor the
-library that validates requests. The daemon validates, and its registry adds the rest.
+A command that calls the daemon needs no more. It imports neither the code of the operations nor the
+library that validates requests; the daemon validates.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Signature:
 
     @property
     def path(self) -> str:
-        """The path of its page."""
+        """The path in the API."""
         return f"/v1/{self.name}"
 
     @property
     def gives(self) -> Any:
-        """The type of the result, imported now."""
+        """The type of the result, imported on demand."""
         module, _, name = self.result.partition(":")
         found: Any = getattr(import_module(f"rotator.{module}"), name)
         return tuple[found, ...] if self.many else found
@@ -81,4 +81,4 @@ SIGNATURES: Mapping[str, Signature] = {
         Signature("drill", "POST", "operations.commands.drill:DrillResult", changes=True),
     )
 }
-"""Everything that can be asked and ordered, beside the stream of events."""
+"""Every operation, apart from the event stream."""

@@ -1,14 +1,13 @@
-"""Providers of keys: what one is built from, and how it is found by its name.
+"""Providers of keys: their settings, and how they are found by name.
 
-A provider is an entry point in the group ``rotator.providers``, so that a package of its own can
-bring one::
+A provider is an entry point in the group ``rotator.providers``, so another package can add one::
 
     [project.entry-points."rotator.providers"]
     scaleway = "rotator.providers.scaleway:build"
 
 The entry point is a builder: ``build(account, clock=clock)`` returns a
-``rotator.domain.ports.Provider`` and contacts nothing. It raises ``ConfigurationError`` when the
-account's settings cannot be used. ``tests/providers/contract.py`` is the suite that every provider
+``rotator.domain.ports.Provider`` and contacts nothing. It raises ``ConfigurationError`` for
+settings it cannot use. ``tests/providers/contract.py`` is the test suite that every provider
 passes.
 """
 
@@ -34,12 +33,12 @@ GROUP = "rotator.providers"
 class AccountSettings:
     """An organisation at a provider, and how to reach it.
 
-    ``secret_key`` reads the management key's secret from where it is kept. It is called on first
-    use and again when the provider refuses what it gave last, so that a replaced management key is
-    picked up without a restart. ``current_secret`` is asked before each request: a secret that it
-    returns is used from then on. ``timeout`` is for one verb's single request, waiting included;
-    ``rate_limit`` is requests a second; ``connections`` is how many at once. ``observe`` gets the
-    outcome and the seconds of every request.
+    ``secret_key`` reads the secret of the management key. It is called on first use, and again when
+    the provider rejects that secret, so a replaced management key takes effect without a restart.
+    ``current_secret`` is called before each request; a secret that it returns is used from then on.
+    ``timeout`` is for a single request of one operation, waiting included; ``rate_limit``: requests
+    per second; ``connections``: maximum at once. ``observe`` receives the outcome and the seconds
+    of every request.
     """
 
     name: str
@@ -57,20 +56,20 @@ class AccountSettings:
 
 
 class Builder(Protocol):
-    """What an entry point of the group is."""
+    """The type of an entry point of the group."""
 
     def __call__(self, account: AccountSettings, *, clock: Clock) -> Provider:
         """The provider for one account."""
 
 
 def available() -> tuple[str, ...]:
-    """The names of all providers that are installed."""
+    """The names of all installed providers."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
 
 
 def load(name: str) -> Builder:
-    """The builder of the provider of that name. Raises ``ConfigurationError``, with the nearest
-    names, if there is none."""
+    """The builder of the provider of that name. Raises ``ConfigurationError`` with the nearest
+    names if there is none."""
     for entry in entry_points(group=GROUP, name=name):
         try:
             builder: Builder = entry.load()

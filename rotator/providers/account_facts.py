@@ -1,5 +1,5 @@
-"""Examines an account for ``rotator doctor``: the login, its right, the quota, the bearers and
-their keys. Reads only."""
+"""Examines an account for ``rotator doctor``: login, permissions, quota, bearers and keys. Reads
+only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import PermissionDenied, ServiceError
 
 KnownKeys = Callable[[ApplicationSpec], frozenset[str] | None]
-"""The access keys that the documents of an application name; None where they cannot be read, or
-name none."""
+"""The access keys that the documents of an application name; None if they cannot be read, or name
+none."""
 
 
 def examine_account(
     facts: ExaminedAccount, provider: Provider, specs: Iterable[ApplicationSpec], known: KnownKeys
 ) -> ExaminedAccount:
-    """What there is to know of an account, added to what is known of the way to it."""
+    """Adds the facts of an account to those of its endpoint."""
     if facts.endpoint.fault:
         return facts
     missing, unmanaged = [], {}

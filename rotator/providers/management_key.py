@@ -1,4 +1,4 @@
-"""The key that an account logs in with: which one is in use, and that it is then never revoked."""
+"""The management key of an account: which one is in use, and its protection from deletion."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ Authenticate = Callable[[str, Secret], ProbeResult]
 
 
 class ManagementKeyName(Protocol):
-    """Which key an account logs in with at present."""
+    """The management key in use."""
 
     @property
     def in_use(self) -> str:
-        """The access key; empty as long as it is not known."""
+        """The access key; empty while unknown."""
 
     @property
     def rotated(self) -> bool:
-        """Whether the daemon itself replaces it."""
+        """Whether the daemon rotates it."""
 
     def refresh(self, authenticate: Authenticate) -> str:
-        """Change over to a newer key, where there is one. Returns the access key that is to log in,
+        """Changes over to a newer key, if there is one. Returns the access key that should log in,
         which does so once it authenticates."""
 
 
 @dataclass(frozen=True)
 class FixedKeyName:
-    """A key that an operator names in the configuration and replaces there."""
+    """A key that is named in the configuration and replaced there by an operator."""
 
     in_use: str
     rotated = False
 
     def refresh(self, authenticate: Authenticate) -> str:  # noqa: ARG002 - a reload brings another name
-        """The name in the configuration."""
+        """The access key in the configuration."""
         return self.in_use
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A key with its secret."""
+    """An access key with its secret."""
 
     access_key: str
     secret: Secret
@@ -54,11 +54,10 @@ class KeyPair:
 class OwnKey:
     """The management key of an account that is rotated like the key of an application.
 
-    It is read from the document that the rotation publishes. A key that is new in the document
-    comes into use after it authenticates. While the document cannot be read, and while its key does
-    not authenticate, the key that is in use stays in use. ``initial`` supplies the key of the first
-    login, which an operator made; it is also tried when the published key is refused. Thread-safe;
-    no lock is held over a call.
+    It is read from the document that the rotation publishes. A new key in the document is used
+    after it authenticates. Until then, and while the document cannot be read, the previous key
+    stays in use. ``initial`` supplies the key of the first login, which an operator created; it is
+    also tried when the published key is rejected. Thread-safe; no lock is held during a call.
     """
 
     rotated = True
@@ -85,21 +84,22 @@ class OwnKey:
         return self._pair.secret if self._pair else None
 
     def __call__(self) -> Secret:
-        """Another secret to log in with, where there is one.
+        """Another secret to log in with, if there is one.
 
-        Called for the first login, and when the provider refuses the ``current`` one.
+        Called for the first login, and when the provider rejects the ``current`` one.
 
-        Raises ``ServiceError`` when the document cannot be read, and ``ConfigurationError`` when
-        the initial key cannot.
+        Raises ``ServiceError`` if the document cannot be read, and ``ConfigurationError`` if the
+        initial key cannot.
         """
         pair = self._pair = self._published_or_initial()
         return pair.secret
 
     def refresh(self, authenticate: Authenticate) -> str:
-        """Change over to the published key if it is another one and authenticates; the published
-        access key.
+        """Changes over to the published key if it is another one and authenticates. Returns the
+        published access key.
 
-        Raises ``ServiceError`` when the document cannot be read."""
+        Raises ``ServiceError`` if the document cannot be read.
+        """
         published = self._read()
         if published is None:
             return self.in_use
@@ -122,11 +122,10 @@ class OwnKey:
 
 
 class ManagementKeyGuard:
-    """A provider that never deletes the key it logs in with, and marks that key where it is listed.
+    """A provider that never deletes its management key, and marks it in lists.
 
-    A key that the daemon rotates itself is not marked for its own application: the account changes
-    over to the published key before the deletion is sent, and the deletion is not sent as long as
-    it did not.
+    A key that the daemon rotates is not marked in its application's list: the account changes over
+    to the published key before the deletion, and the deletion is not sent until then.
     """
 
     def __init__(self, provider: Provider, key: ManagementKeyName) -> None:
@@ -155,10 +154,11 @@ class ManagementKeyGuard:
         return self._known(key) if key else None
 
     def delete_key(self, access_key: str) -> bool:
-        """Delete the key, unless the account logs in with it.
+        """Deletes the key, unless the account logs in with it.
 
-        Raises ``Rejected`` when no other key is to log in, and ``Unavailable`` as long as the other
-        one does not authenticate."""
+        Raises ``Rejected`` if no other key is to log in, and ``Unavailable`` while the other one
+        does not authenticate.
+        """
         if access_key == self._key.in_use:
             wanted = ""
             with suppress(ServiceError):  # the key in use stays in use
@@ -172,7 +172,7 @@ class ManagementKeyGuard:
         return ManagementKeyGuard(self._provider.urgent(), self._key)
 
     def close(self) -> None:
-        """Close what the provider holds open."""
+        """Closes the provider's connections."""
         if callable(close := getattr(self._provider, "close", None)):
             close()
 

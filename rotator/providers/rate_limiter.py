@@ -1,5 +1,5 @@
-"""A limit on the rate of requests, shared by all threads of an account, of which a share is kept
-for emergencies."""
+"""Limits the rate of requests of an account over all threads, with a share reserved for
+emergencies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ RESERVE = 0.25
 
 
 class RateLimiter:
-    """At most ``rate`` requests a second, after a first second's worth at once.
+    """At most ``rate`` requests per second, after a burst of one second's worth.
 
-    Ordinary requests get three quarters of it in the order in which they ask. Urgent ones get the
-    rest to themselves, or an ordinary turn if that comes sooner, so a queue of a thousand does not
-    stand before an emergency.
+    Ordinary requests get three quarters of it, first come, first served. Urgent ones get the rest,
+    or an ordinary turn if that is sooner, so a queue of 1,000 requests does not delay an emergency.
     """
 
     def __init__(
@@ -29,7 +28,7 @@ class RateLimiter:
         self._reserve = _Turns(rate * RESERVE)
 
     def wait(self, *, until: float, urgent: bool) -> bool:
-        """Wait for a turn; False, at once and without taking one, when there is none before
+        """Waits for a turn. Returns False at once, without taking one, if there is none before
         ``until``."""
         with self._lock:
             now = self._now()
@@ -43,19 +42,19 @@ class RateLimiter:
         return True
 
     def no_burst(self) -> None:
-        """Take back what may go at once: the other side has just said that it is too much."""
+        """Cancels the burst: the service answered that the rate is too high."""
         with self._lock:
             self._ordinary.drain(self._now())
 
 
 class _Turns:
-    """Evenly spaced turns, of which those of about one unused second may be taken together."""
+    """Evenly spaced turns; those of up to one unused second may be taken together."""
 
     def __init__(self, rate: float) -> None:
         self._every = 1 / rate
         self._ahead = max(0.0, 1.0 - self._every)
         self._next = 0.0
-        """When the next turn is, if all of them are spaced evenly."""
+        """The time of the next turn, if all are spaced evenly."""
 
     def wait(self, now: float) -> float:
         return max(0.0, self._next - self._ahead - now)

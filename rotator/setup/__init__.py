@@ -1,6 +1,6 @@
-"""The first hour: a configuration from answers, policies in every format, and the commands that an
-operator pastes.
+"""Setup: a configuration from answers, policies in every format, and commands for an operator to
+run.
 
-Nothing here acts on Vault or on a provider. `rotator init` reads the applications of an account and
-writes one new file; the facts for `rotator doctor` are collected here too.
+Nothing here writes to Vault or to a provider. `rotator init` reads the applications of an account
+and writes one new file. The facts for `rotator doctor` are collected here too.
 """

@@ -1,7 +1,7 @@
-"""The answers that ``rotator init`` makes a configuration from, given in a file or at a terminal.
+"""The answers for ``rotator init``, from a file or a terminal.
 
-The tables are those of the configuration, with defaults for what usually needs no thought, and with
-the options that say which applications of an account are wanted.
+The tables are those of the configuration, with more defaults, and with the options that select
+applications of an account.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rotator.config.table_reader import read_table
 from rotator.util.suggestions import closest_match
 
 EVERYTHING = "*"
-"""Stands for every application of an account, without the one that bears the management key."""
+"""Stands for every application of an account, except the one with the management key."""
 
 
 def _template(value: object) -> str:
@@ -68,7 +68,7 @@ class VaultAnswers(schema.VaultTable):
 
 
 class AccountAnswers(schema.AccountTable):
-    """`[accounts.NAME]`, as in the configuration, and which of its applications are wanted."""
+    """`[accounts.NAME]`, as in the configuration, and the selection of its applications."""
 
     secret_key: option_types.SecretReference | None = schema.option(
         "A reference to the management key.", Reference("credential", "scaleway-secret-key")
@@ -96,29 +96,28 @@ class DefaultAnswers(schema.Table):
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything that was answered: options that were set, by their names."""
+    """All answers: options that were set, by name."""
 
     vault: Mapping[str, Any]
     accounts: Mapping[str, Mapping[str, Any]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def account(self, name: str, option: str) -> Any:
-        """What was answered about an account, or the default."""
+        """The answer for an account, or the default."""
         return self.accounts[name].get(option, AccountAnswers.model_fields[option].default)
 
     def of_vault(self, option: str) -> Any:
-        """What was answered about Vault, or the default."""
+        """The answer for Vault, or the default."""
         return self.vault.get(option, VaultAnswers.model_fields[option].default)
 
     def default(self, option: str) -> timedelta:
-        """What was answered about all applications, or the default."""
+        """The answer for all applications, or the default."""
         found: timedelta = self.defaults.get(option, DefaultAnswers.model_fields[option].default)
         return found
 
 
 def read_answers(path: Path) -> Answers:
-    """The answers in a file, TOML or JSON; raises ``ConfigurationError`` with every problem
-    found."""
+    """The answers in a file, TOML or JSON. Raises ``ConfigurationError`` with every problem."""
     problems = Problems(str(path))
     data = _parsed(path, problems)
     problems.stop()
@@ -126,8 +125,8 @@ def read_answers(path: Path) -> Answers:
 
 
 def check_answers(data: Mapping[str, Any], problems: Problems, folder: Path) -> Answers:
-    """The answers in these tables; raises ``ConfigurationError`` with every problem found. Relative
-    files are taken from ``folder``."""
+    """The answers in these tables. Raises ``ConfigurationError`` with every problem. Relative files
+    are taken from ``folder``."""
     tables = ("vault", "accounts", "defaults")
     for name in data:
         if name not in tables:

@@ -1,5 +1,4 @@
-"""Which applications of an account there are, and which of them were wanted, with the name and the
-path of each."""
+"""Lists the applications of an account, and selects those that become part of the configuration."""
 
 from __future__ import annotations
 
@@ -58,15 +57,15 @@ def discover(provider: Provider) -> tuple[ApplicationCandidate, ...]:
 def without_management_key(
     candidates: Iterable[ApplicationCandidate], access_key: str | None
 ) -> tuple[ApplicationCandidate, ...]:
-    """The candidates without the application that bears the management key: that one is rotated by
-    ``own_key`` only."""
+    """The candidates without the application of the management key, which only ``own_key``
+    rotates."""
     return tuple(one for one in candidates if access_key not in {key.access_key for key in one.keys})
 
 
 def select(
     candidates: Sequence[ApplicationCandidate], wanted: Sequence[str]
 ) -> tuple[tuple[ApplicationCandidate, ...], tuple[str, ...]]:
-    """The candidates that these names or ids mean, and a sentence for each that means none or
+    """The candidates with these names or ids, and a sentence for each name that matches none or
     several."""
     if EVERYTHING in wanted:
         return tuple(candidates), ()
@@ -89,8 +88,8 @@ def select(
 def choose(
     candidates: Iterable[ApplicationCandidate], account: str, template: str, now: datetime, taken: Collection[str] = ()
 ) -> tuple[Chosen, ...]:
-    """A name for the configuration and a path for each. ``taken`` are names that other accounts
-    have already."""
+    """Each candidate with a name for the configuration and a path. ``taken``: names of other
+    accounts."""
     used = set(taken)
     chosen = []
     for one in candidates:
@@ -103,13 +102,13 @@ def choose(
 
 
 def config_name(display: str) -> str:
-    """A name that the configuration accepts, as near as possible to the one at the provider."""
+    """A name that the configuration accepts, close to the one at the provider."""
     name = re.sub(r"[^a-z0-9._]+", "-", display.lower()).strip("-._")[:60]
     return name or "application"
 
 
 def unique(name: str, used: Collection[str]) -> str:
-    """The name, with a number where it is taken."""
+    """The name, with a number if it is taken."""
     number = 2
     found = name
     while found in used:

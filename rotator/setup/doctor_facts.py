@@ -27,8 +27,7 @@ def collect(
     key_in_use: Callable[[str], str],
     now: Callable[[], datetime],
 ) -> Facts:
-    """Everything that ``rotator doctor`` judges. Raises nothing for what a service answers or fails
-    to answer."""
+    """All facts for ``rotator doctor``. Does not raise because of an answer or the lack of one."""
     found, specs = configuration.vault, configuration.specs
     vault = examine_vault(store, endpoint(found.address, found.ca_cert, found.proxy), specs.values())
     vault = replace(vault, client_certificate_ends=_client_certificate_end(found.auth))
@@ -98,7 +97,8 @@ def _notification_fault(notifications: Notifications) -> str:
 
 
 def _fault(reference: Reference) -> str:
-    """Why the address behind a reference cannot be read. The address is a secret and not named."""
+    """Why the address behind a reference cannot be read. The address is a secret and not
+    repeated."""
     try:
         reference.check()
     except ConfigurationError as error:

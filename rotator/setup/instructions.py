@@ -1,5 +1,5 @@
-"""What an operator does after ``rotator init``, as commands to paste. Pure: nothing here is run by
-the program."""
+"""The steps after ``rotator init``, as commands for an operator. Pure: the program runs none of
+them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CREDENTIALS = "/etc/rotator/credentials"
 
 @dataclass(frozen=True)
 class Instruction:
-    """One thing to do: why, and the commands."""
+    """One step: its purpose and the commands."""
 
     title: str
     script: str
 
 
 def instructions(configuration: Configuration) -> tuple[Instruction, ...]:
-    """Everything that is left to do for this configuration, in order."""
+    """All remaining steps for this configuration, in order."""
     auth = configuration.vault.auth
     title = (
         "the policy of the daemon and its AppRole"

@@ -1,5 +1,5 @@
-"""Policies as an operator installs them: HCL, JSON, shell commands or Terraform, with the AppRole
-of each login. Pure."""
+"""Renders Vault policies as HCL, JSON, shell commands or Terraform, with the AppRole of each login.
+Pure."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy with its name. ``approle``: where the AppRole of its login is mounted; empty where
-    it has another login."""
+    """One policy with its name. ``approle``: the mount of its login's AppRole; empty for another
+    login."""
 
     name: str
     title: str
@@ -46,7 +46,7 @@ class Policy:
 
 
 def daemon_policy(configuration: Configuration) -> Policy:
-    """The policy of the daemon, and of commands that act without it."""
+    """The policy of the daemon, and of commands that run without it."""
     references = [account.secret_key for account in configuration.accounts.values() if account.secret_key]
     secrets = [reference.target for reference in references if reference.kind == "vault"]
     documents = [spec.path for spec in configuration.specs.values()]
@@ -65,8 +65,8 @@ def watcher_policy(configuration: Configuration) -> Policy:
 
 
 def consumer_policies(configuration: Configuration, names: Sequence[str]) -> tuple[Policy, ...]:
-    """The policy of the consumer of each of these applications. A consumer has a login already, so
-    no AppRole is made."""
+    """The policy of the consumer of each of these applications. No AppRole is created, since a
+    consumer has a login already."""
     return tuple(
         Policy(
             f"{name}-consumer", f"the consumers of {name}", consumer_rights(configuration.specs[name].path), approle=""
@@ -76,8 +76,8 @@ def consumer_policies(configuration: Configuration, names: Sequence[str]) -> tup
 
 
 def render(policies: Sequence[Policy], form: str, *, cidrs: Sequence[str] = ()) -> str:
-    """The policies in one of ``FORMATS``. ``cidrs`` are the addresses that an AppRole accepts;
-    empty accepts all."""
+    """The policies in one of ``FORMATS``. ``cidrs``: the addresses that an AppRole accepts; empty
+    accepts all."""
     if form == "json":
         rendered = [json.dumps(policy_json(policy), indent=2) for policy in policies]
         return (
@@ -95,7 +95,7 @@ def render(policies: Sequence[Policy], form: str, *, cidrs: Sequence[str] = ()) 
 
 
 def policy_json(policy: Policy) -> dict[str, object]:
-    """The policy in the JSON syntax of Vault."""
+    """The policy in Vault's JSON syntax."""
     return {"path": {path: {"capabilities": list(found)} for path, found in merged_capabilities(policy.rights).items()}}
 
 
@@ -165,7 +165,7 @@ def _terraform(policy: Policy, cidrs: Sequence[str]) -> str:
 
 
 def provider_rights(accounts: Sequence[Account], form: str) -> str:
-    """What the management key of each account needs at the provider, in one of ``FORMATS``."""
+    """The permissions of each account's management key at the provider, in one of ``FORMATS``."""
     rendered = [_PROVIDER[form](account) for account in accounts]
     return "\n".join(rendered) if form != "json" or len(rendered) != 1 else rendered[0]
 

@@ -1,4 +1,4 @@
-"""From answers to the applications of a configuration: the provider of each account is asked
+"""Turns answers into the applications of a configuration; calls the provider of each account
 once."""
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from rotator.setup.answers import Answers
 from rotator.setup.discovery import ApplicationCandidate, Chosen, choose, discover, select, without_management_key
 
 Secrets = Mapping[str, Callable[[], Secret]]
-"""What reads the secret of the management key of an account, where it was given otherwise than by a
-reference."""
+"""Functions that read the management key of an account, if it was not given by a reference."""
 
 
 def prepare(answers: Answers, clock: Clock, *, source: str, secrets: Secrets | None = None) -> tuple[Chosen, ...]:
-    """The applications that were wanted, each with its name and path.
+    """The selected applications, each with its name and path.
 
-    Raises ``ConfigurationError`` with every wrong answer, and ``ServiceError`` when a provider
-    cannot be asked.
+    Raises ``ConfigurationError`` with every wrong answer, and ``ServiceError`` if a provider call
+    fails.
     """
     problems = Problems(source)
     chosen: list[Chosen] = []
@@ -47,10 +46,10 @@ def prepare(answers: Answers, clock: Clock, *, source: str, secrets: Secrets | N
 
 
 def candidates_of(answers: Answers, account: str, clock: Clock, secrets: Secrets) -> tuple[ApplicationCandidate, ...]:
-    """The applications of the account, without the one that bears the management key. Raises
-    ``ServiceError``, and ``ConfigurationError`` when the management key cannot be read."""
+    """The applications of the account, except the one with the management key. Raises
+    ``ServiceError``, and ``ConfigurationError`` if the management key cannot be read."""
     read = secrets.get(account) or _by_reference(answers, account)
-    read()  # a reference that cannot be followed is a wrong answer, and no fault of the provider
+    read()  # an unreadable reference is a wrong answer and not a fault of the provider
     provider = open_provider(answers, account, read, clock)
     try:
         return without_management_key(discover(provider), answers.account(account, "access_key"))
@@ -60,7 +59,7 @@ def candidates_of(answers: Answers, account: str, clock: Clock, secrets: Secrets
 
 
 def open_provider(answers: Answers, account: str, secret: Callable[[], Secret], clock: Clock) -> Provider:
-    """The provider of an account, as it was answered."""
+    """The provider of an account, with the answered options."""
 
     def answered(option: str) -> object:
         return answers.account(account, option)

@@ -1,5 +1,4 @@
-"""The text of a new configuration, and its one way to the disk: a file that did not exist
-before."""
+"""Renders a new configuration, and writes it to a file that did not exist."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from rotator.setup.discovery import Chosen
 from rotator.util.durations import format_duration
 
 MODE = 0o640
-"""The owner writes, the group reads, others do not see which applications there are."""
+"""The owner writes, the group reads; others cannot list the applications."""
 
 _OWN = {"applications", "path", "discover_with"}
 """Answers that are no options of the configuration."""
@@ -71,10 +70,10 @@ def render(answers: Answers, chosen: Sequence[Chosen]) -> str:
 
 
 def write_new(path: Path, text: str) -> Configuration:
-    """Check the text as a configuration, and write it to a path where nothing is; the
+    """Validates the text as a configuration, writes it to a new file, and returns the
     configuration.
 
-    Nothing is written when it is not sound. The file appears whole or not at all. Raises
+    An invalid text is not written. The file appears whole or not at all. Raises
     ``ConfigurationError`` and ``Refused``.
     """
     try:
@@ -120,8 +119,7 @@ def _key(name: str) -> str:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML. Strings of JSON are strings of TOML, for all that the schema lets
-    through."""
+    """A value as TOML. JSON strings are TOML strings, as far as the schema permits them."""
     if isinstance(value, timedelta):
         return json.dumps(format_duration(value, units=5))
     if isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""What the operating system offers: sd_notify, journald, sockets, users and process identity."""
+"""Interfaces of the operating system: sd_notify, journald, sockets, users and process identity."""

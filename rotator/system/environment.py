@@ -1,5 +1,5 @@
-"""What the environment would change about connections, and must not: authorities, proxies, a file
-for the keys of TLS."""
+"""Removes environment variables that would change connections: authorities, proxies, a file for TLS
+keys."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NAMES = (
 
 
 def ignore_connection_settings() -> None:
-    """Remove these variables, in both spellings, before a library reads them: the configuration
-    alone says whom to trust.
+    """Removes these variables, in both spellings, before a library reads them: only the
+    configuration selects authorities and proxies.
 
-    ``HTTPS_PROXY`` stays for the messages of Apprise: a proxy for TLS passes on what it cannot
-    read. Nothing else of rotator uses it.
+    ``HTTPS_PROXY`` remains for Apprise: a proxy for TLS cannot read what it forwards. Nothing else
+    in rotator uses it.
     """
     for name in _NAMES:
         os.environ.pop(name, None)

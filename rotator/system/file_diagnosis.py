@@ -1,4 +1,4 @@
-"""What this user can see of a file, for messages that tell what was seen and conclude no more."""
+"""What this user can see of a file, for messages that report only that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def absence(path: Path) -> str:
-    """Why the file is not found, as the end of a sentence; empty when it is there."""
+    """Why the file is not found, as the end of a sentence; empty if it exists."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -24,12 +24,12 @@ def absence(path: Path) -> str:
 
 
 def closed_folder(path: Path) -> Path:
-    """The first folder on the way to the file that this user may not look into."""
+    """The first directory on the path to the file that this user cannot search."""
     return next((folder for folder in reversed(path.parents) if not os.access(folder, os.X_OK)), path.parent)
 
 
 def groups_of_process() -> frozenset[int]:
-    """The groups that this process acts with."""
+    """The groups of this process."""
     return frozenset({os.getegid(), *os.getgroups()})
 
 
@@ -42,7 +42,7 @@ def groups_of_user() -> frozenset[int]:
 
 
 def group_access(path: Path) -> str:
-    """What keeps this user from a socket for a group, and the way out where there is one."""
+    """Why this user cannot use a socket of a group, and what to do, if anything."""
     try:
         status = path.stat()
     except OSError:

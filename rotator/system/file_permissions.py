@@ -1,7 +1,7 @@
-"""Judges by owner and mode whether a file or a directory may be believed, as sshd does.
+"""Checks by owner and mode whether a file or a directory is trusted, like sshd.
 
 Root and the user of this process are trusted. In a user namespace that does not map root, the owner
-of ``/`` stands for root.
+of ``/`` counts as root.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from rotator.system.users import user_name
 
 
 class UntrustedFile(OSError):
-    """A file that must not be believed; ``strerror`` is the rest of the sentence."""
+    """A file that is not trusted; ``strerror`` is the rest of the sentence."""
 
 
 def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
-    """The first bytes of a plain file that may be believed, judged by the descriptor that is read.
-    Never waits for a named pipe.
+    """The first bytes of a trusted plain file, checked on the open descriptor. Does not block on a
+    named pipe.
 
-    ``folder`` is a folder of the service, whose owner is believed too."""
+    ``folder``: a directory of the service, whose owner is trusted too.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -34,13 +35,12 @@ def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
 
 
 def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -> str:
-    """Why a file must not be believed, with what to do, as the rest of a sentence; empty when it
-    may be.
+    """Why a file is not trusted, and what to do, as the rest of a sentence; empty if it is trusted.
 
-    The status has to be that of the opened descriptor. Links are followed: what counts is the file,
-    as with mounts of Kubernetes. ``folder`` is given for a folder of credentials, which systemd
-    makes for the user of the service: its owner is believed too, so that root can run commands with
-    the credentials of the service.
+    The status must be of the opened descriptor. Links are followed: the file counts, as with mounts
+    of Kubernetes. ``folder`` is a directory of credentials, which systemd creates for the user of
+    the service: its owner is trusted too, so that root can run commands with the credentials of the
+    service.
     """
     owners = trusted_users()
     if folder is not None and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -56,7 +56,7 @@ def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -
 
 
 def directory_problem(status: os.stat_result) -> str:
-    """Why no socket may be put into a directory, as a sentence; empty when one may be."""
+    """Why no socket may be created in a directory, as a sentence; empty if it may be."""
     if status.st_uid not in trusted_users():
         return f"the directory belongs to {user_name(status.st_uid)}; give it to the user of the service"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -65,5 +65,5 @@ def directory_problem(status: os.stat_result) -> str:
 
 
 def trusted_users() -> frozenset[int]:
-    """The users whose files and processes are believed."""
+    """The users whose files and processes are trusted."""
     return frozenset({0, os.geteuid(), Path("/").stat().st_uid})

@@ -1,6 +1,6 @@
-"""What this installation holds: its documents, and how an optional part is added to it.
+"""The parts of this installation: its documents, and optional libraries.
 
-The requirements of an optional part come from the package's own metadata. The name ``rotator`` on a
+The requirements of an optional part come from the package's metadata. The name ``rotator`` on the
 public index belongs to another project, so no advice installs by that name.
 """
 
@@ -13,13 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SITE = Path(__file__).resolve().parents[2]
-"""The directory that holds the package ``rotator``: a checkout, or where the libraries are
-installed."""
+"""The directory of the package ``rotator``: a checkout, or where the libraries are installed."""
 
 
 def requirements(extra: str) -> list[str]:
-    """What the optional part needs, such as ``httptools>=0.6``; empty where no metadata is
-    installed."""
+    """The requirements of the optional part, such as ``httptools>=0.6``; empty without installed
+    metadata."""
     from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
@@ -35,11 +34,11 @@ def requirements(extra: str) -> list[str]:
 
 
 def advice(extra: str, command: str) -> str:
-    """The shell commands that add the optional part to this installation, and then run ``rotator``
-    with the words of ``command``.
+    """The shell commands that add the optional part to this installation and then run ``rotator``
+    with ``command``.
 
-    An installation without pip, as the Debian package is, stays as it is: an environment beside it
-    sees its libraries.
+    An installation without pip, like the Debian package, is not changed: an environment beside it
+    uses its libraries.
     """
     wanted = " ".join(shlex.quote(needed) for needed in requirements(extra)) or f"the extra {extra!r} of pyproject.toml"
     if find_spec("pip"):
@@ -57,7 +56,7 @@ def advice(extra: str, command: str) -> str:
 
 
 def documents() -> Path | None:
-    """The directory with the documents and the examples of this installation."""
+    """The directory with the documents and examples of this installation."""
     for place in (SITE, Path(sys.prefix) / "share/doc/rotator"):
         if (place / "docs/configuration.md").is_file():
             return place

@@ -1,16 +1,16 @@
-"""The journal of systemd, spoken to in its native protocol: an entry is a set of fields that
+"""Writes to the journal of systemd in its native protocol: an entry is a set of fields that
 ``journalctl`` can filter by.
 
 ::
 
-    PRIORITY=3                          what `journalctl -p err` goes by
+    PRIORITY=3                          for `journalctl -p err`
     SYSLOG_IDENTIFIER=rotator
     MESSAGE=service.down service=vault kind=sealed message="…"
-    ROTATOR_EVENT=service.down          and every other field of the event, under the same prefix
+    ROTATOR_EVENT=service.down          and every other field of the event, with the same prefix
     ROTATOR_APPLICATION=billing
 
-Text stands there as it is, everything else as JSON. What the journal knows better, the time and the
-level, is not repeated.
+Text is written as it is, everything else as JSON. Time and level, which the journal adds, are left
+out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PLAIN = re.compile(r"[^\s\"=]+")
 
 
 class Journald:
-    """Takes the events of the log, each as its line of JSON. Raises ``OSError`` at once when no
+    """Writes events of the log, each given as its line of JSON. Raises ``OSError`` at once if no
     journal listens at the path."""
 
     def __init__(self, path: Path = SOCKET) -> None:
@@ -41,18 +41,18 @@ class Journald:
             probe.connect(str(path))
         from logging_journald import JournaldTransport  # noqa: PLC0415 - other ways of logging do not pay for it
 
-        # Not connected, it looks for the path with every entry, and so finds a journal that was
-        # restarted.
+        # Unconnected, the transport opens the path for every entry, and so finds a restarted
+        # journal.
         self._transport = JournaldTransport(path, connected=False)
 
-    def put(self, line: str, patience: float) -> None:
-        """Send one event, waiting so many seconds for a journal that does not read. ``OSError``
-        means that it is lost."""
-        self._transport.socket.settimeout(patience)
+    def put(self, line: str, timeout: float) -> None:
+        """Sends one event; waits at most ``patience`` seconds for the journal. Raises ``OSError``
+        if it is lost."""
+        self._transport.socket.settimeout(timeout)
         self._transport.send(entry(json.loads(line)).items())
 
     def close(self) -> None:
-        """Nothing more will be sent."""
+        """Closes the socket."""
         self._transport.socket.close()
 
 
@@ -63,18 +63,18 @@ def entry(event: Mapping[str, Any]) -> dict[str, str]:
         "SYSLOG_IDENTIFIER": "rotator",
         "MESSAGE": message(event),
         "ROTATOR_EVENT": str(event["event"]),
-        **{_name(name): _text(value) for name, value in _told(event)},
+        **{_name(name): _text(value) for name, value in _fields(event)},
     }
 
 
 def message(event: Mapping[str, Any]) -> str:
-    """The event as one line for people: its name, then every field as ``name=value``, in quotes
-    where it has to be."""
-    fields = (f"{name}={_word(value)}" for name, value in _told(event))
+    """The event as one readable line: its name, then every field as ``name=value``, quoted if
+    necessary."""
+    fields = (f"{name}={_word(value)}" for name, value in _fields(event))
     return " ".join((str(event["event"]), *fields))
 
 
-def _told(event: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _fields(event: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in event.items() if name not in _KNOWN_BETTER and value is not None]
 
 

@@ -1,5 +1,4 @@
-"""The files of this machine: the configuration and the runtime directory, unless another is
-named."""
+"""The default paths of the configuration and of the runtime directory."""
 
 from __future__ import annotations
 
@@ -9,11 +8,9 @@ from pathlib import Path
 DEFAULT_PATH = Path("/etc/rotator/rotator.toml")
 
 RUNTIME_DIRECTORY = Path("/run/rotator")
-"""The directory that ``RuntimeDirectory=rotator`` makes, and where a command in a shell looks for
-sockets."""
+"""The directory of ``RuntimeDirectory=rotator``, where commands look for sockets."""
 
 
 def locate(given: Path | None = None) -> Path:
-    """The file to read: the one given, else the one that ``$ROTATOR_CONFIG`` names, else the
-    default."""
+    """The configuration file: the given one, else ``$ROTATOR_CONFIG``, else the default."""
     return given or Path(os.environ.get("ROTATOR_CONFIG") or DEFAULT_PATH)

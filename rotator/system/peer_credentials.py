@@ -1,5 +1,5 @@
-"""Identifies the process at the other end of a Unix socket, and judges whether a listening one may
-be believed."""
+"""Identifies the process at the other end of a Unix socket, and checks whether a listener is
+trusted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def listener_problem(connection: socket.socket, path: Path) -> str:
-    """Why the process that listens at a path must not be believed, as a sentence; empty when it may
-    be.
+    """Why the process that listens at a path is not trusted, as a sentence; empty if it is.
 
-    It has to run as root, as this user, or as the owner of the directory, which only root (or this
-    user) can have created there.
+    It must run as root, as this user, or as the owner of the directory, which only root or this
+    user can have created.
     """
     uid = peer_uid(connection)
     if uid in trusted_users():
@@ -41,7 +40,7 @@ def listener_problem(connection: socket.socket, path: Path) -> str:
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user of the process at the other end of a Unix socket, by the kernel's word."""
+    """The user of the process at the other end of a Unix socket, from the kernel."""
     _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return int(uid)
 

@@ -10,8 +10,8 @@ _PR_SET_DUMPABLE = 4
 
 
 def keep_memory_private() -> None:
-    """No core dump of this process and no debugger on it: its memory holds secrets. Best effort on
-    systems that know neither."""
+    """Forbids core dumps of this process and debuggers on it: its memory contains secrets. Best
+    effort on systems without support."""
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, AttributeError):

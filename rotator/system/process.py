@@ -11,11 +11,10 @@ from typing import Self
 
 
 class Signals:
-    """SIGTERM and SIGINT ask for the end, SIGHUP for a reload. The main loop asks, and waits here
-    until something happened.
+    """SIGTERM and SIGINT request the end, SIGHUP a reload. The main loop reads the flags, and waits
+    here.
 
-    Handlers set a flag and do nothing else: they may run in the middle of anything, also of code
-    that holds a lock.
+    Handlers only set a flag: they may run at any point, also in code that holds a lock.
     """
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-        # Before the handlers, so that a signal which comes now does wake the loop.
+        # Set before the handlers, so that a signal that comes now wakes the loop.
         self._fd_before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
@@ -48,12 +47,12 @@ class Signals:
         self.reload = True
 
     def wake(self) -> None:
-        """End the wait of the main loop; from any thread."""
-        with suppress(OSError):  # full: it wakes up anyway; closed: no thread waits any more
+        """Ends the wait of the main loop; from any thread."""
+        with suppress(OSError):  # full: it wakes up anyway; closed: no thread waits
             self._write.send(b"\0")
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a signal, ``wake``, or so many seconds."""
+        """Sleeps until a signal, ``wake``, or the time."""
         select.select([self._read], [], [], max(0.0, seconds))
         with suppress(BlockingIOError):
             while self._read.recv(4096):

@@ -1,14 +1,14 @@
-"""The owner: the name by which this process signs the rotations that it claims, and by which others
-see that it has ended.
+"""The owner: the name with which this process signs the rotations that it claims, and by which
+others see that it has ended.
 
 ::
 
     5f0c1d2e3a4b5c6d.9a8b7c6d5e4f3a2b.4711.8812345
-    chance           machine          pid  start of the process, in clock ticks since boot
+    random           machine          pid  start of the process, in clock ticks since boot
 
-The machine is a digest of its boot id and of its process namespace: only within the same of both
-does a process id mean the same thing. A process of the same machine may take over at once what an
-ended process left; every other one waits for ``stale_claim_timeout``.
+The machine is a digest of its boot id and its process namespace: a process id is meaningful only
+within both. A process of the same machine may take over at once what an ended process left; any
+other waits for ``stale_claim_timeout``.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _PATTERN = re.compile(
 )
 
 UNKNOWN = "-"
-"""The machine of a process that may not read the boot id. No process shares it, so nothing is ever
-concluded about its owners."""
+"""The machine of a process that cannot read the boot id. No other process has it, so its owners
+never count as ended."""
 
 
 def current() -> str:
-    """The owner that this process is; the same on every call, another one after a fork."""
+    """The owner of this process; the same on every call, another one after a fork."""
     return _make(os.getpid())
 
 
 def fresh() -> str:
-    """One more owner of this process: for an actor of its own inside of it, whose rotations the
-    others do not hold in memory."""
+    """Another owner of this process, for a separate actor in it whose rotations the others do not
+    hold in memory."""
     pid = os.getpid()
     return f"{secrets.token_hex(8)}.{_machine()}.{pid}.{_start(pid) or 0}"
 
@@ -48,14 +48,14 @@ def _make(pid: int) -> str:  # noqa: ARG001 - another process is another entry o
 
 
 def is_gone(owner: str) -> bool:
-    """True only when the owner ran on this machine and its process is no longer there. False
-    whenever that is not sure."""
+    """True only if the owner ran on this machine and its process no longer exists. False if that is
+    not certain."""
     found = _PATTERN.fullmatch(owner)
     if found is None or found["machine"] == UNKNOWN or found["machine"] != _machine():
         return False
     pid, start = int(found["pid"]), int(found["start"])
     try:
-        # Not a look into /proc: there, processes of other users may be hidden (ProtectProc=).
+        # Not read from /proc: it may hide processes of other users (ProtectProc=).
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
@@ -66,11 +66,10 @@ def is_gone(owner: str) -> bool:
 
 
 def _start(pid: int) -> int | None:
-    """When the process began, in clock ticks since boot; None when it cannot be seen."""
+    """When the process started, in clock ticks since boot; None if that cannot be read."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-        # The second field is the command's name in brackets and may hold anything, brackets and
-        # spaces too.
+        # The second field is the command's name in brackets and may contain brackets and spaces.
         return int(text.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
@@ -87,12 +86,12 @@ def _machine() -> str:
 
 
 def _boot_id() -> str:
-    """Which boot of the machine this is. The unit hides the kernel's own files (``ProcSubset=``),
-    and says it in the environment."""
+    """The id of this boot of the machine. The unit hides the kernel's file (``ProcSubset=``) and
+    passes the id in the environment."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        told = os.environ.get("ROTATOR_BOOT_ID", "")
-        if not re.fullmatch("[0-9a-f]{32}", told):
+        stated = os.environ.get("ROTATOR_BOOT_ID", "")
+        if not re.fullmatch("[0-9a-f]{32}", stated):
             raise
-        return str(uuid.UUID(told))  # in the kernel's own way of writing it
+        return str(uuid.UUID(stated))  # in the format of the kernel

@@ -1,5 +1,5 @@
-"""Asks systemd, the folder of the sockets and the list of groups how the service is set up on this
-machine. Reads only."""
+"""Reads from systemd, the directory of the sockets and the list of groups how the service is set up
+on this machine. Reads only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rotator.system.file_permissions import directory_problem
 
 SYSTEMCTL = ("/usr/bin/systemctl", "show", "rotator.service")
-"""What begins the command that shows the unit."""
+"""The command that shows the unit."""
 
 
 def unit_properties(command: Sequence[str] = SYSTEMCTL) -> Mapping[str, str]:
@@ -28,7 +28,7 @@ def unit_properties(command: Sequence[str] = SYSTEMCTL) -> Mapping[str, str]:
 
 
 def socket_fault(directory: Path) -> str:
-    """Why no client can use the sockets in this folder, as a sentence; empty when a daemon listens
+    """Why no client can use the sockets in this directory, as a sentence; empty if a daemon listens
     there."""
     try:
         status = directory.stat()
@@ -47,7 +47,7 @@ def socket_fault(directory: Path) -> str:
 
 
 def missing_groups(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the groups that this machine does not have."""
+    """Those of the groups that do not exist on this machine."""
     return tuple(name for name in names if name and not _exists(name))
 
 

@@ -1,5 +1,5 @@
-"""Unix sockets in the file system: opened so that only owner and group may connect, and removed
-only when no process listens."""
+"""Unix sockets in the file system: opened for owner and group only, and removed only if no process
+listens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAITING = 64
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a socket without a listener. What is no socket, or is in use, stays: a bind then
+    """Removes a socket without a listener. Anything else, or a socket in use, stays: a bind then
     fails."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -33,12 +33,11 @@ def remove_stale(path: Path) -> None:
 
 
 class SocketFile:
-    """A listening socket at a path, for its owner and one group (the process's own when none is
-    named).
+    """A listening socket at a path, for its owner and one group (by default the process's own).
 
-    Owner and mode are set before it listens, on the socket itself and never on what a link in its
-    place leads to. Raises ``OSError`` when it cannot be opened, also when other users can write
-    into the directory.
+    Owner and mode are set before it listens, on the socket itself and never through a link in its
+    place. Raises ``OSError`` if it cannot be opened, also if other users can write into the
+    directory.
     """
 
     def __init__(self, path: Path, group: str = "") -> None:
@@ -62,30 +61,30 @@ class SocketFile:
 
     @property
     def there(self) -> bool:
-        """Whether the path still leads to this socket: it may have been removed, or another process
-        may have taken the path."""
+        """Whether the path still leads to this socket: it may have been removed or taken by another
+        process."""
         return _identity(self.path) == self._identity
 
     def close(self) -> None:
-        """Stop listening, and remove the path unless another process took it."""
+        """Stops listening, and removes the path unless another process took it."""
         self.unlink()
         self.socket.close()
 
     def unlink(self) -> None:
-        """Remove the path; the socket still listens."""
+        """Removes the path; the socket still listens."""
         if self.there:
             with suppress(OSError):
                 self.path.unlink()
 
 
 def require_safe_directory(directory: Path) -> None:
-    """Raise ``OSError`` when other users could put their own socket into the directory."""
+    """Raises ``OSError`` if other users could put their own socket into the directory."""
     if problem := directory_problem(directory.stat()):
         raise OSError(errno.EINVAL, problem)
 
 
 def restrict(path: Path, gid: int = -1) -> None:
-    """Give the socket to the group, with mode 0660. A link in its place is an error and is not
+    """Gives the socket to the group, with mode 0660. A link in its place is an error and is not
     followed."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -116,7 +115,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class Port:
-    """A listening socket at an address and a port. Raises ``OSError`` when it cannot be."""
+    """A listening socket at an address and a port. Raises ``OSError`` if it cannot be opened."""
 
     there = True
 
@@ -125,8 +124,8 @@ class Port:
         self.socket = socket.create_server((host, port), family=family, backlog=WAITING)
 
     def close(self) -> None:
-        """Stop to listen."""
+        """Stops listening."""
         self.socket.close()
 
     def unlink(self) -> None:
-        """There is no socket to find."""
+        """Does nothing: there is no path to remove."""

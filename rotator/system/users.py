@@ -1,4 +1,4 @@
-"""Who the person is that gives an order, by name."""
+"""Names the user of this process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import pwd
 import re
 
 NOBODY = 65534
-"""The user id that Linux shows for users that a process in a user namespace of its own cannot
-see."""
+"""The user id that Linux shows for users outside of a process's user namespace."""
 
 _NAME = re.compile(r"[\w.@\\-]{1,64}", re.ASCII)
-"""What a user name of this machine or of a directory looks like; the environment can hold
+"""The form of a user name of this machine or of a directory; the environment can contain
 anything."""
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, or the number where it has none."""
+    """The name of a user, or the number without one."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -24,6 +23,6 @@ def user_name(uid: int) -> str:
 
 
 def user_id() -> str:
-    """The user of this process, and the one behind ``sudo``."""
+    """The user of this process, with the one behind ``sudo``."""
     name, behind = user_name(os.getuid()), os.environ.get("SUDO_USER", "")
     return f"{behind} as {name}" if _NAME.fullmatch(behind) and behind != name else name

@@ -1,4 +1,4 @@
-"""Addresses of the network."""
+"""Network addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name or address is this machine itself."""
+    """Whether the name or address is of this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 def fraction(*parts: str) -> float:
-    """A number in [0, 1) that looks random and always is the same for the same parts."""
+    """A pseudo-random number in [0, 1), always the same for the same parts."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    # 53 bits are what a float holds exactly; more could be rounded up to 1.0.
+    # A float represents 53 bits exactly; more could round up to 1.0.
     return (int.from_bytes(digest[:8]) >> 11) / 2**53
 
 
 def backoff(failures: int, *seed: str, base: timedelta, cap: timedelta) -> timedelta:
-    """How long to wait after so many failures in a row: anywhere between ``base`` and a ceiling
-    that doubles up to ``cap``.
+    """The delay after so many consecutive failures: between ``base`` and a ceiling that doubles up
+    to ``cap``.
 
-    Nothing to wait for before the first failure. The same failures and seed give the same wait.
+    Zero before the first failure. The same failures and seed give the same delay.
     """
     if failures <= 0:
         return timedelta(0)
-    # Twenty doublings are a factor of a million: beyond every sensible cap, and not beyond what a
-    # timedelta holds.
+    # Twenty doublings are a factor of a million: beyond every sensible cap, and within the range of
+    # timedelta.
     ceiling = max(base, min(cap, base * (1 << min(failures, 20))))
     return base + (ceiling - base) * fraction(*seed, str(failures))

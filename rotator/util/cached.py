@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 class cached_property(Generic[T]):  # noqa: N801 - as that of the standard library, which it stands in for
-    """As ``functools.cached_property``, whose lock up to Python 3.11 is shared by all objects of a
-    class: threads that work on different objects queue at it. Two threads that ask one object at
-    once may both compute."""
+    """Like ``functools.cached_property``, whose lock up to Python 3.11 is shared by all objects of
+    a class, so that threads with different objects block each other. Two threads that read the
+    property of one object at once may both compute it."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
         self._compute = compute
@@ -30,5 +30,5 @@ class cached_property(Generic[T]):  # noqa: N801 - as that of the standard libra
         if instance is None:
             return self
         value = self._compute(instance)
-        instance.__dict__[self._name] = value  # which is found before this descriptor from now on
+        instance.__dict__[self._name] = value  # takes precedence over this descriptor from now on
         return value

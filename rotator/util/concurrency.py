@@ -1,4 +1,4 @@
-"""The same function for several items at once: the failure of one does not stop the others."""
+"""Calls a function for several items at once; the failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 def run_concurrently(
     function: Callable[[T], R], items: Iterable[T], *, at_once: int = 16, lane: Callable[[T], Hashable] = lambda _: None
 ) -> Sequence[R | Exception]:
-    """What the function returned, or raised, for each item, in their order."""
+    """What the function returned or raised for each item, in their order."""
     found = list(items)
     results: dict[int, R | Exception] = dict(as_completed(function, found, at_once=at_once, lane=lane))
     return [results[number] for number in range(len(found))]
@@ -23,12 +23,11 @@ def run_concurrently(
 def as_completed(
     function: Callable[[T], R], items: Iterable[T], *, at_once: int = 16, lane: Callable[[T], Hashable] = lambda _: None
 ) -> Iterator[tuple[int, R | Exception]]:
-    """The place of each item and what the function returned, or raised, for it, as soon as it is
-    there.
+    """The index of each item and what the function returned or raised for it, as they complete.
 
-    Each lane has ``at_once`` threads of its own: with the account as the lane, the items of an
-    account that hangs delay no item of another. Who has seen enough may leave the rest. The threads
-    are daemons: Ctrl-C ends the command at once, whatever they wait for, as any kill may.
+    Each lane has ``at_once`` threads of its own: with the account as the lane, a blocked account
+    delays no item of another. The caller may stop early. The threads are daemons: Ctrl-C ends the
+    command at once.
     """
     lanes: dict[Hashable, SimpleQueue[tuple[int, T]]] = {}
     done: SimpleQueue[tuple[int, R | Exception]] = SimpleQueue()

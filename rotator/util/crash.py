@@ -1,11 +1,11 @@
-"""Names the place in the code that an exception came from."""
+"""Names the place in the code that raised an exception."""
 
 from __future__ import annotations
 
 
 def crash_site(error: BaseException) -> tuple[str, str]:
-    """The type of an exception and the place in the code that it came from. Never its text, which
-    may hold anything."""
+    """The type of an exception and the place that raised it. Never its text, which may contain
+    anything."""
     place, trace = "", error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code

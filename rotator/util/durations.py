@@ -1,4 +1,4 @@
-"""Durations as people write them, such as 90s, 24h or 1d12h."""
+"""Parses and formats durations such as 90s, 24h or 1d12h."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 MAX_DURATION = timedelta(days=36500)
-"""A duration above a hundred years is a slip of the pen, and would overflow dates."""
+"""A longer duration is a mistake, and would overflow dates."""
 
 
 _UNITS = {
@@ -36,13 +36,13 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
     """The duration written as ``90s``, ``15m``, ``24h``, ``30d``, ``1d12h`` or ``500ms``: units
     from large to small, each once.
 
-    Raises ``ValueError`` with a sentence for a person.
+    Raises ``ValueError`` with a message for the user.
     """
     match = _DURATION.fullmatch(text)
     if not text or match is None or any(len(digits or "") > _MOST_DIGITS for digits in match.groups()):
         raise ValueError('is not a duration; write a number and a unit, such as "90s", "15m", "24h", "30d" or "1d12h"')
     counts = [int(digits or 0) for digits in match.groups()]
-    # Compared as whole numbers of milliseconds first: a timedelta of these could overflow.
+    # Compared as milliseconds first: a timedelta of these could overflow.
     milliseconds = sum(count * (unit // _UNITS["ms"]) for count, unit in zip(counts, _UNITS.values(), strict=True))
     if milliseconds > MAX_DURATION // _UNITS["ms"]:
         raise ValueError("is longer than a hundred years; write a shorter duration")
@@ -53,8 +53,7 @@ def parse_duration(text: str, *, minimum: timedelta = SECOND) -> timedelta:
 
 
 def format_duration(duration: timedelta, *, units: int = 2) -> str:
-    """The duration as people write it, cut to its ``units`` largest units: ``1d12h``, ``1m30s``,
-    ``500ms``, ``-5m``."""
+    """The duration in its ``units`` largest units: ``1d12h``, ``1m30s``, ``500ms``, ``-5m``."""
     if duration < timedelta(0):
         return "-" + format_duration(-duration, units=units)
     parts = []

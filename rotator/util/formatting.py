@@ -1,4 +1,4 @@
-"""Formats times, counts and texts of others for sentences."""
+"""Formats times, counts and foreign texts for sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,30}")
 
 
 def format_rfc3339(time: datetime) -> str:
-    """The time in UTC with a Z, to the microsecond where there is one."""
+    """The time in UTC with a Z, with microseconds if there are any."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -24,12 +24,12 @@ _SECOND = timedelta(seconds=1)
 
 
 def strip_control_characters(text: str) -> str:
-    """What others wrote, without letters that a terminal would obey."""
+    """Foreign text without characters that control a terminal."""
     return "".join(filter(str.isprintable, text))
 
 
 def format_span(duration: timedelta) -> str:
-    """A duration to its two largest units; whole seconds, and never negative."""
+    """A duration in its two largest units; whole seconds, at least 0."""
     seconds = max(duration, timedelta(0)) // _SECOND
     return format_duration(timedelta(seconds=seconds))
 
@@ -40,7 +40,7 @@ def format_time(time: datetime) -> str:
 
 
 def format_relative(time: datetime, now: datetime) -> str:
-    """How far away a time is: ``in 3h``, ``now`` or ``2m ago``."""
+    """The distance to a time: ``in 3h``, ``now`` or ``2m ago``."""
     if abs(time - now) < _SECOND:
         return "now"
     return f"in {format_span(time - now)}" if time > now else f"{format_span(now - time)} ago"
@@ -57,7 +57,6 @@ def format_seconds(duration: float) -> str:
 
 
 def identifier(value: object) -> str:
-    """A short word of another program for a message; "?" for anything that is none, whatever it
-    holds."""
+    """A short word of another program for a message; "?" for anything else."""
     text = str(value) if isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 10**9) else ""
     return text if _IDENTIFIER.fullmatch(text) else "?"

@@ -1,4 +1,5 @@
-"""One call for all threads that want its answer at the same time. No lock is held over the call."""
+"""Shares one call among all threads that need its result at the same time. No lock is held during
+the call."""
 
 from __future__ import annotations
 
@@ -12,12 +13,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Lets one thread call; the others wait for its answer, or its exception, and call nothing
-    themselves.
+    """One thread calls; the others wait for its result or exception, and make no call themselves.
 
-    So a call that hangs costs each of them at most once, however many they are. A failure is raised
-    again for ``failure_ttl`` seconds without a new call. The call itself must end by a deadline of
-    its own.
+    So a slow call costs each of them at most one duration. A failure is raised again for
+    ``failure_ttl`` seconds without a new call. The call itself must have a deadline.
     """
 
     def __init__(self, *, failure_ttl: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
@@ -29,8 +28,8 @@ class SingleFlight(Generic[T]):
         self._failed: tuple[float, Exception] | None = None
 
     def ask(self, call: Callable[[], T], *, since: float | None = None) -> T:
-        """The answer of ``call``, or that of another thread's call. With ``since``, only of one
-        that began at that time or later."""
+        """The result of ``call``, or of another thread's call. With ``since``, only of one that
+        started at that time or later."""
         while True:
             with self._lock:
                 if self._failed is not None and self._now() < self._failed[0]:
@@ -42,7 +41,7 @@ class SingleFlight(Generic[T]):
                     break
             if recent:
                 return _result(flight)
-            flight.exception()  # too old, and there is never more than one: wait for its end
+            flight.exception()  # too old, and there is only one at a time: wait for its end
         return self._call(call, flight)
 
     def _call(self, call: Callable[[], T], flight: Future[T]) -> T:

@@ -1,8 +1,4 @@
-"""Everything that is wrong with one configuration file, as sentences for a person.
-
-No sentence repeats a value, because a value may be a secret in the wrong place; the path says where
-to look.
-"""
+"""Suggests names for one that is unknown."""
 
 from __future__ import annotations
 
@@ -13,14 +9,14 @@ if TYPE_CHECKING:
 
 
 MOST_NAMED = 30
-"""Names that one line holds; of more, the first few stand for the list."""
+"""Maximum of names in one line; above it, the first few are shown."""
 
 FEW = 8
 
 
 def closest_match(name: str, known: Iterable[str]) -> str:
-    """A suggestion for a name that is not known: the nearest one, or all there are; of many, how
-    many and the first of them."""
+    """A suggestion for an unknown name: the closest one, or all; of many, their number and the
+    first few."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
 
     names = sorted(known)

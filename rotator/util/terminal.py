@@ -1,9 +1,8 @@
-"""The one way of text to a terminal: what others wrote is shown, and never obeyed.
+"""Writes text to a terminal with control characters made visible.
 
-Names, reasons, access keys and messages can hold any character. A ``PlainStream`` stands in the
-place of standard output and standard error while a command runs, and a ``StyledConsole`` filters
-the texts that rich lays out, so no command has to think of it. What a command writes as JSON has
-only escaped characters already, and passes unchanged.
+Names, reasons, access keys and messages can contain any character. While a command runs, a
+``PlainStream`` replaces standard output and standard error, and a ``StyledConsole`` filters the
+texts that rich lays out. JSON output has only escaped characters already and passes unchanged.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ _MAY_ACT = re.compile(r"[^ -~\n]")
 
 
 def visible(text: str) -> str:
-    """``text`` with every character that a terminal may obey, or that is not seen, as its escape in
-    Python."""
+    """``text`` with every character that controls a terminal, or is invisible, as its Python
+    escape."""
     return _MAY_ACT.sub(_escape, text)
 
 
 def visible_line(text: str) -> str:
-    """The same of a text that has to stay on one line."""
+    """The same for a text that has to stay on one line."""
     return visible(text).replace("\n", "\\n")
 
 
@@ -34,19 +33,19 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class PlainStream:
-    """A stream of text that writes what is visible only. It has no ``buffer``, so nothing goes past
+    """A text stream that writes only visible characters. It has no ``buffer``, so nothing bypasses
     it."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.styled = stream
 
     def write(self, text: str) -> int:
-        """Write the text with everything in it made visible."""
+        """Writes the text with everything in it made visible."""
         self.styled.write(visible(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each of the lines."""
+        """Writes each of the lines."""
         for line in lines:
             self.write(line)
 
@@ -57,13 +56,14 @@ class PlainStream:
 
 
 def styled(stream: Any) -> Any:
-    """The stream itself, for text with styles whose foreign parts are visible already."""
+    """The underlying stream, for styled text whose foreign parts are visible already."""
     return stream.styled if isinstance(stream, PlainStream) else stream
 
 
 @contextmanager
 def plain_streams() -> Iterator[None]:
-    """Standard output and standard error write what is visible, for as long as a command runs."""
+    """Makes standard output and standard error write visible characters only, while a command
+    runs."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (PlainStream(stream) for stream in before)
     try:

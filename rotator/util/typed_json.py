@@ -1,8 +1,7 @@
-"""Builds frozen dataclasses from the JSON that describes them, by their annotations.
+"""Builds frozen dataclasses from JSON by their annotations.
 
-It reads what this program wrote: unknown fields are ignored, and a value of another type is
-refused. A library that validates what people write takes longer to import than a whole command
-should take.
+It reads what this program wrote: unknown fields are ignored, and values of another type are
+rejected. A validation library would take longer to import than a whole command should take.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ _DURATION = r"(?P<minus>-?)P(?:(?P<years>\d+)Y)?(?:(?P<days>\d+)D)?(?:T(?:(?P<ho
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """The value of that type which ``value`` describes. Raises ``ValueError`` without any of it: it
-    may hold anything."""
+    """The value of that type which ``value`` describes. Raises ``ValueError`` without any part of
+    it."""
     try:
         return _reader(kind)(value)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -59,7 +58,7 @@ def _dataclass_reader(kind: Any) -> Reader:
     readers: dict[str, Reader] = {}
 
     def read(value: Mapping[str, Any]) -> Any:
-        if not readers:  # made at the first value, as a type may name itself
+        if not readers:  # built at the first value, since a type may name itself
             readers.update({name: _reader(hint) for name, hint in fields})
         return kind(**{name: reader(value[name]) for name, reader in readers.items() if name in value})
 

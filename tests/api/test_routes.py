@@ -129,7 +129,7 @@ def test_hands_on_and_hands_off_through_the_socket(front: Front) -> None:
 
 def test_an_emergency_without_a_reason_is_refused_whoever_asks(front: Front) -> None:
     answer = front.ask("POST", "/v1/rotate", json={"applications": ["billing"], "compromised": True, "reason": " "})
-    assert (answer.status_code, "say why" in answer.json()["error"]["message"]) == (400, True)
+    assert (answer.status_code, "needs a reason" in answer.json()["error"]["message"]) == (400, True)
 
 
 def test_who_hangs_up_after_an_order_does_not_end_it(front: Front) -> None:

@@ -273,7 +273,7 @@ def test_revoke_first_says_what_outage_that_means_before_and_how_long_it_was_aft
     assert result.exit_code == 0, result.stderr
     assert order == ["delete_key", "create_key"]
     assert "billing can do nothing with what Vault holds, until a new key is made" in result.stderr
-    assert "no key that works was in Vault for" in result.stdout
+    assert "Vault held no valid key for" in result.stdout
     assert desk.sim.live_keys() == [NEW]
 
 

@@ -167,7 +167,7 @@ def test_the_ledgers_tell_about_keys_while_no_account_answers(office: Desk) -> N
     assert result.exit_code == 0, result.stderr
     assert f"{OLD}: in grace" in result.stdout
     assert f"{NEW}: the current key (application billing" in result.stdout
-    assert result.stdout.count("the account could not be asked: acme is away") == 2
+    assert result.stdout.count("the account could not be read: acme is away") == 2
     unnamed = office.type("lookup", OLD, "SCWUNKNOWNUNKNOWNUNK")
     assert (unnamed.exit_code, "acme is away" in unnamed.stderr) == (3, True), "absence is not concluded"
 

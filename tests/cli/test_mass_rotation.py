@@ -135,10 +135,10 @@ def test_without_room_for_a_single_key_a_dry_run_refuses(fleet: Fleet) -> None:
     [
         ((), "say which applications"),
         (("--all", "app-01"), "exclude each other"),
-        (("--match", "nothing-*"), "no application of the configuration is what was asked for"),
+        (("--match", "nothing-*"), "no configured application matches"),
         (("--created-before", "yesterday"), "is no time: write 2026-05-04T12:00:00Z, or a duration such as 36h or 7d"),
         (("--created-before", "2026-01-01"), "is no time"),
-        (("--created-before", "2036-01-01T00:00:00Z"), "is a time to come"),
+        (("--created-before", "2036-01-01T00:00:00Z"), "is in the future"),
         (("app-01", "--wait"), "--wait and --yes are for a mass rotation"),
         (("--account", "nobody"), "there is no account nobody"),
         (("nobody", "--created-before", "2d"), "there is no application nobody"),

@@ -197,7 +197,7 @@ def test_a_key_in_grace_lives_on_for_as_long_as_it_was_extended(desk: Desk) -> N
     [before] = desk.sim.ledger().retiring
     result = desk.type("extend", "billing", "--by", "24h")
     assert result.exit_code == 0
-    assert f"{OLD} now lives on until 2026-01-03" in result.stdout
+    assert f"{OLD} is now valid until 2026-01-03" in result.stdout
     [after] = desk.sim.ledger().retiring
     assert after.revoke_after == before.revoke_after + DAY
     desk.daemon().run_for(DAY + timedelta(hours=1))

@@ -50,7 +50,7 @@ def test_a7_rotated_is_said_of_what_is_published_and_current(desk: Desk) -> None
     assert result.stdout.startswith(
         f"billing: rotated: {NEW} is published in version 2 of secret/apps/billing/scaleway"
     )
-    assert f"{OLD} lives on until 2026-01-02" in result.stdout
+    assert f"{OLD} stays valid until 2026-01-02" in result.stdout
     assert result.stderr == ""
     assert desk.sim.published_key() == NEW
     ledger = desk.sim.ledger()

@@ -382,14 +382,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         {"accounts.acme.own_key": OWN_KEY | {"path": "secret/apps/billing"}}, "accounts.acme.own_key.path", "is also the path of application billing",
     ),
     "an own key of a bearer that is taken": (
-        {"accounts.acme.own_key": OWN_KEY | {"application_id": "b-1"}}, "accounts.acme.own_key.application_id", "is also borne by application billing",
+        {"accounts.acme.own_key": OWN_KEY | {"application_id": "b-1"}}, "accounts.acme.own_key.application_id", "is also the bearer of application billing",
     ),
     "a bearer that is taken, under another name of its account": (
         {
             "accounts.again": BASE["accounts"]["acme"], f"{BILLING}.account": "acme",
             "applications.reports": BASE["applications"]["reports"] | {"account": "again", "application_id": "b-1"},
         },
-        "applications.reports.application_id", "is also borne by application billing",
+        "applications.reports.application_id", "is also the bearer of application billing",
     ),
     "an own key with a grace that does not fit": (
         {"accounts.acme.own_key": OWN_KEY | {"grace": "91d"}}, "accounts.acme.own_key.grace", "is longer than the interval",

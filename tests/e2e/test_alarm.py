@@ -66,7 +66,7 @@ def test_a6_silence_and_messages_tell_of_a_sealed_vault_and_hold_no_address(swit
         sound = rig.configuration.read_text()
         rig.configuration.write_text(sound + "\n[nonsense]\n")
         daemon.send(signal.SIGHUP)
-        heard("the new configuration is not sound; the old one stays in force")
+        heard("the new configuration is not valid; the old one stays in force")
         rig.configuration.write_text(sound.replace('"production"', '"elsewhere"'))
         daemon.send(signal.SIGHUP)
         heard("elsewhere: recovery")

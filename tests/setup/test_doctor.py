@@ -465,7 +465,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
         "acme applications",
         "billing: application_id does not exist",
     ),
-    "the quota is full": (quota(0), "acme quota", "no room"),
+    "the quota is full": (quota(0), "acme quota", "quota is exhausted"),
     "the quota is nearly full": (quota(1), "acme quota", "one more key"),
     "a key is unmanaged": (
         at_scaleway(

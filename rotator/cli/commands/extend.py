@@ -1,4 +1,4 @@
-"""``rotator extend``: more time for consumers that have not moved yet."""
+"""``rotator extend``: more time for consumers that still use it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Examples:
 @click.option(
     "--confirm", multiple=True, metavar="SCW...", help="The full name of the key again; on a terminal you are asked."
 )
-@click.option("--reason", metavar="TEXT", help="Why, for the ledger, the logs and the auditor.")
+@click.option("--reason", metavar="TEXT", help="Why; recorded in the ledger and the logs.")
 @click.option("--override-hold", is_flag=True, help="An unmanaged key is revoked although its application is on hold.")
 @asking
 @common

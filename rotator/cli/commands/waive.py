@@ -43,7 +43,7 @@ def command(
     if withdraw and (reason or until):
         raise click.UsageError("--withdraw takes neither --reason nor --until")
     if not withdraw and not (reason or "").strip():
-        raise click.UsageError("say why the key may stay, with --reason")
+        raise click.UsageError("a waiver needs a reason, with --reason")
     now = session.now()
     ends = parse_time_argument(until, now, ahead=True) if until else None
     if ends is not None and ends <= now:

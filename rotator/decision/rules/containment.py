@@ -1,4 +1,4 @@
-"""Revokes compromised keys: the first of the rules (rule 9 of the protocol)."""
+"""Revokes compromised keys: the first rule that acts on keys (rule 9 of the protocol)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from rotator.decision.transitions.revocation import revocation_scheduled, start_
 
 
 def contain_compromised(state: ApplicationState) -> Step | None:
-    """Compromised and surely not published: revoke now, before anything else (rule 9). It needs no
-    document that can be trusted, or a writer of the document could switch containment off."""
+    """Revokes compromised keys that are certainly unpublished, before any other rule (rule 9). It
+    works without a trusted document: otherwise a writer of the document could disable
+    containment."""
     ledger = state.ledger
     if ledger.account != state.spec.account:
-        return None  # another account knows nothing of these keys
+        return None  # another account does not have these keys
     for mark in ledger.compromised:
         key, access_key = state.observation.key(mark.access_key), mark.access_key
         revoke_first = mark.mode == "revoke_first"
@@ -50,26 +51,26 @@ def contain_compromised(state: ApplicationState) -> Step | None:
         ):
             return DeleteKey(access_key, "compromised", even_if_published=revoke_first)
     if (state.urgent_mode or state.observation.in_flight) and acting_forbidden(state) is None:
-        return None  # consumers and a held secret come first; the verifications come later
+        return None  # consumers and a secret in memory come first; verifications later
     return finalize_revocations(state) or _verify(state, state.ledger.compromised_keys())
 
 
 def replaceable(state: ApplicationState) -> bool:
-    """Whether nothing that is known keeps the published key from being replaced, so that it may be
-    revoked first (rule 8). A full quota does not: the key's own place becomes free."""
+    """Whether no known obstacle prevents the replacement of the published key, so that it may be
+    revoked first (rule 8). A full quota is none: deleting the key frees its place."""
     asked = state.observation.preconditions
     refused = asked is not None and bool(asked.missing_capabilities or asked.bearer_missing)
     return not refused and state.spec.configured and (acting_forbidden(state) or document_unusable(state)) is None
 
 
 def acting_forbidden(state: ApplicationState) -> Step | None:
-    """What keeps this application from being rotated, whatever its keys are."""
+    """What prevents a rotation of this application, whatever the state of its keys."""
     return configuration_moved(state) or document_unreadable(state) or document_stale(state)
 
 
 def _may_still_be_published(state: ApplicationState, access_key: str) -> bool:
-    """Whether some process may hold the secret of a marked key and publish it, deleted or not,
-    unless the document moves on."""
+    """Whether a process may hold the secret of a marked key and publish it, deleted or not, unless
+    the document gets a new version."""
     in_flight, document = state.observation.in_flight, state.observation.document
     if not document.can_be_fenced or (
         in_flight and in_flight.key and in_flight.key.access_key == access_key and not in_flight.publish_sent

@@ -1,5 +1,5 @@
-"""The rules that read the credential document: what forbids acting at all, and how the ledger
-follows (rules 6, 11, 14)."""
+"""The rules about the credential document: what forbids acting, and how the ledger follows it
+(rules 6, 11, 14)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rotator.domain.spec import ApplicationSpec
 
 
 def configuration_mismatch(spec: ApplicationSpec, ledger: Ledger) -> tuple[Reason, str] | None:
-    """What in the configuration contradicts the ledger, in words; None when nothing does."""
+    """What in the configuration contradicts the ledger; None if nothing does."""
     for word, before, after in (
         ("account", ledger.account, spec.account),
         ("bearer", ledger.bearer, spec.bearer),
@@ -42,14 +42,14 @@ def configuration_mismatch(spec: ApplicationSpec, ledger: Ledger) -> tuple[Reaso
 
 
 def configuration_moved(state: ApplicationState) -> Step | None:
-    """A ledger that speaks of another account, bearer or path is not a guide to this one (rule
-    11)."""
+    """Blocks if the ledger is of another account, bearer or path (rule 11)."""
     found = configuration_mismatch(state.spec, state.ledger)
     return block(state, *found, remark=uncontained(state)) if found else None
 
 
 def document_unreadable(state: ApplicationState) -> Step | None:
-    """What Vault does not give out is not empty: take no step (rule 11)."""
+    """Blocks if Vault does not permit to read the document: it is not known to be empty (rule
+    11)."""
     if state.observation.document.state is not DocumentState.UNREADABLE:
         return None
     observed = f"the credential document of {state.spec.application} cannot be read"
@@ -57,13 +57,13 @@ def document_unreadable(state: ApplicationState) -> Step | None:
 
 
 def document_stale(state: ApplicationState) -> Step | None:
-    """A document older than what is known is stale, restored or recreated: take no step (rule
+    """Blocks if the document is older than its known versions: stale, restored or recreated (rule
     14)."""
     known, version = state.known_version, state.observation.document.version
     if version < known:
         return block(
-            state,  # The ledger was read first, so every process sees what it says; the floor is what this
-            # process alone remembers.
+            state,
+            # Every process sees the ledger; ``floor`` is what this process alone has observed.
             Reason.DOCUMENT_RESTORED if version < state.ledger.highest_version() else Reason.DOCUMENT_STALE,
             f"the credential document of {state.spec.application} is at version {version}, but version {known} is "
             "known to exist, so nothing is touched",
@@ -85,11 +85,11 @@ def document_stale(state: ApplicationState) -> Step | None:
 
 
 def document_unusable(state: ApplicationState) -> Step | None:
-    """A document that a person deleted, damaged or emptied is their decision: revoke nothing,
-    create nothing (rules 6, 11)."""
+    """Blocks if a person deleted, damaged or emptied the document: revokes nothing, creates nothing
+    (rules 6, 11)."""
     document, name = state.observation.document, state.spec.application
     if state.observation.in_flight is not None:
-        return None  # the rotation in memory is ended first: it may hold a key that no other process knows
+        return None  # the rotation in memory ends first: it may hold a key that no other process knows
     if document.state is DocumentState.DELETED and document.expired:
         return block(
             state, Reason.DOCUMENT_EXPIRES, f"version {document.version} of the credential document of {name} expired"
@@ -120,8 +120,8 @@ def document_unusable(state: ApplicationState) -> Step | None:
 
 
 def key_in_other_field(state: ApplicationState) -> Step | None:
-    """A key that consumers may read in a field which no rotation replaces: make no other one, and
-    revoke none (rules 8, 11)."""
+    """Blocks if consumers may read a key in a field that no rotation replaces: creates and revokes
+    nothing (rules 8, 11)."""
     if not state.keys_in_other_fields or not state.spec.configured:
         return None
     spec, document, name = state.spec, state.observation.document, state.spec.application
@@ -141,8 +141,8 @@ def key_in_other_field(state: ApplicationState) -> Step | None:
 
 
 def _had_published(state: ApplicationState) -> bool:
-    """Whether a tagged key with a base above 0 was published, as far as is known: then this is not
-    a first key (rule 11)."""
+    """Whether a tagged key with a base above 0 was or may have been published, so that this is not
+    the first key (rule 11)."""
     return any(
         marker.base > 0 and state.disposition(key, marker) in (Disposition.PUBLISHED, Disposition.ASSUMED)
         for key, marker in state.unaccounted_keys
@@ -150,10 +150,10 @@ def _had_published(state: ApplicationState) -> bool:
 
 
 def sync_ledger(state: ApplicationState) -> Step | None:
-    """The ledger follows the document (rule 6): this commits a rotation, finishes one cut short,
-    digests a rollback."""
+    """Makes the ledger follow the document (rule 6): commits a rotation, finishes an interrupted
+    one, accepts a rollback."""
     if state.published is None or state.observation.document.secret is None:
-        return None  # nothing that could be tried; `document_gone` says so once no rotation is held any more
+        return None  # nothing to probe; `document_unusable` reports it once no rotation is in memory
     observation, name = state.observation, state.spec.application
     if state.published_is_revoking:
         return _note_republished(state)
@@ -197,14 +197,14 @@ def sync_ledger(state: ApplicationState) -> Step | None:
 
 
 def _may_live_longer(state: ApplicationState) -> bool:
-    """Whether a key in grace or revoking could have been published again, and replaced again,
-    between two passes."""
+    """Whether a key in grace or revoking could have been published and replaced again between two
+    passes."""
     return bool(state.ledger.retiring or state.ledger.revoking)
 
 
 def _note_republished(state: ApplicationState) -> Step | None:
-    """Notes that a key scheduled for revocation is published again, before anything else, so that
-    it gets its grace (rule 8)."""
+    """Records first that a key scheduled for revocation is published again, so that it gets its
+    grace (rule 8)."""
     entry = next(entry for entry in state.ledger.revoking if entry.access_key == state.published)
     if entry.republished or state.published_is_compromised:
         return None
@@ -213,7 +213,7 @@ def _note_republished(state: ApplicationState) -> Step | None:
 
 
 def bearer_gone(state: ApplicationState) -> Step:
-    """The provider does not know the bearer, so no key can be made for it."""
+    """Blocks because the provider does not know the bearer, so no key can be created."""
     return block(
         state,
         Reason.BEARER_GONE,
@@ -243,7 +243,7 @@ def _refused(state: ApplicationState) -> Step | None:
             f"the published key of {name} does not authenticate, and neither do those of other applications of its "
             "account",
         )
-    return None  # consumers are down: see `replace_at_once`
+    return None  # consumers have no valid key: see `rotate_urgently`
 
 
 def _commit(state: ApplicationState) -> Step:

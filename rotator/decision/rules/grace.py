@@ -1,5 +1,5 @@
-"""Ends grace periods: schedules a replaced key for revocation when its deadline has passed (rules 8
-and 13)."""
+"""Ends grace periods: schedules replaced keys for revocation after their deadline (rules 8 and
+13)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rotator.decision.transitions.revocation import revocation_scheduled, start_
 
 
 def expire_grace_periods(state: ApplicationState) -> Step | None:
-    """A retiring key whose deadline has passed by every clock is scheduled for revocation (rules 8,
+    """Schedules a retiring key for revocation when its deadline has passed on every clock (rules 8,
     13)."""
     if state.on_hold or not state.trusted_clocks or state.urgent_mode:
-        return None  # while consumers are down or in danger, a key that still works may be their only one
+        return None  # while consumers are at risk, a valid key may be their only one
     for entry in state.ledger.retiring:
         key = state.observation.key(entry.access_key)
         if entry.access_key == state.published or (key is not None and not key.revocable):

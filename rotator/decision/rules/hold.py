@@ -1,4 +1,4 @@
-"""Ends a hold whose time is over."""
+"""Ends a hold whose end has passed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rotator.decision.transitions.hold import end_hold
 
 
 def expire_hold(state: ApplicationState) -> Step | None:
-    """A hold whose end every clock has passed leaves the ledger (rule 13). No other rule needs this
-    write: none of them sees a hold that is over."""
+    """Removes a hold from the ledger when its end has passed on every clock (rule 13). No other
+    rule needs this write: none of them sees an expired hold."""
     if state.ledger.hold is None or state.on_hold:
         return None
     ledger, event = end_hold(state.ledger, state.now)

@@ -23,8 +23,8 @@ from rotator.domain.reasons import Reason, phase_of
 
 
 def continue_in_flight(state: ApplicationState) -> Step | None:
-    """The rotation that this process holds in memory: create once, prove, publish, or end it
-    cleanly (rules 3 to 5)."""
+    """The next step of the rotation in memory: create once, verify, publish, or end it (rules 3 to
+    5)."""
     in_flight = state.observation.in_flight
     if in_flight is None:
         return None
@@ -60,8 +60,8 @@ def continue_in_flight(state: ApplicationState) -> Step | None:
 
 
 def _purpose(state: ApplicationState, current: Key | None) -> str:
-    """What the new key is for: as configured, else as the key says that it replaces, else as that
-    key said last."""
+    """The purpose of the new key: the configured one, else that of the key it replaces, else the
+    last one in the ledger."""
     if state.spec.purpose is not None:
         return state.spec.purpose
     if current is not None:
@@ -81,8 +81,8 @@ def _abandon_in_flight(state: ApplicationState, intent: Intent, reason: str, mes
 
 
 def _end_in_flight(state: ApplicationState, ledger: Ledger, reason: str, *events: Event) -> Step:
-    """Rule 7's first shortcut: who made a key and never sent a publish may condemn it at once. Else
-    the version tells later."""
+    """Rule 7's first shortcut: the process that created a key and sent no publish schedules it for
+    revocation at once. Otherwise the document's version decides later."""
     in_flight = state.observation.in_flight
     if in_flight and in_flight.key and not in_flight.publish_sent and not ledger.is_revoking(in_flight.key.access_key):
         ledger = start_revocation(ledger, in_flight.key.access_key, 0, "leftover")

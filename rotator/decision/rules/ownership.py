@@ -1,5 +1,5 @@
-"""The rules about who owns a bearer and a document: what owns neither never acts; a renamed
-application takes its ledger along."""
+"""The rules about the owner of a bearer and a document: other applications do not act, and a
+renamed one takes its ledger along."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rotator.domain.reasons import Reason
 
 
 def claim_ownership(state: ApplicationState) -> Step | None:
-    """One bearer and one document have one owner; the ledgers of other names for them are taken
-    over first (rules 10, 11)."""
+    """Takes over the ledgers of other names for the bearer and the document, which have one owner
+    (rules 10, 11)."""
     observation, spec = state.observation, state.spec
     if spec.owner or state.ledger.successor:
         if observation.in_flight is not None:
             return DiscardInFlight()  # the owner finds its key by the marker
         message = superseded_message(spec.application, state.ledger, spec.owner)
-        # Once its ledger is empty, a removed application is let go; until then it is looked at
-        # soon, and later only seldom.
+        # A removed application is dropped once its ledger is empty; until then it is observed every
+        # 30 seconds, later at the resync interval.
         until = state.now + spec.resync_interval if is_emptied(state.ledger) else None
         return block(state, Reason.SUPERSEDED, message, until=until)
     if state.ledger.bearer != spec.bearer:
@@ -39,7 +39,7 @@ def claim_ownership(state: ApplicationState) -> Step | None:
 
 
 def _follow_former_documents(state: ApplicationState) -> Step | None:
-    """A key that a document at a former path published gets its grace from the first observation
+    """Gives a key that a document at a former path published its grace, from the first observation
     without it there."""
     for former in state.ledger.predecessors:
         document = state.observation.former_documents.get(former.path)

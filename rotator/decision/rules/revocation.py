@@ -1,5 +1,5 @@
-"""Deletes keys, verifies their revocation, and classifies keys that nothing names (rules 7 and
-8)."""
+"""Deletes keys, verifies their revocation, and classifies keys that the ledger does not name (rules
+7 and 8)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from rotator.decision.transitions.revocation import finish_revocation, revocatio
 
 
 def finalize_revocations(state: ApplicationState) -> Step | None:
-    """A key whose revocation is verified leaves the ledger, and its mark with it (rules 8, 9), but
-    not while consumers read it. Before a compromised one goes, the versions of the document that
-    hold its secret are destroyed, but not until they have told what became of keys that nothing
-    names (rule 7)."""
+    """Removes keys with verified revocation from the ledger, with their marks (rules 8, 9), unless
+    consumers read them. First destroys the versions of the document with the secret of a
+    compromised key, after they were used to classify unnamed keys (rule 7)."""
     revoked = [
         entry
         for entry in state.ledger.revoking
@@ -38,7 +37,7 @@ def finalize_revocations(state: ApplicationState) -> Step | None:
 
 
 def delete_revoking_keys(state: ApplicationState) -> Step | None:
-    """What is in ``revoking`` never comes back (rule 8)."""
+    """Deletes the keys in ``revoking``, which are never reinstated (rule 8)."""
     if state.on_hold:
         return None
     for entry in state.ledger.revoking:
@@ -49,7 +48,7 @@ def delete_revoking_keys(state: ApplicationState) -> Step | None:
 
 
 def verify_revocations(state: ApplicationState) -> Step | None:
-    """A deleted key is revoked when the provider rejects it (rule 8)."""
+    """Verifies deleted keys: they are revoked when the provider rejects them (rule 8)."""
     return _verify(state, state.observation.deleted)
 
 

@@ -1,6 +1,5 @@
-"""The rules that begin a rotation: because consumers need another key at once, or because the
-calendar says so. And the one that tidies up after those that came to nothing, when no other follows
-them."""
+"""The rules that start a rotation, urgently or by schedule, and the one that cleans up after failed
+rotations when no other follows."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from rotator.util.formatting import format_time
 
 
 def rotate_urgently(state: ApplicationState) -> Step | None:
-    """Published and compromised, revoking or revoked: rotate now, ahead of everything."""
+    """Rotates first if the published key is compromised, revoking or revoked."""
     mode = state.urgent_mode
     if mode is None or state.blocked_by_hold(state.published) or not state.spec.configured:
         return None
@@ -31,10 +30,10 @@ def rotate_urgently(state: ApplicationState) -> Step | None:
 
 
 def _must_free_quota_first(state: ApplicationState) -> bool:
-    """Whether there are so many keys that those which can go must go before an emergency makes
-    another one."""
+    """Whether there are so many keys that deletable ones must go before an emergency creates
+    another."""
     if state.live_key_count < state.spec.max_live_keys or state.on_hold:
-        return False  # under a hold they cannot go
+        return False  # under a hold they cannot be deleted
     going = [
         entry.access_key
         for entry in state.ledger.revoking
@@ -54,7 +53,7 @@ def _claimed_by_another(state: ApplicationState) -> bool:
 
 
 def rotate_when_due(state: ApplicationState) -> Step | None:
-    """A first key, a takeover, a person's request, or the schedule."""
+    """Starts a rotation for a first key, a takeover, an operator's request, or the schedule."""
     if state.on_hold or _claimed_by_another(state):
         return None
     wanted = _wanted(state) if state.spec.configured else None
@@ -64,8 +63,8 @@ def rotate_when_due(state: ApplicationState) -> Step | None:
 
 
 def _drop_stale_intent(state: ApplicationState) -> Step | None:
-    """A rotation that an actor began and that nothing requests any more needs no takeover, only an
-    end."""
+    """Drops the intent of a rotation that no reason requests any more, instead of taking it
+    over."""
     intent = state.ledger.intent
     if intent is None or (state.urgent_mode and state.spec.configured):
         return None
@@ -76,8 +75,8 @@ def _drop_stale_intent(state: ApplicationState) -> Step | None:
 
 
 def renew_expiring_document(state: ApplicationState) -> Step | None:
-    """A document whose versions expire is written again in time, unchanged, and no rotation is
-    claimed on it: the next version would expire as well (rule 11)."""
+    """Rewrites a document whose versions expire, unchanged, after half of their time. Claims no
+    rotation on it: the next version would expire too (rule 11)."""
     document = state.observation.document
     if document.expires_at is None or document.created_time is None or not state.spec.configured:
         return None
@@ -95,17 +94,17 @@ def renew_expiring_document(state: ApplicationState) -> Step | None:
 
 
 def fence_pending_keys(state: ApplicationState) -> Step | None:
-    """What a lost attempt may have left behind must not live until the calendar's next rotation:
-    where none is wanted now, the document is moved on, which makes a possibly orphaned key
-    certainly orphaned (rule 7, second shortcut; I4)."""
+    """Fences keys that a failed attempt may have left behind, so that they do not stay valid until
+    the next rotation: a new document version makes a possibly orphaned key certainly orphaned (rule
+    7, second shortcut; I4)."""
     at = fence_due_at(state)
     return FenceDocument() if at is not None and state.observation.clocks.passed(at) and not state.in_backoff else None
 
 
 def fence_due_at(state: ApplicationState) -> datetime | None:
-    """From when on no actor is at a rotation any more that may have left a key behind; None where
-    none is left, or where another rotation is going to move the document on. Sooner, the fence
-    could cut off one that is claimed since the ledger was read."""
+    """When no process can still be at a rotation that may have left a key behind; None if no such
+    key is left, or if another rotation will add a version. An earlier fence could cut off a
+    rotation that was claimed since the ledger was read."""
     quiet = state.ledger.intent is None and state.urgent_mode is None and not state.on_hold
     if not (quiet and state.spec.configured and _can_fence(state)):
         return None
@@ -130,7 +129,7 @@ def _wanted(state: ApplicationState) -> tuple[RotationMode, str] | None:
 
 
 def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> Step:
-    """Claim the rotation (rule 2), or say why it would be unsafe."""
+    """Claims the rotation (rule 2), or blocks with the reason why that is unsafe."""
     observation, name, request = state.observation, state.spec.application, state.observation.request
     if state.published is None and len(state.possibly_pending) >= 2:
         return block(
@@ -140,9 +139,7 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
             f"({', '.join(state.possibly_pending)})",
         )
     if mode.urgent and state.live_key_count >= state.spec.max_live_keys and _can_fence(state):
-        return (
-            FenceDocument()
-        )  # an emergency does not wait, but attempts whose answers get lost must not fill the account
+        return FenceDocument()  # an emergency does not wait, but attempts with lost answers must not fill the account
     crowded = state.live_key_count >= (state.spec.max_live_keys if request else MAX_SCHEDULED_LIVE_KEYS)
     if crowded and not mode.urgent:
         return _make_room(state, Reason.TOO_MANY_KEYS, f"{name} has {state.live_key_count} valid keys already")
@@ -167,8 +164,8 @@ def claim_rotation(state: ApplicationState, mode: RotationMode, reason: str) -> 
 
 
 def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
-    """A possibly orphaned key that must go sooner becomes certainly orphaned by moving the document
-    on (rule 7, second shortcut)."""
+    """Fences possibly orphaned keys to make room for another key (rule 7, second shortcut), or
+    blocks."""
     if _can_fence(state):
         return FenceDocument()
     deadlines = [state.observation.clocks.ours_at(entry.revoke_after) for entry in state.ledger.retiring]
@@ -177,7 +174,7 @@ def _make_room(state: ApplicationState, reason: Reason, message: str) -> Step:
 
 
 def _can_fence(state: ApplicationState) -> bool:
-    """Whether there are possibly orphaned keys that moving the document on would make certainly
+    """Whether there are possibly orphaned keys that a new document version makes certainly
     orphaned."""
     return (
         bool(state.possibly_pending)
@@ -187,8 +184,8 @@ def _can_fence(state: ApplicationState) -> bool:
 
 
 def _was_full(state: ApplicationState) -> bool:
-    """Whether the last attempt was refused for lack of quota; without a headroom, this is the only
-    sign."""
+    """Whether the last attempt was rejected for lack of quota, the only sign if the provider
+    reports none."""
     problem = state.ledger.problem
     return problem is not None and problem.reason == Reason.QUOTA
 

@@ -1,5 +1,5 @@
-"""The changes that a ledger can go through, each as a pure function from one ledger to the next.
+"""The transitions of a ledger: pure functions from a ledger to the next one.
 
-They are the only places that build ledgers. Which one applies is for ``rotator.decision.decide``;
-check-and-set makes it take effect only if no other actor was faster.
+Only these build ledgers. ``rotator.decision.decide`` selects them; check-and-set drops the result
+if another process was faster.
 """

@@ -1,4 +1,4 @@
-"""The ledger with keys marked compromised, and the incidents that it keeps."""
+"""Marks keys as compromised, and limits the incidents in a ledger."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def mark_compromised(
     mode: str,
     override_hold: bool = False,
 ) -> Ledger:
-    """The ledger with these keys marked compromised and any open intent abandoned, in one write, so
-    that every later claim is known to be newer than the mark. A key that is marked already keeps
-    its first mark, which only ever becomes sharper."""
+    """Marks these keys as compromised and abandons an open intent in one write, so that every later
+    claim is newer than the mark. A key that is marked already keeps its mark, which can only get
+    stricter."""
     keys, known = tuple(sorted(access_keys)), ledger.compromised_keys()
     return replace(
         ledger,
@@ -44,16 +44,16 @@ def mark_compromised(
 
 
 def incidents_within_limit(incidents: tuple[Incident, ...]) -> tuple[Incident, ...]:
-    """The incidents without the oldest closed ones beyond the limit. An open one stays, however
-    many there are: what it is about is still to be contained."""
+    """The incidents without the oldest closed ones beyond the limit. Open ones stay, however many:
+    they are not contained yet."""
     surplus = len(incidents) - INCIDENT_LIMIT
     leaving = [incident.id for incident in incidents if incident.closed_at is not None][: max(0, surplus)]
     return tuple(incident for incident in incidents if incident.id not in leaving)
 
 
 def _sharper(mark: CompromisedKey, mode: str, override_hold: bool) -> CompromisedKey:
-    """The mark, with what a later order adds: to revoke first, or to go through a hold. Neither is
-    ever taken back."""
+    """The mark with the options of a later request: revoke first, or override a hold. Neither is
+    withdrawn."""
     return replace(
         mark, mode=mode if mode == "revoke_first" else mark.mode, override_hold=mark.override_hold or override_hold
     )

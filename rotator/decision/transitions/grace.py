@@ -1,4 +1,4 @@
-"""Decides how long a replaced key stays valid: its grace period begins, is extended, and ends."""
+"""Starts, extends and ends the grace period of a replaced key."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from rotator.util.instants import clamp
 
 
 def grace_deadline(spec: ApplicationSpec, clocks: Clocks, replaced_at: datetime | None = None) -> datetime:
-    """Until when a replaced key stays valid. The grace counts from now by the latest clock, or from
-    the time that Vault gives the version that replaced the key, whichever is later."""
+    """How long a replaced key stays valid. The grace counts from the latest clock, or from the
+    creation time of the version that replaced the key, whichever is later."""
     return max(replaced_at or clocks.latest, clocks.latest) + spec.grace
 
 
 def grace_started(access_key: str, deadline: datetime, reason: str) -> Event:
-    """The event of a grace period that began."""
+    """The event of a grace period that starts."""
     return Event("key.grace_started", {"access_key": access_key, "revoke_after": deadline, "reason": reason})
 
 
 def start_grace(
     ledger: Ledger, access_key: str, version: int, reason: str, spec: ApplicationSpec, observation: Observation
 ) -> tuple[Ledger, Event]:
-    """The ledger with one more key in grace, counted from now: it is not recorded when it left the
-    document."""
+    """The ledger with one more key in grace, from now: when it left the document is not
+    recorded."""
     deadline = grace_deadline(spec, observation.clocks, observation.document.created_time)
     entry = RetiringKey(access_key, version, deadline, reason)
     return replace(ledger, retiring=(*ledger.retiring, entry)), grace_started(access_key, deadline, reason)
 
 
 def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
-    """The keys that stay valid until a time, and that are not marked compromised."""
+    """The keys with a deadline that are not compromised."""
     spared = [entry for entry in ledger.retiring if entry.access_key not in ledger.compromised_keys()]
     again = [
         entry
@@ -50,8 +50,8 @@ def extendable_keys(ledger: Ledger) -> tuple[RetiringKey | RevokingKey, ...]:
 
 
 def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime, order: str = "") -> Ledger:
-    """The ledger in which every key that stays valid until a time does so that much longer. The
-    history names the ``order``, so that its caller finds out whether it was written."""
+    """The ledger with each extendable deadline moved by ``longer``. The history records ``order``,
+    by which the caller recognises its write."""
     keys = {entry.access_key for entry in extendable_keys(ledger)}
     return replace(
         ledger,
@@ -69,8 +69,7 @@ def extend_grace(ledger: Ledger, longer: timedelta, by: str, at: datetime, order
 
 
 def end_grace(ledger: Ledger, access_key: str, reason: str, by: str, clocks: Clocks) -> Ledger:
-    """The ledger in which the grace of this key is over by every clock: the next pass revokes
-    it."""
+    """The ledger with the grace of this key ended on every clock; the next pass revokes it."""
     return replace(
         ledger,
         retiring=tuple(

@@ -1,4 +1,4 @@
-"""The ledger with and without an operator's hold."""
+"""Sets and clears an operator's hold."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from rotator.domain.ledger import HistoryEntry, Hold, Ledger, stronger_hold
 
 
 def set_hold(ledger: Ledger, reason: str, by: str, at: datetime, until: datetime | None = None) -> Ledger:
-    """The ledger with an operator's hold. A hold that is there already stays as it is, unless it
-    ends sooner than this one."""
+    """The ledger with a hold. An existing one stays, unless it ends sooner than this one."""
     wanted = Hold(reason, by, at, until)
     if stronger_hold(ledger.hold, wanted) == ledger.hold:
         return ledger
@@ -26,7 +25,7 @@ def clear_hold(ledger: Ledger, by: str, at: datetime) -> Ledger:
 
 
 def end_hold(ledger: Ledger, at: datetime) -> tuple[Ledger, Event]:
-    """The ledger without the hold, whose end has passed."""
+    """The ledger without its expired hold."""
     hold = ledger.hold
     if hold is None:
         raise AssertionError("only called when there is a hold")

@@ -1,4 +1,4 @@
-"""The ledger after a key was published, and the first ledger of an application."""
+"""Records a published key, and creates the first ledger of an application."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rotator.domain.spec import ApplicationSpec
 
 
 def new_ledger(spec: ApplicationSpec) -> Ledger:
-    """The ledger of an application that Vault has none for yet."""
+    """The first ledger of an application."""
     return Ledger(
         application=spec.application,
         account=spec.account,
@@ -49,11 +49,11 @@ def commit_published(
     *,
     more: bool = False,
 ) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger after the published key became the current one (rule 6). The old current one
-    starts its grace, is revoked at once if it is compromised, or is revoked already; an intent that
-    made the published key is done, any other is abandoned. Keys in grace or revoking that were
-    published ``meanwhile``, in versions that no pass observed, get their grace anew (``more``: any
-    may have been)."""
+    """The ledger with the published key as the current one (rule 6). The previous key starts its
+    grace, is revoked at once if it is compromised, or is revoked already. An intent that created
+    the published key is done; any other is abandoned. Keys in grace or revoking that were published
+    ``meanwhile``, in versions that no pass observed, get a new grace (``more``: any of them may
+    have been)."""
     access_key = document.published or ""
     since = document.created_time or clocks.ours
     events: list[Event] = []
@@ -127,8 +127,8 @@ def commit_published(
 
 
 def _seen_again(entry: RetiringKey | RevokingKey, meanwhile: frozenset[str], more: bool) -> bool:
-    """Whether consumers may have read the key after it was entered. What no version ever held is
-    only told by being seen."""
+    """Whether consumers may have read the key after its entry was written. A key that no known
+    version held is recognised only by ``meanwhile``."""
     return entry.access_key in meanwhile or (more and (isinstance(entry, RetiringKey) or entry.version > 0))
 
 

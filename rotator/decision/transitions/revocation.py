@@ -1,4 +1,4 @@
-"""The ledger as a key is scheduled for revocation, and after its revocation is verified."""
+"""Schedules keys for revocation, and removes them after it is verified."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rotator.domain.ledger import (
 
 
 def is_verified_revoked(ledger: Ledger, access_key: str) -> bool:
-    """Whether the key is revoked already: a compromised one does not wait for the ledger to follow
-    the document."""
+    """Whether the history records the key as revoked: a compromised key is revoked before the
+    ledger follows the document."""
     return any(entry.event == "revoked" and entry.access_key == access_key for entry in ledger.history)
 
 
 def revocation_scheduled(access_key: str, reason: str) -> Event:
-    """The event of a key that was scheduled for revocation."""
+    """The event of a key that is scheduled for revocation."""
     return Event("key.revocation_scheduled", {"access_key": access_key, "reason": reason})
 
 
 def start_revocation(ledger: Ledger, access_key: str, version: int, reason: str) -> Ledger:
-    """The ledger with the key moved into ``revoking``, from where nothing comes back."""
+    """The ledger with the key moved into ``revoking``, which is final."""
     return replace(
         ledger,
         retiring=tuple(entry for entry in ledger.retiring if entry.access_key != access_key),
@@ -52,9 +52,9 @@ def mark_republished(ledger: Ledger, access_key: str) -> Ledger:
 def finish_revocation(
     ledger: Ledger, revocations: Mapping[str, str], now: datetime, destroyed: Mapping[str, DestroyedVersions]
 ) -> tuple[Ledger, tuple[Event, ...]]:
-    """The ledger without keys whose revocation is verified; ``revocations`` says how, ``destroyed``
-    what became of the secrets of compromised ones. Their marks leave with them, and an incident
-    records each and closes with its last key."""
+    """The ledger without keys whose revocation is verified. ``revocations``: how; ``destroyed``:
+    the stored secrets of compromised ones. Their marks are removed too; an incident records each
+    key and closes with its last one."""
     entries = [entry for entry in ledger.revoking if entry.access_key in revocations]
     after = replace(
         ledger,

@@ -1,4 +1,4 @@
-"""The ledger after a rotation that came to nothing, and how long to wait before the next."""
+"""Abandons a rotation, and computes the backoff before the next."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.util.backoff import backoff
 
 BACKOFF = (timedelta(seconds=30), timedelta(hours=1))
-"""Shortest and longest pause after failed attempts of an ordinary rotation."""
+"""Shortest and longest backoff after failed attempts of an ordinary rotation."""
 
 
 URGENT_BACKOFF = (timedelta(seconds=1), timedelta(seconds=30))
-"""The same while consumers are in danger or down."""
+"""The same while consumers are at risk."""
 
 
 def abandon_rotation(
     ledger: Ledger, spec: ApplicationSpec, now: datetime, *, failed: bool, problem: Problem | None
 ) -> Ledger:
-    """The ledger without its intent. A failure counts, and asks for a backoff that grows with each
-    one, spread by chance that is fixed by the rotation's id."""
+    """The ledger without its intent. A failure is counted and starts a backoff that grows with each
+    one. Its random part is derived from the rotation's id."""
     intent = ledger.intent
     if not failed or intent is None:
         return replace(ledger, intent=None)

@@ -2,12 +2,13 @@
 
 ::
 
-    catalogue   every metric: name, kind, labels, meaning; docs/metrics.md is made from it
-    snapshot    what the daemon knew at one moment, as plain values
-    families    from a snapshot to samples: pure, so that nothing here can rot
-    tally       a journal that counts what passes through it
-    exposition  the one place that knows prometheus_client
-    listener    a small HTTP server that can neither hang nor kill the daemon
+    catalogue        every metric: name, kind, labels, meaning; source of docs/metrics.md
+    snapshot         the state of the daemon at one moment, as plain values
+    collector        from a snapshot to samples; pure
+    counters         an event sink that counts
+    call_durations   a histogram of calls to services
+    exposition       the only module that uses prometheus_client
+    server           a small HTTP server that can neither block nor stop the daemon
 
-prometheus_client is imported only when metrics are configured: it costs a tenth of a second.
+prometheus_client is imported only if metrics are configured: it takes a tenth of a second.
 """

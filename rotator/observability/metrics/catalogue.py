@@ -1,9 +1,8 @@
-"""The catalogue of metrics: every name that a scrape may show, its kind, its labels and what it
-means.
+"""The catalogue of metrics: name, kind, labels and meaning.
 
-``docs/metrics.md`` has this table and a test holds both to what the daemon tells. Names are stable:
-people build alarms on them. Labels are names of the configuration and fixed identifiers; never an
-access key, an address or a person's words.
+``docs/metrics.md`` contains this table, and a test compares both with what the daemon exposes.
+Names are stable, so alerts can rely on them. Labels are names of the configuration and fixed
+identifiers; never an access key, an address or free text.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ CATALOGUE: dict[str, Metric] = {
     # one application, by its ledger
     "rotator_application_configured": Metric(
         "gauge",
-        "1 for an application of the configuration, 0 for one that left it and still has keys to revoke.",
+        "1 for a configured application, 0 for a removed one that still has keys to revoke.",
         ABOUT_ONE,
     ),
     "rotator_application_phase": Metric(
         "gauge", "Always 1; `phase` is the one that `rotator status` shows.", (*ABOUT_ONE, "phase")
     ),
     "rotator_application_problem": Metric(
-        "gauge", "1 while the application cannot go on because of itself; `reason` says why.", (*ABOUT_ONE, "reason")
+        "gauge", "1 while the application has a problem; `reason` is its identifier.", (*ABOUT_ONE, "reason")
     ),
     "rotator_key_age_seconds": Metric(
-        "gauge", "How old the published key is, counted from its creation at the provider.", ABOUT_ONE
+        "gauge", "Age of the published key, from its creation at the provider.", ABOUT_ONE
     ),
     "rotator_key_published_timestamp_seconds": Metric(
         "gauge", "When the published key became the current one: the last successful rotation.", ABOUT_ONE
@@ -50,8 +49,7 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_overdue_seconds": Metric(
         "gauge",
-        "How long ago a rotation or a revocation should have been done, whatever failed or waits; 0 when nothing is "
-        "late.",
+        "How long a rotation or a revocation has been overdue, whatever the reason; 0 if nothing is late.",
         ABOUT_ONE,
     ),
     "rotator_grace_ends_timestamp_seconds": Metric(
@@ -80,29 +78,29 @@ CATALOGUE: dict[str, Metric] = {
     # one application, by the passes of this process
     "rotator_last_success_timestamp_seconds": Metric(
         "gauge",
-        "When a pass last ended with nothing to complain of. Missing before the first since the start.",
+        "When a pass last ended without a problem. Missing before the first since the start.",
         ABOUT_ONE,
     ),
     "rotator_last_reconcile_timestamp_seconds": Metric(
-        "gauge", "When a pass last got through, or when the daemon took the application on.", ABOUT_ONE
+        "gauge", "When a pass last completed, or when the daemon started to reconcile the application.", ABOUT_ONE
     ),
     "rotator_resync_interval_seconds": Metric(
-        "gauge", "How often the configuration wants the application to be looked at.", ABOUT_ONE
+        "gauge", "The interval at which the application is reconciled when nothing is due.", ABOUT_ONE
     ),
     "rotator_rotations_total": Metric(
         "counter",
-        "Rotations that this process completed, by `mode`: `scheduled`, `requested`, `compromised`, `dead` (the "
-        "published key was), `other` (begun by another process).",
+        "Rotations that this process completed, by `mode`: `scheduled`, `requested`, `compromised`, `recovery` (the "
+        "published key was invalid), `other` (started by another process).",
         (*ABOUT_ONE, "mode"),
     ),
     "rotator_rotations_abandoned_total": Metric(
         "counter",
-        "Rotations that were begun and given up, by `cause`; the published key stayed.",
+        "Rotations that were started and abandoned, by `cause`; the published key is unchanged.",
         (*ABOUT_ONE, "cause"),
     ),
     "rotator_reconcile_errors_total": Metric(
         "counter",
-        "Passes that were cut short, by `cause`: a service away, a right missing, a ledger that cannot be read.",
+        "Passes that were interrupted, by `cause`: an unavailable service, a missing permission, an unreadable ledger.",
         (*ABOUT_ONE, "cause"),
     ),
     "rotator_keys_revoked_total": Metric("counter", "Keys whose revocation was verified.", ABOUT_ONE),
@@ -112,8 +110,8 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_request_duration_seconds": Metric(
         "histogram",
-        "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or what kept an answer from coming, such as "
-        "`timeout`. Many a `4xx` is expected: a revoked key is rejected.",
+        "How long calls took, by `outcome`: `2xx`, `4xx`, `429`, `5xx`, or why there was no answer, such as "
+        "`timeout`. Some `4xx` are expected: a revoked key is rejected.",
         ("service", "outcome"),
     ),
     "rotator_clock_skew_seconds": Metric(
@@ -121,22 +119,23 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "rotator_max_clock_skew_seconds": Metric("gauge", "How far clocks may differ before revocations wait."),
     "rotator_quota_headroom_keys": Metric(
-        "gauge", "How many keys the account still has room for. Missing where the provider does not say.", ("account",)
+        "gauge", "Free key quota of the account. Missing if the provider does not report it.", ("account",)
     ),
     "rotator_vault_token_ttl_seconds": Metric(
         "gauge", "How long the login to Vault is still valid. Missing without an end."
     ),
     "rotator_vault_token_lease_seconds": Metric(
-        "gauge", "For how long it was granted when it was last made or renewed."
+        "gauge", "Lifetime of the login to Vault when it was last created or renewed."
     ),
     "rotator_vault_login_failing": Metric(
-        "gauge", "1 while the login to Vault can be neither renewed nor made anew; work goes on until the token ends."
+        "gauge",
+        "1 while the login to Vault can be neither renewed nor repeated; the daemon works until the token ends.",
     ),
     # the process
     "rotator_build_info": Metric("gauge", "Always 1; what is running.", ("version", "python")),
-    "rotator_healthy": Metric("gauge", "1 while the loop turns and work goes through the workers, as `/healthz` says."),
+    "rotator_healthy": Metric("gauge", "1 while the main loop runs and the workers execute tasks, as in `/healthz`."),
     "rotator_worker_idle_seconds": Metric(
-        "gauge", "How long since anything went through the workers; a heartbeat does every few seconds."
+        "gauge", "Time since the workers last executed a task; a test task runs every few seconds."
     ),
     "rotator_config_applied_timestamp_seconds": Metric("gauge", "When the configuration in force was read."),
     "rotator_config_reload_refused": Metric(
@@ -151,7 +150,7 @@ CATALOGUE: dict[str, Metric] = {
     "process_start_time_seconds": Metric("gauge", "When it started."),
     "process_virtual_memory_bytes": Metric("gauge", "Its address space."),
 }
-"""Every metric that a scrape may show."""
+"""Every metric."""
 
 
 def table() -> str:

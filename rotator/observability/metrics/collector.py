@@ -1,9 +1,7 @@
-"""Turns a snapshot of the daemon into samples for Prometheus. Pure: the same snapshot and counts
-always give the same samples.
+"""Turns a snapshot of the daemon into samples for Prometheus. Pure.
 
-Everything is derived at each scrape, so nothing can be forgotten: an application that left the
-configuration is exposed as such until its last key is gone, and then disappears with all its
-counts.
+Every sample is derived at each scrape. A removed application is exposed until its last key is
+revoked, and then disappears with all its counts.
 """
 
 from __future__ import annotations
@@ -23,12 +21,11 @@ if TYPE_CHECKING:
     from rotator.observability.metrics.snapshot import ApplicationSample, MetricsSnapshot, ServiceSample
 
 Sample = tuple[str, tuple[str, ...], float]
-"""The name of a metric of the catalogue, the values of its labels in the catalogue's order, and the
-value."""
+"""Name of a metric in the catalogue, label values in the catalogue's order, and the value."""
 
 
 def samples(now: MetricsSnapshot, counts: CounterValues) -> Iterator[Sample]:
-    """Everything but the calls, which only their histogram knows."""
+    """All samples except the durations of calls."""
     for one in now.applications:
         about = one.spec.account, one.spec.application
         yield from ((name, (*about, *labels), value) for name, labels, value in _application(one, now))
@@ -81,8 +78,7 @@ def _application(one: ApplicationSample, snapshot: MetricsSnapshot) -> Iterator[
 
 def _counted(about: tuple[str, str], counts: CounterValues) -> Iterator[Sample]:
     done = counts.rotations.get(about, {})
-    # From nothing to one is no increase that Prometheus could see, so what is known beforehand
-    # begins at zero.
+    # Prometheus sees no increase from a missing series to 1, so known series start at 0.
     yield from (("rotator_rotations_total", (*about, mode), done.get(mode, 0)) for mode in MODES)
     for name, causes in (
         ("rotator_rotations_abandoned_total", counts.given_up),
@@ -119,5 +115,5 @@ def _tolerances(applications: Iterable[ApplicationSample]) -> list[float]:
 
 
 def _seconds(duration: timedelta) -> float:
-    """Never negative: another metric shows what has passed."""
+    """Seconds, at least 0: another metric shows what has passed."""
     return max(0.0, duration.total_seconds())

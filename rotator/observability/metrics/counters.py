@@ -1,5 +1,4 @@
-"""An event sink that counts events. It keeps numbers under fixed names only, and never the text of
-an event."""
+"""An event sink that counts events under fixed names, without their texts."""
 
 from __future__ import annotations
 
@@ -19,25 +18,24 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 OTHER = "other"
 MODES = (*(mode.value for mode in RotationMode), OTHER)
-"""What a completed rotation was: its mode, or begun by another process, whose mode is unknown."""
+"""The mode of a completed rotation; ``other`` if another process started it."""
 
 MOST_CAUSES = 40
-"""Different causes that are kept apart for one application; there are fewer, unless a person writes
-ledgers by hand."""
+"""Maximum of distinct causes for one application; more occur only in ledgers edited by hand."""
 
 About = tuple[str, str]
 """Account and application."""
 
 
 def word(text: object) -> str:
-    """The text if it has the form of an identifier, else ``other``: no sentence becomes a label."""
+    """The text if it has the form of an identifier, else ``other``, so no sentence becomes a
+    label."""
     return text if isinstance(text, str) and _WORD.fullmatch(text) else OTHER
 
 
 @dataclass(frozen=True)
 class CounterValues:
-    """The numbers of a tally at one moment: events by name; of each application, what happened how
-    often."""
+    """The counts at one moment: events by name, and per application what happened how often."""
 
     events: Mapping[str, int]
     rotations: Mapping[About, Mapping[str, int]]
@@ -47,13 +45,13 @@ class CounterValues:
 
 
 class EventCounters:
-    """Counts events and hands them on to ``sink``. Thread-safe; never raises."""
+    """Counts events and forwards them to ``sink``. Thread-safe; never raises."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
         self._lock = threading.Lock()
         self._modes: dict[About, tuple[str, str]] = {}
-        # What the logs confess of themselves does not pass through here.
+        # The events of the logs about themselves do not pass through here.
         self._events: Counter[str] = Counter(
             dict.fromkeys(CATALOGUE.keys() - {"logs.dropped", "logs.journal_unavailable"}, 0)
         )
@@ -63,7 +61,7 @@ class EventCounters:
         self._revoked: Counter[About] = Counter()
 
     def emit(self, event: str, **fields: object) -> None:
-        """Count one event, and record it."""
+        """Counts one event and forwards it."""
         with self._lock:
             if event in self._events:
                 self._events[event] += 1
@@ -90,7 +88,7 @@ class EventCounters:
                 self._revoked[about] += 1
 
     def counts(self) -> CounterValues:
-        """The numbers at this moment."""
+        """The counts at this moment."""
         with self._lock:
             return CounterValues(
                 dict(self._events),

@@ -30,10 +30,10 @@ END = b"# EOF\n"
 
 
 class Exposition:
-    """What a scrape is answered. ``samples`` gives what was known at that moment."""
+    """Answers scrapes. ``samples`` returns the current samples."""
 
     def __init__(self, samples: Callable[[], Iterable[Sample]], calls: CallDurations) -> None:
-        # The library's series of creation times double the number of series and are of no use here.
+        # The library's series of creation times would double the number of series.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Calls(calls))
@@ -41,7 +41,7 @@ class Exposition:
         self._samples = samples
 
     def answer(self, accept: str) -> tuple[str, bytes]:
-        """The type and the text of the answer to a scraper that accepts these types."""
+        """Content type and text for a scraper with this ``Accept`` header."""
         encoder, content_type = choose_encoder(accept)
         text: bytes = encoder(self._registry)
         if content_type.startswith(OPEN_METRICS):

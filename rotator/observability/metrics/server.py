@@ -1,9 +1,9 @@
 """A small HTTP server for metrics and health checks. It can neither block nor stop the daemon.
 
-The standard library's server and parser, with what they lack: a bounded number of askers at once,
-one deadline for a whole conversation (not for each byte of it), and Unix sockets. Every
-conversation is one request and one answer in a thread of its own; further connections are closed at
-once. An error of the program becomes a 500 without details.
+It adds to the standard library's server and parser: a bounded number of connections, one deadline
+for a whole connection (not for each byte), and Unix sockets. Every connection has one request and
+one response in its own thread; connections beyond the limit are closed at once. An error of the
+program becomes a 500 without details.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ if TYPE_CHECKING:
     from rotator.config import Listener
 
 PLACES = 8
-"""Conversations at once."""
+"""Connections at once."""
 
 DEADLINE = 10.0
-"""Seconds that one conversation may take, from hello to the last byte; Prometheus gives up by
-itself after ten."""
+"""Seconds that one connection may take in all. Prometheus times out after 10 by default."""
 
 
 @dataclass(frozen=True)
 class MetricsResponse:
-    """An answer: its status, its text, and what kind of text that is."""
+    """A response: status, text and content type."""
 
     status: int
     body: bytes
@@ -45,8 +44,8 @@ class MetricsResponse:
 
 
 Pages = Callable[[str, str], "MetricsResponse | None"]
-"""From a path and the types that the asker accepts to the answer; None when there is no such page.
-May raise."""
+"""From a path and an ``Accept`` header to the response; None if there is no such page. May
+raise."""
 
 
 class MetricsServer:
@@ -59,7 +58,7 @@ class MetricsServer:
         self._thread: threading.Thread | None = None
 
     def open(self) -> Self:
-        """Begin to listen; raises ``OSError`` when that cannot be."""
+        """Starts listening. Raises ``OSError`` if that fails."""
         at = self.at
         self._server = (
             _Unix(at.path, self._pages) if at.path else _Tcp(_family(at.host), (at.host, at.port), self._pages)
@@ -70,12 +69,11 @@ class MetricsServer:
 
     @property
     def listening(self) -> bool:
-        """Whether a request would be answered now."""
+        """Whether requests are answered."""
         return self._thread is not None and self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop to listen. Conversations are not waited for; they end by their deadline, or with the
-        process."""
+        """Stops listening. Open connections end by their deadline, or with the process."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -116,7 +114,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
 
 class _UntilDeadline(io.RawIOBase):
-    """What a socket sends until the deadline, however slowly."""
+    """Reads from a socket until the deadline, however slowly it sends."""
 
     def __init__(self, connection: socket.socket, end: float) -> None:
         self._connection = connection
@@ -150,7 +148,7 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__(address, _Conversation)
 
     def answer(self, path: str, accept: str) -> MetricsResponse:
-        """The answer to one request. Never raises."""
+        """The response to one request. Never raises."""
         try:
             return self._pages(path, accept) or MetricsResponse(404, b"404: there are /metrics, /healthz and /readyz\n")
         except Exception:  # noqa: BLE001 - its words may hold anything, and no caller needs them
@@ -180,7 +178,7 @@ class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Faulty, slow and missing requests are not logged."""
+        """Faulty, slow and incomplete requests are not logged."""
 
 
 class _Unix(_Tcp):
@@ -202,7 +200,7 @@ class _Unix(_Tcp):
 
     def server_close(self) -> None:
         super().server_close()
-        if self._bound:  # else the file belongs to another process
+        if self._bound:  # otherwise the file belongs to another process
             with suppress(OSError):
                 self._path.unlink()
 

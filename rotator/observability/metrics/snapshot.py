@@ -1,4 +1,4 @@
-"""What the daemon knew at one moment, as plain values: the source of every gauge. Building one
+"""The state of the daemon at one moment, as plain values: the source of every gauge. Building one
 contacts no service."""
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from rotator.domain.spec import ApplicationSpec
 
 @dataclass(frozen=True)
 class ApplicationSample:
-    """One application as last seen. ``since`` is when the daemon began to look after it;
-    ``last_reconciled_at`` and ``last_success_at`` are when a pass last got through, and last had
-    nothing to complain of. ``keys`` and ``unmanaged_keys`` count what the provider listed.
-    """
+    """One application as last observed. ``since``: when the daemon started to reconcile it.
+    ``last_reconciled_at`` and ``last_success_at``: when a pass last completed, and last completed
+    without a problem. ``keys`` and ``unmanaged_keys``: counts of the provider's list."""
 
     spec: ApplicationSpec
     since: datetime
@@ -33,8 +32,8 @@ class ApplicationSample:
 
 @dataclass(frozen=True)
 class ServiceSample:
-    """Vault, or the provider behind an account. ``up`` is None before the first answer,
-    ``headroom`` where it is not known."""
+    """Vault, or the provider of an account. ``up`` is None before the first answer, ``headroom`` if
+    it is unknown."""
 
     name: str
     up: bool | None
@@ -44,9 +43,9 @@ class ServiceSample:
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """Everything at one moment. ``login`` is how long the login at Vault is still valid and for how
-    long it was granted, ``login_failing`` whether it can be neither renewed nor made anew, ``idle``
-    how long ago the last work went through the workers."""
+    """The daemon at one moment. ``login``: how long the Vault login is still valid, and for how
+    long it was granted; ``login_failing``: it can be neither renewed nor repeated; ``idle``: time
+    since the workers last ran a task."""
 
     now: datetime
     alive: bool

@@ -1,9 +1,9 @@
-"""The alarm: how people hear of what goes wrong, and of silence.
+"""Notifications about problems, and the heartbeat.
 
-``Notifier`` is a journal like any other: it passes every event on to the one behind it. Of some it
-makes messages to people (``news`` decides which, ``services`` sends them), and at the caller's word
-it sends the heartbeat (``pings``). Nothing of it is waited for: what is sent is sent by threads of
-its own, within bounds, and a failure is an event in the log.
+``Notifier`` is an event sink that forwards every event. It turns some into messages (``digest``
+selects them, ``transport`` sends them), and sends the heartbeat on request (``heartbeat``). Sending
+never blocks a caller: it happens in threads of its own, within time limits, and a failure is an
+event in the log.
 """
 
 from rotator.observability.notifications.notifier import Notifier, send_test

@@ -1,9 +1,9 @@
-"""What is news to people, and how it is put: events in, now and then a message out. Time is an
+"""Selects the events that are worth a message, and combines them into messages. Time is an
 argument, in monotonic seconds.
 
-A message goes to services of other organisations. So it is made of fixed sentences, of the names of
-applications and accounts, and of short identifiers such as ``quota``; never of a text that an event
-carries, which may name hosts, paths or worse.
+Messages go to services of other organisations. They consist of fixed sentences, names of
+applications and accounts, and short identifiers such as ``quota``; never of a text in an event,
+which may contain hosts or paths.
 """
 
 from __future__ import annotations
@@ -19,28 +19,27 @@ from rotator.domain.reasons import REASONS, reason_of
 Weight = Literal["failure", "warning", "success"]
 
 SETTLE = 20.0
-"""Seconds that the first news waits for others, so that a burst becomes one message."""
+"""Seconds that the first item waits for others, so that a burst becomes one message."""
 
 URGENT_SETTLE = 1.0
 URGENT_SPACING = 15.0
-"""The same for a compromise, and the least time between two messages when the second is about
-one."""
+"""The same for a compromise, and the shortest time between two messages if the second is about a
+compromise."""
 
 REMIND = timedelta(days=1).total_seconds()
-"""Seconds until the same thing about the same application is news again."""
+"""Seconds until the same item about the same application is reported again."""
 
 STUBBORN = 3
-"""Passes in a row that have to be cut short before people hear of it: one that fails alone is
-repeated and forgotten."""
+"""Consecutive failed passes before they are reported; a single one is repeated anyway."""
 
 MOST_NAMES = 10
-"""Names in one line; of more there is the number."""
+"""Maximum of names in one line; above it, their number."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One kind of bad news, and the sentence for it, to which names are added, and the identifier
-    in ``detail``: a field of the event that only `rotator` writes."""
+    """One kind of problem with its sentence, to which names are added, and with the identifier in
+    ``detail``: a field of the event that only `rotator` writes."""
 
     kind: Literal["compromise", "failure", "deadline"]
     sentence: str
@@ -49,7 +48,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Recovery:
-    """The end of a problem. It is reported when the problem was reported, or ``always``."""
+    """The end of a problem. It is reported if the problem was reported, or ``always``."""
 
     ends: frozenset[str]
     sentence: str = "well again"
@@ -58,14 +57,14 @@ class Recovery:
 
 @dataclass(frozen=True)
 class Message:
-    """What a person gets."""
+    """A message to a person."""
 
     title: str
     body: str
     weight: Weight
 
     def after_lost(self, count: int) -> Message:
-        """The same, saying how many messages before it did not arrive."""
+        """The message, with a note of how many earlier ones were not delivered."""
         if not count:
             return self
         return replace(
@@ -79,23 +78,23 @@ _PROGRAM = Topic("failure", "an error of the program; please report it")
 TOPICS: Mapping[str, Topic] = {
     "compromise.marked": _COMPROMISE,
     "rotation.claimed": _COMPROMISE,  # of an emergency only
-    "application.blocked": Topic("failure", "nothing can be done until the reason clears", "reason"),
-    "rotation.create_failed": Topic("failure", "a new key could not be made; the old one stays", "reason"),
+    "application.blocked": Topic("failure", "blocked until the reason clears", "reason"),
+    "rotation.create_failed": Topic("failure", "a new key could not be created; the old one stays", "reason"),
     "rotation.verification_failed": Topic("failure", "a new key did not become valid; the old one stays"),
     "key.published_key_invalid": Topic(
         "failure", "the published key is invalid, so consumers are down; it is replaced at once"
     ),
     "key.revocation_unverified": Topic("failure", "a deleted key still answers"),
-    "pass.failed": Topic("failure", "cannot be looked at", "reason"),
+    "pass.failed": Topic("failure", "cannot be reconciled", "reason"),
     "pass.crashed": _PROGRAM,
     "daemon.crashed": _PROGRAM,
     "daemon.removed_application_stuck": Topic("failure", "left the configuration, and its old keys cannot be revoked"),
-    "daemon.reload_refused": Topic("failure", "the new configuration is not sound; the old one stays in force"),
+    "daemon.reload_refused": Topic("failure", "the new configuration is not valid; the old one stays in force"),
     "login.failing": Topic("failure", "the login fails while its token is still valid; work stops when that ends"),
     "service.down": Topic("failure", "a service cannot be used", "kind"),
-    "heartbeat.unhealthy": Topic("failure", "not done in time", "reason"),  # where no other event tells
-    "deadline.approaching": Topic("deadline", "the key nears its deadline and cannot be replaced as things are"),
-    "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced as things are"),
+    "heartbeat.unhealthy": Topic("failure", "not done in time", "reason"),  # if no other event reports it
+    "deadline.approaching": Topic("deadline", "the key approaches its deadline and cannot be replaced at present"),
+    "deadline.missed": Topic("deadline", "the key is past its deadline and cannot be replaced at present"),
 }
 
 RECOVERIES: Mapping[str, Recovery] = {
@@ -115,7 +114,7 @@ RECOVERIES: Mapping[str, Recovery] = {
     ),
     "key.revoked": Recovery(frozenset({"key.revocation_unverified"})),
     "pass.decided": Recovery(frozenset({"pass.failed", "pass.crashed"})),
-    "daemon.reloaded": Recovery(frozenset({"daemon.reload_refused"}), "a sound configuration is in force"),
+    "daemon.reloaded": Recovery(frozenset({"daemon.reload_refused"}), "a valid configuration is in force"),
     "login.recovered": Recovery(frozenset({"login.failing"}), "the login works again"),
     "service.up": Recovery(frozenset({"service.down"}), "back", always=True),
     "heartbeat.healthy": Recovery(frozenset({"heartbeat.unhealthy"}), "everything is done in time again"),
@@ -127,7 +126,7 @@ RECOVERIES: Mapping[str, Recovery] = {
 }
 
 LATE = frozenset({"stuck", "overdue"})
-"""Reasons of an unsound round that no other event tells."""
+"""Reasons of an unhealthy daemon that no other event reports."""
 
 _MANY = {"compromise": "compromises", "failure": "failures", "deadline": "deadlines", "recovery": "recoveries"}
 _IDENTIFIER = re.compile(r"[a-z][a-z_]{0,39}")
@@ -136,12 +135,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass
 class Digest:
-    """The news of the next message, until it is taken. ``every`` is the least time between two
-    messages, in seconds."""
+    """The items of the next message. ``every``: shortest time between two messages, in seconds."""
 
     name: str = "rotator"
     every: float = 300.0
-    _told: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _reported_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
     _pending: dict[tuple[str, str, str], dict[str, None]] = field(default_factory=dict)
     _first: float | None = None
@@ -149,19 +147,19 @@ class Digest:
     _last: float | None = None
 
     def note(self, event: str, fields: Mapping[str, object], now: float) -> None:
-        """Hear of one event."""
+        """Adds one event."""
         subject = _shown(fields.get("application") or fields.get("service") or fields.get("subject"))
-        if ending := RECOVERIES.get(event):
-            self._end(event, ending, subject, now)
+        if recovery := RECOVERIES.get(event):
+            self._end(event, recovery, subject, now)
         elif (topic := TOPICS.get(event)) and self._counts(event, subject, fields):
             detail = _detail(fields.get(topic.detail))
             same = ("compromise.marked" if topic is _COMPROMISE else event, subject, detail)
-            if same not in self._told or now - self._told[same] >= REMIND:
-                self._told[same] = now
+            if same not in self._reported_at or now - self._reported_at[same] >= REMIND:
+                self._reported_at[same] = now
                 self._add(topic.kind, _sentence(topic, detail), detail, subject, now)
 
     def ready_at(self) -> float | None:
-        """When the next message should go out; None while there is nothing to tell."""
+        """When the next message is due; None without items."""
         if self._first is None:
             return None
         after = self._last if self._last is not None else self._first - self.every
@@ -171,7 +169,7 @@ class Digest:
         return at
 
     def take(self, now: float) -> Message | None:
-        """Everything that there is to tell, as one message; it counts as told."""
+        """All items as one message; they count as reported."""
         if self._first is None:
             return None
         message = _message(self.name, self._pending)
@@ -179,7 +177,7 @@ class Digest:
         return message
 
     def _counts(self, event: str, subject: str, fields: Mapping[str, object]) -> bool:
-        """Whether this one is worth telling at all."""
+        """Whether this event is worth a message."""
         if event == "pass.failed":
             self._failures[subject] = self._failures.get(subject, 0) + 1
             return self._failures[subject] >= STUBBORN
@@ -187,18 +185,19 @@ class Digest:
             return fields.get("mode") == "compromised"
         return event != "heartbeat.unhealthy" or _detail(fields.get("reason")) in LATE
 
-    def _end(self, event: str, ending: Recovery, subject: str, now: float) -> None:
+    def _end(self, event: str, recovery: Recovery, subject: str, now: float) -> None:
         if event == "pass.decided":
             self._failures.pop(subject, None)
         over = [
-            told
-            for told in self._told
-            if told[0] in ending.ends and (told[1] == subject or event in ("heartbeat.healthy", "daemon.reloaded"))
+            reported
+            for reported in self._reported_at
+            if reported[0] in recovery.ends
+            and (reported[1] == subject or event in ("heartbeat.healthy", "daemon.reloaded"))
         ]
-        for told in over:
-            del self._told[told]
-        if over or ending.always:
-            self._add("recovery", ending.sentence, "", subject, now)
+        for reported in over:
+            del self._reported_at[reported]
+        if over or recovery.always:
+            self._add("recovery", recovery.sentence, "", subject, now)
 
     def _add(self, kind: str, sentence: str, detail: str, subject: str, now: float) -> None:
         self._pending.setdefault((kind, sentence, detail), {})[subject] = None
@@ -208,8 +207,8 @@ class Digest:
 
 
 def _sentence(topic: Topic, detail: str) -> str:
-    """The sentence of the topic; for a reason that stops work, with what to do, from the catalogue
-    and not from the event."""
+    """The sentence of the topic; for a blocking reason with its action, from the catalogue and not
+    from the event."""
     reason = reason_of(detail) if topic is TOPICS["application.blocked"] else None
     return f"{topic.sentence}; {REASONS[reason].general_action}" if reason else topic.sentence
 

@@ -1,4 +1,4 @@
-"""The heartbeat: one request, in a thread of its own, and never two at once."""
+"""Sends the heartbeat: one request at a time, in its own thread."""
 
 from __future__ import annotations
 
@@ -11,48 +11,47 @@ from rotator.http import HttpClient, HttpFailure
 from rotator.observability.notifications.settings import HeartbeatSettings
 
 TIMEOUT = timedelta(seconds=10)
-"""How long one ping may take, all in all."""
+"""Time limit of one heartbeat."""
 
 
 class HeartbeatClient:
-    """Sends heartbeats. A change is reported: the first that arrives, the first that does not."""
+    """Sends heartbeats. Reports changes: the first that arrives, the first that does not."""
 
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
         self._under_way: threading.Thread | None = None
-        self._trouble: str | None = "never sent"
+        self._problem: str | None = "never sent"
 
-    def send(self, ping: HeartbeatSettings) -> None:
-        """Begin one ping, unless the last one is still under way. Returns at once."""
+    def send(self, settings: HeartbeatSettings) -> None:
+        """Starts one heartbeat, unless the last one is still running. Returns at once."""
         if self._under_way is None or not self._under_way.is_alive():
-            self._under_way = threading.Thread(target=self._send, args=(ping,), name="ping", daemon=True)
+            self._under_way = threading.Thread(target=self._send, args=(settings,), name="ping", daemon=True)
             self._under_way.start()
 
     def wait(self) -> None:
-        """Return when the ping that is under way has ended, within its bound."""
+        """Waits for the running heartbeat, at most its time limit."""
         if self._under_way is not None:
             self._under_way.join(TIMEOUT.total_seconds() + 1)
 
-    def _send(self, ping: HeartbeatSettings) -> None:
-        problem = _try(ping)
-        if problem == self._trouble:
+    def _send(self, settings: HeartbeatSettings) -> None:
+        problem = _request(settings)
+        if problem == self._problem:
             return
-        self._trouble = problem
+        self._problem = problem
         if problem:
             self._sink.emit("heartbeat.failed", message=problem)
         else:
             self._sink.emit("heartbeat.sent")
 
 
-def _try(ping: HeartbeatSettings) -> str | None:
-    """What went wrong, in words that hold nothing of the address; None when the service accepted
-    it."""
+def _request(settings: HeartbeatSettings) -> str | None:
+    """The problem, without parts of the address; None if the service accepted the heartbeat."""
     try:
-        client = HttpClient(timeout=TIMEOUT, connections=1, ca_cert=ping.ca_cert, proxy=ping.proxy)
+        client = HttpClient(timeout=TIMEOUT, connections=1, ca_cert=settings.ca_cert, proxy=settings.proxy)
         try:
-            answer = client.request("GET", ping.address().reveal())
+            answer = client.request("GET", settings.address().reveal())
         finally:
             client.close()
     except (HttpFailure, RotatorError) as error:
         return str(error)
-    return None if 200 <= answer.status < 300 else f"the switch answered {answer.status}"
+    return None if 200 <= answer.status < 300 else f"the service answered {answer.status}"

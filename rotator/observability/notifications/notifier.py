@@ -1,5 +1,4 @@
-"""The notifier: an event sink that passes everything on, with a thread that sends, for which no
-caller waits."""
+"""An event sink that forwards every event, and sends messages and heartbeats in its own threads."""
 
 from __future__ import annotations
 
@@ -16,24 +15,23 @@ from rotator.observability.notifications.heartbeat import HeartbeatClient
 from rotator.observability.notifications.settings import SILENT, NotificationSettings
 
 RETRY_DELAYS = (0.0, 10.0, 40.0)
-"""Seconds before each attempt to send a message to a service that has not taken it yet; then it is
-dropped."""
+"""Seconds before each attempt to send a message; then it is dropped."""
 
 SHUTDOWN_TIMEOUT = 5.0
-"""Seconds that the end waits for the last message."""
+"""Seconds that the shutdown waits for the last message."""
 
 Send = Callable[[Callable[[], Secret], Message], None]
 
 
 class Notifier:
-    """Passes every event on to ``sink``, makes messages of some, and pings. ``send`` is how one
-    message reaches one service."""
+    """Forwards every event to ``sink``, turns some into messages, and sends heartbeats. ``send``
+    delivers one message to one service."""
 
     def __init__(self, sink: EventSink, settings: NotificationSettings = SILENT, *, send: Send | None = None) -> None:
         self._sink = sink
         self._send = send or self._send_by_settings
         self._settings = settings
-        self._news = Digest(settings.name, settings.notify_every.total_seconds())
+        self._digest = Digest(settings.name, settings.notify_every.total_seconds())
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -42,26 +40,26 @@ class Notifier:
 
     @property
     def settings(self) -> NotificationSettings:
-        """What is in force."""
+        """The settings in force."""
         return self._settings
 
     def apply_runtime(self, settings: NotificationSettings) -> None:
-        """Go on with these settings. What was reported is not reported again."""
+        """Applies new settings. Reported items are not reported again."""
         with self._changed:
             self._settings = settings
-            self._news.name, self._news.every = settings.name, settings.notify_every.total_seconds()
+            self._digest.name, self._digest.every = settings.name, settings.notify_every.total_seconds()
 
     def emit(self, event: str, **fields: object) -> None:
-        """Record one event, and remember it for a message if it is worth one. Never raises, never
-        waits for anything."""
+        """Forwards one event, and adds it to the next message if it is worth one. Never raises,
+        never blocks."""
         self._sink.emit(event, **fields)
         if self._settings.targets:
             self._note(event, fields)
 
     def _note(self, event: str, fields: Mapping[str, object]) -> None:
         with self._changed:
-            self._news.note(event, fields, time.monotonic())
-            if self._news.ready_at() is None or self._closing.is_set():
+            self._digest.note(event, fields, time.monotonic())
+            if self._digest.ready_at() is None or self._closing.is_set():
                 return
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="alarm", daemon=True)
@@ -69,16 +67,15 @@ class Notifier:
             self._changed.notify()
 
     def ping(self, *, wait: bool = False) -> None:
-        """Send the heartbeat, if one is configured. Returns at once, or when it was sent or
-        failed."""
+        """Sends the heartbeat, if one is configured. Returns at once; with ``wait``, when it was
+        sent or failed."""
         if self._settings.ping is not None:
             self._heartbeat_client.send(self._settings.ping)
             if wait:
                 self._heartbeat_client.wait()
 
     def close(self) -> None:
-        """Send what is still to be sent, once, and end; within a few seconds, whatever a service
-        does."""
+        """Sends the pending message once and ends, within a few seconds."""
         with self._changed:
             self._closing.set()
             self._changed.notify()
@@ -92,14 +89,14 @@ class Notifier:
             self._deliver(message)
 
     def _next(self) -> Message | None:
-        """The next message, when its time has come; at the end the last one, then None."""
+        """The next message when it is due; at the end the last one, then None."""
         with self._changed:
             while not self._closing.is_set():
-                at = self._news.ready_at()
+                at = self._digest.ready_at()
                 if at is not None and at <= time.monotonic():
                     break
                 self._changed.wait(None if at is None else at - time.monotonic())
-            return self._news.take(time.monotonic())
+            return self._digest.take(time.monotonic())
 
     def _deliver(self, message: Message) -> None:
         targets, problems = dict(self._settings.targets), dict[str, str]()
@@ -117,7 +114,7 @@ class Notifier:
         services.send(address, message, allow_http=self._settings.allow_http)
 
     def _attempt(self, message: Message, targets: Mapping[str, Callable[[], Secret]]) -> dict[str, str]:
-        """The targets that did not take the message, and why."""
+        """The targets that did not accept the message, and why."""
         problems = {}
         for name, address in targets.items():
             try:
@@ -130,5 +127,5 @@ class Notifier:
 
 
 def send_test(settings: NotificationSettings, target: str) -> None:
-    """Send a test to one target, now and once; raises ``RotatorError`` when it was not taken."""
+    """Sends a test message to one target, once. Raises ``RotatorError`` if it is not accepted."""
     services.send(settings.targets[target], sample_message(settings.name), allow_http=settings.allow_http)

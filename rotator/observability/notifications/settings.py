@@ -1,5 +1,5 @@
-"""What the configuration wants of the alarm. Addresses are secrets, so they are suppliers that read
-them when they are needed."""
+"""The settings of notifications and heartbeat. Addresses are secrets, so they are functions that
+read them on use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rotator.domain.secret import Secret
 
 @dataclass(frozen=True)
 class HeartbeatSettings:
-    """The heartbeat: its address, its interval, and how to get there."""
+    """The heartbeat: address, interval, and connection."""
 
     address: Callable[[], Secret]
     every: timedelta = timedelta(minutes=1)
@@ -23,9 +23,9 @@ class HeartbeatSettings:
 
 @dataclass(frozen=True)
 class NotificationSettings:
-    """Whom to tell. ``targets`` are the addresses of services by a name that may be shown;
-    ``notify_every`` is the least time between two messages, ``deadline_notice`` how long before its
-    deadline a key is worth one."""
+    """Where notifications go. ``targets``: addresses of services by displayable name;
+    ``notify_every``: shortest time between two messages; ``deadline_notice``: how long before its
+    deadline a key is reported."""
 
     name: str = "rotator"
     ping: HeartbeatSettings | None = None

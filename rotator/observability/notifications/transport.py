@@ -1,8 +1,8 @@
-"""The services that messages go to, through Apprise: a hundred of them, one address each.
+"""Sends messages to services through Apprise.
 
-The library comes with the extra ``notify`` and is imported when something is sent. It gets the
-address and the message, writes nothing to disk, follows no redirect (the token would go along), and
-its own words are not passed on: they may quote the address.
+The library comes with the extra ``notify`` and is imported on first use. It receives the address
+and the message, writes nothing to disk and follows no redirect, which would forward the token. Its
+own texts are dropped: they may quote the address.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TIMEOUT = 20.0
 
 
 class DeliveryFailed(RotatorError):
-    """A service did not take a message. Says what is known of it, and nothing of the address."""
+    """A service did not accept a message. The text contains nothing of the address."""
 
 
 def send(address: Callable[[], Secret], message: Message, *, allow_http: bool = False) -> None:
-    """Send one message to one service, now and once; raises ``RotatorError``."""
+    """Sends one message to one service, once. Raises ``RotatorError``."""
     try:
         problem = _send(address().reveal(), message, allow_http=allow_http)
     except ImportError:
@@ -36,12 +36,13 @@ def send(address: Callable[[], Secret], message: Message, *, allow_http: bool = 
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and its text may hold the address
         problem = f"the library failed with {type(error).__name__}"
     if problem:
-        # Raised here and not above: the exception of the library may hold the address.
+        # Raised outside of the ``except`` block: the exception of the library may contain the
+        # address.
         raise DeliveryFailed(problem)
 
 
 def _send(address: str, message: Message, *, allow_http: bool) -> str:
-    """What went wrong, in fixed words; empty when the service took the message."""
+    """The problem in fixed words; empty if the service accepted the message."""
     import apprise  # noqa: PLC0415 - a quarter of a second and many megabytes, only where targets are configured
     from apprise.common import PersistentStoreMode  # noqa: PLC0415 - same
 
@@ -74,7 +75,7 @@ def _send(address: str, message: Message, *, allow_http: bool) -> str:
 
 
 def _without_tls(service: Any) -> bool:
-    """Whether messages go to another machine in the open, although the service has a form with
+    """Whether messages would go to another machine unencrypted although the service has a form with
     TLS."""
     scheme = service.url().partition(":")[0]
     plain = {service.protocol} if isinstance(service.protocol, str) else set(service.protocol or ())

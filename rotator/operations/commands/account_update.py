@@ -1,5 +1,4 @@
-"""Changes to the document of an account, each written by check-and-set and again when another
-process was faster."""
+"""Changes the document of an account by check-and-set; repeats the change after a lost race."""
 
 from __future__ import annotations
 
@@ -15,15 +14,15 @@ from rotator.operations.outage_limit import COMMAND_PATIENCE
 RETRY_DELAY = timedelta(milliseconds=50)
 
 Change = Callable[[AccountDocument], AccountDocument]
-"""From the document as it is to what it is to be; the same when it is so already. It may be made
-more than once."""
+"""Returns the document after the change; the same document if there is nothing to change. May be
+called more than once."""
 
 
 def update_account(
     vault: VaultStore, account: str, wanted: Change, *, clock: Clock, sleep: Callable[[datetime], None]
 ) -> AccountDocument:
-    """Make the change and return the document as it then is. An answer that was lost is looked for
-    and not guessed."""
+    """Makes the change and returns the resulting document. After a lost answer the document is read
+    again."""
 
     def write(document: AccountDocument, version: int) -> None:
         if version == 0:
@@ -43,15 +42,15 @@ def update_account(
 
 
 def mass_rotation_started(order: MassRotation, since: datetime) -> Change:
-    """Remember a mass rotation; one that was begun with the same words since then and has not ended
-    stays, and is gone on with."""
+    """Records a mass rotation. An unfinished one with the same selector that started since then is
+    kept instead, and is resumed."""
     return lambda document: (
         document if document.unfinished(order.selector, since) else document.with_mass_rotation(order)
     )
 
 
 def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:
-    """Note that every application of the mass rotation is done."""
+    """Records that the mass rotation is finished."""
 
     def note(document: AccountDocument) -> AccountDocument:
         known = next((one for one in document.mass_rotations if one.id == order.id), None)
@@ -63,7 +62,7 @@ def mass_rotation_finished(order: MassRotation, at: datetime) -> Change:
 
 
 def with_waiver(waiver: Waiver) -> Change:
-    """Exempt an old key from coverage; the same waiver again changes nothing."""
+    """Exempts an old key from coverage; the same waiver again changes nothing."""
 
     def note(document: AccountDocument) -> AccountDocument:
         known = next((one for one in document.waivers if one.access_key == waiver.access_key), None)
@@ -74,5 +73,5 @@ def with_waiver(waiver: Waiver) -> Change:
 
 
 def without_waiver(access_key: str) -> Change:
-    """End the exemption of an old key."""
+    """Ends the exemption of an old key."""
     return lambda document: document.without_waiver(access_key)

@@ -1,4 +1,4 @@
-"""Repeats a read-modify-write with check-and-set until no other process was faster."""
+"""Repeats a read-modify-write with check-and-set until it wins the race."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rotator.operations.outage_limit import Patience
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 20
-"""How often a change is written again because another process was faster each time."""
+"""How often a change is repeated after lost races."""
 
 
 @dataclass(frozen=True)
 class CheckAndSet(Generic[T]):
-    """One document: how it is read with its version, and written at a version. ``what`` names it in
-    messages. ``limit`` bounds how long a service may be away. ``failed`` receives each error that
-    is followed by another attempt."""
+    """One document, with functions that read it with its version, and write it at a version.
+    ``what`` names it in messages. ``limit`` bounds how long a service may be unavailable.
+    ``failed`` receives each error after which another attempt follows."""
 
     what: str
     read: Callable[[], tuple[T, int]]
@@ -33,10 +33,10 @@ class CheckAndSet(Generic[T]):
     failed: Callable[[ServiceError], None] = lambda error: None  # noqa: ARG005 - a default that reports nothing
 
     def update(self, change: Callable[[T], T]) -> tuple[T, bool]:
-        """The document after the change, and whether it took a write: a change that changes nothing
-        is not written.
+        """The document after the change, and whether it was written: a change without effect writes
+        nothing.
 
-        ``change`` is called anew on every document that is read, and may refuse. Raises
+        ``change`` is called with every document that is read, and may raise ``Refused``. Raises
         ``Indeterminate`` when it is not known whether the change was written, and ``Unavailable``.
         """
         unclear, overtaken, patience = False, 0, Patience(self.clock, self.sleep, self.limit)
@@ -67,7 +67,8 @@ class CheckAndSet(Generic[T]):
             else:
                 return after, True
         raise Unavailable(
-            f"{self.what} could not be written in {MAX_ATTEMPTS} attempts: others wrote it each time; try again",
+            f"{self.what} could not be written in {MAX_ATTEMPTS} attempts: other processes wrote it each time; "
+            "try again",
             service="vault",
             kind="contended",
         )

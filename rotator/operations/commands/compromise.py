@@ -1,5 +1,4 @@
-"""Starts an emergency for applications, or for access keys whose application has to be found
-first."""
+"""Starts an emergency for applications, or for access keys whose application is looked up first."""
 
 from __future__ import annotations
 
@@ -24,9 +23,9 @@ from rotator.reconciler.context import ReconcileContext
 
 @dataclass(frozen=True)
 class ContainmentTarget:
-    """What an emergency means for one application: all of its keys (``whole``, and ``besides`` some
-    that its ledger does not name), and single keys, ``only``, that say nothing of the others. What
-    cannot be done at all is in ``refused``."""
+    """What an emergency covers in one application: all of its keys (``whole``), ``besides`` keys
+    that its ledger does not name, or ``only`` single keys and no others. ``refused`` has the
+    targets that cannot be contained."""
 
     spec: ApplicationSpec | None
     whole: bool = False
@@ -38,8 +37,8 @@ class ContainmentTarget:
 def resolve_targets(
     runtime: Runtime, targets: Sequence[str], confirmed: frozenset[str], now: datetime
 ) -> tuple[ContainmentTarget, ...]:
-    """One job for each application that is named, or whose keys are; and what is refused, each by
-    itself."""
+    """One target for each application that is named, or whose keys are named. Each refusal is
+    separate."""
     found: dict[str, ContainmentTarget] = {}
     names = [target for target in targets if not is_access_key(target)]
     for spec in select_applications(runtime, names) if names else ():
@@ -47,21 +46,22 @@ def resolve_targets(
     keys = list(dict.fromkeys(target for target in targets if is_access_key(target)))
     in_ledgers = find_in_ledgers(runtime, keys) if keys else {}
     for access_key in keys:
-        job = _job_of_ledger(runtime, access_key, *in_ledgers[access_key]) if access_key in in_ledgers else None
-        job = job or _job(runtime, access_key, confirmed, now)
-        name = job.spec.application if job.spec else access_key
-        found[name] = _both(found[name], job) if name in found else job
+        target = _target_of_ledger(runtime, access_key, *in_ledgers[access_key]) if access_key in in_ledgers else None
+        target = target or _target(runtime, access_key, confirmed, now)
+        name = target.spec.application if target.spec else access_key
+        found[name] = _both(found[name], target) if name in found else target
     return tuple(found.values())
 
 
-def _job_of_ledger(
+def _target_of_ledger(
     runtime: Runtime, access_key: str, spec: ApplicationSpec, ledger: Ledger
 ) -> ContainmentTarget | None:
-    """What an emergency means for a key that a ledger names, without the provider; None when the
-    ledger does not tell.
+    """The target for a key that a ledger names, without a call to the provider; None if the ledger
+    does not show its state.
 
-    A key that is marked, or was in an incident, stands for that incident alone: the order waits for
-    it and marks nothing newer."""
+    A key that is marked, or was in an incident, stands for that incident alone: the command waits
+    for its end and marks no newer key.
+    """
     account = runtime.account(spec.account)
     if access_key == account.access_key and spec.application != account.own_key:
         return ContainmentTarget(
@@ -76,7 +76,7 @@ def _job_of_ledger(
     return ContainmentTarget(spec, whole=True, besides=frozenset({access_key})) if named else None
 
 
-def _job(runtime: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:
+def _target(runtime: Runtime, access_key: str, confirmed: frozenset[str], now: datetime) -> ContainmentTarget:
     try:
         spec, found = application_of(runtime, access_key)
         state = describe_key(found, runtime.vault.installation(), now).state
@@ -100,15 +100,15 @@ def _both(one: ContainmentTarget, other: ContainmentTarget) -> ContainmentTarget
 
 
 def contain_target(
-    job: ContainmentTarget, context: ReconcileContext, sleep: Sleep, order: CompromiseRequest
+    target: ContainmentTarget, context: ReconcileContext, sleep: Sleep, order: CompromiseRequest
 ) -> tuple[OperationResult, ...]:
-    """Contain what the job is about, one thing after the other."""
-    if job.spec is None:
-        return job.refused
-    found = list(job.refused)
-    if job.whole:
-        found.append(contain(job.spec, context, sleep, order, besides=job.besides))
-    for access_key in sorted(job.only):
-        result = contain(job.spec, context, sleep, order, keys=frozenset({access_key}))
+    """Contains the keys of the target, one set after the other."""
+    if target.spec is None:
+        return target.refused
+    found = list(target.refused)
+    if target.whole:
+        found.append(contain(target.spec, context, sleep, order, besides=target.besides))
+    for access_key in sorted(target.only):
+        result = contain(target.spec, context, sleep, order, keys=frozenset({access_key}))
         found.append(replace(result, access_key=access_key) if result.exit_code else result)
     return tuple(found)

@@ -1,8 +1,8 @@
 """Contains a compromise: marks the keys, then runs passes until they are replaced and verified as
 revoked.
 
-Nothing here decides anything about keys. It writes the mark, on which every pass of every actor
-acts from then on, and watches.
+Nothing here decides about keys. The mark is in the ledger, and every pass of every process acts on
+it.
 """
 
 from __future__ import annotations
@@ -31,54 +31,53 @@ from rotator.util.formatting import format_seconds
 
 DURABLE = (
     "the mark is in the ledger and stays until the keys are verified as revoked: the daemon acts on it, and this "
-    "order waits for it without marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
+    "command waits for it without marking a newer key: rotator rotate {keys} --compromised --reason TEXT"
 )
 
 UNKNOWN = (
-    "whether the mark was written is not known: rotator incident tells; if it was not, run the same command again, "
+    "whether the mark was written is not known: see rotator incident list; if it was not, run the same command again, "
     "and if it was, name the leaked key, not the application"
 )
 
 RESUMED = (
-    "; this order resumes the open incident, in which {spared} was published as the replacement, so {spared} is not "
+    "; this command resumes the open incident, in which {spared} was published as the replacement, so {spared} is not "
     "marked; if it leaked too, name it: rotator rotate {spared} --compromised --reason TEXT"
 )
 
 MAX_CLOCK_SKEW = timedelta(minutes=2)
-"""How much earlier than the mark a replacement may seem to be published, by the clock of another
-machine."""
+"""How much earlier than its mark a replacement may be dated, by the clock of another machine."""
 
 HELD = (
-    "the mark is in the ledger and stays, but the keys live on until the hold is released or passed by: rotator "
+    "the mark is in the ledger and stays, but the keys stay valid until the hold is released or overridden: rotator "
     "resume {name}, or rotator rotate {name} --compromised --reason TEXT --override-hold"
 )
 
 
 @dataclass
 class ContainmentRecorder:
-    """Remembers when keys were deleted and when others were published: the time for which consumers
-    read a key that was revoked first."""
+    """Records when keys were deleted and when others were published: the outage of consumers when a
+    key is revoked first."""
 
     clock: Clock
     deleted: dict[object, datetime] = field(default_factory=dict)
     published: datetime | None = None
 
     def saw(self, event: str, fields: Mapping[str, object]) -> None:
-        """Remember the time of a delete and of a publish."""
+        """Records the time of a deletion and of a publication."""
         if event == "key.deleted":
             self.deleted[fields.get("access_key")] = self.clock.now()
         if event == "rotation.published":
             self.published = self.clock.now()
 
     def outage(self, access_key: str | None) -> timedelta | None:
-        """For how long this process left consumers with that revoked key, if it did."""
+        """How long consumers had only this revoked key; None if this process caused no outage."""
         deleted = self.deleted.get(access_key)
         return self.published - deleted if deleted and self.published and deleted < self.published else None
 
 
 @dataclass(frozen=True)
 class CompromiseRequest:
-    """Why keys are revoked, at whose request, and how. ``incident`` is an id that the marks of
+    """Why keys are revoked, at whose request, and how. ``incident``: an id that the marks of
     several applications share."""
 
     reason: str
@@ -89,7 +88,7 @@ class CompromiseRequest:
 
     @property
     def mode(self) -> str:
-        """How the ledger says it."""
+        """The mode of the mark in the ledger."""
         return "revoke_first" if self.revoke_first else "replace_first"
 
 
@@ -102,8 +101,9 @@ def contain(
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
 ) -> OperationResult:
-    """Mark the application's keys compromised, then see them replaced and verified as revoked: all
-    that the ledger names and the published one, ``besides`` others; or ``keys`` and no others."""
+    """Marks the application's keys as compromised and waits until they are replaced and verified as
+    revoked: the published key, all keys in the ledger and ``besides``; or ``keys`` and no
+    others."""
     before = _published_now(spec, context) if order.revoke_first else None
     recorder = ContainmentRecorder(context.clock)
     context = replace(context, sink=TapSink(context.sink, recorder.saw))
@@ -118,14 +118,14 @@ def contain(
         result = replace(result, message=result.message + RESUMED.format(spared=" ".join(sorted(marked.spared))))
     outage = recorder.outage(before) if result.exit_code == 0 else None
     if outage is not None:
-        told = f"; no key that works was in Vault for {format_seconds(outage.total_seconds())}"
-        result = replace(result, message=result.message + told, outage_seconds=outage.total_seconds())
+        text = f"; Vault held no valid key for {format_seconds(outage.total_seconds())}"
+        result = replace(result, message=result.message + text, outage_seconds=outage.total_seconds())
     return replace(result, marked_at=marked.at)
 
 
 @dataclass(frozen=True)
 class Marked:
-    """The keys that an order is about, and when each had its mark. ``spared``: keys that replace
+    """The keys that the command covers, and when they were marked. ``spared``: keys that replace
     others of an open incident."""
 
     keys: frozenset[str]
@@ -142,12 +142,13 @@ def mark(
     keys: frozenset[str] | None = None,
     besides: frozenset[str] = frozenset(),
 ) -> Marked:
-    """Write the mark for the published key and all that the ledger names (rule 9), or for these
-    keys, and confirm it.
+    """Marks the published key and all keys in the ledger (rule 9), or these ``keys``, and confirms
+    the write.
 
-    A key that is revoked already is not marked. A key that is marked already receives what this
-    order adds. The replacement that was published in an open incident is marked only by its name,
-    so that repeating an order causes no second outage."""
+    A revoked key is not marked. A key that is marked already takes over the options of this
+    request. A key that was published as the replacement in an open incident is marked only by its
+    own name, so repeating a command causes no second outage.
+    """
     incident, only, keys, spared = order.incident or context.clock.token(), keys, frozenset[str](), frozenset[str]()
 
     def change(ledger: Ledger) -> Ledger:
@@ -185,10 +186,11 @@ def mark(
 
 
 def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
-    """The keys that were published as the answer to a mark which is still in the ledger. Pure.
+    """The keys that were published in answer to a mark which is still in the ledger. Pure.
 
-    The ledger may not know the published key yet: then an open claim that answers the mark says
-    what it is."""
+    If the ledger does not name the published key yet, an open claim that answers the mark shows
+    what it is.
+    """
     marks = [one for one in ledger.compromised if one.access_key != published]
     found = {
         entry.access_key
@@ -205,14 +207,14 @@ def replacements(ledger: Ledger, published: str | None) -> frozenset[str]:
 def _about(
     spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger, only: frozenset[str] | None, *, by_name: bool
 ) -> tuple[frozenset[str], str | None]:
-    """The keys that an emergency is about, and the published one as far as it can be read.
-    ``by_name``: no key was named."""
+    """The keys that an emergency covers, and the published key if it can be read. ``by_name``: the
+    application was named and no key."""
     named, document = ledger.names(), None
     try:
         document = _document(spec, context)
     except RotatorError:
         if not named:
-            raise  # else what the ledger names is marked; the passes report what is wrong with the document
+            raise  # otherwise the keys of the ledger are marked, and the passes report the fault of the document
     published = document.published if document else None
     if by_name and document:
         _refuse_unclear_name(spec, context, document, named)
@@ -225,9 +227,9 @@ def _about(
 def _refuse_unclear_name(
     spec: ApplicationSpec, context: ReconcileContext, document: CredentialDocument, named: frozenset[str]
 ) -> None:
-    """Refuse an order that names the application and no key while consumers may read a key that no
-    rotation would replace: the order would replace another key and report the leak as contained. A
-    provider without an answer keeps no order waiting."""
+    """Refuses a request that names the application and no key while consumers may read a key that
+    no rotation would replace: it would replace another key and report the leak as contained.
+    Returns if the provider does not answer."""
     texts = {name: value for name, value in document.fields.items() if name not in spec.fields}
     if not ACCESS_KEY.search(json.dumps(texts, default=str)):
         return
@@ -242,7 +244,7 @@ def _refuse_unclear_name(
         name_it = f", or one of {', '.join(others)} in its place" if others else ""
         raise Refused(
             f"{spec.path} also holds key {key} in the field {field}, which the configuration of {spec.application} "
-            "does not name, so the name of the application does not tell which key leaked: name the key (rotator "
+            "does not name, so the name of the application does not identify the leaked key: name the key (rotator "
             f"rotate {key} --compromised --reason TEXT --confirm {key}{name_it}); before {key} can be replaced, write "
             f"{fields_line(document, field, spec.fields)} into [applications.{spec.application}]"
         )
@@ -253,7 +255,7 @@ def _document(spec: ApplicationSpec, context: ReconcileContext) -> CredentialDoc
 
 
 def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | None:
-    """The same, or None if it is unknown: an emergency does not wait for it."""
+    """The published key, or None if it cannot be read: an emergency does not wait for it."""
     try:
         return _document(spec, context).published
     except RotatorError:
@@ -268,27 +270,27 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
             return done
         if lost := _mark_lost(spec, outcome, keys):
             return lost
-        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
+        obstacle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = outcome.ledger.failures if outcome.ledger else failures
-        over = patience.over(hurdle, outcome.ledger)
-        if hurdle and hurdle.exit_code == 4:
-            over = hurdle
+        over = patience.over(obstacle, outcome.ledger)
+        if obstacle and obstacle.exit_code == 4:
+            over = obstacle
         if over:
-            alive, stays = (
+            unverified, stays = (
                 _still_marked(outcome, keys),
                 HELD.format(name=spec.application)
                 if over.reason == "held"
                 else DURABLE.format(keys=" ".join(sorted(keys))),
             )
-            return replace(over, message=f"{', '.join(alive)} not verified as revoked: {over.message}; {stays}")
+            return replace(over, message=f"{', '.join(unverified)} not verified as revoked: {over.message}; {stays}")
         wait_for_next_pass(context, sleep, outcome)
 
 
 def _contained(
     spec: ApplicationSpec, context: ReconcileContext, outcome: PassOutcome, keys: frozenset[str]
 ) -> OperationResult | None:
-    """The result, if every marked key left the ledger with the verification of its revocation and
-    none of them is published."""
+    """The result once no marked key is in the ledger or published, each with its verified
+    revocation."""
     ledger, document = outcome.ledger, outcome.document
     if (
         outcome.error
@@ -317,8 +319,7 @@ def _contained(
 
 
 def _mark_lost(spec: ApplicationSpec, outcome: PassOutcome, keys: frozenset[str]) -> OperationResult | None:
-    """The failure when consumers read one of the keys and no mark is left that would have it
-    replaced."""
+    """The failure if consumers read one of the keys and no mark is left to have it replaced."""
     published = outcome.document.published if outcome.document and outcome.error is None else None
     if published not in keys or outcome.ledger is None or _still_marked(outcome, keys):
         return None
@@ -334,6 +335,6 @@ def _still_marked(outcome: PassOutcome, keys: frozenset[str]) -> list[str]:
 
 
 def revocation_evidence(ledger: Ledger, access_key: str) -> str:
-    """How the revocation was verified, from the ledger, by any actor."""
+    """How the revocation was verified, according to the ledger."""
     reasons = [entry.reason for entry in ledger.history if entry.event == "revoked" and entry.access_key == access_key]
     return reasons[-1].partition("; ")[2] if reasons else "as the ledger says"

@@ -1,5 +1,4 @@
-"""What stands between a person's request and its fulfilment after a pass, and how long to put up
-with it."""
+"""Why a pass did not complete a request, and how long to retry."""
 
 from __future__ import annotations
 
@@ -14,25 +13,24 @@ from rotator.reconciler.context import PassOutcome, ReconcileContext
 from rotator.util.formatting import format_time
 
 AGAIN = (timedelta(milliseconds=200), timedelta(seconds=1))
-"""Shortest and longest pause between two passes: the other actor's work is watched, not awaited
-blindly."""
+"""Shortest and longest pause between two passes: the work of another process is polled."""
 
 
 class Deadline:
-    """How long to go on while a service is away or an attempt keeps failing: as long as the policy
-    lets a proven key wait."""
+    """Limits how long a service may be unavailable, or attempts may fail: ``publish_timeout`` of
+    the application."""
 
     def __init__(self, spec: ApplicationSpec, context: ReconcileContext) -> None:
         self._limit = spec.publish_timeout
-        self._world = context
+        self._context = context
         self._since: datetime | None = None
         self._last: OperationResult | None = None
 
     def over(self, obstacle: OperationResult | None, ledger: Ledger | None) -> OperationResult | None:
-        """What stands in the way, once it has done so for too long.
+        """The obstacle, once it has lasted for the limit.
 
-        The pause between two failed attempts is no recovery, of any actor; only an attempt under
-        way may finish.
+        The pause between two failed attempts does not reset the time. An attempt in progress may
+        finish.
         """
         failing = ledger is not None and ledger.failures > 0
         if obstacle is None and not failing:
@@ -40,7 +38,7 @@ class Deadline:
         self._last = obstacle or self._last
         if self._last is None:
             return None
-        now = self._world.clock.now()
+        now = self._context.clock.now()
         self._since = self._since or now
         under_way = obstacle is None and ledger is not None and ledger.intent is not None
         return self._last if now - self._since >= self._limit and not under_way else None
@@ -49,8 +47,8 @@ class Deadline:
 def blocking_reason(
     spec: ApplicationSpec, outcome: PassOutcome, failures: int, now: datetime
 ) -> OperationResult | None:
-    """Why the pass did not get there, if it could not; None when it only has to wait for another
-    actor."""
+    """Why the pass could not complete the request; None if it only has to wait for another
+    process."""
     name, ledger, wait = spec.application, outcome.ledger, outcome.wait
     if outcome.error is not None:
         return failed(name, outcome.error)
@@ -70,7 +68,7 @@ def blocking_reason(
 
 
 def wait_for_next_pass(context: ReconcileContext, sleep: Sleep, outcome: PassOutcome) -> None:
-    """Sleep until another pass is worth it."""
+    """Sleeps until the next pass is useful."""
     now = context.clock.now()
     shortest, longest = AGAIN
     sleep(min(max(outcome.wait.until, now + shortest), now + longest))

@@ -1,5 +1,5 @@
-"""The emergency for practice: a real one on a key that has not leaked, timed step by step, beside
-what its calls alone take."""
+"""Runs an emergency as an exercise: a real one on a key that has not leaked. Times each step, and
+the calls alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import ReconcileContext
 
 REASON = "drill"
-"""The reason of the mark, which shows that nothing leaked."""
+"""The reason of the mark; it shows that nothing leaked."""
 
 STEPS: Mapping[str, str] = {
     "compromise.marked": "the mark is in the ledger: from here on every actor acts on it",
@@ -29,15 +29,15 @@ STEPS: Mapping[str, str] = {
     "key.revoked": "the old key is verified as revoked",
     "compromise.contained": "contained",
 }
-"""The events that are steps of the emergency, in words."""
+"""The events that are steps of an emergency, with their descriptions."""
 
 BARE = ("create_key", "write_document", "delete_key")
-"""The calls without which no key is replaced: create, write and delete."""
+"""The calls that every replacement needs: create, write, delete."""
 
 
 @dataclass(frozen=True)
 class DrillStep:
-    """One step: when it was confirmed, in seconds from the order, and which key it is about."""
+    """A step: seconds from the request to its confirmation, and its key."""
 
     at: float
     what: str
@@ -46,8 +46,8 @@ class DrillStep:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """How it went. ``calls``: how long the calls took without which no key is replaced, each
-    once."""
+    """The result of a drill. ``calls``: seconds that each of the calls in ``BARE`` took, the first
+    time."""
 
     result: OperationResult
     steps: tuple[DrillStep, ...] = ()
@@ -56,17 +56,17 @@ class DrillResult:
 
     @property
     def bare(self) -> float:
-        """What create, write and delete take by themselves."""
+        """Seconds of create, write and delete together."""
         return sum(self.calls.values())
 
     @property
     def multiple(self) -> float | None:
-        """The whole as a multiple of that; None when nothing was measured, because another process
-        did the work."""
+        """The whole duration as a multiple of ``bare``; None if another process made one of the
+        calls."""
         return self.seconds / self.bare if self.bare > 0 and len(self.calls) == len(BARE) else None
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as JSON."""
         return {
             "result": self.result.as_json(),
             "steps": [
@@ -79,7 +79,7 @@ class DrillResult:
 
 
 class StepTimer:
-    """Times the steps that events report, and the calls that go through what it wraps."""
+    """Times the steps by their events, and the calls through what it wraps."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -88,16 +88,16 @@ class StepTimer:
         self.calls: dict[str, float] = {}
 
     def seconds(self, since: datetime | None = None) -> float:
-        """How long ago that was; without a time, when the drill began."""
+        """Seconds since that time; by default, since the drill began."""
         return (self._clock.now() - (since or self._began)).total_seconds()
 
     def saw(self, event: str, fields: Mapping[str, object]) -> None:
-        """Note a step."""
+        """Times a step."""
         if event in STEPS:
             self.steps.append(DrillStep(self.seconds(), STEPS[event], str(fields.get("access_key", ""))))
 
     def timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """The same call, whose first success is timed."""
+        """The same call, with its first success timed."""
 
         def run(*arguments: Any, **options: Any) -> Any:
             began = self._clock.now()
@@ -109,28 +109,28 @@ class StepTimer:
 
 
 class TimedStep:
-    """A provider or a Vault as it is, but for the calls that are timed."""
+    """Wraps a provider or a Vault and times the calls in ``BARE``."""
 
-    def __init__(self, inner: Any, watch: StepTimer) -> None:
+    def __init__(self, inner: Any, timer: StepTimer) -> None:
         self._inner = inner
-        self._watch = watch
+        self._timer = timer
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if name == "urgent":
-            return lambda: TimedStep(found(), self._watch)
-        return self._watch.timed(found, name) if name in BARE else found
+            return lambda: TimedStep(found(), self._timer)
+        return self._timer.timed(found, name) if name in BARE else found
 
 
 def drill(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> DrillResult:
-    """Contain the application's keys as if they had leaked, with the watch in hand."""
-    watch = StepTimer(context.clock)
-    watched = replace(
+    """Contains the application's keys as if they had leaked, and times it."""
+    timer = StepTimer(context.clock)
+    timed = replace(
         context,
-        sink=TapSink(context.sink, watch.saw),
-        provider=cast("Provider", TimedStep(context.provider, watch)),
-        vault=cast("VaultStore", TimedStep(context.vault, watch)),
+        sink=TapSink(context.sink, timer.saw),
+        provider=cast("Provider", TimedStep(context.provider, timer)),
+        vault=cast("VaultStore", TimedStep(context.vault, timer)),
     )
-    result = contain(spec, watched, sleep, CompromiseRequest(REASON, by))
-    calls = {name: watch.calls[name] for name in BARE if name in watch.calls}
-    return DrillResult(result, tuple(watch.steps), calls, watch.seconds())
+    result = contain(spec, timed, sleep, CompromiseRequest(REASON, by))
+    calls = {name: timer.calls[name] for name in BARE if name in timer.calls}
+    return DrillResult(result, tuple(timer.steps), calls, timer.seconds())

@@ -1,5 +1,4 @@
-"""More time for consumers that have not moved yet: the deadlines of an application's keys in grace
-are put off."""
+"""Extends the grace of an application's keys, for consumers that still use them."""
 
 from __future__ import annotations
 
@@ -19,14 +18,13 @@ from rotator.util.formatting import format_span, format_time
 def extend(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, longer: timedelta, by: str
 ) -> OperationResult:
-    """Every key of the application that stays valid until a time does so that much longer. What is
-    compromised does not. An extension that would end in the past is refused: the key would be
-    revoked all the same."""
+    """Extends the deadline of each key in grace of the application. Compromised keys keep theirs.
+    An extension that would end in the past is refused: the key would be revoked all the same."""
     name, order = spec.application, context.clock.token()
 
     def change(ledger: Ledger) -> Ledger:
         if any(entry.event == "extended" and entry.rotation_id == order for entry in ledger.history):
-            return ledger  # an answer that was lost has written it, and once is what was asked for
+            return ledger  # a write with a lost answer has extended it already
         if not extendable_keys(ledger):
             raise Refused(_nothing_to_extend(name, ledger))
         clocks = context.clocks()
@@ -53,14 +51,14 @@ def extend(
             revoke_after=deadline,
             by=by,
         )
-    told = "; ".join(
-        f"{access_key} now lives on until {format_time(deadline)}" for access_key, deadline in until.items()
+    text = "; ".join(
+        f"{access_key} is now valid until {format_time(deadline)}" for access_key, deadline in until.items()
     )
-    return OperationResult(name, "extended", 0, told, until=until)
+    return OperationResult(name, "extended", 0, text, until=until)
 
 
 def _deadlines(ledger: Ledger) -> dict[str, datetime]:
-    """Until when each key lives on that can be extended."""
+    """The deadline of each key that can be extended."""
     found: dict[str, datetime] = {}
     for entry in extendable_keys(ledger):
         deadline = entry.revoke_after if isinstance(entry, RetiringKey) else entry.not_before
@@ -70,10 +68,10 @@ def _deadlines(ledger: Ledger) -> dict[str, datetime]:
 
 
 def _nothing_to_extend(name: str, ledger: Ledger) -> str:
-    going = sorted({entry.access_key for entry in ledger.revoking} | ledger.compromised_keys())
-    if going:
+    revoking = sorted({entry.access_key for entry in ledger.revoking} | ledger.compromised_keys())
+    if revoking:
         return (
-            f"{', '.join(going)} of {name} cannot be extended any more: scheduled for revocation or compromised, not "
-            "in grace"
+            f"{', '.join(revoking)} of {name} cannot be extended any more: scheduled for revocation or compromised, "
+            "not in grace"
         )
     return f"{name} has no key in grace, so there is nothing to extend"

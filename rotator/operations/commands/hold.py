@@ -1,4 +1,4 @@
-"""Hands on and hands off: an operator holds an application, and lets it go on."""
+"""Holds an application, and resumes it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rotator.util.formatting import format_time, pluralize
 def hold(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str, until: datetime | None = None
 ) -> OperationResult:
-    """Nothing is claimed and nothing revoked for the application until it is resumed, or until
-    then; observation goes on."""
+    """Pauses claims and revocations of the application until it is resumed, or until that time.
+    Passes go on observing it."""
     name = spec.application
     try:
         ledger, written = update_ledger(
@@ -28,8 +28,8 @@ def hold(
     except RotatorError as error:
         return failed(name, error)
     if written:
-        told = {"reason": reason, "by": by, "until": until or ""}
-        context.sink.emit("application.held", application=name, account=spec.account, **told)
+        fields = {"reason": reason, "by": by, "until": until or ""}
+        context.sink.emit("application.held", application=name, account=spec.account, **fields)
     found = ledger.hold or Hold(reason, by, context.clock.now(), until)
     first = "" if (found.reason, found.by) == (reason, by) else f" already, by {found.by} ({found.reason})"
     ends = f"{format_time(found.until)}, or: " if found.until else ": "
@@ -38,7 +38,7 @@ def hold(
 
 
 def resume(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, by: str) -> OperationResult:
-    """What was held goes on; keys whose grace has passed meanwhile are revoked by the next pass."""
+    """Ends the hold. The next pass revokes keys whose grace ended meanwhile."""
     name = spec.application
     try:
         ledger, written = update_ledger(

@@ -1,5 +1,5 @@
-"""Changes a ledger at an operator's request, by check-and-set; repeated when another process was
-faster."""
+"""Changes a ledger at an operator's request by check-and-set; repeats the change after a lost
+race."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rotator.reconciler.ledger_directory import read_former_document, read_relat
 def update_ledger(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, change: Callable[[Ledger], Ledger]
 ) -> tuple[Ledger, bool]:
-    """The ledger after the change, confirmed, and whether it took a write: a change that changes
-    nothing is not written.
+    """The ledger after the change, and whether it was written: a change without effect writes
+    nothing.
 
-    ``change`` is asked anew on every ledger that is found, and may refuse. Raises ``Indeterminate``
-    when it is not known whether the change was written.
+    ``change`` is called with every ledger that is read, and may raise ``Refused``. Raises
+    ``Indeterminate`` when it is not known whether the change was written.
     """
 
     def interrupted(error: ServiceError) -> None:
@@ -50,8 +50,8 @@ def update_ledger(
 
 
 def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, int]:
-    """The ledger as it is now, and its version; a fresh one where Vault has never had one. Ledgers
-    of earlier names are taken over first, so that a change is about all keys of the application."""
+    """The current ledger and its version; a new one if Vault has none. Merges the ledgers of
+    earlier names first, so that a change covers all keys of the application."""
     while True:
         found, version = context.vault.read_ledger(spec.application)
         ledger = own_ledger(spec, found)
@@ -75,8 +75,8 @@ def _ledger(spec: ApplicationSpec, context: ReconcileContext) -> tuple[Ledger, i
 
 
 def _require_installation(spec: ApplicationSpec, context: ReconcileContext) -> None:
-    """The first ledger of an installation comes after its id, or it would look like one whose id
-    was lost."""
+    """Writes the id of an installation before its first ledger: a ledger without an id looks like
+    an installation that lost it."""
     context.vault.require_kv2(spec.path)
     context.vault.installation()
 
@@ -84,8 +84,8 @@ def _require_installation(spec: ApplicationSpec, context: ReconcileContext) -> N
 def _takeover(
     spec: ApplicationSpec, context: ReconcileContext, ledger: Ledger | None
 ) -> WriteLedger | SupersedeLedger | None:
-    """The next write of a takeover. A conflict keeps no change from the application's own ledger:
-    passes report it."""
+    """The next write of a takeover, or None. A conflict of owners does not block the change: passes
+    report it."""
     related = read_related(spec, context.vault, tuple(context.related(spec)))
     if not related:
         return None

@@ -1,5 +1,5 @@
-"""One key revoked on a person's word: the end of a grace, or an unmanaged key, never what consumers
-read."""
+"""Revokes one key at an operator's request: a key in grace, or an unmanaged one; never the key that
+consumers read."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def revoke(
     confirmed: str = "",
     override_hold: bool = False,
 ) -> OperationResult:
-    """Revoke this key of the application's bearer and verify it: one in grace before its time, or
-    an unmanaged key.
+    """Revokes a key of the application's bearer and verifies it: a key in grace before its
+    deadline, or an unmanaged key.
 
-    Both only when ``confirmed`` is the full name of the key; what consumers read, never.
+    Requires that ``confirmed`` is the full name of the key. Refuses the key that consumers read.
     """
     name = spec.application
     try:
@@ -58,7 +58,7 @@ def revoke(
             return unconfirmed(access_key, name, unmanaged=not known)
         if known:
             _end_grace(spec, context, sleep, access_key, reason, by)
-            return _see_it_dead(spec, context, sleep, access_key)
+            return _wait_until_revoked(spec, context, sleep, access_key)
     except RotatorError as error:
         return failed(name, error)
     return contain(
@@ -67,8 +67,8 @@ def revoke(
 
 
 def _known_key(context: ReconcileContext, access_key: str) -> Key | None:
-    """A key that the ledger names, as the provider tells it. Without an answer the ledger is enough
-    to end a grace."""
+    """A key that the ledger names, from the provider; None without an answer, since the ledger
+    suffices to end a grace."""
     try:
         return context.provider.get_key(access_key)
     except ServiceError:
@@ -76,8 +76,8 @@ def _known_key(context: ReconcileContext, access_key: str) -> Key | None:
 
 
 def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_key: str, key: Key | None) -> None:
-    """Return when the key is an unmanaged one of the application's bearer; raise ``Refused`` with
-    the reason when not."""
+    """Raises ``Refused`` with the reason unless the key is an unmanaged one of the application's
+    bearer."""
     name = spec.application
     if key is None:
         raise Refused(f"there is no key {access_key}: it is revoked already, or of another organisation")
@@ -88,19 +88,19 @@ def require_unmanaged(spec: ApplicationSpec, context: ReconcileContext, access_k
     marker = parse_marker(key.description)
     if marker is not None and marker.installation == context.vault.installation():
         raise Refused(
-            f"{access_key} was created by rotator and is not in the ledger of {name} yet: the next pass judges it"
+            f"{access_key} was created by rotator and is not in the ledger of {name} yet: the next pass classifies it"
             f" (if it leaked: rotator rotate {access_key} --compromised --reason TEXT)"
         )
 
 
 def unconfirmed(access_key: str, name: str, *, unmanaged: bool) -> OperationResult:
-    """Nothing is done to the key until its full name is repeated."""
+    """The refusal of a key whose full name was not repeated."""
     what = (
         f"{access_key} is an unmanaged key, which {name} neither made nor published, and its owner may need it"
         if unmanaged
-        else f"{access_key} of {name} is in grace, and consumers that have not moved yet will be refused"
+        else f"{access_key} of {name} is in grace, and consumers that still use it will be refused"
     )
-    message = f"{what}: nothing was done; to revoke it all the same, repeat its full name: --confirm {access_key}"
+    message = f"{what}: nothing was done; to revoke it anyway, repeat its full name: --confirm {access_key}"
     return OperationResult(name, "refused", 4, message, "unconfirmed", access_key=access_key)
 
 
@@ -124,7 +124,9 @@ def _end_grace(
         )
 
 
-def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, access_key: str) -> OperationResult:
+def _wait_until_revoked(
+    spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, access_key: str
+) -> OperationResult:
     local_state, patience, failures = LocalState(), Deadline(spec, context), 0
     while True:
         outcome = drive(reconcile(spec, context, local_state), sleep)
@@ -144,10 +146,10 @@ def _see_it_dead(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep,
                 "lives on"
             )
             return short_of(spec.application, 4, message, "published_again")
-        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
+        obstacle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = ledger.failures if ledger else failures
-        if hurdle and hurdle.exit_code == 4:
-            return hurdle
-        if over := patience.over(hurdle, ledger):
+        if obstacle and obstacle.exit_code == 4:
+            return obstacle
+        if over := patience.over(obstacle, ledger):
             return over
         wait_for_next_pass(context, sleep, outcome)

@@ -1,9 +1,7 @@
-"""An ordinary rotation on a person's word: passes are driven until what was asked for is true and
-read back.
+"""Rotates at an operator's request: runs passes until a new key is published and read back.
 
-Nothing here decides anything about keys. It asks (a ``RotationRequest``), runs passes, and judges
-their outcome: done, refused, failed, or a service that stayed away longer than the timeout of the
-policy.
+Nothing here decides about keys. It passes a ``RotationRequest`` to the passes and judges their
+outcome: done, refused, failed, or a service unavailable for longer than ``publish_timeout``.
 """
 
 from __future__ import annotations
@@ -26,19 +24,19 @@ from rotator.util.formatting import format_span, format_time
 
 @dataclass
 class RotationRecorder:
-    """Remembers which rotations this process claimed itself."""
+    """Records which rotations this process claimed."""
 
     claimed: set[object] = field(default_factory=set)
 
     def saw(self, event: str, fields: Mapping[str, object]) -> None:
-        """Remember a claim."""
+        """Records a claim."""
         if event == "rotation.claimed":
             self.claimed.add(fields.get("rotation_id"))
 
 
 def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, by: str) -> OperationResult:
-    """Rotate now: until the published key is another one and the ledger's current one. The ledger
-    names the reason and who asked. Raises nothing that a person is to read."""
+    """Rotates until another key is published and is the ledger's current one. The ledger records
+    the reason and who requested it. Errors become results."""
     if not spec.configured:
         return failed(
             spec.application, Refused(f"{spec.application} left the configuration: put it back to have it rotated")
@@ -63,11 +61,11 @@ def _rotate(
         outcome = drive(reconcile(spec, context, local_state, request), sleep)
         if done := _fulfilled(spec, outcome, replaces, recorder):
             return done
-        hurdle = blocking_reason(spec, outcome, failures, context.clock.now())
+        obstacle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = outcome.ledger.failures if outcome.ledger else failures
-        if hurdle and hurdle.exit_code != 3:
-            return hurdle
-        if over := patience.over(hurdle, outcome.ledger):
+        if obstacle and obstacle.exit_code != 3:
+            return obstacle
+        if over := patience.over(obstacle, outcome.ledger):
             return over
         wait_for_next_pass(context, sleep, outcome)
 
@@ -75,7 +73,7 @@ def _rotate(
 def _fulfilled(
     spec: ApplicationSpec, outcome: PassOutcome, replaces: str | None, recorder: RotationRecorder
 ) -> OperationResult | None:
-    """The result, if what the pass last read from Vault is what was asked for."""
+    """The result, if the ledger and document that the pass read show the rotation."""
     ledger, document = outcome.ledger, outcome.document
     if outcome.error or ledger is None or ledger.current is None or document is None:
         return None
@@ -85,20 +83,20 @@ def _fulfilled(
     rotation_id = next(
         (entry.rotation_id for entry in reversed(ledger.history) if entry.access_key == current.access_key), ""
     )
-    ours = rotation_id in recorder.claimed
+    by_this_process = rotation_id in recorder.claimed
     old = next((entry for entry in ledger.retiring if entry.access_key == replaces), None)
     published = f"{current.access_key} is published in version {document.version} of {spec.path} and read back"
     rest = (
-        f"; {replaces} lives on until {format_time(old.revoke_after)} ({format_span(spec.grace)} of grace)"
+        f"; {replaces} stays valid until {format_time(old.revoke_after)} ({format_span(spec.grace)} of grace)"
         if old
         else ""
     )
     return OperationResult(
         spec.application,
-        "rotated" if ours else "overtaken",
+        "rotated" if by_this_process else "overtaken",
         0,
         f"rotated: {published}{rest}"
-        if ours
+        if by_this_process
         else f"another process was faster, so nothing was left to do: {published}{rest}",
         access_key=current.access_key,
         version=document.version,

@@ -1,2 +1,1 @@
-"""What happened in an emergency, for those who were not there: put together from ledgers, the
-provider's list and its trail."""
+"""Reports of incidents, from ledgers, the provider's key list and its audit trail."""

@@ -1,4 +1,4 @@
-"""The calls of an audit trail, grouped by where they came from."""
+"""Groups the calls of an audit trail by source."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from rotator.util.formatting import format_timestamp, pluralize
 
 @dataclass(frozen=True)
 class Group:
-    """Calls from one address with one client: how many, when, what, and how many of them were
-    refused."""
+    """The calls from one address with one client."""
 
     source: str
     agent: str
@@ -21,11 +20,11 @@ class Group:
 
     @property
     def refused(self) -> int:
-        """How many of the calls were not carried out."""
+        """How many of the calls were refused."""
         return sum(audit_event.status >= 400 for audit_event in self.audit_events)
 
     def methods(self, most: int = 5) -> list[str]:
-        """What was called most."""
+        """The most frequent methods."""
         return [
             name if times == 1 else f"{name} x {times}"
             for name, times in Counter(d.method for d in self.audit_events).most_common(most)
@@ -33,8 +32,7 @@ class Group:
 
 
 def groups(trail: AuditTrail) -> list[Group]:
-    """The calls by source address and client, those that appeared last at the top: what is new is
-    what one looks for."""
+    """The calls by source address and client. The source that first appeared last comes first."""
     found: dict[tuple[str, str], list[AuditEvent]] = {}
     for audit_event in trail.audit_events:
         found.setdefault((audit_event.source, audit_event.agent), []).append(audit_event)
@@ -43,21 +41,21 @@ def groups(trail: AuditTrail) -> list[Group]:
 
 
 def count_calls(trail: AuditTrail) -> str:
-    """How many calls the trail names, or that this is not known. A number is a number only where
-    every region answered."""
-    silent = "; ".join(trail.unavailable) or "no region answered"
+    """The number of calls in the trail, a lower bound, or "unknown", depending on which regions
+    answered."""
+    reasons = "; ".join(trail.unavailable) or "no region answered"
     if not trail.asked:
-        return f"calls unknown: the audit trail could not be read ({silent})"
+        return f"calls unknown: the audit trail could not be read ({reasons})"
     calls = pluralize(len(trail.audit_events), "call")
     found = f"{calls if trail.complete else f'at least {calls}'} on the audit trail of {', '.join(trail.asked)}"
     if trail.unavailable:
-        found += f"; the rest could not be read ({silent})"
+        found += f"; the rest could not be read ({reasons})"
     return f"{found}; it has more calls than were read" if trail.truncated else found
 
 
 def trail_as_json(trail: AuditTrail) -> dict[str, Any]:
-    """An audit trail for machines. What no region told is null; ``complete`` is false where there
-    may be more calls."""
+    """An audit trail as JSON. The calls are null if no region answered; ``complete`` is false if
+    there may be more calls."""
     return {
         "asked": list(trail.asked),
         "silent": list(trail.unavailable),

@@ -1,4 +1,4 @@
-"""Collects incidents from the ledgers and the mass rotations that remember them. Pure."""
+"""Collects incidents from ledgers and mass rotations. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rotator.operations.incidents.report import ApplicationImpact, KeyRevocation
 
 
 def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
-    """What one incident did to one application, from its ledger."""
+    """The impact of an incident on one application, from its ledger."""
     replaced = _replacement(incident, ledger.history)
     return ApplicationImpact(
         application=ledger.application,
@@ -31,8 +31,8 @@ def impact_of(incident: Incident, ledger: Ledger) -> ApplicationImpact:
 
 
 def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> HistoryEntry | None:
-    """The first key that was published after the mark and before the end; none where no consumer
-    read a compromised one."""
+    """The first key that was published between the mark and the end of the incident; None if no
+    consumer read a compromised key."""
     end = incident.closed_at
     return next(
         (
@@ -48,9 +48,9 @@ def _replacement(incident: Incident, history: Sequence[HistoryEntry]) -> History
 
 
 def _revocation(access_key: str, incident: Incident, history: Sequence[HistoryEntry]) -> KeyRevocation:
-    told = next((revocation for revocation in incident.revocations if revocation.access_key == access_key), None)
-    if told is not None:
-        return KeyRevocation(access_key, told.at, told.verification, told.destroyed, told.remark)
+    recorded = next((revocation for revocation in incident.revocations if revocation.access_key == access_key), None)
+    if recorded is not None:
+        return KeyRevocation(access_key, recorded.at, recorded.verification, recorded.destroyed, recorded.remark)
     entry = next(
         (
             entry
@@ -67,8 +67,8 @@ def _revocation(access_key: str, incident: Incident, history: Sequence[HistoryEn
 
 
 def all_incidents(ledgers: Mapping[str, Ledger], masses: Sequence[MassRotation]) -> dict[str, list[ApplicationImpact]]:
-    """Every incident that is remembered, by its id, with the applications that it is about; a mass
-    rotation that was no compromise is none."""
+    """All incidents by id, with the affected applications. A mass rotation without a compromise is
+    none."""
     found: dict[str, list[ApplicationImpact]] = {mass.id: [] for mass in masses if mass.compromised}
     for _, ledger in sorted(ledgers.items()):
         for incident in ledger.incidents:

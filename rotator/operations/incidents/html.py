@@ -1,5 +1,5 @@
-"""The report as one HTML file to hand to others: nothing is loaded from anywhere, nothing runs, and
-all text of others (reasons, user agents, paths) is escaped."""
+"""Renders an incident report as one HTML file. It loads and runs nothing, and all foreign text
+(reasons, user agents, paths) is escaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ h1 { font-size: 1.6rem; margin: 0 0 .3rem } h2 { font-size: 1.15rem; margin: 2.2
 th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line) } th { color: var(--faint); font-weight: 500 }
 svg { width: 100%; height: auto; background: var(--soft); border-radius: 6px } svg text { fill: var(--ink); font: 11px system-ui, sans-serif }
 svg .axis { stroke: var(--line) } svg .life { stroke: var(--bad); stroke-width: 5 } svg .open { stroke-dasharray: 4 3 }
-svg .made { fill: var(--good) } svg .dead { fill: var(--bad) } svg .event { fill: var(--mark); fill-opacity: .75 } svg .rejected { fill: none; stroke: var(--mark) }
+svg .made { fill: var(--good) } svg .revoked { fill: var(--bad) } svg .event { fill: var(--mark); fill-opacity: .75 } svg .rejected { fill: none; stroke: var(--mark) }
 @media print { body { max-width: none } details > * { display: block } }
 """
 
@@ -33,7 +33,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 WIDTH, LABEL, ROW = 1000, 190, 17
 MOST_LABELLED = 60
-"""Rows that are drawn with a name; of more, each is a hair and its name is in the table."""
+"""Maximum of rows with a name; above it, rows are thin lines and the names are in the table."""
 
 
 def render_html(report: IncidentReport) -> str:
@@ -50,7 +50,7 @@ def render_html(report: IncidentReport) -> str:
         f"<p>{_(report.reason)}<br><span class='faint'>{when}</span></p>",
         _figures(report),
         "<h2>From the mark to the verified revocation</h2>",
-        _lives(report),
+        _validity(report),
         _applications(report.affected),
         "<h2>Coverage: keys from before that time that are valid</h2>",
         *map(_coverage, report.coverage),
@@ -58,7 +58,7 @@ def render_html(report: IncidentReport) -> str:
         _trails(report),
         "<h2>Time line</h2>",
         _moments(report),
-        "<h2>What this cannot tell</h2>",
+        "<h2>Limits of this report</h2>",
         f"<ul>{''.join(f'<li>{_(limit)}</li>' for limit in report.limits)}</ul>",
     ]
     return (
@@ -76,16 +76,16 @@ def _(text: object) -> str:
 
 
 def _figures(report: IncidentReport) -> str:
-    lives = [one.lived_on.total_seconds() for one in report.affected if one.lived_on is not None]
-    dead = sum(revocation.at is not None for one in report.affected for revocation in one.revocations)
+    durations = [one.lived_on.total_seconds() for one in report.affected if one.lived_on is not None]
+    revoked = sum(revocation.at is not None for one in report.affected for revocation in one.revocations)
     keys = sum(len(one.revocations) for one in report.affected)
     figures = [
         (pluralize(len(report.affected), "application"), "affected"),
-        (f"{dead} of {keys}", "compromised keys verified as revoked"),
+        (f"{revoked} of {keys}", "compromised keys verified as revoked"),
     ]
-    if lives:
-        figures.append((format_seconds(median(lives)), "from mark to revocation, half of them"))
-        figures.append((format_seconds(max(lives)), "the longest"))
+    if durations:
+        figures.append((format_seconds(median(durations)), "from mark to revocation (median)"))
+        figures.append((format_seconds(max(durations)), "the longest"))
     if report.coverage:
         valid = sum(len(proof.open) for proof in report.coverage)
         whole = not any(proof.gap for proof in report.coverage)
@@ -103,7 +103,7 @@ def _figures(report: IncidentReport) -> str:
 
 
 class _Axis:
-    """From moments to places on a drawing."""
+    """Maps times to positions in a drawing."""
 
     def __init__(self, moments: Sequence[datetime], label: int) -> None:
         self.first, self.last, self.left = min(moments), max(moments), label
@@ -114,7 +114,7 @@ class _Axis:
         return round(self.left + min(max(share, 0.0), 1.0) * (WIDTH - self.left - 20), 1)
 
     def drawn(self, height: int) -> str:
-        """Its ends, as text, and three lines."""
+        """Both ends as text, and three lines."""
         quarters = [self.left + part * (WIDTH - self.left - 20) / 2 for part in (0, 1, 2)]
         lines = "".join(f"<line class='axis' x1='{x:.1f}' x2='{x:.1f}' y1='18' y2='{height}'/>" for x in quarters)
         ends = f"<text x='{self.left}' y='12'>{format_time(self.first)}</text>"
@@ -125,9 +125,9 @@ def _svg(height: int, inside: Iterable[str], what: str) -> str:
     return f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{_(what)}'>{''.join(inside)}</svg>"
 
 
-def _lives(report: IncidentReport) -> str:
-    """Each application's compromised keys as a line from the mark to their revocation, with the
-    moment of the replacement on it."""
+def _validity(report: IncidentReport) -> str:
+    """A line for each application from the mark to the revocation of its compromised keys, with the
+    time of the replacement."""
     if not report.affected:
         return "<p class='faint'>No application is marked yet.</p>"
     labelled = len(report.affected) <= MOST_LABELLED
@@ -147,12 +147,12 @@ def _lives(report: IncidentReport) -> str:
         )
         size = 4 if labelled else 1.5
         made = f"<circle class='made' cx='{axis.x(one.replaced_at)}' cy='{y}' r='{size}'/>" if one.replaced_at else ""
-        drawn.append(f"<g><title>{_(one.application)}: {_(_lived(one))}</title>{name}{line}{made}</g>")
+        drawn.append(f"<g><title>{_(one.application)}: {_(_duration(one))}</title>{name}{line}{made}</g>")
     legend = "<p class='faint'>red: a compromised key is valid; green: consumers have another one</p>"
-    return _svg(height, drawn, "how long the compromised keys of each application lived") + legend
+    return _svg(height, drawn, "how long the compromised keys of each application were valid") + legend
 
 
-def _lived(one: ApplicationImpact) -> str:
+def _duration(one: ApplicationImpact) -> str:
     return (
         f"contained after {format_seconds(one.lived_on.total_seconds())}"
         if one.lived_on is not None
@@ -161,7 +161,7 @@ def _lived(one: ApplicationImpact) -> str:
 
 
 def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
-    """Each address and client as a row, each of their calls as a dot; refused ones are hollow."""
+    """A row for each address and client with a dot for each call; refused calls are hollow."""
     axis = _Axis(
         [report.since, report.as_of, *[audit_event.at for group in found for audit_event in group.audit_events]], LABEL
     )
@@ -184,7 +184,7 @@ def _calls(report: IncidentReport, found: Sequence[Group]) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
+    """A table; the cells are escaped already."""
     head = "".join(f"<th>{_(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -196,7 +196,7 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
         keys = "<br>".join(
             f"<code>{_(revocation.access_key)}</code> "
             + (
-                f"dead {format_time(revocation.at)} ({_(revocation.verification)})"
+                f"revoked {format_time(revocation.at)} ({_(revocation.verification)})"
                 if revocation.at
                 else "<b class='bad'>not verified as revoked</b>"
             )
@@ -211,16 +211,16 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
         )
         purpose = f"<br>{_(one.purpose)}" if one.purpose else ""
         name = f"<b>{_(one.application)}</b>{purpose}<br><span class='faint'>{_(one.path)}</span>"
-        rows.append([name, keys, new, _(_lived(one))])
+        rows.append([name, keys, new, _(_duration(one))])
     return _table(("application", "compromised", "replaced by", "outcome"), rows)
 
 
 def _coverage(verification: CoverageReport) -> str:
     why = verification.gap or f"{len(verification.open)} valid"
-    verdict = "<b class='good'>proven</b>" if verification.complete else f"<b class='bad'>not proven: {_(why)}</b>"
-    said = (
+    verdict = "<b class='good'>complete</b>" if verification.complete else f"<b class='bad'>not complete:  {_(why)}</b>"
+    summary = (
         f"<p>{verdict}: {_(verification.account)}{_(f', {verification.part}' if verification.part else '')}, "
-        f"{pluralize(verification.listed, 'key')} looked at {format_time(verification.as_of)}, older than "
+        f"{pluralize(verification.listed, 'key')} listed at {format_time(verification.as_of)}, older than "
         f"{format_time(verification.created_before)}</p>"
     )
     rows = [
@@ -232,7 +232,7 @@ def _coverage(verification: CoverageReport) -> str:
         )
         for row in verification.rows
     ]
-    return said + (_table(("key", "made", "whose", "what it is"), rows) if rows else "")
+    return summary + (_table(("key", "created", "application", "kind"), rows) if rows else "")
 
 
 def _trails(report: IncidentReport) -> str:
@@ -245,7 +245,7 @@ def _trails(report: IncidentReport) -> str:
                 _calls(report, found),
                 _table(("address", "client", "calls", "first and last", "what"), map(_group, found)),
             ]
-    return "".join(parts) or "<p class='faint'>The audit trail was not asked for.</p>"
+    return "".join(parts) or "<p class='faint'>The audit trail was not read.</p>"
 
 
 def _group(group: Group) -> Sequence[str]:

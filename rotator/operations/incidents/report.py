@@ -1,9 +1,8 @@
-"""The report of one incident: from the mark to the verified revocation, and what the bearers did
-since it was suspected. Pure.
+"""The report of one incident: from the mark to the verified revocation, and the calls of the
+bearers since the suspected leak. Pure.
 
-It is put together from what is remembered anyway, so that it can be asked for at any time and by
-every reader of the ledgers. It says what it cannot tell beside what it tells: a report that is
-believed too far does more harm than none.
+It is built from recorded data, so every reader of the ledgers can request it at any time. It lists
+its own limits: a report that is trusted too far does more harm than none.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rotator.operations.incidents.audit_calls import trail_as_json
 from rotator.util.formatting import format_timestamp, pluralize
 
 LIMITS = (
-    "The provider's audit trail names no access key: it tells what an application did, with whichever of its keys.",
+    "The provider's audit trail names no access key: it shows what an application did, with any of its keys.",
     (
         "It leaves out Object Storage, and mostly records calls that change something: the absence of a call proves "
         "nothing."
@@ -29,13 +28,13 @@ LIMITS = (
 )
 """The limits of every report."""
 
-TRAIL_MISSING = "The audit trail was not asked for; say --trail."
+TRAIL_MISSING = "The audit trail was not read; add --trail."
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One thing that happened: ``reported``, ``marked``, ``replaced``, ``dead`` or ``contained``;
-    and what of it people should know."""
+    """One event: ``reported``, ``marked``, ``replaced``, ``revoked`` or ``contained``, with
+    details."""
 
     at: datetime
     what: str
@@ -46,8 +45,8 @@ class TimelineEntry:
 
 @dataclass(frozen=True)
 class KeyRevocation:
-    """The end of one compromised key, how it was proven, and which versions of the document with
-    its secret were destroyed."""
+    """The revocation of one compromised key, how it was verified, and which versions of the
+    document with its secret were destroyed."""
 
     access_key: str
     at: datetime | None
@@ -58,8 +57,8 @@ class KeyRevocation:
 
 @dataclass(frozen=True)
 class ApplicationImpact:
-    """What the incident did to one application. ``replacement`` is the key that consumers read
-    instead, if any was needed; ``purpose`` what the key that they read now is for."""
+    """The impact of the incident on one application. ``replacement``: the key that consumers read
+    instead, if one was needed; ``purpose``: of the key that they read now."""
 
     application: str
     account: str
@@ -78,14 +77,13 @@ class ApplicationImpact:
 
     @property
     def lived_on(self) -> timedelta | None:
-        """How long the last of its compromised keys lived after the mark."""
+        """Time from the mark to the revocation of the last compromised key."""
         return self.closed_at - self.opened_at if self.closed_at else None
 
 
 @dataclass(frozen=True)
 class IncidentReport:
-    """Everything about one incident. ``since`` is from when the keys are suspected to have been in
-    the wrong hands."""
+    """One incident. ``since``: from when the keys are suspected to have leaked."""
 
     id: str
     as_of: datetime
@@ -95,13 +93,13 @@ class IncidentReport:
     coverage: tuple[CoverageReport, ...] = ()
     trails: Mapping[str, AuditTrail] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    """Accounts that could not be read, and why: what happened there is not in the report."""
+    """Accounts that could not be read, and why; the report lacks what happened there."""
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Applications whose ledger could not be read, and why: each may belong to the incident."""
+    """Applications whose ledger could not be read, and why; each may be part of the incident."""
 
     @property
     def mass(self) -> MassRotation | None:
-        """The mass rotation that it was, if it was one; each account has a record of its own."""
+        """The mass rotation of this incident, if it was one. Each account has its own record."""
         return self.masses[0] if self.masses else None
 
     @property
@@ -112,8 +110,8 @@ class IncidentReport:
 
     @property
     def closed_at(self) -> datetime | None:
-        """When the revocation of the last compromised key was verified; None while that is not
-        known of each application."""
+        """When the revocation of the last compromised key was verified; None while that is unknown
+        for an application."""
         return None if self._open or self.unavailable or self.unread else max(filter(None, self._ends))
 
     @property
@@ -126,14 +124,14 @@ class IncidentReport:
 
     @property
     def state(self) -> str:
-        """``contained``, ``open``, or ``unknown`` where what could be read is contained and
-        something could not be read."""
+        """``contained``, ``open``, or ``unknown`` if all that was read is contained and something
+        could not be read."""
         return "open" if self._open else "contained" if self.closed_at else "unknown"
 
     @property
     def missing(self) -> str:
-        """How much could not be read, such as ``1 account and 2 ledgers``; empty when everything
-        was."""
+        """What could not be read, such as ``1 account and 2 ledgers``; empty if everything was
+        read."""
         counts = ((len(self.unavailable), "account"), (len(self.unread), "ledger"))
         return " and ".join(pluralize(count, noun) for count, noun in counts if count)
 
@@ -144,12 +142,12 @@ class IncidentReport:
 
     @property
     def by(self) -> str:
-        """Who asked for it."""
+        """Who requested it."""
         return self.mass.by if self.mass else self.affected[0].by
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What this report cannot tell."""
+        """The limits of this report."""
         unavailable = sorted(
             {f"The audit trail of {place}" for trail in self.trails.values() for place in trail.unavailable}
         )
@@ -166,7 +164,7 @@ class IncidentReport:
         return (*LIMITS, *away, *unavailable, *truncated, *(() if self.trails else (TRAIL_MISSING,)))
 
     def moments(self) -> list[TimelineEntry]:
-        """The time line, oldest first."""
+        """The timeline, oldest first."""
         found = [TimelineEntry(self.opened_at, "reported", text=f"{self.reason} ({self.by})")]
         for one in self.affected:
             for revocation in one.revocations:
@@ -201,7 +199,7 @@ class IncidentReport:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The report for machines."""
+        """The report as JSON."""
         return {
             "id": self.id,
             "as_of": format_timestamp(self.as_of),
@@ -267,9 +265,8 @@ def _affected_as_json(one: ApplicationImpact) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class IncidentList:
-    """Every incident that could be read, oldest first. ``unread`` and ``unavailable`` are the
-    applications and accounts that could not be read, and why: their incidents are not in the
-    list."""
+    """Every incident that could be read, oldest first. ``unread`` and ``unavailable``: the
+    applications and accounts that could not be read, and why; their incidents are missing."""
 
     incidents: tuple[IncidentReport, ...]
     unread: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Many applications at once: which of them, in which order, how many at a time; and the proof that
-no old key was missed.
+"""Rotates many applications: which, in which order, how many at a time, and the coverage report at
+the end.
 
-Every application is rotated by the same hands that rotate a single one. What is added is choosing
-(``selection``), fitting into the organisation's quota of keys and rate of calls (``waves``,
-``gate``), remembering across a kill (``records``), telling it beforehand (``foretelling``) and the
-order of it all (``rotation``).
+Each application is rotated by the same command as a single one. This package adds the selection
+(``selection``), the limits of the key quota and of the rate of calls (``free_quota``,
+``admission``, ``quota_wait``, ``estimate``), the preview (``preview``) and the order of it all
+(``coordinator``).
 """

@@ -1,4 +1,4 @@
-"""One account with its applications, ledgers and keys, read at once."""
+"""Reads an account with its applications, ledgers and keys."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from rotator.util.formatting import pluralize
 
 @dataclass(frozen=True)
 class AccountScope:
-    """An account, its applications (also those that left the configuration and still have a
-    ledger), and what acts on them.
+    """An account with its applications, including removed ones that still have a ledger.
 
-    ``rate_limit`` is calls a second; ``management_key`` is the public name of the key that the
-    account logs in with by then, empty when it is not known.
+    ``rate_limit``: calls per second. ``management_key``: returns the access key that the account
+    logs in with at that time, empty if unknown.
     """
 
     account: str
@@ -42,7 +41,7 @@ class AccountScope:
     management_key: Callable[[], str] = lambda: ""
 
     def earliest(self) -> datetime:
-        """The time by whichever clock is behind: nothing has passed before it has by that one."""
+        """The time on the slowest clock: a deadline has passed only when it has on that one."""
         now = self.clock.now()
         return min(now, now + self.provider.clock_offset(), now + self.vault.clock_offset())
 
@@ -50,7 +49,7 @@ class AccountScope:
 def account_scopes(
     runtime: Runtime, accounts: Sequence[str], context: Callable[[ApplicationSpec], ReconcileContext], sink: EventSink
 ) -> list[AccountScope]:
-    """The accounts that were named, once each; all of the configuration when none was."""
+    """The named accounts, each once; all configured ones if none is named."""
     named = list(dict.fromkeys(accounts)) or sorted(runtime.accounts)
     summary = {name: runtime.account(name) for name in named}
     removed = {
@@ -79,15 +78,14 @@ def _management_key(runtime: Runtime, account: str) -> str:
 
 @dataclass(frozen=True)
 class AccountSnapshot:
-    """What one look at an account has shown."""
+    """The result of one reading of an account."""
 
     scope: AccountScope
     survey: SelectionInput
     document: AccountDocument
 
     def coverage_of(self, selection: Selection, created_before: datetime) -> CoverageReport:
-        """Which keys from before that time are valid: of the applications that the selection names,
-        else of the account."""
+        """The coverage report of the selected applications, or of the account if none is named."""
         report = self.coverage(created_before)
         if not selection.partial:
             return report
@@ -95,7 +93,7 @@ class AccountSnapshot:
         return report.restricted(bearers, f"the {pluralize(len(bearers), 'chosen application')}")
 
     def coverage(self, created_before: datetime) -> CoverageReport:
-        """Which keys of the account from before that time are valid."""
+        """The coverage report of the account."""
         known = Inventory(
             document=self.document,
             bearers={spec.bearer: name for name, spec in self.scope.specs.items()},
@@ -109,12 +107,12 @@ class AccountSnapshot:
 
 
 def take_snapshot(scope: AccountScope, *, keys: bool = True) -> AccountSnapshot:
-    """Look at the account: its document, the ledger of each application, and every key that the
-    provider has (unless only what is remembered is wanted). A ledger that cannot be read hides no
-    other; a list that may lack a key raises."""
+    """Reads the document of the account, the ledger of each application, and unless ``keys`` is
+    false every key at the provider. A ledger that cannot be read hides no other. Raises if the list
+    may lack a key."""
     snapshot = _look(scope, keys=keys)
     if keys and snapshot.coverage(scope.earliest()).missing:
-        snapshot = _look(scope, keys=keys)  # a key that was revoked between the ledgers and the list is in neither now
+        snapshot = _look(scope, keys=keys)  # a key revoked between the two readings is in neither now
     return snapshot
 
 
@@ -140,8 +138,8 @@ def _look(scope: AccountScope, *, keys: bool) -> AccountSnapshot:
 
 
 def _listed(scope: AccountScope) -> tuple[Sequence[Key], str]:
-    """Every key of the organisation. Where there are too many for one list: those of every
-    application, and why the rest is missing."""
+    """Every key of the organisation. If there are too many for one list: those of the applications,
+    and why the rest is missing."""
     try:
         return scope.provider.list_all_keys(), ""
     except TooManyKeys as error:
@@ -159,8 +157,7 @@ def _listed(scope: AccountScope) -> tuple[Sequence[Key], str]:
 
 
 def _remembered(scope: AccountScope, spec: ApplicationSpec) -> tuple[Ledger | None, str | None]:
-    """The application's ledger, and where that names no current key yet, the one that its consumers
-    read."""
+    """The application's ledger, and the published key if the ledger names no current one yet."""
     ledger = read_whole_ledger(spec, scope.context(spec))
     if ledger is not None and ledger.current is not None:
         return ledger, None

@@ -1,5 +1,10 @@
-"""Admission control for mass rotations: starts a rotation only if the account's quota has room for
-its new key."""
+"""Admission control for mass rotations: starts a rotation only if the account's key quota has room
+for its new key.
+
+The provider's answer is at most ``QUOTA_REFRESH_INTERVAL`` old. Rotations without a key when it was
+requested may not be included in it, so they are subtracted. If the provider once reported a quota
+and now does not, nothing is admitted.
+"""
 
 from __future__ import annotations
 
@@ -11,99 +16,97 @@ from dataclasses import dataclass
 from rotator.operations.mass_rotation.free_quota import free_slots
 
 QUOTA_REFRESH_INTERVAL = 0.5
-"""Seconds between two questions to the provider for its free quota; between them only the admitted
-rotations are counted."""
+"""Seconds between two requests for the free quota; in between, admitted rotations are counted."""
 
 
 class AdmissionController:
-    """Counts who is under way and who of them has not made a key yet. Thread-safe.
+    """Counts rotations under way, and those of them whose key does not exist yet. Thread-safe.
 
-    ``ask`` tells the room that the provider has now. A provider that has told it once and does not
-    answer now has none.
+    ``free_quota`` returns the free quota of the provider, None if unknown.
     """
 
     def __init__(
-        self, ask: Callable[[], int | None], at_once: int, *, now: Callable[[], float] = time.monotonic
+        self, free_quota: Callable[[], int | None], max_parallel: int, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ask = ask
-        self._at_once = at_once
+        self._request_quota = free_quota
+        self._max_parallel = max_parallel
         self._now = now
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
-        self._unmade: set[str] = set()
-        self._room: int | None = None
+        self._without_key: set[str] = set()
+        self._free_quota: int | None = None
         self._counted: set[str] = set()
-        self._asked = self._told = False
-        self._ask_again = float("-inf")
+        self._requested = self._reported = False
+        self._next_request = float("-inf")
 
-    def admits(self, application: str, *, needs_room: bool) -> bool:
-        """Whether the application may begin now; it is under way from then on. Only one thread
-        asks."""
+    def try_admit(self, application: str, *, needs_room: bool) -> bool:
+        """Whether the application may start now; from then on it is under way. Call from one thread
+        only."""
         with self._lock:
-            if len(self._under_way) >= self._at_once:
+            if len(self._under_way) >= self._max_parallel:
                 return False
-        if needs_room and not self._has_room():
+        if needs_room and not self._has_quota():
             return False
         with self._lock:
             self._under_way.add(application)
         if needs_room:
-            self.makes_another(application)
+            self.key_pending(application)
         return True
 
-    def made(self, application: str) -> None:
-        """The application's new key exists: the provider counts it from now on."""
+    def key_created(self, application: str) -> None:
+        """The application's new key exists, so the provider counts it."""
         with self._lock:
-            self._unmade.discard(application)
+            self._without_key.discard(application)
 
-    def makes_another(self, application: str) -> None:
-        """The application's rotation was begun anew: there may be another key."""
+    def key_pending(self, application: str) -> None:
+        """The application's rotation started again, so it may create another key."""
         with self._lock:
             if application in self._under_way:
-                self._unmade.add(application)
+                self._without_key.add(application)
                 self._counted.add(application)
 
-    def left(self, application: str) -> None:
-        """The application is not under way any more."""
+    def finished(self, application: str) -> None:
+        """The application is no longer under way."""
         with self._lock:
             self._under_way.discard(application)
-            self._unmade.discard(application)
+            self._without_key.discard(application)
 
-    def _has_room(self) -> bool:
-        if self._asked and self._more() >= 1:
+    def _has_quota(self) -> bool:
+        if self._requested and self._free_slots() >= 1:
             return True
-        if self._under_way and self._now() < self._ask_again:
+        if self._under_way and self._now() < self._next_request:
             return False
         self._measure()
-        return self._more() >= 1
+        return self._free_slots() >= 1
 
-    def _more(self) -> int:
+    def _free_slots(self) -> int:
         with self._lock:
-            if self._room is None and self._told:
+            if self._free_quota is None and self._reported:
                 return 0
-            return free_slots(self._room, len(self._counted), len(self._under_way))
+            return free_slots(self._free_quota, len(self._counted), len(self._under_way))
 
     def _measure(self) -> None:
-        """Who had made no key before the question counts against its answer, for the answer may not
-        have their keys in it."""
+        """Requests the free quota. Rotations without a key before the request are subtracted,
+        because the answer may not include their keys."""
         with self._lock:
-            counted = set(self._unmade)
-        room = self._ask()
+            counted = set(self._without_key)
+        quota = self._request_quota()
         with self._lock:
-            self._room, self._counted, self._asked = room, counted, True
-            self._told = self._told or room is not None
-            self._ask_again = self._now() + QUOTA_REFRESH_INTERVAL
+            self._free_quota, self._counted, self._requested = quota, counted, True
+            self._reported = self._reported or quota is not None
+            self._next_request = self._now() + QUOTA_REFRESH_INTERVAL
 
 
 @dataclass
 class AdmissionRecorder:
-    """Reports each claim and each new key to the admission control."""
+    """Reports each claim and each new key to the admission controller."""
 
     admission: AdmissionController
 
     def saw(self, event: str, fields: Mapping[str, object]) -> None:
-        """Report one event."""
+        """Reports one event."""
         application = str(fields.get("application", ""))
         if event == "rotation.claimed":
-            self.admission.makes_another(application)
+            self.admission.key_pending(application)
         elif event == "rotation.created":
-            self.admission.made(application)
+            self.admission.key_created(application)

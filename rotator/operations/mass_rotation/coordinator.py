@@ -1,12 +1,11 @@
-"""A mass rotation: the chosen applications, oldest keys first, as many at once as there is room
-for, to the coverage proof.
+"""Coordinates a mass rotation: the selected applications, oldest keys first, as many at once as the
+quota has room for, and the coverage report at the end.
 
-The time before which keys are replaced is fixed in the account's document before anything else
-happens, and every mark names the mass rotation. So the same command goes on after a kill: it looks
-again, and what was done meanwhile, by whomever, is no longer old. Marks are written only for
-admitted applications. A kill therefore leaves few marks behind, on which daemons act, and the
-others wait for the command to be repeated: the quota is shared by all, and a mark without free
-quota has no effect.
+The time before which keys are replaced is fixed in the account's document first, and every mark
+names the mass rotation. After a kill the same command therefore resumes: it reads the account
+again, and keys that were replaced meanwhile, by any process, are no longer old. Only admitted
+applications are marked. A kill therefore leaves few marks, on which daemons act; the others wait
+for the command to be repeated. All share the quota, and a mark without free quota has no effect.
 """
 
 from __future__ import annotations
@@ -38,18 +37,19 @@ from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.util.formatting import format_timestamp
 
-GOES_ON = timedelta(days=7)
-"""How long the same words go on with what they began: graces may have to end in between."""
+RESUMABLE_FOR = timedelta(days=7)
+"""How old an unfinished mass rotation may be for the same command to resume it: graces may end in
+between."""
 
-GOES_ON_IN_A_BREACH = timedelta(hours=1)
-"""The same in a compromise. Later they mean another one, with a time of its own; to go on all the
-same, say the time."""
+RESUMABLE_FOR_COMPROMISE = timedelta(hours=1)
+"""The same for a compromise. A later command is about another leak and fixes a new time; to resume
+all the same, name the time."""
 
 
 @dataclass(frozen=True)
 class MassRotationResult:
-    """What became of a mass rotation of one account. ``rest`` are applications that found no room;
-    the first of them can follow at ``room_at``, if a ledger tells."""
+    """The result of a mass rotation of one account. ``rest``: applications without free quota; the
+    first of them can start at ``room_at``, if a ledger shows a grace that ends."""
 
     order: MassRotation
     results: tuple[OperationResult, ...]
@@ -60,7 +60,7 @@ class MassRotationResult:
 
     @property
     def broken(self) -> tuple[OperationResult, ...]:
-        """The applications that could not be rotated, and why."""
+        """The results of applications that could not be rotated."""
         return tuple(result for result in self.results if result.exit_code)
 
     @property
@@ -70,12 +70,11 @@ class MassRotationResult:
 
     @property
     def exit_code(self) -> int:
-        """0 only when every application is done and no old key of what was chosen is valid but
-        those that a person has waived."""
+        """0 only if every application is done and each old valid key of the selection is waived."""
         return max(int(bool(self.rest)), self.coverage.exit_code, *(result.exit_code for result in self.results), 0)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as JSON."""
         order = self.order
         return {
             "id": order.id,
@@ -97,9 +96,9 @@ class MassRotationResult:
 
 @dataclass(frozen=True)
 class MassRotationRequest:
-    """What an operator requests. ``said_before`` is the time as it was written, ``created_before``
-    what it means now: for a relative time, and for none at all, the first start of the command
-    fixes it; ``fixed`` for an absolute time. ``at`` is now."""
+    """What an operator requests. ``said_before`` is the time as written, ``created_before`` what it
+    means now. The first start of the command fixes a relative time, or none; an absolute time is
+    ``fixed``. ``at`` is now."""
 
     selection: Selection
     said_before: str
@@ -112,30 +111,29 @@ class MassRotationRequest:
 
     @property
     def selector(self) -> str:
-        """The words by which the same command is known again; in a compromise the reason is one of
-        them."""
-        said = self.selection.selector(created_before=self.said_before, compromised=self.compromised)
-        return f"{said} --reason {self.reason}" if self.compromised else said
+        """Identifies the same command; for a compromise, together with its reason."""
+        selector = self.selection.selector(created_before=self.said_before, compromised=self.compromised)
+        return f"{selector} --reason {self.reason}" if self.compromised else selector
 
     @property
     def since(self) -> datetime:
-        """When the same command must have been given to be gone on with: keys that were made since
-        then keep what they have, and when it is given for another breach those are the ones that
-        leaked. Where the words tell the time, any is the same."""
+        """How old an unfinished mass rotation may be for this request to resume it. Keys created
+        since its start count as rotated, so the limit is shorter for a compromise: a second leak
+        affects those keys too. Unlimited if the request names a fixed time."""
         if self.fixed:
             return datetime.min.replace(tzinfo=UTC)
-        return self.at - (GOES_ON_IN_A_BREACH if self.compromised else GOES_ON)
+        return self.at - (RESUMABLE_FOR_COMPROMISE if self.compromised else RESUMABLE_FOR)
 
     def order(self, token: str, now: datetime) -> MassRotation:
-        """What it is as something that has begun."""
+        """The record of this request as a mass rotation that starts now."""
         return MassRotation(token, self.selector, self.created_before, self.compromised, self.reason, self.by, now)
 
 
 def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep: Sleep, token: str) -> MassRotation:
-    """The mass rotation that is to be done, durable: one that was begun with the same words and has
-    not ended, or else a new one."""
+    """The mass rotation to run, recorded in Vault: an unfinished one with the same selector, or
+    else a new one."""
     if not request.said_before:
-        with suppress(ServiceError):  # who does not answer rotates nothing either, and says so itself
+        with suppress(ServiceError):  # an unavailable provider rotates nothing either, and reports it itself
             scope.provider.headroom(fresh=True)
     fresh = by_its_clock(scope, request).order(token, scope.clock.now())
     document = update_account(
@@ -145,18 +143,20 @@ def begin_mass_rotation(scope: AccountScope, request: MassRotationRequest, sleep
 
 
 def by_its_clock(scope: AccountScope, request: MassRotationRequest) -> MassRotationRequest:
-    """The same; without a time, it is now by the clock that stamps the keys, as far as an answer
-    has shown it."""
+    """The same request; without a time, it is now on the provider's clock, as far as an answer has
+    shown it."""
     if request.said_before:
         return request
     now = scope.clock.now() + scope.provider.clock_offset()
     return replace(request, created_before=now.replace(microsecond=0))
 
 
-def selected_applications(sight: AccountSnapshot, selection: Selection, order: MassRotation) -> tuple[Candidate, ...]:
-    """The applications whose turn will come."""
-    specs = [spec for spec in sight.scope.specs.values() if selection.chooses(spec)]
-    return candidates(specs, sight.survey, created_before=order.created_before, compromised=order.compromised)
+def selected_applications(
+    snapshot: AccountSnapshot, selection: Selection, order: MassRotation
+) -> tuple[Candidate, ...]:
+    """The applications to rotate, in order."""
+    specs = [spec for spec in snapshot.scope.specs.values() if selection.chooses(spec)]
+    return candidates(specs, snapshot.survey, created_before=order.created_before, compromised=order.compromised)
 
 
 def run_mass_rotation(
@@ -169,18 +169,19 @@ def run_mass_rotation(
     again: bool,
     wait: bool,
 ) -> MassRotationResult:
-    """Rotate what is to be rotated, and prove that nothing was missed. Goes past what is broken;
-    ``again`` when an earlier start of the same command is continued. With ``wait`` it does not end
-    before every application found room. Raises when the account as a whole cannot be read, and what
-    ``go_on`` and ``sleep`` raise at the end of the daemon that executes it: first no more are
-    admitted, then those under way are cut short."""
+    """Rotates the selected applications and reports the coverage. Continues past failures.
+    ``again``: resumes an earlier start. ``wait``: waits until every application found free quota.
+    Raises if the account cannot be read, and what ``go_on`` and ``sleep`` raise when the daemon
+    stops: first admission ends, then rotations under way are interrupted."""
     start = scope.clock.now()
-    sight = take_snapshot(scope)
+    snapshot = take_snapshot(scope)
     results = {
-        name: failed(name, error) for name, error in sight.survey.unread.items() if selection.chooses(scope.specs[name])
+        name: failed(name, error)
+        for name, error in snapshot.survey.unread.items()
+        if selection.chooses(scope.specs[name])
     }
-    todo: Sequence[Candidate] = [
-        one for one in selected_applications(sight, selection, order) if one.name not in results
+    pending: Sequence[Candidate] = [
+        one for one in selected_applications(snapshot, selection, order) if one.name not in results
     ]
     scope.sink.emit(
         "mass_rotation.started",
@@ -189,39 +190,39 @@ def run_mass_rotation(
         created_before=order.created_before,
         compromised=order.compromised,
         reason=order.reason,
-        applications=len(todo),
+        applications=len(pending),
         begun_at=order.begun_at,
         again=again,
     )
     for result in results.values():
-        _tell(scope, order, result)
+        _emit_result(scope, order, result)
     while True:
-        gate = AdmissionController(
-            lambda: scope.provider.headroom(fresh=True), _at_once(scope, todo, compromised=order.compromised)
+        admission = AdmissionController(
+            lambda: scope.provider.headroom(fresh=True), _max_parallel(scope, pending, compromised=order.compromised)
         )
-        turns = _in_waves(
-            todo,
-            gate,
-            lambda one, gate=gate: _one(scope, one, order, gate, sleep),  # type: ignore[misc]  # bound on purpose
+        finished_results = _run_admitted(
+            pending,
+            admission,
+            lambda one, admission=admission: _rotate_candidate(scope, one, order, admission, sleep),  # type: ignore[misc]  # bound on purpose
             go_on,
         )
-        for result in turns:
+        for result in finished_results:
             if result.reason == "quota":
-                continue  # another process took the free quota: the application has not failed, it waits like the rest
+                continue  # another process took the free quota: the application waits like the rest
             results[result.application] = result
-            _tell(scope, order, result)
-        sight = take_snapshot(scope)
-        todo = [one for one in selected_applications(sight, selection, order) if one.name not in results]
-        if not todo or not wait:
+            _emit_result(scope, order, result)
+        snapshot = take_snapshot(scope)
+        pending = [one for one in selected_applications(snapshot, selection, order) if one.name not in results]
+        if not pending or not wait:
             break
-        wait_for_quota(sight, order, len(todo), sleep, go_on)
+        wait_for_quota(snapshot, order, len(pending), sleep, go_on)
     outcome = MassRotationResult(
         order,
         tuple(results.values()),
-        sight.coverage_of(selection, order.created_before),
+        snapshot.coverage_of(selection, order.created_before),
         (scope.clock.now() - start).total_seconds(),
-        rest=tuple(one.name for one in todo),
-        room_at=next_room_at(sight) if todo else None,
+        rest=tuple(one.name for one in pending),
+        room_at=next_room_at(snapshot) if pending else None,
     )
     scope.sink.emit(
         "mass_rotation.finished",
@@ -239,7 +240,7 @@ def run_mass_rotation(
     return outcome
 
 
-def _tell(scope: AccountScope, order: MassRotation, result: OperationResult) -> None:
+def _emit_result(scope: AccountScope, order: MassRotation, result: OperationResult) -> None:
     about = {"application": result.application, "account": scope.account, "incident": order.id}
     if result.exit_code:
         scope.sink.emit("mass_rotation.application_failed", reason=result.reason, message=result.message, **about)
@@ -247,29 +248,31 @@ def _tell(scope: AccountScope, order: MassRotation, result: OperationResult) -> 
         scope.sink.emit("mass_rotation.application_done", outcome=result.outcome, **about)
 
 
-def _at_once(scope: AccountScope, todo: Sequence[Candidate], *, compromised: bool) -> int:
-    return max((max_parallel(scope.rate_limit, proof_of(one.spec, compromised=compromised)) for one in todo), default=1)
+def _max_parallel(scope: AccountScope, pending: Sequence[Candidate], *, compromised: bool) -> int:
+    return max(
+        (max_parallel(scope.rate_limit, proof_of(one.spec, compromised=compromised)) for one in pending), default=1
+    )
 
 
 def proof_of(spec: ApplicationSpec, *, compromised: bool) -> VerificationPolicy:
-    """How the keys of that application prove themselves in this mass rotation."""
+    """The verification of new keys in this mass rotation."""
     return spec.emergency_verification if compromised else spec.verification
 
 
-def _in_waves(
-    todo: Sequence[Candidate],
-    gate: AdmissionController,
+def _run_admitted(
+    pending: Sequence[Candidate],
+    admission: AdmissionController,
     work: Callable[[Candidate], OperationResult],
     go_on: Callable[[], None],
 ) -> Iterator[OperationResult]:
-    """Work on the applications in their order, each in a thread of its own once the gate lets it
-    in; yields what became of each.
+    """Runs ``work`` for the candidates in order, each in a thread once it is admitted; yields the
+    results.
 
-    Ends when all are done, or when no rotation is under way and there is no room for the next.
-    ``go_on`` raises when no more are to be admitted; that is raised again once those under way have
-    ended. The threads are daemons: Ctrl-C ends the command at once, as any kill may.
+    Ends when all are done, or when none is under way and none can be admitted. ``go_on`` raises
+    when admission is to end; it is raised again once those under way have ended. The threads are
+    daemons: Ctrl-C ends the command at once.
     """
-    waiting, finished, under_way = deque(todo), SimpleQueue[tuple[Candidate, OperationResult | BaseException]](), 0
+    waiting, finished, under_way = deque(pending), SimpleQueue[tuple[Candidate, OperationResult | BaseException]](), 0
     over: RotatorError | None = None
 
     def in_thread(one: Candidate) -> None:
@@ -284,7 +287,7 @@ def _in_waves(
         except RotatorError as error:
             over = error
             waiting.clear()
-        while waiting and gate.admits(waiting[0].name, needs_room=waiting[0].needs_room):
+        while waiting and admission.try_admit(waiting[0].name, needs_room=waiting[0].needs_room):
             threading.Thread(target=in_thread, args=(waiting.popleft(),), daemon=True).start()
             under_way += 1
         if not under_way:
@@ -292,9 +295,9 @@ def _in_waves(
         try:
             one, result = finished.get(timeout=QUOTA_REFRESH_INTERVAL if waiting else None)
         except Empty:
-            continue  # others may have made room
+            continue  # other processes may have freed quota
         under_way -= 1
-        gate.left(one.name)
+        admission.finished(one.name)
         if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result
         yield failed(one.name, result) if isinstance(result, Exception) else result
@@ -302,11 +305,11 @@ def _in_waves(
         raise over
 
 
-def _one(
-    scope: AccountScope, one: Candidate, order: MassRotation, gate: AdmissionController, sleep: Sleep
+def _rotate_candidate(
+    scope: AccountScope, one: Candidate, order: MassRotation, admission: AdmissionController, sleep: Sleep
 ) -> OperationResult:
     context = scope.context(one.spec)
-    context = replace(context, sink=TapSink(context.sink, AdmissionRecorder(gate).saw))
+    context = replace(context, sink=TapSink(context.sink, AdmissionRecorder(admission).saw))
     if order.compromised:
         return contain(
             one.spec, context, sleep, CompromiseRequest(order.reason, order.by, incident=order.id), keys=one.keys

@@ -1,5 +1,4 @@
-"""Questions and orders about whole accounts: the coverage proof and its waivers, and the rotation
-of many applications."""
+"""Operations on whole accounts: coverage, waivers, and mass rotations."""
 
 from __future__ import annotations
 
@@ -35,19 +34,19 @@ from rotator.util.concurrency import run_concurrently
 from rotator.util.durations import parse_duration
 from rotator.util.formatting import format_timestamp
 
-Account = Annotated[str, Field(max_length=200, description="The account; the only one when it is left out.")]
+Account = Annotated[str, Field(max_length=200, description="The account; optional if there is only one.")]
 
 
 def of(call: OperationContext, accounts: Sequence[str] = ()) -> list[AccountScope]:
-    """The accounts that were named; all of the configuration when none was."""
+    """The named accounts; all configured ones if none is named."""
     return account_scopes(call.runtime, accounts, call.context, call.sink)
 
 
 def only(call: OperationContext, named: str) -> AccountScope:
-    """The account that was named, or the only one that there is."""
+    """The named account, or the only one."""
     known = sorted(call.runtime.accounts)
     if not named and len(known) != 1:
-        raise OperationError("usage", f"there are several accounts: say which with --account ({', '.join(known)})")
+        raise OperationError("usage", f"there are several accounts: select one with --account ({', '.join(known)})")
     (scope,) = of(call, [named or known[0]])
     return scope
 
@@ -60,39 +59,39 @@ def _sleep(call: OperationContext) -> Sleep:
 
 
 class CoverageRequest(Asked):
-    """An account, and the time before which no live key of it is to be from."""
+    """An account, and a time; no valid key may be older."""
 
     account: Account = ""
     created_before: Moment
 
 
 def handle_coverage(call: OperationContext, request: CoverageRequest) -> CoverageReport:
-    """Name every live key of the account that is older."""
+    """Lists every older valid key of the account."""
     return take_snapshot(only(call, request.account)).coverage(request.created_before)
 
 
 class WaiveRequest(Asked):
-    """A key that may stay in spite of its age, and why; with ``withdraw``, no longer."""
+    """An old key that may stay, and why; with ``withdraw``, no longer."""
 
     access_key: Name
     account: Account = ""
     reason: Reason = ""
-    until: Annotated[Perhaps, Field(description="When the word counts no longer; never when it is left out.")] = None
+    until: Annotated[Perhaps, Field(description="When the waiver ends; never if left out.")] = None
     withdraw: bool = False
 
 
 def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
-    """Let a key stay, or no longer."""
+    """Exempts a key from coverage, or ends the exemption."""
     reason, now = request.reason.strip(), call.now()
     refuse_malformed_keys([request.access_key])
     if not is_access_key(request.access_key):
         raise OperationError("usage", "that is no access key: one is SCW and 17 capital letters and digits")
     if request.withdraw and (reason or request.until):
-        raise OperationError("usage", "who withdraws a word gives neither a reason nor a time")
+        raise OperationError("usage", "withdrawing a waiver takes neither a reason nor a time")
     if not request.withdraw and not reason:
-        raise OperationError("usage", "say why the key may stay")
+        raise OperationError("usage", "a waiver needs a reason")
     if request.until and request.until <= now:
-        raise OperationError("usage", "the time until which the key may stay has passed: tell one to come")
+        raise OperationError("usage", "the time until which the key may stay has passed: give a future time")
     scope = only(call, request.account)
     if request.withdraw:
         wanted = without_waiver(request.access_key)
@@ -108,19 +107,18 @@ def handle_waive(call: OperationContext, request: WaiveRequest) -> WaiveResult:
 
 
 class PreviewRequest(Asked):
-    """The applications that are meant: these names (all when empty), of these accounts, that fit
-    one of these patterns; of them, those with a key from before ``created_before``, which is now
-    when it is left out."""
+    """The selected applications: these names (all if empty), of these accounts, that match one of
+    these patterns; of them, those with a key from before ``created_before`` (default: now)."""
 
     applications: Maybe
     accounts: Maybe
-    globs: Annotated[Maybe, Field(description="Patterns such as shop-*, of which a name has to fit one.")]
+    globs: Annotated[Maybe, Field(description="Patterns such as shop-*; a name matches one of them.")]
     created_before: Perhaps = None
     selector: Annotated[
         str,
         Field(
             max_length=100,
-            description="That time as it was written, such as 36h; the same text continues the same mass rotation.",
+            description="That time as written, such as 36h; the same text resumes the same mass rotation.",
         ),
     ] = ""
     compromised: bool = False
@@ -128,32 +126,28 @@ class PreviewRequest(Asked):
 
 
 class MassRotationCommand(PreviewRequest):
-    """The same, to be rotated now."""
+    """The same selection, to be rotated now."""
 
-    wait: Annotated[
-        bool, Field(description="Where there is no room for all at once, wait until graces end and go on.")
-    ] = False
+    wait: Annotated[bool, Field(description="If the quota has no room for all at once, wait until graces end.")] = False
 
     @property
     def same(self) -> str:
-        """What another order has in common that would do the same work."""
-        said = _selection(self).selector(created_before=_said(self), compromised=self.compromised)
-        return f"{said} --reason {self.reason}" if self.compromised else said
+        """Equal for requests that would do the same work."""
+        selector = _selection(self).selector(created_before=_time_selector(self), compromised=self.compromised)
+        return f"{selector} --reason {self.reason}" if self.compromised else selector
 
 
 def handle_preview(call: OperationContext, request: PreviewRequest) -> tuple[Preview, ...]:
-    """Say what would be done; change nothing."""
+    """Previews the mass rotation; changes nothing."""
     wanted = _request(call, request)
     return tuple(build_preview(scope, wanted) for scope in _meant(call, wanted.selection))
 
 
 def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -> MassRotationReport:
-    """Rotate what was asked for, all accounts beside each other, each to its coverage proof: one
-    that is away stops no other."""
+    """Rotates the selection, all accounts in parallel, each until its coverage report. An
+    unavailable account stops no other."""
     if request.compromised and not request.reason.strip():
-        raise OperationError(
-            "usage", "say why the keys are compromised: the reason goes into the ledger and the incident report"
-        )
+        raise OperationError("usage", "a compromise needs a reason, which goes into the ledger and the incident report")
     wanted = _request(call, request)
     known = call.runtime.specs
     found, token, sleep = _meant(call, wanted.selection), call.runtime.clock.token(), _sleep(call)
@@ -170,7 +164,7 @@ def handle_mass_rotation(call: OperationContext, request: MassRotationCommand) -
             scope, wanted.selection, order, sleep, go_on=go_on, again=order.id != token, wait=request.wait
         )
 
-    # Before anything happens in one account, every other one knows of it: a report that lacks one
+    # Every account records the mass rotation before any of them starts: a report that lacks one
     # must not look complete.
     begun = run_concurrently(lambda scope: begin_mass_rotation(scope, wanted, sleep, token), found, at_once=len(found))
     orders: dict[str, MassRotation] = {}
@@ -197,23 +191,21 @@ def _selection(request: PreviewRequest) -> Selection:
     return Selection(tuple(request.applications), tuple(request.accounts), tuple(request.globs))
 
 
-def _said(request: PreviewRequest) -> str:
-    """The time that identifies the mass rotation: as it was written, else as a timestamp."""
+def _time_selector(request: PreviewRequest) -> str:
+    """The time that identifies the mass rotation: as written, else as a timestamp."""
     return request.selector or (format_timestamp(request.created_before) if request.created_before else "")
 
 
 def _request(call: OperationContext, request: PreviewRequest) -> MassRotationRequest:
     now = call.now()
     created_before = request.created_before or now
-    created_before -= timedelta(microseconds=created_before.microsecond)  # what is printed is what is meant
+    created_before -= timedelta(microseconds=created_before.microsecond)  # the printed time is the exact time
     if created_before > now:
-        raise OperationError(
-            "usage", "--created-before is a time to come: the keys that are made now would be replaced again"
-        )
+        raise OperationError("usage", "--created-before is in the future: keys created now would be replaced again")
     reason = request.reason.strip() or ("suspected compromise" if request.compromised else "mass rotation")
     fixed = request.created_before is not None and not _is_duration(request.selector)
     return MassRotationRequest(
-        _selection(request), _said(request), created_before, request.compromised, reason, call.by, now, fixed
+        _selection(request), _time_selector(request), created_before, request.compromised, reason, call.by, now, fixed
     )
 
 
@@ -231,5 +223,5 @@ def _meant(call: OperationContext, selection: Selection) -> list[AccountScope]:
         scope for scope in of(call, selection.accounts) if any(selection.chooses(spec) for spec in scope.specs.values())
     ]
     if not found:
-        raise OperationError("usage", "no application of the configuration is what was asked for: see rotator status")
+        raise OperationError("usage", "no configured application matches: see rotator status")
     return found

@@ -1,5 +1,4 @@
-"""What a mass rotation would do, in which order, how long it would take, and which keys would
-remain. Changes nothing."""
+"""Previews a mass rotation: order, duration, and the keys that would remain. Changes nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ from rotator.util.formatting import format_timestamp
 
 @dataclass(frozen=True)
 class PreviewEntry:
-    """One application whose turn will come, and its keys that are too old; ``needs_room`` when
-    another key is made first, ``held`` when it will be skipped because it is on hold."""
+    """An application to rotate, and its old keys. ``needs_room``: another key is created first;
+    ``held``: on hold, so it would be skipped."""
 
     name: str
     keys: tuple[str, ...]
@@ -37,9 +36,9 @@ class PreviewEntry:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would become of one account. ``room`` is for how many keys the provider has room, if it
-    tells; ``again`` when an earlier start of the same command would be gone on with; ``unread`` are
-    ledgers that cannot be read, and why."""
+    """The preview of one account. ``room``: free quota, None if the provider reports none;
+    ``again``: an earlier start would be resumed; ``unread``: ledgers that cannot be read, and
+    why."""
 
     order: MassRotation
     turns: tuple[PreviewEntry, ...]
@@ -57,17 +56,17 @@ class Preview:
 
     @property
     def fit_now(self) -> int | None:
-        """For how many there is room before any grace has ended; None when the provider does not
-        tell."""
+        """How many rotations fit into the quota before a grace ends; None if the provider reports
+        none."""
         return None if self.room is None else max(0, free_slots(self.room, 0, 0))
 
     @property
     def blocked(self) -> bool:
-        """Whether there is no room for another key, and one is needed."""
+        """Whether another key is needed and the quota is exhausted."""
         return self.room == 0 and any(turn.needs_room for turn in self.turns)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The preview as JSON."""
         return {
             "account": self.account,
             "created_before": format_timestamp(self.order.created_before),
@@ -93,17 +92,17 @@ class Preview:
 
 
 def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
-    """What the mass rotation would do to the account now, if all goes well."""
-    sight = take_snapshot(scope)
-    unfinished = sight.document.unfinished(request.selector, request.since)
+    """Previews what the mass rotation would do to the account now, without failures."""
+    snapshot = take_snapshot(scope)
+    unfinished = snapshot.document.unfinished(request.selector, request.since)
     order = unfinished or by_its_clock(scope, request).order("", scope.clock.now())
-    found = selected_applications(sight, request.selection, order)
+    found = selected_applications(snapshot, request.selection, order)
     room = scope.provider.headroom(fresh=True)
     proofs = [proof_of(one.spec, compromised=request.compromised) for one in found]
     slowest = max(proofs, key=lambda proof: (proof.successes - 1) * proof.interval, default=None)
-    held = {name for name, ledger in sight.survey.ledgers.items() if ledger.held(scope.clock.now())}
+    held = {name for name, ledger in snapshot.survey.ledgers.items() if ledger.held(scope.clock.now())}
     dead = {key for one in found if one.name not in held for key in one.keys} if order.compromised else set()
-    coverage = sight.coverage_of(request.selection, order.created_before)
+    coverage = snapshot.coverage_of(request.selection, order.created_before)
     return Preview(
         order,
         tuple(
@@ -115,5 +114,5 @@ def build_preview(scope: AccountScope, request: MassRotationRequest) -> Preview:
         estimate(len(found), room, scope.rate_limit, slowest) if slowest else None,
         again=unfinished is not None,
         remaining=replace(coverage, rows=tuple(row for row in coverage.rows if row.key.access_key not in dead)),
-        unread={name: "; ".join(explain(error).sentences) for name, error in sorted(sight.survey.unread.items())},
+        unread={name: "; ".join(explain(error).sentences) for name, error in sorted(snapshot.survey.unread.items())},
     )

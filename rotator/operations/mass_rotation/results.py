@@ -11,7 +11,7 @@ from rotator.operations.result import OperationResult
 
 @dataclass(frozen=True)
 class WaiveResult:
-    """The waivers of the account, as they are now."""
+    """The current waivers of the account."""
 
     account: str
     waivers: tuple[Waiver, ...]

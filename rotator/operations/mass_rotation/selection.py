@@ -1,8 +1,8 @@
-"""Which applications a mass rotation is about, which of their keys, and in which order. Pure.
+"""Selects the applications of a mass rotation, their keys, and the order. Pure.
 
-It begins with the provider's list of all keys of the account. A key counts as an application's when
-the ledger names it, when consumers read it, or when it has a marker of this installation;
-everything else stays for the coverage proof.
+Starts from the provider's list of all keys of the account. A key belongs to an application if its
+ledger names it, if consumers read it, or if it has a marker of this installation. All other keys
+remain for the coverage report.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MAX_SELECTOR = 400
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for: these names (all when empty), of these accounts (all when empty), that
-    fit one of these patterns."""
+    """The selection: these names (all if empty), of these accounts (all if empty), that match one
+    of these patterns."""
 
     names: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -33,12 +33,11 @@ class Selection:
 
     @property
     def partial(self) -> bool:
-        """Whether applications are named, so that it is about these and not about whole
-        accounts."""
+        """Whether applications are named or matched, rather than whole accounts."""
         return bool(self.names or self.globs)
 
     def chooses(self, spec: ApplicationSpec) -> bool:
-        """Whether the application is one of those that were asked for."""
+        """Whether the application is selected."""
         return (
             (not self.names or spec.application in self.names)
             and (not self.accounts or spec.account in self.accounts)
@@ -46,27 +45,25 @@ class Selection:
         )
 
     def selector(self, *, created_before: str, compromised: bool) -> str:
-        """The command in words that are the same however it was typed, by which it is known
-        again."""
+        """The canonical text of the selection, by which the same command is recognised."""
         parts = [*sorted(self.names), *(f"--account {account}" for account in sorted(self.accounts))]
         parts += [f"--match {glob}" for glob in sorted(self.globs)]
         parts += [f"--created-before {created_before}"] if created_before else []
-        said = " ".join([*(parts or ["--all"]), *(["--compromised"] if compromised else [])])
-        if len(said) <= MAX_SELECTOR:
-            return said
-        return f"{said[: MAX_SELECTOR - 30]} ... sha256:{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+        selector = " ".join([*(parts or ["--all"]), *(["--compromised"] if compromised else [])])
+        if len(selector) <= MAX_SELECTOR:
+            return selector
+        return f"{selector[: MAX_SELECTOR - 30]} ... sha256:{hashlib.sha256(selector.encode()).hexdigest()[:16]}"
 
 
 def is_partial(selector: str) -> bool:
-    """Whether the selector of a mass rotation names applications, as ``Selection.partial`` tells of
-    its selection."""
+    """Whether the selector of a mass rotation names applications, like ``Selection.partial``."""
     return not selector.startswith("--") or selector.startswith("--match ") or " --match " in selector
 
 
 @dataclass(frozen=True)
 class SelectionInput:
-    """What is there of one account: every key at the provider, the ledgers by application, what
-    consumers read where there is no ledger yet, and why some could not be read."""
+    """The state of one account: every key at the provider, the ledgers by application, the
+    published key if there is no ledger yet, and why some could not be read."""
 
     keys: Sequence[Key]
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
@@ -74,16 +71,15 @@ class SelectionInput:
     unread: Mapping[str, Exception] = field(default_factory=dict)
     installation: str = ""
     unlisted: str = ""
-    """Why ``keys`` lacks those of bearers that no application has; empty when it lacks none."""
+    """Why ``keys`` lacks keys of bearers without an application; empty if it lacks none."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One application whose turn will come, and its keys that are too old.
+    """An application to rotate, and its old keys.
 
-    ``needs_room``: consumers read one of them, so that another key has to be made, and none of the
-    others is revoked before that. ``marked``: a mark is in the ledger already, so that every daemon
-    acts on it now.
+    ``needs_room``: consumers read one of them, so another key is created before any of them is
+    revoked. ``marked``: the ledger has a mark already, so every daemon acts on it.
     """
 
     spec: ApplicationSpec
@@ -101,11 +97,10 @@ class Candidate:
 def candidates(
     specs: Iterable[ApplicationSpec], survey: SelectionInput, *, created_before: datetime, compromised: bool
 ) -> tuple[Candidate, ...]:
-    """The applications that have a key from before that time, in the order in which they are to be
-    worked on: first those that need no room and may make some; then those that are marked already,
-    because daemons act on them in any case; then by the age of their oldest key. Without a
-    compromise, only a key that consumers read is to be replaced, and only of an application that is
-    configured: one in grace is revoked by itself."""
+    """The applications with a key from before that time, in the order to rotate them: first those
+    that need no quota and may free some, then marked ones, because daemons act on them in any case,
+    then by the age of their oldest key. Without a compromise only published keys of configured
+    applications are replaced: keys in grace are revoked anyway."""
     found = [
         candidate
         for spec in specs
@@ -120,13 +115,15 @@ def _candidate(
 ) -> Candidate | None:
     ledger, listed = survey.ledgers.get(spec.application), {key.access_key: key for key in survey.keys}
     current = ledger.current.access_key if ledger and ledger.current else survey.published.get(spec.application)
-    ours = {current} if current else set()
+    names = {current} if current else set()
     if compromised:
-        ours |= ledger.names() if ledger else set()
-        ours |= {key.access_key for key in survey.keys if _made_for(spec, key, survey.installation)}
-    born = {name: _born(name, listed, ledger) for name in ours}
+        names |= ledger.names() if ledger else set()
+        names |= {key.access_key for key in survey.keys if _made_for(spec, key, survey.installation)}
+    created = {name: _creation_time(name, listed, ledger) for name in names}
     old = {
-        name: at for name, at in born.items() if at is not None and at < created_before and _can_die(listed.get(name))
+        name: at
+        for name, at in created.items()
+        if at is not None and at < created_before and _may_be_revoked(listed.get(name))
     }
     if not old:
         return None
@@ -140,20 +137,19 @@ def _candidate(
 
 
 def _made_for(spec: ApplicationSpec, key: Key, installation: str) -> bool:
-    """Whether the key was made for the application: a bearer has one application, whatever it was
-    called when the key was made."""
+    """Whether the key was made for the application under any of its names: its marker is of this
+    installation, and its bearer is the application's."""
     marker = parse_marker(key.description)
     return marker is not None and marker.installation == installation and key.bearer == spec.bearer
 
 
-def _born(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:
-    """When the key was made. A list proves no absence: the current key is judged by the ledger when
-    it is not on it."""
+def _creation_time(access_key: str, listed: Mapping[str, Key], ledger: Ledger | None) -> datetime | None:
+    """When the key was created. If the current key is not on the list, the ledger's date counts."""
     if access_key in listed:
         return listed[access_key].created_at
     current = ledger.current if ledger else None
     return (current.created_at or current.since) if current and current.access_key == access_key else None
 
 
-def _can_die(key: Key | None) -> bool:
+def _may_be_revoked(key: Key | None) -> bool:
     return key is None or key.revocable

@@ -1,1 +1,1 @@
-"""Operations that answer a question and change nothing."""
+"""Operations that read and change nothing."""

@@ -1,4 +1,4 @@
-"""The answer of ``rotator doctor``: one line for each check."""
+"""The result of ``rotator doctor``: one line for each check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Outcome = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was examined, the outcome, what was seen, and what to do."""
+    """One line: the check, its outcome, what was seen, and what to do."""
 
     name: str
     outcome: Outcome
@@ -21,13 +21,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Every line, and when they were found."""
+    """All checks, and when they ran."""
 
     at: datetime
     checks: tuple[Check, ...]
 
     @property
     def exit_code(self) -> int:
-        """1 when a line failed, 5 when one is a warning, 0 otherwise."""
+        """1 if a check failed, 5 if one has a warning, else 0."""
         outcomes = {check.outcome for check in self.checks}
         return 1 if "failed" in outcomes else 5 if "warning" in outcomes else 0

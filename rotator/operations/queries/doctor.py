@@ -1,8 +1,6 @@
-"""The lines of ``rotator doctor``: pure functions from what an examination found out to outcomes
-with a remedy.
+"""The checks of ``rotator doctor``: pure functions from facts to outcomes with remedies.
 
-A line whose question could not be asked, because an earlier line failed, is ``skipped``: one fault
-makes one line red.
+A check that depends on a failed one is ``skipped``, so one fault makes one line red.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from rotator.operations.queries.doctor_vault import check_vault
 from rotator.util.formatting import format_span, pluralize
 
 KEY_WARNING = timedelta(days=180)
-"""A management key that is older should be replaced."""
+"""An older management key gets a warning."""
 
 FEWEST_KEYS = 2
-"""With less room, one rotation can fill the quota."""
+"""With less free quota, one rotation can exhaust it."""
 
 
 def diagnose(facts: Facts) -> Diagnosis:
-    """All lines, in the order in which they depend on each other."""
+    """All checks, in the order of their dependencies."""
     checks = [*check_vault(facts), *(line for account in facts.accounts for line in _account(account, facts.at))]
     return Diagnosis(facts.at, (*checks, _clocks(facts), *check_machine(facts.machine)))
 
@@ -76,9 +74,9 @@ def _quota(account: ExaminedAccount) -> Check:
     if account.headroom is None:
         return Check(name, "ok", "the provider reports no quota")
     if account.headroom < 1:
-        return Check(name, "failed", "there is no room for another key", remedy)
+        return Check(name, "failed", "the key quota is exhausted", remedy)
     if account.headroom < FEWEST_KEYS:
-        return Check(name, "warning", "there is room for one more key", remedy)
+        return Check(name, "warning", "the key quota has room for one more key", remedy)
     return Check(name, "ok", f"room for {pluralize(account.headroom, 'more key')}")
 
 

@@ -1,4 +1,4 @@
-"""What the lines of ``rotator doctor`` about every service share."""
+"""Common parts of the checks of ``rotator doctor``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rotator.operations.queries.diagnosis import Check
 from rotator.util.formatting import format_span
 
 CERTIFICATE_WARNING = timedelta(days=21)
-"""A certificate that ends sooner is worth a line."""
+"""A certificate that ends sooner gets a warning."""
 
 
 _STAGES = {
@@ -22,7 +22,7 @@ _STAGES = {
 
 
 def check_endpoint(service: str, way: Endpoint, now: datetime) -> Iterator[Check]:
-    """The lines about the way to a service: its name, the connection, its certificate."""
+    """The checks of the connection to a service: name, connection, certificate."""
     order = ("name", "connection", "certificate")
     failing, remedy = _STAGES.get(way.stage, ("", ""))
     for number, what in enumerate(order):
@@ -45,5 +45,5 @@ def check_endpoint(service: str, way: Endpoint, now: datetime) -> Iterator[Check
 
 
 def skipped(name: str) -> Check:
-    """A line whose question could not be asked."""
+    """A check that an earlier failure prevents."""
     return Check(name, "skipped", "an earlier check failed")

@@ -1,4 +1,4 @@
-"""The lines of ``rotator doctor`` about this machine."""
+"""The checks of ``rotator doctor`` about this machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HARDENING = {
         "yes",
     ),
 }
-"""Restrictions of the unit, as the package ships it."""
+"""Restrictions of the unit file in the package."""
 
 
 MANY_RESTARTS = 5
@@ -43,7 +43,7 @@ MANY_RESTARTS = 5
 
 
 def check_machine(machine: MachineFacts) -> Iterator[Check]:
-    """The lines about this machine."""
+    """The checks of this machine."""
     if machine.unit is not None and machine.unit.properties:
         yield check_unit(machine.unit.properties)
     if machine.missing_groups:
@@ -82,7 +82,7 @@ def _told(name: str, configured: bool, fault: str, without: str, option: str) ->
 
 
 def check_unit(properties: Mapping[str, str]) -> Check:
-    """The line about the systemd unit, from what ``systemctl show`` prints."""
+    """The check of the systemd unit, from the output of ``systemctl show``."""
     state = properties.get("ActiveState", "")
     if state == "failed":
         return Check("unit", "failed", "rotator.service has failed", "read why: journalctl -u rotator -p err")

@@ -1,4 +1,4 @@
-"""The lines of ``rotator doctor`` about Vault."""
+"""The checks of ``rotator doctor`` about Vault."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FEWEST_VERSIONS = 3
 """A document that keeps fewer loses secrets with which a revocation is verified."""
 
 SECRET_ID_WARNING = timedelta(days=7)
-"""A secret id that ends sooner, and that no process replaces, is worth a line."""
+"""A secret id that ends sooner, and that no process replaces, gets a warning."""
 
 SHORTEST_LOGIN = timedelta(minutes=10)
 """A login that ends sooner leaves no time for the verification of a key."""
 
 
 def check_vault(facts: Facts) -> Iterator[Check]:
-    """The lines about Vault, in the order in which they depend on each other."""
+    """The checks of Vault, in the order of their dependencies."""
     vault = facts.vault
     yield from check_endpoint("vault", vault.endpoint, facts.at)
     if vault.endpoint.fault:
@@ -49,7 +49,7 @@ def check_vault(facts: Facts) -> Iterator[Check]:
 def _token(vault: VaultFacts) -> Check:
     token, name = vault.token, "vault login"
     if token is None:
-        return Check(name, "ok", "logged in; the token may not be looked at")
+        return Check(name, "ok", "logged in; the token may not be looked up")
     if token.uses:
         return Check(
             name, "warning", f"the token ends after {token.uses} more calls", "set token_num_uses = 0 at the role"
@@ -145,7 +145,7 @@ def _documents(documents: Sequence[DocumentFacts]) -> Iterator[Check]:
 def _summed(
     name: str, faults: Sequence[tuple[str, str]], verb: str, remedy: str, *, outcome: Outcome = "failed"
 ) -> Check:
-    """One line for all applications: the first fault, and how many more there are."""
+    """One line for all applications: the first fault, and the number of others."""
     if not faults:
         return Check(name, "ok", "nothing is missing" if verb else "sound")
     application, fault = faults[0]

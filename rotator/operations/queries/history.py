@@ -1,4 +1,4 @@
-"""What happened to the keys of one application, from its ledger and from Vault's own versions."""
+"""The history of an application's keys, from its ledger and from Vault's versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rotator.operations.runtime import Runtime, select_applications
 
 @dataclass(frozen=True)
 class HistoryItem:
-    """One thing that happened. ``source`` is the ledger, or Vault where only its versions tell."""
+    """One event. ``source`` is ``ledger``, or ``vault`` for what only Vault's versions show."""
 
     at: datetime
     event: str
@@ -28,8 +28,7 @@ class HistoryItem:
 
 @dataclass(frozen=True)
 class History:
-    """Everything in the order in which it happened; ``problem`` is why Vault's versions are not in
-    it, if they are not."""
+    """All events, oldest first. ``problem`` says why Vault's versions are missing, if they are."""
 
     name: str
     entries: tuple[HistoryItem, ...]
@@ -37,7 +36,7 @@ class History:
 
 
 def read_history(runtime: Runtime, application: str) -> History:
-    """What happened to the keys of that application."""
+    """The history of the keys of that application."""
     problem = ""
     [spec] = select_applications(runtime, [application])
     ledger = (
@@ -56,8 +55,8 @@ def read_history(runtime: Runtime, application: str) -> History:
 
 
 def history_as_json(ledger: Ledger | None, versions: Sequence[DocumentVersion]) -> list[HistoryItem]:
-    """Everything in the order in which it happened. A version of the document that the ledger
-    explains is not told twice."""
+    """All events, oldest first. A version of the document that an entry of the ledger explains is
+    listed once."""
     entries = [
         HistoryItem(entry.at, entry.event, entry.access_key, entry.version, entry.rotation_id, entry.reason)
         for entry in (ledger.history if ledger else ())

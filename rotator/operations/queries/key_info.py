@@ -1,5 +1,4 @@
-"""Who a key is: from what is in hand to its owner, how it stands, and what would happen if it were
-revoked."""
+"""Describes a key: its application, its state, and what a revocation would break."""
 
 from __future__ import annotations
 
@@ -28,12 +27,12 @@ STATES: Mapping[str, str] = {
     "foreign": "of a bearer that is no application of this configuration",
     "unknown": "unknown: no account has it, and no ledger names it",
 }
-"""How a key can stand, and what that means."""
+"""The states of a key, with their descriptions."""
 
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """One key and its owner. ``impact``: what would happen if it were revoked, and what to do
+    """One key and its application. ``impact``: what a revocation would break, and what to do
     instead."""
 
     access_key: str
@@ -50,14 +49,13 @@ class KeyInfo:
     purpose: str = ""
     as_of: datetime | None = None
     account_error: str = ""
-    """Why the account could not be asked, where only the ledger tells about the key."""
+    """Why the account could not be read, if only the ledger names the key."""
     unread: tuple[str, ...] = ()
-    """Applications whose ledger could not be read, where that may hide to which one the key
-    belongs."""
+    """Applications whose ledger could not be read, if the key may belong to one of them."""
 
     @property
     def sentence(self) -> str:
-        """All of it but the advice, in one line."""
+        """Everything except the impact, in one line."""
         state = STATES[self.state]
         if self.unread:
             state = (
@@ -78,11 +76,11 @@ class KeyInfo:
         if self.purpose:
             parts.append(f"made for: {self.purpose}")
         if self.account_error:
-            parts.append(f"by its ledger alone, because the account could not be asked: {self.account_error}")
+            parts.append(f"by its ledger alone, because the account could not be read: {self.account_error}")
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The key as JSON."""
         return {
             "access_key": self.access_key,
             "state": self.state,
@@ -104,15 +102,17 @@ class KeyInfo:
 
 
 def describe_keys(runtime: Runtime, access_keys: Sequence[str], now: datetime) -> tuple[KeyInfo, ...]:
-    """Each of these keys and its owner."""
+    """Describes each of these keys."""
     names = list(dict.fromkeys(access_keys))
     found = look_up_keys(runtime, names, urgent=False)
-    ours = runtime.vault.installation() if any(one.key and parse_marker(one.key.description) for one in found) else ""
-    return tuple(describe_key(one, ours, now) for one in found)
+    installation = (
+        runtime.vault.installation() if any(one.key and parse_marker(one.key.description) for one in found) else ""
+    )
+    return tuple(describe_key(one, installation, now) for one in found)
 
 
 def describe_key(found: KeyLookup, installation: str, now: datetime) -> KeyInfo:
-    """What is known of the key, in the words that people need. Pure."""
+    """Describes a key that was looked up. Pure."""
     key, ledger, spec = found.key, found.ledger, found.spec
     state = _state(found, installation, now)
     return KeyInfo(
@@ -177,13 +177,13 @@ def _impact(state: str, found: KeyLookup, now: datetime) -> str:
         return f"consumers of {name} that have not read the newer key yet would be refused{rest}; {leaked}"
     return {
         "current": f"the consumers of {name} would be refused until they read another key; {leaked} (replaces it first)",
-        "revoking": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
-        "compromised": f"nothing more than what is about to happen; rotator status {name} shows how far it is",
-        "untracked": f"nothing, or the rotation of {name} that is under way would begin anew; {leaked}",
-        "unmanaged": f"its owner, who is not known, would be refused; if it leaked: {confirmed}",
+        "revoking": f"nothing: it is being revoked; rotator status {name} shows the progress",
+        "compromised": f"nothing: it is being revoked; rotator status {name} shows the progress",
+        "untracked": f"nothing, or the rotation of {name} in progress would start again; {leaked}",
+        "unmanaged": f"its unknown users would be refused; if it leaked: {confirmed}",
         "management": management_key_message(key, found.account),
         "protected": "it cannot be revoked here: have it removed at the provider",
         "revoked": "nothing: it is not accepted any more",
-        "foreign": "not by this program: it touches no bearer that is not in its configuration; revoke it at the provider",
+        "foreign": "rotator revokes only keys of configured applications: revoke it at the provider",
         "unknown": "nothing here: it was revoked long ago, or is of an organisation that is not in the configuration",
     }[state]

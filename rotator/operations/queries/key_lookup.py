@@ -1,5 +1,4 @@
-"""From an access key to the application that it belongs to: every account is asked once, and then
-the ledgers are."""
+"""Finds the application of an access key: asks each account once, then the ledgers."""
 
 from __future__ import annotations
 
@@ -19,18 +18,17 @@ from rotator.operations.refusal import OperationError
 from rotator.operations.runtime import Runtime
 from rotator.util.concurrency import as_completed, run_concurrently
 
-FEW = 3
-"""So many keys are asked for by name; for more, every account's keys are listed."""
+MAX_BY_NAME = 3
+"""Up to this number, keys are requested by name; above it, all keys of each account are listed."""
 
 
 @dataclass(frozen=True)
 class KeyLookup:
-    """Where a key belongs: the account that knows it and the application whose bearer it is, or
-    whose ledger names it.
+    """The account that has a key, and the application whose bearer it has or whose ledger names it.
 
-    Without ``key`` no account has it any more; without ``spec`` no configured application has, or
-    had, to do with it. ``version`` of the credential document publishes it, 0 when none does as far
-    as it may be read.
+    Without ``key`` no account has it any more. Without ``spec`` it belongs, and belonged, to no
+    configured application. ``version`` of the credential document publishes it; 0 if none does, or
+    if it may not be read.
     """
 
     access_key: str
@@ -40,22 +38,23 @@ class KeyLookup:
     ledger: Ledger | None = None
     version: int = 0
     account_error: str = ""
-    """Why the account could not be asked, where only the ledger tells about the key."""
+    """Why the account could not be read, if only the ledger names the key."""
     unread: tuple[str, ...] = ()
-    """Applications whose ledger could not be read, where that may hide the owner of the key."""
+    """Applications whose ledger could not be read, if the key may belong to one of them."""
 
 
 def refuse_malformed_keys(names: Iterable[str], known: Collection[str] = ()) -> None:
-    """Refuse a name that is nearly an access key and no application, with what is wrong with it."""
+    """Refuses names that are nearly an access key and no application, with what is wrong with
+    them."""
     for name in names:
         if name not in known and (fault := access_key_fault(name)):
             raise OperationError("usage", f"{name.strip()} is no access key: it {fault}")
 
 
 def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> tuple[KeyLookup, ...]:
-    """Where each of these keys belongs, in their order. Where an account does not answer, the
-    ledgers tell; raises when a key may be of such an account and no ledger tells how it stands.
-    ``urgent``: with the share of requests that is kept for emergencies."""
+    """Looks up each key, in order. If an account does not answer, the ledgers are used. Raises when
+    a key may belong to such an account and no ledger shows its state. ``urgent``: with the calls
+    that are reserved for emergencies."""
     bearers = {(spec.account, spec.bearer): spec for spec in runtime.specs.values()}
     try:
         known = locate_key(runtime, access_keys, urgent=urgent)
@@ -72,22 +71,22 @@ def look_up_keys(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool =
 
 
 def _by_ledgers(runtime: Runtime, access_keys: Sequence[str], error: ServiceError) -> tuple[KeyLookup, ...]:
-    """The same from the ledgers alone."""
+    """Looks up the keys in the ledgers alone; raises ``error`` if a key is in none."""
     found = find_in_ledgers(runtime, access_keys)
-    told = []
+    lookups = []
     for name in access_keys:
         spec, ledger = found.get(name, (None, None))
         if spec is None or ledger is None or not (name in ledger.names() or is_verified_revoked(ledger, name)):
             raise error
         version = ledger.current.version if ledger.current and ledger.current.access_key == name else 0
-        told.append(KeyLookup(name, spec.account, None, spec, ledger, version, str(error)))
-    return tuple(told)
+        lookups.append(KeyLookup(name, spec.account, None, spec, ledger, version, str(error)))
+    return tuple(lookups)
 
 
 def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, tuple[ApplicationSpec, Ledger]]:
-    """The application whose ledger names each of these keys, without a call to any provider.
-    Ledgers of removed applications are read only for keys that no configured application names. A
-    ledger that cannot be read names nothing."""
+    """The application whose ledger names each of these keys, without a call to a provider. Ledgers
+    of removed applications are read only for keys that no configured application names. A ledger
+    that cannot be read names nothing."""
     found: dict[str, tuple[ApplicationSpec, Ledger]] = {}
     for removed in (False, True):
         if missing := [name for name in access_keys if name not in found]:
@@ -100,8 +99,8 @@ def find_in_ledgers(runtime: Runtime, access_keys: Sequence[str]) -> dict[str, t
 
 
 def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = True) -> dict[str, tuple[str, Key]]:
-    """The account of each of these keys that is valid, and the key: one question to each account.
-    Raises as ``look_up_keys`` does."""
+    """The account and the key, for each of these keys that is valid. Asks each account once. Raises
+    as ``look_up_keys`` does."""
     accounts: dict[str, Provider] = {}
     for spec in runtime.specs.values():
         if spec.account not in accounts:
@@ -118,15 +117,15 @@ def locate_key(runtime: Runtime, access_keys: Sequence[str], *, urgent: bool = T
         account, keys = answer
         known |= {name: (account, key) for name, key in keys.items()}
         if known.keys() >= set(access_keys):
-            return known  # an account that does not answer is not waited for: each key belongs to one
+            return known  # each key belongs to one account, so the others need not answer
     for failure in failures:
         raise failure
     return known
 
 
 def _ask(provider: Provider, access_keys: Sequence[str]) -> Mapping[str, Key]:
-    if len(access_keys) > FEW:
-        with suppress(TooManyKeys):  # each is asked for by name then
+    if len(access_keys) > MAX_BY_NAME:
+        with suppress(TooManyKeys):  # then each key is requested by name
             return {key.access_key: key for key in provider.list_all_keys() if key.access_key in access_keys}
     return {key.access_key: key for name in access_keys if (key := _one(provider, name)) is not None}
 
@@ -137,35 +136,35 @@ def _one(provider: Provider, access_key: str) -> Key | None:
     except Rejected as refusal:
         if refusal.argument != "access_key":
             raise
-        return None  # no name of a key
+        return None  # not the name of a key
 
 
 def _with_ledgers(
     runtime: Runtime, found: Sequence[KeyLookup], bearers: Mapping[tuple[str, str], ApplicationSpec]
 ) -> tuple[KeyLookup, ...]:
-    """The same with the ledger of each application. For keys that no account has any more, all
-    ledgers are asked."""
+    """The same lookups with the ledger of each application. For keys that no account has any more,
+    all ledgers are read."""
     wanted = {one.spec.application: one.spec for one in found if one.spec}
     if any(one.key is None for one in found):
         wanted = {spec.application: spec for spec in bearers.values()}
     ledgers = _ledgers(runtime, wanted.values())
     unread = tuple(sorted(wanted.keys() - ledgers.keys()))
-    told = []
+    lookups = []
     for one in found:
         owner = one.spec or next(
             (spec for name, spec in wanted.items() if _names(ledgers.get(name), one.access_key)), None
         )
         ledger = ledgers.get(owner.application) if owner else None
         version = _published_in(runtime, owner, ledger, one) if owner else 0
-        told.append(
+        lookups.append(
             KeyLookup(one.access_key, one.account, one.key, owner, ledger, version, unread=() if owner else unread)
         )
-    return tuple(told)
+    return tuple(lookups)
 
 
 def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None, one: KeyLookup) -> int:
-    """The version that publishes the key: by the ledger, and for a valid key that no ledger names
-    by the document itself."""
+    """The version that publishes the key: by the ledger, or for a valid key that no ledger names,
+    by the document."""
     if ledger is not None and one.access_key in ledger.names():
         return ledger.current.version if ledger.current and ledger.current.access_key == one.access_key else 0
     if one.key is None:
@@ -180,7 +179,7 @@ def _published_in(runtime: Runtime, spec: ApplicationSpec, ledger: Ledger | None
 
 
 def _ledgers(runtime: Runtime, specs: Iterable[ApplicationSpec]) -> dict[str, Ledger | None]:
-    """The ledgers by application; without those that cannot be read, which name nothing."""
+    """The ledgers by application, without those that cannot be read."""
     specs = list(specs)
     found: dict[str, Ledger | None] = {}
     answers = run_concurrently(lambda spec: read_whole_ledger(spec, runtime.context(spec)), specs)
@@ -199,8 +198,8 @@ def _names(ledger: Ledger | None, access_key: str) -> bool:
 
 
 def application_of(runtime: Runtime, access_key: str) -> tuple[ApplicationSpec, KeyLookup]:
-    """The application of that key, to act on it; raises ``Refused`` when there is none, or nothing
-    is left to do."""
+    """The application of that key, for a command that acts on it. Raises ``Refused`` if there is
+    none, or if the key is revoked already."""
     (found,) = look_up_keys(runtime, [access_key])
     if found.key is not None and found.key.manages_account:
         raise Refused(management_key_message(access_key, found.account))

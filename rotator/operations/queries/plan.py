@@ -1,7 +1,7 @@
-"""What a pass would do, found by looking and deciding without acting.
+"""Predicts what a pass would do: observes and decides, without acting.
 
-Deciding is pure, so a plan follows the decisions as far as they need no answer from outside: a
-ledger that would be written is taken as written, and the plan ends at the first step that changes
+``decide`` is pure, so a plan can follow its steps as long as they need no answer from outside. A
+ledger that would be written counts as written. The plan ends at the first step that changes
 something at the provider or in the document.
 """
 
@@ -42,21 +42,20 @@ Sleep = Callable[[Clock, datetime], None]
 """Sleeps until that clock shows that time."""
 
 FEWEST_VERSIONS = 3
-"""A document that keeps fewer loses old secrets before the revocation of their keys is verified
-with them."""
+"""A document that keeps fewer loses old secrets before they are needed to verify a revocation."""
 
 NO_INSTALLATION = "0" * 16
 """Stands for the id of an installation that has none yet."""
 
-FORESIGHT = 20
-"""Decisions that a plan follows; a sound one needs a few."""
+MAX_DECISIONS = 20
+"""Maximum of decisions that a plan follows; usually there are less than five."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What comes next for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``,
+    """The next action for one application: ``rotate``, ``revoke``, ``adopt``, ``follow``,
     ``fence``, ``verification``, ``observe``, ``in_flight``, ``takeover`` or ``blocked``; when, why,
-    the steps that lead there, and what will go wrong."""
+    the steps that lead to it, and warnings."""
 
     action: str
     at: datetime
@@ -76,8 +75,7 @@ class PlanResult:
 
 
 class ReadOnlyStore:
-    """A Vault that is only looked at: every reading verb is the Vault's own, every writing verb
-    refuses."""
+    """A Vault for reading only: reads are passed on, and writes raise ``Refused``."""
 
     def __init__(self, vault: Store) -> None:
         self.read_ledger = vault.read_ledger
@@ -92,8 +90,7 @@ class ReadOnlyStore:
         self._installation = vault.installation
 
     def installation(self) -> str:
-        """The installation's id. Before there is any ledger there may be none, and asking for it
-        would make it."""
+        """The installation's id. Without any ledger, a placeholder: reading it would create it."""
         return self._installation() if self.list_ledgers() else NO_INSTALLATION
 
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
@@ -105,7 +102,7 @@ class ReadOnlyStore:
 def plan_applications(
     runtime: Runtime, names: Sequence[str], context: Callable[[ApplicationSpec], ReconcileContext], sleep: Sleep
 ) -> tuple[PlanResult, ...]:
-    """What would be done next for each of these applications, or for all."""
+    """Plans the next action of each of these applications, or of all."""
     specs = select_applications(runtime, names)
 
     def look(spec: ApplicationSpec) -> Plan:
@@ -123,20 +120,20 @@ def plan_applications(
 def plan_application(
     spec: ApplicationSpec, context: ReconcileContext, vault: Store, sleep: Callable[[datetime], None]
 ) -> Plan:
-    """What would be done next for the application. Raises what a look raises."""
+    """Plans the next action of the application. Raises what ``observe`` raises."""
     local_state = LocalState()
-    looking = replace(context, vault=ReadOnlyStore(vault), sink=NullEventSink())
-    observation = _finish(observe(spec, looking, local_state), sleep)
+    observing = replace(context, vault=ReadOnlyStore(vault), sink=NullEventSink())
+    observation = _finish(observe(spec, observing, local_state), sleep)
     if observation.preconditions is None:
         lacking = tuple(vault.missing_capabilities(spec.path))
         observation = replace(observation, preconditions=Preconditions(lacking, context.provider.headroom()))
-    return replace(_followed(spec, observation), warnings=tuple(_warnings(spec, observation, local_state, vault)))
+    return replace(_follow(spec, observation), warnings=tuple(_warnings(spec, observation, local_state, vault)))
 
 
-def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], None]) -> T:
+def _finish(observing: Generator[datetime, None, T], sleep: Callable[[datetime], None]) -> T:
     while True:
         try:
-            sleep(next(looking))
+            sleep(next(observing))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -145,11 +142,11 @@ def _finish(looking: Generator[datetime, None, T], sleep: Callable[[datetime], N
 # --- following the decisions ----------------------------------------------------------------------
 
 
-def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
+def _follow(spec: ApplicationSpec, observation: Observation) -> Plan:
     now = observation.clocks.ours
     steps: list[str] = []
     actions: list[str] = []
-    for _ in range(FORESIGHT):
+    for _ in range(MAX_DECISIONS):
         step = decide(spec, observation)
         if isinstance(step, Wait):
             return _waiting(observation, step, steps, actions)
@@ -160,9 +157,9 @@ def _followed(spec: ApplicationSpec, observation: Observation) -> Plan:
             action, sentence = _act(step)
             return Plan(actions[0] if actions else action, now, now, _why(steps, sentence), (*steps, sentence)[1:])
         for event in step.events:
-            if told := _told(event):
-                actions.append(told[0])
-                steps.append(told[1])
+            if described := _describe(event):
+                actions.append(described[0])
+                steps.append(described[1])
         if any(event.name == "rotation.claimed" for event in step.events):
             break
         observation = replace(observation, ledger=step.ledger)
@@ -193,15 +190,15 @@ def _waiting(observation: Observation, step: Wait, steps: list[str], actions: li
     return Plan(following.action, following.at, now, following.reason)
 
 
-def _told(event: Event) -> tuple[str, str] | None:
-    """The action that an event stands for, and a sentence; None for what says nothing of what comes
+def _describe(event: Event) -> tuple[str, str] | None:
+    """The action and the sentence for an event; None if the event says nothing about what comes
     next."""
     f = event.fields
     match event.name:
         case "rotation.claimed":
             return (
                 "rotate",
-                f"make a new key, prove it, publish it in place of version {f['base']}, because: {f['reason']}",
+                f"create a key, verify it, publish it in place of version {f['base']}, because: {f['reason']}",
             )
         case "rotation.taken_over":
             return "rotate", f"take over rotation {f['rotation_id']}, which was not finished"
@@ -246,16 +243,16 @@ def _act(step: object) -> tuple[str, str]:
                 ),
             )
         case CreateKey() | VerifyKey():
-            return "rotate", "make a new key"
+            return "rotate", "create a key"
         case _:
-            return "observe", "look again"
+            return "observe", "observe again"
 
 
 # --- what will go wrong ---------------------------------------------------------------------------
 
 
 def _warnings(spec: ApplicationSpec, observation: Observation, local_state: LocalState, vault: Store) -> list[str]:
-    found = _strangers(sorted(local_state.unmanaged_keys))
+    found = _unmanaged(sorted(local_state.unmanaged_keys))
     preconditions = observation.preconditions
     for right in vault.missing_rights(spec.application, spec.path):
         found.append(f"the policy of the login at Vault lacks what it takes to {right.purpose}: add {right.line}")
@@ -276,7 +273,7 @@ def _warnings(spec: ApplicationSpec, observation: Observation, local_state: Loca
     return found + _few_versions(spec, vault)
 
 
-def _strangers(access_keys: Sequence[str]) -> list[str]:
+def _unmanaged(access_keys: Sequence[str]) -> list[str]:
     if len(access_keys) < 2:
         return [
             f"{access_key} is unmanaged: rotator neither created nor published it, so it is never touched"
@@ -298,5 +295,5 @@ def _few_versions(spec: ApplicationSpec, vault: Store) -> list[str]:
         return [f"the number of versions that the credential document keeps is unknown: {error}"]
     if kept >= FEWEST_VERSIONS:
         return []
-    proofs = "old keys are proven gone by name only; raise its max_versions"
+    proofs = "revocations are verified by name only; raise its max_versions"
     return [f"{spec.path} keeps only {pluralize(kept, 'version')}: with fewer than {FEWEST_VERSIONS}, {proofs}"]

@@ -1,5 +1,5 @@
-"""A secret key in hand, without its name: compared with what Vault holds, and never shown, kept or
-sent anywhere."""
+"""Finds the key of a secret by comparing it with the secrets in Vault. Never shows, keeps or sends
+it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rotator.util.concurrency import as_completed, run_concurrently
 
 @dataclass(frozen=True)
 class SecretMatch:
-    """A secret that Vault holds: whose it is, by the name of its key, and in which version of which
+    """A secret that Vault holds: its access key and application, and the version of the
     document."""
 
     access_key: str
@@ -32,11 +32,10 @@ class SecretMatch:
 def held_in_vault(
     runtime: Runtime, secrets: Sequence[Secret]
 ) -> tuple[tuple[SecretMatch | None, ...], tuple[str, ...]]:
-    """For each secret what Vault holds that is the same, and the applications whose documents could
-    not be read.
+    """For each secret the match in Vault, and the applications whose documents could not be read.
 
-    Looked into are the current version of every credential document and the versions of keys that
-    live on.
+    Compares the current version of every credential document, and the versions of keys in grace or
+    scheduled for revocation.
     """
     specs = list(runtime.specs.values())
     documents: list[tuple[ApplicationSpec, CredentialDocument]] = []
@@ -64,8 +63,7 @@ def _documents(runtime: Runtime, spec: ApplicationSpec) -> list[CredentialDocume
 
 
 def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, CredentialDocument]]) -> SecretMatch | None:
-    """Every document is compared, whatever was found before, and each comparison takes as long as
-    any other."""
+    """Compares every document, also after a match, and in constant time."""
     given, found = secret.reveal().lower().encode(), None
     for spec, document in documents:
         if document.secret is None or document.access_key is None:
@@ -77,20 +75,20 @@ def _match(secret: Secret, documents: Sequence[tuple[ApplicationSpec, Credential
 
 
 def probe_accounts(runtime: Runtime, secret: Secret) -> ProbeResult:
-    """Try a secret that Vault does not hold once with each account. Valid when one accepts it,
-    rejected when all reject it."""
+    """Tries a secret that Vault does not hold once with each account. Valid if one accepts it,
+    rejected if all reject it."""
     names: dict[str, tuple[Provider, str]] = {}
     for spec in runtime.specs.values():
         if spec.account not in names:
             ledger, _ = runtime.vault.read_ledger(spec.application)
             if ledger is not None and ledger.current is not None:
-                # A key that exists: who may look at it sees it, who may not is denied, and either
-                # has authenticated.
+                # A key that exists. With permission to read it the secret sees it, without it the
+                # call is denied; both mean that it authenticated.
                 names[spec.account] = (runtime.provider(spec.account), ledger.current.access_key)
     verdicts = []
     for _, verdict in as_completed(lambda one: one[0].authenticate(one[1], secret), names.values(), lane=id):
         if verdict is ProbeResult.VALID:
-            return verdict  # an account that does not answer is not waited for
+            return verdict  # the other accounts need not answer
         verdicts.append(verdict)
     rejected = verdicts and all(verdict is ProbeResult.REJECTED for verdict in verdicts)
     return ProbeResult.REJECTED if rejected else ProbeResult.INCONCLUSIVE

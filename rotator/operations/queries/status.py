@@ -1,4 +1,4 @@
-"""How the applications are by their ledgers: what ``status`` shows."""
+"""Reports the state of applications from their ledgers, for ``rotator status``."""
 
 from __future__ import annotations
 
@@ -55,8 +55,7 @@ def status_report(
         if isinstance(found, Unavailable) or not isinstance(found, RotatorError):
             raise found
         failure = explain(found)
-        # A damaged ledger is shown as such, and that is all that can be done; a missing right is a
-        # failure of this query.
+        # A damaged ledger is part of the report; a missing right is a failure of the query.
         worst = max(worst, 0 if isinstance(found, LedgerUnreadable) else failure.exit_code)
         views.append(unreadable_status(spec, failure.kind, str(found), now))
     return StatusReport(
@@ -65,14 +64,13 @@ def status_report(
 
 
 class _Remarks:
-    """A journal that keeps what was found about ledgers of applications that left the
-    configuration."""
+    """An event sink that keeps messages about ledgers of removed applications."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
     def emit(self, event: str, **fields: object) -> None:
-        """Keep the message of a ledger that cannot be read."""
+        """Keeps the message of a ledger that cannot be read."""
         if event == "daemon.removed_application_stuck":
             self.sentences.append(
                 f"{fields.get('application')}, which left the configuration, is not shown: {fields.get('message')}"
@@ -80,8 +78,8 @@ class _Remarks:
 
 
 def _removed_applications(runtime: Runtime) -> tuple[list[ApplicationSpec], int, list[str]]:
-    """Applications that left the configuration, an exit code, and remarks; that they cannot be
-    listed hides nothing else."""
+    """The removed applications, an exit code, and remarks. A failure to list them becomes a
+    remark."""
     remarks = _Remarks()
     try:
         removed = runtime.removed_applications(remarks).values()

@@ -1,6 +1,6 @@
-"""Scaleway's IAM API as a provider of keys: six endpoints, spoken to directly.
+"""The provider for Scaleway's IAM API, which is called directly.
 
-The official SDK is not used: it has no timeout, cannot read an empty 429 or a page of HTML, shows
+The official SDK is not used: it has no timeout, cannot parse an empty 429 or a page of HTML, shows
 secrets in its debug log and in ``repr``, and escapes no path.
 """
 
@@ -13,7 +13,7 @@ from rotator.providers.scaleway.provider import ScalewayProvider
 
 
 def build(account: AccountSettings, *, clock: Clock) -> ScalewayProvider:
-    """The provider for one organisation. Contacts nothing; raises ``ConfigurationError`` for
+    """The provider for one organisation. Contacts nothing. Raises ``ConfigurationError`` for
     settings it cannot use."""
     return ScalewayProvider(account.name, account.organization_id, ScalewayClient(account, clock=clock))
 

@@ -1,4 +1,4 @@
-"""The audit trail of an organisation, read for one bearer: region by region, page by page."""
+"""Reads the audit trail of an organisation for one bearer, region by region, page by page."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rotator.util.formatting import strip_control_characters
 from rotator.util.instants import clamp
 
 REGIONS = ("fr-par", "nl-ams")
-"""Where Scaleway keeps a trail. Changes to IAM itself are in the first."""
+"""The regions with an audit trail. The first has the changes to IAM."""
 
 MOST_PAGES = 20
 PAGE = 100
 
 Ask = Callable[[str, Mapping[str, str]], HttpResponse]
-"""GET of a path with a query, or the error that it amounts to."""
+"""GET of a path with a query; raises the error that the answer stands for."""
 
 
 def read_audit_trail(ask: Ask, organization: str, bearer: str, since: datetime, until: datetime) -> AuditTrail:
-    """What the bearer did, in all regions. A region that does not answer hides no other."""
+    """The calls of the bearer in all regions. A region without an answer hides no other."""
     audit_events: list[AuditEvent] = []
     asked, unavailable, truncated = [], [], False
     for region in REGIONS:
@@ -59,7 +59,7 @@ def _region(
         events = body.get("events")
         if not isinstance(events, list):
             raise Unexpected("events")
-        # The filter is the server's; the client checks that it was applied.
+        # The server filters; the client checks that it did.
         audit_events += [
             audit_event_of(event) for event in events if isinstance(event, dict) and _principal(event) == bearer
         ]
@@ -76,7 +76,7 @@ def _principal(event: Mapping[str, Any]) -> object:
 
 
 def audit_event_of(event: Mapping[str, Any]) -> AuditEvent:
-    """One event of the trail. Times have nine fraction digits, of which six are read."""
+    """One event of the trail. Times have nine fractional digits, of which six are read."""
     resources = event.get("resources")
     return AuditEvent(
         at=_moment(event.get("recorded_at")),

@@ -1,5 +1,5 @@
-"""Calls of the API on behalf of one account: its management key, its rate limit, one deadline for a
-call and its retries."""
+"""Calls the API for one account: management key, rate limit, and one deadline for a call with its
+retries."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rotator.providers.scaleway.errors import ApiCall, error_of, unauthenticated
 from rotator.util.single_flight import SingleFlight
 
 ATTEMPTS = 4
-"""How often a call is made that may be repeated."""
+"""Attempts of a repeatable call."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
-"""Seconds. The pause before a repetition is anything from zero to a limit that doubles from one to
-the other."""
+"""Seconds. The delay before a retry is random, from zero to a limit that doubles from the first to
+the last."""
 PASSING = frozenset({"rate_limited", "transient", "server_error", "lost", "protocol", "refused", "connect"})
-"""Kinds of ``Unavailable`` that a moment's patience may cure. A timeout is none: it took all the
-time there was."""
+"""Kinds of ``Unavailable`` after which a retry may succeed. A timeout is not one: it used up the
+time."""
 
 
 class ScalewayClient:
@@ -67,12 +67,12 @@ class ScalewayClient:
         end: float | None = None,
         accept: Callable[[HttpResponse], bool],
     ) -> HttpResponse:
-        """Make a call with the management key until its answer is acceptable; raises what the last
-        attempt amounts to.
+        """Calls with the management key until the answer is acceptable; raises the error of the
+        last attempt.
 
-        Repeated is only what raised ``Unavailable``: a reading call, or a writing one that was
-        surely not executed. With ``once``, nothing is sent a second time for any reason. ``end`` is
-        a time of the monotonic clock at which the call gives up before its timeout.
+        Repeats only what raised ``Unavailable``: a read, or a write that was certainly not
+        executed. With ``once``, nothing is sent a second time. ``end``: a time of the monotonic
+        clock at which the call stops before its timeout.
         """
         timeout = time.monotonic() + self._timeout.total_seconds()
         end = timeout if end is None else min(timeout, end)
@@ -95,14 +95,14 @@ class ScalewayClient:
             self._sleep(pause)
 
     def try_secret(self, call: ApiCall, secret: Secret, path: str, *, urgent: bool = False) -> HttpResponse:
-        """One GET with a secret that is not the management key's."""
+        """One GET with a secret other than the management key's."""
         return self._send(
             call, secret, "GET", path, urgent=urgent, end=time.monotonic() + self._timeout.total_seconds()
         )
 
     def _authenticated(self, call: ApiCall, method: str, path: str, *, once: bool, **request: Any) -> HttpResponse:
-        """One attempt, and one more if the management key was refused and has been replaced where
-        it is kept."""
+        """One attempt, and one more if the management key was rejected and has been replaced in its
+        store."""
         secret = self._management.current(call)
         answer = self._send(call, secret, method, path, **request)
         if not unauthenticated(answer):
@@ -149,16 +149,16 @@ class ScalewayClient:
         raise error
 
     def _address(self, path: str) -> str:
-        """A path of the IAM API, or one from the root of all of them."""
+        """The URL of a path of the IAM API, or of an absolute path."""
         return self._root + (path if path.startswith("/") else f"/iam/v1alpha1/{path}")
 
 
 class ManagementKey:
-    """The secret of the key that keys are managed with: read on first use, and once more whenever
-    it is refused. ``newest`` is one that came into use since.
+    """The secret of the management key: read on first use, and again when it is rejected.
+    ``newest`` returns one that came into use since.
 
-    It may be kept in Vault, so reading it may hang: one thread reads, and the others wait for what
-    it finds.
+    It may be stored in Vault, so reading it may block: one thread reads, and the others wait for
+    the result.
     """
 
     def __init__(self, read: Callable[[], Secret], newest: Callable[[], Secret | None] = lambda: None) -> None:
@@ -172,7 +172,7 @@ class ManagementKey:
         return self._known() or self._fresh(call)
 
     def instead_of(self, refused: Secret, call: ApiCall) -> Secret | None:
-        """Another secret than the refused one, if there is one by now."""
+        """Another secret than the rejected one, if there is one."""
         known, asked = self._known(), time.monotonic()
         if known is None or known == refused:
             known = self._fresh(call, since=asked)
@@ -191,7 +191,7 @@ class ManagementKey:
         except (OSError, ValueError):
             why = "it cannot be read"
         raise call.denied(
-            f"the management key is not to be had: {why}; correct the account's secret_key", kind="secret_key"
+            f"the management key cannot be read: {why}; correct the account's secret_key", kind="secret_key"
         )
 
     def _read_again(self) -> Secret:

@@ -1,9 +1,8 @@
-"""What it means when Scaleway does not do what it was asked, or does not answer: the table from
-answers to ``rotator.errors``.
+"""Maps Scaleway's answers, and missing answers, to ``rotator.errors``.
 
-Nothing of a body gets into an error but short words, such as a type, an argument's name or a
-resource. An answer that is not the API's own (a page of HTML, a 404 of some gateway) proves
-nothing, whatever its status.
+Errors contain nothing of a body but short words, such as a type, an argument's name or a resource.
+An answer that is not the API's own (a page of HTML, a 404 of a gateway) proves nothing, whatever
+its status.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from rotator.http import HttpFailure, HttpResponse
 from rotator.providers.scaleway.responses import Unexpected, body_of, is_count
 
 KEY = frozenset({"access_key", "api_key", ""})
-"""What a 404 about a key says that it is about."""
+"""The resources in a 404 about a key."""
 APPLICATION = frozenset({"application", "iam_application", ""})
 """The same for an application."""
 
@@ -27,18 +26,18 @@ _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True)
 class ApiCall:
-    """An attempt, for messages: whose it is, what it does, and whether that changes something."""
+    """An attempt, for messages: account, action, and whether it writes."""
 
     service: str
     doing: str
     writing: bool = False
 
     def not_done(self, why: str, *, kind: str) -> Unavailable:
-        """It was surely not carried out."""
+        """The error of a call that was certainly not executed."""
         return Unavailable(f"{self._about(why)}; try again later", service=self.service, kind=kind)
 
     def unknown(self, why: str, *, kind: str) -> ServiceError:
-        """The answer says nothing, so what was to change may have changed."""
+        """The error of an unclear answer: a write may have been executed."""
         if not self.writing:
             return self.not_done(why, kind=kind)
         return Indeterminate(
@@ -46,15 +45,15 @@ class ApiCall:
         )
 
     def rejected(self, why: str, *, kind: str, argument: str = "") -> Rejected:
-        """It was refused for good."""
+        """The error of a call that was rejected for good."""
         return Rejected(self._about(why), service=self.service, kind=kind, argument=argument)
 
     def denied(self, why: str, *, kind: str, capability: str = "") -> PermissionDenied:
-        """The management key does not allow it."""
+        """The error of missing permission of the management key."""
         return PermissionDenied(self._about(why), service=self.service, kind=kind, capability=capability)
 
     def failed(self, failure: HttpFailure) -> ServiceError:
-        """There was no answer."""
+        """The error of a call without an answer."""
         make = self.not_done if failure.sent == "no" else self.unknown
         return make(str(failure), kind=failure.kind)
 
@@ -64,7 +63,7 @@ class ApiCall:
 
 @dataclass(frozen=True)
 class ApiError:
-    """An error in the API's own words; without a type when it is not the API's."""
+    """An error as the API reports it; without a type if the answer is not the API's."""
 
     type: str = ""
     resource: str = ""
@@ -73,17 +72,17 @@ class ApiError:
     """The first of its details."""
 
     def word(self, name: str) -> str:
-        """A short word of the detail; empty when it is anything else."""
+        """A short word in the detail; empty if it is anything else."""
         return _word(self.detail.get(name))
 
     def number(self, name: str) -> int:
-        """A number of the detail; zero when it is none."""
+        """A number in the detail; zero if it is none."""
         value = self.detail.get(name)
         return value if is_count(value) else 0
 
 
 def api_error_of(answer: HttpResponse) -> ApiError:
-    """What the API complains about."""
+    """The error in an answer of the API."""
     try:
         body = body_of(answer)
     except Unexpected:
@@ -98,27 +97,27 @@ def _word(value: object) -> str:
 
 
 def unauthenticated(answer: HttpResponse) -> bool:
-    """Whether the API itself says that the secret is not valid."""
+    """Whether the API reports that the secret is not valid."""
     return answer.status == 401 and api_error_of(answer).type == "denied_authentication"
 
 
 def lacks_right(answer: HttpResponse) -> bool:
-    """Whether the API itself says that the secret is valid and its bearer may not do that."""
+    """Whether the API reports that the secret is valid and its bearer lacks permission."""
     return answer.status == 403 and api_error_of(answer).type == "permissions_denied"
 
 
 def missing(answer: HttpResponse, resources: frozenset[str]) -> bool:
-    """Whether the API itself says that there is no such thing."""
+    """Whether the API reports that the resource does not exist."""
     complaint = api_error_of(answer)
     return answer.status == 404 and complaint.type == "not_found" and complaint.resource in resources
 
 
 def error_of(answer: HttpResponse, call: ApiCall) -> ServiceError:
-    """The error that an answer stands for which is not the one hoped for."""
+    """The error for an answer that is not acceptable."""
     status, complaint = answer.status, api_error_of(answer)
     if status == 429:
-        # Answered by the gateway before anything is executed, with an empty body and no word on
-        # when to come back.
+        # The gateway answers this before anything is executed, with an empty body and without
+        # Retry-After.
         return call.not_done("too many requests", kind="rate_limited")
     known = _MEANINGS.get((status, complaint.type))
     if known is not None:

@@ -1,4 +1,4 @@
-"""The verbs of ``rotator.domain.ports.Provider`` in the words of Scaleway's IAM API."""
+"""Implements ``rotator.domain.ports.Provider`` with Scaleway's IAM API."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ from rotator.providers.scaleway.quota import QuotaHeadroom, limit_on_keys
 from rotator.providers.scaleway.responses import Unexpected, bearer_of, body_of, created_of, key_of, page_of
 
 READINGS = 3
-"""How often a list is read from its first page on when its pages do not add up."""
+"""How often a list is read from its first page if its pages are inconsistent."""
 PAGE_SIZE = 100
-"""The most that the API puts on a page."""
+"""Maximum items of a page."""
 
 MOST_PAGES = 100
-"""Of one list: 10,000 keys, which are read in about four seconds, in which no key of the list may
-be made or deleted."""
+"""Maximum pages of a list: 10,000 keys, read in about four seconds, during which no key of the list
+may be created or deleted."""
 
 QUOTA_PATIENCE = 5.0
-"""Seconds for the whole question about the quota: its answer is a hint, and a create finds out by
-itself."""
+"""Seconds for reading the quota: the answer is a hint, and a create reports a full quota itself."""
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -59,8 +58,8 @@ class ScalewayProvider:
         self._urgent = urgent
 
     def urgent(self) -> Self:
-        """The same account, for an emergency: its calls have a share of the rate limit that no
-        other call may use."""
+        """The same account for an emergency: its calls may use the reserved share of the rate
+        limit."""
         return type(self)(self.name, self._organization, self._api, headroom=self._headroom, urgent=True)
 
     def list_keys(self, bearer: str) -> tuple[Key, ...]:
@@ -85,11 +84,11 @@ class ScalewayProvider:
             if not items or len(found) >= total:
                 break
         if len(found) != total:
-            raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
+            raise call.not_done("the pages do not add up to their count", kind="inconsistent_pages")
         return tuple(sorted(found.values(), key=lambda bearer: (bearer.name.casefold(), bearer.id)))
 
     def get_key(self, access_key: str) -> Key | None:
-        """The key of that name; None when the API itself says that there is none."""
+        """The key of that name; None if the API reports that it does not exist."""
         call = self._call(f"looking for the key {access_key}")
         answer = self._get(call, _key_path(access_key, call), accept=lambda answer: _ok(answer) or missing(answer, KEY))
         if answer.status == 404:
@@ -103,7 +102,7 @@ class ScalewayProvider:
     def create_key(
         self, bearer: str, description: str, *, default_project_id: str | None, expires_at: datetime | None
     ) -> tuple[Key, Secret]:
-        """One POST, whatever becomes of it. A key whose answer does not fit is left to be found by
+        """Sends one POST, whatever the answer. A key whose answer is malformed is found later by
         its marker."""
         call = self._call(f"creating a key for {bearer}", writing=True)
         body = {"application_id": _id(bearer, "application_id", call), "description": description}
@@ -129,7 +128,7 @@ class ScalewayProvider:
         return key, secret
 
     def delete_key(self, access_key: str) -> bool:
-        """Delete the key; False when it was already gone."""
+        """Deletes the key. False if it did not exist."""
         call = self._call(f"deleting the key {access_key}", writing=True)
         answer = self._api.call(
             call,
@@ -144,8 +143,8 @@ class ScalewayProvider:
         return True
 
     def authenticate(self, access_key: str, secret: Secret) -> ProbeResult:
-        """Look at the key with its own secret. A key without the right to look has authenticated
-        all the same."""
+        """Reads the key with its own secret. A key without permission to read has authenticated
+        too."""
         call = self._call(f"trying the key {access_key}")
         try:
             answer = self._api.try_secret(call, secret, _key_path(access_key, call), urgent=self._urgent)
@@ -158,7 +157,7 @@ class ScalewayProvider:
         return ProbeResult.INCONCLUSIVE
 
     def bearer_exists(self, bearer: str) -> bool:
-        """Whether there is such an application."""
+        """Whether the application exists."""
         call = self._call(f"looking for the application {bearer}")
         path = f"applications/{_id(bearer, 'application_id', call)}"
         answer = self._get(call, path, accept=lambda answer: _ok(answer) or missing(answer, APPLICATION))
@@ -170,13 +169,13 @@ class ScalewayProvider:
             return True
 
     def headroom(self, *, fresh: bool = False) -> int | None:
-        """The quota on keys less the keys there are. Never raises: who cannot know it finds out by
-        creating."""
+        """The quota on keys minus the existing keys. Never raises: without the number, a create
+        shows it."""
         return self._headroom.get(fresh=fresh)
 
     def trail(self, bearer: str, since: datetime, until: datetime) -> AuditTrail:
-        """What the bearer did, as the audit trail tells it. It names no access key, and leaves out
-        Object Storage."""
+        """The bearer's calls in the audit trail. It names no access key and omits Object
+        Storage."""
         call = self._call(f"reading the audit trail of {bearer}")
 
         def ask(path: str, query: Mapping[str, str]) -> HttpResponse:
@@ -189,7 +188,7 @@ class ScalewayProvider:
         return self._api.http.clock_offset()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         self._api.http.close()
 
     # --- parts of verbs ---------------------------------------------------------------------------
@@ -216,21 +215,20 @@ class ScalewayProvider:
             return page_of(answer, name)
 
     def _list(self, call: ApiCall, filters: dict[str, str]) -> list[Key]:
-        """The keys on all pages, read again from the first one on when something changed between
-        them."""
+        """The keys on all pages; read again from the first page if something changed meanwhile."""
         for _ in range(READINGS):
             keys = self._all_pages(call, {**filters, "order_by": "created_at_asc"})
             if keys is not None:
                 return keys
-        raise call.not_done("the pages do not add up to the count that they tell", kind="inconsistent_pages")
+        raise call.not_done("the pages do not add up to their count", kind="inconsistent_pages")
 
     def _all_pages(self, call: ApiCall, params: dict[str, str]) -> list[Key] | None:
-        """Every key that is valid all the while; None when the pages do not add up, so that one may
+        """Every key that is valid throughout; None if the pages are inconsistent, since a key may
         be missing.
 
-        The oldest keys come first, so a key that is deleted moves later ones to earlier pages. Were
-        these read in their order, one could move from a page that is still to be read to one that
-        has been. So several pages are read from the last to the first.
+        The oldest keys come first, so a deletion moves later keys to earlier pages. Reading pages
+        in order could miss a key that moves from an unread page to a read one. So several pages are
+        read from the last to the first.
         """
         found, first, total = self._keys_on(call, 1, params)
         if not first or first >= total:
@@ -249,7 +247,7 @@ class ScalewayProvider:
         )
 
     def _keys_on(self, call: ApiCall, page: int, params: dict[str, str]) -> tuple[dict[str, Key], int, int]:
-        """The keys on one page, how many items it has, and how many there are on all pages."""
+        """The keys on one page, the number of its items, and the number on all pages."""
         items, total = self._page(
             call, "api-keys", "api_keys", {**params, "page": str(page), "page_size": str(PAGE_SIZE)}
         )
@@ -257,7 +255,7 @@ class ScalewayProvider:
             return {key.access_key: key for key in map(key_of, items)}, len(items), total
 
     def _read_headroom(self) -> int | None:
-        """The room for keys; None when the account does not say. Raises ``Unavailable`` within
+        """The free quota; None if the account does not report it. Raises ``Unavailable`` within
         ``QUOTA_PATIENCE``."""
         call = self._call("reading the quota on keys")
         end = time.monotonic() + QUOTA_PATIENCE
@@ -289,7 +287,7 @@ def _ok(answer: HttpResponse) -> bool:
 
 @contextmanager
 def _shaped(call: ApiCall) -> Iterator[None]:
-    """An answer of an unexpected shape says nothing; above all, it is not an empty one."""
+    """Turns an answer of an unexpected form into an error; it is not read as an empty one."""
     try:
         yield
     except Unexpected as part:

@@ -1,8 +1,7 @@
-"""How many keys an organisation still has room for, from its quota and its count of keys,
-remembered for a minute.
+"""The free key quota of an organisation, from its quota and its count of keys, cached for a minute.
 
-The API reports the limit and not what is used of it; the quota's name for keys is not documented,
-so it is looked for.
+The API reports the limit and not the usage. The quota's name for keys is not documented, so it is
+searched for.
 """
 
 from __future__ import annotations
@@ -21,16 +20,15 @@ from rotator.util.single_flight import SingleFlight
 MEMORY = timedelta(seconds=60)
 
 FAILURE_MEMORY = 15.0
-"""Seconds for which an account that does not answer counts as unknown without being asked again."""
+"""Seconds for which an unavailable account counts as unknown without another request."""
 
 
 class QuotaHeadroom:
-    """A remembered number, kept up with the creates and deletes of this process. ``count`` asks the
-    provider.
+    """The cached free quota, adjusted by the creates and deletes of this process. ``count``
+    requests it from the provider.
 
-    One thread asks and the others wait for its answer. The lock guards the numbers and is never
-    held over the question, so a create or a delete that has ended never waits for a quota that
-    hangs.
+    One thread requests it, and the others wait for the result. The lock guards the numbers and is
+    never held during a request, so a create or a delete never waits for a slow quota.
     """
 
     def __init__(self, count: Callable[[], int | None], *, now: Callable[[], float] = time.monotonic) -> None:
@@ -38,13 +36,13 @@ class QuotaHeadroom:
         self._now = now
         self._question = SingleFlight[None](failure_ttl=FAILURE_MEMORY, now=now)
         self._lock = threading.Lock()
-        self._room: int | None = None
+        self._free: int | None = None
         self._until = 0.0
-        self._made_meanwhile = 0
+        self._created_meanwhile = 0
 
     def get(self, *, fresh: bool = False) -> int | None:
-        """The number, at most a minute old; None when it is unknown. ``fresh``: from a question
-        that begins now."""
+        """The free quota, at most a minute old; None if unknown. ``fresh``: from a request that
+        starts now."""
         now = self._now()
         with self._lock:
             known = not fresh and now < self._until
@@ -54,39 +52,38 @@ class QuotaHeadroom:
             except Unavailable:
                 return None
         with self._lock:
-            return None if self._room is None else max(0, self._room)
+            return None if self._free is None else max(0, self._free)
 
     def change(self, by: int) -> None:
-        """Note that keys were made or deleted."""
+        """Records that keys were created (negative) or deleted."""
         with self._lock:
-            self._made_meanwhile += max(0, -by)
-            if self._room is not None:
-                self._room += by
+            self._created_meanwhile += max(0, -by)
+            if self._free is not None:
+                self._free += by
 
     def none_left(self) -> None:
-        """Note that the provider has just said so."""
+        """Records that the provider reported a full quota."""
         with self._lock:
-            self._room, self._until = 0, self._now() + MEMORY.total_seconds()
+            self._free, self._until = 0, self._now() + MEMORY.total_seconds()
 
     def _measure(self) -> None:
         with self._lock:
-            self._made_meanwhile = 0
+            self._created_meanwhile = 0
         try:
-            room = self._count()
+            free = self._count()
         except Unavailable:
             with self._lock:
-                self._room, self._until = None, 0.0
+                self._free, self._until = None, 0.0
             raise
         with self._lock:
-            # A key that was made after the question may not be in its answer; one that was deleted
-            # then frees its room later.
-            self._room = None if room is None else room - self._made_meanwhile
+            # A key that was created after the request may be missing in the answer; a key that was
+            # deleted then frees its place later.
+            self._free = None if free is None else free - self._created_meanwhile
             self._until = self._now() + MEMORY.total_seconds()
 
 
 def limit_on_keys(quota: list[Any]) -> int | None:
-    """The limit on API keys among the quota of an organisation; None when there is none, or no such
-    quota."""
+    """The limit on API keys among the quotas of an organisation; None if there is none."""
     for entry in quota:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_on_keys(entry["name"]):
             return _limit(entry)
@@ -94,8 +91,8 @@ def limit_on_keys(quota: list[Any]) -> int | None:
 
 
 def _is_on_keys(name: str) -> bool:
-    """Whether this is the quota on API keys. ``IamSshKeys`` is a recorded name of another one;
-    ``IamApiKeys`` is the guess."""
+    """Whether this is the quota on API keys. ``IamSshKeys`` is a recorded name of another quota;
+    ``IamApiKeys`` is a guess."""
     return re.fullmatch(r"(iam)?api_?keys?", name.replace("-", "_").lower().replace("iam_", "iam")) is not None
 
 

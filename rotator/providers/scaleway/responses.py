@@ -1,5 +1,5 @@
-"""What Scaleway's successes hold. No body is trusted to have the expected shape: one that has
-another is never read as empty."""
+"""Parses Scaleway's successful answers. A body of an unexpected form is an error and never read as
+empty."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rotator.http import HttpResponse
 from rotator.util.instants import clamp
 
 LARGEST_COUNT = 10**9
-"""A larger number of keys, or a larger quota, is none."""
+"""Larger counts and quotas are invalid."""
 
 
 class Unexpected(Exception):
-    """The body does not have the shape that it must have. Says which part, never what it was."""
+    """The body does not have the required form. Names the part, never its value."""
 
 
 def body_of(answer: HttpResponse) -> Mapping[str, Any]:
@@ -32,8 +32,7 @@ def body_of(answer: HttpResponse) -> Mapping[str, Any]:
 
 
 def key_of(value: object) -> Key:
-    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and
-    ``provider_managed``."""
+    """A key from its object. Answers of 2022 and 2023 lack ``deletable`` and ``managed``."""
     body = _mapping(value, "a key")
     access_key, created_at = _text(body, "access_key"), _moment(body, "created_at")
     bearers = [text for name in ("application_id", "user_id") if (text := _text(body, name, required=False))]
@@ -61,7 +60,7 @@ def bearer_of(value: object) -> Bearer:
 
 
 def created_of(answer: HttpResponse) -> tuple[Key, Secret]:
-    """The key that a create made, and its secret."""
+    """The created key and its secret."""
     body = body_of(answer)
     key, secret = key_of(body), _text(body, "secret_key")
     if not SECRET_OF_A_KEY.fullmatch(secret):
@@ -70,7 +69,7 @@ def created_of(answer: HttpResponse) -> tuple[Key, Secret]:
 
 
 def page_of(answer: HttpResponse, name: str) -> tuple[list[Any], int]:
-    """The items of one page of a list, and how many there are on all pages."""
+    """The items of one page of a list, and the number of items on all pages."""
     body = body_of(answer)
     items, total = body.get(name), body.get("total_count")
     if not isinstance(items, list) or not is_count(total):
@@ -79,7 +78,7 @@ def page_of(answer: HttpResponse, name: str) -> tuple[list[Any], int]:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether the value is a number of things that an organisation can have."""
+    """Whether the value is a plausible count."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
 
 

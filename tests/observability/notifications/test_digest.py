@@ -67,7 +67,7 @@ def test_a_burst_over_a_hundred_applications_is_one_message_of_one_line() -> Non
     assert message.title == "rotator: 100 failures"
     first, *rest = message.body.splitlines()
     assert first.startswith(
-        "failure: nothing can be done until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): app-000, app-001, "
+        "failure: blocked until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): app-000, app-001, "
     )
     assert first.endswith("app-009 and 90 more")
     assert rest == ["More: rotator status, and the log."]
@@ -82,7 +82,7 @@ def test_the_next_message_waits_until_it_may_come_and_has_all_that_happened_mean
     news.note("service.down", {"service": "vault", "kind": "sealed", "message": "…"}, SETTLE + 2)
     assert news.ready_at() == SETTLE + EVERY
     assert told(news, SETTLE + EVERY).body.splitlines()[:2] == [
-        "failure: nothing can be done until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): two",
+        "failure: blocked until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): two",
         "failure: a service cannot be used (sealed): vault",
     ]
 
@@ -125,7 +125,7 @@ def test_one_pass_that_was_cut_short_is_no_news_and_three_in_a_row_are() -> None
     assert news.ready_at() is None
     for _ in range(STUBBORN):
         news.note("pass.failed", {"application": "billing", "reason": "policy", "message": "…"}, 0)
-    assert "cannot be looked at (policy): billing" in told(news, 20).body
+    assert "cannot be reconciled (policy): billing" in told(news, 20).body
     news.note("pass.decided", {"application": "billing"}, 30)
     assert "well again: billing" in told(news, 400).body
 

@@ -36,7 +36,10 @@ def test_a_switch_that_is_away_is_told_once_and_again_when_it_is_back() -> None:
             alarm.ping(wait=True)
         listener.status = 200
         alarm.ping(wait=True)
-        assert recorder.events == [("heartbeat.failed", {"message": "the switch answered 503"}), ("heartbeat.sent", {})]
+        assert recorder.events == [
+            ("heartbeat.failed", {"message": "the service answered 503"}),
+            ("heartbeat.sent", {}),
+        ]
 
 
 def test_while_a_ping_gets_no_answer_no_second_one_is_begun_and_nobody_waits() -> None:

@@ -59,7 +59,7 @@ def test_an_event_becomes_a_message_and_is_still_recorded(listener: Listener) ->
     assert message["title"] == "rotator: failure"
     assert message["type"] == "failure"
     assert (
-        "nothing can be done until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): billing"
+        "blocked until the reason clears; delete keys that nothing uses, or have the quota of account ACCOUNT raised (quota): billing"
         in message["message"]
     )
     assert listener.heard[0][0].startswith(f"/{TOKEN}")

@@ -15,8 +15,8 @@ from rotator.errors import Unavailable
 from rotator.operations.mass_rotation import admission, coordinator
 from rotator.operations.mass_rotation.account_snapshot import AccountScope, take_snapshot
 from rotator.operations.mass_rotation.coordinator import (
-    GOES_ON,
-    GOES_ON_IN_A_BREACH,
+    RESUMABLE_FOR,
+    RESUMABLE_FOR_COMPROMISE,
     MassRotationRequest,
     MassRotationResult,
     begin_mass_rotation,
@@ -127,10 +127,10 @@ def test_the_words_of_a_breach_hold_its_reason_and_the_words_of_another_one_do_n
 
 
 def test_a4_the_same_words_go_on_for_a_week_in_a_breach_for_an_hour_and_with_a_time_for_ever() -> None:
-    assert request().since == NOW - GOES_ON
-    assert request(compromised=True).since == NOW - GOES_ON_IN_A_BREACH
+    assert request().since == NOW - RESUMABLE_FOR
+    assert request(compromised=True).since == NOW - RESUMABLE_FOR_COMPROMISE
     assert request(fixed=True).since == request(fixed=True, compromised=True).since == datetime.min.replace(tzinfo=UTC)
-    assert (timedelta(days=7), timedelta(hours=1)) == (GOES_ON, GOES_ON_IN_A_BREACH)
+    assert (timedelta(days=7), timedelta(hours=1)) == (RESUMABLE_FOR, RESUMABLE_FOR_COMPROMISE)
 
 
 def test_an_order_has_all_that_was_requested_and_when_it_was_begun() -> None:

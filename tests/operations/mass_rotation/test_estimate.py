@@ -13,7 +13,7 @@ from rotator.domain.spec import VerificationPolicy
 from rotator.observability.events import CATALOGUE
 from rotator.operations.mass_rotation.admission import QUOTA_REFRESH_INTERVAL, AdmissionController, AdmissionRecorder
 from rotator.operations.mass_rotation.estimate import estimate, max_parallel, request_count
-from rotator.operations.mass_rotation.free_quota import RESERVE, UNTOLD, free_slots
+from rotator.operations.mass_rotation.free_quota import PARALLEL_WITHOUT_QUOTA, RESERVE, free_slots
 from tests.support.simulated import Recorder
 
 QUICK = VerificationPolicy(2, timedelta(seconds=0.5), timedelta(minutes=1))
@@ -30,8 +30,8 @@ SLOW = VerificationPolicy(3, timedelta(seconds=10), timedelta(minutes=5))
         (0, 0, 0, 0),
         (1, 1, 0, 0),
         (RESERVE, 0, 1, 0),
-        (None, 0, 0, UNTOLD),
-        (None, 2, UNTOLD, 0),
+        (None, 0, 0, PARALLEL_WITHOUT_QUOTA),
+        (None, 2, PARALLEL_WITHOUT_QUOTA, 0),
     ],
 )
 def test_whoever_is_let_in_could_make_a_key_and_so_could_all_who_made_none_yet(
@@ -60,9 +60,9 @@ def gate_of(room: Room, most: int = 64) -> AdmissionController:
     return AdmissionController(room, most, now=room.now)
 
 
-def let_in(gate: AdmissionController, count: int, prefix: str = "app") -> list[str]:
+def let_in(admission: AdmissionController, count: int, prefix: str = "app") -> list[str]:
     names = [f"{prefix}-{number}" for number in range(count)]
-    return [name for name in names if gate.admits(name, needs_room=True)]
+    return [name for name in names if admission.try_admit(name, needs_room=True)]
 
 
 def test_a5_no_more_are_let_in_than_there_is_room_for_less_the_reserve() -> None:
@@ -72,83 +72,83 @@ def test_a5_no_more_are_let_in_than_there_is_room_for_less_the_reserve() -> None
 
 
 def test_no_more_are_let_in_than_may_be_under_way_at_once() -> None:
-    gate = gate_of(Room(100), most=3)
-    assert let_in(gate, 9) == ["app-0", "app-1", "app-2"]
-    gate.left("app-1")
-    assert gate.admits("next", needs_room=True)
+    admission = gate_of(Room(100), most=3)
+    assert let_in(admission, 9) == ["app-0", "app-1", "app-2"]
+    admission.finished("app-1")
+    assert admission.try_admit("next", needs_room=True)
 
 
 def test_an_application_that_needs_no_key_does_not_wait_for_room() -> None:
-    gate = gate_of(Room(0))
-    assert gate.admits("grace-only", needs_room=False)
-    assert not gate.admits("other", needs_room=True)
+    admission = gate_of(Room(0))
+    assert admission.try_admit("grace-only", needs_room=False)
+    assert not admission.try_admit("other", needs_room=True)
 
 
 def test_the_last_one_under_way_lets_the_provider_be_asked_at_once() -> None:
     """Else a mass rotation would end for want of room that there is."""
     room = Room(1)
-    gate = gate_of(room)
-    assert let_in(gate, 2) == ["app-0"]
-    gate.made("app-0")
-    gate.left("app-0")
-    assert let_in(gate, 1, "next") == ["next-0"]
+    admission = gate_of(room)
+    assert let_in(admission, 2) == ["app-0"]
+    admission.key_created("app-0")
+    admission.finished("app-0")
+    assert let_in(admission, 1, "next") == ["next-0"]
 
 
 def test_who_left_makes_room_only_when_the_provider_says_so() -> None:
     """Without a compromise the old key stays for its grace, so that who is done has freed nothing."""
     room = Room(4)
-    gate = gate_of(room)
-    first = let_in(gate, 9)
+    admission = gate_of(room)
+    first = let_in(admission, 9)
     assert len(first) == 2
     for name in first:
-        gate.made(name)
-        gate.left(name)
+        admission.key_created(name)
+        admission.finished(name)
     room.room = 2
     room.time += QUOTA_REFRESH_INTERVAL
-    assert len(let_in(gate, 9, "later")) == 1
+    assert len(let_in(admission, 9, "later")) == 1
     room.room, room.time = 1, room.time + QUOTA_REFRESH_INTERVAL
-    assert not let_in(gate, 9, "last")
+    assert not let_in(admission, 9, "last")
 
 
 def test_the_provider_is_asked_again_only_after_a_moment_and_only_when_it_matters() -> None:
     room = Room(4)
-    gate = gate_of(room)
-    let_in(gate, 20)
+    admission = gate_of(room)
+    let_in(admission, 20)
     assert room.asked == 1
     room.time += QUOTA_REFRESH_INTERVAL
-    let_in(gate, 20, "more")
+    let_in(admission, 20, "more")
     assert room.asked == 2
 
 
 def test_a_key_that_was_made_makes_room_for_the_next_one_at_once() -> None:
     """The provider has counted it; what it counts is not counted twice."""
     room = Room(RESERVE + 2)
-    gate = gate_of(room)
-    assert len(let_in(gate, 9)) == 2
-    gate.made("app-0")
+    admission = gate_of(room)
+    assert len(let_in(admission, 9)) == 2
+    admission.key_created("app-0")
     room.room, room.time = RESERVE + 1 + 1, QUOTA_REFRESH_INTERVAL  # one was made, and somebody deleted another
-    assert len(let_in(gate, 9, "next")) == 1
+    assert len(let_in(admission, 9, "next")) == 1
 
 
 def test_a3_a_rotation_that_is_begun_anew_counts_as_one_that_made_no_key() -> None:
     room = Room(RESERVE + 2)
-    gate = gate_of(room)
-    keeper = TapSink(NullEventSink(), AdmissionRecorder(gate).saw)
-    let_in(gate, 2)
+    admission = gate_of(room)
+    keeper = TapSink(NullEventSink(), AdmissionRecorder(admission).saw)
+    let_in(admission, 2)
     keeper.emit("rotation.created", application="app-0")
     keeper.emit("rotation.claimed", application="app-0")
     room.time += QUOTA_REFRESH_INTERVAL
-    assert not let_in(gate, 9, "next")
+    assert not let_in(admission, 9, "next")
 
 
 def test_a_provider_that_tells_no_room_gets_few_at_once_and_one_that_stopped_telling_none() -> None:
     unavailable = gate_of(Room(None))
-    assert len(let_in(unavailable, 20)) == UNTOLD
+    assert len(let_in(unavailable, 20)) == PARALLEL_WITHOUT_QUOTA
     room = Room(RESERVE + 1)
-    gate = gate_of(room)
-    let_in(gate, 1)
+    admission = gate_of(room)
+    let_in(admission, 1)
     room.room, room.time = None, QUOTA_REFRESH_INTERVAL
-    assert not let_in(gate, 9, "next")
+    assert not let_in(admission, 9, "next")
 
 
 @given(
@@ -163,14 +163,14 @@ def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
 ) -> None:
     """``keeps``: the old key stays (its grace). A lost answer leaves a key behind; as many as the reserve holds may be lost."""
     truth, room = {"keys": 0}, Room(quota)
-    gate = gate_of(room)
-    keeper = TapSink(NullEventSink(), AdmissionRecorder(gate).saw)
+    admission = gate_of(room)
+    keeper = TapSink(NullEventSink(), AdmissionRecorder(admission).saw)
     waiting: list[str] = []
     made: list[str] = []
     lost = 0
     for number, (step, which) in enumerate(steps):
         room.room = quota - truth["keys"]
-        if step == "admit" and gate.admits(f"app-{number}", needs_room=True):
+        if step == "admit" and admission.try_admit(f"app-{number}", needs_room=True):
             waiting.append(f"app-{number}")
         elif step == "create" and waiting:
             name = waiting.pop(which % len(waiting))
@@ -181,7 +181,7 @@ def test_a5_whatever_happens_in_between_no_create_ever_finds_the_quota_used_up(
             lost += 1
             truth["keys"] += 1  # somebody got it; its maker will make another
         elif step == "end" and made:
-            gate.left(made.pop(which % len(made)))
+            admission.finished(made.pop(which % len(made)))
             truth["keys"] -= 0 if keeps else 1
         elif step == "tick":
             room.time += QUOTA_REFRESH_INTERVAL
@@ -212,12 +212,12 @@ def test_a_rotation_takes_its_calls_and_the_pauses_between_the_answers_of_two_ve
 
 def test_a_key_that_exists_is_reported_to_the_gate_and_everything_is_passed_on() -> None:
     room, sink = Room(RESERVE + 2), Recorder()
-    gate = gate_of(room)
-    keeper = TapSink(sink, AdmissionRecorder(gate).saw)
-    assert let_in(gate, 9) == ["app-0", "app-1"]
+    admission = gate_of(room)
+    keeper = TapSink(sink, AdmissionRecorder(admission).saw)
+    assert let_in(admission, 9) == ["app-0", "app-1"]
     event = {"access_key": "SCW1", "rotation_id": "r1", "version": 1, "base": 0}
     created = {name: event.get(name, "x") for name in CATALOGUE["rotation.created"].fields}
     keeper.emit("rotation.created", application="app-0", **created)
     assert sink.events == [("rotation.created", {"application": "app-0", **created})]
     room.room, room.time = RESERVE + 2, QUOTA_REFRESH_INTERVAL  # an old key was deleted as well
-    assert let_in(gate, 9, "next") == ["next-0"], "only app-1 has made no key yet"
+    assert let_in(admission, 9, "next") == ["next-0"], "only app-1 has made no key yet"

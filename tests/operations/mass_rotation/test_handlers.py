@@ -127,7 +127,7 @@ def test_the_only_account_need_not_be_named_and_of_several_one_must(desk: Desk) 
     assert handle_coverage(two.call(), CoverageRequest(created_before=NOW, account="other")).account == "other"
     with pytest.raises(OperationError) as raised:
         handle_coverage(two.call(), CoverageRequest(created_before=NOW))
-    assert refused(raised) == ("usage", 2, "there are several accounts: say which with --account (acme, other)")
+    assert refused(raised) == ("usage", 2, "there are several accounts: select one with --account (acme, other)")
 
 
 def test_coverage_names_every_key_from_before_that_time(desk: Desk) -> None:
@@ -152,17 +152,17 @@ def test_a_time_before_any_key_is_as_good_as_the_year_2000(year: int) -> None:
         ({"access_key": "billing"}, "that is no access key: one is SCW and 17 capital letters and digits"),
         (
             {"access_key": KEY, "withdraw": True, "reason": "x"},
-            "who withdraws a word gives neither a reason nor a time",
+            "withdrawing a waiver takes neither a reason nor a time",
         ),
         (
             {"access_key": KEY, "withdraw": True, "until": NOW + DAY},
-            "who withdraws a word gives neither a reason nor a time",
+            "withdrawing a waiver takes neither a reason nor a time",
         ),
-        ({"access_key": KEY}, "say why the key may stay"),
-        ({"access_key": KEY, "reason": "  "}, "say why the key may stay"),
+        ({"access_key": KEY}, "a waiver needs a reason"),
+        ({"access_key": KEY, "reason": "  "}, "a waiver needs a reason"),
         (
             {"access_key": KEY, "reason": "x", "until": NOW},
-            "the time until which the key may stay has passed: tell one to come",
+            "the time until which the key may stay has passed: give a future time",
         ),
     ],
 )
@@ -221,7 +221,7 @@ def test_what_no_application_is_and_an_unknown_name_are_refused(desk: Desk) -> N
     assert refused(raised) == (
         "usage",
         2,
-        "no application of the configuration is what was asked for: see rotator status",
+        "no configured application matches: see rotator status",
     )
     with pytest.raises(RotatorError, match="there is no application c"):
         previews(desk, applications=["c"])
@@ -233,7 +233,7 @@ def test_a_time_to_come_is_refused_and_the_present_is_none(desk: Desk) -> None:
     assert refused(raised) == (
         "usage",
         2,
-        "--created-before is a time to come: the keys that are made now would be replaced again",
+        "--created-before is in the future: keys created now would be replaced again",
     )
     assert previews(desk, created_before=desk.sim.time.now)
 
@@ -294,7 +294,7 @@ def test_a_breach_without_a_reason_is_refused_before_anything_is_marked(desk: De
     assert refused(raised) == (
         "usage",
         2,
-        "say why the keys are compromised: the reason goes into the ledger and the incident report",
+        "a compromise needs a reason, which goes into the ledger and the incident report",
     )
     assert desk.sim.ledger("a").incidents == ()
 
