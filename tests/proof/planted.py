@@ -605,7 +605,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "a takeover leaves the keys that are about to be revoked behind",
         "decision/ownership.py",
-        ("    for condemned in theirs.revoking:\n", "    for condemned in ():\n"),
+        ("    for revoking_key in theirs.revoking:\n", "    for revoking_key in ():\n"),
         deep=True,
     ),
     bug(
@@ -802,9 +802,9 @@ BUGS: tuple[Bug, ...] = (
         "the quota is asked under the lock that creates and deletes take",
         "providers/scaleway/quota.py",
         (
-            "        try:\n            room = self._count()\n        except Unavailable:\n            with self._lock:\n",
+            "        try:\n            free = self._count()\n        except Unavailable:\n            with self._lock:\n",
             (
-                "        try:\n            with self._lock:\n                room = self._count()\n"
+                "        try:\n            with self._lock:\n                free = self._count()\n"
                 "        except Unavailable:\n            with self._lock:\n"
             ),
         ),
