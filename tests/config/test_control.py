@@ -73,7 +73,7 @@ def test_on_this_machine_a_webhook_needs_a_key_and_a_token(tmp_path: Path) -> No
 
 HERE = {"listen": "127.0.0.1:9465", "signing_key": "credential:secret", "token": "credential:role-id"}
 MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "no signing key": ({"signing_key": None}, "webhook.signing_key", "is missing: nobody could prove who they are"),
+    "no signing key": ({"signing_key": None}, "webhook.signing_key", "is missing: callers could not be authenticated"),
     "neither token nor authority": ({"token": None}, "webhook.token", "is missing"),
     "reached by others without TLS": (
         {"listen": "0.0.0.0:9465"},

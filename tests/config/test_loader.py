@@ -330,7 +330,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "hours that are none": ({f"{BILLING}.window": {"hours": "22-6"}}, f"{BILLING}.window.hours", 'such as "22:00-06:00"'),
     "an hour that does not exist": ({f"{BILLING}.window": {"hours": "25:00-06:00"}}, f"{BILLING}.window.hours", "are not hours"),
     "two applications on one path": ({"applications.reports.path": "secret/apps/billing"}, "applications.reports.path", "of application billing"),
-    "two applications on one bearer": ({"applications.reports.application_id": "b-1"}, "applications.reports.application_id", "by application billing"),
+    "two applications on one bearer": ({"applications.reports.application_id": "b-1"}, "applications.reports.application_id", "is also the bearer of application billing"),
     "a path without mount": ({f"{BILLING}.path": "billing"}, f"{BILLING}.path", "is not MOUNT/PATH"),
     "a path with a slash in front": ({f"{BILLING}.path": "/secret/billing"}, f"{BILLING}.path", "is not MOUNT/PATH"),
     "a path with an empty part": ({f"{BILLING}.path": "secret//billing"}, f"{BILLING}.path", "is not MOUNT/PATH"),
