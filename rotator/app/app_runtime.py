@@ -138,7 +138,7 @@ class AppRuntime:
 
     @property
     def specs(self) -> Mapping[str, ApplicationSpec]:
-        """The applications of the configuration, by name."""
+        """The configured applications by name."""
         return self.configuration.specs
 
     @property

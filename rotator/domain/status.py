@@ -72,8 +72,8 @@ class ApplicationStatus:
 
     @property
     def overdue(self) -> bool:
-        """Whether what is late is not just on its way: a rotation takes as long as its
-        verification."""
+        """Whether an action is late by more than the time that a rotation takes to verify its
+        key."""
         return is_overdue(self.spec, self.late)
 
     @property

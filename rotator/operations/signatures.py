@@ -16,10 +16,10 @@ from typing import Any, Literal
 class Signature:
     """One query or command.
 
-    ``result``: the module and the class of what it gives; ``many``: a tuple of these. ``changes``:
-    a command. ``immediate``: answered in the event loop of the daemon. ``selects``: it is about as
-    many applications as a selection has, and may take any time. ``urgent``: whether a request with
-    these arguments is an emergency.
+    ``result``: module and class of the result; ``many``: a tuple of these. ``changes``: a command.
+    ``immediate``: the daemon's event loop answers it. ``selects``: it concerns a selection of any
+    number of applications, so its duration is unbounded. ``urgent``: whether a request with these
+    arguments is an emergency.
     """
 
     name: str

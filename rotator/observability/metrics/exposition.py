@@ -1,8 +1,8 @@
-"""Metrics as Prometheus reads them. The one place that knows prometheus_client.
+"""Metrics in the formats of Prometheus. The only module that uses prometheus_client.
 
-The library writes the calls and the process. The samples of applications are written here, in the
-same two formats: there are twenty of them for each application, and the library takes four times as
-long for each, with the interpreter lock in its hands.
+The library renders the calls and the process. The samples of applications, twenty for each, are
+rendered here in the same two formats: the library takes four times as long for each sample and
+holds the interpreter lock meanwhile.
 """
 
 from __future__ import annotations

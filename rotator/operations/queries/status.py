@@ -29,10 +29,9 @@ def status_report(
     *,
     observed_ledgers: Callable[[], Mapping[str, ObservedLedger]] = dict,
 ) -> StatusReport:
-    """These applications, or all of them with those that left the configuration. ``observed``: what
-    the daemon's last passes saw to stop them; ``observed_ledgers``: the ledgers that they saw,
-    which are shown when more than ``MAX_READ`` applications are asked for. Raises what keeps it
-    from looking at any."""
+    """Reports these applications; without names, all configured and removed ones. ``observed``: the
+    problems that the daemon's last passes saw; ``observed_ledgers``: the ledgers that they read,
+    which are used for more than ``MAX_READ`` applications. Raises ``Unavailable`` if Vault is."""
     seen = observed or {}
     specs, remarks, worst = select_applications(runtime, names), list[str](), 0
     if not names:
