@@ -59,5 +59,5 @@ def caller_name(peer: Peer | None, stated: str) -> str:
     caller states, marked as such."""
     by_kernel = peer.user if peer else None
     own_word = "".join(filter(str.isprintable, unquote(stated)))[:MAX_NAME_LENGTH]
-    name = by_kernel or (f"{own_word} (so they say)" if own_word else "somebody")
+    name = by_kernel or (f"{own_word} (as stated)" if own_word else "somebody")
     return f"{name} via control socket@{socket.gethostname()}"

@@ -165,7 +165,7 @@ class AppRuntime:
         found = self._providers.get(account)
         if found is None:
             raise UnknownApplication(
-                f"there is no account {account} in {self.source}: put it back, its keys are still looked after"
+                f"there is no account {account} in {self.source}: put it back, because its keys are still managed"
             )
         return found
 

@@ -165,9 +165,8 @@ def superseded_message(name: str, ledger: Ledger, owner: str) -> str:
             f"configuration; to use {name} again, remove its empty ledger in Vault"
         )
     return (
-        f"{name} left the configuration and {owner} has its bearer or its document: nothing is done for {name}; what "
-        f"is left of its keys is looked after by {owner}, or, where the bearer is another one, has to be revoked at "
-        "the provider"
+        f"{name} left the configuration and {owner} has its bearer or its document: nothing is done for {name}; its "
+        f"remaining keys are managed by {owner}, or, if the bearer is another one, must be revoked at the provider"
     )
 
 

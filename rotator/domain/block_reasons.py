@@ -35,7 +35,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         _S.OBSERVER,
         4,
         "Another application has the bearer or the document of this one: it was renamed, or left the configuration.",
-        "rotator does nothing under the old name. The application that owns them looks after the keys.",
+        "rotator does nothing under the old name. The application that owns them manages the keys.",
         "use the new name in every configuration; to use the old name again, remove its empty ledger in Vault",
         _CLEARS,
         specific=True,
@@ -90,7 +90,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         "The credential document is older than the ledger, or than a key that was made for it: it was restored from a"
         " backup, or deleted and written anew. Consumers may read a key that is revoked.",
         _NOTHING_TOUCHED,
-        "restore the ledger of the same time as well, or write the newest key into {path} again; or, to begin anew "
+        "restore the ledger of the same time as well, or write the newest key into {path} again; or, to start over "
         "from what the document holds, remove the ledger and delete at the provider the other keys that were made for "
         "it",
         _CLEARS,
@@ -101,7 +101,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document was deleted, so consumers find no key.",
         _KEY_STAYS,
-        "undelete it in Vault; or, to begin anew, remove its metadata and the ledger, and delete at the provider the "
+        "undelete it in Vault; or, to start over, remove its metadata and the ledger, and delete at the provider the "
         "keys that were made for it",
         _CLEARS,
         consumers_at_risk=True,
@@ -132,7 +132,7 @@ BLOCKS: Mapping[Reason, ReasonInfo] = {
         4,
         "The credential document held a key before and holds none now.",
         _KEY_STAYS,
-        "roll {path} back in Vault; or, to begin anew, remove the ledger and delete at the provider the keys that "
+        "roll {path} back in Vault; or, to start over, remove the ledger and delete at the provider the keys that "
         "were made for it",
         _CLEARS,
         consumers_at_risk=True,

@@ -107,7 +107,7 @@ def test_a_member_of_the_control_group_may_order_and_is_named(daemon_handle: Fak
         assert ordered.stdout.startswith("billing: contained: ")
         ledger, _ = daemon_handle.runtime.vault.read_ledger("billing")
         assert ledger is not None
-        assert ledger.incidents[0].by.startswith("nobody (so they say) via control socket@")
+        assert ledger.incidents[0].by.startswith("nobody (as stated) via control socket@")
         assert stranger.type("status").returncode == 0
     finally:
         listeners.close()

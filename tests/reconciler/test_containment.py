@@ -461,12 +461,12 @@ def test_i2_no_grace_ends_because_our_clock_is_set_in_the_middle_of_a_look(
     assert not sim.ledger().revoking
 
 
-# --- to begin anew: the way out that a message names leads out (rule 11) -------------------------------------------------------
+# --- to start over: the way out that a message names leads out (rule 11) -------------------------------------------------------
 
 
 def follow_advice(sim: Sim, message: str) -> None:
     """A person does what the message says, and nothing else."""
-    _, _, advice = message.partition("to begin anew")
+    _, _, advice = message.partition("to start over")
     assert advice, message
     for access_key in sim.live_keys():
         if access_key in advice:

@@ -143,7 +143,7 @@ def _wait_until_revoked(
         if ledger is not None and ledger.current is not None and ledger.current.access_key == access_key:
             message = (
                 f"{access_key} was published again meanwhile, so it is what consumers of {spec.application} read: it "
-                "lives on"
+                "stays valid"
             )
             return short_of(spec.application, 4, message, "published_again")
         obstacle = blocking_reason(spec, outcome, failures, context.clock.now())
