@@ -105,9 +105,10 @@ def next_action(state: ApplicationState) -> NextAction:
         ends = clocks.ours_at(ledger.hold.until) if ledger.hold.until else horizon
         held = NextAction(min(horizon, ends), "held", f"held by {ledger.hold.by}: {ledger.hold.reason}")
         return _next_under_hold(state, patience) or held
+    soon = clocks.ours + RETRY_INTERVAL  # what is due and was not done waits for something else
     candidates = [
         NextAction(
-            clocks.ours_at(entry.not_before) if entry.not_before else clocks.ours + RETRY_INTERVAL,
+            soon if entry.not_before is None or clocks.passed(entry.not_before) else clocks.ours_at(entry.not_before),
             "revoke",
             f"{entry.access_key} is scheduled for revocation",
         )

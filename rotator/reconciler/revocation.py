@@ -10,7 +10,15 @@ from rotator.decision.steps import DeleteKey, DestroyVersions, VerifyRevocation
 from rotator.domain.document import CredentialDocument, DocumentState
 from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import ConfigurationError, Indeterminate, LedgerUnreadable, PermissionDenied, Rejected, Unavailable
+from rotator.errors import (
+    ConfigurationError,
+    Indeterminate,
+    LedgerUnreadable,
+    PermissionDenied,
+    Rejected,
+    ServiceError,
+    Unavailable,
+)
 from rotator.reconciler.pass_state import ObservationStale, PassState, Waits, require
 
 
@@ -21,21 +29,24 @@ class Revoker:
         self._pass = current
 
     def delete(self, step: DeleteKey, observation: Observation) -> None:
-        """Read the document once more, then delete the key. Raises ``ObservationStale`` when the
-        document moved on or holds the key."""
+        """Read the document once more, then delete the key: no call stands between the two, since a
+        person may publish the key again meanwhile. Raises ``ObservationStale`` when the document
+        moved on or holds the key."""
+        try:
+            if observation.key(step.access_key) is None:
+                self._require_own(step.access_key)
+        except (PermissionDenied, Rejected) as error:
+            self._refused(step, observation, error)
+            return
         document = self._pass.find_document(observation.ledger)
         if (document.version, document.state) != (observation.document.version, observation.document.state):
             raise ObservationStale
         if document.published == step.access_key and not step.even_if_published:
             raise ObservationStale
         try:
-            if observation.key(step.access_key) is None:
-                self._require_own(step.access_key)
             done = self._pass.provider.delete_key(step.access_key)
         except (PermissionDenied, Rejected) as error:
-            self._pass.observation = replace(
-                observation, undeletable={**observation.undeletable, step.access_key: str(error)}
-            )
+            self._refused(step, observation, error)
             return
         except Indeterminate as error:
             self._pass.emit(
@@ -45,6 +56,11 @@ class Revoker:
         else:
             self._pass.emit("key.deleted", access_key=step.access_key, reason=step.reason, already_gone=not done)
         self._pass.observation = observation.without_key(step.access_key)
+
+    def _refused(self, step: DeleteKey, observation: Observation, error: ServiceError) -> None:
+        self._pass.observation = replace(
+            observation, undeletable={**observation.undeletable, step.access_key: str(error)}
+        )
 
     def _require_own(self, access_key: str) -> None:
         """Raise ``Rejected`` unless the key is absent or belongs to this bearer: a ledger may be

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from rotator.decision.observation import RotationRequest
-from rotator.domain.ledger import Intent, Ledger, RotationMode
+from rotator.domain.ledger import Intent, Ledger, RevokingKey, RotationMode
 from rotator.domain.marker import incarnation_of, parse_marker
 from rotator.domain.spec import VerificationPolicy
 from rotator.errors import Conflict, PermissionDenied, Unavailable
@@ -461,6 +461,23 @@ def test_i7_nobody_spins(case: str) -> None:
     assert count_passes(daemon, 10 * HOUR) < 40
     assert sim.live(str(sim.published_key()))
     assert sim.ledger().intent is None
+
+
+def test_i7_a_published_key_that_is_scheduled_for_revocation_is_no_reason_to_look_again_at_once() -> None:
+    """Found by history 800904: until the claim of a process that stopped is taken over, five passes a second."""
+    sim, daemon, first = adopted()
+    rotate(daemon)
+    daemon.run_for(3 * DAY)
+    assert not sim.live(first)
+    sim.publish_by_hand(first)
+    ledger, version = daemon.context.vault.read_ledger("billing")
+    assert ledger is not None
+    again = RevokingKey(first, 1, "replaced", republished=True, not_before=sim.time.now - DAY)
+    daemon.context.vault.write_ledger(replace(ledger, revoking=(again,)), cas=version)
+    with_intent(sim, daemon, RotationMode.RECOVERY)
+    assert count_passes(daemon, 30 * SECOND) < 10
+    daemon.run_for(10 * MINUTE)
+    assert sim.live(str(sim.published_key()))
 
 
 def test_i7_with_no_room_for_another_key_a_provider_that_tells_no_head_room_is_given_a_fence() -> None:

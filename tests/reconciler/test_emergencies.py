@@ -219,6 +219,18 @@ def test_i5_a_ledger_that_condemns_another_bearers_key_does_not_get_it_deleted()
     )
 
 
+def test_i1_the_document_is_read_last_before_a_key_that_the_list_does_not_show_is_deleted() -> None:
+    """Found by history 802594: a person published the key again between that read and the delete."""
+    sim, daemon, first = adopted()
+    rotate(daemon)
+    sim.hidden.add(first)
+    daemon.run_for(2 * DAY)
+    deletes = [number for number, call in enumerate(sim.calls) if call == "delete_key"]
+    assert deletes
+    assert {sim.calls[number - 1] for number in deletes} == {"read_document"}
+    assert "get_key" in sim.calls[: deletes[0]]
+
+
 def test_a_condemned_key_that_the_list_does_not_show_is_deleted_all_the_same() -> None:
     sim, daemon, first = adopted()
     rotate(daemon)

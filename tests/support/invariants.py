@@ -105,17 +105,22 @@ class Monitor:
                     "I6: a secret stands in a ledger"
                 )
                 if number and (where, number + 1) not in self.restored:
-                    self._check_hold(versions[number - 1].data, data)
+                    self._check_hold(where, versions[number - 1].data, data)
                     self._check_patience(where, versions[number - 1].data, data)
             self._ledgers[where] = len(versions)
 
-    @staticmethod
-    def _check_hold(before: dict[str, Any], after: dict[str, Any]) -> None:
+    def _check_hold(self, where: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """Under an operator's hold nothing is claimed and no grace is ended. What is compromised, and what this process made and
-        dropped, may be entered, for later: a hold keeps it from being deleted."""
+        dropped, may be entered, for later: a hold keeps it from being deleted. So may what the ledger of an earlier name schedules
+        for revocation, which a takeover copies (history 805869)."""
         if not (before.get("hold") and after["hold"]):
             return
-        known = {entry["access_key"] for entry in before["revoking"]}
+        others = [
+            versions[-1].data
+            for name, versions in self.sim.kv.items()
+            if name.startswith("ledger:") and versions and name != where
+        ]
+        known = {entry["access_key"] for data in (before, *others) for entry in data.get("revoking", ())}
         ended = [
             entry["access_key"]
             for entry in after["revoking"]
