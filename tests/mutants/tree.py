@@ -106,7 +106,7 @@ COMMANDS = _files("cli", "commands", "drill", "emergency", "incident", "lookup",
 PACKAGES = (
     _package(
         "api",
-        *_files("api", "both_ways", "client", "executor", "openapi", "reload", "routes"),
+        *_files("api", "both_ways", "client", "executor", "listeners", "openapi", "reload", "requests", "routes"),
         *_files("api", "webhook", "webhook_auth", "webhook_hostile"),
     ),
     _package("config"),
