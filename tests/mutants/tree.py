@@ -132,7 +132,7 @@ PACKAGES = (
     _package("observability/notifications"),
     _package("operations", "tests/operations", *COMMANDS, excluded=("rotator/operations/mass_rotation/*",)),
     _package("operations/mass_rotation", "tests/operations/mass_rotation", "tests/cli/test_mass_rotation.py"),
-    _package("providers"),
+    _package("providers", "tests/providers", *_files("reconciler", "management_key", "own_key")),
     _package(
         "vault",
         *_files(
