@@ -45,6 +45,9 @@ def look(*found: PassOutcome, notice: timedelta = 3 * DAY, **spec: Any) -> list[
         "blocked, and days to go": (outcome(age=20 * DAY), []),
         "blocked, and near": (outcome(age=28 * DAY), ["deadline.approaching"]),
         "blocked, and past it": (outcome(age=31 * DAY), ["deadline.missed"]),
+        "blocked, and at that very moment": (outcome(age=30 * DAY), ["deadline.missed"]),
+        "blocked, and exactly as near as asked for": (outcome(age=27 * DAY), ["deadline.approaching"]),
+        "blocked, and not yet as near": (outcome(age=27 * DAY - timedelta(seconds=1)), []),
         "held, and near": (outcome(age=28 * DAY, problem=None, hold=Hold("x", "ann", NOW)), ["deadline.approaching"]),
         "cut short, and near": (
             outcome(age=28 * DAY, problem=None, error=Unavailable("x", service="vault", kind="sealed")),

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from rotator.daemon import health_rounds
 from rotator.daemon.application_task import ApplicationTask, PassResult, PassSummary
-from rotator.daemon.health_rounds import UnhealthyReason, unhealthy_reason
+from rotator.daemon.health_rounds import HealthCheck, UnhealthyReason, unhealthy_reason
 from rotator.daemon.services import ServiceState
 from rotator.daemon.snapshot import ServiceSnapshot, TaskSnapshot
 from rotator.domain.ledger import Hold, RetiringKey
+from rotator.domain.login import LoginProblem
+from rotator.domain.secret import Secret
 from rotator.domain.status import NextAction
+from rotator.observability.notifications import HeartbeatSettings, NotificationSettings
 from tests.support.daemon_stage import application, runtime, settled
+from tests.support.simulated import Recorder
+
+if TYPE_CHECKING:
+    from rotator.daemon.engine import Engine
+    from rotator.observability.notifications import Notifier
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -127,3 +137,87 @@ def test_a_hold_that_keeps_a_grace_from_ending_is_not() -> None:
     assert summary.overdue_at
     assert summary.on_hold
     assert summary.overdue_at < datetime.now(UTC)
+
+
+# --- rounds ---
+
+
+class Rounds:
+    """A health check on an engine, a notifier and a clock that the test owns."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        self.now = 100.0
+        self.tasks: list[TaskSnapshot] = [task(due=datetime.now(UTC) + 10 * MINUTE, summary=FRESH)]
+        self.services = [vault()]
+        self.progress = 0
+        self.login: LoginProblem | None = None
+        self.pings = 0
+        self.settings = NotificationSettings(**settings)
+        self.sink = Recorder()
+        self.runtime = SimpleNamespace(login_problem=lambda: self.login)
+        monkeypatch.setattr(health_rounds, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.check = HealthCheck(cast("Engine", self), self.sink, cast("Notifier", self), idle=60.0)
+
+    def snapshot(self) -> SimpleNamespace:
+        return SimpleNamespace(tasks=self.tasks, services=self.services)
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def after(self, seconds: float, *, work: bool = True) -> list[tuple[str, dict[str, object]]]:
+        """Look so many seconds later; what was said."""
+        self.now += seconds
+        self.progress += int(work)
+        self.sink.events.clear()
+        self.check.look()
+        return list(self.sink.events)
+
+
+FRESH = replace(WELL, next=NextAction(datetime(2100, 1, 1, tzinfo=UTC), "observe", ""))
+PING = HeartbeatSettings(lambda: Secret("http://ping.test"), every=timedelta(seconds=30))
+
+
+def test_a_round_is_made_as_often_as_the_heartbeat_is_sent_and_else_as_often_as_messages_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = Rounds(monkeypatch, ping=PING)
+    rounds.after(29.9)
+    assert rounds.pings == 0
+    rounds.after(0.1)
+    assert rounds.pings == 1
+    rounds.after(29.9)
+    assert rounds.pings == 1
+    rounds.after(0.1)
+    assert rounds.pings == 2
+    silent = Rounds(monkeypatch, notify_every=timedelta(minutes=5))
+    silent.after(299)
+    assert silent.pings == 0
+    silent.after(1)
+    assert silent.pings == 1
+
+
+def test_a_change_for_the_worse_and_back_is_an_event_each_and_stops_the_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = Rounds(monkeypatch, ping=PING)
+    assert rounds.after(30) == []
+    rounds.services = [vault(ServiceState.DOWN)]
+    assert rounds.after(30) == [("heartbeat.unhealthy", {"reason": "service_away", "subject": "vault"})]
+    assert rounds.after(30) == []
+    rounds.services, rounds.login = [vault()], LoginProblem("refused", timedelta(days=1))
+    assert rounds.after(30) == [("heartbeat.unhealthy", {"reason": "login_failing", "subject": "vault"})]
+    assert rounds.pings == 1
+    rounds.login = None
+    assert rounds.after(30) == [("heartbeat.healthy", {})]
+    assert rounds.pings == 2
+
+
+def test_a6_workers_through_which_nothing_goes_count_as_hung_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = Rounds(monkeypatch, ping=PING)
+    rounds.after(30)
+    assert rounds.after(30, work=False) == []
+    assert rounds.after(30, work=False) == []
+    assert rounds.after(30, work=False) == [("heartbeat.unhealthy", {"reason": "idle", "subject": ""})]
+    assert rounds.pings == 3
+    assert rounds.after(30) == [("heartbeat.healthy", {})]
+    assert rounds.pings == 4
