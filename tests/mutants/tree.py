@@ -143,14 +143,18 @@ PACKAGES = (
                 "contract",
                 "decoding",
                 "login",
+                "login_failures",
                 "mounts",
                 "outages",
                 "policy",
                 "refused_login",
                 "responses",
+                "secret_id_rotation",
+                "secret_ids",
             ),
             "server",
         ),
+        "tests/setup/test_policies.py",
     ),
 )
 """What speaks with services and with people: a sample of its mutants is tried."""

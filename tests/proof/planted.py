@@ -527,13 +527,15 @@ BUGS: tuple[Bug, ...] = (
         "late rotations begin at once, all of them",
         "domain/due_time.py",
         ("    if period <= slack or (exact and now <= base + slack):\n", "    if period <= slack or exact:\n"),
-        deep=True,
+        tests=("tests/domain/test_schedule.py::test_c10_what_is_late_is_spread_whatever_made_it_late",),
     ),
     bug(
         "what waited for its window begins at its opening, all of it",
         "domain/due_time.py",
         ("min(found.spread, closes - base), exact=opens < base)", "min(found.spread, closes - base), exact=True)"),
-        deep=True,
+        tests=(
+            "tests/domain/test_schedule.py::test_c10_what_waited_for_its_window_is_spread_from_its_opening_and_in_it",
+        ),
     ),
     bug(
         "a late rotation takes its turn whether its window is open or not",
@@ -542,13 +544,15 @@ BUGS: tuple[Bug, ...] = (
             "    elif spec.window is None:\n        at = _turn",
             "    elif spec.window is None or now > found.at:\n        at = _turn",
         ),
-        deep=True,
+        tests=("tests/domain/test_schedule.py::test_a_rotation_that_missed_its_window_waits_for_the_next",),
     ),
     bug(
         "an expiring key waits for its turn until it has expired",
         "domain/due_time.py",
         ("(current.expires_at - found.deadline) / 2)", "(current.expires_at - found.deadline) * 2)"),
-        deep=True,
+        tests=(
+            "tests/domain/test_schedule.py::test_c10_an_expiring_key_is_not_put_off_beyond_half_of_the_time_that_is_left_to_it",
+        ),
     ),
     bug(
         "one round spreads like a daemon that goes on",
@@ -557,26 +561,28 @@ BUGS: tuple[Bug, ...] = (
             "replace(spec, startup_spread=timedelta(0)) if self.once else spec",
             "replace(spec, startup_spread=timedelta(0)) if not self.once else spec",
         ),
-        deep=True,
+        tests=("tests/daemon/test_spread.py::test_c10_one_round_rotates_whatever_is_overdue",),
     ),
     bug(
         "health judges what is planned, and not what the policy wants",
         "daemon/health_rounds.py",
         (" or _is_overdue(task.summary, now, patience):", ":"),
-        deep=True,
+        tests=("tests/daemon/test_spread.py::test_c10_a_rotation_that_the_plan_puts_off_is_overdue_by_the_policy",),
     ),
     # --- who owns a bearer and a document ---
     bug(
         "a removed application acts although a configured one has its bearer",
         "decision/rules/ownership.py",
         ("    if spec.owner or state.ledger.successor:\n", "    if state.ledger.successor:\n"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_removed_application_never_acts_on_what_a_configured_one_owns",
+        ),
     ),
     bug(
         "a superseded ledger is still acted by",
         "decision/rules/ownership.py",
         ("    if spec.owner or state.ledger.successor:\n", "    if spec.owner:\n"),
-        deep=True,
+        tests=("tests/reconciler/test_ownership.py::test_c5_a_process_that_still_has_the_old_name_stops_and_says_so",),
     ),
     bug(
         "the old ledger is emptied before its content is copied",
@@ -585,13 +591,17 @@ BUGS: tuple[Bug, ...] = (
             "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
             "return SupersedeLedger(emptied(replace(theirs, successor=spec.application)), other.version)",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_renamed_application_keeps_its_grace_its_hold_its_marks_and_its_history",
+        ),
     ),
     bug(
         "a takeover leaves the keys in grace behind",
         "decision/ownership.py",
         ("    promised = list(theirs.retiring)\n", "    promised = list[RetiringKey]()\n"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_renamed_application_keeps_its_grace_its_hold_its_marks_and_its_history",
+        ),
     ),
     bug(
         "a takeover leaves the marks of an emergency behind",
@@ -600,13 +610,17 @@ BUGS: tuple[Bug, ...] = (
             'compromised=_united(ledger.compromised, theirs.compromised, "access_key"),',
             "compromised=ledger.compromised,",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_renamed_application_keeps_its_grace_its_hold_its_marks_and_its_history",
+        ),
     ),
     bug(
         "a takeover leaves the keys that are about to be revoked behind",
         "decision/ownership.py",
         ("    for revoking_key in theirs.revoking:\n", "    for revoking_key in ():\n"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_key_that_is_about_to_be_revoked_when_its_application_is_renamed_is_revoked_under_the_new_name",
+        ),
     ),
     bug(
         "the old ledger is superseded without having been announced",
@@ -615,7 +629,9 @@ BUGS: tuple[Bug, ...] = (
             "return WriteLedger(ledger.with_predecessor(replace(known or _predecessor(theirs), taken_over=False)))",
             "return SupersedeLedger(replace(theirs, successor=spec.application, intent=None), other.version)",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_renamed_application_keeps_its_grace_its_hold_its_marks_and_its_history",
+        ),
     ),
     bug(
         "a key that was made under an earlier name is a stranger's",
@@ -624,13 +640,17 @@ BUGS: tuple[Bug, ...] = (
             "return frozenset({self.spec.application, *(one.application for one in self.ledger.predecessors)})",
             "return frozenset({self.spec.application})",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_a_key_that_was_made_under_the_old_name_and_never_published_is_found_and_revoked",
+        ),
     ),
     bug(
         "a key of a former document is revoked when its grace ends",
         "decision/rules/grace.py",
         ("        if entry.access_key in state.ledger.published_elsewhere():\n            continue\n", ""),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_i2_a_key_of_a_former_document_gets_its_grace_from_when_it_is_gone_from_there",
+        ),
     ),
     bug(
         "the grace of a key that leaves a former document does not begin anew",
@@ -639,19 +659,25 @@ BUGS: tuple[Bug, ...] = (
             "replace(entry, revoke_after=max(entry.revoke_after, deadline)) if entry.access_key == key else entry",
             "entry",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_i2_a_key_of_a_former_document_gets_its_grace_from_when_it_is_gone_from_there",
+        ),
     ),
     bug(
         "the key that an account logs in with may be revoked",
         "domain/keys.py",
         (" and not self.manages_account", ""),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_management_key.py::test_c20_a_rotation_replaces_the_management_key_and_its_grace_never_ends_in_a_revocation",
+        ),
     ),
     bug(
         "a published key that its account does not have is left to the calendar",
         "decision/rules/document.py",
         ("and observation.presence is Presence.GONE\n            and not state.published_is_compromised", "and False"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_wrong_account.py::test_c5_a_key_that_another_organisation_does_not_list_is_not_gone",
+        ),
     ),
     bug(
         "a key is gone although its account does not know the bearer",
@@ -660,13 +686,15 @@ BUGS: tuple[Bug, ...] = (
             "        if secret is None and not self._pass.provider.bearer_exists(self._pass.spec.bearer):\n",
             "        if False:\n",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_wrong_account.py::test_i3_an_emergency_in_another_organisation_is_not_called_contained",
+        ),
     ),
     bug(
         "a removed application drops a claim as soon as a configured one would",
         "decision/ownership.py",
         ("        stale_claim_timeout=REMOVED_CLAIM_TIMEOUT,\n", ""),
-        deep=True,
+        tests=("tests/decision/test_ownership.py::test_a_removed_application_is_what_its_ledger_says",),
     ),
     bug(
         "an empty ledger of an earlier name is taken over before the one that knows what its document publishes",
@@ -694,7 +722,9 @@ BUGS: tuple[Bug, ...] = (
         "the history is not trimmed, and the server refuses the ledger",
         "vault/budget.py",
         ("        while dropped < len(past) and (", "        while False and ("),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_stored_documents.py::test_c1_an_emergency_on_a_full_ledger_is_marked_and_contained",
+        ),
     ),
     bug(
         "an open incident is dropped like a closed one",
@@ -703,7 +733,9 @@ BUGS: tuple[Bug, ...] = (
             "for number, incident in enumerate(ledger.incidents) if incident.closed_at]",
             "for number, _ in enumerate(ledger.incidents)]",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_stored_documents.py::test_c1_a_server_that_takes_less_drops_history_and_never_the_mark",
+        ),
     ),
     bug(
         "the newest history goes first",
@@ -712,7 +744,9 @@ BUGS: tuple[Bug, ...] = (
             "return _reductions(dump_ledger(ledger), [*history[:-LATEST_HISTORY], *closed, *history[-LATEST_HISTORY:]])",
             "return _reductions(dump_ledger(ledger), [*reversed(history), *closed])",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_stored_documents.py::test_c1_a_ledger_that_is_over_the_budget_is_read_and_the_next_write_brings_it_below",
+        ),
     ),
     bug(
         "a marker of version 1 is not understood any more",
@@ -721,7 +755,9 @@ BUGS: tuple[Bug, ...] = (
             "    found = _VERSION_2.fullmatch(description) or _VERSION_1.fullmatch(description)\n",
             "    found = _VERSION_2.fullmatch(description)\n",
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_protocol.py::test_r2_keys_that_bear_a_marker_of_version_1_are_known_and_revoked_like_others",
+        ),
     ),
     bug(
         "a long purpose cuts off the marker",
@@ -730,13 +766,17 @@ BUGS: tuple[Bug, ...] = (
             '        return f"{_shortened(_plain(purpose), room)} {marker}".lstrip()\n',
             '        return f"{_plain(purpose)} {marker}".lstrip()[:LIMIT]\n',
         ),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_protocol.py::test_r2_whatever_the_purpose_contains_a_leftover_is_known_by_its_marker",
+        ),
     ),
     bug(
         "a document that expires is not written again in time",
         "decision/rules/rotation.py",
         ("    renew = state.observation.clocks.vault >= half and", "    renew = False and"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_stored_documents.py::test_c3_a_document_whose_versions_expire_is_written_again_in_time_and_the_problem_is_named",
+        ),
     ),
     bug(
         "an emergency waits for the setting of a mount",
@@ -746,7 +786,9 @@ BUGS: tuple[Bug, ...] = (
             "    renew_expiring_document,\n    rotate_urgently,\n    key_in_other_field,\n",
         ),
         ("    classify_unaccounted_keys,\n    renew_expiring_document,\n", "    classify_unaccounted_keys,\n"),
-        deep=True,
+        tests=(
+            "tests/reconciler/test_stored_documents.py::test_c3_an_emergency_does_not_wait_for_the_setting_of_a_mount",
+        ),
     ),
     # --- bulkheads: no account delays another ---
     bug(

@@ -361,6 +361,18 @@ ALL: tuple[Scenario, ...] = (
         faults=frozenset(Fault) - {Fault.FLAPPING},
         least=897,
     ),
+    scenario("one daemon, a first key", nothing, daemons(1, THOROUGH), at_peace, horizon=SHORT, least=301),
+    scenario(
+        "two daemons, a first key",
+        nothing,
+        daemons(2),
+        at_peace,
+        horizon=SHORT,
+        befalls=FIRST,
+        most_live=4,
+        most_creates=4,
+        least=19_791,
+    ),
     scenario("one daemon, two faults", adopted, daemons(1), budget=2, most_creates=4, most_live=4, least=19_462),
     scenario(
         "one daemon, and the ledger is lost or rolled back",
