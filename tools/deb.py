@@ -110,7 +110,11 @@ def contents(source: Path) -> dict[str, str]:
     )
     installed = ("systemd/rotator.service",)
     documents = {f"usr/share/doc/rotator/{name}": name for name in shipped if name not in installed}
-    return {place: file for file, place in FILES.items()} | documents
+    manual = {
+        f"usr/share/man/man1/{page.name}": f"packaging/man/{page.name}"
+        for page in (source / "packaging/man").glob("*.1")
+    }
+    return {place: file for file, place in FILES.items()} | documents | manual
 
 
 def lay_out(source: Path, tree: Path, pip: Path) -> None:

@@ -14,11 +14,11 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from rotator import __version__
@@ -33,6 +33,8 @@ from rotator.util.typed_json import from_json
 
 if TYPE_CHECKING:
     from rotator.domain.ports import EventSink
+
+T = TypeVar("T")
 
 __all__ = ["DaemonClient", "DaemonUnavailable", "directory"]
 
@@ -116,14 +118,39 @@ class DaemonClient:
         """Runs an operation in the daemon and returns its result. ``sink`` receives the events
         meanwhile. The daemon validates the arguments."""
         operation = SIGNATURES[name]
+        return self._for_configuration(lambda config: self._call(operation, arguments, config, sink))
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """Every event of the daemon from now on, until it ends the stream. An empty one begins it,
+        and each silence of some seconds is an empty one too."""
+        with self._for_configuration(self._subscribed) as exchange:
+            yield {}
+            while (text := exchange.line()) is not None:
+                yield _parsed(text) if text else {}
+
+    def _subscribed(self, config: str) -> DaemonExchange:
+        connection, self._waiting = self._waiting or connect(self._path), None
+        with ExitStack() as opened:
+            exchange = opened.enter_context(DaemonExchange(connection, self._path, ANSWER_TIMEOUT))
+            exchange.send(_head("GET", "/v1/events", config, 0))
+            status, headers = exchange.head()
+            self._compare_versions(headers)
+            if status != 200:
+                raise self._refusal(status, _parsed(exchange.rest().decode(errors="replace")))
+            opened.pop_all()
+        return exchange
+
+    def _for_configuration(self, ask: Callable[[str], T]) -> T:
+        """What the daemon answers to a caller with this configuration, under whichever of its names
+        the daemon knows it."""
         try:
-            return self._call(operation, arguments, str(self._config.absolute()), sink)
+            return ask(str(self._config.absolute()))
         except _OtherConfiguration as other:
             # The daemon compares names only. Links are resolved here, where a blocking path affects
             # this command only.
             if os.path.realpath(other.config) != os.path.realpath(self._config):
                 raise
-            return self._call(operation, arguments, other.config, sink)
+            return ask(other.config)
 
     def _call(self, operation: Signature, arguments: Mapping[str, Any], config: str, sink: EventSink | None) -> Any:
         urgent = operation.urgent(arguments)
@@ -198,17 +225,21 @@ def _request(operation: Signature, arguments: Mapping[str, Any], config: str) ->
         target += f"?{query}" if query else ""
     else:
         body = json.dumps(given, default=_as_text).encode()
+    return _head(operation.method, target, config, len(body)) + body
+
+
+def _head(method: str, target: str, config: str, length: int) -> bytes:
     head = (
-        f"{operation.method} {target} HTTP/1.0",
+        f"{method} {target} HTTP/1.0",
         "Host: rotator",
         f"Accept: {LINES}",
         f"Rotator-Config: {quote(config)}",
         f"Rotator-User: {quote(user_id(), safe=' ')}",
         f"User-Agent: rotator/{__version__}",
         "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
+        f"Content-Length: {length}",
     )
-    return "\r\n".join([*head, "", ""]).encode("ascii") + body
+    return "\r\n".join([*head, "", ""]).encode("ascii")
 
 
 def _as_query(value: Any) -> Any:

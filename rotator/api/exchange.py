@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Self
 
 from rotator.errors import RotatorError
 from rotator.system.file_diagnosis import group_access
@@ -54,6 +55,12 @@ class DaemonExchange:
         self._answer_timeout = answer_timeout
         self._received = bytearray()
         self._searched = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def send(self, request: bytes) -> None:
         """Sends the whole request. A daemon that rejects it early may answer before reading all of

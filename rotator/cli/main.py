@@ -32,6 +32,7 @@ COMMANDS = {
     "policy": "Print the policy that the login at Vault needs.",
     "plan": "Show what is next for each application; change nothing.",
     "status": "Show every application from its ledger.",
+    "agenda": "Show what is due in the next days.",
     "rotate": "Rotate now, and wait until it is done.",
     "lookup": "Show which application owns a key, and its state.",
     "revoke": "End a grace early, or revoke an unmanaged key.",
@@ -42,6 +43,7 @@ COMMANDS = {
     "waive": "Exempt an old key from coverage, with a reason.",
     "incident": "Show a report of an incident.",
     "history": "Show past rotations of an application.",
+    "events": "Print the events of the daemon as they come.",
     "drill": "Run an emergency as an exercise, with timings.",
     "rotate-login": "Replace the secret id of the login at Vault.",
     "notify": "Show who is notified, or send a test message.",
@@ -83,8 +85,29 @@ INTERRUPTED = (
 )
 
 
+class FittedHelp(click.HelpFormatter):
+    """Help of which no line is wider than the terminal, not even an example."""
+
+    def getvalue(self) -> str:
+        """The help as it is printed."""
+        text = super().getvalue()
+        if not sys.stdout.isatty():
+            return text
+        from rotator.cli.output.sentences import columns, fitted  # noqa: PLC0415 - only help on a terminal pays for it
+
+        return fitted(text, columns())
+
+
+class CommandContext(click.Context):
+    """The context of every command."""
+
+    formatter_class = FittedHelp
+
+
 class Root(click.Group):
     """The group of all commands, imported one at a time, and the end of every exception."""
+
+    context_class = CommandContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """The commands in the order in which people meet them."""
@@ -96,6 +119,7 @@ class Root(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"rotator.cli.commands.{cmd_name.replace('-', '_')}").command
+        command.context_class = CommandContext
         if COMPLETION in os.environ:
             from rotator.cli.completion import attach  # noqa: PLC0415 - only the shell pays for it
 
@@ -195,8 +219,10 @@ def _begun(message: str) -> str:
 def tell(failure: FailureReport, *, as_json: bool) -> int:
     """Say what went wrong: sentences on standard error and, where JSON is wanted, one document on
     standard output."""
+    from rotator.cli.output.sentences import say  # noqa: PLC0415 - only mistakes pay for it
+
     for sentence in failure.sentences:
-        click.echo(f"rotator: {sentence}", err=True)
+        say(f"rotator: {sentence}", err=True)
     if as_json:
         import json  # noqa: PLC0415 - for those who want it
 

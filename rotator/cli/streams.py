@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -64,3 +65,11 @@ def _lossy(descriptor: int, stream: TextIO | None, title: str) -> TextIO:
         line_buffering=file.isatty(),
         write_through=descriptor == 2,
     )
+
+
+def reader_is_gone() -> bool:
+    """Whether standard output is a pipe that is no longer read, so that a command without an end
+    should end."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return bool(poll.poll(0))

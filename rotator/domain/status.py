@@ -40,6 +40,22 @@ PHASES = (
 )
 """Every phase, most urgent first."""
 
+WORST_FIRST = (
+    "compromised",
+    "unreadable",
+    "overdue",
+    "blocked",
+    "failing",
+    "held",
+    "rotating",
+    "revoking",
+    "new",
+    "grace",
+    "idle",
+)
+"""The same phases, what a person should look at first: what nothing is done about, then what waits
+for an order."""
+
 FORGOTTEN_HOLD = timedelta(days=7)
 """A hold without an end that is older is shown as possibly forgotten."""
 

@@ -20,7 +20,7 @@ def format_timestamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-_SECOND = timedelta(seconds=1)
+_SECOND, _MINUTE, _HOUR, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def strip_control_characters(text: str) -> str:
@@ -29,9 +29,10 @@ def strip_control_characters(text: str) -> str:
 
 
 def format_span(duration: timedelta) -> str:
-    """A duration in its two largest units; whole seconds, at least 0."""
-    seconds = max(duration, timedelta(0)) // _SECOND
-    return format_duration(timedelta(seconds=seconds))
+    """A duration to its largest unit and the next smaller one, such as ``3d4h``; never negative."""
+    duration = max(duration, timedelta(0))
+    smallest = _HOUR if duration >= _DAY else _MINUTE if duration >= _HOUR else _SECOND
+    return format_duration(duration // smallest * smallest)
 
 
 def format_time(time: datetime) -> str:

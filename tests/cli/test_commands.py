@@ -77,7 +77,7 @@ def test_common_options_are_taken_before_and_after_the_command(desk: Desk) -> No
     ("words", "said"),
     [
         (["stauts"], "there is no command 'stauts'; did you mean status?"),
-        (["xyz"], "there is no command 'xyz'; write one of: check,"),
+        (["xyz"], "there is no command 'xyz'; write one of: agenda, check,"),
         (["rotate", "billing", "--compromise"], "no such option '--compromise'. Did you mean '--compromised'?"),
         (["--jsno", "status"], "no such option '--jsno'"),
         (["rotate"], "say which applications"),

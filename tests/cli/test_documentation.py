@@ -49,7 +49,7 @@ def test_every_example_is_a_command_line_that_is_understood(example: str) -> Non
     command.make_context(name, words, parent=click.Context(root))
 
 
-ALONE = {"plan", "status", "rotate", "history", "hold", "resume", "drill"}
+ALONE = {"plan", "status", "agenda", "rotate", "history", "hold", "resume", "drill"}
 """Commands whose examples need nothing but an application."""
 
 IN_GRACE = {"extend", "revoke", "lookup"}

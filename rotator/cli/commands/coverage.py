@@ -6,7 +6,9 @@ import json
 
 import click
 
+from rotator.cli.output.pager import paged
 from rotator.cli.output.results import complain
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.operations.coverage import KINDS, CoverageReport, StaleKey
@@ -27,6 +29,7 @@ Examples:
 @asking
 @common
 @pass_session
+@paged
 def command(session: Session, account: str | None, created_before: str) -> int:
     """Name every valid key of an account that was created before a time: managed or unmanaged, of
     any bearer.
@@ -40,44 +43,40 @@ def command(session: Session, account: str | None, created_before: str) -> int:
     if session.json:
         click.echo(json.dumps(proof.as_json(), indent=2))
     else:
-        say(proof)
+        print_coverage(proof)
     return proof.exit_code
 
 
-def say(proof: CoverageReport) -> None:
+def print_coverage(proof: CoverageReport) -> None:
     """Print a proof for a person."""
     since = f"of {proof.part} from before {format_time(proof.created_before)}" if proof.part else ""
     since = since or f"from before {format_time(proof.created_before)}"
     looked = f"looked at {pluralize(proof.listed, 'key')} of account {proof.account} at {format_time(proof.as_of)}"
     if proof.complete:
         but = f" but {pluralize(len(proof.rows), 'key')} that a person has waived" if proof.rows else ""
-        click.echo(f"coverage proven: no key {since} is valid{but}; {looked}")
+        say(f"coverage proven: no key {since} is valid{but}; {looked}")
     elif proof.missing:
-        click.echo(
+        say(
             f"no proof: the list of account {proof.account} lacks {', '.join(proof.missing)}, which the ledgers or "
             f"access_key in [accounts.{proof.account}] name, so the absence of other keys proves nothing; rotator "
             f"plan says what becomes of these keys, and rotator lookup whether the account has them; {looked}"
         )
     else:
         but = "not every key was listed; of those that were, " if proof.gap else ""
-        click.echo(f"coverage not proven: {but}{pluralize(len(proof.open), 'key')} {since} still valid; {looked}")
+        say(f"coverage not proven: {but}{pluralize(len(proof.open), 'key')} {since} still valid; {looked}")
     for line in lines(proof):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if proof.outside:
         command = (
             f"rotator coverage --account {proof.account} --created-before {format_timestamp(proof.created_before)}"
         )
-        click.echo(f"{outside(proof)} from before that time are outside of the selection: {command}")
+        say(f"{outside(proof)} from before that time are outside of the selection: {command}")
     if proof.unlisted and not proof.part:
-        click.echo(f"  {proof.unlisted}")
+        say(f"  {proof.unlisted}")
     if not proof.manager_named and any(not row.application for row in proof.open):
-        click.echo(
-            f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]"
-        )
+        say(f"  is one of these the key that manages the account? name it: access_key in [accounts.{proof.account}]")
     if proof.expired:
-        click.echo(
-            f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}"
-        )
+        say(f"  expired, no longer accepted, still in the quota: {', '.join(key.access_key for key in proof.expired)}")
     complain(
         (name, f"the ledger of {name} could not be read: the state of its keys is not known") for name in proof.unread
     )

@@ -7,6 +7,7 @@ import json
 import click
 
 from rotator.cli.output.results import progress_of
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.errors import RotatorError
 from rotator.operations.commands.drill import DrillResult
@@ -53,9 +54,9 @@ def command(session: Session, application: str | None, sandbox: bool, yes: bool)
     if not yes:
         if not session.can_ask() or session.json:
             raise click.UsageError(f"{MEANING.format(name=application)}; say --yes if that is what you want")
-        click.echo(f"rotator: {MEANING.format(name=application)}", err=True)
+        say(f"rotator: {MEANING.format(name=application)}", err=True)
         if not click.confirm("go on?", err=True):
-            click.echo("nothing was done")
+            say("nothing was done")
             return 0
     return _drill(session, application)
 
@@ -71,15 +72,15 @@ def _drill(session: Session, application: str) -> int:
     else:
         _tell(application, done)
     if done.result.exit_code:
-        click.echo(f"rotator: {application}: {done.result.message}", err=True)
+        say(f"rotator: {application}: {done.result.message}", err=True)
     return done.result.exit_code
 
 
 def _tell(application: str, done: DrillResult) -> None:
-    click.echo(f"{application}: drill")
+    say(f"{application}: drill")
     before = 0.0
     for step in done.steps:
-        click.echo(
+        say(
             f"  {step.at:7.2f} s  +{step.at - before:.2f} s  "
             f"{step.what}{f' ({step.access_key})' if step.access_key else ''}"
         )
@@ -91,16 +92,16 @@ def _tell(application: str, done: DrillResult) -> None:
             if done.bare >= WORTH_A_RATIO
             else "its calls"
         )
-        click.echo(f"  in all {format_seconds(done.seconds)}: {times} ({calls})")
+        say(f"  in all {format_seconds(done.seconds)}: {times} ({calls})")
     elif done.result.exit_code == 0:
-        click.echo(f"  in all {format_seconds(done.seconds)}, much of it done by another process")
+        say(f"  in all {format_seconds(done.seconds)}, much of it done by another process")
 
 
 def _in_the_sandbox(session: Session) -> int:
     require_sandbox("drill --sandbox")
     from rotator.sandbox.demo.environment import World  # noqa: PLC0415 - an optional extra
 
-    click.echo("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)
+    say("rotator: starting OpenBao and a stand-in of Scaleway on this machine", err=True)
     with World() as context:
         context.configure("30d")
         session.config, session.direct = context.configuration, True

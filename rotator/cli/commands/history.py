@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from rotator.cli.output.pager import paged
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.operations.queries.history import History, HistoryItem
 from rotator.util.formatting import format_time, format_timestamp
@@ -41,6 +43,7 @@ Examples:
 @asking
 @common
 @pass_session
+@paged
 def command(session: Session, application: str) -> int:
     """Show past rotations of an application, newest last, from its ledger and from the versions
     that Vault keeps."""
@@ -52,9 +55,9 @@ def command(session: Session, application: str) -> int:
         )
     else:
         for line in lines(found.entries):
-            click.echo(line)
+            say(line)
     if found.problem:
-        click.echo(f"rotator: the versions in Vault are not shown: {found.problem}", err=True)
+        say(f"rotator: the versions in Vault are not shown: {found.problem}", err=True)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import click
 
-from rotator.cli.commands.coverage import say
+from rotator.cli.commands.coverage import print_coverage
+from rotator.cli.output.pager import paged
 from rotator.cli.output.results import complain
+from rotator.cli.output.sentences import columns, say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.errors import Refused
@@ -48,6 +51,7 @@ Examples:
 @asking
 @common
 @pass_session
+@paged
 def command(session: Session, words: tuple[str, ...], since: str | None, trail: bool | None, html: Path | None) -> int:
     """Show an incident: from the report to the verified revocation, who requested it and why, what
     was replaced and destroyed, whether any old key is valid, and what the bearers did since the
@@ -72,7 +76,7 @@ def command(session: Session, words: tuple[str, ...], since: str | None, trail: 
     else:
         _say(report)
         if html is not None:
-            click.echo(f"written to {html}")
+            say(f"written to {html}")
     return 0
 
 
@@ -94,6 +98,10 @@ def _write(path: Path, text: str) -> None:
             Path(file.name).replace(path)
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+MIN_WIDTH, MAX_WIDTH = 10, 50
+"""Columns of the line of one application."""
 
 
 @contextlib.contextmanager
@@ -128,12 +136,12 @@ def _list(session: Session, found: IncidentList) -> int:
         return 0
     for one in reports:
         what = one.affected[0].application if len(one.affected) == 1 else pluralize(len(one.affected), "application")
-        click.echo(f"{one.id}  {format_time(one.opened_at)}  {_state(one)}  {what}: {one.reason} ({one.by})")
+        say(f"{one.id}  {format_time(one.opened_at)}  {_state(one)}  {what}: {one.reason} ({one.by})")
     if not reports:
         partial = found.unread or found.unavailable
-        click.echo("no ledger that could be read remembers an incident" if partial else "no incident is remembered")
+        say("no ledger that could be read remembers an incident" if partial else "no incident is remembered")
     for name, why in sorted(found.unavailable.items()):
-        click.echo(f"rotator: account {name} could not be read, so its incidents are not in the list: {why}", err=True)
+        say(f"rotator: account {name} could not be read, so its incidents are not in the list: {why}", err=True)
     unread = "the ledger of {} could not be read, so its incidents are not in the list: {}"
     complain((name, unread.format(name, why)) for name, why in sorted(found.unread.items()))
     return 0
@@ -150,39 +158,39 @@ def _state(report: IncidentReport) -> str:
 
 
 def _say(report: IncidentReport) -> None:
-    click.echo(
+    say(
         f"incident {report.id}: {_state(report)}; {pluralize(len(report.affected), 'application')}; {report.reason} "
         f"({report.by})"
     )
-    click.echo(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
+    say(f"reported {format_time(report.opened_at)}, suspected since {format_time(report.since)}")
     for impact in report.affected[:MOST_DRAWN]:
         if impact.purpose:
-            click.echo(f"{impact.application} is for: {impact.purpose}")
+            say(f"{impact.application} is for: {impact.purpose}")
     _draw(report)
     if len(report.affected) <= MOST_DRAWN:
-        click.echo("")
+        say("")
         for one in report.moments():
             words = [one.what, one.application, one.access_key, one.text]
-            click.echo(f"  {format_time(one.at)}  " + "  ".join(word for word in words if word))
-    click.echo("")
+            say(f"  {format_time(one.at)}  " + "  ".join(word for word in words if word))
+    say("")
     for verification in report.coverage:
-        say(verification)
+        print_coverage(verification)
     for name, trail in sorted(report.trails.items()):
-        click.echo("")
-        click.echo(f"{name}: {count_calls(trail)}")
+        say("")
+        say(f"{name}: {count_calls(trail)}")
         for group in groups(trail):
             refused = f", {group.refused} refused" if group.refused else ""
-            click.echo(
+            say(
                 f"  {group.source}  {group.agent}: {pluralize(len(group.audit_events), 'call')}{refused}, "
                 f"{format_time(group.audit_events[0].at)} to {format_time(group.audit_events[-1].at)}: "
                 f"{', '.join(group.methods())}"
             )
-    click.echo("")
+    say("")
     for limit in report.limits:
-        click.echo(f"note: {limit}")
+        say(f"note: {limit}")
 
 
-def _draw(report: IncidentReport, width: int = 50) -> None:
+def _draw(report: IncidentReport) -> None:
     """Each application as a line: from the mark, over the replacement, to the verified revocation;
     those that took longest at the top."""
     if not report.affected:
@@ -191,12 +199,14 @@ def _draw(report: IncidentReport, width: int = 50) -> None:
     length = max((end - report.opened_at).total_seconds(), 0.001)
     slowest = sorted(report.affected, key=lambda one: (one.closed_at or end) - one.opened_at, reverse=True)
     names = max(len(one.application) for one in slowest[:MOST_DRAWN])
+    room = columns() - names - len("        revoked after 00.00 s") if sys.stdout.isatty() else MAX_WIDTH
+    width = max(MIN_WIDTH, min(MAX_WIDTH, room))
 
     def column(at: datetime) -> int:
         return min(width - 1, round((at - report.opened_at).total_seconds() / length * (width - 1)))
 
-    click.echo("")
-    click.echo(f"  {'':<{names}}  0{format_span(end - report.opened_at):>{width - 1}}")
+    say("")
+    say(f"  {'':<{names}}  0{format_span(end - report.opened_at):>{width - 1}}")
     for one in slowest[:MOST_DRAWN]:
         cells = [" "] * width
         first, last = column(one.opened_at), column(one.closed_at or end)
@@ -205,7 +215,7 @@ def _draw(report: IncidentReport, width: int = 50) -> None:
             cells[column(one.replaced_at)] = "◆"
         cells[last] = "✕" if one.closed_at else "▶"
         told = f"revoked after {format_seconds(one.lived_on.total_seconds())}" if one.lived_on is not None else "valid"
-        click.echo(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
+        say(f"  {one.application:<{names}}  {''.join(cells)}  {told}")
     if len(slowest) > MOST_DRAWN:
-        click.echo(f"  … and {len(slowest) - MOST_DRAWN} that were faster")
-    click.echo("  ━ a compromised key is valid   ◆ consumers have another one   ✕ verified as revoked")
+        say(f"  … and {len(slowest) - MOST_DRAWN} that were faster")
+    say("  ━ compromised and valid   ◆ replaced   ✕ verified as revoked")

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import click
 
+from rotator.cli.output.pager import paged
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.domain.access_key import ACCESS_KEY, is_access_key
 from rotator.domain.keys import ProbeResult
@@ -50,6 +52,7 @@ Examples:
 @asking
 @common
 @pass_session
+@paged
 def command(session: Session, access_keys: Sequence[str], secret: bool, scan: str | None) -> int:
     """Say of which application and account a key is, how it stands, where it is published, and what
     if it were revoked.
@@ -90,8 +93,8 @@ def _tell(session: Session, keys_info: Sequence[KeyInfo], remarks: dict[str, str
         return
     for key_info in keys_info:
         remark = remarks.get(key_info.access_key, "")
-        click.echo(f"{key_info.sentence}{f' ({remark})' if remark else ''}")
-        click.echo(f"  if it were revoked: {key_info.impact}")
+        say(f"{key_info.sentence}{f' ({remark})' if remark else ''}")
+        say(f"  if it were revoked: {key_info.impact}")
 
 
 # --- a secret key ---------------------------------------------------------------------------------
@@ -127,7 +130,7 @@ def _of_secret(session: Session) -> int:
             )
         )
     else:
-        click.echo(f"Vault holds no such secret in what was read, so its application is unknown; {said}")
+        say(f"Vault holds no such secret in what was read, so its application is unknown; {said}")
     return {ProbeResult.INCONCLUSIVE: 3, ProbeResult.VALID: 1}.get(found, 0)
 
 
@@ -146,7 +149,7 @@ def _as_json(match: SecretMatch) -> dict[str, object]:
 
 def _unread(applications: Sequence[str]) -> None:
     if applications:
-        click.echo(f"rotator: not compared with {', '.join(applications)}: their documents cannot be read", err=True)
+        say(f"rotator: not compared with {', '.join(applications)}: their documents cannot be read", err=True)
 
 
 # --- a text ---------------------------------------------------------------------------------------
@@ -204,9 +207,9 @@ def _of_text(session: Session, file: str) -> int:
     _tell(session, keys_info, remarks, lines=lines, other_uuids=others)
     if not session.json:
         if not names:
-            click.echo("the text names no key of a configured application")
+            say("the text names no key of a configured application")
         if others:
-            click.echo(f"{pluralize(others, 'other UUID')} in it: no secret that Vault holds in what was read")
+            say(f"{pluralize(others, 'other UUID')} in it: no secret that Vault holds in what was read")
     return _worst(keys_info)
 
 

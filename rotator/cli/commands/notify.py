@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, common, pass_session
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.observability.notifications import send_test
@@ -52,7 +53,7 @@ def _report(session: Session, found: Mapping[str, Exception | None], *, test: bo
         click.echo(json.dumps({"targets": targets}, indent=2))
     for name, problem in found.items():
         if problem:
-            click.echo(f"rotator: {name}: {problem}", err=True)
+            say(f"rotator: {name}: {problem}", err=True)
         elif not session.json:
-            click.echo(f"{name}: the message was sent" if test else name)
+            say(f"{name}: the message was sent" if test else name)
     return 1 if any(found.values()) else 0

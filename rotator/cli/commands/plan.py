@@ -8,10 +8,13 @@ from collections.abc import Sequence
 
 import click
 
+from rotator.cli.output.pager import paged
 from rotator.cli.output.results import complain
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.operations.queries.plan import Plan, PlanResult
 from rotator.util.formatting import format_relative, format_time, format_timestamp
+from rotator.util.shared_messages import grouped
 
 
 @click.command(
@@ -25,39 +28,37 @@ Examples:
 @asking
 @common
 @pass_session
+@paged
 def command(session: Session, applications: Sequence[str]) -> int:
     """Show the next action of each application, when and why, and warn of what will go wrong;
     change nothing."""
     found: Sequence[PlanResult] = session.ask("plan", applications=list(applications))
-    answers, failures, worst = list[dict[str, object]](), list[tuple[str, str]](), 0
+    answers, worst = list[dict[str, object]](), 0
+    plans, failures = list[tuple[str, str]](), list[tuple[str, str]]()
     for one in found:
         if one.plan is not None:
             answers.append(_as_json(one.name, one.plan))
-            if not session.json:
-                _say(one.name, one.plan)
+            plans.append((one.name, _told(one.plan)))
         elif one.failure is not None:
             worst = max(worst, one.failure.exit_code)
             answers.append({"name": one.name, "error": one.failure.as_json()})
             failures += [(one.name, sentence) for sentence in one.failure.sentences]
+    for name, told in () if session.json else grouped(plans):
+        say(f"{name}: {told}")
     complain(failures)
     if session.json:
         click.echo(json.dumps({"applications": answers}, indent=2))
     return worst
 
 
-def _say(name: str, result: Plan) -> None:
+def _told(result: Plan) -> str:
+    """The plan as sentences, the first of which goes behind the name."""
     if result.action == "held":
-        click.echo(f"{name}: {result.reason}; nothing is claimed or revoked until it is resumed")
-        return
+        return f"{result.reason}; nothing is claimed or revoked meanwhile"
     when = f"{format_relative(result.at, result.now)} ({format_time(result.at)})" if result.at > result.now else "now"
-    if result.action == "blocked":
-        click.echo(f"{name}: blocked: {result.reason}")
-    else:
-        click.echo(f"{name}: {result.action} {when}: {result.reason}")
-    for step in result.steps:
-        click.echo(f"  - {step}")
-    for warning in result.warnings:
-        click.echo(f"  warning: {warning}")
+    first = f"blocked: {result.reason}" if result.action == "blocked" else f"{result.action} {when}: {result.reason}"
+    steps = [f"  - {step}" for step in result.steps]
+    return "\n".join([first, *steps, *(f"  warning: {warning}" for warning in result.warnings)])
 
 
 def _as_json(name: str, result: Plan) -> dict[str, object]:

@@ -11,6 +11,7 @@ import click
 
 from rotator.cli.exit_codes import REFUSED
 from rotator.cli.output.results import complain
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, common, pass_session
 from rotator.util.formatting import pluralize
 
@@ -38,7 +39,7 @@ def command(session: Session) -> int:
     if session.json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
-        click.echo(_sentence(found))
+        say(_sentence(found))
     complain((one.application, f"stopped: {one.message}") for one in found.blocked)
     return REFUSED if found.blocked else 0
 

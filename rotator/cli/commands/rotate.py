@@ -9,6 +9,7 @@ import click
 
 from rotator.cli.exit_codes import Interrupted
 from rotator.cli.output.results import ask_to_confirm, progress_of, report, since_the_mark
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.domain.access_key import is_access_key
 from rotator.operations.result import OperationResult
@@ -117,7 +118,7 @@ def command(
     if wait or yes:
         raise click.UsageError("--wait and --yes are for a mass rotation")
     if revoke_first:
-        click.echo(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
+        say(f"rotator: {OUTAGE.format(names=', '.join(applications))}", err=True)
     request = {
         "reason": reason or "",
         "compromised": compromised,
@@ -163,7 +164,7 @@ def _rotate(session: Session, applications: Sequence[str], confirm: Sequence[str
     contained = [one.application for one in results if one.outcome == "contained"]
     if contained and not session.json:
         for line in next_steps(contained, sorted(progress.incidents)):
-            click.echo(line)
+            say(line)
     return code
 
 

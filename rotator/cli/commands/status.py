@@ -14,13 +14,15 @@ import click
 
 from rotator.cli.exit_codes import PROBLEM
 from rotator.cli.output.nagios import has_problem, line, unknown
+from rotator.cli.output.pager import paged
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
-from rotator.domain.status import PHASES, ApplicationStatus, StatusReport
+from rotator.domain.status import PHASES, WORST_FIRST, ApplicationStatus, StatusReport
 from rotator.operations.failures import explain
 from rotator.util.formatting import format_span, format_timestamp
 
 ORDERS: Mapping[str, Callable[[ApplicationStatus], Any]] = {
-    "worst": lambda view: (PHASES.index(view.phase), -view.late, view.name),
+    "worst": lambda view: (WORST_FIRST.index(view.phase), -view.late, view.name),
     "name": lambda view: view.name,
     "next": lambda view: (view.next.at, view.name),
 }
@@ -35,6 +37,7 @@ Examples:
   rotator status
   rotator status billing mailer
   rotator status --phase blocked --phase failing --match "shop-*"
+  rotator status --watch
   rotator status --check    # one line for Nagios, Icinga and the like
   rotator status --json | jq '.applications[] | select(.problem != null)'""",
 )
@@ -55,9 +58,11 @@ Examples:
     is_flag=True,
     help="One line and the exit code of a monitoring plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
 )
+@click.option("--watch", is_flag=True, help="Draw it again when something happens, until Ctrl-C; needs the daemon.")
 @asking
 @common
 @pass_session
+@paged
 def command(
     session: Session,
     applications: Sequence[str],
@@ -66,6 +71,7 @@ def command(
     globs: Sequence[str],
     order: str | None,
     check: bool,
+    watch: bool,
 ) -> int:
     """Show every application from its ledger: its keys, their deadlines, what comes next, and what
     is wrong.
@@ -77,22 +83,44 @@ def command(
         if session.json:
             raise click.UsageError("--check prints one line for a monitoring plugin; leave out --json")
         return _check(session, applications, Filter(phases, accounts, globs))
-    found: StatusReport = session.ask("status", applications=list(applications))
-    whole, chosen = len(found.views), Filter(phases, accounts, globs)
-    found = replace(found, views=sort(chosen.choose(found.views), order or ("worst" if sys.stdout.isatty() else "")))
-    _show(session, found, whole, cut=not (applications or chosen.given))
+    chosen = Filter(phases, accounts, globs)
+
+    def show() -> StatusReport:
+        found: StatusReport = session.ask("status", applications=list(applications))
+        whole = len(found.views)
+        found = replace(
+            found, views=sort(chosen.choose(found.views), order or ("worst" if sys.stdout.isatty() else ""))
+        )
+        _show(session, found, whole, cut=not (applications or chosen.given))
+        return found
+
+    if watch:
+        return _watch(session, show)
+    found = show()
     if found.observed_since:
         age = format_span(found.as_of - found.observed_since)
-        click.echo(
+        say(
             f"rotator: the ledgers are shown as the daemon last saw them, the oldest {age} ago; `rotator status NAME` "
             "reads one anew",
             err=True,
         )
     for remark in found.remarks:
-        click.echo(f"rotator: {remark}", err=True)
+        say(f"rotator: {remark}", err=True)
     if session.alone:
-        click.echo(f"rotator: {session.alone}; the ledgers were read directly", err=True)
+        say(f"rotator: {session.alone}; the ledgers were read directly", err=True)
     return found.exit_code or (PROBLEM if any(map(has_problem, found.views)) else 0)
+
+
+def _watch(session: Session, show: Callable[[], StatusReport]) -> int:
+    if session.json or session.direct or not sys.stdout.isatty():
+        raise click.UsageError(
+            "--watch draws on a terminal what the daemon reports; without a terminal, with --json and with --direct use"
+            " rotator events --follow, or ask again"
+        )
+    from rotator.cli.output.watch import watch  # noqa: PLC0415 - most ask once
+
+    watch(session, show)
+    return 0
 
 
 def _check(session: Session, applications: Sequence[str], chosen: Filter) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
 from rotator.cli.times import parse_time_argument
 from rotator.domain.account import Waiver
@@ -61,10 +62,10 @@ def command(
             json.dumps({"account": found.account, "waivers": [_as_json(one) for one in found.waivers]}, indent=2)
         )
     elif withdraw:
-        click.echo(f"{access_key} is not waived any more")
+        say(f"{access_key} is not waived any more")
     else:
         rest = f"until {format_time(ends)}" if ends else "for good; end it with --withdraw"
-        click.echo(f"{access_key} is waived {rest}")
+        say(f"{access_key} is waived {rest}")
     return 0
 
 

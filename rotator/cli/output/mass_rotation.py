@@ -16,9 +16,10 @@ from typing import Any, Self
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from rotator.cli.commands.coverage import lines, outside, say
+from rotator.cli.commands.coverage import lines, outside, print_coverage
 from rotator.cli.exit_codes import Interrupted
 from rotator.cli.output.results import complain
+from rotator.cli.output.sentences import say
 from rotator.cli.output.styled_console import StyledConsole
 from rotator.cli.session import Session
 from rotator.cli.times import parse_time_argument
@@ -68,13 +69,11 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     if asked.dry_run:
         return _foretell(session, session.ask("preview", **request))
     if asked.compromised and not asked.yes and not session.json and session.can_ask():
-        click.echo(f"rotator: {_meaning(session, request)}", err=True)
+        say(f"rotator: {_meaning(session, request)}", err=True)
         if not click.confirm("go on?", err=True):
-            click.echo("nothing was done")
+            say("nothing was done")
             return 0
-    with ProgressSink(
-        shown=sys.stderr.isatty() and not session.json, say=None if session.json else click.echo
-    ) as onlooker:
+    with ProgressSink(shown=sys.stderr.isatty() and not session.json, say=None if session.json else say) as onlooker:
         try:
             found: MassRotationReport = session.ask(
                 "mass_rotation", onlooker, tell=asked.compromised, wait=asked.wait, **request
@@ -89,7 +88,7 @@ def rotate_many(session: Session, asked: MassRotationOptions) -> int:
     for result in found.accounts:
         _report(session, result)
     for one in found.failed:
-        click.echo(f"rotator: {one.application}: {one.message}; give the same command again when it answers", err=True)
+        say(f"rotator: {one.application}: {one.message}; give the same command again when it answers", err=True)
     return max([*(one.exit_code for one in found.accounts), *(one.exit_code for one in found.failed)])
 
 
@@ -139,38 +138,36 @@ def _foretell(session: Session, told: Sequence[Preview]) -> int:
 def _say_beforehand(found: Preview) -> None:
     order = found.order
     again = f" (goes on with {order.id}, begun {format_time(order.begun_at)})" if found.again else ""
-    click.echo(f"account {found.account}: {_concerned(found)}{again}")
+    say(f"account {found.account}: {_concerned(found)}{again}")
     room = "the provider does not tell how many" if found.room is None else f"the quota has room for {found.room}"
     if found.foreseen:
-        click.echo(
+        say(
             f"room for keys: {room}; at most {found.foreseen.at_once} applications at once; about "
             f"{found.foreseen.calls} calls at {found.rate_limit:g} a second; {format_span(found.foreseen.duration)} "
             "if all goes well"
         )
         if not order.compromised and found.fit_now is not None and found.fit_now < len(found.turns):
-            click.echo(
+            say(
                 f"the old keys stay for their grace, so {found.fit_now} of {len(found.turns)} fit now: the rest "
                 "follow as graces end"
             )
     for number, one in enumerate(found.turns, 1):
         does = "rotate" if one.needs_room else "revoke old keys"
         does = "held, and passed by" if one.held else does
-        click.echo(
-            f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}"
-        )
+        say(f"  {number:>4}. {one.name}: {does}, {', '.join(sorted(one.keys))}, oldest {format_time(one.oldest)}")
     remaining = found.remaining
     left = "in grace or " if not order.compromised else ""
     least = "at least " if remaining.gap else ""
     part = f" of {remaining.part}" if remaining.part else ""
     beside = f"; {outside(remaining)} outside of the selection" if remaining.outside else ""
-    click.echo(
+    say(
         f"afterwards {left}untouched: {least}{pluralize(len(remaining.rows), 'key')}{part} from before that "
         f"time{beside}"
     )
     if remaining.gap:
-        click.echo(f"  {remaining.gap}")
+        say(f"  {remaining.gap}")
     for line in lines(remaining):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     complain(sorted(found.unread.items()))
 
 
@@ -283,15 +280,15 @@ def _report(session: Session, result: MassRotationResult) -> None:
     order = result.order
     complain((broken.application, broken.message) for broken in result.broken)
     if result.rest:
-        click.echo(f"rotator: {_without_room(result)}: {', '.join(result.rest)}", err=True)
+        say(f"rotator: {_without_room(result)}: {', '.join(result.rest)}", err=True)
     if session.json:
         return
     speed = f", {pace}" if (pace := rate(result.done, result.seconds)) else ""
     took = f"{pluralize(result.done, 'application')} rotated in {result.seconds:.0f} s{speed}"
-    click.echo(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
-    say(result.coverage)
+    say(f"mass rotation {order.id}: {took}; {len(result.broken)} broken, {len(result.rest)} without room")
+    print_coverage(result.coverage)
     if not result.coverage.complete:
-        click.echo(
+        say(
             f"look again with: rotator coverage --account {result.coverage.account} --created-before "
             f"{format_timestamp(order.created_before)}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from rotator.cli.output.sentences import beside, beside_utc, columns
 from rotator.util.formatting import format_time
 from rotator.util.terminal import styled, visible_line
 
@@ -42,7 +43,7 @@ _SENTENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         "yellow",
         lambda f: f"the answer to the delete of {f['access_key']} was lost; proving tells",
     ),
-    "key.revoked": ("green", lambda f: f"{f['access_key']} is revoked ({f['proof']})"),
+    "key.revoked": ("green", lambda f: f"{f['access_key']} is revoked ({f['verification']})"),
     "key.revocation_unverified": ("red", lambda f: f"{f['access_key']} is deleted and still answers; probing goes on"),
     "key.published_key_invalid": (
         "red",
@@ -121,13 +122,13 @@ class Progress:
             if self._muted or self._last.get(name) == line:
                 return
             self._last[name] = line
-            clock = click.style(f"{self._elapsed():7.2f} s", dim=True)
+            clock, name = f"{self._elapsed():7.2f} s", visible_line(name)
+            width = columns() if sys.stderr.isatty() else sys.maxsize
+            told = beside(f"{clock}  {name}", visible_line(beside_utc(line)), width)
             shown = (
-                f"{click.style(visible_line(name), bold=True)}  {click.style(visible_line(line), fg=colour or None)}"
+                f"{click.style(clock, dim=True)}  {click.style(name, bold=True)}{click.style(told, fg=colour or None)}"
             )
-            click.echo(
-                f"{clock}  {shown}", file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None
-            )
+            click.echo(shown, file=styled(sys.stderr), color=False if os.environ.get("NO_COLOR") else None)
 
     def mute(self) -> None:
         """Print nothing any more: the command is about to end."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 
 from rotator.cli.output.progress import Progress
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session
 from rotator.operations.result import OperationResult
 from rotator.util.formatting import format_seconds
@@ -30,7 +31,7 @@ def ask_to_confirm(session: Session, results: Sequence[OperationResult]) -> list
         return []
     confirmed = []
     for result in wanting:
-        click.echo(f"rotator: {result.application}: {result.message}", err=True)
+        say(f"rotator: {result.application}: {result.message}", err=True)
         typed = click.prompt(
             "type the full name of the key to go on, anything else leaves it", default="", show_default=False, err=True
         )
@@ -53,14 +54,14 @@ def report(
     complain((result.application, result.message) for result in results if result.exit_code)
     for result in results:
         if not (result.exit_code or session.json):
-            click.echo(f"{result.application}: {result.message}{timing(result, elapsed) if timing else ''}")
+            say(f"{result.application}: {result.message}{timing(result, elapsed) if timing else ''}")
     return max((result.exit_code for result in results), default=0)
 
 
 def complain(found: Iterable[tuple[str, str]]) -> None:
     """Report what went wrong with applications on standard error: once what many of them share."""
     for name, message in grouped(found):
-        click.echo(f"rotator: {name}: {message}", err=True)
+        say(f"rotator: {name}: {message}", err=True)
 
 
 def since_the_mark(result: OperationResult, elapsed: float) -> str:

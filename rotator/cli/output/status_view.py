@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rotator.cli.output.sentences import beside_utc
 from rotator.cli.output.timeline import FINE, PLAIN, Axis, Glyphs, bars, drawn
-from rotator.domain.status import PHASES, ApplicationStatus
+from rotator.domain.status import WORST_FIRST, ApplicationStatus
 from rotator.util.formatting import format_relative, format_span, format_time, pluralize
 from rotator.util.shared_messages import grouped
 
@@ -54,6 +55,9 @@ AT_REST = ("grace", "new", "idle")
 NOTE_WIDTH = 25
 """Room for the words beside a bar, such as ``grace, revoked in 17h58m``."""
 
+NARROW = 80
+"""Columns below which an application takes two lines, and no timeline is drawn."""
+
 KEY_WIDTH = 20
 """An access key of Scaleway has 20 characters; people copy it, so it is never cut."""
 
@@ -76,23 +80,28 @@ def draw(
             else "There are no applications."
         )
         return
-    console.print(Text.assemble(summary(views, whole), (f"   ledgers read {format_time(views[0].as_of)}", "dim")))
+    console.print(
+        Text.assemble(summary(views, whole), (f"   ledgers read {beside_utc(format_time(views[0].as_of))}", "dim"))
+    )
     console.print()
     shown = _pressing(views) if cut and len(views) > MAX_ROWS else list(views)
     if shown:
-        console.print(_table(shown, console.width, fine=fine))
+        console.print(
+            _table(shown, console.width, fine=fine) if console.width >= NARROW else _stacked(shown, fine=fine)
+        )
     if len(shown) < len(views):
         rest = [view for view in views if view not in shown]
         console.print(Text(f"… and {summary(rest, len(rest))}; --match or --phase shows them", "dim"))
     _with_problem(views, console, fine=fine)
-    _timelines(shown, console, fine=fine)
+    if console.width >= NARROW:
+        _timelines(shown, console, fine=fine)
 
 
 def summary(views: Sequence[ApplicationStatus], whole: int) -> str:
     """How many applications are in which phase, the most pressing first: ``204 applications: 2
     blocked, 3 grace, 199 idle``."""
     counts = Counter(view.phase for view in views)
-    told = ", ".join(f"{counts[phase]} {phase}" for phase in PHASES if counts[phase])
+    told = ", ".join(f"{counts[phase]} {phase}" for phase in WORST_FIRST if counts[phase])
     number = (
         pluralize(whole, "application") if len(views) == whole else f"{len(views)} of {pluralize(whole, 'application')}"
     )
@@ -101,9 +110,9 @@ def summary(views: Sequence[ApplicationStatus], whole: int) -> str:
 
 def _pressing(views: Sequence[ApplicationStatus]) -> list[ApplicationStatus]:
     """Of many, the most pressing that are not at rest, in their order."""
-    wanted = sorted((view for view in views if view.phase not in AT_REST), key=lambda view: PHASES.index(view.phase))[
-        :MAX_ROWS
-    ]
+    wanted = sorted(
+        (view for view in views if view.phase not in AT_REST), key=lambda view: WORST_FIRST.index(view.phase)
+    )[:MAX_ROWS]
     return [view for view in views if view in wanted]
 
 
@@ -125,6 +134,18 @@ def _table(views: Sequence[ApplicationStatus], width: int, *, fine: bool) -> Tab
         cells.append(_next(view, reasons=width >= 100 or current is None))
         table.add_row(*cells)
     return table
+
+
+def _stacked(views: Sequence[ApplicationStatus], *, fine: bool) -> Table:
+    """The same for a narrow terminal: what comes next stands below the name."""
+    grid = Table.grid()
+    for view in views:
+        current = view.ledger.current if view.ledger else None
+        age = format_span(view.as_of - (current.created_at or current.since)) + " old" if current else ""
+        phase = Text(view.phase.replace("_", " "), PHASE_STYLES[view.phase])
+        grid.add_row(Text("  ").join([_name(view, fine=fine), phase, Text(age)]))
+        grid.add_row(Padding(_next(view, reasons=True), (0, 0, 0, 4)))
+    return grid
 
 
 def _name(view: ApplicationStatus, *, fine: bool) -> Text:
