@@ -23,7 +23,7 @@ SOURCE = "the answers"
 
 METHODS: dict[str, dict[str, str]] = {
     "approle": {"role_id": "credential:vault-role-id", "secret_id": "credential:vault-secret-id"},
-    "cert": {"certificate": "credential:vault-certificate", "key": "credential:vault-client-key"},
+    "cert": {"certificate": "credential:vault-client-certificate", "key": "credential:vault-client-key"},
     "jwt": {"jwt": "credential:vault-jwt"},
     "token": {"token": "credential:vault-token"},
 }

