@@ -36,7 +36,7 @@ from rotator.decision.steps import (
     Wait,
     WriteLedger,
 )
-from rotator.domain.ledger import Ledger, Problem
+from rotator.domain.ledger import Problem
 from rotator.domain.reasons import Reason
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Conflict, Indeterminate, RotatorError, ServiceError
@@ -85,6 +85,8 @@ class PassRunner:
         self._probe = PublishedKeyProbe(current)
         self._issuer = Issuer(current)
         self._revoker = Revoker(current)
+        self._note_due = False
+        """Whether another key became current in this pass, which the custom metadata of the document does not say yet."""
 
     def run(self) -> Generator[datetime, None, PassOutcome]:
         """Run the pass to its end. Raises the ``RotatorError`` that ends it early."""
@@ -103,6 +105,7 @@ class PassRunner:
                         raise self._pass.unreadable
                     step = self._observer.report_problem(step, self._pass.observation)
                     self._probe.report_invalid()
+                    self._annotate()
                     self._pass.emit("pass.decided", reason=step.reason, message=step.message, until=step.until)
                     return step
                 try:
@@ -119,6 +122,8 @@ class PassRunner:
 
     def cut_short(self, error: RotatorError) -> PassOutcome:
         """The outcome of a pass that the error ended."""
+        if not (isinstance(error, ServiceError) and error.service == "vault"):
+            self._annotate()
         now = self._pass.now()
         reason = error.kind if isinstance(error, ServiceError) else Reason.LEDGER_UNREADABLE
         self._pass.emit("pass.failed", reason=reason, message=str(error))
@@ -209,9 +214,15 @@ class PassRunner:
             preconditions=None,
         )
         if step.ledger.current and (before is None or before.current != step.ledger.current):
-            self._annotate(step.ledger)
+            self._note_due = True
 
-    def _annotate(self, ledger: Ledger) -> None:
+    def _annotate(self) -> None:
+        """Say in the custom metadata of the document which key is current now, for people. Nothing waits for it: in an emergency the
+        compromised keys are revoked first."""
+        ledger = self._pass.observation.ledger if self._pass.observation else None
+        if not self._note_due or ledger is None:
+            return
+        self._note_due = False
         try:
             self._pass.vault.annotate(self._pass.spec.path, notes(ledger))
         except ServiceError as error:

@@ -22,9 +22,10 @@ from rotator.reconciler.context import LocalState
 from rotator.reconciler.runner import drive, reconcile
 from rotator.sandbox.process import wait_until
 from rotator.sandbox.scaleway import REAL_LATENCY
+from tests.bench.before import COMMIT, commit_before, program, with_former_names
 from tests.bench.idle import idle
 from tests.bench.script import rotate_by_script
-from tests.bench.stand import NO_LATENCY, ONE_SUCCESS, Bench, adopted, bench, row, say
+from tests.bench.stand import NO_LATENCY, ONE_SUCCESS, Bench, adopted, bench, processor_seconds, row, say
 from tests.e2e.breach import prepare
 from tests.e2e.rig import Daemon
 
@@ -34,27 +35,42 @@ from tests.e2e.rig import Daemon
 def commands(runs: int = 15) -> None:
     """Processor time of commands in multiples of that of a Python that does nothing. The commands take turns with it."""
     say("processor time of a command, in multiples of that of python -c pass (medians)")
+    rotator = (str(Path(sys.executable).with_name("rotator")),)
+    _say_commands(rotator, runs, aims=True)
+    with commit_before() as tree:
+        if tree is None:
+            say(f"  (no history here: {COMMIT} is not measured beside it)")
+        else:
+            _say_commands((sys.executable, *program(tree)), 5, tree)
+
+
+def _say_commands(rotator: tuple[str, ...], runs: int, tree: Path | None = None, *, aims: bool = False) -> None:
     with bench() as rig:
         names = rig.fleet(2, "commands")
         rig.set_up('every = "1000d"\ngrace = "1h"', names)
         with rig.configuration.open("a") as file:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
-        daemon = rig.daemon()
-        wait_until(lambda: adopted(daemon.log) >= len(names), "the daemon has taken over all of them")
-        rotator = str(Path(sys.executable).with_name("rotator"))
+        if tree is not None:
+            rig.configuration.write_text(with_former_names(rig.configuration.read_text()))
+        daemon = rig.daemon(program=program(tree)) if tree else rig.daemon()
+        wait_until(
+            lambda: adopted(daemon.log) >= len(names) and daemon.said("daemon.ready"),
+            "the daemon has taken over all of them and its sockets are open",
+        )
         measured: dict[tuple[str, ...], list[float]] = {}
         for _ in range(runs):
             for words in (
                 (sys.executable, "-c", "pass"),
-                (rotator, "--version"),
-                (rotator, "--help"),
-                (rotator, "status"),
+                (*rotator, "--version"),
+                (*rotator, "--help"),
+                (*rotator, "status"),
             ):
                 measured.setdefault(words, []).append(_command_seconds(words, rig.configuration))
         bare, *others = ((words[-1], statistics.median(seconds)) for words, seconds in measured.items())
         for name, seconds in others:
-            aim = {"--version": "4 x", "status": "7 x"}.get(name, "")
-            row(f"rotator {name} ({seconds * 1000:.0f} ms)", f"{seconds / bare[1]:.1f} x", aim)
+            aim = {"--version": "4 x", "status": "7 x"}.get(name, "") if aims else ""
+            of = f" of {COMMIT}" if tree else ""
+            row(f"rotator {name}{of} ({seconds * 1000:.0f} ms)", f"{seconds / bare[1]:.1f} x", aim)
 
 
 def _command_seconds(words: tuple[str, ...], configuration: Path) -> float:
@@ -132,37 +148,59 @@ def _end_grace(app: AppRuntime, name: str, memory: LocalState) -> None:
 
 
 def fleet(count: int = 200) -> None:
-    """Rotations a second of a fleet, against the script that one would write instead."""
+    """Rotations a second of a fleet, against the script that one would write instead, and the processor time of each."""
     say(f"a fleet of {count}, every key due at once; the script is the official SDK and hvac, one after the other")
-    for latencies, label, aim in ((REAL_LATENCY, "real latencies", "15 x"), (NO_LATENCY, "no latency", "")):
-        with bench() as rig:
-            rig.scaleway.configure(**latencies)
-            some = rig.fleet(20, "script")
-            began = time.monotonic()
-            for name in some:
-                rotate_by_script(rig, name)
-            script = len(some) / (time.monotonic() - began)
-            names = rig.fleet(count)
-            rig.set_up(f'every = "30d"\ngrace = "1s"\nresync_interval = "1h"\n{ONE_SUCCESS}', names)
-            daemon = rig.daemon()
-            wait_until(lambda daemon=daemon: daemon.said("daemon.ready"), "the daemon is ready")  # type: ignore[misc]  # bound on purpose
-            wait_until(
-                lambda daemon=daemon: _dead(daemon.log) >= count,  # type: ignore[misc]  # bound on purpose
-                "every old key is verified as revoked",
-                patience=600,
-            )
-            moments = [
-                _moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked"}
-            ]
-            rate = count / (max(moments) - min(moments))
-            daemon.end()
-            row(f"script, {label}", f"{script:.1f} /s")
-            row(f"rotator, {label}: claimed, proven, published, revoked, seen dead", f"{rate:.1f} /s")
-            row("rotator against the script", f"{rate / script:.1f} x", aim)
+    with commit_before() as tree:
+        if tree is None:
+            say(f"  (no history here: {COMMIT} is not measured beside it)")
+        for latencies, label, aim in ((REAL_LATENCY, "real latencies", "16 x"), (NO_LATENCY, "no latency", "0.3 x")):
+            with bench() as rig:
+                rig.scaleway.configure(**latencies)
+                script, script_cost = _script(rig)
+                row(f"script, {label} (its processor: {script_cost * 1000:.1f} ms a rotation)", f"{script:.1f} /s")
+                rate, cost = _fleet(rig, count)
+                row(f"rotator, {label}: claimed, verified, published, old key verified as revoked", f"{rate:.1f} /s")
+                row("rotator against the script", f"{rate / script:.1f} x", aim)
+                row("processor of the daemon for each rotation", f"{cost * 1000:.1f} ms", "12 ms")
+                row("against that of the script", f"{cost / script_cost:.1f} x", "2.5 x")
+            if tree is not None:
+                with bench() as rig:
+                    rig.scaleway.configure(**latencies)
+                    rate, cost = _fleet(rig, count, tree)
+                    row(f"the same of {COMMIT}: rotations; processor for each", f"{rate:.1f} /s; {cost * 1000:.1f} ms")
 
 
-def _dead(log: Path) -> int:
-    return log.read_bytes().count(b'"key.revoked"') if log.exists() else 0
+def _script(rig: Bench, count: int = 20) -> tuple[float, float]:
+    """Rotations a second of the script, and its processor seconds for each."""
+    some = rig.fleet(count, "script")
+    began, used = time.monotonic(), time.process_time()
+    for name in some:
+        rotate_by_script(rig, name)
+    return count / (time.monotonic() - began), (time.process_time() - used) / count
+
+
+def _fleet(rig: Bench, count: int, tree: Path | None = None) -> tuple[float, float]:
+    """Rotations a second of a fleet, and the daemon's processor seconds for each, its start and the adoption included."""
+    names = rig.fleet(count)
+    rig.set_up(f'every = "30d"\ngrace = "1s"\nresync_interval = "1h"\n{ONE_SUCCESS}', names)
+    if tree is not None:
+        rig.configuration.write_text(with_former_names(rig.configuration.read_text()))
+    daemon = rig.daemon(program=program(tree)) if tree else rig.daemon()
+    wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
+    wait_until(lambda: _revoked(daemon.log) >= count, "every old key is verified as revoked", patience=600)
+    pid = daemon.pid
+    assert pid
+    cost = processor_seconds(pid) / count
+    moments = [
+        _moment(line) for line in daemon.events() if line["event"] in {"rotation.claimed", "key.revoked", "key.dead"}
+    ]
+    daemon.end()
+    return count / (max(moments) - min(moments)), cost
+
+
+def _revoked(log: Path) -> int:
+    text = log.read_bytes() if log.exists() else b""
+    return text.count(b'"key.revoked"') + text.count(b'"key.dead"')  # the former name
 
 
 def _moment(line: dict[str, Any]) -> float:

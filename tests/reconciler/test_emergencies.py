@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rotator.domain.ledger import Hold, RevokingKey, RotationMode
+from rotator.errors import Unavailable
 from tests.support.scenarios import DAY, HOUR, MINUTE, adopted, change, failing, lost, mark, rotate
 from tests.support.simulated import PATH, Actor, Killed, Sim, SimProvider, no_hook
 
@@ -52,6 +53,37 @@ def test_r9_an_emergency_uses_the_share_of_the_requests_that_is_kept_for_those()
     daemon.run()
     calls = [name for name in sim.calls if name in {"create_key", "authenticate", "delete_key"}]
     assert len(asked) >= len(calls) > 3
+
+
+def test_r9_the_note_for_people_waits_until_the_compromised_key_is_verified_as_revoked() -> None:
+    sim, daemon, first = adopted()
+    mark(daemon)
+    sim.calls.clear()
+    daemon.run()
+    assert not sim.live(first)
+    assert sim.calls.index("annotate") > max(
+        at for at, name in enumerate(sim.calls) if name in {"delete_key", "authenticate"}
+    )
+    assert sim.annotations[PATH]["rotator_access_key"] == sim.published_key()
+    assert sim.calls.count("annotate") == 1
+
+
+def test_the_note_for_people_is_written_when_another_service_ends_the_pass_after_the_publish() -> None:
+    sim, daemon, first = adopted()
+    mark(daemon)
+    failing(sim, "read_version", Unavailable("the provider is away", service="acme", kind="timeout"))
+    outcome = daemon.run()
+    assert (outcome.error is not None, sim.live(first)) == (True, False)
+    assert sim.annotations[PATH]["rotator_access_key"] == sim.published_key() != first
+
+
+def test_r9_the_note_for_people_is_not_tried_at_a_vault_that_is_away() -> None:
+    sim, daemon, first = adopted()
+    mark(daemon)
+    failing(sim, "write_ledger", Unavailable("vault is away", service="vault", kind="sealed"), after=2)
+    sim.calls.clear()
+    daemon.run()
+    assert "annotate" not in sim.calls
 
 
 def test_r9_a_hold_keeps_an_emergency_waiting_unless_it_goes_through() -> None:
