@@ -39,7 +39,7 @@ class KvCalls:
         self._floors = MinVersions()
 
     def clock_offset(self) -> timedelta:
-        """Vault's clock minus ours, from the latest answer; zero before the first."""
+        """Vault's clock minus this machine's, from the latest answer; zero before the first."""
         return self.connection.clock_offset()
 
     def current(self, path: str) -> tuple[Reply, DocumentState, int]:
@@ -103,7 +103,7 @@ class KvCalls:
                     kind="conflict",
                 )
             if pause is not None:
-                self._sleep(pause)  # the leader knows of a version that the node which answers us may not have yet
+                self._sleep(pause)  # the leader knows of a version that the node that answers may not have yet
         return Unavailable(
             f"Vault refused the write of {path} because of its version and then showed that very version: try again "
             "later",
@@ -131,7 +131,7 @@ class KvCalls:
 
     def delete_version_after(self, path: str) -> tuple[timedelta, ...]:
         """After how long Vault deletes versions of the document, as its metadata and its mount say;
-        empty where it never does, and where our policy does not let us look."""
+        empty where it never does, and where the policy does not allow the call."""
         mount, _ = self.mounts.split(path)
         found: list[timedelta | None] = []
         with suppress(PermissionDenied):

@@ -118,7 +118,7 @@ class LedgerStore:
 
     def _make_installation(self) -> str:
         if self.list_ledgers():
-            # Another process may have made both since we looked: what it made first is looked for
+            # Another process may have made both since the last look: what it made first is looked for
             # last.
             if found := self._read_installation():
                 return found
@@ -147,7 +147,7 @@ class LedgerStore:
         return f"{self._prefix}/accounts/{name_in_path(account)}"
 
     def _read_own(self, path: str, what: str) -> tuple[Mapping[str, Any] | None, int]:
-        """The fields of a document of our own and its version; a deleted one is not the same as
+        """The fields of a document of rotator and its version; a deleted one is not the same as
         none."""
         reply, state, version = self._kv.current(path)
         if state is DocumentState.ABSENT:

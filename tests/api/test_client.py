@@ -413,7 +413,7 @@ def test_a_listener_that_is_not_trusted_is_not_believed(daemon: Daemon, monkeypa
     monkeypatch.setattr(exchange, "listener_problem", lambda connection, path: "mallory listens there")
     with pytest.raises(DaemonUnavailable) as raised:
         daemon.client()
-    assert raised.value.why == f"what listens at {daemon.path} is not believed: mallory listens there"
+    assert raised.value.why == f"what listens at {daemon.path} is not trusted: mallory listens there"
     assert raised.value.present
     assert str(raised.value).endswith("; give the command again with --direct")
 

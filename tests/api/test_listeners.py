@@ -125,7 +125,7 @@ def test_a_socket_that_cannot_be_made_is_reported_once_with_the_reason_and_tried
     ("error", "message"),
     [
         (PermissionError(13, "Permission denied"), "permission denied"),
-        (ssl.SSLError(1, "odd"), "the certificate and the key are no good, or do not belong together"),
+        (ssl.SSLError(1, "odd"), "the certificate or the key is unusable, or they do not belong together"),
         (OSError(98, "Address already in use"), "address already in use"),
     ],
 )

@@ -71,7 +71,7 @@ REFUSALS: dict[str, tuple[str, str, dict[str, Any], int, str, str]] = {
         {},
         400,
         "usage",
-        "something is not an option here; see /openapi.json",
+        "unknown field; see /openapi.json",
     ),
 }
 
@@ -107,10 +107,10 @@ def test_a_body_that_is_left_out_is_an_empty_one(front: Front) -> None:
     ("kernel", "stated", "name"),
     [
         (ME, "bob", ME),
-        ("", "bob", "bob (so they say)"),
-        (None, "bob", "bob (so they say)"),
-        (None, "b%C3%B6b%0A", "böb (so they say)"),
-        (None, "x" * 99, "x" * MAX_NAME_LENGTH + " (so they say)"),
+        ("", "bob", "bob (as stated)"),
+        (None, "bob", "bob (as stated)"),
+        (None, "b%C3%B6b%0A", "böb (as stated)"),
+        (None, "x" * 99, "x" * MAX_NAME_LENGTH + " (as stated)"),
         (None, "", "somebody"),
     ],
 )

@@ -258,7 +258,7 @@ def test_pages_that_do_not_add_up_are_said_so() -> None:
     with pages, provider_at(pages.url) as provider, pytest.raises(Unavailable) as raised:
         provider.list_bearers()
     assert raised.value.kind == "inconsistent_pages"
-    assert "the pages do not add up to the count that they tell; try again later" in str(raised.value)
+    assert "the pages do not add up to their count; try again later" in str(raised.value)
 
 
 def test_the_count_of_keys_is_asked_for_with_a_page_of_one() -> None:
@@ -301,7 +301,7 @@ def test_a_management_key_that_is_not_to_be_had_says_why_and_which_option_to_cor
         ManagementKey(read).current(READ)
     assert raised.value.kind == "secret_key"
     assert why in str(raised.value)
-    assert str(raised.value).startswith("acme: listing: the management key is not to be had: ")
+    assert str(raised.value).startswith("acme: listing: the management key cannot be used: ")
     assert str(raised.value).endswith("; correct the account's secret_key")
 
 

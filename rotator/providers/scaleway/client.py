@@ -191,7 +191,7 @@ class ManagementKey:
         except (OSError, ValueError):
             why = "it cannot be read"
         raise call.denied(
-            f"the management key cannot be read: {why}; correct the account's secret_key", kind="secret_key"
+            f"the management key cannot be used: {why}; correct the account's secret_key", kind="secret_key"
         )
 
     def _read_again(self) -> Secret:

@@ -34,7 +34,7 @@ def start(directory: Path) -> None:
     log = directory / "sandbox.log"
     log.touch(mode=0o600)
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+        child = subprocess.Popen(  # noqa: S603 - a command of the project, no shell
             [sys.executable, "-m", "rotator.sandbox.practice.supervisor", str(directory)],
             stdin=subprocess.DEVNULL,
             stdout=output,
