@@ -206,7 +206,8 @@ class DefaultsTable(Table):
     stale_claim_timeout: Duration | None = option(
         "Age at which an unfinished rotation of another process is taken over.",
         None,
-        computed="`10m`, or a minute more than the timeout of a verification and `publish_timeout` together if that is longer",
+        computed="`10m`, or a minute more than the timeout of a verification and `publish_timeout` together if that is "
+        "longer",
     )
     max_live_keys: int = option(
         "Maximum of valid keys of one application; beyond it, `rotate` refuses.", 5, ge=2, le=1000

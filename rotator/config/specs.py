@@ -160,8 +160,8 @@ class _Application:
         if bearer in taken:
             with self.problems.concerning(self.concerned | taken[bearer].concerned):
                 self.add_problem(
-                    f"is also the bearer of application {taken[bearer].name}; give each its own IAM application, or merge "
-                    "the two",
+                    f"is also the bearer of application {taken[bearer].name}; give each its own IAM application, or "
+                    "merge the two",
                     "application_id",
                 )
         taken.setdefault(bearer, self)

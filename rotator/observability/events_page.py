@@ -11,8 +11,8 @@ def events_markdown() -> str:
         "# Events",
         "",
         (
-            "<!-- Made from rotator/observability/events.py by: python -m rotator.observability.events_page > docs/events.md "
-            "-->"
+            "<!-- Made from rotator/observability/events.py by: python -m rotator.observability.events_page > "
+            "docs/events.md -->"
         ),
         "",
         (

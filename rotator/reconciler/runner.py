@@ -86,7 +86,8 @@ class PassRunner:
         self._issuer = Issuer(current)
         self._revoker = Revoker(current)
         self._note_due = False
-        """Whether another key became current in this pass, which the custom metadata of the document does not say yet."""
+        """Whether another key became current in this pass, which the custom metadata of the
+        document does not say yet."""
 
     def run(self) -> Generator[datetime, None, PassOutcome]:
         """Run the pass to its end. Raises the ``RotatorError`` that ends it early."""
@@ -217,8 +218,8 @@ class PassRunner:
             self._note_due = True
 
     def _annotate(self) -> None:
-        """Say in the custom metadata of the document which key is current now, for people. Nothing waits for it: in an emergency the
-        compromised keys are revoked first."""
+        """Say in the custom metadata of the document which key is current now, for people. Nothing
+        waits for it: in an emergency the compromised keys are revoked first."""
         ledger = self._pass.observation.ledger if self._pass.observation else None
         if not self._note_due or ledger is None:
             return

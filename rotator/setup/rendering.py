@@ -30,8 +30,8 @@ def render(answers: Answers, chosen: Sequence[Chosen]) -> str:
     lines = [
         "# Configuration of rotator, made by `rotator init`. docs/configuration.md describes every option.",
         (
-            "# `rotator check` validates it, `rotator plan` shows what would be done, and `rotator policy` prints what it "
-            "needs at Vault."
+            "# `rotator check` validates it, `rotator plan` shows what would be done, and `rotator policy` prints "
+            "what it needs at Vault."
         ),
         "",
         (

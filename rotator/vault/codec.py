@@ -71,8 +71,8 @@ def load_account(data: Mapping[str, Any], name: str) -> AccountDocument:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Where in a document something is wrong. A name that is no field of the schema may be any text, so
-    it is not repeated."""
+    """Where in a document something is wrong. A name that is no field of the schema may be any
+    text, so it is not repeated."""
     return ".".join(str(part) if _FIELD.fullmatch(str(part)) else "?" for part in location)
 
 

@@ -118,8 +118,8 @@ class LedgerStore:
 
     def _make_installation(self) -> str:
         if self.list_ledgers():
-            # Another process may have made both since the last look: what it made first is looked for
-            # last.
+            # Another process may have made both since the last look: what it made first is looked
+            # for last.
             if found := self._read_installation():
                 return found
             raise LedgerUnreadable(
