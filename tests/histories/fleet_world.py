@@ -30,6 +30,7 @@ from rotator.errors import Indeterminate, RotatorError, Unavailable
 from rotator.http.service_clock import ServiceClock
 from rotator.reconciler.context import InvalidKeyBreaker, ReconcileContext
 from rotator.reconciler.ledger_directory import LedgerDirectory
+from rotator.util.single_flight import SingleFlight
 from tests.histories.clockwork import Clockwork, SimScheduler, patched_now
 from tests.support.daemon_stage import FakeFleet
 from tests.support.invariants import Monitor
@@ -254,6 +255,13 @@ class ProcessVault(SimStore):
         return self.process.offset(VAULT)
 
 
+class _Unshared(SingleFlight[None]):
+    """Each strand asks itself: one that waited for another one's answer would stop the clock of the history for ever."""
+
+    def ask(self, call: Callable[[], None], *, since: float | None = None) -> None:  # noqa: ARG002  # as the base has it
+        call()
+
+
 class Runtime(FakeFleet):
     """One configuration in one process."""
 
@@ -262,6 +270,7 @@ class Runtime(FakeFleet):
         self.process = process
         self._vault = ProcessVault(process.world, process=process)
         self._ledgers = LedgerDirectory(self._vault, self.applications, process.now)
+        self._ledgers._listing = _Unshared()
 
     def reopen(self) -> Self:
         raise NotImplementedError  # here a person reloads
