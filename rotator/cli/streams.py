@@ -67,9 +67,11 @@ def _lossy(descriptor: int, stream: TextIO | None, title: str) -> TextIO:
     )
 
 
-def reader_is_gone() -> bool:
-    """Whether standard output is a pipe that is no longer read, so that a command without an end
-    should end."""
+def output_is_useless() -> bool:
+    """Whether standard output lost something, or is a pipe that is no longer read, so that a command
+    without an end should end."""
+    if "output" in LOST:
+        return True
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))

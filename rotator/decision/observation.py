@@ -136,7 +136,8 @@ class Observation:
     that still authenticate. ``undeletable``: keys whose DELETE was rejected, with the reason; they
     do not block other keys. ``destroyed``: the stored secrets of revoked compromised keys.
     ``versions``: earlier versions of the document that were read to classify a key. ``related``:
-    ledgers of other names with the same bearer or document. ``former_documents``: documents at
+    ledgers of other names with the same bearer or document. ``unread_ledgers``: the names of such
+    ledgers that cannot be read, which is not the same as absent. ``former_documents``: documents at
     former paths that still publish a key, by path, as far as they can be read.
     """
 
@@ -166,6 +167,7 @@ class Observation:
     invalid_elsewhere: int = 0
     request: RotationRequest | None = None
     related: tuple[RelatedLedger, ...] = ()
+    unread_ledgers: tuple[str, ...] = ()
     former_documents: Mapping[str, CredentialDocument] = field(default_factory=dict)
 
     @classmethod

@@ -17,7 +17,7 @@ def read_whole_ledger(spec: ApplicationSpec, context: ReconcileContext) -> Ledge
     nothing."""
     vault = context.vault
     ledger = own_ledger(spec, vault.read_ledger(spec.application)[0])
-    related = read_related(spec, vault, tuple(context.related(spec)))
+    related, _ = read_related(spec, vault, context.related(spec), ledger)
     if not related:
         return ledger
     document = read_former_document(vault, spec.path, spec.access_field, spec.secret_field)

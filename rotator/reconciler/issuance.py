@@ -185,8 +185,12 @@ class Issuer:
     def fence(self, observation: Observation) -> None:
         """Move the document on by one version, which no publish based on this one survives. Where
         there is no document, check-and-set 0 writes an empty one: a first key may be about to be
-        published as well. A last look narrows the time in which a document that is recreated at the
-        same version would be overwritten. Raises ``ObservationStale``."""
+        published as well. A last look at the ledger spares a rotation that was claimed meanwhile;
+        one at the document narrows the time in which a document that is recreated at the same
+        version would be overwritten. Raises ``ObservationStale``."""
+        _, ledger_version = self._pass.vault.read_ledger(self._pass.configured.application)
+        if ledger_version != observation.ledger_version:
+            raise ObservationStale
         document, latest = observation.document, self._pass.read_document()
         if (latest.version, latest.state, latest.created_time) != (
             document.version,

@@ -3,7 +3,7 @@ of a configured application."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
@@ -101,14 +101,24 @@ def _ignore(name: str, error: Exception) -> None:
     """A ledger that cannot be read is reported where removed applications are listed."""
 
 
-def read_related(spec: ApplicationSpec, vault: VaultStore, names: tuple[str, ...]) -> tuple[RelatedLedger, ...]:
-    """The ledgers of these names, as far as they can be read and belong to the application's
-    bearer, with their documents."""
-    found = []
-    for name in names:
+def read_related(
+    spec: ApplicationSpec, vault: VaultStore, names: Iterable[str], own: Ledger | None
+) -> tuple[tuple[RelatedLedger, ...], tuple[str, ...]]:
+    """The ledgers of these names that belong to the application's bearer, with their documents, and
+    the names of those that cannot be read.
+
+    A ledger that a takeover has announced in the application's ``own`` one is read by its name,
+    whether a list contains it or not: its keys have promises that stand nowhere else.
+    """
+    found, unread = [], []
+    announced = [one.application for one in own.predecessors if not one.taken_over] if own else []
+    for name in dict.fromkeys((*names, *announced)):
         try:
             ledger, version = vault.read_ledger(name)
-        except LedgerUnreadable:
+        except Unavailable:
+            raise
+        except (LedgerUnreadable, ServiceError):
+            unread.append(name)
             continue
         if ledger is not None and spec.bearer == ledger.bearer:
             pending = ledger.path != spec.path and not (ledger.successor and ledger.current is None)
@@ -116,7 +126,7 @@ def read_related(spec: ApplicationSpec, vault: VaultStore, names: tuple[str, ...
                 read_former_document(vault, ledger.path, ledger.access_field, ledger.secret_field) if pending else None
             )
             found.append(RelatedLedger(ledger, version, document))
-    return tuple(found)
+    return tuple(found), tuple(unread)
 
 
 def read_former_document(

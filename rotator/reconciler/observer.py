@@ -46,7 +46,7 @@ class Observer:
         self._pass.ledger_read_at = self._pass.now()
         ledger = own_ledger(self._pass.configured, found)
         spec = self._pass.spec = containment_place(self._pass.configured, ledger)
-        related = read_related(spec, vault, tuple(self._pass.context.related(spec)))
+        related, unread = read_related(spec, vault, self._pass.context.related(spec), ledger)
         document = self._pass.find_document(ledger)
         if found is None:  # a ledger that is gone, or never was: begin from what there is
             self._pass.local_state.floor = document.version
@@ -71,6 +71,7 @@ class Observer:
             invalid_elsewhere=self._pass.context.casualties.others(spec.application, now),
             request=self._pass.request,
             related=related,
+            unread_ledgers=unread,
             former_documents=self._read_former_documents(ledger),
         )
         self._report_unmanaged(ApplicationState(spec, observation))

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.api.conftest import Front
 from tests.cli.fleets import LONG, SMALL, at_work, fleet, served
+from tests.support.daemon_stage import eventually
 from tests.support.terminal import Picture, picture, without_control
 
 WIDTHS = (60, 80, 200)
@@ -111,6 +113,10 @@ def test_plan_lookup_coverage_and_an_incident_keep_every_name(working: Front, co
 
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_the_progress_of_a_mass_rotation_keeps_to_its_line(working: Front, columns: int) -> None:
+    stage = working.daemon_handle.runtime.stages["acme"]
+    newest = max(true.key.created_at for true in stage.keys.values())
+    # A mass rotation is of the keys from before its second.
+    eventually(lambda: datetime.now(UTC).replace(microsecond=0) > newest)
     found = shown(working, "rotate --all", columns)
     assert "3 applications rotated" in words_of(found)
     assert "3/3" in found.text

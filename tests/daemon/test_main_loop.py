@@ -34,7 +34,7 @@ class Told(ServiceManager):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def _tell(self, message: str) -> None:
+    def _send(self, message: str) -> None:
         self.messages.append(message.partition("\n")[0])
 
     def states(self) -> list[str]:

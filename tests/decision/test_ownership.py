@@ -431,6 +431,14 @@ def test_c5_an_empty_superseded_ledger_is_looked_at_only_seldom() -> None:
     assert full.until < empty.until
 
 
+def test_c5_a_related_ledger_that_cannot_be_read_stops_everything_and_is_named() -> None:
+    waiting = decided(observe(unread_ledgers=("old", "older")))
+    assert isinstance(waiting, Wait)
+    assert waiting.problem is not None
+    assert waiting.problem.reason == "ledger_conflict"
+    assert "the ledger of old and older" in waiting.problem.message
+
+
 def test_c5_a_conflict_of_ledgers_stops_everything_and_says_what_to_do() -> None:
     waiting = decided(observe(related=(related(predecessors=(predecessor("billing"),)),)))
     assert isinstance(waiting, Wait)

@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Self
 
 import pytest
@@ -23,6 +25,7 @@ import yaml
 
 from rotator.observability.metrics.catalogue import CATALOGUE
 from rotator.sandbox.process import Process, free_port, wait_until
+from rotator.vault.codec import dump_ledger, load_ledger
 from tests.e2e.prometheus import RULES, Prometheus, binary
 from tests.e2e.rig import FAST, POLICY, Rig
 
@@ -214,6 +217,25 @@ def test_b_clocks_that_differ_are_an_alarm(world: World) -> None:
     world.fires("RotatorClocksDiffer", service="acme")
     world.rig.scaleway.configure(date_skew=0.0)
     world.clears("RotatorClocksDiffer")
+
+
+def test_a_hold_without_an_end_is_an_alarm_after_a_week(world: World) -> None:
+    world.rig.command("hold", "shop", "--reason", "an audit")
+    path = "secret/data/rotator/applications/shop"
+
+    def a_week_ago() -> bool:
+        found = world.rig.vault.admin("GET", path).data
+        ledger = load_ledger(found["data"])
+        assert ledger.hold is not None
+        hold = replace(ledger.hold, at=ledger.hold.at - timedelta(days=8))
+        body = {"data": dump_ledger(replace(ledger, hold=hold)), "options": {"cas": found["metadata"]["version"]}}
+        return world.rig.vault.call("POST", path, body, token=world.rig.vault.root_token).status == 200
+
+    wait_until(a_week_ago, "the ledger says that it was held a week ago")
+    world.reload()  # applications are observed at once
+    world.fires("RotatorHoldForgotten", application="shop")
+    world.rig.command("resume", "shop")
+    world.clears("RotatorHoldForgotten")
 
 
 def test_a_configuration_that_was_refused_is_an_alarm(world: World) -> None:

@@ -174,6 +174,7 @@ ROWS = [
     Row("doctor", code=5, alone=1),
     Row("plan", of_the_application),
     Row("status", of_the_application),
+    Row("agenda", of_the_application),
     Row("lookup", lambda story: (story.published,)),
     Row("lookup", lambda story: ("--secret",), code=2, alone=2),
     Row("coverage", lambda story: ("--created-before", "1h")),
@@ -199,8 +200,8 @@ ROWS = [
         lambda story: story.kept.update(reloads=story.reloads()), alone=None),
 ]  # fmt: skip
 
-ELSEWHERE = {"demo", *(f"sandbox {verb}" for verb in ("start", "status", "break", "mend", "stop"))}
-"""Commands that start services of their own, and have tests of their own below."""
+ELSEWHERE = {"demo", "events", *(f"sandbox {verb}" for verb in ("start", "status", "break", "mend", "stop"))}
+"""Commands that start services of their own, or that end by themselves never, and have tests of their own below."""
 
 
 def leaves() -> set[str]:
@@ -337,6 +338,26 @@ def test_c7_a_daemon_works_whatever_becomes_of_its_log(rig: Rig, chat: Listener,
         for pid in pids_of("-m rotator run", str(story.configuration)):
             os.kill(pid, signal.SIGTERM)
         assert running.result(60).code == 0
+
+
+def test_c7_following_events_ends_when_nothing_can_be_written_any_more(rig: Rig, chat: Listener) -> None:
+    story = story_of(rig, chat, "sound", "events")
+    daemon = rig.daemon(story.name, configuration=story.configuration)
+    wait_until(lambda: daemon.said("control.listening", orders=True), "it listens")
+    command = [sys.executable, "-m", "rotator", "events", "--follow", "--config", str(story.configuration)]
+
+    def goes_on_until_it_ends(kind: str) -> Done:
+        running = pool.submit(execute, command, STREAMS[f"output {kind}"], story.folder)
+        wait_until(lambda: (story.run("reload"), running.done())[1], f"it ends with its output {kind}")
+        return running.result()
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            ended = {kind: goes_on_until_it_ends(kind) for kind in KINDS}
+    finally:
+        daemon.end()
+    assert {kind: done.code for kind, done in ended.items()} == {kind: answered(kind) for kind in KINDS}
+    assert not any(sign in done.error for done in ended.values() for sign in NEVER)
 
 
 def pids_of(*words: str) -> list[int]:

@@ -258,7 +258,7 @@ class ProcessVault(SimStore):
 class _Unshared(SingleFlight[None]):
     """Each strand asks itself: one that waited for another one's answer would stop the clock of the history for ever."""
 
-    def ask(self, call: Callable[[], None], *, since: float | None = None) -> None:  # noqa: ARG002  # as the base has it
+    def ask(self, call: Callable[[], None], *, since: float | None = None) -> None:
         call()
 
 

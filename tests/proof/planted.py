@@ -634,6 +634,38 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     bug(
+        "what a takeover has announced is found in a list only",
+        "reconciler/ledger_directory.py",
+        ("for name in dict.fromkeys((*names, *announced)):", "for name in dict.fromkeys(names):"),
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_i1_a_ledger_that_a_takeover_has_announced_is_read_by_its_name_when_the_list_lacks_it",
+        ),
+    ),
+    bug(
+        "a ledger of an earlier name that cannot be read is taken for absent",
+        "decision/rules/ownership.py",
+        ("    if observation.unread_ledgers:\n", "    if False:\n"),
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_i1_an_announced_ledger_that_cannot_be_read_stops_everything_but_an_emergency",
+        ),
+    ),
+    bug(
+        "a predecessor that is only announced here hides what is known of it there",
+        "decision/ownership.py",
+        ("better.get(one.application, one)", "one"),
+        tests=(
+            "tests/reconciler/test_ownership.py::test_c5_i1_a_predecessor_that_was_only_announced_is_known_better_by_the_ledger_that_took_it_over",
+        ),
+    ),
+    bug(
+        "a fence relies on the ledger as it was",
+        "reconciler/issuance.py",
+        ("        if ledger_version != observation.ledger_version:\n", "        if False:\n"),
+        tests=(
+            "tests/reconciler/test_protocol.py::test_r7_a_fence_does_not_cut_off_a_rotation_that_was_claimed_since_the_ledger_was_read",
+        ),
+    ),
+    bug(
         "a key that was made under an earlier name is a stranger's",
         "decision/state.py",
         (

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from rotator.domain.document import CredentialDocument
-from rotator.domain.ledger import Ledger
+from rotator.domain.ledger import Ledger, Predecessor
 from rotator.domain.ports import VaultStore
 from rotator.errors import LedgerUnreadable, PermissionDenied, Unavailable
 from rotator.reconciler.ledger_directory import REFRESH_INTERVAL, LedgerDirectory, read_former_document, read_related
@@ -153,10 +153,8 @@ def test_c5_without_the_right_to_list_nothing_is_related_and_vault_is_not_asked_
 
 def related(*ledgers: Ledger | Exception | None, shown: CredentialDocument | Exception | None = None) -> list[object]:
     store = Store({str(number): one for number, one in enumerate(ledgers)}, shown or document())
-    return [
-        (one.ledger, one.version, one.document)
-        for one in read_related(spec(), cast(VaultStore, store), tuple(store.ledgers))
-    ]
+    found, _ = read_related(spec(), cast(VaultStore, store), tuple(store.ledgers), None)
+    return [(one.ledger, one.version, one.document) for one in found]
 
 
 def test_c5_a_related_ledger_comes_with_the_document_of_its_former_path() -> None:
@@ -168,6 +166,21 @@ def test_c5_a_related_ledger_comes_with_the_document_of_its_former_path() -> Non
     emptied = other("c", path=FORMER, successor="billing", current=None)
     assert related(emptied) == [(emptied, 7, None)]
     assert related(DAMAGED, None, other("d", bearer="another")) == []
+
+
+def test_c5_what_a_takeover_announces_is_read_by_its_name_and_what_cannot_be_read_is_named() -> None:
+    store = Store({"a": other("a", path=PATH), "b": DAMAGED, "c": DENIED, "d": other("d", path=PATH), "e": None})
+    own = ledger(
+        predecessors=tuple(
+            Predecessor(name, PATH, "a", "s", taken_over=name == "d") for name in ("a", "b", "c", "d", "e")
+        )
+    )
+    found, unread = read_related(spec(), cast(VaultStore, store), (), own)
+    assert ([one.ledger.application for one in found], unread) == (["a"], ("b", "c"))
+    assert store.reads == ["a", "b", "c", "e"]
+    store.ledgers["a"] = AWAY
+    with pytest.raises(Unavailable):
+        read_related(spec(), cast(VaultStore, store), (), own)
 
 
 def test_c5_a_former_document_that_cannot_be_read_is_unknown_and_a_vault_that_is_away_is_a_failure() -> None:

@@ -12,9 +12,11 @@ from rotator.decision.observation import RotationRequest
 from rotator.decision.transitions.compromise import mark_compromised
 from rotator.decision.transitions.grace import extend_grace
 from rotator.decision.transitions.hold import set_hold
-from rotator.domain.ledger import Ledger
+from rotator.decision.transitions.publication import new_ledger
+from rotator.domain.ledger import Ledger, Predecessor
 from rotator.domain.marker import Marker, parse_marker
 from rotator.domain.spec import ApplicationSpec, VerificationPolicy
+from rotator.errors import PermissionDenied
 from rotator.operations.ledgers import read_whole_ledger
 from tests.support.fleet import Fleet
 from tests.support.invariants import Monitor
@@ -199,6 +201,81 @@ def test_c5_a_kill_anywhere_in_a_rename_loses_nothing(place: int) -> None:
     assert sim.live_keys() == sorted([first, second])
 
 
+def announced(places: tuple[str, ...] = (MOVED,)) -> tuple[Sim, Fleet, str]:
+    """billing moved under new names to these paths, and each process was killed right after it announced the takeover."""
+    sim, fleet, first = in_service()
+    calls = 0
+
+    def hook(name: str, phase: str) -> None:
+        nonlocal calls
+        calls += name == "write_ledger" and phase == "before"
+        if calls == 2:
+            raise Killed
+
+    for number, path in enumerate(places):
+        fleet.configure(replace(NEW, application=f"payments-{number}", path=path))
+        calls, sim.hook = 0, hook
+        with pytest.raises(Killed):
+            fleet.round()
+        sim.hook = no_hook
+        fleet.restart()
+    return sim, fleet, first
+
+
+def unlisted(fleet: Fleet) -> None:
+    """Vault's list lacks what is there: the token may not list, or a standby is behind."""
+    for actor in fleet.actors.values():
+        actor.context = replace(actor.context, related=lambda spec: ())
+
+
+def test_c5_i1_a_ledger_that_a_takeover_has_announced_is_read_by_its_name_when_the_list_lacks_it() -> None:
+    """Fleet history 1230087: what a list lacks is not gone, and its keys are promised to those who read them."""
+    sim, fleet, first = announced()
+    assert not sim.ledger("payments-0").predecessors[0].taken_over
+    unlisted(fleet)
+    actor = fleet.actors["payments-0"]
+    for _ in range(30):
+        actor.run()
+        sim.time.advance(DAY)
+    assert sim.ledger("billing").successor == "payments-0"
+    assert sim.live(first), "consumers of the former path read it"
+
+
+def test_c5_i1_an_announced_ledger_that_cannot_be_read_stops_everything_but_an_emergency() -> None:
+    sim, fleet, first = announced()
+    unlisted(fleet)
+
+    class Denied(SimVault):
+        def read_ledger(self, application: str) -> Any:
+            if application == "billing":
+                raise PermissionDenied("no", service="vault", kind="policy", path="billing", capability="read")
+            return super().read_ledger(application)
+
+    actor = fleet.actors["payments-0"]
+    actor.context = replace(actor.context, vault=Denied(sim))
+    for _ in range(30):
+        outcome = actor.run()
+        sim.time.advance(DAY)
+    assert (outcome.wait.reason, sim.live(first)) == ("ledger_conflict", True)
+    assert outcome.wait.problem is not None
+    assert "the ledger of billing" in outcome.wait.problem.message
+    assert sim.published_key(MOVED) is None, "nothing is rotated on half of the knowledge"
+
+
+def test_c5_i1_a_predecessor_that_was_only_announced_is_known_better_by_the_ledger_that_took_it_over() -> None:
+    sim, fleet, first = in_service()
+    fleet.configure(replace(NEW, application="payments-0", path=MOVED))
+    fleet.round()
+    third = replace(NEW, application="payments-1", path="secret/apps/archive/scaleway")
+    fleet.configure(third)
+    own = new_ledger(third)
+    own = own.with_predecessor(Predecessor("billing", PATH, OLD.access_field, OLD.secret_field))
+    SimVault(sim).write_ledger(own, cas=0)
+    fleet.round()
+    (billing,) = [one for one in sim.ledger("payments-1").predecessors if one.application == "billing"]
+    assert (billing.taken_over, billing.access_key) == (True, first)
+
+
 class _nothing:  # noqa: N801  # stands where pytest.raises stands
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
@@ -329,8 +406,6 @@ def test_c5_a_former_document_that_cannot_be_read_keeps_its_key_and_stops_nothin
 
     class Denied(SimVault):
         def _document(self, path: str, *rest: Any) -> Any:
-            from rotator.errors import PermissionDenied
-
             if path == PATH:
                 raise PermissionDenied("no", service="vault", kind="policy", path=path, capability="read")
             return super()._document(path, *rest)

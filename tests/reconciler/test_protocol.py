@@ -571,6 +571,33 @@ def test_r7_a_possible_leftover_that_must_go_sooner_is_fenced_off_and_deleted() 
     assert sim.published_key() not in {first, possible}, "the room was used"
 
 
+def test_r7_a_fence_does_not_cut_off_a_rotation_that_was_claimed_since_the_ledger_was_read() -> None:
+    """Fleet history 1240072: two daemons cut off each other's rotations by turns, and none was published."""
+    sim, daemon, first = adopted()
+    marked_key(sim, 1)
+    sim.time.advance(2 * HOUR)
+    other = Actor(sim, daemon.spec, owner="daemon-2")
+
+    def ends_before_its_publish(name: str, phase: str) -> None:
+        if name == "write_document":
+            raise Killed
+
+    def hook(name: str, phase: str) -> None:
+        if name == "list_keys" and phase == "after":
+            sim.hook = ends_before_its_publish
+            with pytest.raises(Killed):
+                other.run(RotationRequest("asked", first))
+            sim.hook = no_hook
+
+    sim.hook = hook
+    before = sim.published()
+    daemon.run()
+    assert "document.fenced" not in daemon.sink.names()
+    assert sim.published() == before, "the other one's publish is based on this version"
+    daemon.run_for(2 * HOUR)
+    assert "document.fenced" in daemon.sink.names(), "its claim is over"
+
+
 # --- rule 8: revoke -------------------------------------------------------------------------------------------------------
 
 

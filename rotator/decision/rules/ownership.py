@@ -31,6 +31,13 @@ def claim_ownership(state: ApplicationState) -> Step | None:
         return (
             None  # the name was given to another bearer, whose grace and ledgers are not this ledger's: that is blocked
         )
+    if observation.unread_ledgers:
+        names = " and ".join(observation.unread_ledgers)
+        message = (
+            f"the ledger of {names}, which names the same bearer as {spec.application}, cannot be read: give the "
+            "Vault policy of rotator the right to read it, or roll it back to its last sound version"
+        )
+        return contain_compromised(state) or block(state, Reason.LEDGER_CONFLICT, message)
     try:
         step = next_takeover_step(spec, observation.ledger, observation.related, state.published, observation.clocks)
     except OwnershipConflict as conflict:

@@ -103,8 +103,7 @@ def fence_pending_keys(state: ApplicationState) -> Step | None:
 
 def fence_due_at(state: ApplicationState) -> datetime | None:
     """When no process can still be at a rotation that may have left a key behind; None if no such
-    key is left, or if another rotation will add a version. An earlier fence could cut off a
-    rotation that was claimed since the ledger was read."""
+    key is left, or if another rotation will add a version."""
     quiet = state.ledger.intent is None and state.urgent_mode is None and not state.on_hold
     if not (quiet and state.spec.configured and _can_fence(state)):
         return None

@@ -86,8 +86,8 @@ def _takeover(
 ) -> WriteLedger | SupersedeLedger | None:
     """The next write of a takeover, or None. A conflict of owners does not block the change: passes
     report it."""
-    related = read_related(spec, context.vault, tuple(context.related(spec)))
-    if not related:
+    related, unread = read_related(spec, context.vault, context.related(spec), ledger)
+    if not related or unread:
         return None
     document = read_former_document(context.vault, *spec.location)
     try:
