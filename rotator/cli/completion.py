@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rotator.domain.status import StatusReport
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds for which a person waits after the tab key; a daemon that does not answer until then is
 not asked."""
 
@@ -54,7 +54,7 @@ def known(session: Session) -> dict[str, list[str]]:
     found: list[dict[str, list[str]]] = []
     asking = threading.Thread(target=lambda: found.append(_from_daemon(session)), daemon=True)
     asking.start()
-    asking.join(PATIENCE)
+    asking.join(TIMEOUT)
     return found[0] if found and any(found[0].values()) else _from_configuration(session)
 
 

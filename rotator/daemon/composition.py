@@ -68,7 +68,7 @@ def build_daemon(
     """The daemon that begins with this runtime. ``rebuild`` builds the one of the next reload."""
     sinks.notifier.apply_runtime(runtime.alarm)
     engine = Engine(runtime, sinks.notifier, changed=signals.wake)
-    monitor = Monitoring(engine, sinks.counters, sinks.calls, patience=supervisor.watchdog_interval)
+    monitor = Monitoring(engine, sinks.counters, sinks.calls, watchdog_interval=supervisor.watchdog_interval)
     reloads = ReloadRequests(signals.wake)
     listeners = Listeners(LocalDaemonHandle(engine, monitor, sinks.notifier, sinks.broadcast, reloads))
     monitor.watch("control API", listeners.idle)

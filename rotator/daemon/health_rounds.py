@@ -58,24 +58,24 @@ def unhealthy_reason(
 def _unhealthy_reason(task: TaskSnapshot, now: datetime) -> str:
     # A working pass is never in one call, nor a rotation under way, for as long as its takeover
     # takes: the schema sees to that.
-    patience = task.spec.stale_claim_timeout
-    if now - patience > task.due:
+    tolerance = task.spec.stale_claim_timeout
+    if now - tolerance > task.due:
         return "stuck"  # it waits for a worker, or a worker has had it since
     if task.crashes:
         return "crashed"
     if task.summary is None:
         return "not_looked_at"
-    if now - patience > task.summary.next.at or _is_overdue(task.summary, now, patience):
+    if now - tolerance > task.summary.next.at or _is_overdue(task.summary, now, tolerance):
         return "overdue"
     return "" if task.summary.result is PassResult.OK else "problem"
 
 
-def _is_overdue(summary: PassSummary, now: datetime, patience: timedelta) -> bool:
+def _is_overdue(summary: PassSummary, now: datetime, tolerance: timedelta) -> bool:
     """The policy judges, not the plan: a plan that is put off again and again would never be
     late."""
     at = summary.overdue_at
     # Under a hold nothing is on its way, so there is nothing to be patient for.
-    return at is not None and at < (now if summary.on_hold else now - patience)
+    return at is not None and at < (now if summary.on_hold else now - tolerance)
 
 
 class HealthCheck:

@@ -41,7 +41,7 @@ a minute.)"""
 
 
 class Monitoring:
-    """Reports on one engine. ``patience`` is the watchdog interval of the service manager, None
+    """Reports on one engine. ``watchdog_interval`` is the watchdog interval of the service manager, None
     without one."""
 
     def __init__(
@@ -50,13 +50,13 @@ class Monitoring:
         counters: EventCounters,
         calls: CallDurations,
         *,
-        patience: timedelta | None = None,
+        watchdog_interval: timedelta | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._counters = counters
         self._calls = calls
-        self._patience = min(patience or WATCHDOG_LIMIT, WATCHDOG_LIMIT)
+        self._watchdog_limit = min(watchdog_interval or WATCHDOG_LIMIT, WATCHDOG_LIMIT)
         self._exposition: Exposition | None = None
         self._server: MetricsServer | None = None
         self._complained = ""
@@ -170,12 +170,12 @@ class Monitoring:
             *(
                 (
                     name,
-                    (since := timedelta(seconds=seconds)) <= self._patience,
+                    (since := timedelta(seconds=seconds)) <= self._watchdog_limit,
                     f"ran {format_duration(since, units=1)} ago",
                 )
                 for name, seconds in loops.items()
             ),
-            ("workers", idle <= self._patience, f"did something {format_duration(idle, units=1)} ago"),
+            ("workers", idle <= self._watchdog_limit, f"did something {format_duration(idle, units=1)} ago"),
         ]
 
     def readiness(self) -> list[tuple[str, bool, str]]:

@@ -100,11 +100,11 @@ def next_action(state: ApplicationState) -> NextAction:
     """The next action of an application without a step now."""
     spec, ledger, clocks = state.spec, state.ledger, state.observation.clocks
     horizon = clocks.ours + spec.resync_interval
-    patience = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
+    earliest = ledger.not_before if ledger.not_before and state.in_backoff else clocks.ours
     if ledger.hold and state.on_hold:
         ends = clocks.ours_at(ledger.hold.until) if ledger.hold.until else horizon
         held = NextAction(min(horizon, ends), "held", f"held by {ledger.hold.by}: {ledger.hold.reason}")
-        return _next_under_hold(state, patience) or held
+        return _next_under_hold(state, earliest) or held
     soon = clocks.ours + RETRY_INTERVAL  # what is due and was not done waits for something else
     candidates = [
         NextAction(
@@ -121,17 +121,17 @@ def next_action(state: ApplicationState) -> NextAction:
             if entry.access_key not in ledger.published_elsewhere()
         ]
     if ledger.intent is not None:
-        until = max(state.takeover_at(ledger.intent), patience)
+        until = max(state.takeover_at(ledger.intent), earliest)
         candidates.append(NextAction(until, "takeover", f"rotation {ledger.intent.id} is under way"))
     elif spec.configured and state.urgent_mode:
-        candidates.append(NextAction(patience, "rotate", "consumers need another key"))
+        candidates.append(NextAction(earliest, "rotate", "consumers need another key"))
     elif scheduled := state.scheduled_rotation:
-        candidates.append(NextAction(max(clocks.ours_at(scheduled.at), patience), "rotate", scheduled.reason))
+        candidates.append(NextAction(max(clocks.ours_at(scheduled.at), earliest), "rotate", scheduled.reason))
     elif spec.configured and state.in_backoff:
-        candidates.append(NextAction(patience, "rotate", "after a failure"))
+        candidates.append(NextAction(earliest, "rotate", "after a failure"))
     if fence_at := fence_due_at(state):
         candidates.append(
-            NextAction(max(clocks.ours_at(fence_at), patience), "fence", "a failed rotation may have left a key behind")
+            NextAction(max(clocks.ours_at(fence_at), earliest), "fence", "a failed rotation may have left a key behind")
         )
     floor = clocks.ours + MIN_DELAY
     return min(
@@ -140,11 +140,11 @@ def next_action(state: ApplicationState) -> NextAction:
     )
 
 
-def _next_under_hold(state: ApplicationState, patience: datetime) -> NextAction | None:
+def _next_under_hold(state: ApplicationState, earliest: datetime) -> NextAction | None:
     """The next action of an emergency that overrides the hold; None without one."""
     if not state.override_hold:
         return None
     why = "an emergency goes through the hold"
     if state.ledger.intent is not None:
-        return NextAction(max(state.takeover_at(state.ledger.intent), patience, state.now + MIN_DELAY), "takeover", why)
-    return NextAction(max(patience, state.now + MIN_DELAY), "contain", why)
+        return NextAction(max(state.takeover_at(state.ledger.intent), earliest, state.now + MIN_DELAY), "takeover", why)
+    return NextAction(max(earliest, state.now + MIN_DELAY), "contain", why)

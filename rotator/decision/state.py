@@ -288,12 +288,12 @@ class ApplicationState:
             return self.now
         if self.published_is_compromised and not intent.mode.urgent:
             return self.now
-        patience = self.spec.stale_claim_timeout
+        timeout = self.spec.stale_claim_timeout
         if self.urgent_mode and self.spec.configured:
-            patience = min(patience, self.spec.emergency_verification.timeout + TAKEOVER_MARGIN)
-        if intent.claimed_at > self.observation.clocks.latest + patience:
+            timeout = min(timeout, self.spec.emergency_verification.timeout + TAKEOVER_MARGIN)
+        if intent.claimed_at > self.observation.clocks.latest + timeout:
             return self.now
-        return intent.claimed_at + patience
+        return intent.claimed_at + timeout
 
     @cached_property
     def scheduled_rotation(self) -> Due | None:

@@ -74,7 +74,7 @@ class Descriptor:
         self._torn = False
 
     def put(self, line: str, timeout: float) -> None:
-        """Writes the whole line; waits at most ``patience`` seconds between its parts."""
+        """Writes the whole line; waits at most ``timeout`` seconds between its parts."""
         data = line.encode(errors="backslashreplace") + b"\n"
         if self._torn:
             data = b"\n" + data  # a cut-off line must not swallow this one

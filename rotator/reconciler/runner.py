@@ -128,17 +128,17 @@ class PassRunner:
         now = self._pass.now()
         reason = error.kind if isinstance(error, ServiceError) else Reason.LEDGER_UNREADABLE
         self._pass.emit("pass.failed", reason=reason, message=str(error))
-        patience = RETRY_INTERVAL if isinstance(error, ServiceError) else 2 * RETRY_INTERVAL
+        delay = RETRY_INTERVAL if isinstance(error, ServiceError) else 2 * RETRY_INTERVAL
         in_flight = self._pass.in_flight
         if in_flight is not None:
-            patience = RETRY_DELAY
+            delay = RETRY_DELAY
             if self._issuer.too_late(in_flight):
                 failure = in_flight.failure or RotationFailure(
                     Reason.DEPENDENCIES_UNAVAILABLE, "Vault or the provider did not come back in time to publish"
                 )
                 self._pass.in_flight = replace(in_flight, secret=None, failure=failure)
         wait = Wait(
-            now + min(patience, self._pass.spec.resync_interval), reason, str(error), Problem(reason, str(error), now)
+            now + min(delay, self._pass.spec.resync_interval), reason, str(error), Problem(reason, str(error), now)
         )
         return self._outcome(wait, error)
 

@@ -81,7 +81,7 @@ class OpenBao:
         self.ca_cert = authority.certificate if authority else None
         scheme = "https" if authority else "http"
         self.address = f"{scheme}://127.0.0.1:{free_port()}"
-        self.patience = 10.0
+        self.timeout = 10.0
         """Seconds that one call from here may take."""
         self.log = self.directory / "log"
         self._cluster_port = free_port()
@@ -258,9 +258,9 @@ class OpenBao:
     def _connection(self) -> http.client.HTTPConnection:
         host, _, port = urlsplit(self.address).netloc.partition(":")
         if self.ca_cert is None:
-            return http.client.HTTPConnection(host, int(port), timeout=self.patience)
+            return http.client.HTTPConnection(host, int(port), timeout=self.timeout)
         context = ssl.create_default_context(cafile=str(self.ca_cert))
-        return http.client.HTTPSConnection(host, int(port), timeout=self.patience, context=context)
+        return http.client.HTTPSConnection(host, int(port), timeout=self.timeout, context=context)
 
     # --- furnishing it ----------------------------------------------------------------------------
 

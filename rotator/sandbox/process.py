@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rotator.errors import Unavailable
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds to wait for a server to do what it was asked; a slow machine needs a small part of it."""
 
 # The kernel kills the child when its parent is gone; on systems without prctl the child is only
@@ -42,15 +42,15 @@ def free_port() -> int:
     raise Unavailable("No free port was found on this machine.", service="sandbox", kind="ports")
 
 
-def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> None:
     """Return as soon as the condition holds; it may raise ``Unavailable`` meanwhile."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     while True:
         with contextlib.suppress(Unavailable):
             if condition():
                 return
         if time.monotonic() > end:
-            raise Unavailable(f"Waited {patience:.0f} s in vain until {what}.", service="sandbox", kind="timeout")
+            raise Unavailable(f"Waited {timeout:.0f} s in vain until {what}.", service="sandbox", kind="timeout")
         time.sleep(0.02)
 
 

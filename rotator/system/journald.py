@@ -46,7 +46,7 @@ class Journald:
         self._transport = JournaldTransport(path, connected=False)
 
     def put(self, line: str, timeout: float) -> None:
-        """Sends one event; waits at most ``patience`` seconds for the journal. Raises ``OSError``
+        """Sends one event; waits at most ``timeout`` seconds for the journal. Raises ``OSError``
         if it is lost."""
         self._transport.socket.settimeout(timeout)
         self._transport.send(entry(json.loads(line)).items())

@@ -262,7 +262,7 @@ def test_c12_a_loop_of_the_control_api_that_hangs_makes_the_daemon_unhealthy(
     assert server
     over = threading.Event()
     server._loop.call_soon_threadsafe(over.wait, LONG)
-    monkeypatch.setattr(house.monitor, "_patience", house.monitor._patience / 90)
+    monkeypatch.setattr(house.monitor, "_watchdog_limit", house.monitor._watchdog_limit / 90)
     eventually(lambda: ("control API", False) in [(name, well) for name, well, _ in house.monitor.health()])
     over.set()
     eventually(lambda: ("control API", True) in [(name, well) for name, well, _ in house.monitor.health()])

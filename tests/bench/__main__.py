@@ -187,7 +187,7 @@ def _fleet(rig: Bench, count: int, tree: Path | None = None) -> tuple[float, flo
         rig.configuration.write_text(with_former_names(rig.configuration.read_text()))
     daemon = rig.daemon(program=program(tree)) if tree else rig.daemon()
     wait_until(lambda: daemon.said("daemon.ready"), "the daemon is ready")
-    wait_until(lambda: _revoked(daemon.log) >= count, "every old key is verified as revoked", patience=600)
+    wait_until(lambda: _revoked(daemon.log) >= count, "every old key is verified as revoked", timeout=600)
     pid = daemon.pid
     assert pid
     cost = processor_seconds(pid) / count
@@ -265,7 +265,7 @@ def leak(count: int = 1000) -> None:
             file.write(f'[control]\ndirectory = "{rig.directory}"\n')
         daemon = rig.daemon()
         wait_until(
-            lambda: adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", patience=600
+            lambda: adopted(daemon.log) >= len(leaked) + count, "the daemon has taken over all of them", timeout=600
         )
         beside = Daemon(rig, "beside", rig.configuration, arguments=("rotate", "--match", "app-*", "--json")).start()
         rig.daemons.append(beside)
@@ -273,7 +273,7 @@ def leak(count: int = 1000) -> None:
         wait_until(
             lambda: any(rig.published(name) != key for name, key in published.items()),
             "the fleet is on its way",
-            patience=300,
+            timeout=300,
         )
         _say_emergencies(rig, leaked[:8], "beside the fleet, through the daemon", aims=True)
         _say_emergencies(rig, leaked[8:], "beside the fleet, without the daemon", "--direct", aims=True)

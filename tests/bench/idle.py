@@ -97,10 +97,10 @@ def _start(rig: Bench, name: str, count: int, port: int) -> tuple[Daemon, Start]
     ready, pid = time.monotonic() - began, daemon.pid
     assert pid
     ready_processor = processor_seconds(pid)
-    wait_until(lambda: _listed(rig) >= count, "every application was looked at", patience=1800)
+    wait_until(lambda: _listed(rig) >= count, "every application was looked at", timeout=1800)
     time.sleep(3)  # the last of them are decided
     if name == "first":
-        wait_until(lambda: adopted(daemon.log) >= count, "every application was adopted", patience=900)
+        wait_until(lambda: adopted(daemon.log) >= count, "every application was adopted", timeout=900)
     used = processor_seconds(pid)
     resident = memory(pid)
     vault, provider = _requests(port)

@@ -84,7 +84,7 @@ class Breach:
         wait_until(
             lambda: daemon.log.exists() and daemon.log.read_bytes().count(b'"application.adopted"') >= len(self.names),
             "every application was taken over",
-            patience=900,
+            timeout=900,
         )
         return daemon
 
@@ -102,7 +102,7 @@ class Breach:
         began, before = time.monotonic(), sum(self.rig.scaleway.calls().values())
         if kill_at is not None:
             first = Process(self.command, self.rig.directory / "first.out")
-            wait_until(lambda: self.rotated() >= kill_at or not first.alive(), f"{kill_at} are rotated", patience=900)
+            wait_until(lambda: self.rotated() >= kill_at or not first.alive(), f"{kill_at} are rotated", timeout=900)
             assert first.alive(), "it ended before it could be killed"
             self._kill(first)
             self.kills += 1
@@ -124,7 +124,7 @@ class Breach:
             lives = self._lives(self._daemon)
             self._daemon.end(signal.SIGKILL)
             self._daemon.start()
-            wait_until(lambda: self._lives(self._daemon) > lives, "the daemon takes orders again", patience=120)
+            wait_until(lambda: self._lives(self._daemon) > lives, "the daemon takes orders again", timeout=120)
 
     def _lives(self, daemon: Daemon | None) -> int:
         return sum(line["event"] == "control.listening" for line in daemon.events()) if daemon else 0
@@ -148,7 +148,7 @@ class Breach:
         assert kinds["quota_exceeded"] == 0, "A5: a create found the quota used up"
         assert kinds["faulted"] > 0, "nothing went wrong, so nothing was shown"
         for name in self.names:
-            wait_until(lambda name=name: self.rig.at_rest(name), f"{name} is at rest", patience=120)  # type: ignore[misc]  # bound on purpose
+            wait_until(lambda name=name: self.rig.at_rest(name), f"{name} is at rest", timeout=120)  # type: ignore[misc]  # bound on purpose
             self.rig.check_rest(name)
             assert self.rig.check_history(name, 3600, compromised=frozenset({self.old[name]}), events=log) > 0
             incidents = self.rig.ledger(name)["incidents"]

@@ -365,7 +365,7 @@ class Rig:
 
     def wait_for_rotations(self, name: str, more: int) -> None:
         goal = self.rotations(name) + more
-        wait_until(lambda: self.rotations(name) >= goal, f"{name} was rotated {more} times", patience=120)
+        wait_until(lambda: self.rotations(name) >= goal, f"{name} was rotated {more} times", timeout=120)
 
     def all_secrets(self) -> list[str]:
         """Every secret that there ever was here: API keys, Vault tokens, secret ids."""
@@ -464,12 +464,12 @@ class Prober(threading.Thread):
     still show it a key that is dead by then, until the node has caught up: ``Truth.blame`` tells such a read from a broken promise.
     """
 
-    def __init__(self, rig: Rig, name: str, *, patience: float = 10) -> None:
+    def __init__(self, rig: Rig, name: str, *, timeout: float = 10) -> None:
         super().__init__(daemon=True)
         self.rig, self.application = rig, name
         self.attempts = self.calls = 0
         self.refusals: list[Refusal] = []
-        self._patience = patience
+        self._patience = timeout
         self._turn = 0
         self._index: dict[str, str] = {}
         self._ended = threading.Event()

@@ -20,7 +20,7 @@ from tests.e2e.hanging import HEALTHY, ROUTES, SLOW, ThreeAccounts, main
 def accounts() -> Iterator[ThreeAccounts]:
     with ThreeAccounts(slow=6, timeout="1h", every="2s", workers=4) as found:
         wait_until(
-            lambda: min(found.rotations(*HEALTHY, SLOW).values()) >= 1, "every application was rotated", patience=120
+            lambda: min(found.rotations(*HEALTHY, SLOW).values()) >= 1, "every application was rotated", timeout=120
         )
         yield found
 
@@ -35,13 +35,13 @@ def test_c11_an_account_that_hangs_in_one_route_leaves_the_other_accounts_their_
         wait_until(
             lambda: accounts.stands[SLOW].waiting() >= (1 if route in ("list", "quota") else 4),
             f"{route} hangs",
-            patience=120,
+            timeout=120,
         )
         before = accounts.rotations(*HEALTHY)
         wait_until(
             lambda: all(count >= before[name] + 3 for name, count in accounts.rotations(*HEALTHY).items()),
             f"the others are rotated three times while {route} hangs",
-            patience=120,
+            timeout=120,
         )
     finally:
         assert accounts.go_on() > 0
@@ -49,7 +49,7 @@ def test_c11_an_account_that_hangs_in_one_route_leaves_the_other_accounts_their_
     wait_until(
         lambda: all(count > before[name] for name, count in accounts.rotations(SLOW).items()),
         "the account that hung is rotated again",
-        patience=120,
+        timeout=120,
     )
 
 

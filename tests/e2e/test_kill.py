@@ -35,7 +35,7 @@ def test_i1_i2_i4_i5_i6_two_daemons_killed_a_hundred_times_break_nothing_and_lea
         rig.configure(FAST.format(every="1h", grace=f"{GRACE}s"))
         daemons[0].start()
         for name in rig.bearers:
-            wait_until(lambda name=name: rig.at_rest(name), f"{name} is at rest", patience=120)  # type: ignore[misc]  # bound on purpose
+            wait_until(lambda name=name: rig.at_rest(name), f"{name} is at rest", timeout=120)  # type: ignore[misc]  # bound on purpose
         for prober in probers:
             prober.end()
             assert prober.calls > 0

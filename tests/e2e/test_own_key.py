@@ -35,7 +35,7 @@ def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_ro
         )
         rig.configure(FAST.format(every="3s", grace=f"{GRACE}s"), account=table, applications=["billing"])
         daemons = [rig.daemon("one"), rig.daemon("two")]
-        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", patience=60)
+        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", timeout=60)
         # The key of the first login goes: from now on there is only what the daemons publish.
         rig.scaleway.delete_key(rig.scaleway.management_access_key)
         probers = [Prober(rig, name) for name in rig.bearers]
@@ -48,7 +48,7 @@ def test_c20_two_daemons_killed_a_hundred_times_log_in_with_the_key_that_they_ro
         rig.configure(FAST.format(every="1h", grace=f"{GRACE}s"), account=table, applications=["billing"])
         daemons[0].start()
         for name in rig.bearers:
-            wait_until(lambda name=name: rig.at_rest(name), f"{name} is at rest", patience=120)  # type: ignore[misc]  # bound on purpose
+            wait_until(lambda name=name: rig.at_rest(name), f"{name} is at rest", timeout=120)  # type: ignore[misc]  # bound on purpose
         for prober in probers:
             prober.end()
             assert prober.calls > 0
@@ -64,7 +64,7 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
         table = own_key(rig)
         rig.configure(FAST.format(every="1h", grace="1h"), account=table, applications=[])
         daemon = rig.daemon()
-        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", patience=60)
+        wait_until(lambda: rig.published(OWN) != "", "the first key of the account is published", timeout=60)
         leaked = rig.published(OWN)
         done = rig.command("rotate", OWN, "--compromised", "--reason", "found in a backup")
         assert "refused" in done.stdout + done.stderr, done
@@ -76,7 +76,7 @@ def test_c20_a_leaked_management_key_is_contained_by_one_command() -> None:
 
 
 def _wait_for_end(machine: Daemon) -> None:
-    wait_until(lambda: not machine.alive(), f"the command of {machine.name} ends", patience=120)
+    wait_until(lambda: not machine.alive(), f"the command of {machine.name} ends", timeout=120)
 
 
 def test_two_machines_whose_rotation_of_the_secret_id_is_killed_log_in_every_time() -> None:

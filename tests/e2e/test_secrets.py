@@ -42,7 +42,7 @@ def test_a16_no_secret_comes_out_whatever_goes_wrong_at_either_side() -> None:
             wait_until(
                 partial(_all_met, rig, [fault.id for fault in faults]),
                 f"every fault at {method} {path} was met",
-                patience=300,
+                timeout=300,
             )
         # commands that fail in every way of theirs
         for arguments in (

@@ -126,7 +126,7 @@ BUGS: tuple[Bug, ...] = (
         "a claim of somebody else is taken over at once",
         "decision/state.py",
         (
-            "        return intent.claimed_at + patience\n",
+            "        return intent.claimed_at + timeout\n",
             "        return self.now\n",
         ),
         deep=True,
@@ -566,7 +566,7 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "health judges what is planned, and not what the policy wants",
         "daemon/health_rounds.py",
-        (" or _is_overdue(task.summary, now, patience):", ":"),
+        (" or _is_overdue(task.summary, now, tolerance):", ":"),
         tests=("tests/daemon/test_spread.py::test_c10_a_rotation_that_the_plan_puts_off_is_overdue_by_the_policy",),
     ),
     # --- who owns a bearer and a document ---

@@ -129,7 +129,7 @@ class Machine:
             )
 
         try:
-            wait_until(booted, "systemd has booted", patience=BOOT_PATIENCE)
+            wait_until(booted, "systemd has booted", timeout=BOOT_PATIENCE)
         except Unavailable as error:
             raise CannotBoot(str(error)) from None
 

@@ -263,7 +263,7 @@ class Terminal:
 
     def answer(self, question: str, text: str) -> None:
         before = len(self.shown)
-        wait_until(lambda: question in self._read()[before:], f"{question} is asked", patience=60)
+        wait_until(lambda: question in self._read()[before:], f"{question} is asked", timeout=60)
         os.write(self._descriptor, f"{text}\n".encode())
         time.sleep(0)
 
@@ -276,7 +276,7 @@ class Terminal:
             code.extend([os.waitstatus_to_exitcode(status)] if pid else [])
             return bool(pid)
 
-        wait_until(ended, "init ends", patience=60)
+        wait_until(ended, "init ends", timeout=60)
         self._read()
         os.close(self._descriptor)
         return code[0]

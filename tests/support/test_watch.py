@@ -92,7 +92,7 @@ def leaking_daemon() -> None:
         rig.configure(FAST.format(every="30d", grace="3600s"), applications=[])
         rig.daemon(program=("-m", "tests.support.breakable", str(rig.directory)))
         (rig.directory / "leak").touch()
-        wait_until((rig.directory / "leak.on").exists, "it leaves a socket open", patience=60)
+        wait_until((rig.directory / "leak.on").exists, "it leaves a socket open", timeout=60)
 
 
 def test_a_daemon_that_leaves_a_socket_open_fails_the_test_that_has_a_rig() -> None:

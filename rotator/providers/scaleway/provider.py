@@ -31,7 +31,7 @@ MOST_PAGES = 100
 """Maximum pages of a list: 10,000 keys, read in about four seconds, during which no key of the list
 may be created or deleted."""
 
-QUOTA_PATIENCE = 5.0
+QUOTA_TIMEOUT = 5.0
 """Seconds for reading the quota: the answer is a hint, and a create reports a full quota itself."""
 
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -256,9 +256,9 @@ class ScalewayProvider:
 
     def _read_headroom(self) -> int | None:
         """The free quota; None if the account does not report it. Raises ``Unavailable`` within
-        ``QUOTA_PATIENCE``."""
+        ``QUOTA_TIMEOUT``."""
         call = self._call("reading the quota on keys")
-        end = time.monotonic() + QUOTA_PATIENCE
+        end = time.monotonic() + QUOTA_TIMEOUT
         try:
             limit = self._limit_on_keys(call, end)
             if limit is None:

@@ -179,7 +179,7 @@ class World:
             return False
         asked.send(signal.SIGTERM)
         try:
-            wait_until(lambda: not asked.alive(), "the daemon ends", patience=10)
+            wait_until(lambda: not asked.alive(), "the daemon ends", timeout=10)
         except RotatorError:
             asked.end(signal.SIGKILL)
             return False
@@ -190,11 +190,11 @@ class World:
         if self.daemon:
             self.daemon.send(signal.SIGHUP)
 
-    def command(self, *arguments: str, patience: float) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
         """Run one command of ``rotator`` to its end."""
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.directory)}
         return subprocess.run(  # noqa: S603 - a fixed command, no shell
-            self._rotator(*arguments), env=environment, capture_output=True, text=True, timeout=patience, check=False
+            self._rotator(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
 
     def _rotator(self, verb: str, *arguments: str) -> list[str]:

@@ -149,7 +149,7 @@ class Story:
         began = time.time()
         arguments = ("rotate", DRILLED, "--compromised", "--reason", "found in a public repository", "--json")
         try:
-            done = self.world.command(*arguments, patience=self.remaining())
+            done = self.world.command(*arguments, timeout=self.remaining())
         except subprocess.TimeoutExpired:
             raise Stuck(f"`rotator rotate {DRILLED} --compromised` did not come back in time.") from None
         took = time.time() - began

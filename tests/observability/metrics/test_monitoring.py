@@ -58,7 +58,7 @@ def test_workers_that_get_nothing_done_are_dead_although_the_loop_turns(watched:
 
 def test_a_supervisor_with_less_patience_is_heeded(watched: Watched) -> None:
     short = monitor.Monitoring(
-        watched.engine, watched.counters, watched.calls, patience=timedelta(seconds=2), clock=watched.time
+        watched.engine, watched.counters, watched.calls, watchdog_interval=timedelta(seconds=2), clock=watched.time
     )
     watched.time.ahead = 10
     assert [well for _, well, _ in short.health()] == [False, False]

@@ -20,7 +20,7 @@ from typing import Self
 
 from rotator.domain.marker import parse_marker
 from rotator.sandbox.openbao import OpenBao
-from rotator.sandbox.process import PATIENCE
+from rotator.sandbox.process import TIMEOUT
 from tests.e2e.rig import Prober, Rig, can_be_elsewhere
 from tests.proof.storm.commands import Command
 from tests.proof.storm.network import Gate, Mood, Network
@@ -173,7 +173,7 @@ class Storm:
                 self.rig.daemon(name, configuration=place, level="debug", elsewhere=elsewhere)
             self.daemons = self.rig.daemons
             for name in APPLICATIONS:
-                prober = Prober(self.rig, name, patience=1)
+                prober = Prober(self.rig, name, timeout=1)
                 prober.start()
                 self.probers.append(prober)
                 self.stack.callback(prober.end)
@@ -467,9 +467,9 @@ class Storm:
                     )
                 if passes > known:
                     known, since = passes, time.monotonic()
-                if time.monotonic() - since > PATIENCE:
+                if time.monotonic() - since > TIMEOUT:
                     self.fail(
-                        f"I7: nobody has looked at {name} for {PATIENCE:.0f} s, and it is not at rest: {self.rig.ledger(name)}",
+                        f"I7: nobody has looked at {name} for {TIMEOUT:.0f} s, and it is not at rest: {self.rig.ledger(name)}",
                         name,
                     )
                 self.check()
@@ -487,10 +487,10 @@ class Storm:
         )
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not condition():
             if time.monotonic() > end:
-                self.fail(f"waited {PATIENCE:.0f} s in vain until {what}")
+                self.fail(f"waited {TIMEOUT:.0f} s in vain until {what}")
             time.sleep(0.05)
 
     # --- the verdict -------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class Vaults:
     def be_patient(self, seconds: float) -> None:
         """How long the storm's own calls to a node may take."""
         for node in self.nodes:
-            node.patience = seconds
+            node.timeout = seconds
 
     def leader(self) -> OpenBao | None:
         """The active node, if one can be found by asking each of them once."""
