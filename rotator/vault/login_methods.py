@@ -100,7 +100,7 @@ def login_failure(auth: AppRoleAuth | CertAuth | JwtAuth, credentials: Credentia
     expired = isinstance(auth, CertAuth) and reply.says(
         "verify client's certificate"
     )  # with the status of a failing server
-    if not expired and (reply.status not in (200, 400, 403) or isinstance(error, Unavailable)):
+    if not expired and (reply.status not in (400, 403) or isinstance(error, Unavailable)):
         return error
     method = _METHODS[type(auth)]
     if reply.status == 403 and isinstance(auth, AppRoleAuth):

@@ -137,24 +137,9 @@ PACKAGES = (
         "vault",
         *_files(
             "vault",
-            *(
-                "budget",
-                "capabilities",
-                "contract",
-                "decoding",
-                "login",
-                "login_failures",
-                "mounts",
-                "outages",
-                "policy",
-                "refused_login",
-                "responses",
-                "secret_id_rotation",
-                "secret_ids",
-            ),
-            "server",
+            *("budget_shares", "building", "calls", "capabilities", "decoding", "facts", "login_failures"),
+            *("mount_proofs", "rights", "secret_id_steps", "secret_ids", "session"),
         ),
-        "tests/setup/test_policies.py",
     ),
 )
 """What speaks with services and with people: a sample of its mutants is tried."""

@@ -1,0 +1,293 @@
+"""What the examination of Vault finds, from whole answers to whole facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rotator.domain.facts import DocumentFacts, Endpoint, SecretIdFacts, TokenFacts, VaultFacts
+from rotator.domain.secret import Secret
+from rotator.vault import AppRoleAuth, Auth
+from rotator.vault.codec import dump_ledger
+from rotator.vault.policy import checked_rights
+from rotator.vault.vault_facts import examine_vault
+from tests.support.simulated import spec
+from tests.vault.contract import ledger
+from tests.vault.scripted import DENIED, LOOK, MOUNT, Answer, Answers, ScriptedVault, store_on, version_of
+
+WAY = Endpoint("https://vault.example.com:8200", certificate_ends=datetime(2027, 1, 1, tzinfo=UTC))
+OFFSET = timedelta(seconds=7)
+SPEC = spec(path="secret/apps/billing")
+ROLE = AppRoleAuth(lambda: Secret("role"), lambda: Secret("own"))
+HEALTH: Answer = (200, {"initialized": True, "sealed": False, "standby": False, "version": "2.4.4"})
+RIGHTS = checked_rights("secret/rotator", "billing", "secret/apps/billing")
+GIVEN: Answer = (200, {"data": {right.path: list(right.capabilities) for right in RIGHTS}})
+WELL: Answers = {
+    "GET sys/health": HEALTH,
+    LOOK: (200, {"data": {"ttl": 0}}),
+    "POST sys/capabilities-self": GIVEN,
+    "GET secret/config": (200, {"data": {"max_versions": 12}}),
+    "GET secret/data/rotator/applications/billing": version_of(dump_ledger(ledger())),
+}
+DOCUMENT = DocumentFacts("billing", "secret/apps/billing", versions=12)
+SOUND = VaultFacts(WAY, version="2.4.4", token=TokenFacts(), clock_offset=OFFSET, documents=(DOCUMENT,))
+
+
+def facts_of(answers: Answers, *, way: Endpoint = WAY, auth: Auth | None = None) -> VaultFacts:
+    vault = ScriptedVault({**WELL, **answers})
+    vault.offset = OFFSET
+    return examine_vault(store_on(vault, auth), way, [SPEC])
+
+
+DENIED_LOOK = (
+    "the policy of the login at Vault does not allow read on secret/metadata/apps/billing: add "
+    'path "secret/metadata/apps/billing" { capabilities = ["read"] }'
+)
+
+CASES: Mapping[str, tuple[Answers, VaultFacts]] = {
+    "all is well": ({}, SOUND),
+    "a standby": (
+        {"GET sys/health": (429, {"initialized": True, "sealed": False, "standby": True, "version": "1.15.2"})},
+        replace(SOUND, standby=True, version="1.15.2"),
+    ),
+    "a health without a version": ({"GET sys/health": (200, {"sealed": False})}, replace(SOUND, version="")),
+    "not initialised": (
+        {"GET sys/health": (501, {"initialized": False, "sealed": True, "version": "2.4.4"})},
+        VaultFacts(WAY, state_fault="Vault is not initialised", version="2.4.4"),
+    ),
+    "sealed": (
+        {"GET sys/health": (503, {"initialized": True, "sealed": True, "version": "2.4.4"})},
+        VaultFacts(WAY, state_fault="Vault is sealed", version="2.4.4"),
+    ),
+    "no Vault": (
+        {"GET sys/health": (404, b"<html>")},
+        VaultFacts(WAY, state_fault="what answers is no Vault (status 404)"),
+    ),
+    "a page": (
+        {"GET sys/health": (200, b"<html>")},
+        VaultFacts(
+            WAY,
+            state_fault="Vault answered with something that is not JSON: check the address, and what stands between "
+            "rotator and Vault",
+        ),
+    ),
+    "sealed at the login": (
+        {
+            "GET sys/health": (200, {"sealed": False, "standby": True, "version": "2.4.4"}),
+            LOOK: (503, {"errors": ["Vault is sealed"]}),
+        },
+        VaultFacts(
+            WAY,
+            state_fault="Vault is sealed: unseal it (auth/token/lookup-self was not touched)",
+            version="2.4.4",
+            standby=True,
+        ),
+    ),
+    "a refused token": (
+        {LOOK: (403, {"errors": ["permission denied"]})},
+        VaultFacts(
+            WAY,
+            version="2.4.4",
+            login_fault="Vault does not know the token: the token ended, was revoked or is used up; put a new one "
+            "there, it is read again",
+            clock_offset=OFFSET,
+        ),
+    ),
+    "a wrong call at the login": (
+        {LOOK: (405, {"errors": []})},
+        VaultFacts(
+            WAY,
+            version="2.4.4",
+            login_fault="Vault refused the call for auth/token/lookup-self as wrong (status 405)",
+            clock_offset=OFFSET,
+        ),
+    ),
+    "a token that may not look at itself": ({LOOK: DENIED}, replace(SOUND, token=None)),
+    "everything about a token": (
+        {
+            LOOK: (
+                200,
+                {
+                    "data": {
+                        "ttl": 0,
+                        "num_uses": 5,
+                        "explicit_max_ttl": 7200,
+                        "renewable": False,
+                        "policies": ["default", "root"],
+                        "bound_cidrs": ["10.0.0.0/8", "192.0.2.1/32"],
+                    }
+                },
+            )
+        },
+        replace(SOUND, token=TokenFacts(5, timedelta(hours=2), False, True, ("10.0.0.0/8", "192.0.2.1/32"))),
+    ),
+    "a token without much to say": (
+        {LOOK: (200, {"data": {"num_uses": None, "explicit_max_ttl": 0, "policies": None, "bound_cidrs": None}})},
+        SOUND,
+    ),
+    "rights that are missing": (
+        {
+            "POST sys/capabilities-self": (
+                200,
+                {
+                    "data": {
+                        right.path: [one for one in right.capabilities if one not in {"create", "list"}]
+                        for right in RIGHTS
+                    }
+                },
+            )
+        },
+        replace(
+            SOUND,
+            documents=(
+                DocumentFacts(
+                    "billing",
+                    "secret/apps/billing",
+                    missing_rights=(
+                        'path "secret/data/rotator/applications/billing" { capabilities = ["create"] }',
+                        'path "secret/metadata/rotator/applications" { capabilities = ["list"] }',
+                        'path "secret/data/apps/billing" { capabilities = ["create"] }',
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "a path that is denied": (
+        {"GET secret/metadata/apps/billing": DENIED},
+        replace(
+            SOUND,
+            documents=(
+                DocumentFacts(
+                    "billing",
+                    "secret/apps/billing",
+                    missing_rights=('path "secret/metadata/apps/billing" { capabilities = ["read"] }',),
+                ),
+            ),
+        ),
+    ),
+    "a mount that is not there": (
+        {f"{MOUNT}secret/apps/billing": DENIED, f"{MOUNT}secret/rotator": DENIED},
+        replace(
+            SOUND,
+            documents=(
+                DocumentFacts(
+                    "billing",
+                    "secret/apps/billing",
+                    fault="Vault has no mount for secret/apps/billing, or the policy of the login gives nothing on it: "
+                    "check the name of the mount and the namespace, or add "
+                    'path "secret/data/apps/billing" { capabilities = ["read"] }',
+                ),
+            ),
+        ),
+    ),
+    "a mount of KV version 1": (
+        {f"{MOUNT}secret/apps/billing": (200, {"data": {"path": "secret/", "type": "kv", "options": {}}})},
+        replace(
+            SOUND,
+            documents=(
+                DocumentFacts(
+                    "billing",
+                    "secret/apps/billing",
+                    fault="the Vault mount secret/ is KV version 1, which ignores check-and-set: upgrade it with `bao "
+                    "kv enable-versioning secret`, or name another mount",
+                ),
+            ),
+        ),
+    ),
+    "a ledger that is damaged": (
+        {"GET secret/data/rotator/applications/billing": version_of({"schema": 99})},
+        replace(
+            SOUND,
+            documents=(
+                replace(
+                    DOCUMENT,
+                    ledger_fault="the ledger of billing was written by a newer rotator (schema 99, this one knows 5); "
+                    "upgrade this rotator",
+                ),
+            ),
+        ),
+    ),
+    "a ledger that is not answered": (
+        {"GET secret/data/rotator/applications/billing": (502, b"")},
+        replace(
+            SOUND,
+            documents=(
+                replace(
+                    DOCUMENT,
+                    ledger_fault="Vault answered 502 for secret/data/rotator/applications/billing: try again later",
+                ),
+            ),
+        ),
+    ),
+    "the settings of the mount and of the document": (
+        {
+            "GET secret/metadata/apps/billing": (200, {"data": {"max_versions": 3, "delete_version_after": "2h0m0s"}}),
+            "GET secret/config": (200, {"data": {"cas_required": True, "delete_version_after": "1h0m0s"}}),
+        },
+        replace(
+            SOUND, documents=(replace(DOCUMENT, versions=3, deleted_after=timedelta(hours=1), check_and_set=True),)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("answers", "facts"), CASES.values(), ids=CASES)
+def test_each_state_of_vault_is_these_facts(answers: Answers, facts: VaultFacts) -> None:
+    assert facts_of(answers) == facts
+
+
+def test_a_way_that_ends_before_vault_is_all_that_is_found() -> None:
+    way = Endpoint(WAY.address, "dns", "no such host")
+    vault = ScriptedVault(WELL)
+    assert examine_vault(store_on(vault), way, [SPEC]) == VaultFacts(way)
+    assert vault.calls == []
+
+
+LOCKED = "unlock the role and stop the machine whose credentials are wrong, or correct mount of [vault] auth"
+
+
+def test_a_refused_login_has_its_remedy() -> None:
+    found = facts_of({"POST auth/approle/login": (403, {"errors": ["permission denied"]})}, auth=ROLE)
+    assert found.login_fault.startswith("Vault answers the AppRole login at auth/approle/login without a look")
+    assert found == VaultFacts(
+        WAY, version="2.4.4", login_fault=found.login_fault, login_remedy=LOCKED, clock_offset=OFFSET
+    )
+
+
+LOGIN: Answers = {
+    "POST auth/approle/login": (200, {"auth": {"client_token": "fresh", "lease_duration": 0}}),
+    LOOK: (200, {"data": {"meta": {"role_name": "rotator"}}}),
+}
+LOOKUP = "POST auth/approle/role/rotator/secret-id/lookup"
+
+
+@pytest.mark.parametrize(
+    ("answers", "facts"),
+    [
+        (
+            {LOOKUP: (200, {"data": {"expiration_time": "2026-12-01T00:00:00Z", "secret_id_num_uses": 3}})},
+            SecretIdFacts(datetime(2026, 12, 1, tzinfo=UTC), 3),
+        ),
+        (
+            {LOOKUP: (200, {"data": {"expiration_time": "0001-01-01T00:00:00Z", "secret_id_num_uses": None}})},
+            SecretIdFacts(),
+        ),
+        ({LOOKUP: DENIED}, None),
+        ({LOOKUP: (200, b"<html>")}, None),
+        ({LOOK: (200, {"data": {"meta": {"role_name": ""}}})}, None),
+        ({LOOK: (200, {"data": {"meta": {"role_name": 5}}})}, None),
+        ({LOOK: (200, {"data": {"meta": None}})}, None),
+        ({LOOK: (403, {"errors": ["1 error occurred"], "data": {"meta": {"role_name": "rotator"}}})}, None),
+    ],
+)
+def test_the_secret_id_of_the_login_is_what_vault_shows_of_it(answers: Answers, facts: SecretIdFacts | None) -> None:
+    shown: Any = {LOOKUP: (200, {"data": {}})}
+    assert facts_of({**LOGIN, **shown, **answers}, auth=ROLE).secret_id == facts
+
+
+def test_a_login_by_a_token_has_no_secret_id() -> None:
+    assert facts_of({LOOK: (200, {"data": {"ttl": 0, "meta": {"role_name": "rotator"}}})}).secret_id is None
