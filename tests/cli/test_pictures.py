@@ -43,6 +43,7 @@ def shown(front: Front, words: str, columns: int, **env: str) -> Picture:
     where = {"ROTATOR_CONTROL": str(front.folder), "ROTATOR_CONFIG": str(front.config), "TZ": "Europe/Paris"}
     found = picture(words.split(), columns=columns, env={**where, **env})
     assert max(map(len, re.split(r"[\r\n]", without_control(found.raw)))) <= columns, found.text
+    assert "\\x1b" not in found.text, "a colour of ours is shown and not obeyed"
     return found
 
 
@@ -120,6 +121,14 @@ def test_the_progress_of_a_mass_rotation_keeps_to_its_line(working: Front, colum
     found = shown(working, "rotate --all", columns)
     assert "3 applications rotated" in words_of(found)
     assert "3/3" in found.text
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_doctor_has_each_check_with_its_remedy_and_warnings_in_a_colour(working: Front, columns: int) -> None:
+    found = shown(working, "doctor", columns)
+    assert re.search(r"^ok +vault state +unsealed", found.text, re.MULTILINE)
+    assert "set [notifications] targets" in words_of(found)
+    assert re.search(r"\x1b\[33mwarning +notifications", found.raw)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

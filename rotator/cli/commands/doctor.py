@@ -4,17 +4,24 @@ check."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rotator.cli.output.sentences import say
 from rotator.cli.session import Session, asking, common, pass_session
+from rotator.util.terminal import visible_line
 
 if TYPE_CHECKING:
     from rotator.operations.queries.diagnosis import Diagnosis
 
-COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+STYLES: Mapping[str, Mapping[str, Any]] = {
+    "warning": {"fg": "yellow"},
+    "failed": {"fg": "red"},
+    "skipped": {"dim": True},
+}
 
 
 @click.command(
@@ -47,9 +54,9 @@ def command(session: Session) -> int:
         return found.exit_code
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:
-        outcome = click.style(f"{check.outcome:<7}", fg=COLOURS[check.outcome])
         remedy = f": {check.remedy}" if check.remedy else ""
-        click.echo(f"{outcome}  {check.name:<{width}}  {check.message}{remedy}")
+        line = f"{check.outcome:<7}  {check.name:<{width}}  {check.message}{remedy}"
+        say(visible_line(line), **STYLES.get(check.outcome, {}))
     return found.exit_code
 
 

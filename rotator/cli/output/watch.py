@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from rotator.cli.following import follow
 from rotator.cli.output.pager import held_output
 from rotator.cli.session import Session
 from rotator.errors import RotatorError
-from rotator.util.terminal import styled
+from rotator.operations.failures import explain
+from rotator.util.terminal import styled, visible_line
 
 MIN_INTERVAL = 0.5
 """Seconds between two pictures, at least."""
@@ -23,7 +25,7 @@ HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 def watch(session: Session, draw: Callable[[], object]) -> None:
     """Draw at the beginning, after events of the daemon, and every few seconds, until Ctrl-C.
     Raises what keeps it from the daemon at first."""
-    remarks: list[str] = []
+    remarks: deque[str] = deque(maxlen=1)
     events, terminal = follow(session, remarks.append), styled(sys.stdout)
     next(events)
     terminal.write(ENTER)
@@ -42,21 +44,21 @@ def watch(session: Session, draw: Callable[[], object]) -> None:
         terminal.flush()
 
 
-def _redraw(write: Callable[[str], object], draw: Callable[[], object], remarks: list[str]) -> None:
+def _redraw(write: Callable[[str], object], draw: Callable[[], object], remarks: Sequence[str]) -> None:
     rows = shutil.get_terminal_size().lines
+    footer = remarks[-1] if remarks else "Ctrl-C ends this"
     with held_output() as held:
         try:
             draw()
         except RotatorError as error:
-            remarks.append(str(error))
+            footer = "; ".join(explain(error).sentences)
     lines = held.getvalue().rstrip("\n").split("\n")
-    footer = remarks[-1] if remarks else "Ctrl-C ends this"
     shown = lines[: rows - 2]
     if len(lines) > len(shown):
         footer = f"{len(lines) - len(shown)} more lines do not fit; {footer}"
     write(
         HOME
         + "".join(f"{line}{END_OF_LINE}\n" for line in [*shown, ""])
-        + footer[: shutil.get_terminal_size().columns - 1]
+        + visible_line(footer)[: shutil.get_terminal_size().columns - 1]
     )
     write(END_OF_LINE + END_OF_SCREEN)
