@@ -76,11 +76,12 @@ def parse_marker(description: str) -> Marker | None:
 
 
 def purpose_of(description: str) -> str:
-    """A description without its marker, in one printable line; all of it if there is none."""
+    """A description without its marker, in one printable line of at most ``LIMIT`` bytes; all of it
+    if there is none."""
     if _VERSION_1.fullmatch(description):
         return ""
     found = _VERSION_2.fullmatch(description)
-    return _plain((found["purpose"] or "") if found else description)
+    return _shortened(_plain((found["purpose"] or "") if found else description), LIMIT)
 
 
 def _plain(text: str) -> str:

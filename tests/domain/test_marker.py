@@ -55,6 +55,11 @@ def test_r2_the_purpose_of_a_key_without_a_marker_is_its_description() -> None:
     assert purpose_of("made by\nterraform  ") == "made by terraform"
 
 
+def test_c18_a_description_without_bounds_is_a_purpose_within_them() -> None:
+    assert purpose_of("p" * 1_000_000) == "p" * LIMIT
+    assert len(purpose_of("\u00e9" * 1_000_000).encode()) == LIMIT
+
+
 def test_i6_what_looks_like_a_secret_key_is_no_purpose() -> None:
     for text in (
         MARKER.render("key 6b3f0a52-9d1c-4e77-8a55-0f2c9d1e7b60"),

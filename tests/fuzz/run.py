@@ -33,7 +33,7 @@ TARGETS: dict[str, tuple[Callable[[Random], None], int]] = {
     "ledger": (worlds.ledger, 150),
     "account": (worlds.account, 60),
     "pass": (worlds.a_pass, 3),
-    "command": (worlds.command, 2),
+    "command": (worlds.command, 20),
     "configuration": (settings.configuration, 30),
     "files": (settings.files, 8),
     "environment": (settings.variables, 30),

@@ -15,7 +15,7 @@ import httpx
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.keys import ProbeResult
 from rotator.domain.secret import Secret
-from rotator.errors import RotatorError
+from rotator.errors import RotatorError, ServiceError
 from rotator.http import HttpClient, HttpResponse
 from rotator.observability.serialization import to_json_value
 from rotator.operations.failures import explain
@@ -314,6 +314,10 @@ def told(error: BaseException, *, sound: bool = True) -> None:
     for sentence in explain(error).sentences:
         assert len(sentence) < 20_000, "a message without bounds"
         assert SECRET not in sentence, "a secret in an error"
+    if isinstance(
+        error, ServiceError
+    ):  # its text is written into ledgers and shown by doctor and status, without a mask
+        assert SECRET not in f"{error}{vars(error)}", "a secret in the error of a service"
     link = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     while link is not None:
         assert SECRET not in f"{link}{link!r}", "a secret behind an error"

@@ -29,7 +29,7 @@ from rotator.errors import (
 )
 from rotator.http import HttpFailure, HttpResponse
 from rotator.providers.account_facts import examine_account
-from rotator.providers.scaleway.audit_trail import MOST_PAGES, audit_event_of, read_audit_trail
+from rotator.providers.scaleway.audit_trail import LONGEST_TEXT, MOST_PAGES, audit_event_of, read_audit_trail
 from rotator.providers.scaleway.client import ManagementKey
 from rotator.providers.scaleway.errors import ApiCall, error_of
 from rotator.providers.scaleway.responses import Unexpected
@@ -213,6 +213,21 @@ DOING: dict[str, Any] = {
 }
 
 
+MANAGEMENT = "management-key-that-is-no-uuid"
+
+
+@pytest.mark.parametrize("secret", ["f00dcafe-5ec2-4e75-8ecc-0123456789ab", MANAGEMENT])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412])
+def test_i6_a_word_of_the_api_that_may_be_a_secret_is_in_no_error(status: int, secret: str) -> None:
+    used = Secret(MANAGEMENT)
+    detail = dict.fromkeys(("action", "resource", "argument_name", "reason"), secret)
+    kinds = ("invalid_arguments", "denied_authentication", "permissions_denied", "quotas_exceeded", "not_found", secret)
+    for kind in kinds:
+        error = error_of(said(status, type=kind, resource=secret, reason=secret, details=[detail]), WRITE)
+        assert secret not in f"{error}{vars(error)}", kind
+    assert used
+
+
 @pytest.mark.parametrize("doing", DOING)
 def test_every_message_says_whose_account_and_which_call(doing: str) -> None:
     with RawServer(NO_RIGHT) as server, provider_at(server.url) as provider:
@@ -342,6 +357,7 @@ def test_an_event_of_the_trail_is_read_field_by_field() -> None:
         ("api_key SCW1", "project"),
     )
     assert "\x1b" not in audit_event_of(EVENT).agent
+    assert len(audit_event_of({**EVENT, "user_agent": "x" * 1_000_000}).agent) == LONGEST_TEXT
     bare = audit_event_of({"recorded_at": "2026-01-01T10:00:00Z", "source_ip": 3, "status_code": "x", "resources": 1})
     assert bare == AuditEvent(datetime(2026, 1, 1, 10, tzinfo=UTC), "", "", "", "", 0, ())
 

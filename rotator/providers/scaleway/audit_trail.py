@@ -19,6 +19,9 @@ REGIONS = ("fr-par", "nl-ams")
 MOST_PAGES = 20
 PAGE = 100
 
+LONGEST_TEXT = 1000
+"""Characters that are kept of a user agent and of every other text: a stranger may choose it."""
+
 Ask = Callable[[str, Mapping[str, str]], HttpResponse]
 """GET of a path with a query; raises the error that the answer stands for."""
 
@@ -95,7 +98,7 @@ def audit_event_of(event: Mapping[str, Any]) -> AuditEvent:
 
 def _text(event: Mapping[str, Any], name: str) -> str:
     value = event.get(name)
-    return strip_control_characters(value) if isinstance(value, str) else ""
+    return strip_control_characters(value[:LONGEST_TEXT]) if isinstance(value, str) else ""
 
 
 def _moment(value: object) -> datetime:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rotator.domain.secret import redact, to_displayable
 from rotator.errors import Indeterminate, NotFound, PermissionDenied, QuotaExceeded, Rejected, ServiceError, Unavailable
 from rotator.http import HttpFailure, HttpResponse
 from rotator.providers.scaleway.responses import Unexpected, body_of, is_count
@@ -93,7 +94,10 @@ def api_error_of(answer: HttpResponse) -> ApiError:
 
 
 def _word(value: object) -> str:
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+    """A short word of the API; empty for anything else, and for what may be a secret."""
+    if not isinstance(value, str) or not _WORD.fullmatch(value) or redact(to_displayable(value)) != value:
+        return ""
+    return value
 
 
 def unauthenticated(answer: HttpResponse) -> bool:
