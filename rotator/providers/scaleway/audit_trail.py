@@ -20,7 +20,7 @@ MOST_PAGES = 20
 PAGE = 100
 
 LONGEST_TEXT = 1000
-"""Characters that are kept of a user agent and of every other text: a stranger may choose it."""
+"""Characters that are kept of a user agent and of every other text: the caller chooses it."""
 
 Ask = Callable[[str, Mapping[str, str]], HttpResponse]
 """GET of a path with a query; raises the error that the answer stands for."""
