@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -408,10 +409,10 @@ def practise(folder: Path, kind: str) -> list[str]:
     return [*found, *(["it is not stopped"] if (folder / ".rotator-sandbox" / "sandbox.sock").exists() else [])]
 
 
-def test_c7_a_place_to_practise_starts_and_stops_whatever_becomes_of_the_report(tmp_path: Path) -> None:
+def test_c7_a_place_to_practise_starts_and_stops_whatever_becomes_of_the_report() -> None:
     pytest.importorskip("uvicorn", reason="the stand-in is made with it: the extra sandbox")
-    for kind in KINDS:
-        (tmp_path / kind).mkdir()
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda kind: practise(tmp_path / kind, kind), KINDS))
+    with tempfile.TemporaryDirectory(prefix="rotator-") as short, ThreadPoolExecutor(3) as pool:  # for its sockets
+        for kind in KINDS:
+            Path(short, kind).mkdir()
+        found = list(pool.map(lambda kind: practise(Path(short, kind), kind), KINDS))
     assert [line for lines in found for line in lines] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from rotator.cli.questions import METHODS
@@ -29,7 +30,8 @@ def test_what_init_prints_leads_to_a_running_service_with_a_first_key_of_each_ap
         (booted.root / "srv" / package.name).write_bytes(package.read_bytes())
         booted.run("apt-get", "install", "--yes", "--quiet", f"/srv/{package.name}")
         booted.write("/root/.vault-token", vault.root_token.reveal(), 0o600)
-        booted.write("/usr/local/bin/bao", f'#!/bin/sh\nBAO_ADDR={vault.address} exec "{find_binary()}" "$@"\n', 0o755)
+        shutil.copy(find_binary(), booted.root / "srv" / "bao")  # the machine has a /tmp of its own
+        booted.write("/usr/local/bin/bao", f'#!/bin/sh\nBAO_ADDR={vault.address} exec /srv/bao "$@"\n', 0o755)
         booted.write("/usr/local/bin/systemd-ask-password", "#!/bin/sh\ncat /root/management-key\n", 0o755)
         booted.write("/root/management-key", scaleway.management_secret, 0o600)
         answers = (
