@@ -116,6 +116,17 @@ def test_a_second_sandbox_in_one_directory_and_a_directory_with_other_files_are_
     assert "runs in" in desk.type("rotator sandbox start").stderr
 
 
+def test_a_directory_whose_name_is_too_long_for_a_socket_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn", reason="the stand-in is made with it: the extra sandbox")
+    home = tmp_path / ("long" * 20)
+    home.mkdir()
+    done = Desk(home).type("rotator sandbox start")
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "is too long: the path of the socket has" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 2, "what it starts, and why it does not"
+
+
 def test_a_sandbox_that_was_stopped_starts_again_in_its_directory(desk: Desk) -> None:
     for _ in range(2):
         done = desk.type("rotator sandbox start")

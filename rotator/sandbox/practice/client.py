@@ -45,7 +45,8 @@ def start(directory: Path) -> None:
 
     def ready() -> bool:
         if child.poll() is not None:
-            raise Refused(f"the sandbox ended instead of starting: {log.read_text(errors='replace').strip()[-500:]}")
+            last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            raise Refused(f"the sandbox ended instead of starting: {last[-1000:]} (see {log})")
         return (directory / SOCKET).exists()
 
     wait_until(ready, f"the sandbox has started (its log is {log})")

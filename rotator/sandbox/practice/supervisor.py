@@ -81,4 +81,7 @@ def _stop(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except RotatorError as refusal:
+        sys.exit(str(refusal))
