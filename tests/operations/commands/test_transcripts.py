@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from rotator.decision.observation import RotationRequest
 from rotator.domain.ledger import Hold, RevokingKey
-from rotator.errors import Conflict, Indeterminate, PermissionDenied, Unavailable
+from rotator.domain.spec import ApplicationSpec
+from rotator.errors import Conflict, Indeterminate, PermissionDenied, Refused, Unavailable
+from rotator.reconciler.context import ReconcileContext
+from tests.cli.conftest import SimApp
 from tests.operations.transcript import NEW, NEXT, OLD, Daemon, Stage, Stories, told
 from tests.operations.worlds import (
     DAY,
@@ -26,7 +31,7 @@ from tests.operations.worlds import (
     stray,
     untracked,
 )
-from tests.support.simulated import EPOCH, spec
+from tests.support.simulated import EPOCH, PATH, Killed, spec
 
 AWAY = Unavailable("Vault does not answer", service="vault", kind="unreachable")
 LOST = Indeterminate("no answer", service="vault", kind="timeout")
@@ -411,7 +416,127 @@ def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
     stage.sim.append("ledger:mailer", {"schema": 99})
+    stage.sim.time.tokens = itertools.repeat(7)  # type: ignore[assignment]  # whichever of the two asks first
     stage.daemon = Daemon()
+    emergency(stage, "billing", "mailer")
+
+
+@compromise.story("a command that is repeated while a key is not verified spares the key that replaced it")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+    stage.sim.lingering = HOUR
+    emergency(stage)
+    emergency(stage)
+    emergency(stage, reason="another leak")
+    emergency(stage, NEW, "billing")
+
+
+@compromise.story("a replacement that was published before a process ended is spared too")
+def _(stage: Stage) -> None:
+    adopted(stage)
+
+    def hook(name: str, phase: str) -> None:
+        if (name, phase) == ("write_document", "after"):
+            raise Killed
+
+    stage.sim.hook = hook
+    with pytest.raises(Killed):
+        emergency(stage)
+    stage.sim.hook = lambda name, phase: None
+    emergency(stage)
+
+
+@compromise.story("two unmanaged keys and their application are one target, with a result for each set of keys")
+def _(stage: Stage) -> None:
+    adopted(stage)
+    one, other = stray(stage), stray(stage)
+    emergency(stage, "billing", one, other, confirm=[other])
+    emergency(stage, "billing", one, confirm=[one])
+
+
+@compromise.story("an unmanaged key whose containment is not verified has a result of its own")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+    name = stray(stage)
+    ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
+    emergency(stage, name, confirm=[name])
+    emergency(stage, name)
+
+
+@compromise.story("a key that no ledger names is marked when the document publishes it")
+def _(stage: Stage) -> None:
+    key, _ = stage.sim.make_key()
+    stage.sim.publish_by_hand(key.access_key)
+    emergency(stage)
+
+
+@compromise.story(
+    "a key in a field that is not configured is named, and without another key there is none in its place"
+)
+def _(stage: Stage) -> None:
+    other, secret = stage.sim.make_key("of the second field")
+    where = {"other_key": other.access_key, "other_secret": secret.reveal()}
+    stage.sim.append("doc:" + PATH, where)
+    emergency(stage)
+    rotated_key, _ = stage.sim.make_key()
+    stage.sim.publish_by_hand(rotated_key.access_key, **where)
+    emergency(stage)
+    stage.sim.publish_by_hand(rotated_key.access_key, note=["SCW00000000000000001"], at=EPOCH)
+    emergency(stage)
+
+
+@compromise.story("of two keys in two ledger entries each one may be named in the place of a third")
+def _(stage: Stage) -> None:
+    rotated(stage)
+    other, secret = stage.sim.make_key("of the second field")
+    stage.sim.publish_by_hand(NEW, other_key=other.access_key, other_secret=secret.reveal())
+    emergency(stage)
+
+
+@compromise.story("a replacement that no consumer can get leaves no key published, with the reason")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+    stage.sim.kv["doc:" + PATH][-1].deleted = True
+    emergency(stage)
+
+
+@compromise.story("a right that is missing does not end the emergency of the keys in grace")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    rotated(stage)
+    stage.sim.lacking = ("update",)
+    emergency(stage)
+
+
+@compromise.story("an attempt that fails once is followed by one that does not")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+    failing(stage, "create_key", Unavailable("500", service="acme", kind="server_error"), times=1)
+    emergency(stage)
+
+
+@compromise.story("an error of the program in one application does not stop the other one")
+def _(stage: Stage) -> None:
+    adopted(stage)
+    mailer(stage)
+    stage.sim.time.tokens = itertools.repeat(7)  # type: ignore[assignment]  # whichever of the two asks first
+
+    def change(app: SimApp) -> None:
+        context = app.context
+
+        def broken(spec: ApplicationSpec) -> ReconcileContext:
+            if spec.application == "mailer":
+                raise Refused("its context cannot be made")
+            return context(spec)
+
+        app.context = broken  # type: ignore[method-assign]  # what this story tells
+
+    stage.app = change
+    stage.sim.append("ledger:mailer", stage.sim.kv["ledger:billing"][0].data | {"application": "mailer"})
     emergency(stage, "billing", "mailer")
 
 
@@ -527,6 +652,36 @@ def _(stage: Stage) -> None:
 def _(stage: Stage) -> None:
     stage.sim.installation = ""
     stage.run("hold", applications=["billing"], reason="x")
+
+
+@hold.story("a hold that no ledger can take is not known to be written when its answer was lost")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+
+    def hook(name: str, phase: str) -> None:
+        if (name, phase) == ("write_ledger", "after"):
+            stage.sim.hook = lambda name, phase: (_ for _ in ()).throw(AWAY) if name == "read_ledger" else None
+            raise LOST
+
+    stage.sim.hook = hook
+    stage.run("hold", applications=["billing"], reason="x")
+
+
+@hold.story("a read whose answer is lost leaves nothing unknown")
+def _(stage: Stage) -> None:
+    stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
+    adopted(stage)
+    failing(stage, "read_ledger", LOST)
+    stage.run("hold", applications=["billing"], reason="x")
+
+
+@hold.story("an earlier name whose ledger cannot be read does not keep the new one from being held")
+def _(stage: Stage) -> None:
+    rotated(stage)
+    renamed(stage)
+    stage.sim.append("ledger:billing", {"schema": 99})
+    stage.run("hold", applications=["payments"], reason="x")
 
 
 # --- extend -----------------------------------------------------------------------------------------------------------
@@ -682,6 +837,36 @@ def _(stage: Stage) -> None:
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.sealed = True
+    stage.run("revoke", access_keys=[OLD], confirm=[OLD])
+
+
+@revoke.story("an unmanaged key is revoked under a hold that is overridden")
+def _(stage: Stage) -> None:
+    adopted(stage)
+    ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
+    name = stray(stage)
+    stage.run("revoke", access_keys=[name], confirm=[name], override_hold=True)
+
+
+@revoke.story("a key that another provider's error hides is refused and the next one is revoked")
+def _(stage: Stage) -> None:
+    rotated(stage)
+    failing(stage, "get_key", DENIED, times=1)
+    name = stray(stage)
+    stage.run("revoke", access_keys=[name, OLD], confirm=[name, OLD])
+
+
+@revoke.story("a key in grace of an application that left the configuration is revoked")
+def _(stage: Stage) -> None:
+    rotated(stage)
+    removed(stage)
+    stage.run("revoke", access_keys=[OLD], confirm=[OLD])
+
+
+@revoke.story("a key in grace of an earlier name is revoked")
+def _(stage: Stage) -> None:
+    rotated(stage)
+    renamed(stage)
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 

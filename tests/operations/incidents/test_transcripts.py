@@ -15,7 +15,7 @@ from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.account import MassRotation, Waiver
 from rotator.domain.audit import AuditEvent
 from rotator.domain.ledger import Incident, RevocationRecord
-from rotator.errors import PermissionDenied, Unavailable
+from rotator.errors import PermissionDenied
 from rotator.operations.incidents.handlers import MOST_TRAILS
 from tests.operations.transcript import NEW, NEXT, OLD, Stage, Stories, told
 from tests.operations.worlds import (
@@ -35,7 +35,6 @@ from tests.operations.worlds import (
 from tests.support.simulated import BEARER, EPOCH, Actor, SimProvider, SimVault, spec
 
 DENIED = PermissionDenied("the policy denies it", service="vault", kind="policy", path="secret/x", capability="read")
-ERRORS = Unavailable("500", service="acme", kind="server_error")
 
 incidents = Stories("incidents")
 coverage = Stories("coverage")
@@ -66,7 +65,7 @@ def calls(stage: Stage, *at: datetime) -> None:
     ]
 
 
-def globex_is_away(stage: Stage, error: Exception = ERRORS) -> None:
+def globex_is_away(stage: Stage, error: Exception = DENIED) -> None:
     """The second account does not answer."""
 
     class Away(SimProvider):
@@ -178,7 +177,7 @@ def _(stage: Stage) -> None:
 
     class Mute(SimProvider):
         def trail(self, *_: Any) -> Any:
-            raise ERRORS
+            raise DENIED
 
     def change(app: Any) -> None:
         app.provider = lambda account: (Mute if account == "globex" else SimProvider)(stage.sim, account)

@@ -585,7 +585,7 @@ def _(stage: Stage) -> None:
 
     class Away(SimProvider):
         def get_key(self, access_key: str) -> Any:
-            raise ERRORS
+            raise DENIED
 
     def change(app: Any) -> None:
         app.provider = lambda account: (Away if account == "globex" else SimProvider)(stage.sim, account)
