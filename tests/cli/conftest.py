@@ -89,7 +89,7 @@ class SimApp:
         return ManagementKeyGuard(provider, FixedKeyName(self.management_key)) if self.management_key else provider
 
     def context(self, spec: ApplicationSpec) -> ReconcileContext:
-        provider = self.guarded(CountingProvider(self.sim, most=self.creates))
+        provider = self.guarded(CountingProvider(self.sim, spec.account, most=self.creates))
         world = ReconcileContext(
             provider, self.vault, self.clock, self.sink, "command-line", related=self.ledgers.related
         )

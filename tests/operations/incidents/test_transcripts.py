@@ -15,7 +15,8 @@ from rotator.decision.transitions.publication import new_ledger
 from rotator.domain.account import MassRotation, Waiver
 from rotator.domain.audit import AuditEvent
 from rotator.domain.ledger import Incident, RevocationRecord
-from rotator.errors import PermissionDenied
+from rotator.domain.marker import Marker
+from rotator.errors import PermissionDenied, TooManyKeys
 from rotator.operations.incidents.handlers import MOST_TRAILS
 from tests.operations.transcript import NEW, NEXT, OLD, Stage, Stories, told
 from tests.operations.worlds import (
@@ -216,12 +217,36 @@ def _(stage: Stage) -> None:
 def _(stage: Stage) -> None:
     rotated(stage)
     mailer(stage)
-    theirs, _ = stage.sim.make_key(bearer="another")
+    for description in ("by hand", Marker("1" * 16, "mailer", "e" * 16, 1, "0" * 16).render()):
+        stage.sim.make_key(description, bearer="another", created=EPOCH)
+    managed, _ = stage.sim.make_key(bearer="another", created=EPOCH)
+    stage.sim.keys[managed.access_key].key = replace(managed, provider_managed=True)
     stage.sim.append("ledger:mailer", {"schema": 99})
     renamed(stage)
     stage.run("coverage", account="acme", created_before=EPOCH + HOUR)
     stage.sim.hidden.add(OLD)
     stage.run("coverage", account="acme", created_before=EPOCH + HOUR)
+
+
+@coverage.story("the keys of an incident's bearers are covered, and those of others are counted")
+def _(stage: Stage) -> None:
+    adopted(stage)
+    mailer(stage)
+    stage.sim.append("ledger:mailer", {"schema": 99})
+    for bearer in (BEARER, "another", "another", "not-ours"):
+        stage.sim.make_key(bearer=bearer, created=EPOCH - DAY)
+        stage.sim.make_key(bearer=bearer, created=EPOCH - 2 * DAY, expires=EPOCH - DAY)
+    one = Incident("i1", EPOCH + MINUTE, "leaked", "ann@desk", (OLD,), EPOCH + HOUR)
+    ledger(stage, incidents=(one,))
+    stage.run("incident", id="i1", trail=False)
+
+
+@coverage.story("an account with too many keys for one list is covered by its bearers")
+def _(stage: Stage) -> None:
+    adopted(stage)
+    stray(stage)
+    failing(stage, "list_all_keys", TooManyKeys("more than 10,000", service="acme", kind="too_many_keys"))
+    stage.run("coverage", created_before=EPOCH + HOUR)
 
 
 ALL = {one.name: one for one in (incidents, coverage)}

@@ -27,6 +27,8 @@ from tests.support.observations import (
 from tests.support.simulated import spec
 
 WEEK = NOW + 7 * DAY
+EXPIRING = NOW + DAY - 32 * DAY / 10
+"""When a key that lives for 32 days, until tomorrow, is to be replaced."""
 
 
 def view(**changes: Any) -> ApplicationStatus:
@@ -81,6 +83,35 @@ def test_an_application_that_left_the_configuration_has_no_rotation_left() -> No
     removed = status_of(spec(configured=False), ledger(retiring=(retiring(OTHER, HOUR),)), NOW)
     assert told(removed, days=90) == [("revoke", OTHER, HOUR, False)]
     assert agenda([status_of(spec(), None, NOW)], WEEK) == []
+
+
+def test_each_entry_says_what_is_due_for_whom_and_why() -> None:
+    hold = Hold("freeze", "ann", NOW - DAY, NOW + 2 * DAY)
+    marked = (replace(mark(OTHER), override_hold=True), mark(THIRD))
+    found = agenda(
+        [
+            view(hold=hold, compromised=marked),
+            view(
+                current=replace(CURRENT, expires_at=NOW + DAY, created_at=NOW - 31 * DAY),
+                retiring=(retiring(OTHER, HOUR),),
+                revoking=(revoking(THIRD, reason="leftover"),),
+                hold=hold,
+            ),
+        ],
+        WEEK,
+    )
+    assert found == [
+        AgendaEntry(
+            EXPIRING, "billing", "rotate", "acme", PUBLISHED, "the key expires at 2026-01-02 00:00 UTC", held=True
+        ),
+        AgendaEntry(NOW - MINUTE, "billing", "contain", "acme", OTHER, "compromised: leaked"),
+        AgendaEntry(NOW - MINUTE, "billing", "contain", "acme", THIRD, "compromised: leaked", held=True),
+        AgendaEntry(NOW, "billing", "revoke", "acme", THIRD, "leftover", held=True),
+        AgendaEntry(NOW + HOUR, "billing", "revoke", "acme", OTHER, "its grace ends", held=True),
+        AgendaEntry(NOW + DAY, "billing", "expire", "acme", PUBLISHED, "the provider stops accepting the key"),
+        AgendaEntry(NOW + 2 * DAY, "billing", "hold_ends", "acme", "", "freeze (ann)"),
+        AgendaEntry(NOW + 2 * DAY, "billing", "hold_ends", "acme", "", "freeze (ann)"),
+    ]
 
 
 def test_the_entry_for_machines_has_every_field() -> None:
