@@ -151,11 +151,11 @@ def _(stage: Stage) -> None:
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("of two applications one is refused and the other one is rotated")
+@rotate.story("of two applications one has left the configuration and the other one is rotated")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
-    ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
+    removed(stage)
     stage.daemon = Daemon()
     stage.run("rotate", applications=["mailer", "billing"])
 
