@@ -1085,7 +1085,8 @@ BUGS: tuple[Bug, ...] = (
 def hunt(planted: Bug, directory: Path) -> Found:
     """Plant the bug in a copy of the program below ``directory``, and look for it."""
     for name in ("rotator", "tests"):
-        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        # With what is compiled already, but not what another process is just writing.
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     planted.plant(directory)
     done = subprocess.run(
         [sys.executable, "-m", "tests.proof.hunt", *planted.tests],
