@@ -103,7 +103,7 @@ def _files(folder: str, *names: str) -> tuple[str, ...]:
 PACKAGES = (
     _package(
         "api",
-        *_files("api", "both_ways", "client", "executor", "listeners", "openapi", "reload", "requests", "routes"),
+        *_files("api", "client", "executor", "listeners", "openapi", "requests", "routes"),
         *_files("api", "webhook", "webhook_auth", "webhook_hostile"),
     ),
     _package("config"),
@@ -134,7 +134,16 @@ PACKAGES = (
         "vault",
         *_files(
             "vault",
-            *("budget_shares", "building", "calls", "capabilities", "decoding", "facts", "login_failures"),
+            *(
+                "budget_shares",
+                "building",
+                "calls",
+                "capabilities",
+                "connection",
+                "decoding",
+                "facts",
+                "login_failures",
+            ),
             *("mount_proofs", "rights", "secret_id_steps", "secret_ids", "session"),
         ),
     ),

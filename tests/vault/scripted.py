@@ -25,7 +25,7 @@ then on."""
 
 MOUNT = "GET sys/internal/ui/mounts/"
 LOOK = "GET auth/token/lookup-self"
-KV2: Answer = (200, {"data": {"path": "secret/", "type": "kv", "options": {"version": "2"}}})
+KV2: Answer = (200, {"data": {"path": "kv/", "type": "kv", "options": {"version": "2"}}})
 ENDLESS: Answer = (200, {"data": {"ttl": 0, "renewable": False}})
 NOTHING: Answer = (404, {"errors": []})
 DENIED: Answer = (403, {"errors": ["1 error occurred:\n\t* permission denied\n\n"]})
@@ -116,5 +116,5 @@ class Pauses(list[float]):
 
 
 def store_on(vault: ScriptedVault, auth: Auth | None = None, *, pauses: Pauses | None = None) -> KvStore:
-    """A store on it, with ledgers below ``secret/rotator``."""
-    return KvStore(connection_to(vault, auth), "/secret/rotator/", sleep=(Pauses() if pauses is None else pauses).sleep)
+    """A store on it, with ledgers below ``kv/rotator``."""
+    return KvStore(connection_to(vault, auth), "/kv/rotator/", sleep=(Pauses() if pauses is None else pauses).sleep)

@@ -45,11 +45,11 @@ from tests.vault.scripted import (
     version_of,
 )
 
-PATH = "secret/apps/billing"
+PATH = "kv/apps/billing"
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WRITTEN = (200, {"data": {"version": 6, "created_time": CREATED}})
-LEDGER, ACCOUNT = "secret/data/rotator/applications/billing", "secret/data/rotator/accounts/acme"
-INSTALLATION = "secret/data/rotator/installation"
+LEDGER, ACCOUNT = "kv/data/rotator/applications/billing", "kv/data/rotator/accounts/acme"
+INSTALLATION = "kv/data/rotator/installation"
 SHOWN = {"access_key": PAIR["access_key"]}
 
 Verb = Callable[[KvStore], Any]
@@ -58,8 +58,8 @@ Calls = list[tuple[str, Any]]
 READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     "the current version": (
         lambda store: store.read_document(PATH, *FIELDS),
-        {"GET secret/data/apps/billing": version_of({**PAIR, "region": "fr-par"})},
-        [("GET secret/data/apps/billing", None)],
+        {"GET kv/data/apps/billing": version_of({**PAIR, "region": "fr-par"})},
+        [("GET kv/data/apps/billing", None)],
         CredentialDocument(
             3,
             DocumentState.LIVE,
@@ -71,8 +71,8 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     ),
     "a version that will expire": (
         lambda store: store.read_document(PATH, *FIELDS),
-        {"GET secret/data/apps/billing": version_of(PAIR, deletion_time="2026-11-24T12:00:00Z")},
-        [("GET secret/data/apps/billing", None)],
+        {"GET kv/data/apps/billing": version_of(PAIR, deletion_time="2026-11-24T12:00:00Z")},
+        [("GET kv/data/apps/billing", None)],
         CredentialDocument(
             3,
             DocumentState.LIVE,
@@ -86,55 +86,55 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     "a document that is not there": (
         lambda store: store.read_document(PATH, *FIELDS),
         {},
-        [("GET secret/data/apps/billing", None)],
+        [("GET kv/data/apps/billing", None)],
         ABSENT,
     ),
     "a version that a person deleted": (
         lambda store: store.read_document(PATH, *FIELDS),
-        {"GET secret/data/apps/billing": version_of(None, deletion_time="2026-11-23T13:00:00Z")},
+        {"GET kv/data/apps/billing": version_of(None, deletion_time="2026-11-23T13:00:00Z")},
         [
-            ("GET secret/data/apps/billing", None),
-            ("GET secret/metadata/apps/billing", None),
-            ("GET secret/config", None),
+            ("GET kv/data/apps/billing", None),
+            ("GET kv/metadata/apps/billing", None),
+            ("GET kv/config", None),
         ],
         CredentialDocument(3, DocumentState.DELETED, AT, expired=False),
     ),
     "a version that expired by the setting of its mount": (
         lambda store: store.read_document(PATH, *FIELDS),
         {
-            "GET secret/data/apps/billing": version_of(None, deletion_time="2026-11-23T13:00:01Z"),
-            "GET secret/metadata/apps/billing": DENIED,
-            "GET secret/config": (200, {"data": {"delete_version_after": "1h0m0s"}}),
+            "GET kv/data/apps/billing": version_of(None, deletion_time="2026-11-23T13:00:01Z"),
+            "GET kv/metadata/apps/billing": DENIED,
+            "GET kv/config": (200, {"data": {"delete_version_after": "1h0m0s"}}),
         },
         [
-            ("GET secret/data/apps/billing", None),
-            ("GET secret/metadata/apps/billing", None),
-            ("GET secret/config", None),
+            ("GET kv/data/apps/billing", None),
+            ("GET kv/metadata/apps/billing", None),
+            ("GET kv/config", None),
         ],
         CredentialDocument(3, DocumentState.DELETED, AT, expired=True),
     ),
     "one version": (
         lambda store: store.read_version(PATH, 2, *FIELDS),
-        {"GET secret/data/apps/billing?version=2": version_of(PAIR, 2)},
-        [("GET secret/data/apps/billing?version=2", None)],
+        {"GET kv/data/apps/billing?version=2": version_of(PAIR, 2)},
+        [("GET kv/data/apps/billing?version=2", None)],
         CredentialDocument(2, DocumentState.LIVE, AT, PAIR["access_key"], Secret(PAIR["secret_key"]), SHOWN),
     ),
     "a version that was pruned": (
         lambda store: store.read_version(PATH, 2, *FIELDS),
         {},
-        [("GET secret/data/apps/billing?version=2", None)],
+        [("GET kv/data/apps/billing?version=2", None)],
         CredentialDocument(2, DocumentState.ABSENT),
     ),
     "one field": (
         lambda store: store.read_field(PATH, "access_key"),
-        {"GET secret/data/apps/billing": version_of(PAIR)},
-        [("GET secret/data/apps/billing", None)],
+        {"GET kv/data/apps/billing": version_of(PAIR)},
+        [("GET kv/data/apps/billing", None)],
         Secret(PAIR["access_key"]),
     ),
     "the versions": (
         lambda store: store.list_versions(PATH),
         {
-            "GET secret/metadata/apps/billing": (
+            "GET kv/metadata/apps/billing": (
                 200,
                 {
                     "data": {
@@ -150,7 +150,7 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
                 },
             )
         },
-        [("GET secret/metadata/apps/billing", None)],
+        [("GET kv/metadata/apps/billing", None)],
         (
             VersionInfo(2, AT, deleted=True, destroyed=True),
             VersionInfo(9, AT, deleted=True, destroyed=False),
@@ -160,73 +160,73 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     "the versions of nothing": (
         lambda store: store.list_versions(PATH),
         {},
-        [("GET secret/metadata/apps/billing", None)],
+        [("GET kv/metadata/apps/billing", None)],
         (),
     ),
     "check-and-set that the document requires": (
         lambda store: store.requires_check_and_set(PATH),
-        {"GET secret/metadata/apps/billing": (200, {"data": {"cas_required": True}})},
-        [("GET secret/metadata/apps/billing", None)],
+        {"GET kv/metadata/apps/billing": (200, {"data": {"cas_required": True}})},
+        [("GET kv/metadata/apps/billing", None)],
         True,
     ),
     "check-and-set that the mount requires": (
         lambda store: store.requires_check_and_set(PATH),
-        {"GET secret/config": (200, {"data": {"cas_required": True}})},
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        {"GET kv/config": (200, {"data": {"cas_required": True}})},
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         True,
     ),
     "check-and-set that nothing requires": (
         lambda store: store.requires_check_and_set(PATH),
         {
-            "GET secret/metadata/apps/billing": (200, {"data": {"cas_required": False}}),
-            "GET secret/config": (200, {"data": {"cas_required": False}}),
+            "GET kv/metadata/apps/billing": (200, {"data": {"cas_required": False}}),
+            "GET kv/config": (200, {"data": {"cas_required": False}}),
         },
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         False,
     ),
     "check-and-set that is not shown": (
         lambda store: store.requires_check_and_set(PATH),
-        {"GET secret/config": (403, {"errors": ["1 error occurred"], "data": {"cas_required": True}})},
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        {"GET kv/config": (403, {"errors": ["1 error occurred"], "data": {"cas_required": True}})},
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         False,
     ),
     "the number of versions that the document keeps": (
         lambda store: store.document_limits(PATH),
-        {"GET secret/metadata/apps/billing": (200, {"data": {"max_versions": 4}})},
-        [("GET secret/metadata/apps/billing", None)],
+        {"GET kv/metadata/apps/billing": (200, {"data": {"max_versions": 4}})},
+        [("GET kv/metadata/apps/billing", None)],
         4,
     ),
     "the number of versions that the mount keeps": (
         lambda store: store.document_limits(PATH),
         {
-            "GET secret/metadata/apps/billing": (200, {"data": {"max_versions": 0}}),
-            "GET secret/config": (200, {"data": {"max_versions": 7}}),
+            "GET kv/metadata/apps/billing": (200, {"data": {"max_versions": 0}}),
+            "GET kv/config": (200, {"data": {"max_versions": 7}}),
         },
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         7,
     ),
     "the number of versions that is usual": (
         lambda store: store.document_limits(PATH),
-        {"GET secret/config": (200, {"data": {"max_versions": 0}})},
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        {"GET kv/config": (200, {"data": {"max_versions": 0}})},
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         10,
     ),
     "the times after which versions are deleted": (
         lambda store: store.delete_version_after(PATH),
         {
-            "GET secret/metadata/apps/billing": (200, {"data": {"delete_version_after": "2h0m5s"}}),
-            "GET secret/config": (200, {"data": {"delete_version_after": "48h0m0s"}}),
+            "GET kv/metadata/apps/billing": (200, {"data": {"delete_version_after": "2h0m5s"}}),
+            "GET kv/config": (200, {"data": {"delete_version_after": "48h0m0s"}}),
         },
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         (timedelta(hours=2, seconds=5), timedelta(days=2)),
     ),
     "versions that are never deleted": (
         lambda store: store.delete_version_after(PATH),
         {
-            "GET secret/metadata/apps/billing": (200, {"data": {"delete_version_after": "0s"}}),
-            "GET secret/config": (200, {"data": {"delete_version_after": "some time"}}),
+            "GET kv/metadata/apps/billing": (200, {"data": {"delete_version_after": "0s"}}),
+            "GET kv/config": (200, {"data": {"delete_version_after": "some time"}}),
         },
-        [("GET secret/metadata/apps/billing", None), ("GET secret/config", None)],
+        [("GET kv/metadata/apps/billing", None), ("GET kv/config", None)],
         (),
     ),
     "a ledger": (
@@ -238,19 +238,19 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     "a ledger that is not there": (
         lambda store: store.read_ledger("a b/c"),
         {},
-        [("GET secret/data/rotator/applications/a%2520b%252Fc", None)],
+        [("GET kv/data/rotator/applications/a%2520b%252Fc", None)],
         (None, 0),
     ),
     "the ledgers": (
         lambda store: store.list_ledgers(),
-        {"LIST secret/metadata/rotator/applications": (200, {"data": {"keys": ["billing", "a%20b%2Fc"]}})},
-        [("LIST secret/metadata/rotator/applications", None)],
+        {"LIST kv/metadata/rotator/applications": (200, {"data": {"keys": ["billing", "a%20b%2Fc"]}})},
+        [("LIST kv/metadata/rotator/applications", None)],
         ("a b/c", "billing"),
     ),
     "no ledgers": (
         lambda store: store.list_ledgers(),
         {},
-        [("LIST secret/metadata/rotator/applications", None)],
+        [("LIST kv/metadata/rotator/applications", None)],
         (),
     ),
     "an account": (
@@ -273,14 +273,14 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     ),
     "what is missing on a path": (
         lambda store: store.missing_capabilities(PATH),
-        {"POST sys/capabilities-self": (200, {"data": {"secret/data/apps/billing": ["read"]}})},
-        [("POST sys/capabilities-self", {"paths": ["secret/data/apps/billing"]})],
+        {"POST sys/capabilities-self": (200, {"data": {"kv/data/apps/billing": ["read"]}})},
+        [("POST sys/capabilities-self", {"paths": ["kv/data/apps/billing"]})],
         ("create", "update"),
     ),
     "what is missing on a path, from an older Vault": (
         lambda store: store.missing_capabilities(PATH),
-        {"POST sys/capabilities-self": (200, {"secret/data/apps/billing": ["read", "update"]})},
-        [("POST sys/capabilities-self", {"paths": ["secret/data/apps/billing"]})],
+        {"POST sys/capabilities-self": (200, {"kv/data/apps/billing": ["read", "update"]})},
+        [("POST sys/capabilities-self", {"paths": ["kv/data/apps/billing"]})],
         ("create",),
     ),
     "what is missing for root": (
@@ -288,7 +288,7 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
         {
             "POST sys/capabilities-self": (
                 200,
-                {"data": {right.path: ["root"] for right in checked_rights("secret/rotator", "billing", PATH)}},
+                {"data": {right.path: ["root"] for right in checked_rights("kv/rotator", "billing", PATH)}},
             )
         },
         [
@@ -300,12 +300,12 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
                         "auth/token/renew-self",
                         "auth/token/revoke-self",
                         "sys/capabilities-self",
-                        "secret/data/rotator/applications/billing",
-                        "secret/metadata/rotator/applications",
-                        "secret/data/apps/billing",
-                        "secret/metadata/apps/billing",
-                        "secret/destroy/apps/billing",
-                        "secret/config",
+                        "kv/data/rotator/applications/billing",
+                        "kv/metadata/rotator/applications",
+                        "kv/data/apps/billing",
+                        "kv/metadata/apps/billing",
+                        "kv/destroy/apps/billing",
+                        "kv/config",
                     ]
                 },
             )
@@ -324,10 +324,10 @@ READ_OF: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
 WRITES: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     "a new document": (
         lambda store: store.write_document(PATH, {"key": Secret("hidden"), "region": "fr-par", "n": 1}, cas=0),
-        {"POST secret/data/apps/billing": WRITTEN},
+        {"POST kv/data/apps/billing": WRITTEN},
         [
             (
-                "POST secret/data/apps/billing",
+                "POST kv/data/apps/billing",
                 {"options": {"cas": 0}, "data": {"key": "hidden", "region": "fr-par", "n": 1}},
             )
         ],
@@ -335,10 +335,10 @@ WRITES: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     ),
     "a ledger": (
         lambda store: store.write_ledger(ledger("a b"), cas=5),
-        {"POST secret/data/rotator/applications/a%2520b": WRITTEN},
+        {"POST kv/data/rotator/applications/a%2520b": WRITTEN},
         [
             (
-                "POST secret/data/rotator/applications/a%2520b",
+                "POST kv/data/rotator/applications/a%2520b",
                 {"options": {"cas": 5}, "data": dump_ledger(ledger("a b"))},
             )
         ],
@@ -346,10 +346,10 @@ WRITES: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     ),
     "an account": (
         lambda store: store.write_account(AccountDocument("a b"), cas=4),
-        {"POST secret/data/rotator/accounts/a%2520b": WRITTEN},
+        {"POST kv/data/rotator/accounts/a%2520b": WRITTEN},
         [
             (
-                "POST secret/data/rotator/accounts/a%2520b",
+                "POST kv/data/rotator/accounts/a%2520b",
                 {"options": {"cas": 4}, "data": dump_account(AccountDocument("a b"))},
             )
         ],
@@ -357,14 +357,14 @@ WRITES: Mapping[str, tuple[Verb, Answers, Calls, Any]] = {
     ),
     "an annotation": (
         lambda store: store.annotate(PATH, {"rotated": "today"}),
-        {"PATCH secret/metadata/apps/billing": (204, b"")},
-        [("PATCH secret/metadata/apps/billing", {"custom_metadata": {"rotated": "today"}})],
+        {"PATCH kv/metadata/apps/billing": (204, b"")},
+        [("PATCH kv/metadata/apps/billing", {"custom_metadata": {"rotated": "today"}})],
         None,
     ),
     "the destruction of versions": (
         lambda store: store.destroy_versions(PATH, (1, 2)),
-        {"POST secret/destroy/apps/billing": (204, b"")},
-        [("POST secret/destroy/apps/billing", {"versions": [1, 2]})],
+        {"POST kv/destroy/apps/billing": (204, b"")},
+        [("POST kv/destroy/apps/billing", {"versions": [1, 2]})],
         None,
     ),
 }
@@ -391,24 +391,24 @@ def policy(path: str, capability: str) -> str:
 
 
 DENIALS: Mapping[str, tuple[Verb, str, str, str]] = {
-    "a read": (lambda store: store.read_document(PATH, *FIELDS), "GET", "secret/data/apps/billing", "read"),
+    "a read": (lambda store: store.read_document(PATH, *FIELDS), "GET", "kv/data/apps/billing", "read"),
     "a first write": (
         lambda store: store.write_document(PATH, {}, cas=0),
         "POST",
-        "secret/data/apps/billing",
+        "kv/data/apps/billing",
         "create",
     ),
-    "a write": (lambda store: store.write_document(PATH, {}, cas=5), "POST", "secret/data/apps/billing", "update"),
-    "an annotation": (lambda store: store.annotate(PATH, {}), "PATCH", "secret/metadata/apps/billing", "patch"),
-    "the metadata": (lambda store: store.list_versions(PATH), "GET", "secret/metadata/apps/billing", "read"),
+    "a write": (lambda store: store.write_document(PATH, {}, cas=5), "POST", "kv/data/apps/billing", "update"),
+    "an annotation": (lambda store: store.annotate(PATH, {}), "PATCH", "kv/metadata/apps/billing", "patch"),
+    "the metadata": (lambda store: store.list_versions(PATH), "GET", "kv/metadata/apps/billing", "read"),
     "a destruction": (
         lambda store: store.destroy_versions(PATH, (1,)),
         "POST",
-        "secret/destroy/apps/billing",
+        "kv/destroy/apps/billing",
         "update",
     ),
-    "the settings of the mount": (lambda store: store.document_limits(PATH), "GET", "secret/config", "read"),
-    "the list of ledgers": (lambda store: store.list_ledgers(), "LIST", "secret/metadata/rotator/applications", "list"),
+    "the settings of the mount": (lambda store: store.document_limits(PATH), "GET", "kv/config", "read"),
+    "the list of ledgers": (lambda store: store.list_ledgers(), "LIST", "kv/metadata/rotator/applications", "list"),
     "the question for rights": (
         lambda store: store.missing_capabilities(PATH),
         "POST",
@@ -435,44 +435,44 @@ def test_each_denial_names_the_path_and_the_capability(verb: Verb, method: str, 
 GATEWAY: Mapping[str, tuple[Verb, str, str, type[ServiceError]]] = {
     "a read": (
         lambda store: store.read_document(PATH, *FIELDS),
-        "GET secret/data/apps/billing",
-        "secret/data/apps/billing",
+        "GET kv/data/apps/billing",
+        "kv/data/apps/billing",
         Unavailable,
     ),
     "a write": (
         lambda store: store.write_document(PATH, {}, cas=5),
-        "POST secret/data/apps/billing",
-        "secret/data/apps/billing",
+        "POST kv/data/apps/billing",
+        "kv/data/apps/billing",
         Indeterminate,
     ),
     "an annotation": (
         lambda store: store.annotate(PATH, {}),
-        "PATCH secret/metadata/apps/billing",
-        "secret/metadata/apps/billing",
+        "PATCH kv/metadata/apps/billing",
+        "kv/metadata/apps/billing",
         Indeterminate,
     ),
     "a destruction": (
         lambda store: store.destroy_versions(PATH, (1,)),
-        "POST secret/destroy/apps/billing",
-        "secret/destroy/apps/billing",
+        "POST kv/destroy/apps/billing",
+        "kv/destroy/apps/billing",
         Indeterminate,
     ),
     "the metadata": (
         lambda store: store.list_versions(PATH),
-        "GET secret/metadata/apps/billing",
-        "secret/metadata/apps/billing",
+        "GET kv/metadata/apps/billing",
+        "kv/metadata/apps/billing",
         Unavailable,
     ),
     "the settings of the mount": (
         lambda store: store.document_limits(PATH),
-        "GET secret/config",
-        "secret/config",
+        "GET kv/config",
+        "kv/config",
         Unavailable,
     ),
     "the list of ledgers": (
         lambda store: store.list_ledgers(),
-        "LIST secret/metadata/rotator/applications",
-        "secret/metadata/rotator/applications",
+        "LIST kv/metadata/rotator/applications",
+        "kv/metadata/rotator/applications",
         Unavailable,
     ),
     "the question for rights": (
@@ -532,7 +532,7 @@ WRITING: Verb = lambda store: store.write_document(PATH, {}, cas=5)  # noqa: E73
 def test_b_a_lost_answer_says_whether_the_call_may_have_been_executed(
     verb: Verb, lost: HttpFailure, error: type[ServiceError], kind: str, message: str
 ) -> None:
-    vault = ScriptedVault({"GET secret/data/apps/billing": lost, "POST secret/data/apps/billing": lost})
+    vault = ScriptedVault({"GET kv/data/apps/billing": lost, "POST kv/data/apps/billing": lost})
     with pytest.raises(ServiceError) as caught:
         verb(store_on(vault))
     assert (type(caught.value), str(caught.value)) == (error, message)
@@ -546,57 +546,71 @@ NOT_JSON = (
 REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str]] = {
     "a page instead of an answer to a read": (
         READING,
-        {"GET secret/data/apps/billing": (200, b"<html>")},
+        {"GET kv/data/apps/billing": (200, b"<html>")},
         Unavailable,
         {"kind": "unreadable"},
         NOT_JSON,
     ),
     "a page instead of an answer to a write": (
         WRITING,
-        {"POST secret/data/apps/billing": (200, b"<html>")},
+        {"POST kv/data/apps/billing": (200, b"<html>")},
         Indeterminate,
         {"kind": "unreadable"},
         NOT_JSON,
     ),
     "an answer without a version to a read": (
         READING,
-        {"GET secret/data/apps/billing": (200, {"data": {"data": PAIR}})},
+        {"GET kv/data/apps/billing": (200, {"data": {"data": PAIR}})},
         Rejected,
         {"kind": "not_kv2", "argument": ""},
         "Vault answered a read without the version that KV version 2 gives: check the mount and the address",
     ),
     "an answer without a version to a write": (
         WRITING,
-        {"POST secret/data/apps/billing": (200, {"data": {"created_time": CREATED}})},
+        {"POST kv/data/apps/billing": (200, {"data": {"created_time": CREATED}})},
         Indeterminate,
         {"kind": "unreadable"},
         f"Vault answered the write of {PATH} without a version: look at it",
     ),
     "an answer without a time to a write": (
         WRITING,
-        {"POST secret/data/apps/billing": (200, {"data": {"version": 6}})},
+        {"POST kv/data/apps/billing": (200, {"data": {"version": 6}})},
         Indeterminate,
         {"kind": "unreadable"},
         f"Vault answered the write of {PATH} without a version: look at it",
     ),
     "a write that KV version 1 takes": (
         WRITING,
-        {"POST secret/data/apps/billing": (204, b"")},
+        {"POST kv/data/apps/billing": (204, b"")},
         Rejected,
-        {"kind": "not_kv2", "argument": "secret"},
-        "the Vault mount secret/ is not KV version 2 any more",
+        {"kind": "not_kv2", "argument": "kv"},
+        "the Vault mount kv/ is not KV version 2 any more",
     ),
     "a field that is not there": (
         lambda store: store.read_field(PATH, "password"),
-        {"GET secret/data/apps/billing": version_of(PAIR)},
+        {"GET kv/data/apps/billing": version_of(PAIR)},
         NotFound,
         {"kind": "no_field", "argument": ""},
         f"there is no text at {PATH}#password in Vault: check the reference",
     ),
+    "a field that is no text": (
+        lambda store: store.read_field(PATH, "number"),
+        {"GET kv/data/apps/billing": version_of({"number": 5})},
+        NotFound,
+        {"kind": "no_field", "argument": ""},
+        f"there is no text at {PATH}#number in Vault: check the reference",
+    ),
+    "a field that is empty": (
+        lambda store: store.read_field(PATH, "empty"),
+        {"GET kv/data/apps/billing": version_of({"empty": ""})},
+        NotFound,
+        {"kind": "no_field", "argument": ""},
+        f"there is no text at {PATH}#empty in Vault: check the reference",
+    ),
     "a field of a deleted document": (
         lambda store: store.read_field(PATH, "access_key"),
         {
-            "GET secret/data/apps/billing": (
+            "GET kv/data/apps/billing": (
                 404,
                 {"data": {"data": PAIR, "metadata": {"version": 3, "created_time": CREATED}}},
             )
@@ -607,17 +621,17 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
     ),
     "a list without names": (
         lambda store: store.list_ledgers(),
-        {"LIST secret/metadata/rotator/applications": (200, {"data": {"keys": ["billing", 5]}})},
+        {"LIST kv/metadata/rotator/applications": (200, {"data": {"keys": ["billing", 5]}})},
         Unavailable,
         {"kind": "unreadable"},
-        "Vault answered the list of secret/rotator/applications without the names in it: try again later",
+        "Vault answered the list of kv/rotator/applications without the names in it: try again later",
     ),
     "a list that is none": (
         lambda store: store.list_ledgers(),
-        {"LIST secret/metadata/rotator/applications": (200, {"data": {"keys": "billing"}})},
+        {"LIST kv/metadata/rotator/applications": (200, {"data": {"keys": "billing"}})},
         Unavailable,
         {"kind": "unreadable"},
-        "Vault answered the list of secret/rotator/applications without the names in it: try again later",
+        "Vault answered the list of kv/rotator/applications without the names in it: try again later",
     ),
     "the ledger of another application": (
         lambda store: store.read_ledger("billing"),
@@ -656,7 +670,7 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
         LedgerUnreadable,
         {},
         (
-            "the ledger of billing was deleted (version 7 at secret/rotator/applications/billing): undelete it, or "
+            "the ledger of billing was deleted (version 7 at kv/rotator/applications/billing): undelete it, or "
             "restore an earlier version"
         ),
     ),
@@ -664,13 +678,13 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
         lambda store: store.read_account("acme"),
         {
             f"GET {ACCOUNT}": version_of(None, 7, deletion_time="2026-11-23T13:00:00Z"),
-            "GET secret/metadata/rotator/accounts/acme": (200, {"data": {"delete_version_after": "1h0m0s"}}),
+            "GET kv/metadata/rotator/accounts/acme": (200, {"data": {"delete_version_after": "1h0m0s"}}),
         },
         LedgerUnreadable,
         {},
         (
             "the document of account acme expired, because of delete_version_after (version 7 at "
-            "secret/rotator/accounts/acme): undelete it, or restore an earlier version"
+            "kv/rotator/accounts/acme): undelete it, or restore an earlier version"
         ),
     ),
     "a deleted installation id": (
@@ -679,7 +693,7 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
         LedgerUnreadable,
         {},
         (
-            "the installation id was deleted (version 1 at secret/rotator/installation): undelete it, or restore an "
+            "the installation id was deleted (version 1 at kv/rotator/installation): undelete it, or restore an "
             "earlier version"
         ),
     ),
@@ -688,29 +702,29 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
         {f"GET {INSTALLATION}": version_of({"id": 5})},
         LedgerUnreadable,
         {},
-        "the installation id at secret/rotator/installation is damaged: restore an earlier version of it",
+        "the installation id at kv/rotator/installation is damaged: restore an earlier version of it",
     ),
     "an empty installation id": (
         lambda store: store.installation(),
         {f"GET {INSTALLATION}": version_of({"id": ""})},
         LedgerUnreadable,
         {},
-        "the installation id at secret/rotator/installation is damaged: restore an earlier version of it",
+        "the installation id at kv/rotator/installation is damaged: restore an earlier version of it",
     ),
     "an installation id that is missing beside ledgers": (
         lambda store: store.installation(),
-        {"LIST secret/metadata/rotator/applications": (200, {"data": {"keys": ["billing"]}})},
+        {"LIST kv/metadata/rotator/applications": (200, {"data": {"keys": ["billing"]}})},
         LedgerUnreadable,
         {},
-        "the installation id at secret/rotator/installation is missing while ledgers exist: restore it from a backup",
+        "the installation id at kv/rotator/installation is missing while ledgers exist: restore it from a backup",
     ),
     "an installation whose versions expire": (
         lambda store: store.installation(),
-        {"GET secret/config": (200, {"data": {"delete_version_after": "1h0m0s"}})},
+        {"GET kv/config": (200, {"data": {"delete_version_after": "1h0m0s"}})},
         Rejected,
         {"kind": "versions_expire", "argument": ""},
         (
-            "Vault deletes every version below secret/rotator after some time, ledgers included: set delete_version_after "
+            "Vault deletes every version below kv/rotator after some time, ledgers included: set delete_version_after "
             "of the mount to 0s, or name another mount in ledger_path"
         ),
     ),
@@ -718,28 +732,28 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
         lambda store: store.require_kv2(PATH),
         {f"{MOUNT}{PATH}": DENIED},
         PermissionDenied,
-        {"kind": "policy", "path": "secret/data/apps/billing", "capability": "read", "remedy": ""},
+        {"kind": "policy", "path": "kv/data/apps/billing", "capability": "read", "remedy": ""},
         (
             f"Vault has no mount for {PATH}, or the policy of the login gives nothing on it: check the name of the mount "
-            'and the namespace, or add path "secret/data/apps/billing" { capabilities = ["read"] }'
+            'and the namespace, or add path "kv/data/apps/billing" { capabilities = ["read"] }'
         ),
     ),
     "a mount of KV version 1": (
         lambda store: store.require_kv2(PATH),
-        {f"{MOUNT}{PATH}": (200, {"data": {"path": "secret/", "type": "kv", "options": None}})},
+        {f"{MOUNT}{PATH}": (200, {"data": {"path": "kv/", "type": "kv", "options": None}})},
         Rejected,
-        {"kind": "not_kv2", "argument": "secret"},
+        {"kind": "not_kv2", "argument": "kv"},
         (
-            "the Vault mount secret/ is KV version 1, which ignores check-and-set: upgrade it with `bao kv "
-            "enable-versioning secret`, or name another mount"
+            "the Vault mount kv/ is KV version 1, which ignores check-and-set: upgrade it with `bao kv "
+            "enable-versioning kv`, or name another mount"
         ),
     ),
     "a mount of another kind": (
         lambda store: store.require_kv2(PATH),
-        {f"{MOUNT}{PATH}": (200, {"data": {"path": "secret/", "type": "transit", "options": {"version": "2"}}})},
+        {f"{MOUNT}{PATH}": (200, {"data": {"path": "kv/", "type": "transit", "options": {"version": "2"}}})},
         Rejected,
-        {"kind": "not_kv2", "argument": "secret"},
-        "the Vault mount secret/ is of type transit: name a KV version 2 mount",
+        {"kind": "not_kv2", "argument": "kv"},
+        "the Vault mount kv/ is of type transit: name a KV version 2 mount",
     ),
     "a mount that is not named": (
         lambda store: store.require_kv2(PATH),
@@ -750,7 +764,7 @@ REFUSALS: Mapping[str, tuple[Verb, Answers, type[Exception], dict[str, str], str
     ),
     "a mount that the path is not in": (
         lambda store: store.require_kv2(PATH),
-        {f"{MOUNT}{PATH}": (200, {"data": {"path": "sec/", "type": "kv", "options": {"version": "2"}}})},
+        {f"{MOUNT}{PATH}": (200, {"data": {"path": "k/", "type": "kv", "options": {"version": "2"}}})},
         Unavailable,
         {"kind": "server_error"},
         f"Vault did not say which mount holds {PATH}: try again later",
@@ -773,7 +787,7 @@ def test_each_refusal_says_what_happened_to_what_and_what_to_do(
 
 def test_rule_14_a_version_older_than_one_that_was_seen_is_asked_for_again_and_then_unavailable() -> None:
     vault = ScriptedVault(
-        {"GET secret/data/apps/billing": [version_of(PAIR, 5), version_of(PAIR, 4), version_of(PAIR, 5), NOTHING]}
+        {"GET kv/data/apps/billing": [version_of(PAIR, 5), version_of(PAIR, 4), version_of(PAIR, 5), NOTHING]}
     )
     pauses = Pauses()
     store = store_on(vault, pauses=pauses)
@@ -791,7 +805,7 @@ def test_rule_14_a_version_older_than_one_that_was_seen_is_asked_for_again_and_t
 
 
 def test_rule_14_what_was_written_is_seen() -> None:
-    vault = ScriptedVault({"POST secret/data/apps/billing": WRITTEN, "GET secret/data/apps/billing": version_of(PAIR)})
+    vault = ScriptedVault({"POST kv/data/apps/billing": WRITTEN, "GET kv/data/apps/billing": version_of(PAIR)})
     store = store_on(vault)
     store.write_document(PATH, PAIR, cas=5)
     with pytest.raises(Unavailable, match="older than one seen before"):
@@ -805,8 +819,8 @@ MISMATCH = (400, {"errors": ["check-and-set parameter did not match the current 
 def test_rule_14_a_refused_check_and_set_is_a_conflict_as_soon_as_a_read_shows_another_version() -> None:
     vault = ScriptedVault(
         {
-            "POST secret/data/apps/billing": MISMATCH,
-            "GET secret/data/apps/billing": [version_of(PAIR, 5), version_of(PAIR, 5), version_of(PAIR, 6)],
+            "POST kv/data/apps/billing": MISMATCH,
+            "GET kv/data/apps/billing": [version_of(PAIR, 5), version_of(PAIR, 5), version_of(PAIR, 6)],
         }
     )
     pauses = Pauses()
@@ -818,9 +832,7 @@ def test_rule_14_a_refused_check_and_set_is_a_conflict_as_soon_as_a_read_shows_a
 
 
 def test_rule_14_a_refused_check_and_set_whose_version_every_read_shows_is_unavailable() -> None:
-    vault = ScriptedVault(
-        {"POST secret/data/apps/billing": MISMATCH, "GET secret/data/apps/billing": version_of(PAIR, 5)}
-    )
+    vault = ScriptedVault({"POST kv/data/apps/billing": MISMATCH, "GET kv/data/apps/billing": version_of(PAIR, 5)})
     pauses = Pauses()
     with pytest.raises(Unavailable) as caught:
         store_on(vault, pauses=pauses).write_document(PATH, PAIR, cas=5)
@@ -834,19 +846,19 @@ def test_rule_14_a_refused_check_and_set_whose_version_every_read_shows_is_unava
 @pytest.mark.parametrize("call", [READING, WRITING])
 def test_a_mount_that_answers_as_none_is_asked_for_again(call: Verb) -> None:
     gone: Answer = (404, {"errors": ["no handler for route"]})
-    vault = ScriptedVault({"GET secret/data/apps/billing": gone, "POST secret/data/apps/billing": gone})
+    vault = ScriptedVault({"GET kv/data/apps/billing": gone, "POST kv/data/apps/billing": gone})
     store = store_on(vault)
     for _ in range(2):
         with pytest.raises(NotFound) as caught:
             call(store)
     assert str(caught.value) == (
-        "Vault has nothing that answers at secret/data/apps/billing: check the mount, the namespace and the address"
+        "Vault has nothing that answers at kv/data/apps/billing: check the mount, the namespace and the address"
     )
     assert [verb for verb, _ in vault.calls].count(f"{MOUNT}{PATH}") == 2
 
 
 def test_a_denial_leaves_the_proof_of_the_mount_as_it_is() -> None:
-    vault = ScriptedVault({"GET secret/data/apps/billing": DENIED})
+    vault = ScriptedVault({"GET kv/data/apps/billing": DENIED})
     store = store_on(vault)
     for _ in range(2):
         with pytest.raises(PermissionDenied):
@@ -855,7 +867,7 @@ def test_a_denial_leaves_the_proof_of_the_mount_as_it_is() -> None:
 
 
 def test_a_mount_that_becomes_kv_version_1_is_asked_for_again() -> None:
-    vault = ScriptedVault({"POST secret/data/apps/billing": (204, b"")})
+    vault = ScriptedVault({"POST kv/data/apps/billing": (204, b"")})
     store = store_on(vault)
     for _ in range(2):
         with pytest.raises(Rejected):
@@ -870,9 +882,9 @@ def test_r11_the_installation_id_is_made_on_first_use_and_remembered() -> None:
     assert len(bytes.fromhex(made)) == 8
     assert vault.asked == [
         (f"GET {INSTALLATION}", None),
-        ("LIST secret/metadata/rotator/applications", None),
-        ("GET secret/metadata/rotator/installation", None),
-        ("GET secret/config", None),
+        ("LIST kv/metadata/rotator/applications", None),
+        ("GET kv/metadata/rotator/installation", None),
+        ("GET kv/config", None),
         (f"POST {INSTALLATION}", {"options": {"cas": 0}, "data": {"id": made}}),
     ]
     assert store.installation() == made
@@ -887,7 +899,7 @@ def test_r11_the_installation_id_of_whoever_was_faster_is_taken() -> None:
     vault = ScriptedVault(
         {
             f"GET {INSTALLATION}": [NOTHING, version_of({"id": "theirs"}, 1)],
-            "LIST secret/metadata/rotator/applications": (200, {"data": {"keys": ["billing"]}}),
+            "LIST kv/metadata/rotator/applications": (200, {"data": {"keys": ["billing"]}}),
         }
     )
     assert store_on(vault).installation() == "theirs"
@@ -964,7 +976,7 @@ def test_every_call_carries_the_token_the_namespace_and_the_highest_index() -> N
     connection = connection_to(vault, namespace="team")
     connection.own_token()
     connection.capabilities(["a", "b"])
-    connection.patch("/v1/secret/metadata/a", {"custom_metadata": {}}, {"Content-Type": "application/merge-patch+json"})
+    connection.patch("/v1/kv/metadata/a", {"custom_metadata": {}}, {"Content-Type": "application/merge-patch+json"})
     connection.health()
     common = {"X-Vault-Request": "true", "X-Vault-Namespace": "team"}
     fresh = {"X-Vault-Index": index, "X-Vault-Inconsistent": "forward-active-node"}
@@ -980,7 +992,7 @@ def test_every_call_carries_the_token_the_namespace_and_the_highest_index() -> N
         ("GET auth/token/lookup-self", None),
         ("GET auth/token/lookup-self", None),
         ("POST sys/capabilities-self", {"paths": ["a", "b"]}),
-        ("PATCH secret/metadata/a", {"custom_metadata": {}}),
+        ("PATCH kv/metadata/a", {"custom_metadata": {}}),
         ("GET sys/health", None),
     ]
     assert vault.addresses == [ADDRESS] * 5
@@ -989,13 +1001,13 @@ def test_every_call_carries_the_token_the_namespace_and_the_highest_index() -> N
 
 
 def test_calls_are_counted_by_what_they_do() -> None:
-    vault = ScriptedVault({"POST secret/data/apps/billing": WRITTEN})
+    vault = ScriptedVault({"POST kv/data/apps/billing": WRITTEN})
     store = store_on(vault)
     store.read_document(PATH, *FIELDS)
     store.write_document(PATH, {}, cas=0)
     store.list_ledgers()
-    store._connection.patch("/v1/secret/metadata/a", {}, {})
-    store._connection._transport.send("DELETE", "v1/secret/data/a", None)
+    store._connection.patch("/v1/kv/metadata/a", {}, {})
+    store._connection._transport.send("DELETE", "v1/kv/data/a", None)
     assert store.calls() == {"auth": 1, "sys": 1, "read": 1, "write": 1, "list": 1, "annotate": 1, "delete": 1}
 
 
@@ -1003,14 +1015,14 @@ def test_a_proof_of_the_mount_serves_every_path_in_it() -> None:
     vault = ScriptedVault()
     store = store_on(vault)
     READING(store)
-    store.read_document("secret/other", *FIELDS)
+    store.read_document("kv/other", *FIELDS)
     store.list_ledgers()
     assert [verb for verb, _ in vault.calls] == [
         "GET auth/token/lookup-self",
         f"{MOUNT}{PATH}",
-        "GET secret/data/apps/billing",
-        "GET secret/data/other",
-        "LIST secret/metadata/rotator/applications",
+        "GET kv/data/apps/billing",
+        "GET kv/data/other",
+        "LIST kv/metadata/rotator/applications",
     ]
 
 

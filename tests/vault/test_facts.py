@@ -21,19 +21,19 @@ from tests.vault.scripted import DENIED, LOOK, MOUNT, Answer, Answers, ScriptedV
 
 WAY = Endpoint("https://vault.example.com:8200", certificate_ends=datetime(2027, 1, 1, tzinfo=UTC))
 OFFSET = timedelta(seconds=7)
-SPEC = spec(path="secret/apps/billing")
+SPEC = spec(path="kv/apps/billing")
 ROLE = AppRoleAuth(lambda: Secret("role"), lambda: Secret("own"))
 HEALTH: Answer = (200, {"initialized": True, "sealed": False, "standby": False, "version": "2.4.4"})
-RIGHTS = checked_rights("secret/rotator", "billing", "secret/apps/billing")
+RIGHTS = checked_rights("kv/rotator", "billing", "kv/apps/billing")
 GIVEN: Answer = (200, {"data": {right.path: list(right.capabilities) for right in RIGHTS}})
 WELL: Answers = {
     "GET sys/health": HEALTH,
     LOOK: (200, {"data": {"ttl": 0}}),
     "POST sys/capabilities-self": GIVEN,
-    "GET secret/config": (200, {"data": {"max_versions": 12}}),
-    "GET secret/data/rotator/applications/billing": version_of(dump_ledger(ledger())),
+    "GET kv/config": (200, {"data": {"max_versions": 12}}),
+    "GET kv/data/rotator/applications/billing": version_of(dump_ledger(ledger())),
 }
-DOCUMENT = DocumentFacts("billing", "secret/apps/billing", versions=12)
+DOCUMENT = DocumentFacts("billing", "kv/apps/billing", versions=12)
 SOUND = VaultFacts(WAY, version="2.4.4", token=TokenFacts(), clock_offset=OFFSET, documents=(DOCUMENT,))
 
 
@@ -44,8 +44,8 @@ def facts_of(answers: Answers, *, way: Endpoint = WAY, auth: Auth | None = None)
 
 
 DENIED_LOOK = (
-    "the policy of the login at Vault does not allow read on secret/metadata/apps/billing: add "
-    'path "secret/metadata/apps/billing" { capabilities = ["read"] }'
+    "the policy of the login at Vault does not allow read on kv/metadata/apps/billing: add "
+    'path "kv/metadata/apps/billing" { capabilities = ["read"] }'
 )
 
 CASES: Mapping[str, tuple[Answers, VaultFacts]] = {
@@ -146,60 +146,60 @@ CASES: Mapping[str, tuple[Answers, VaultFacts]] = {
             documents=(
                 DocumentFacts(
                     "billing",
-                    "secret/apps/billing",
+                    "kv/apps/billing",
                     missing_rights=(
-                        'path "secret/data/rotator/applications/billing" { capabilities = ["create"] }',
-                        'path "secret/metadata/rotator/applications" { capabilities = ["list"] }',
-                        'path "secret/data/apps/billing" { capabilities = ["create"] }',
+                        'path "kv/data/rotator/applications/billing" { capabilities = ["create"] }',
+                        'path "kv/metadata/rotator/applications" { capabilities = ["list"] }',
+                        'path "kv/data/apps/billing" { capabilities = ["create"] }',
                     ),
                 ),
             ),
         ),
     ),
     "a path that is denied": (
-        {"GET secret/metadata/apps/billing": DENIED},
+        {"GET kv/metadata/apps/billing": DENIED},
         replace(
             SOUND,
             documents=(
                 DocumentFacts(
                     "billing",
-                    "secret/apps/billing",
-                    missing_rights=('path "secret/metadata/apps/billing" { capabilities = ["read"] }',),
+                    "kv/apps/billing",
+                    missing_rights=('path "kv/metadata/apps/billing" { capabilities = ["read"] }',),
                 ),
             ),
         ),
     ),
     "a mount that is not there": (
-        {f"{MOUNT}secret/apps/billing": DENIED, f"{MOUNT}secret/rotator": DENIED},
+        {f"{MOUNT}kv/apps/billing": DENIED, f"{MOUNT}kv/rotator": DENIED},
         replace(
             SOUND,
             documents=(
                 DocumentFacts(
                     "billing",
-                    "secret/apps/billing",
-                    fault="Vault has no mount for secret/apps/billing, or the policy of the login gives nothing on it: "
+                    "kv/apps/billing",
+                    fault="Vault has no mount for kv/apps/billing, or the policy of the login gives nothing on it: "
                     "check the name of the mount and the namespace, or add "
-                    'path "secret/data/apps/billing" { capabilities = ["read"] }',
+                    'path "kv/data/apps/billing" { capabilities = ["read"] }',
                 ),
             ),
         ),
     ),
     "a mount of KV version 1": (
-        {f"{MOUNT}secret/apps/billing": (200, {"data": {"path": "secret/", "type": "kv", "options": {}}})},
+        {f"{MOUNT}kv/apps/billing": (200, {"data": {"path": "kv/", "type": "kv", "options": {}}})},
         replace(
             SOUND,
             documents=(
                 DocumentFacts(
                     "billing",
-                    "secret/apps/billing",
-                    fault="the Vault mount secret/ is KV version 1, which ignores check-and-set: upgrade it with `bao "
-                    "kv enable-versioning secret`, or name another mount",
+                    "kv/apps/billing",
+                    fault="the Vault mount kv/ is KV version 1, which ignores check-and-set: upgrade it with `bao "
+                    "kv enable-versioning kv`, or name another mount",
                 ),
             ),
         ),
     ),
     "a ledger that is damaged": (
-        {"GET secret/data/rotator/applications/billing": version_of({"schema": 99})},
+        {"GET kv/data/rotator/applications/billing": version_of({"schema": 99})},
         replace(
             SOUND,
             documents=(
@@ -212,21 +212,21 @@ CASES: Mapping[str, tuple[Answers, VaultFacts]] = {
         ),
     ),
     "a ledger that is not answered": (
-        {"GET secret/data/rotator/applications/billing": (502, b"")},
+        {"GET kv/data/rotator/applications/billing": (502, b"")},
         replace(
             SOUND,
             documents=(
                 replace(
                     DOCUMENT,
-                    ledger_fault="Vault answered 502 for secret/data/rotator/applications/billing: try again later",
+                    ledger_fault="Vault answered 502 for kv/data/rotator/applications/billing: try again later",
                 ),
             ),
         ),
     ),
     "the settings of the mount and of the document": (
         {
-            "GET secret/metadata/apps/billing": (200, {"data": {"max_versions": 3, "delete_version_after": "2h0m0s"}}),
-            "GET secret/config": (200, {"data": {"cas_required": True, "delete_version_after": "1h0m0s"}}),
+            "GET kv/metadata/apps/billing": (200, {"data": {"max_versions": 3, "delete_version_after": "2h0m0s"}}),
+            "GET kv/config": (200, {"data": {"cas_required": True, "delete_version_after": "1h0m0s"}}),
         },
         replace(
             SOUND, documents=(replace(DOCUMENT, versions=3, deleted_after=timedelta(hours=1), check_and_set=True),)

@@ -109,6 +109,8 @@ def test_an_index_of_another_cluster_or_of_no_known_form_is_never_behind() -> No
     for index in (
         of_openbao("a", 9),
         of_openbao("b", 1),
+        of_openbao("b", 0)[:8] + "\n" + of_openbao("b", 0)[8:],
+        of_openbao("b", 1),
         "no base 64!",
         base64.b64encode(b"{}").decode(),
         of_vault("b", 1, 1),

@@ -201,7 +201,8 @@ def test_what_is_lacking_of_rights_is_asked_once_for_each_path_and_remembered() 
     vault.granted = {"a": ["read", "update", "list"], "c": ["read"]}
     vault.now += 299
     assert rights.lacking(wanted) == lacking
-    assert rights.lacking([Right("e", ("read",), "read")]) == (Right("e", ("read",), "read"),)
+    assert rights.lacking([wanted[0], Right("e", ("read",), "read")]) == (lacking[0], Right("e", ("read",), "read"))
+    assert rights.lacking(wanted) == lacking
     vault.now += 1
     assert rights.lacking(wanted[:2]) == ()
     vault.generation = 2
