@@ -103,8 +103,8 @@ def _files(folder: str, *names: str) -> tuple[str, ...]:
 PACKAGES = (
     _package(
         "api",
-        *_files("api", "client", "executor", "listeners", "openapi", "requests", "routes"),
-        *_files("api", "webhook", "webhook_auth", "webhook_hostile"),
+        *_files("api", "answers", "client", "exchange", "executor", "listeners", "openapi", "reports", "requests"),
+        *_files("api", "routes", "tls_context", "webhook", "webhook_auth", "webhook_hostile"),
     ),
     _package("config"),
     _package(
