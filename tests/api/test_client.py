@@ -210,6 +210,40 @@ def test_the_events_of_a_command_reach_its_sink_with_times_as_times(daemon: Daem
     ]
 
 
+def test_every_event_of_the_daemon_is_followed_until_it_ends_the_stream(daemon: Daemon) -> None:
+    daemon.answers.append(lines({"event": "a"}, "", {"event": "b", "at": "2026-01-01T10:00:00Z"}))
+    with daemon.client() as client:
+        assert list(client.events()) == [{}, {"event": "a"}, {}, {"event": "b", "at": "2026-01-01T10:00:00Z"}]
+    first, *headers = daemon.requests[0].decode().split("\r\n")
+    assert first == "GET /v1/events HTTP/1.0"
+    assert headers[-3:] == ["Content-Length: 0", "", ""]
+    assert f"Rotator-Config: {daemon.folder / 'rotator.toml'}" in headers
+
+
+def test_events_that_are_refused_are_an_error_and_of_a_daemon_of_another_version_a_remark(daemon: Daemon) -> None:
+    error = {"kind": "busy", "message": "8 callers follow the events", "exit_code": 3}
+    daemon.answers += [answer({"error": error}, 429, version="0.0.1"), answer(b"\n")]
+    remarks: list[str] = []
+    with daemon.client(remarks) as client:
+        with pytest.raises(ReportedError) as raised:
+            next(client.events())
+        failure = raised.value.failure
+        assert (failure.kind, failure.sentences, failure.exit_code) == ("busy", ("8 callers follow the events",), 3)
+        assert list(client.events()) == [{}, {}], "the next attempt has a connection of its own"
+    assert len(remarks) == 1
+
+
+def test_the_events_of_the_same_configuration_of_another_name_are_followed(daemon: Daemon) -> None:
+    config = daemon.folder / "rotator.toml"
+    config.touch()
+    link = daemon.folder / "link.toml"
+    link.symlink_to(config)
+    daemon.answers += [other(link), lines({"event": "a"})]
+    with daemon.client() as client:
+        assert list(client.events()) == [{}, {"event": "a"}]
+    assert f"Rotator-Config: {link}\r\n".encode() in daemon.requests[1]
+
+
 @pytest.mark.parametrize("status", [400, 200])
 def test_an_error_of_the_daemon_is_raised_as_it_was_reported(daemon: Daemon, status: int) -> None:
     error = {"kind": "busy", "message": "one\ntwo", "exit_code": 3, "more": 1}

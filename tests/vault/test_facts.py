@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rotator.domain.facts import DocumentFacts, Endpoint, SecretIdFacts, TokenFacts, VaultFacts
 from rotator.domain.secret import Secret
+from rotator.sandbox.certificates import Authority
 from rotator.vault import AppRoleAuth, Auth
 from rotator.vault.codec import dump_ledger
 from rotator.vault.policy import checked_rights
-from rotator.vault.vault_facts import examine_vault
+from rotator.vault.vault_facts import endpoint, examine_vault
+from tests.support.raw_server import RawServer, refusing
 from tests.support.simulated import spec
 from tests.vault.contract import ledger
 from tests.vault.scripted import DENIED, LOOK, MOUNT, Answer, Answers, ScriptedVault, store_on, version_of
@@ -291,3 +295,31 @@ def test_the_secret_id_of_the_login_is_what_vault_shows_of_it(answers: Answers, 
 
 def test_a_login_by_a_token_has_no_secret_id() -> None:
     assert facts_of({LOOK: (200, {"data": {"ttl": 0, "meta": {"role_name": "rotator"}}})}).secret_id is None
+
+
+# --- the way to it ---
+
+
+def test_an_address_that_answers_is_an_endpoint_and_one_that_does_not_names_the_stage() -> None:
+    with RawServer(b"") as server, refusing() as closed:
+        port = closed.rpartition(":")[2]
+        assert endpoint(server.url, None, None) == Endpoint(server.url)
+        fault = f"127.0.0.1 does not take a connection at port {port} (connection refused)"
+        assert endpoint(closed, None, None) == Endpoint(closed, "connect", fault)
+        assert endpoint(server.url, None, closed) == Endpoint(server.url, "proxy", fault)
+        assert endpoint("https://vault.invalid", None, server.url) == Endpoint("https://vault.invalid")
+
+
+def test_the_end_of_a_certificate_is_read_under_the_authority_that_is_configured(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="certificates are made with it")
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
+    with RawServer(b"", tls=context) as server:
+        trusted = endpoint(server.url, authority.certificate, None)
+        assert trusted.certificate_ends is not None
+        assert timedelta(days=1) < trusted.certificate_ends - datetime.now(UTC) < timedelta(days=3)
+        assert trusted == Endpoint(server.url, certificate_ends=trusted.certificate_ends)
+        strange = endpoint(server.url, None, None)
+        assert (strange.stage, strange.certificate_ends) == ("tls", None)
+        assert strange.fault.startswith("TLS with 127.0.0.1 fails (")
