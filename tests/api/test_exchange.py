@@ -275,12 +275,13 @@ def test_after_a_gap_was_told_the_count_begins_anew() -> None:
         found: list[Mapping[str, Any]] = []
         for number in range(3):
             feed.put(event(number))
-        async for line in feed.lines():
-            found.append(line)
-            if line == {"event": "events.lost", "lines": 2}:
-                feed.put(event(3))
-                feed.put(event(4))
-                feed.close()
+        async with asyncio.timeout(30):
+            async for line in feed.lines():
+                found.append(line)
+                if line == {"event": "events.lost", "lines": 2}:
+                    feed.put(event(3))
+                    feed.put(event(4))
+                    feed.close()
         return found
 
     assert asyncio.run(follow()) == [
