@@ -1,6 +1,6 @@
 """How the suite is spread over processes: the tests of a file stay together, since they share servers; a few long ones go alone.
 
-Every test fails on what asyncio complains of, such as an exception that nothing retrieved, in its own process and in each that it
+Every test fails on what a library complains of, such as an exception that nothing retrieved, in its own process and in each that it
 starts (tests/support/watch.py). The end of the suite names what was skipped for want of a program, and what to install for it.
 """
 
@@ -15,6 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from tests.support import watch
+from tests.support.watched.sitecustomize import HARMLESS
 
 #: Files whose tests take long and share nothing: any process may run any of them.
 ALONE = frozenset({"tests/proof/test_planted.py"})
@@ -66,17 +67,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread 
     return Spread(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-class _Complaints(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # Written after a peer has hung up and before the loop has heard of it: no exception, and no fault.
-        if (message := record.getMessage()) != "socket.send() raised exception.":
-            self.messages.append(message)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _processes_at_the_end() -> Iterator[None]:
     """What daemons of a whole file left behind when they ended."""
@@ -94,14 +84,19 @@ def _processes() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def unretrieved() -> Iterator[list[str]]:
-    """What asyncio complained of in this test; a test that wants it so empties the list."""
-    handler = _Complaints()
-    logger = logging.getLogger("asyncio")
-    logger.addHandler(handler)
-    try:
-        yield handler.messages
-    finally:
-        logger.removeHandler(handler)
-    if handler.messages:
-        pytest.fail(f"asyncio complained: {handler.messages}", pytrace=False)
+def library_complaints() -> Iterator[list[str]]:
+    """What asyncio and other libraries complained of in this test; a test that wants it so empties the list."""
+    found: list[str] = []
+    usual = logging.Logger.callHandlers
+
+    def call(self: logging.Logger, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING and not any(words in text for words in HARMLESS):
+            found.append(f"{record.name}: {text}")
+        usual(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.Logger, "callHandlers", call)
+        yield found
+    if found:
+        pytest.fail(f"a library complained: {found}", pytrace=False)

@@ -210,7 +210,6 @@ def root_logger() -> Iterator[None]:
     root.setLevel(level)
 
 
-@pytest.mark.usefixtures("root_logger")
 def test_no_thread_waits_for_one_whose_line_is_being_written() -> None:
     entered, gate, written = threading.Event(), threading.Event(), list[str]()
 
@@ -248,7 +247,10 @@ def test_lines_that_pile_up_behind_a_slow_reader_have_a_limit(monkeypatch: pytes
     assert written == ["0", "7 lost", "8", "9", "10"]
 
 
-def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple[int, int]) -> None:
+@pytest.mark.usefixtures("root_logger")
+def test_a16_warnings_of_libraries_become_events_without_their_words(
+    pipe: tuple[int, int], library_complaints: list[str]
+) -> None:
     capture_libraries(LogSink(descriptor=pipe[1]))
     try:
         int("token-in-an-exception")
@@ -259,6 +261,7 @@ def test_a16_warnings_of_libraries_become_events_without_their_words(pipe: tuple
     assert json.loads(line)["event"] == "library.warning"
     assert json.loads(line)["library"] == "apscheduler.executors"
     assert "token" not in line
+    assert library_complaints.pop() == "apscheduler.executors: Job token-in-an-argument failed"
 
 
 def test_a_crash_is_told_by_its_type_and_the_deepest_place_of_ours() -> None:

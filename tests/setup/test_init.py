@@ -17,6 +17,7 @@ import pytest
 from rotator.sandbox.process import wait_until
 from rotator.sandbox.scaleway import ScalewaySandbox
 from tests.e2e.rig import Rig
+from tests.support.watched.sitecustomize import watched
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
 
@@ -257,7 +258,7 @@ class Terminal:
         command = [sys.executable, "-m", "rotator", "init", "--config", str(folder / "new.toml")]
         self.pid, self._descriptor = pty.fork()
         if not self.pid:
-            os.execve(sys.executable, command, {**ENVIRONMENT, "HOME": str(folder), "TERM": "xterm"})
+            os.execve(sys.executable, command, watched({**ENVIRONMENT, "HOME": str(folder), "TERM": "xterm"}))
         os.set_blocking(self._descriptor, False)
         self.shown = ""
 

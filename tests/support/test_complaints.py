@@ -19,7 +19,7 @@ def test_what_no_process_may_say_is_found_and_nothing_else() -> None:
     assert complaints([*BAD, *GOOD]) == BAD
 
 
-def test_an_exception_that_nobody_retrieved_fails_the_test_in_which_it_happened(unretrieved: list[str]) -> None:
+def test_an_exception_that_nobody_retrieved_fails_the_test_in_which_it_happened(library_complaints: list[str]) -> None:
     async def fail() -> None:
         raise ValueError
 
@@ -30,11 +30,11 @@ def test_an_exception_that_nobody_retrieved_fails_the_test_in_which_it_happened(
         del task
 
     asyncio.run(forget())
-    assert any("never retrieved" in message for message in unretrieved)
-    unretrieved.clear()
+    assert any("never retrieved" in message for message in library_complaints)
+    library_complaints.clear()
 
 
-def test_a_warning_of_asyncio_is_heard(unretrieved: list[str]) -> None:
+def test_a_warning_of_asyncio_is_heard(library_complaints: list[str]) -> None:
     logging.getLogger("asyncio").error("Fatal error on transport")
-    assert unretrieved == ["Fatal error on transport"]
-    unretrieved.clear()
+    assert library_complaints == ["asyncio: Fatal error on transport"]
+    library_complaints.clear()

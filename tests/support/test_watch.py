@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_nothing_is_noted_of_a_sound_process_and_of_one_that_is_not_of_rotator()
     for program in (START, PLANTED["an unclosed socket"][0]):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
     assert watch.notes() == []
+
+
+OUTSIDE = {"tests/mutants/judge.py", "tests/proof/matrix.py"}
+"""What runs tests or proofs itself, and is started by no test."""
+
+OTHER_WAYS = re.compile(
+    r"os\.(fork|exec[a-z]+|posix_spawn\w*|spawn[a-z]+)\(|pty\.(fork|spawn)\(|multiprocessing|os\.system\("
+)
+
+
+def test_no_test_starts_a_process_in_a_way_that_is_not_watched() -> None:
+    files = {str(file.relative_to(ROOT)): file.read_text() for file in (ROOT / "tests").rglob("*.py")}
+    others = {name for name, text in files.items() if OTHER_WAYS.search(text) and "watched(" not in text}
+    assert others - {"tests/support/test_watch.py"} == OUTSIDE
 
 
 def leaking_daemon() -> None:
