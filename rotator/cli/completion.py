@@ -3,6 +3,7 @@ the names of the configuration."""
 
 from __future__ import annotations
 
+import re
 import threading
 import tomllib
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rotator.cli.session import Session
+from rotator.system.file_permissions import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 TIMEOUT = 2.0
 """Seconds for which a person waits after the tab key; a daemon that does not answer until then is
 not asked."""
+
+MAX_CONFIGURATION = 4 * 1024 * 1024
+"""Bytes of the configuration that are read at the tab key."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What is offered. A shell puts the word on its command line as it is, and a ledger may hold any
+text as an access key."""
 
 KINDS = {
     "application": "applications",
@@ -55,7 +64,8 @@ def known(session: Session) -> dict[str, list[str]]:
     asking = threading.Thread(target=lambda: found.append(_from_daemon(session)), daemon=True)
     asking.start()
     asking.join(TIMEOUT)
-    return found[0] if found and any(found[0].values()) else _from_configuration(session)
+    names = found[0] if found and any(found[0].values()) else _from_configuration(session)
+    return {kind: list(filter(_NAME.fullmatch, words)) for kind, words in names.items()}
 
 
 def _from_daemon(session: Session) -> dict[str, list[str]]:
@@ -82,7 +92,8 @@ def _named(report: StatusReport) -> dict[str, list[str]]:
 
 def _from_configuration(session: Session) -> dict[str, list[str]]:
     try:
-        data = tomllib.loads(session.path.read_text(encoding="utf-8"))
-        return {kind: list(data.get(kind, {})) for kind in ("applications", "accounts")} | {"keys": []}
-    except (OSError, ValueError, TypeError):
-        return {"applications": [], "accounts": [], "keys": []}
+        data = tomllib.loads(read_file(session.path, MAX_CONFIGURATION).decode())
+    except (OSError, ValueError, RecursionError):
+        data = {}
+    tables = {kind: data.get(kind) for kind in ("applications", "accounts")}
+    return {kind: list(table) if isinstance(table, dict) else [] for kind, table in tables.items()} | {"keys": []}

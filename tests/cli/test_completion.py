@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from click.shell_completion import get_completion_class
 from rotator.cli.completion import known
 from rotator.cli.main import COMPLETION, root
 from rotator.cli.session import Session
+from tests.cli.test_hostile_text import HOSTILE
 from tools.deb import contents
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +66,33 @@ def test_commands_and_options_are_offered(tmp_path: Path) -> None:
 def test_a_configuration_that_cannot_be_read_offers_nothing_and_shows_no_error(tmp_path: Path) -> None:
     session = Session(config=tmp_path / "none.toml")
     assert known(session) == {"applications": [], "accounts": [], "keys": []}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 5000, "a = " + "[" * 5000, "applications = 3", 'applications = "shop"', "\x00", "applications = [[1]]"],
+    ids=range(6),
+)
+def test_c18_a_configuration_that_is_none_offers_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rotator.toml").write_text(text)
+    assert known(Session(config=tmp_path / "rotator.toml")) == {"applications": [], "accounts": [], "keys": []}
+
+
+def test_c18_a_pipe_in_the_place_of_the_configuration_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rotator.toml")
+    done: list[object] = []
+    asking = threading.Thread(target=lambda: done.append(known(Session(config=tmp_path / "rotator.toml"))), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert done == [{"applications": [], "accounts": [], "keys": []}]
+
+
+@pytest.mark.parametrize("word", ["SCW1;id", "$(id)", "*", "a b", "a\nb", HOSTILE, "-x", "`id`", "x" * 65])
+def test_c15_what_a_shell_could_obey_is_not_offered(tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = {"applications": ["billing"], "accounts": ["acme"], "keys": ["SCWAAAAAAAAAAAAAAAAA"]}
+    told = {kind: [word, *names] for kind, names in sound.items()}
+    monkeypatch.setattr("rotator.cli.completion._from_daemon", lambda session: told)
+    assert known(Session(config=tmp_path / "none.toml")) == sound
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
