@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 from rotator.config import Webhook
+from rotator.system.file_permissions import open_file
 
 FileStates = tuple[tuple[int, int, int], ...]
 
@@ -21,10 +24,19 @@ def tls_context(settings: Webhook) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # the default context writes keys to the file in the environment
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate.file(), settings.key.file(), password=_no_pass_phrase)
-    if settings.client_ca is not None:
-        context.load_verify_locations(settings.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+    with ExitStack() as opened:
+
+        def trusted(path: Path, *, folder: Path | None = None) -> str:
+            # The name leads to the opened file, whatever another process puts at the path meanwhile.
+            descriptor = open_file(path, folder=folder)
+            opened.callback(os.close, descriptor)
+            return f"/proc/self/fd/{descriptor}"
+
+        certificate, key = (trusted(one.file(), folder=one.folder()) for one in (settings.certificate, settings.key))
+        context.load_cert_chain(certificate, key, password=_no_pass_phrase)
+        if settings.client_ca is not None:
+            context.load_verify_locations(trusted(settings.client_ca))
+            context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

@@ -84,6 +84,10 @@ class Reference:
         candidates = [Path(folder) / self.target for folder in folders]
         return next((candidate for candidate in candidates if _is_provided(candidate)), candidates[0])
 
+    def folder(self) -> Path | None:
+        """The directory of credentials, whose owner is trusted too; None for a file anywhere."""
+        return self.file().parent if self.kind == "credential" else None
+
     def check(self, *, lines: bool = False) -> None:
         """Checks that the secret can be read; raises ``ConfigurationError`` if not. ``lines``: it
         may have several lines, like a key in PEM.
@@ -140,7 +144,8 @@ class Reference:
                 raise self._error("is not a plain file; name the file that holds the secret")
             if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
                 raise self._error(f"can be read or written by every user of this machine; run: chmod o-rw {path}")
-            if problem := file_problem(status, path.parent.stat() if self.kind == "credential" else None):
+            folder = self.folder()
+            if problem := file_problem(status, folder.stat() if folder else None):
                 raise self._error(f"{problem}: {path}")
             content = os.read(descriptor, _LARGEST + 1)
         finally:

@@ -21,7 +21,7 @@ from rotator.http.connection import Connection, Exchange, Headers, Origin, Proxy
 from rotator.http.failures import COVERED, HttpFailure, failure_of
 from rotator.http.pool import ConnectionPool
 from rotator.http.service_clock import ServiceClock
-from rotator.http.tls import TlsFiles
+from rotator.http.tls import Opener, TlsFiles, open_plainly
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Maximum bytes of an answer; a page of 100 keys has 60,000."""
@@ -89,7 +89,7 @@ class HttpClient:
     ``timeout``: deadline of requests that name none. ``connections``: maximum open at once; a
     request waits for a free one within its deadline. ``ca_cert`` replaces the system's certificate
     authorities. ``client_cert``: the files of a certificate and of its key, which are read again
-    when they change. ``proxy``: an http:// or https:// address. ``now``: the clock that
+    when they change; ``opener`` opens these files. ``proxy``: an http:// or https:// address. ``now``: the clock that
     ``clock_offset`` compares with. ``observe`` is called for every call. Raises
     ``ConfigurationError`` for files and addresses that it cannot use.
     """
@@ -102,6 +102,7 @@ class HttpClient:
         keep_alive: timedelta = KEEP_ALIVE,
         ca_cert: Path | None = None,
         client_cert: tuple[Path, Path] | None = None,
+        opener: Opener = open_plainly,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         body_limit: int = BODY_LIMIT,
@@ -114,9 +115,9 @@ class HttpClient:
         self._observe = observe
         self._body_limit = body_limit
         self._service_clock = ServiceClock(now)
-        self.tls = TlsFiles(ca_cert, client_cert)
+        self.tls = TlsFiles(ca_cert, client_cert, opener)
         """The certificates as they are on disk."""
-        self._proxy = _proxy(proxy, ca_cert) if proxy else None
+        self._proxy = _proxy(proxy, ca_cert, opener) if proxy else None
         self.pool = ConnectionPool(connections, self.tls.refresh)
 
     def request(
@@ -238,7 +239,7 @@ def _outcome(status: int) -> str:
     return "429" if status == 429 else f"{status // 100}xx"
 
 
-def _proxy(address: str, ca_cert: Path | None) -> Proxy:
+def _proxy(address: str, ca_cert: Path | None, opener: Opener) -> Proxy:
     # The address may contain a password, so no error repeats it.
     try:
         proxy = httpx.Proxy(address)
@@ -251,4 +252,4 @@ def _proxy(address: str, ca_cert: Path | None) -> Proxy:
     secure = proxy.url.scheme == "https"
     origin = Origin(secure, proxy.url.raw_host.decode("ascii"), proxy.url.port or (443 if secure else 80))
     credentials = Proxy.credentials(*proxy.raw_auth) if proxy.raw_auth else ()
-    return Proxy(origin, TlsFiles(ca_cert) if secure else None, credentials)
+    return Proxy(origin, TlsFiles(ca_cert, opener=opener) if secure else None, credentials)

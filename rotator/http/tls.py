@@ -3,8 +3,13 @@ restart."""
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
+import stat
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +17,18 @@ import certifi  # comes with httpx
 
 from rotator.errors import ConfigurationError, ConfigurationProblem
 from rotator.http.failures import reason_of
+
+Opener = Callable[[Path], int]
+"""Opens a file for reading."""
+
+
+def open_plainly(path: Path) -> int:
+    """The descriptor of a plain file of any owner. OpenSSL would wait for the writer of a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is not a plain file")
+    return descriptor
 
 
 class TlsFiles(ssl.SSLContext):
@@ -21,21 +38,28 @@ class TlsFiles(ssl.SSLContext):
     ``ca_cert`` replaces the system's certificate authorities. ``client_cert``: the files of a
     certificate and of its key. The files' inode, time and size are compared before each connection
     and after each failed handshake. If files cannot be used (half written, or not readable), the
-    previous context stays in use, and ``problem`` says so. Raises ``ConfigurationError`` if there
-    is none yet. Thread-safe.
+    previous context stays in use, and ``problem`` says so. ``opener`` opens them, and raises
+    ``OSError`` for one that is not to be trusted. Raises ``ConfigurationError`` if there is no
+    context yet. Thread-safe.
     """
 
     def __new__(cls, *_: object, **__: object) -> Self:
         """Sets the protocol of the base class, whose own settings are never used."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
-    def __init__(self, ca_cert: Path | None = None, client_cert: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self,
+        ca_cert: Path | None = None,
+        client_cert: tuple[Path, Path] | None = None,
+        opener: Opener = open_plainly,
+    ) -> None:
         self._ca_cert = ca_cert
         self._client_cert = client_cert
+        self._opener = opener
         self._files = tuple(file for file in (ca_cert, *(client_cert or ())) if file is not None)
         self._changing = threading.Lock()
         self._seen = self._stamps()
-        self._context = _context(ca_cert, client_cert)
+        self._context = _context(ca_cert, client_cert, opener)
         self.problem = ""
         """Why the present files are not in use; empty if they are."""
         self.generation = 1
@@ -52,7 +76,7 @@ class TlsFiles(ssl.SSLContext):
             if stamps != self._seen or again:
                 self._seen = stamps
                 try:
-                    self._context = _context(self._ca_cert, self._client_cert)
+                    self._context = _context(self._ca_cert, self._client_cert, self._opener)
                 except ConfigurationError as error:
                     self.problem = f"{error}; the files read before are in use"
                 else:
@@ -116,7 +140,19 @@ def _system_authorities() -> list[dict[str, str]]:
     return [{kind: place} for kind, place in places.items() if Path(place).exists()] or [{"cafile": certifi.where()}]
 
 
-def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
+@contextmanager
+def _opened(opener: Opener, *paths: Path) -> Iterator[list[str]]:
+    """The files under names that no other process can give to other files meanwhile."""
+    with ExitStack() as stack:
+        names = []
+        for path in paths:
+            descriptor = opener(path)
+            stack.callback(os.close, descriptor)
+            names.append(f"/proc/self/fd/{descriptor}")
+        yield names
+
+
+def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None, opener: Opener) -> ssl.SSLContext:
     """A context with ``ca_cert``, else the system's authorities, else those of certifi. The
     environment is ignored: it may name other authorities, and a file for TLS keys (which
     ``ssl.create_default_context`` uses)."""
@@ -126,15 +162,17 @@ def _context(ca_cert: Path | None, client_cert: tuple[Path, Path] | None) -> ssl
             context.load_verify_locations(**location)
     else:
         try:
-            context.load_verify_locations(cafile=ca_cert)
+            with _opened(opener, ca_cert) as (file,):
+                context.load_verify_locations(cafile=file)
         except OSError as error:
             message = f"cannot be used as a CA certificate ({reason_of(error)}); name a readable PEM file"
             raise ConfigurationError([ConfigurationProblem(str(ca_cert), "", message)]) from None
     if client_cert is not None:
         certificate, key = client_cert
         try:
-            # Without a password OpenSSL would prompt for one on the terminal and wait.
-            context.load_cert_chain(certificate, key, password="")
+            with _opened(opener, certificate, key) as (file, key_file):
+                # Without a password OpenSSL would prompt for one on the terminal and wait.
+                context.load_cert_chain(file, key_file, password="")
         except OSError as error:
             message = (
                 f"cannot be used as a client certificate with the key {key} ({reason_of(error)}); name readable PEM "

@@ -19,19 +19,28 @@ class UntrustedFile(OSError):
 
 
 def read_file(path: Path, limit: int, *, folder: Path | None = None) -> bytes:
-    """The first bytes of a trusted plain file, checked on the open descriptor. Does not block on a
-    named pipe.
+    """The first bytes of a trusted plain file."""
+    with os.fdopen(open_file(path, folder=folder), "rb") as file:
+        return file.read(limit)
+
+
+def open_file(path: Path, *, folder: Path | None = None) -> int:
+    """The descriptor of a trusted plain file, checked once it is open. Does not block on a named
+    pipe.
 
     ``folder``: a directory of the service, whose owner is trusted too.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UntrustedFile(errno.EINVAL, "is not a plain file; name one")
         if problem := file_problem(status, folder.stat() if folder else None):
             raise UntrustedFile(errno.EPERM, problem)
-        return file.read(limit)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def file_problem(status: os.stat_result, folder: os.stat_result | None = None) -> str:

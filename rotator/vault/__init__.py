@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from rotator.http import HttpClient
+from rotator.system.file_permissions import open_file
 from rotator.vault.connection import VaultConnection
 from rotator.vault.decoding import VersionInfo
 from rotator.vault.kv_store import KvStore
@@ -52,6 +53,7 @@ def build(settings: VaultSettings) -> KvStore:
         connections=settings.connections,
         ca_cert=settings.ca_cert,
         client_cert=certificate,
+        opener=lambda path: open_file(path, folder=path.parent if path in (certificate or ()) else None),
         proxy=settings.proxy,
         observe=settings.observe,
     )

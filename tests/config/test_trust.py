@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rotator.config import Reference, load
+from rotator.api.webhook_tls import tls_context
+from rotator.config import Listener, Reference, Webhook, load
+from rotator.domain.secret import Secret
 from rotator.errors import ConfigurationError
+from rotator.http import HttpClient
+from rotator.providers import AccountSettings
+from rotator.providers.scaleway.client import ScalewayClient
+from rotator.sandbox.certificates import Authority
+from rotator.vault import TokenAuth, VaultSettings, build
+from tests.support.provider_building import WallClock
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -107,3 +116,82 @@ def test_a_credential_of_systemd_is_taken(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     (folder / "token").chmod(0o440)  # root's, with an entry for the service's user that shows in the bits of the group
     assert Reference.parse("credential:token").resolve().reveal() == "token-of-this-test-1"
+
+
+def theirs(path: Path) -> None:
+    """Another user puts a file of their own there, in a directory that everybody may write."""
+    path.parent.chmod(0o777)
+    (path.parent / "theirs").write_bytes(path.read_bytes())
+    os.chown(path.parent / "theirs", NOBODY, -1)
+    (path.parent / "theirs").replace(path)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+RENEWED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "another user's file": (theirs, "belongs to nobody"),
+    "a link to it": (link_to_theirs, "belongs to nobody"),
+    "a file that its group may write": (lambda path: path.chmod(0o664), "can be written by other users"),
+    "a pipe": (pipe, "is not a plain file"),
+}
+
+
+def clients(folder: Path) -> dict[str, tuple[HttpClient, Path]]:
+    """A client of each service, and the file that it reads again when it changes."""
+    authority = Authority(folder)
+    certificate, key = authority.issue("rotator")
+    account = AccountSettings("acme", "scaleway", "org", lambda: Secret("s"), ca_cert=authority.certificate)
+    vault = VaultSettings(
+        "https://vault.test", TokenAuth(lambda: Secret("t")), "secret/rotator", ca_cert=authority.certificate
+    )
+    presenting = replace(vault, ca_cert=None, client_cert=certificate, client_key=key)
+    return {
+        "provider": (ScalewayClient(account, clock=WallClock()).http, authority.certificate),
+        "vault": (http_of(vault), authority.certificate),
+        "certificate at vault": (http_of(presenting), certificate),
+        "key at vault": (http_of(presenting), key),
+    }
+
+
+def http_of(settings: VaultSettings) -> HttpClient:
+    return build(settings)._connection._transport.http
+
+
+@pytest.mark.parametrize("which", ["provider", "vault", "certificate at vault", "key at vault"])
+@pytest.mark.parametrize("how", RENEWED)
+def test_c16_what_replaces_a_file_of_tls_while_the_program_runs_is_refused_and_the_earlier_one_stays(
+    folder: Path, how: str, which: str
+) -> None:
+    client, file = clients(folder)[which]
+    assert not client.tls.problem
+    before = client.tls.generation
+    change, problem = RENEWED[how]
+    change(file)
+    os.utime(file, (1, 1))
+    client.tls.refresh()
+    assert problem in client.tls.problem
+    assert "the files read before are in use" in client.tls.problem
+    assert client.tls.generation == before
+    client.close()
+
+
+@pytest.mark.parametrize("which", ["ca.pem", "rotator.pem", "rotator.key"])
+@pytest.mark.parametrize("how", RENEWED)
+def test_c16_what_replaces_a_file_of_the_webhook_is_refused(folder: Path, how: str, which: str) -> None:
+    authority = Authority(folder)
+    certificate, key = (Reference("file", str(file)) for file in authority.issue("rotator"))
+    settings = Webhook(
+        Listener("127.0.0.1", 8443),
+        Reference("file", "unread"),
+        client_ca=authority.certificate,
+        certificate=certificate,
+        key=key,
+    )
+    assert tls_context(settings)
+    change, problem = RENEWED[how]
+    change(folder / which)
+    with pytest.raises(OSError, match=problem):
+        tls_context(settings)

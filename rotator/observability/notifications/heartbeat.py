@@ -9,6 +9,7 @@ from rotator.domain.ports import EventSink
 from rotator.errors import RotatorError
 from rotator.http import HttpClient, HttpFailure
 from rotator.observability.notifications.settings import HeartbeatSettings
+from rotator.system.file_permissions import open_file
 
 TIMEOUT = timedelta(seconds=10)
 """Time limit of one heartbeat."""
@@ -47,7 +48,9 @@ class HeartbeatClient:
 def _request(settings: HeartbeatSettings) -> str | None:
     """The problem, without parts of the address; None if the service accepted the heartbeat."""
     try:
-        client = HttpClient(timeout=TIMEOUT, connections=1, ca_cert=settings.ca_cert, proxy=settings.proxy)
+        client = HttpClient(
+            timeout=TIMEOUT, connections=1, ca_cert=settings.ca_cert, opener=open_file, proxy=settings.proxy
+        )
         try:
             answer = client.request("GET", settings.address().reveal())
         finally:

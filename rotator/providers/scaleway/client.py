@@ -16,6 +16,7 @@ from rotator.http import HttpClient, HttpFailure, HttpResponse
 from rotator.providers import AccountSettings
 from rotator.providers.rate_limiter import RateLimiter
 from rotator.providers.scaleway.errors import ApiCall, error_of, unauthenticated
+from rotator.system.file_permissions import open_file
 from rotator.util.single_flight import SingleFlight
 
 ATTEMPTS = 4
@@ -43,6 +44,7 @@ class ScalewayClient:
             timeout=account.timeout,
             connections=account.connections,
             ca_cert=account.ca_cert,
+            opener=open_file,
             proxy=account.proxy,
             now=clock.now,
             observe=account.observe,
