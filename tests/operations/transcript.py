@@ -1,6 +1,6 @@
 """Operations on the simulated world, written down: what was asked, the whole answer, every event, and the ledgers afterwards.
 
-A story is a function that prepares a world and runs operations in it. Its transcript stands in the folder `transcripts`, and a test
+A scenario is a function that prepares a world and runs operations in it. Its transcript stands in the folder `transcripts`, and a test
 compares all of it, so that a change of any word or field shows as a difference that a person can read.
 """
 
@@ -91,7 +91,7 @@ class Stage:
     by: str = "ann@desk"
     lines: list[str] = field(default_factory=list)
     app: Callable[[SimApp], object] = lambda app: app
-    """What the story makes of the runtime."""
+    """What the scenario makes of the runtime."""
 
     @property
     def sim(self) -> Sim:
@@ -152,30 +152,30 @@ class Stage:
                 self.lines.append(f"  {json.dumps(one.as_json())}")
 
 
-Story = Callable[[Stage], object]
+Scenario = Callable[[Stage], object]
 
 
-def told(story: Story) -> str:
-    """The transcript of a story."""
+def told(scenario: Scenario) -> str:
+    """The transcript of a scenario."""
     stage = Stage()
-    story(stage)
+    scenario(stage)
     return "\n".join(stage.lines) + "\n"
 
 
 @dataclass(frozen=True)
-class Stories:
-    """The stories of one file, each under a sentence."""
+class Scenarios:
+    """The scenarios of one file, each under a sentence."""
 
     name: str
-    all: dict[str, Story] = field(default_factory=dict)
+    all: dict[str, Scenario] = field(default_factory=dict)
 
-    def story(self, sentence: str) -> Callable[[Story], Story]:
-        """Adds the story that the sentence names."""
+    def scenario(self, sentence: str) -> Callable[[Scenario], Scenario]:
+        """Adds the scenario that the sentence names."""
 
-        def add(story: Story) -> Story:
+        def add(scenario: Scenario) -> Scenario:
             assert sentence not in self.all
-            self.all[sentence] = story
-            return story
+            self.all[sentence] = scenario
+            return scenario
 
         return add
 
@@ -191,5 +191,5 @@ class Stories:
     def write(self) -> None:
         """Writes all transcripts anew, after a change that is meant."""
         self.path.parent.mkdir(exist_ok=True)
-        parts = "".join(f"\n## {sentence}\n\n{told(story)}" for sentence, story in self.all.items())
+        parts = "".join(f"\n## {sentence}\n\n{told(scenario)}" for sentence, scenario in self.all.items())
         self.path.write_text(f"What operations answer, as tests/operations/transcript.py writes it down.\n{parts}")

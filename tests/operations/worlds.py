@@ -1,4 +1,4 @@
-"""What the stories about operations begin with, and what befalls them."""
+"""What the scenarios about operations begin with, and what befalls them."""
 
 from __future__ import annotations
 

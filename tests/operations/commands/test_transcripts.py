@@ -1,4 +1,4 @@
-"""The commands: each story is one line of what a person does, and its transcript holds the answer, the events and the ledgers.
+"""The commands: each scenario is one line of what a person does, and its transcript holds the answer, the events and the ledgers.
 
 `python -m tests.operations.commands.test_transcripts` writes the transcripts anew after a change that is meant.
 """
@@ -15,7 +15,7 @@ from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Conflict, Indeterminate, PermissionDenied, Refused, Unavailable
 from rotator.reconciler.context import ReconcileContext
 from tests.cli.conftest import SimApp
-from tests.operations.transcript import NEW, NEXT, OLD, Daemon, Stage, Stories, told
+from tests.operations.transcript import NEW, NEXT, OLD, Daemon, Scenarios, Stage, told
 from tests.operations.worlds import (
     DAY,
     HOUR,
@@ -38,36 +38,38 @@ LOST = Indeterminate("no answer", service="vault", kind="timeout")
 FASTER = Conflict("another process was faster", service="vault", kind="conflict")
 DENIED = PermissionDenied("the policy denies it", service="vault", kind="policy", path="secret/x", capability="read")
 
-rotate = Stories("rotate")
-compromise = Stories("compromise")
-hold = Stories("hold")
-extend = Stories("extend")
-revoke = Stories("revoke")
-drill = Stories("drill")
+rotate = Scenarios("rotate")
+compromise = Scenarios("compromise")
+hold = Scenarios("hold")
+extend = Scenarios("extend")
+revoke = Scenarios("revoke")
+drill = Scenarios("drill")
 
 
 # --- rotate -----------------------------------------------------------------------------------------------------------
 
 
-@rotate.story("a rotation replaces the published key and gives it its grace")
+@rotate.scenario("a rotation replaces the published key and gives it its grace")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("rotate", applications=["billing"], reason=" the contractor left ")
 
 
-@rotate.story("a rotation without a reason says that it was requested, and a daemon looks at the application at once")
+@rotate.scenario(
+    "a rotation without a reason says that it was requested, and a daemon looks at the application at once"
+)
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.daemon = Daemon()
     stage.run("rotate", applications=["billing", "billing"])
 
 
-@rotate.story("the first key of an application replaces none")
+@rotate.scenario("the first key of an application replaces none")
 def _(stage: Stage) -> None:
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("another process that is faster leaves nothing to do")
+@rotate.scenario("another process that is faster leaves nothing to do")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
 
@@ -80,7 +82,7 @@ def _(stage: Stage) -> None:
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a held application is not rotated")
+@rotate.scenario("a held application is not rotated")
 def _(stage: Stage) -> None:
     adopted(stage)
     ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
@@ -89,54 +91,54 @@ def _(stage: Stage) -> None:
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("an application that left the configuration is not rotated")
+@rotate.scenario("an application that left the configuration is not rotated")
 def _(stage: Stage) -> None:
     adopted(stage)
     removed(stage)
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("an unknown application is refused before anything is done")
+@rotate.scenario("an unknown application is refused before anything is done")
 def _(stage: Stage) -> None:
     stage.run("rotate", applications=["biling"])
 
 
-@rotate.story("an exhausted quota refuses the rotation")
+@rotate.scenario("an exhausted quota refuses the rotation")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.quota = 1
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a policy without the right to publish refuses the rotation")
+@rotate.scenario("a policy without the right to publish refuses the rotation")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.lacking = ("update",)
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a sealed Vault is waited for as long as the policy says")
+@rotate.scenario("a sealed Vault is waited for as long as the policy says")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.sealed = True
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a key that the provider never accepts is given up")
+@rotate.scenario("a key that the provider never accepts is given up")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.activation = DAY
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a provider that fails for a while does not end the rotation")
+@rotate.scenario("a provider that fails for a while does not end the rotation")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "create_key", Unavailable("500", service="acme", kind="server_error"), times=2)
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a provider that fails for longer than the policy says ends the rotation")
+@rotate.scenario("a provider that fails for longer than the policy says ends the rotation")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=10 * SECOND)
     adopted(stage)
@@ -144,14 +146,14 @@ def _(stage: Stage) -> None:
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("a document that cannot be read refuses the rotation")
+@rotate.scenario("a document that cannot be read refuses the rotation")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "read_document", DENIED)
     stage.run("rotate", applications=["billing"])
 
 
-@rotate.story("of two applications one has left the configuration and the other one is rotated")
+@rotate.scenario("of two applications one has left the configuration and the other one is rotated")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -160,7 +162,7 @@ def _(stage: Stage) -> None:
     stage.run("rotate", applications=["mailer", "billing"])
 
 
-@rotate.story("what only an emergency has is refused in an ordinary rotation, and so is an access key")
+@rotate.scenario("what only an emergency has is refused in an ordinary rotation, and so is an access key")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("rotate", applications=["billing"], revoke_first=True)
@@ -179,26 +181,26 @@ def emergency(stage: Stage, *names: str, **said: object) -> None:
     stage.run("rotate", applications=list(names) or ["billing"], compromised=True, **{"reason": "leaked", **said})
 
 
-@compromise.story("the name of an application stands for all of its keys")
+@compromise.scenario("the name of an application stands for all of its keys")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.daemon = Daemon()
     emergency(stage, reason=" found in a repository ")
 
 
-@compromise.story("a key that the ledger names stands for its application")
+@compromise.scenario("a key that the ledger names stands for its application")
 def _(stage: Stage) -> None:
     rotated(stage)
     emergency(stage, OLD)
 
 
-@compromise.story("a key and its application are one target")
+@compromise.scenario("a key and its application are one target")
 def _(stage: Stage) -> None:
     rotated(stage)
     emergency(stage, "billing", OLD, NEW)
 
 
-@compromise.story("revoke first tells how long consumers had no key")
+@compromise.scenario("revoke first tells how long consumers had no key")
 def _(stage: Stage) -> None:
     adopted(stage)
 
@@ -210,7 +212,7 @@ def _(stage: Stage) -> None:
     emergency(stage, revoke_first=True)
 
 
-@compromise.story("an unmanaged key is contained when its full name is repeated, and no other key is marked")
+@compromise.scenario("an unmanaged key is contained when its full name is repeated, and no other key is marked")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = stray(stage)
@@ -218,20 +220,20 @@ def _(stage: Stage) -> None:
     emergency(stage, name, confirm=[name])
 
 
-@compromise.story("an untracked key is contained with its application")
+@compromise.scenario("an untracked key is contained with its application")
 def _(stage: Stage) -> None:
     adopted(stage)
     emergency(stage, untracked(stage))
 
 
-@compromise.story("a key that the provider manages is not revoked")
+@compromise.scenario("a key that the provider manages is not revoked")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = stray(stage, provider_managed=True)
     emergency(stage, name)
 
 
-@compromise.story("the management key is not revoked, whoever owns it")
+@compromise.scenario("the management key is not revoked, whoever owns it")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.desk.management_key = OLD
@@ -240,7 +242,7 @@ def _(stage: Stage) -> None:
     emergency(stage, stage.desk.management_key)
 
 
-@compromise.story("keys of no application, unknown keys and revoked keys are refused one by one")
+@compromise.scenario("keys of no application, unknown keys and revoked keys are refused one by one")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
@@ -248,19 +250,19 @@ def _(stage: Stage) -> None:
     emergency(stage, theirs.access_key, "SCWUNKNOWNUNKNOWNUNK", OLD, "billing")
 
 
-@compromise.story("a key that is no key is refused before anything is done")
+@compromise.scenario("a key that is no key is refused before anything is done")
 def _(stage: Stage) -> None:
     adopted(stage)
     emergency(stage, OLD.lower())
     emergency(stage, reason="  ")
 
 
-@compromise.story("an application without a key has nothing to mark")
+@compromise.scenario("an application without a key has nothing to mark")
 def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a hold keeps the keys valid until it is overridden")
+@compromise.scenario("a hold keeps the keys valid until it is overridden")
 def _(stage: Stage) -> None:
     adopted(stage)
     ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
@@ -268,14 +270,14 @@ def _(stage: Stage) -> None:
     emergency(stage, override_hold=True)
 
 
-@compromise.story("a sealed Vault marks nothing")
+@compromise.scenario("a sealed Vault marks nothing")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.sealed = True
     emergency(stage)
 
 
-@compromise.story("a mark whose answer is lost for ever is not known to be written")
+@compromise.scenario("a mark whose answer is lost for ever is not known to be written")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
@@ -289,14 +291,14 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a mark whose answer is lost is read back")
+@compromise.scenario("a mark whose answer is lost is read back")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "write_ledger", LOST, phase="after", times=1)
     emergency(stage)
 
 
-@compromise.story("a Vault that is sealed after the mark leaves a mark that lasts")
+@compromise.scenario("a Vault that is sealed after the mark leaves a mark that lasts")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     rotated(stage)
@@ -309,7 +311,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("an exhausted quota does not end an emergency by itself")
+@compromise.scenario("an exhausted quota does not end an emergency by itself")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -317,7 +319,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a key that lives on although it was deleted is not called revoked")
+@compromise.scenario("a key that lives on although it was deleted is not called revoked")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -325,7 +327,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a command that is repeated waits for the open incident and marks no newer key")
+@compromise.scenario("a command that is repeated waits for the open incident and marks no newer key")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -337,14 +339,14 @@ def _(stage: Stage) -> None:
     emergency(stage, NEW)
 
 
-@compromise.story("a key of an incident that has ended is revoked already")
+@compromise.scenario("a key of an incident that has ended is revoked already")
 def _(stage: Stage) -> None:
     adopted(stage)
     emergency(stage)
     emergency(stage, OLD)
 
 
-@compromise.story("a key in a field that is not configured makes the name of the application unclear")
+@compromise.scenario("a key in a field that is not configured makes the name of the application unclear")
 def _(stage: Stage) -> None:
     adopted(stage)
     other, secret = stage.sim.make_key("of the second field")
@@ -353,7 +355,7 @@ def _(stage: Stage) -> None:
     emergency(stage, other.access_key, confirm=[other.access_key])
 
 
-@compromise.story("a provider that does not answer leaves the name of the application as it is")
+@compromise.scenario("a provider that does not answer leaves the name of the application as it is")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.publish_by_hand(OLD, other_key="SCW0000000000000000X")
@@ -361,7 +363,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a document that cannot be read does not keep the keys of the ledger from being marked")
+@compromise.scenario("a document that cannot be read does not keep the keys of the ledger from being marked")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -369,7 +371,7 @@ def _(stage: Stage) -> None:
     emergency(stage, revoke_first=True)
 
 
-@compromise.story("a ledger that was rolled back has lost its mark")
+@compromise.scenario("a ledger that was rolled back has lost its mark")
 def _(stage: Stage) -> None:
     adopted(stage)
     before = stage.sim.kv["ledger:billing"][-1].data
@@ -383,35 +385,35 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("the keys of a removed application are revoked and no key is published")
+@compromise.scenario("the keys of a removed application are revoked and no key is published")
 def _(stage: Stage) -> None:
     adopted(stage)
     removed(stage)
     emergency(stage)
 
 
-@compromise.story("the keys of an earlier name belong to the application")
+@compromise.scenario("the keys of an earlier name belong to the application")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
     emergency(stage, "payments")
 
 
-@compromise.story("a name whose ledger another application took over is refused")
+@compromise.scenario("a name whose ledger another application took over is refused")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
     emergency(stage, "billing")
 
 
-@compromise.story("an account that does not answer leaves the ledgers, and a key that none names is refused")
+@compromise.scenario("an account that does not answer leaves the ledgers, and a key that none names is refused")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "get_key", Unavailable("500", service="acme", kind="server_error"), times=500)
     emergency(stage, "SCW0000000000000000X")
 
 
-@compromise.story("two applications are contained, and one that cannot be read does not stop the other one")
+@compromise.scenario("two applications are contained, and one that cannot be read does not stop the other one")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -421,7 +423,7 @@ def _(stage: Stage) -> None:
     emergency(stage, "billing", "mailer")
 
 
-@compromise.story("a command that is repeated while a key is not verified spares the key that replaced it")
+@compromise.scenario("a command that is repeated while a key is not verified spares the key that replaced it")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -432,7 +434,7 @@ def _(stage: Stage) -> None:
     emergency(stage, NEW, "billing")
 
 
-@compromise.story("a replacement that was published before a process ended is spared too")
+@compromise.scenario("a replacement that was published before a process ended is spared too")
 def _(stage: Stage) -> None:
     adopted(stage)
 
@@ -447,7 +449,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("two unmanaged keys and their application are one target, with a result for each set of keys")
+@compromise.scenario("two unmanaged keys and their application are one target, with a result for each set of keys")
 def _(stage: Stage) -> None:
     adopted(stage)
     one, other = stray(stage), stray(stage)
@@ -455,7 +457,7 @@ def _(stage: Stage) -> None:
     emergency(stage, "billing", one, confirm=[one])
 
 
-@compromise.story("an unmanaged key whose containment is not verified has a result of its own")
+@compromise.scenario("an unmanaged key whose containment is not verified has a result of its own")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -465,14 +467,14 @@ def _(stage: Stage) -> None:
     emergency(stage, name)
 
 
-@compromise.story("a key that no ledger names is marked when the document publishes it")
+@compromise.scenario("a key that no ledger names is marked when the document publishes it")
 def _(stage: Stage) -> None:
     key, _ = stage.sim.make_key()
     stage.sim.publish_by_hand(key.access_key)
     emergency(stage)
 
 
-@compromise.story(
+@compromise.scenario(
     "a key in a field that is not configured is named, and without another key there is none in its place"
 )
 def _(stage: Stage) -> None:
@@ -487,7 +489,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("of two keys in two ledger entries each one may be named in the place of a third")
+@compromise.scenario("of two keys in two ledger entries each one may be named in the place of a third")
 def _(stage: Stage) -> None:
     rotated(stage)
     other, secret = stage.sim.make_key("of the second field")
@@ -495,7 +497,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a replacement that no consumer can get leaves no key published, with the reason")
+@compromise.scenario("a replacement that no consumer can get leaves no key published, with the reason")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -503,7 +505,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("a right that is missing does not end the emergency of the keys in grace")
+@compromise.scenario("a right that is missing does not end the emergency of the keys in grace")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     rotated(stage)
@@ -511,7 +513,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("an attempt that fails once is followed by one that does not")
+@compromise.scenario("an attempt that fails once is followed by one that does not")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -519,7 +521,7 @@ def _(stage: Stage) -> None:
     emergency(stage)
 
 
-@compromise.story("an error of the program in one application does not stop the other one")
+@compromise.scenario("an error of the program in one application does not stop the other one")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -533,7 +535,7 @@ def _(stage: Stage) -> None:
                 raise Refused("its context cannot be made")
             return context(spec)
 
-        app.context = broken  # type: ignore[method-assign]  # what this story tells
+        app.context = broken  # type: ignore[method-assign]  # what this scenario tells
 
     stage.app = change
     stage.sim.append("ledger:mailer", stage.sim.kv["ledger:billing"][0].data | {"application": "mailer"})
@@ -543,7 +545,7 @@ def _(stage: Stage) -> None:
 # --- hold and resume --------------------------------------------------------------------------------------------------
 
 
-@hold.story("a held application is left alone until it is resumed")
+@hold.scenario("a held application is left alone until it is resumed")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.daemon = Daemon()
@@ -552,7 +554,7 @@ def _(stage: Stage) -> None:
     stage.run("resume", applications=["billing"])
 
 
-@hold.story("a hold with an end says when it ends")
+@hold.scenario("a hold with an end says when it ends")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("hold", applications=["billing"], reason="migration", until=EPOCH + 2 * DAY)
@@ -564,7 +566,7 @@ def _(stage: Stage) -> None:
     stage.run("hold", applications=["billing"], reason="third", until=EPOCH + SECOND)
 
 
-@hold.story("all applications are held and resumed at once, also one without a ledger")
+@hold.scenario("all applications are held and resumed at once, also one without a ledger")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -573,7 +575,7 @@ def _(stage: Stage) -> None:
     stage.run("resume", everything=True)
 
 
-@hold.story("what is left unsaid, and what is said twice, is refused")
+@hold.scenario("what is left unsaid, and what is said twice, is refused")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("hold", reason="x")
@@ -584,7 +586,7 @@ def _(stage: Stage) -> None:
     stage.run("resume", applications=["billing"], everything=True)
 
 
-@hold.story("whoever resumes reads how many keys are revoked now")
+@hold.scenario("whoever resumes reads how many keys are revoked now")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("hold", applications=["billing"], reason="migration")
@@ -593,7 +595,7 @@ def _(stage: Stage) -> None:
     stage.run("resume", applications=["billing"])
 
 
-@hold.story("one key in grace whose time has not passed is not counted")
+@hold.scenario("one key in grace whose time has not passed is not counted")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("hold", applications=["billing"], reason="migration")
@@ -601,7 +603,7 @@ def _(stage: Stage) -> None:
     stage.run("resume", applications=["billing"])
 
 
-@hold.story("a sealed Vault takes no command")
+@hold.scenario("a sealed Vault takes no command")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.sealed = True
@@ -609,28 +611,28 @@ def _(stage: Stage) -> None:
     stage.run("resume", applications=["billing"])
 
 
-@hold.story("a race that is lost twice is won at the third attempt")
+@hold.scenario("a race that is lost twice is won at the third attempt")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "write_ledger", FASTER, times=2)
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("a race that is lost each time is given up")
+@hold.scenario("a race that is lost each time is given up")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "write_ledger", FASTER)
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("an answer that is lost once is found")
+@hold.scenario("an answer that is lost once is found")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "write_ledger", LOST, phase="after", times=1)
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("an answer that is lost for ever leaves the hold unknown")
+@hold.scenario("an answer that is lost for ever leaves the hold unknown")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -640,7 +642,7 @@ def _(stage: Stage) -> None:
     stage.run("hold", applications=["billing"], reason="y")
 
 
-@hold.story("the ledger of an earlier name is taken over first")
+@hold.scenario("the ledger of an earlier name is taken over first")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
@@ -648,13 +650,13 @@ def _(stage: Stage) -> None:
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("an installation without an id gets one before its first ledger")
+@hold.scenario("an installation without an id gets one before its first ledger")
 def _(stage: Stage) -> None:
     stage.sim.installation = ""
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("a hold that no ledger can take is not known to be written when its answer was lost")
+@hold.scenario("a hold that no ledger can take is not known to be written when its answer was lost")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -668,7 +670,7 @@ def _(stage: Stage) -> None:
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("a read whose answer is lost leaves nothing unknown")
+@hold.scenario("a read whose answer is lost leaves nothing unknown")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     adopted(stage)
@@ -676,7 +678,7 @@ def _(stage: Stage) -> None:
     stage.run("hold", applications=["billing"], reason="x")
 
 
-@hold.story("an earlier name whose ledger cannot be read does not keep the new one from being held")
+@hold.scenario("an earlier name whose ledger cannot be read does not keep the new one from being held")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
@@ -687,21 +689,21 @@ def _(stage: Stage) -> None:
 # --- extend -----------------------------------------------------------------------------------------------------------
 
 
-@extend.story("a key in grace stays valid longer")
+@extend.scenario("a key in grace stays valid longer")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.daemon = Daemon()
     stage.run("extend", applications=["billing"], seconds=86400)
 
 
-@extend.story("a key that is scheduled for revocation and was published again is extended too")
+@extend.scenario("a key that is scheduled for revocation and was published again is extended too")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, revoking=(RevokingKey(NEXT, 1, "replaced", republished=True, not_before=EPOCH + DAY),))
     stage.run("extend", applications=["billing"], seconds=60)
 
 
-@extend.story("an extension that ends in the past is refused")
+@extend.scenario("an extension that ends in the past is refused")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.time.now = stage.sim.ledger().retiring[0].revoke_after + HOUR + MINUTE
@@ -710,7 +712,7 @@ def _(stage: Stage) -> None:
     stage.run("extend", applications=["billing"], seconds=3720)
 
 
-@extend.story("without a key in grace there is nothing to extend")
+@extend.scenario("without a key in grace there is nothing to extend")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("extend", applications=["billing"], seconds=60)
@@ -718,7 +720,7 @@ def _(stage: Stage) -> None:
     stage.run("extend", applications=["billing"], seconds=60)
 
 
-@extend.story("seconds that are none are refused, and so is an unknown application")
+@extend.scenario("seconds that are none are refused, and so is an unknown application")
 def _(stage: Stage) -> None:
     rotated(stage)
     for seconds in (0, 366 * 86400 + 1, "60"):
@@ -726,14 +728,14 @@ def _(stage: Stage) -> None:
     stage.run("extend", applications=["biling"], seconds=60)
 
 
-@extend.story("an extension whose answer is lost counts once")
+@extend.scenario("an extension whose answer is lost counts once")
 def _(stage: Stage) -> None:
     rotated(stage)
     failing(stage, "write_ledger", LOST, phase="after", times=1)
     stage.run("extend", applications=["billing"], seconds=60)
 
 
-@extend.story("a sealed Vault extends nothing")
+@extend.scenario("a sealed Vault extends nothing")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.sealed = True
@@ -743,7 +745,7 @@ def _(stage: Stage) -> None:
 # --- revoke -----------------------------------------------------------------------------------------------------------
 
 
-@revoke.story("a grace ends early when the full name is repeated")
+@revoke.scenario("a grace ends early when the full name is repeated")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.daemon = Daemon()
@@ -753,13 +755,13 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("a grace that ends early without a reason is revoked by hand")
+@revoke.scenario("a grace that ends early without a reason is revoked by hand")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("revoke", access_keys=[OLD, OLD], confirm=[OLD])
 
 
-@revoke.story("the key that consumers read is not revoked")
+@revoke.scenario("the key that consumers read is not revoked")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("revoke", access_keys=[NEW], confirm=[NEW])
@@ -767,7 +769,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[NEW, OLD], confirm=[NEW, OLD])
 
 
-@revoke.story("an unmanaged key is revoked when its full name is repeated")
+@revoke.scenario("an unmanaged key is revoked when its full name is repeated")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = stray(stage)
@@ -775,7 +777,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[name], confirm=[name], reason="of the old printer")
 
 
-@revoke.story("under a hold no key is revoked, unless the hold is overridden")
+@revoke.scenario("under a hold no key is revoked, unless the hold is overridden")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
@@ -785,7 +787,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[name], confirm=[name], override_hold=True)
 
 
-@revoke.story("keys that are not to be revoked here are refused with the reason")
+@revoke.scenario("keys that are not to be revoked here are refused with the reason")
 def _(stage: Stage) -> None:
     adopted(stage)
     managed, stuck, made = stray(stage, provider_managed=True), stray(stage, deletable=False), untracked(stage)
@@ -797,14 +799,14 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[])
 
 
-@revoke.story("a key that is scheduled for revocation needs no confirmation")
+@revoke.scenario("a key that is scheduled for revocation needs no confirmation")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
     stage.run("revoke", access_keys=[OLD])
 
 
-@revoke.story("a key that lives on although it was deleted is not called revoked")
+@revoke.scenario("a key that lives on although it was deleted is not called revoked")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     rotated(stage)
@@ -812,7 +814,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("a provider that does not answer does not keep a grace from ending")
+@revoke.scenario("a provider that does not answer does not keep a grace from ending")
 def _(stage: Stage) -> None:
     stage.desk.specs["billing"] = spec(publish_timeout=5 * SECOND)
     rotated(stage)
@@ -820,7 +822,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("a key that a person publishes again meanwhile stays valid")
+@revoke.scenario("a key that a person publishes again meanwhile stays valid")
 def _(stage: Stage) -> None:
     rotated(stage)
 
@@ -833,14 +835,14 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("a sealed Vault revokes nothing")
+@revoke.scenario("a sealed Vault revokes nothing")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.sealed = True
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("an unmanaged key is revoked under a hold that is overridden")
+@revoke.scenario("an unmanaged key is revoked under a hold that is overridden")
 def _(stage: Stage) -> None:
     adopted(stage)
     ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
@@ -848,7 +850,7 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[name], confirm=[name], override_hold=True)
 
 
-@revoke.story("a key that another provider's error hides is refused and the next one is revoked")
+@revoke.scenario("a key that another provider's error hides is refused and the next one is revoked")
 def _(stage: Stage) -> None:
     rotated(stage)
     failing(stage, "get_key", DENIED, times=1)
@@ -856,14 +858,14 @@ def _(stage: Stage) -> None:
     stage.run("revoke", access_keys=[name, OLD], confirm=[name, OLD])
 
 
-@revoke.story("a key in grace of an application that left the configuration is revoked")
+@revoke.scenario("a key in grace of an application that left the configuration is revoked")
 def _(stage: Stage) -> None:
     rotated(stage)
     removed(stage)
     stage.run("revoke", access_keys=[OLD], confirm=[OLD])
 
 
-@revoke.story("a key in grace of an earlier name is revoked")
+@revoke.scenario("a key in grace of an earlier name is revoked")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
@@ -884,7 +886,7 @@ def slow(stage: Stage) -> None:
     stage.sim.hook = hook
 
 
-@drill.story("a drill times each step and the calls alone")
+@drill.scenario("a drill times each step and the calls alone")
 def _(stage: Stage) -> None:
     adopted(stage)
     slow(stage)
@@ -892,7 +894,7 @@ def _(stage: Stage) -> None:
     stage.run("drill", application="billing")
 
 
-@drill.story("a drill in which another process makes the key tells no multiple")
+@drill.scenario("a drill in which another process makes the key tells no multiple")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
 
@@ -905,22 +907,28 @@ def _(stage: Stage) -> None:
     stage.run("drill", application="billing")
 
 
-@drill.story("a drill that is refused tells why")
+@drill.scenario("a drill that is refused tells why")
 def _(stage: Stage) -> None:
     stage.run("drill", application="billing")
     stage.run("drill", application="biling")
 
 
+AFRESH = "after a change that is meant: python -m tests.operations.commands.test_transcripts"
 ALL = {one.name: one for one in (rotate, compromise, hold, extend, revoke, drill)}
 
 
 @pytest.mark.parametrize(
-    ("command", "sentence"), [(name, sentence) for name, stories in ALL.items() for sentence in stories.all]
+    ("command", "sentence"), [(name, sentence) for name, scenarios in ALL.items() for sentence in scenarios.all]
 )
 def test_a_command_does_and_says_what_its_transcript_holds(command: str, sentence: str) -> None:
-    assert told(ALL[command].all[sentence]) == ALL[command].kept()[sentence]
+    assert told(ALL[command].all[sentence]) == ALL[command].kept()[sentence], AFRESH
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_transcript_has_its_story(name: str) -> None:
+    assert list(ALL[name].kept()) == list(ALL[name].all), AFRESH
 
 
 if __name__ == "__main__":
-    for stories in ALL.values():
-        stories.write()
+    for scenarios in ALL.values():
+        scenarios.write()

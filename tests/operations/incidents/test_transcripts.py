@@ -18,7 +18,7 @@ from rotator.domain.ledger import Incident, RevocationRecord
 from rotator.domain.marker import Marker
 from rotator.errors import PermissionDenied, TooManyKeys
 from rotator.operations.incidents.handlers import MOST_TRAILS
-from tests.operations.transcript import NEW, NEXT, OLD, Stage, Stories, told
+from tests.operations.transcript import NEW, NEXT, OLD, Scenarios, Stage, told
 from tests.operations.worlds import (
     DAY,
     HOUR,
@@ -37,8 +37,8 @@ from tests.support.simulated import BEARER, EPOCH, Actor, SimProvider, SimVault,
 
 DENIED = PermissionDenied("the policy denies it", service="vault", kind="policy", path="secret/x", capability="read")
 
-incidents = Stories("incidents")
-coverage = Stories("coverage")
+incidents = Scenarios("incidents")
+coverage = Scenarios("coverage")
 
 
 def contained(stage: Stage) -> str:
@@ -82,7 +82,7 @@ def globex_is_away(stage: Stage, error: Exception = DENIED) -> None:
     stage.app = change
 
 
-@incidents.story("an emergency that is over is listed, and reported in full")
+@incidents.scenario("an emergency that is over is listed, and reported in full")
 def _(stage: Stage) -> None:
     rotated(stage)
     calls(stage, EPOCH - 22 * HOUR, EPOCH, EPOCH + HOUR, EPOCH + 3 * HOUR)
@@ -94,7 +94,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id=name, since=EPOCH - 30 * DAY, trail=False)
 
 
-@incidents.story("an incident that no ledger remembers is refused")
+@incidents.scenario("an incident that no ledger remembers is refused")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.run("incidents")
@@ -102,7 +102,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="")
 
 
-@incidents.story("an incident may be in a ledger or an account that could not be read")
+@incidents.scenario("an incident may be in a ledger or an account that could not be read")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = contained(stage)
@@ -115,7 +115,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="unknown")
 
 
-@incidents.story("without any account that could be read there is no list and no report")
+@incidents.scenario("without any account that could be read there is no list and no report")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "read_account", DENIED)
@@ -123,7 +123,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="i1")
 
 
-@incidents.story("an error of the program is not taken for an account that is away")
+@incidents.scenario("an error of the program is not taken for an account that is away")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.desk.specs["zeta"] = spec(application="zeta", account="globex", path="secret/apps/zeta", bearer="third")
@@ -131,7 +131,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="i1")
 
 
-@incidents.story("a mass rotation is an incident from its first mark, in each of its accounts")
+@incidents.scenario("a mass rotation is an incident from its first mark, in each of its accounts")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage, account="globex")
@@ -143,7 +143,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="m1", trail=True)
 
 
-@incidents.story("a mass rotation of a part covers the bearers of that part")
+@incidents.scenario("a mass rotation of a part covers the bearers of that part")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = contained(stage)
@@ -154,7 +154,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id=name)
 
 
-@incidents.story("a mass rotation of everything covers the whole account")
+@incidents.scenario("a mass rotation of everything covers the whole account")
 def _(stage: Stage) -> None:
     adopted(stage)
     name = contained(stage)
@@ -163,7 +163,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id=name)
 
 
-@incidents.story("an incident of two applications has the trail of each, and a trail that fails says so")
+@incidents.scenario("an incident of two applications has the trail of each, and a trail that fails says so")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage, account="globex")
@@ -187,7 +187,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="i1")
 
 
-@incidents.story("incidents are listed by the time of their reports")
+@incidents.scenario("incidents are listed by the time of their reports")
 def _(stage: Stage) -> None:
     adopted(stage)
     record = RevocationRecord(OLD, EPOCH + HOUR, "refused", (1,), "a remark")
@@ -197,7 +197,7 @@ def _(stage: Stage) -> None:
     stage.run("incidents")
 
 
-@coverage.story("old keys are listed with what they are, and a waiver exempts one")
+@coverage.scenario("old keys are listed with what they are, and a waiver exempts one")
 def _(stage: Stage) -> None:
     rotated(stage)
     names = [stray(stage), untracked(stage), stray(stage, provider_managed=True), stray(stage, expires_at=EPOCH + HOUR)]
@@ -213,7 +213,9 @@ def _(stage: Stage) -> None:
     stage.run("coverage", account="globex", created_before=EPOCH)
 
 
-@coverage.story("an earlier name belongs to the application, and a ledger that cannot be read leaves its keys unknown")
+@coverage.scenario(
+    "an earlier name belongs to the application, and a ledger that cannot be read leaves its keys unknown"
+)
 def _(stage: Stage) -> None:
     rotated(stage)
     mailer(stage)
@@ -228,7 +230,7 @@ def _(stage: Stage) -> None:
     stage.run("coverage", account="acme", created_before=EPOCH + HOUR)
 
 
-@coverage.story("the keys of an incident's bearers are covered, and those of others are counted")
+@coverage.scenario("the keys of an incident's bearers are covered, and those of others are counted")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -241,7 +243,7 @@ def _(stage: Stage) -> None:
     stage.run("incident", id="i1", trail=False)
 
 
-@coverage.story("an account with too many keys for one list is covered by its bearers")
+@coverage.scenario("an account with too many keys for one list is covered by its bearers")
 def _(stage: Stage) -> None:
     adopted(stage)
     stray(stage)
@@ -249,14 +251,20 @@ def _(stage: Stage) -> None:
     stage.run("coverage", created_before=EPOCH + HOUR)
 
 
+AFRESH = "after a change that is meant: python -m tests.operations.incidents.test_transcripts"
 ALL = {one.name: one for one in (incidents, coverage)}
 
 
 @pytest.mark.parametrize(
-    ("query", "sentence"), [(name, sentence) for name, stories in ALL.items() for sentence in stories.all]
+    ("query", "sentence"), [(name, sentence) for name, scenarios in ALL.items() for sentence in scenarios.all]
 )
 def test_a_query_answers_what_its_transcript_holds(query: str, sentence: str) -> None:
-    assert told(ALL[query].all[sentence]) == ALL[query].kept()[sentence]
+    assert told(ALL[query].all[sentence]) == ALL[query].kept()[sentence], AFRESH
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_transcript_has_its_story(name: str) -> None:
+    assert list(ALL[name].kept()) == list(ALL[name].all), AFRESH
 
 
 @pytest.mark.parametrize(
@@ -276,5 +284,5 @@ def test_trails_of_more_than_twenty_applications_are_read_only_on_request(
 
 
 if __name__ == "__main__":
-    for stories in ALL.values():
-        stories.write()
+    for scenarios in ALL.values():
+        scenarios.write()

@@ -13,7 +13,7 @@ import pytest
 from rotator.decision.transitions.compromise import mark_compromised
 from rotator.domain.ledger import CompromisedKey, Hold, Incident, Problem, RevokingKey
 from rotator.errors import PermissionDenied, Rejected, TooManyKeys, Unavailable
-from tests.operations.transcript import NEW, NEXT, OLD, Daemon, Stage, Stories, told
+from tests.operations.transcript import NEW, NEXT, OLD, Daemon, Scenarios, Stage, told
 from tests.operations.worlds import (
     DAY,
     HOUR,
@@ -34,11 +34,11 @@ from tests.support.simulated import EPOCH, PATH, Actor, Killed, SimProvider
 DENIED = PermissionDenied("the policy denies it", service="vault", kind="policy", path="secret/x", capability="read")
 ERRORS = Unavailable("500", service="acme", kind="server_error")
 
-plan = Stories("plan")
-status = Stories("status")
-history = Stories("history")
-lookup = Stories("lookup")
-doctor = Stories("doctor")
+plan = Scenarios("plan")
+status = Scenarios("status")
+history = Scenarios("history")
+lookup = Scenarios("lookup")
+doctor = Scenarios("doctor")
 
 
 def damaged(stage: Stage, name: str = "mailer") -> None:
@@ -72,39 +72,39 @@ def planned(stage: Stage, *names: str) -> None:
     assert after == before
 
 
-@plan.story("an application at rest is rotated when its key is as old as the policy says")
+@plan.scenario("an application at rest is rotated when its key is as old as the policy says")
 def _(stage: Stage) -> None:
     adopted(stage)
     planned(stage)
 
 
-@plan.story("an application without a key gets its first one")
+@plan.scenario("an application without a key gets its first one")
 def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("an installation without an id is not given one by a plan")
+@plan.scenario("an installation without an id is not given one by a plan")
 def _(stage: Stage) -> None:
     stage.sim.installation = ""
     planned(stage)
     assert stage.sim.installation == ""
 
 
-@plan.story("an overdue rotation is the next action")
+@plan.scenario("an overdue rotation is the next action")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.time.advance(31 * DAY)
     planned(stage)
 
 
-@plan.story("a key that consumers use is adopted")
+@plan.scenario("a key that consumers use is adopted")
 def _(stage: Stage) -> None:
     key, _ = stage.sim.make_key()
     stage.sim.publish_by_hand(key.access_key)
     planned(stage)
 
 
-@plan.story("a key that another writer published is followed, and the former one gets its grace")
+@plan.scenario("a key that another writer published is followed, and the former one gets its grace")
 def _(stage: Stage) -> None:
     adopted(stage)
     key, _ = stage.sim.make_key()
@@ -112,34 +112,34 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a document that was written again with the same key is noted")
+@plan.scenario("a document that was written again with the same key is noted")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.publish_by_hand(OLD)
     planned(stage)
 
 
-@plan.story("a key in grace is revoked when its grace ends")
+@plan.scenario("a key in grace is revoked when its grace ends")
 def _(stage: Stage) -> None:
     rotated(stage)
     planned(stage)
 
 
-@plan.story("a key whose grace is over is revoked now")
+@plan.scenario("a key whose grace is over is revoked now")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.time.advance(DAY)
     planned(stage)
 
 
-@plan.story("a key that is scheduled for revocation is deleted")
+@plan.scenario("a key that is scheduled for revocation is deleted")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
     planned(stage)
 
 
-@plan.story("a key that was scheduled for revocation and is published again is replaced")
+@plan.scenario("a key that was scheduled for revocation and is published again is replaced")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
@@ -147,7 +147,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a key that an earlier process left behind is fenced when no process can publish it any more")
+@plan.scenario("a key that an earlier process left behind is fenced when no process can publish it any more")
 def _(stage: Stage) -> None:
     adopted(stage)
     untracked(stage)
@@ -156,14 +156,14 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a rotation of another process is waited for")
+@plan.scenario("a rotation of another process is waited for")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
     killed(stage, daemon, "create_key")
     planned(stage)
 
 
-@plan.story("a rotation that another process published is committed")
+@plan.scenario("a rotation that another process published is committed")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
     killed(stage, daemon, "write_document")
@@ -171,7 +171,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a rotation that was claimed long ago is taken over")
+@plan.scenario("a rotation that was claimed long ago is taken over")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
     killed(stage, daemon, "create_key", "before")
@@ -179,7 +179,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a rotation that was claimed on another version of the document is abandoned")
+@plan.scenario("a rotation that was claimed on another version of the document is abandoned")
 def _(stage: Stage) -> None:
     daemon = adopted(stage)
     killed(stage, daemon, "create_key", "before")
@@ -188,7 +188,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a hold puts everything off")
+@plan.scenario("a hold puts everything off")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, hold=Hold("migration", "bob@desk", EPOCH))
@@ -197,7 +197,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("an emergency comes first")
+@plan.scenario("an emergency comes first")
 def _(stage: Stage) -> None:
     adopted(stage)
     found = stage.sim.ledger()
@@ -208,7 +208,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a quota without room blocks a rotation and is warned of")
+@plan.scenario("a quota without room blocks a rotation and is warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.quota = 1
@@ -217,7 +217,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a quota with room for one key is warned of, and one with room for two is not")
+@plan.scenario("a quota with room for one key is warned of, and one with room for two is not")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.quota = 2
@@ -226,14 +226,14 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a policy that lacks a right is warned of")
+@plan.scenario("a policy that lacks a right is warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.lacking = ("update", "create")
     planned(stage)
 
 
-@plan.story("unmanaged keys are warned of")
+@plan.scenario("unmanaged keys are warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
     stray(stage)
@@ -242,7 +242,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("clocks that differ are warned of")
+@plan.scenario("clocks that differ are warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.time.skew_vault = 30 * SECOND
@@ -251,7 +251,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a document that keeps few versions is warned of")
+@plan.scenario("a document that keeps few versions is warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
     for kept in (3, 2, 1):
@@ -259,7 +259,7 @@ def _(stage: Stage) -> None:
         planned(stage)
 
 
-@plan.story("a document whose limits cannot be read is warned of")
+@plan.scenario("a document whose limits cannot be read is warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
 
@@ -273,7 +273,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("a document that Vault deletes is warned of")
+@plan.scenario("a document that Vault deletes is warned of")
 def _(stage: Stage) -> None:
     adopted(stage)
 
@@ -285,7 +285,7 @@ def _(stage: Stage) -> None:
     planned(stage)
 
 
-@plan.story("of two applications one cannot be planned, and an unknown one is refused")
+@plan.scenario("of two applications one cannot be planned, and an unknown one is refused")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -295,21 +295,21 @@ def _(stage: Stage) -> None:
     planned(stage, "biling")
 
 
-@plan.story("an application that left the configuration finishes its revocations")
+@plan.scenario("an application that left the configuration finishes its revocations")
 def _(stage: Stage) -> None:
     rotated(stage)
     removed(stage)
     planned(stage, "billing")
 
 
-@plan.story("an application with another name takes the ledger of the earlier one over")
+@plan.scenario("an application with another name takes the ledger of the earlier one over")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
     planned(stage)
 
 
-@plan.story("a Vault that is sealed has no plan")
+@plan.scenario("a Vault that is sealed has no plan")
 def _(stage: Stage) -> None:
     adopted(stage)
     stage.sim.sealed = True
@@ -324,7 +324,7 @@ def states(stage: Stage) -> None:
     mailer(stage)
 
 
-@status.story("each application has a state, also one without a ledger")
+@status.scenario("each application has a state, also one without a ledger")
 def _(stage: Stage) -> None:
     states(stage)
     stage.run("status")
@@ -332,7 +332,7 @@ def _(stage: Stage) -> None:
     stage.run("status", applications=["biling"])
 
 
-@status.story("an application that left the configuration is shown among all, and by its name")
+@status.scenario("an application that left the configuration is shown among all, and by its name")
 def _(stage: Stage) -> None:
     states(stage)
     removed(stage)
@@ -340,14 +340,14 @@ def _(stage: Stage) -> None:
     stage.run("status", applications=["billing"])
 
 
-@status.story("an earlier name of an application is not shown")
+@status.scenario("an earlier name of an application is not shown")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
     stage.run("status")
 
 
-@status.story("a damaged ledger is part of the answer, and a missing right is a failure of it")
+@status.scenario("a damaged ledger is part of the answer, and a missing right is a failure of it")
 def _(stage: Stage) -> None:
     states(stage)
     damaged(stage)
@@ -356,7 +356,7 @@ def _(stage: Stage) -> None:
     stage.run("status")
 
 
-@status.story("ledgers of removed applications that cannot be read are remarked on")
+@status.scenario("ledgers of removed applications that cannot be read are remarked on")
 def _(stage: Stage) -> None:
     states(stage)
 
@@ -378,7 +378,7 @@ def _(stage: Stage) -> None:
     stage.run("status")
 
 
-@status.story("removed applications that cannot be listed are remarked on, unless Vault is away")
+@status.scenario("removed applications that cannot be listed are remarked on, unless Vault is away")
 def _(stage: Stage) -> None:
     states(stage)
 
@@ -397,14 +397,14 @@ def _(stage: Stage) -> None:
     stage.run("status")
 
 
-@status.story("a daemon adds what its passes saw")
+@status.scenario("a daemon adds what its passes saw")
 def _(stage: Stage) -> None:
     states(stage)
     stage.daemon = Daemon(problems={"mailer": Problem("quota", "no room", EPOCH)})
     stage.run("status")
 
 
-@status.story("a sealed Vault has no status")
+@status.scenario("a sealed Vault has no status")
 def _(stage: Stage) -> None:
     states(stage)
     stage.sim.sealed = True
@@ -414,7 +414,7 @@ def _(stage: Stage) -> None:
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
-@history.story("the history of an application has its rotations, and what other writers did to the document")
+@history.scenario("the history of an application has its rotations, and what other writers did to the document")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.publish_by_hand(NEW)
@@ -424,7 +424,7 @@ def _(stage: Stage) -> None:
     stage.run("history", application="billing")
 
 
-@history.story("an emergency and its end are part of the history")
+@history.scenario("an emergency and its end are part of the history")
 def _(stage: Stage) -> None:
     adopted(stage)
     incident = Incident("i1", EPOCH + MINUTE, "leaked", "ann@desk", (OLD, NEW), EPOCH + HOUR)
@@ -432,7 +432,7 @@ def _(stage: Stage) -> None:
     stage.run("history", application="billing")
 
 
-@history.story("versions that may not be listed are left out with the reason")
+@history.scenario("versions that may not be listed are left out with the reason")
 def _(stage: Stage) -> None:
     adopted(stage)
     failing(stage, "list_versions", DENIED)
@@ -440,7 +440,7 @@ def _(stage: Stage) -> None:
     stage.run("history", application="biling")
 
 
-@history.story("an application of which nothing is known has no history")
+@history.scenario("an application of which nothing is known has no history")
 def _(stage: Stage) -> None:
     stage.run("history", application="billing")
     failing(stage, "list_versions", DENIED)
@@ -449,14 +449,14 @@ def _(stage: Stage) -> None:
     stage.run("history", application="billing")
 
 
-@history.story("a document without a ledger has the history of its versions")
+@history.scenario("a document without a ledger has the history of its versions")
 def _(stage: Stage) -> None:
     key, _ = stage.sim.make_key()
     stage.sim.publish_by_hand(key.access_key)
     stage.run("history", application="billing")
 
 
-@history.story(
+@history.scenario(
     "an application that left the configuration keeps its history, and a new name has that of the earlier one"
 )
 def _(stage: Stage) -> None:
@@ -469,20 +469,20 @@ def _(stage: Stage) -> None:
 # --- lookup -----------------------------------------------------------------------------------------------------------
 
 
-@lookup.story("a key is described with its application, its state and what a revocation would break")
+@lookup.scenario("a key is described with its application, its state and what a revocation would break")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("lookup", access_keys=[NEW, OLD, NEW])
 
 
-@lookup.story("a key in grace whose time is over has no rest")
+@lookup.scenario("a key in grace whose time is over has no rest")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.sim.time.advance(2 * DAY)
     stage.run("lookup", access_keys=[OLD])
 
 
-@lookup.story("a key that is revoked, marked or no longer there is said to be")
+@lookup.scenario("a key that is revoked, marked or no longer there is said to be")
 def _(stage: Stage) -> None:
     rotated(stage)
     ledger(stage, retiring=(), revoking=(RevokingKey(OLD, 1, "replaced"),))
@@ -494,7 +494,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=[OLD])
 
 
-@lookup.story("keys that rotator did not publish are told apart")
+@lookup.scenario("keys that rotator did not publish are told apart")
 def _(stage: Stage) -> None:
     adopted(stage)
     names = [
@@ -512,7 +512,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=[])
 
 
-@lookup.story("a key that no ledger names and that the document publishes is current")
+@lookup.scenario("a key that no ledger names and that the document publishes is current")
 def _(stage: Stage) -> None:
     key, _ = stage.sim.make_key()
     stage.sim.publish_by_hand(key.access_key)
@@ -523,7 +523,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=[key.access_key])
 
 
-@lookup.story("an account that does not answer leaves what the ledgers say")
+@lookup.scenario("an account that does not answer leaves what the ledgers say")
 def _(stage: Stage) -> None:
     rotated(stage)
     failing(stage, "get_key", ERRORS)
@@ -531,7 +531,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=[NEW, "SCWUNKNOWNUNKNOWNUNK"])
 
 
-@lookup.story("a ledger that cannot be read may name the key")
+@lookup.scenario("a ledger that cannot be read may name the key")
 def _(stage: Stage) -> None:
     adopted(stage)
     mailer(stage)
@@ -539,7 +539,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=["SCWUNKNOWNUNKNOWNUNK", OLD])
 
 
-@lookup.story("more than three keys are looked for in one list, or by name if the list is too long")
+@lookup.scenario("more than three keys are looked for in one list, or by name if the list is too long")
 def _(stage: Stage) -> None:
     rotated(stage)
     names = [OLD, NEW, "SCWUNKNOWNUNKNOWNUNK", "SCWUNKNOWNUNKNOWNUNL"]
@@ -553,7 +553,7 @@ def _(stage: Stage) -> None:
     assert [name for name in stage.sim.calls if name in ("get_key", "list_all_keys")] == ["get_key"] * 3
 
 
-@lookup.story("a name that the provider takes for none is no key, and another refusal is one")
+@lookup.scenario("a name that the provider takes for none is no key, and another refusal is one")
 def _(stage: Stage) -> None:
     rotated(stage)
     stage.run("lookup", access_keys=["not-a-key"])
@@ -561,7 +561,7 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=["SCWUNKNOWNUNKNOWNUNK"])
 
 
-@lookup.story("a key of a removed application, and of an earlier name, has its application")
+@lookup.scenario("a key of a removed application, and of an earlier name, has its application")
 def _(stage: Stage) -> None:
     rotated(stage)
     removed(stage)
@@ -571,14 +571,14 @@ def _(stage: Stage) -> None:
     stage.run("lookup", access_keys=[OLD, NEW])
 
 
-@lookup.story("the keys of an earlier name are those of the application")
+@lookup.scenario("the keys of an earlier name are those of the application")
 def _(stage: Stage) -> None:
     rotated(stage)
     renamed(stage)
     stage.run("lookup", access_keys=[OLD, NEW])
 
 
-@lookup.story("two accounts are asked, and one that fails matters only for keys that the other one lacks")
+@lookup.scenario("two accounts are asked, and one that fails matters only for keys that the other one lacks")
 def _(stage: Stage) -> None:
     rotated(stage)
     mailer(stage, account="globex")
@@ -600,21 +600,27 @@ def _(stage: Stage) -> None:
 # --- doctor -----------------------------------------------------------------------------------------------------------
 
 
-@doctor.story("the facts of the installation are examined")
+@doctor.scenario("the facts of the installation are examined")
 def _(stage: Stage) -> None:
     stage.run("doctor")
 
 
+AFRESH = "after a change that is meant: python -m tests.operations.queries.test_transcripts"
 ALL = {one.name: one for one in (plan, status, history, lookup, doctor)}
 
 
 @pytest.mark.parametrize(
-    ("query", "sentence"), [(name, sentence) for name, stories in ALL.items() for sentence in stories.all]
+    ("query", "sentence"), [(name, sentence) for name, scenarios in ALL.items() for sentence in scenarios.all]
 )
 def test_a_query_answers_what_its_transcript_holds(query: str, sentence: str) -> None:
-    assert told(ALL[query].all[sentence]) == ALL[query].kept()[sentence]
+    assert told(ALL[query].all[sentence]) == ALL[query].kept()[sentence], AFRESH
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_transcript_has_its_story(name: str) -> None:
+    assert list(ALL[name].kept()) == list(ALL[name].all), AFRESH
 
 
 if __name__ == "__main__":
-    for stories in ALL.values():
-        stories.write()
+    for scenarios in ALL.values():
+        scenarios.write()
