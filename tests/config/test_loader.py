@@ -515,6 +515,11 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
     assert problems(tmp_path)[""] == "cannot be read; name a plain file"
 
 
+def test_c18_a_pipe_is_no_configuration_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rotator.toml")
+    assert "is not a plain file" in problems(tmp_path / "rotator.toml")[""]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_configuration_that_may_not_be_read_says_so(tmp_path: Path) -> None:
     path = keep(tmp_path / "rotator.toml", mode=0)

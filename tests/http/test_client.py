@@ -667,6 +667,24 @@ def test_c13_an_answer_that_names_a_field_twice_is_not_json(body: bytes) -> None
         HttpResponse(200, {}, body).json()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"1e999", b'{"a": [-1e999]}', b"NaN", b'{"a": Infinity}', b"-Infinity", b"9" * 4301, b"[" * 100_000),
+        *(b'"\\ud800"', b'{"\\uDFFF": 1}', b'"\\ud83d\\u0041"', b'"\xed\xa0\x80"', b'"\xff"', b"", b"{} {}"),
+    ],
+    ids=range(14),
+)
+def test_c18_a_value_that_no_reader_could_hold_is_not_json(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^the answer is not JSON$") as raised:
+        HttpResponse(200, {}, body).json()
+    assert raised.value.__context__ is None
+
+
+def test_c18_a_whole_pair_of_surrogates_is_a_letter() -> None:
+    assert HttpResponse(200, {}, b'"\\ud83d\\ude00"').json() == "\U0001f600"
+
+
 def test_no_file_that_the_environment_names_gets_the_keys_of_tls_or_adds_an_authority(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -45,11 +45,16 @@ def test_c16_no_socket_is_opened_in_a_directory_where(folder: Path, directory: s
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["a file", "another socket of this user"])
 def test_c16_a_link_that_takes_the_place_of_the_socket_changes_no_mode_of_its_target(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     target = folder / "target"
-    target.write_text("private")
+    if kind == "a file":
+        target.write_text("private")
+    else:
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(target))
     target.chmod(0o600)
     identity = sockets._identity
 
