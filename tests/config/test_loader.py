@@ -512,7 +512,7 @@ def test_what_is_not_toml_is_told_with_the_line(content: bytes, message: str, tm
 
 
 def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
-    assert problems(tmp_path)[""] == "cannot be read; name a plain file"
+    assert problems(tmp_path)[""] == "is not a plain file; name one"
 
 
 def test_c18_a_pipe_is_no_configuration_and_is_not_waited_for(tmp_path: Path) -> None:

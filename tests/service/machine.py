@@ -139,14 +139,21 @@ class Machine:
         """The command as it has to be called from here to run in there."""
         return ["nsenter", f"--target={self._init}", "--all", "--", *command]
 
-    def run(self, *command: str, check: bool = True, stdin: str = "", env: dict[str, str] | None = None) -> Any:
+    def run(
+        self,
+        *command: str,
+        check: bool = True,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
+        patience: float = 300,
+    ) -> Any:
         """Run a command in there to its end. (A ``CompletedProcess[str]``.)"""
         done = subprocess.run(
             self.enter(*command),
             capture_output=True,
             text=True,
             input=stdin,
-            timeout=300,
+            timeout=patience,
             check=False,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(env or {})},
         )
