@@ -177,9 +177,14 @@ def _complaints(error: ValidationError) -> list[str]:
         if one["type"] == "extra_forbidden":
             found.append("unknown field; see /openapi.json")
         else:
-            where = ".".join(map(str, one["loc"]))
+            where = ".".join(str(part) for part in one["loc"] if not _is_internal(part))
             found.append(f"{where or 'the body'}: {one['msg'][:1].lower()}{one['msg'][1:]}")
     return list(dict.fromkeys(found))[:10]
+
+
+def _is_internal(part: str | int) -> bool:
+    """Whether a part of a place is the name that pydantic gives one way to read a value."""
+    return isinstance(part, str) and ("[" in part or "-" in part)
 
 
 def each(

@@ -56,7 +56,8 @@ def revoke(
             require_unmanaged(spec, patient, access_key, key)
         if confirmed != access_key and not (ledger and ledger.is_revoking(access_key)):
             return unconfirmed(access_key, name, unmanaged=not known)
-        if known:
+        marked = known and ledger is not None and access_key in ledger.compromised_keys()
+        if known and not (marked and override_hold):  # the override goes into the mark
             _end_grace(spec, context, sleep, access_key, reason, by)
             return _wait_until_revoked(spec, context, sleep, access_key)
     except RotatorError as error:

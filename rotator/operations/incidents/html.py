@@ -200,7 +200,7 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
                 if revocation.at
                 else "<b class='bad'>not verified as revoked</b>"
             )
-            + (f"; versions {', '.join(map(str, revocation.destroyed))} destroyed" if revocation.destroyed else "")
+            + _destroyed(revocation.destroyed)
             + (f"; <span class='faint'>{_(revocation.remark)}</span>" if revocation.remark else "")
             for revocation in one.revocations
         )
@@ -215,9 +215,15 @@ def _applications(found: Sequence[ApplicationImpact]) -> str:
     return _table(("application", "compromised", "replaced by", "outcome"), rows)
 
 
+def _destroyed(versions: Sequence[int]) -> str:
+    if not versions:
+        return ""
+    return f"; version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))} destroyed"
+
+
 def _coverage(verification: CoverageReport) -> str:
     why = verification.gap or f"{len(verification.open)} valid"
-    verdict = "<b class='good'>complete</b>" if verification.complete else f"<b class='bad'>not complete:  {_(why)}</b>"
+    verdict = "<b class='good'>complete</b>" if verification.complete else f"<b class='bad'>not complete: {_(why)}</b>"
     summary = (
         f"<p>{verdict}: {_(verification.account)}{_(f', {verification.part}' if verification.part else '')}, "
         f"{pluralize(verification.listed, 'key')} listed at {format_time(verification.as_of)}, older than "
