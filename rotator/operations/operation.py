@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from rotator.domain.ports import Clock, EventSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.operations.daemon_handle import DaemonHandle
-from rotator.operations.outage_limit import patient_runtime
+from rotator.operations.outage_limit import runtime_with_repeated_reads
 from rotator.operations.refusal import OperationError
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Runtime, Sleep
@@ -156,7 +156,11 @@ class Operation:
         """Runs the operation. Its reads outside of passes are repeated while a service is
         unavailable."""
         return self.run(
-            replace(call, runtime=patient_runtime(call.runtime, call.sleep, changes=self.changes), passes=call.runtime),
+            replace(
+                call,
+                runtime=runtime_with_repeated_reads(call.runtime, call.sleep, changes=self.changes),
+                passes=call.runtime,
+            ),
             request,
         )
 

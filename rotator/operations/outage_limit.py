@@ -21,10 +21,10 @@ from rotator.reconciler.context import ReconcileContext
 
 T = TypeVar("T")
 
-COMMAND_PATIENCE = timedelta(minutes=2)
+COMMAND_LIMIT = timedelta(minutes=2)
 """Limit of a command that no application's ``publish_timeout`` bounds."""
 
-QUERY_PATIENCE = timedelta(seconds=3)
+QUERY_LIMIT = timedelta(seconds=3)
 """Limit of a query: enough for a lost answer or a change of the leader, not for an outage."""
 
 RETRY_DELAY = timedelta(milliseconds=500)
@@ -52,7 +52,7 @@ READS = frozenset(
 """Calls that change nothing, or that can be repeated."""
 
 
-class Patience:
+class OutageLimit:
     """The waiting time of one operation. Its threads share it, so the waits of many applications do
     not add up."""
 
@@ -87,47 +87,49 @@ class Patience:
                 return answer
 
 
-class _Patient:
+class _RepeatedReads:
     """Wraps a Vault, a provider or a runtime and repeats its reads while a service is
     unavailable."""
 
-    def __init__(self, inner: Any, patience: Patience) -> None:
+    def __init__(self, inner: Any, outage: OutageLimit) -> None:
         self._inner = inner
-        self._patience = patience
+        self._outage = outage
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if name in READS:
-            return lambda *arguments, **options: self._patience.ask(lambda: found(*arguments, **options))
+            return lambda *arguments, **options: self._outage.ask(lambda: found(*arguments, **options))
         if name == "vault":
-            return _Patient(found, self._patience)
+            return _RepeatedReads(found, self._outage)
         if name in {"provider", "urgent"}:
-            return lambda *arguments: _Patient(found(*arguments), self._patience)
+            return lambda *arguments: _RepeatedReads(found(*arguments), self._outage)
         if name == "context":
-            return lambda spec: _patient(found(spec), self._patience)
+            return lambda spec: _with_repeated_reads(found(spec), self._outage)
         return found
 
 
-def _patient(context: ReconcileContext, patience: Patience) -> ReconcileContext:
+def _with_repeated_reads(context: ReconcileContext, outage: OutageLimit) -> ReconcileContext:
     return replace(
         context,
-        vault=cast("VaultStore", _Patient(context.vault, patience)),
-        provider=cast("Provider", _Patient(context.provider, patience)),
-        related=lambda spec: patience.ask(lambda: context.related(spec)),
+        vault=cast("VaultStore", _RepeatedReads(context.vault, outage)),
+        provider=cast("Provider", _RepeatedReads(context.provider, outage)),
+        related=lambda spec: outage.ask(lambda: context.related(spec)),
     )
 
 
-def patient_context(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
+def context_with_repeated_reads(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep) -> ReconcileContext:
     """The context of a command with reads that are repeated for at most ``publish_timeout``; for
     what it reads outside of its passes."""
-    return _patient(context, Patience(context.clock, sleep, spec.publish_timeout))
+    return _with_repeated_reads(context, OutageLimit(context.clock, sleep, spec.publish_timeout))
 
 
-def patient_runtime(runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool) -> Runtime:
+def runtime_with_repeated_reads(
+    runtime: Runtime, sleep: Callable[[Clock, datetime], None], *, changes: bool
+) -> Runtime:
     """The runtime with reads that are repeated: for a command as long as the longest
     ``publish_timeout``, for a query 3 seconds."""
-    limit = QUERY_PATIENCE
+    limit = QUERY_LIMIT
     if changes:
-        limit = max((spec.publish_timeout for spec in runtime.specs.values()), default=COMMAND_PATIENCE)
-    patience = Patience(runtime.clock, lambda until: sleep(runtime.clock, until), limit)
-    return cast("Runtime", _Patient(runtime, patience))
+        limit = max((spec.publish_timeout for spec in runtime.specs.values()), default=COMMAND_LIMIT)
+    outage = OutageLimit(runtime.clock, lambda until: sleep(runtime.clock, until), limit)
+    return cast("Runtime", _RepeatedReads(runtime, outage))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rotator.domain.account import AccountDocument, MassRotation, Waiver
 from rotator.domain.ports import Clock, VaultStore
 from rotator.operations.commands.check_and_set import CheckAndSet
-from rotator.operations.outage_limit import COMMAND_PATIENCE
+from rotator.operations.outage_limit import COMMAND_LIMIT
 
 RETRY_DELAY = timedelta(milliseconds=50)
 
@@ -35,7 +35,7 @@ def update_account(
         write=write,
         clock=clock,
         sleep=sleep,
-        limit=COMMAND_PATIENCE,
+        limit=COMMAND_LIMIT,
         retry_delay=RETRY_DELAY,
     ).update(wanted)
     return document

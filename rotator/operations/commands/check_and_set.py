@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from rotator.domain.ports import Clock
 from rotator.errors import Conflict, Indeterminate, ServiceError, Unavailable
-from rotator.operations.outage_limit import Patience
+from rotator.operations.outage_limit import OutageLimit
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class CheckAndSet(Generic[T]):
         ``change`` is called with every document that is read, and may raise ``Refused``. Raises
         ``Indeterminate`` when it is not known whether the change was written, and ``Unavailable``.
         """
-        unclear, overtaken, patience = False, 0, Patience(self.clock, self.sleep, self.limit)
+        unclear, overtaken, outage = False, 0, OutageLimit(self.clock, self.sleep, self.limit)
         while overtaken < MAX_ATTEMPTS:
             writing = False
             try:
@@ -56,7 +56,7 @@ class CheckAndSet(Generic[T]):
                         overtaken += 1
                         self.sleep(self.clock.now() + self.retry_delay)
                     elif isinstance(error, Unavailable | Indeterminate):
-                        patience.wait_after(error)
+                        outage.wait_after(error)
                     else:
                         raise
                 except ServiceError as final:

@@ -263,7 +263,7 @@ def _published_now(spec: ApplicationSpec, context: ReconcileContext) -> str | No
 
 
 def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, keys: frozenset[str]) -> OperationResult:
-    local_state, patience, failures = LocalState(), Deadline(spec, context), 0
+    local_state, deadline, failures = LocalState(), Deadline(spec, context), 0
     while True:
         outcome = drive(reconcile(spec, context, local_state), sleep)
         if done := _contained(spec, context, outcome, keys):
@@ -272,7 +272,7 @@ def _contain(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, key
             return lost
         obstacle = blocking_reason(spec, outcome, failures, context.clock.now())
         failures = outcome.ledger.failures if outcome.ledger else failures
-        over = patience.over(obstacle, outcome.ledger)
+        over = deadline.over(obstacle, outcome.ledger)
         if obstacle and obstacle.exit_code == 4:
             over = obstacle
         if over:

@@ -14,7 +14,7 @@ from rotator.domain.ports import TapSink
 from rotator.domain.spec import ApplicationSpec
 from rotator.errors import Refused, RotatorError
 from rotator.operations.commands.convergence import Deadline, blocking_reason, wait_for_next_pass
-from rotator.operations.outage_limit import patient_context
+from rotator.operations.outage_limit import context_with_repeated_reads
 from rotator.operations.result import OperationResult, failed
 from rotator.operations.runtime import Sleep
 from rotator.reconciler.context import LocalState, PassOutcome, ReconcileContext
@@ -52,9 +52,9 @@ def rotate(spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reaso
 def _rotate(
     spec: ApplicationSpec, context: ReconcileContext, sleep: Sleep, reason: str, recorder: RotationRecorder
 ) -> OperationResult:
-    vault = patient_context(spec, context, sleep).vault
+    vault = context_with_repeated_reads(spec, context, sleep).vault
     replaces = vault.read_document(*spec.location).published
-    request, local_state, patience = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
+    request, local_state, deadline = RotationRequest(reason, replaces), LocalState(), Deadline(spec, context)
     ledger, _ = vault.read_ledger(spec.application)
     failures = ledger.failures if ledger else 0
     while True:
@@ -65,7 +65,7 @@ def _rotate(
         failures = outcome.ledger.failures if outcome.ledger else failures
         if obstacle and obstacle.exit_code != 3:
             return obstacle
-        if over := patience.over(obstacle, outcome.ledger):
+        if over := deadline.over(obstacle, outcome.ledger):
             return over
         wait_for_next_pass(context, sleep, outcome)
 

@@ -1,4 +1,4 @@
-"""Patience begins with the order: one rule for every command and every question."""
+"""The limit of an outage begins with the order: one rule for every command and every question."""
 
 from __future__ import annotations
 
