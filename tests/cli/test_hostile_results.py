@@ -25,6 +25,7 @@ from rotator.cli.session import Session
 from rotator.errors import Unavailable
 from rotator.observability.events import CATALOGUE
 from rotator.operations.failures import FailureReport, ReportedError
+from rotator.operations.incidents.html import render_html
 from rotator.operations.signatures import SIGNATURES
 from rotator.util.terminal import plain_streams
 from tests.cli.test_hostile_text import HOSTILE, MAY_ACT
@@ -155,6 +156,12 @@ def test_c15_no_text_of_a_result_or_an_event_reaches_a_terminal_as_it_is(
     assert "egnp" in "".join(said.split()), "the hostile text is shown"
     assert "error of the program" not in said
     assert harmless(said), ascii(said)
+
+
+def test_c15_no_text_of_an_incident_reaches_its_file_as_it_is() -> None:
+    shown = render_html(filled(SIGNATURES["incident"].gives))
+    assert shown.count("egnp") > 10
+    assert not MAY_ACT.search(shown), ascii(MAY_ACT.findall(shown))
 
 
 def test_every_command_is_tested_with_hostile_results_or_shows_only_what_its_user_wrote() -> None:

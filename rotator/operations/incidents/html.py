@@ -1,5 +1,5 @@
 """Renders an incident report as one HTML file. It loads and runs nothing, and all foreign text
-(reasons, user agents, paths) is escaped."""
+(reasons, user agents, paths) is escaped, also letters that a terminal or a browser obeys."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rotator.operations.coverage import KINDS, CoverageReport
 from rotator.operations.incidents.audit_calls import Group, count_calls, groups
 from rotator.operations.incidents.report import ApplicationImpact, IncidentReport
 from rotator.util.formatting import format_seconds, format_span, format_time, pluralize
+from rotator.util.terminal import visible
 
 STYLE = """
 :root { --ink: #1b1f24; --faint: #667; --line: #d5d9e0; --bad: #b3261e; --good: #1a7f4b; --mark: #c77700; --paper: #fff; --soft: #f4f6f8 }
@@ -72,7 +73,7 @@ def render_html(report: IncidentReport) -> str:
 
 
 def _(text: object) -> str:
-    return escape(str(text), quote=True)
+    return escape(visible(str(text)), quote=True)
 
 
 def _figures(report: IncidentReport) -> str:
