@@ -107,6 +107,21 @@ def test_a_stranger_learns_neither_name_nor_version_nor_library(outside: Outside
         assert word.lower() not in answer.lower()
 
 
+def test_a_stranger_is_logged_by_the_address_of_the_connection_and_not_by_a_header(outside: Outside) -> None:
+    claimed = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9", "x-real-ip": "203.0.113.9"}
+    assert outside.send(b"", claimed).status_code == 401
+    assert [event["source"] for event in events(outside, "webhook.rejected")] == ["127.0.0.1"]
+
+
+def test_a_stranger_who_begins_no_handshake_is_hung_up_on(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HANDSHAKE_TIMEOUT", 0.1)
+    authority = Authority(outside.front.folder / "authority")
+    outside.front.listeners.maintain(None, with_tls(outside, *authority.issue("127.0.0.1")))
+    with socket.create_connection((outside.settings.at.host, outside.settings.at.port), timeout=30) as silent:
+        assert silent.recv(1) == b""
+    assert served(outside, authority)
+
+
 # --- floods of people who are known -----------------------------------------------------------------------------------------
 
 

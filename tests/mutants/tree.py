@@ -104,7 +104,7 @@ PACKAGES = (
     _package(
         "api",
         *_files("api", "answers", "client", "exchange", "executor", "listeners", "openapi", "reports", "requests"),
-        *_files("api", "routes", "tls_context", "webhook", "webhook_auth", "webhook_hostile"),
+        *_files("api", "slow", "tls_context", "webhook_auth", "webhook_hostile"),
     ),
     _package("config"),
     _package(
@@ -118,6 +118,7 @@ PACKAGES = (
                 "deadline_alerts",
                 "engine",
                 "far_dates",
+                "health_rounds",
                 "login_problem",
                 "main_loop",
             ),
