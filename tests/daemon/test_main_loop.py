@@ -244,6 +244,7 @@ def test_a_configuration_that_is_refused_changes_nothing_and_is_remarked_until_o
         assert how.endswith(f"; the newer one has {remark} and was refused")
         made.next_one = replace(made, sink=made.sink)
         daemon.loop.reloads.put().result(60)
+        assert daemon.loop.remark == ""
         eventually(lambda: "refused" not in daemon.status())
 
 
@@ -329,6 +330,20 @@ def test_b_a_rotation_under_way_is_ended_first_and_named_in_the_status_meanwhile
     assert daemon.codes == [0]
     assert made.stages["acme"].published_key("secret/apps/billing")
     assert daemon.events("daemon.stopped") == [("daemon.stopped", {"unfinished": []})]
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 order"), (2, "2 orders")])
+def test_b_orders_under_way_are_counted_in_the_status_while_the_daemon_stops(number: int, words: str) -> None:
+    made, free = quiet("billing"), threading.Event()
+    made.shutdown_timeout = timedelta(seconds=0.6)
+    with running(made) as daemon:
+        eventually(lambda: "READY=1" in daemon.told.messages)
+        for _ in range(number):
+            daemon.loop.listeners.executor.carry_out(lambda: free.wait(60))
+        daemon.stop()
+        eventually(lambda: daemon.codes)
+        free.set()
+    assert f"STATUS=stopping; ends first: {words}" in daemon.told.messages
 
 
 def test_b_a_call_that_hangs_past_the_limit_is_left_and_named() -> None:

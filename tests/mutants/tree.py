@@ -115,6 +115,7 @@ PACKAGES = (
                 "app",
                 "application_task",
                 "bulkheads",
+                "composition",
                 "deadline_alerts",
                 "engine",
                 "far_dates",
