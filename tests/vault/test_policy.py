@@ -127,6 +127,21 @@ def test_row_28_the_path_in_the_error_is_the_one_that_a_policy_needs(bao: OpenBa
         assert policy_line(needed.replace("secret/", "secret/data/"), ["read"]) in str(caught.value)
 
 
+OF_THE_DEFAULT_POLICY = {
+    "auth/token/lookup-self": "read",
+    "auth/token/renew-self": "update",
+    "auth/token/revoke-self": "update",
+    "sys/capabilities-self": "update",
+}
+"""What Vault's default policy gives, and a login without that policy lacks."""
+
+
+@pytest.mark.parametrize("path", OF_THE_DEFAULT_POLICY)
+def test_row_40_the_policy_gives_what_only_the_default_policy_would(path: str) -> None:
+    lines = [" ".join(line.split()) for line in policy_text(RIGHTS).splitlines()]
+    assert policy_line(path, [OF_THE_DEFAULT_POLICY[path]]) in lines
+
+
 def test_the_text_of_a_policy_has_one_line_for_each_path() -> None:
     rights = [
         Right("a/data/x", ("read",), "…"),
