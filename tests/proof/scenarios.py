@@ -425,6 +425,18 @@ ALL: tuple[Scenario, ...] = (
     ),
     scenario("two daemons, a rotation and a revocation", adopted, daemons(2), befalls=FIRST, least=100_650),
     scenario("two daemons, a rotation", adopted, daemons(2), horizon=SHORT, befalls=FIRST, least=37_271),
+    scenario(
+        "two daemons, a rotation, two faults",
+        adopted,
+        daemons(2),
+        horizon=SHORT,
+        befalls=FIRST,
+        budget=2,
+        most_live=4,
+        most_creates=4,
+        least=300_000,
+        whole=False,
+    ),
     scenario("two daemons, a revocation", in_grace, daemons(2), befalls=FIRST, pauses_are_faults=False, least=16_480),
     scenario(
         "two daemons, a rotation, and pauses as often as one likes",
