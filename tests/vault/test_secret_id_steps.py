@@ -196,7 +196,7 @@ def test_each_fault_of_the_file_says_what_it_is(tmp_path: Path) -> None:
     folder.path.mkdir()
     with pytest.raises(Refused) as caught:
         folder.read()
-    assert str(caught.value) == f"the file of the login's secret id, {folder.path}, cannot be read: Is a directory"
+    assert str(caught.value) == f"the file of the login's secret id, {folder.path}, is not a plain file; name one"
     pipe = SecretIdFile(tmp_path / "pipe")
     os.mkfifo(pipe.path)
     with pytest.raises(Refused) as caught:
