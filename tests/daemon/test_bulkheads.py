@@ -271,3 +271,5 @@ def test_a6_a_periodic_task_that_is_added_anew_while_it_runs_runs_again(library_
     finally:
         let_go.set()
         scheduler.close()
+    assert all("maximum number of running instances reached" in complaint for complaint in library_complaints)
+    library_complaints.clear()

@@ -49,7 +49,7 @@ def test_a_job_runs_once_at_its_date_and_its_end_says_what_it_returned(scheduler
     assert not scheduler.has("job")
 
 
-def test_a_job_that_raises_has_not_come_to_its_end(scheduler: Scheduler) -> None:
+def test_a_job_that_raises_has_not_come_to_its_end(scheduler: Scheduler, library_complaints: list[str]) -> None:
     ends: list[tuple[bool, Any]] = []
 
     def run() -> object:
@@ -58,6 +58,9 @@ def test_a_job_that_raises_has_not_come_to_its_end(scheduler: Scheduler) -> None
     scheduler.schedule_at("job", run, now(), POOL, lambda *end: ends.append(end))
     eventually(lambda: ends)
     assert ends == [(False, None)]
+    (complaint,) = library_complaints
+    assert complaint.startswith("apscheduler.executors.")
+    library_complaints.clear()
 
 
 def test_a_later_date_replaces_the_former_one_and_a_dropped_job_never_runs(scheduler: Scheduler) -> None:

@@ -88,8 +88,8 @@ def test_nothing_is_noted_of_a_sound_process_and_of_one_that_is_not_of_rotator()
     assert watch.notes() == []
 
 
-OUTSIDE = {"tests/mutants/judge.py", "tests/proof/matrix.py"}
-"""What runs tests or proofs itself, and is started by no test."""
+OUTSIDE = {"tests/mutants/judge.py", "tests/proof/matrix.py", "tests/service/stopwatch.py"}
+"""What runs tests or proofs itself and is started by no test, and what starts programs in a booted machine, which cannot be watched."""
 
 OTHER_WAYS = re.compile(
     r"os\.(fork|exec[a-z]+|posix_spawn\w*|spawn[a-z]+)\(|pty\.(fork|spawn)\(|multiprocessing|os\.system\("
